@@ -1,0 +1,30 @@
+"""Signed tokens in the callback URLs that we hand out.
+
+A token binds a callback to one account and names the attempt it was handed out for, so that a receipt can settle a message
+even when the provider's answer (and with it the provider's message id) never reached us.
+"""
+
+from urllib.parse import urlencode
+
+from django.core.signing import BadSignature, Signer
+
+
+def _signer(slug: str, keys: tuple[str, ...]) -> Signer:
+    return Signer(key=keys[0], fallback_keys=list(keys[1:]), salt=f"providers.callback:{slug}", sep=".")
+
+
+def make(*, slug: str, attempt_id: str, keys: tuple[str, ...]) -> str:
+    return _signer(slug, keys).sign(attempt_id)
+
+
+def read(token: str, *, slug: str, keys: tuple[str, ...]) -> str | None:
+    """The attempt's id the token was made for ("" for a token of the account as such), or None for a bad one."""
+    try:
+        return _signer(slug, keys).unsign(token)
+    except BadSignature:
+        return None
+
+
+def callback_url(*, public_url: str, slug: str, attempt_id: str, keys: tuple[str, ...]) -> str:
+    token = make(slug=slug, attempt_id=attempt_id, keys=keys)
+    return f"{public_url}/webhooks/{slug}/status/?{urlencode({'token': token})}"

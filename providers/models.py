@@ -1,0 +1,68 @@
+"""Provider accounts and the numbers we send from."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from phonenumber_field.modelfields import PhoneNumberField
+
+MAX_WEIGHT = 1000
+
+validate_slug = RegexValidator(r"\A[a-z0-9][a-z0-9_-]{0,39}\Z", "Use lower-case letters, digits, - and _; at most 40.")
+
+
+class ProviderAccount(models.Model):
+    """One account at one provider. Secrets stand in `config` only as `{"env": "NAME"}`."""
+
+    slug = models.CharField(max_length=40, primary_key=True, validators=[validate_slug])
+    backend = models.CharField(max_length=40)
+    weight = models.PositiveIntegerField(default=100, validators=[MaxValueValidator(MAX_WEIGHT)])
+    is_enabled = models.BooleanField(default=True)
+    config = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(name="provider_weight_range", condition=Q(weight__gte=0, weight__lte=MAX_WEIGHT)),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def from_number(self) -> str | None:
+        """The number this account sends from when the message names none."""
+        return self.config.get("from_number")
+
+
+class SenderNumber(models.Model):
+    """A number (E.164) that messages may be sent from.
+
+    Without an owner every user of the installation may use it; with an account only that account can carry it.
+    """
+
+    number = PhoneNumberField(unique=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="sender_numbers"
+    )
+    account = models.ForeignKey(
+        ProviderAccount, null=True, blank=True, on_delete=models.CASCADE, related_name="sender_numbers"
+    )
+    is_default = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(
+                name="sender_one_default_per_owner", fields=["owner"], condition=Q(is_default=True, owner__isnull=False)
+            ),
+            models.UniqueConstraint(
+                name="sender_one_shared_default", fields=["is_default"], condition=Q(is_default=True, owner__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.number)
