@@ -1,0 +1,164 @@
+"""Every error that leaves the API is `application/problem+json` (RFC 9457), whoever raised it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.decorators import sync_and_async_middleware
+from psycopg_pool import PoolTimeout
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from messaging.services import errors
+from providers.errors import BadProof, MalformedCallback
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+API_PREFIXES = ("/api/", "/webhooks/")
+
+DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
+    errors.InvalidField: HTTPStatus.BAD_REQUEST,
+    errors.RecipientInactive: HTTPStatus.CONFLICT,
+    errors.NotCancelable: HTTPStatus.CONFLICT,
+    errors.NotRetryable: HTTPStatus.CONFLICT,
+    errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+
+CODES: dict[int, str] = {
+    400: "invalid",
+    401: "not_authenticated",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    409: "conflict",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    422: "unprocessable",
+    429: "throttled",
+    500: "server_error",
+    503: "unavailable",
+}
+
+
+def problem(status: int, *, code: str | None = None, detail: str = "", field_errors: list[dict] | None = None) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail or HTTPStatus(status).description or HTTPStatus(status).phrase,
+        "code": code or CODES.get(status, "error"),
+    }
+    if field_errors is not None:
+        body["errors"] = field_errors
+    return body
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: what any view raises becomes a problem; None lets Django log it and answer 500."""
+    answer = _answer(exc)
+    if answer is None:
+        return None
+    set_rollback()
+    status, body, headers = answer
+    return Response(body, status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
+    if isinstance(exc, errors.DomainError):
+        return _domain(exc)
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound()
+    elif isinstance(exc, (PermissionDenied, BadProof)):
+        exc = exceptions.PermissionDenied()
+    elif isinstance(exc, MalformedCallback):
+        exc = exceptions.ParseError(str(exc))
+    elif isinstance(exc, RequestDataTooBig):
+        return 413, problem(413), {}
+    elif isinstance(exc, (OperationalError, InterfaceError, PoolTimeout)):
+        logger.error("the database is out of reach: %s", type(exc).__name__)
+        return 503, problem(503, detail="The database is out of reach; try again in a moment."), {"Retry-After": "5"}
+    if not isinstance(exc, exceptions.APIException):
+        return None
+    return _api_exception(exc)
+
+
+def _domain(exc: errors.DomainError) -> tuple[int, dict[str, Any], dict[str, str]] | None:
+    status = DOMAIN_STATUS.get(type(exc))
+    if status is None:
+        return None
+    if isinstance(exc, errors.InvalidField):
+        field_error = {"field": exc.field, "code": exc.field_code, "detail": exc.detail}
+        return status, problem(status, detail="The request is not valid.", field_errors=[field_error]), {}
+    return status, problem(status, code=exc.code, detail=exc.detail), {}
+
+
+def _api_exception(exc: exceptions.APIException) -> tuple[int, dict[str, Any], dict[str, str]]:
+    headers: dict[str, str] = {}
+    if getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = exc.auth_header
+    wait = getattr(exc, "wait", None)
+    if wait is not None:
+        headers["Retry-After"] = str(max(1, int(wait)))
+    status = exc.status_code
+    if isinstance(exc, exceptions.ValidationError):
+        field_errors = list(flatten(exc.get_full_details()))
+        return status, problem(status, detail="The request is not valid.", field_errors=field_errors), headers
+    codes = exc.get_codes()
+    code = codes if isinstance(codes, str) else CODES.get(status)
+    if isinstance(exc, exceptions.ParseError):
+        return status, problem(status, code=code, detail=str(exc.detail), field_errors=[]), headers
+    return status, problem(status, code=code, detail=str(exc.detail)), headers
+
+
+def flatten(details: Any, path: str = "") -> Iterator[dict[str, str]]:
+    """DRF's nested error details as a flat list; list positions and nested fields join into `messages.3.to`."""
+    if isinstance(details, dict) and set(details) == {"message", "code"} and isinstance(details["code"], str):
+        yield {"field": path, "code": details["code"], "detail": str(details["message"])}
+    elif isinstance(details, dict):
+        for key, value in details.items():
+            step = "" if key == "non_field_errors" else str(key)
+            yield from flatten(value, ".".join(part for part in (path, step) if part))
+    elif isinstance(details, list):
+        positional = any(not _is_leaf(item) for item in details)
+        for position, item in enumerate(details):
+            yield from flatten(item, f"{path}.{position}".strip(".") if positional and item else path)
+
+
+def _is_leaf(item: Any) -> bool:
+    return isinstance(item, dict) and set(item) == {"message", "code"}
+
+
+def _replace_html(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Errors that Django answers itself (no such path, a bad host, a crash) come as HTML: not under the API."""
+    if response.status_code < HTTPStatus.BAD_REQUEST or not request.path.startswith(API_PREFIXES):
+        return response
+    if response.headers.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json")):
+        return response
+    answer = JsonResponse(problem(response.status_code), status=response.status_code, content_type=CONTENT_TYPE)
+    for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+        if name in response.headers:
+            answer.headers[name] = response.headers[name]
+    return answer
+
+
+@sync_and_async_middleware
+def ProblemMiddleware(get_response: Callable) -> Callable:  # noqa: N802 (named like the class a reader expects)
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> HttpResponse:
+            return _replace_html(request, await get_response(request))
+
+    else:
+
+        def middleware(request: HttpRequest) -> HttpResponse:
+            return _replace_html(request, get_response(request))
+
+    return middleware

@@ -1,0 +1,59 @@
+"""Calls to providers, and what came of each."""
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from messaging.models.message import Message
+from providers.models import ProviderAccount
+
+
+class DeliveryAttempt(models.Model):
+    """One call to one provider, written before the call: while it is open its outcome is `calling`."""
+
+    class Outcome(models.TextChoices):
+        CALLING = "calling"
+        ACCEPTED = "accepted"
+        UNAVAILABLE = "unavailable"
+        REJECTED = "rejected"
+        UNKNOWN = "unknown"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="delivery_attempts", db_index=False)
+    number = models.PositiveSmallIntegerField()
+    provider = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
+    claim_id = models.UUIDField()
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, default=Outcome.CALLING)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=300, blank=True)
+    provider_message_id = models.CharField(max_length=128, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            # Also the reader's index: GET /messages/{id}/attempts/
+            models.UniqueConstraint(name="attempt_number_of_message", fields=["message", "number"]),
+            # A message is never in the air twice
+            models.UniqueConstraint(name="attempt_one_open_of_message", fields=["message"], condition=Q(outcome="calling")),
+            # Also the reader's index: receipts.apply finds the attempt by the provider's id
+            models.UniqueConstraint(
+                name="attempt_provider_message_id",
+                fields=["provider", "provider_message_id"],
+                condition=~Q(provider_message_id=""),
+            ),
+            models.CheckConstraint(
+                name="attempt_outcome_word",
+                condition=Q(outcome__in=["calling", "accepted", "unavailable", "rejected", "unknown"]),
+            ),
+            models.CheckConstraint(
+                name="attempt_open_or_finished",
+                condition=Q(outcome="calling", finished_at__isnull=True)
+                | (~Q(outcome="calling") & Q(finished_at__isnull=False)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.message_id}"

@@ -1,0 +1,51 @@
+"""Providers' callbacks, kept raw before anything is made of them."""
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from messaging.models.attempt import DeliveryAttempt
+from messaging.models.message import Message
+from providers.models import ProviderAccount
+
+
+class ProviderCallback(models.Model):
+    """One proven callback. `unmatched` ones wait until the provider's message id becomes known."""
+
+    class State(models.TextChoices):
+        UNMATCHED = "unmatched"
+        APPLIED = "applied"
+        IGNORED = "ignored"
+        MALFORMED = "malformed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    provider = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
+    received_at = models.DateTimeField()
+    body = models.TextField()
+    digest = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=State.choices)
+    provider_message_id = models.CharField(max_length=128, blank=True)
+    reported = models.CharField(max_length=16, blank=True)
+    word = models.CharField(max_length=64, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    attempt = models.ForeignKey(DeliveryAttempt, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="callbacks", db_index=False)
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # The same callback twice is one row
+            models.UniqueConstraint(name="callback_digest", fields=["provider", "digest"]),
+        ]
+        indexes = [
+            # Reader: receipts.match_parked, when an attempt's provider id becomes known, and the sweep
+            models.Index(
+                name="callback_unmatched", fields=["provider", "provider_message_id"], condition=Q(state="unmatched")
+            ),
+            # Reader: the admin's page of one message
+            models.Index(name="callback_message", fields=["message"], condition=Q(message__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id}: {self.word or 'callback'}"

@@ -1,0 +1,24 @@
+"""Answers already given, by the client's Idempotency-Key."""
+
+from django.conf import settings
+from django.db import models
+
+
+class IdempotencyRecord(models.Model):
+    """The first answer to one key of one owner, written in the transaction of what it answers. Kept for 24 hours."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    response = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="idempotency_owner_key", fields=["owner", "key"])]
+        indexes = [
+            # Reader: recovery.purge
+            models.Index(name="idempotency_created", fields=["created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,155 @@
+"""The message: one text to or from one number."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Length
+from uuid_utils.compat import uuid7
+
+from messaging import states
+from messaging.models.queue import OutboundQueue
+from messaging.segments import MAX_OUTBOUND_CHARACTERS, MAX_SEGMENTS, Encoding
+from messaging.states import Direction, Status
+from providers.models import ProviderAccount
+
+MAX_INBOUND_CHARACTERS = 1600
+
+models.CharField.register_lookup(Length)
+
+
+class Message(models.Model):
+    """One row for each text; `status` is changed only by `messaging.services.transitions`.
+
+    A `queued` message is *ready* while `next_attempt_at` is null; a time there defers it, and the tick clears it when due.
+    `claim_id` and `lease_until` belong to the worker that has it in the air.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    direction = models.CharField(max_length=8, choices=[(d, d) for d in Direction])
+    status = models.CharField(max_length=12, choices=[(s, s) for s in Status])
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
+    queue = models.ForeignKey(
+        OutboundQueue, null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
+    from_number = models.CharField(max_length=16, blank=True)
+    to_number = models.CharField(max_length=16)
+    text = models.CharField(max_length=MAX_INBOUND_CHARACTERS)
+    encoding = models.CharField(max_length=4, choices=[(e, e) for e in Encoding])
+    segments = models.PositiveSmallIntegerField()
+    reference = models.CharField(max_length=100, blank=True)
+    callback_url = models.CharField(max_length=500, blank=True)
+
+    provider = models.ForeignKey(
+        ProviderAccount, null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
+    provider_message_id = models.CharField(max_length=128, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    rounds_failed = models.PositiveSmallIntegerField(default=0)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=300, blank=True)
+
+    send_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField(null=True)
+    claim_id = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField()
+    received_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [("retry_message", "Can put an ended message back into its queue")]
+        indexes = [
+            # Reader: GET /messages/ of one owner, newest first
+            models.Index(name="message_owner", fields=["owner", "id"]),
+            # Reader: GET /messages/?status=
+            models.Index(name="message_owner_status", fields=["owner", "status", "id"]),
+            # Reader: GET /messages/?to= and ?search=, the conversation with one number
+            models.Index(name="message_to", fields=["to_number", "id"], opclasses=["varchar_pattern_ops", "uuid_ops"]),
+            # Reader: GET /messages/?from= and ?search=, for what came in
+            models.Index(
+                name="message_from_inbound",
+                fields=["from_number", "id"],
+                opclasses=["varchar_pattern_ops", "uuid_ops"],
+                condition=Q(direction=Direction.INBOUND),
+            ),
+            # Reader: GET /messages/?reference= and ?search=
+            models.Index(
+                name="message_reference",
+                fields=["reference"],
+                opclasses=["varchar_pattern_ops"],
+                condition=~Q(reference=""),
+            ),
+            # Reader: GET /messages/?search= by the provider's id
+            models.Index(
+                name="message_provider_message_id",
+                fields=["provider_message_id"],
+                opclasses=["varchar_pattern_ops"],
+                condition=~Q(provider_message_id=""),
+            ),
+            # Reader: dispatch.claim, the oldest ready messages of one queue
+            models.Index(
+                name="message_ready",
+                fields=["queue", "id"],
+                condition=Q(status=Status.QUEUED, next_attempt_at__isnull=True),
+            ),
+            # Reader: dispatch.claim, is an older message to the same number still unsent?
+            models.Index(
+                name="message_unsent_by_number",
+                fields=["queue", "to_number", "id"],
+                condition=Q(status__in=[Status.QUEUED, Status.SENDING]),
+            ),
+            # Reader: recovery.release_due, deferred and scheduled messages by their time
+            models.Index(
+                name="message_deferred",
+                fields=["next_attempt_at"],
+                condition=Q(status__in=[Status.QUEUED, Status.SCHEDULED], next_attempt_at__isnull=False),
+            ),
+            # Reader: recovery.expire, queued messages whose validity is over
+            models.Index(name="message_expiry", fields=["expires_at"], condition=Q(status=Status.QUEUED)),
+            # Reader: recovery.return_expired_claims
+            models.Index(name="message_lease", fields=["lease_until"], condition=Q(status=Status.SENDING)),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="message_status_of_direction",
+                condition=Q(direction=Direction.OUTBOUND, status__in=sorted(states.OUTBOUND))
+                | Q(direction=Direction.INBOUND, status__in=sorted(states.INBOUND)),
+            ),
+            models.CheckConstraint(
+                name="message_text_length",
+                condition=Q(direction=Direction.OUTBOUND, text__length__lte=MAX_OUTBOUND_CHARACTERS)
+                | Q(direction=Direction.INBOUND, text__length__lte=MAX_INBOUND_CHARACTERS),
+            ),
+            models.CheckConstraint(
+                name="message_segments_range",
+                condition=Q(segments__gte=1) & (Q(direction=Direction.INBOUND) | Q(segments__lte=MAX_SEGMENTS)),
+            ),
+            models.CheckConstraint(
+                name="message_outbound_has_queue_and_owner",
+                condition=Q(direction=Direction.INBOUND)
+                | Q(queue__isnull=False, owner__isnull=False, expires_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="message_sending_has_claim",
+                condition=Q(status=Status.SENDING, claim_id__isnull=False, lease_until__isnull=False)
+                | (~Q(status=Status.SENDING) & Q(claim_id__isnull=True, lease_until__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="message_delivered_has_time",
+                condition=~Q(status=Status.DELIVERED) | Q(delivered_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="message_valid_after_due",
+                condition=Q(expires_at__isnull=True) | Q(send_at__isnull=True) | Q(expires_at__gt=F("send_at")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,30 @@
+"""Recipients, and whether they can be reached."""
+
+from django.db import models
+
+
+class PhoneNumber(models.Model):
+    """A recipient's number (E.164). An inactive one gets no new message."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        INACTIVE = "inactive"
+
+    number = models.CharField(max_length=16, primary_key=True)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.ACTIVE)
+    reason = models.CharField(max_length=200, blank=True)
+    changed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["number"]
+        indexes = [
+            # Reader: GET /phone-numbers/?status=inactive
+            models.Index(name="number_inactive", fields=["number"], condition=models.Q(status="inactive")),
+        ]
+        constraints = [
+            models.CheckConstraint(name="number_status_word", condition=models.Q(status__in=["active", "inactive"])),
+        ]
+
+    def __str__(self) -> str:
+        return self.number

@@ -1,0 +1,36 @@
+"""Named streams of outbound messages, each with its own pace."""
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+
+class OutboundQueue(models.Model):
+    """`batch_size` messages every `interval_seconds`; both null means as fast as the providers take them."""
+
+    name = models.SlugField(max_length=40, primary_key=True)
+    description = models.CharField(max_length=200, blank=True)
+    batch_size = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    interval_seconds = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    preserve_order = models.BooleanField(default=True)
+    is_paused = models.BooleanField(default=False)
+    next_tick_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="queue_pace_both_or_neither",
+                condition=Q(batch_size__isnull=True, interval_seconds__isnull=True)
+                | Q(batch_size__gte=1, interval_seconds__gte=1),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_paced(self) -> bool:
+        return self.batch_size is not None

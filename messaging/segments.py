@@ -1,0 +1,62 @@
+"""How many segments a text takes: GSM 03.38 (7 bit) where its alphabet suffices, else UCS-2.
+
+A text of one segment holds 160 septets or 70 UTF-16 units. A longer one is cut into parts of 153 or 67, because each part
+spends the rest on the header that joins them. A character of the extension table takes two septets, one beyond the Basic
+Multilingual Plane two UTF-16 units, and neither pair may be cut in two.
+Source: 3GPP TS 23.038 (alphabets) and TS 23.040 (concatenation).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_SEGMENTS = 10
+MAX_OUTBOUND_CHARACTERS = 1530  # ten segments of 153 septets
+
+
+class Encoding(StrEnum):
+    GSM7 = "gsm7"
+    UCS2 = "ucs2"
+
+
+GSM_BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
+
+_GSM_ALL = GSM_BASIC | GSM_EXTENSION
+_LIMITS = {Encoding.GSM7: (160, 153), Encoding.UCS2: (70, 67)}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    encoding: Encoding
+    units: int
+    segments: int
+
+
+def measure(text: str) -> Measure:
+    """Encoding, length in septets or UTF-16 units, and the number of segments; an empty text takes one segment."""
+    encoding = Encoding.GSM7 if _GSM_ALL.issuperset(text) else Encoding.UCS2
+    sizes = _septets(text) if encoding is Encoding.GSM7 else _utf16_units(text)
+    units = sum(sizes)
+    single, part = _LIMITS[encoding]
+    if units <= single:
+        return Measure(encoding, units, 1)
+    return Measure(encoding, units, _parts(sizes, part))
+
+
+def _septets(text: str) -> list[int]:
+    return [2 if character in GSM_EXTENSION else 1 for character in text]
+
+
+def _utf16_units(text: str) -> list[int]:
+    return [2 if ord(character) > 0xFFFF else 1 for character in text]
+
+
+def _parts(sizes: list[int], capacity: int) -> int:
+    parts, used = 1, 0
+    for size in sizes:
+        if used + size > capacity:
+            parts, used = parts + 1, 0
+        used += size
+    return parts

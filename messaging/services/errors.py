@@ -1,0 +1,44 @@
+"""What a use case can refuse. These know nothing of HTTP; `config.problems` has the one table that maps them."""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """`code` is stable and for programs, the text is for people."""
+
+    code: ClassVar[str] = "refused"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidField(DomainError):
+    """One field of the request makes no sense here."""
+
+    def __init__(self, field: str, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+        self.field_code = code
+
+
+class RecipientInactive(DomainError):
+    code = "recipient_inactive"
+
+
+class NotCancelable(DomainError):
+    code = "not_cancelable"
+
+
+class NotRetryable(DomainError):
+    code = "not_retryable"
+
+
+class IdempotencyKeyReused(DomainError):
+    code = "idempotency_key_reused"
+
+
+class IllegalTransition(DomainError):
+    """A move that the table of states does not have: a fault in the program, never in a request."""
+
+    code = "illegal_transition"
