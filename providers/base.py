@@ -1,8 +1,8 @@
 """What every provider backend is: a pure translator between our words and one provider's.
 
-A backend knows no ORM, no settings and no Celery. It gets its configuration with every secret resolved, and speaks only in
-the dataclasses of this module and the errors of `providers.errors`. One instance serves one account for as long as the
-account's configuration does not change, and is called from many threads at once.
+A backend knows no ORM, no settings and no Celery. It gets its configuration with every secret resolved, and speaks only
+in the dataclasses of this module and the errors of `providers.errors`. One instance serves one account for as long as
+the account's configuration does not change, and is called from many threads at once.
 """
 
 from abc import ABC, abstractmethod
@@ -13,17 +13,19 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from providers.config_types import Prefix, Price, Sender
+
 
 class CommonConfig(BaseModel):
     """The keys that every backend's `config` may have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    from_number: str | None = None
-    max_per_second: float | None = Field(default=None, gt=0, le=10_000)
-    allowed_prefixes: tuple[str, ...] = ()
-    denied_prefixes: tuple[str, ...] = ()
-    price_per_segment: Mapping[str, float] = Field(default_factory=dict)
+    from_number: Sender | None = None
+    max_per_second: float | None = Field(default=None, gt=0, le=10_000, strict=True, allow_inf_nan=False)
+    allowed_prefixes: tuple[Prefix, ...] = ()
+    denied_prefixes: tuple[Prefix, ...] = ()
+    price_per_segment: Mapping[Prefix, Price] = Field(default_factory=dict)
 
 
 class ReportedStatus(StrEnum):
@@ -82,7 +84,7 @@ class InboundText:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A provider's HTTP request, as it reached us. `url` is the public URL with its query; header names are lower-case."""
+    """A provider's HTTP request, as it reached us: the public URL with its query; header names in lower case."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -124,7 +126,7 @@ class Backend(ABC):
 
     @abstractmethod
     def parse_status(self, request: CallbackRequest) -> StatusReport:
-        """Translate a verified receipt; raise `MalformedCallback` when it makes no sense. An unknown status word does."""
+        """Translate a verified receipt; raise `MalformedCallback` if it makes no sense. An unknown status word does."""
 
     @abstractmethod
     def parse_inbound(self, request: CallbackRequest) -> InboundText:
@@ -134,5 +136,5 @@ class Backend(ABC):
     def send(self, text: OutboundText) -> Accepted:
         """Hand the text over: one HTTP call, no retry. Raises only errors of `providers.errors.SendError`."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (a backend without connections has nothing to give back)
         """Give pooled connections back."""

@@ -60,7 +60,9 @@ class SenderNumber(models.Model):
                 name="sender_one_default_per_owner", fields=["owner"], condition=Q(is_default=True, owner__isnull=False)
             ),
             models.UniqueConstraint(
-                name="sender_one_shared_default", fields=["is_default"], condition=Q(is_default=True, owner__isnull=True)
+                name="sender_one_shared_default",
+                fields=["is_default"],
+                condition=Q(is_default=True, owner__isnull=True),
             ),
         ]
 

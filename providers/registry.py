@@ -1,4 +1,4 @@
-"""From an account's row to a live backend: the one place that knows all backends, resolves secrets and keeps connections."""
+"""From an account's row to a live backend: the one place that knows all backends and resolves secrets."""
 
 import os
 import threading
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
 from providers.base import Backend, BackendContext, CommonConfig, Timeouts
+from providers.config_types import STORED
 from providers.errors import ConfigError, Misconfigured
 from providers.models import ProviderAccount
 
@@ -35,7 +36,7 @@ def check_config(backend: str, config: Any) -> CommonConfig:
     if not isinstance(config, dict):
         raise ConfigError("config must be a JSON object")
     try:
-        return backend_class.Config.model_validate(config)
+        return backend_class.Config.model_validate(config, context=STORED)
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from None
 
@@ -71,7 +72,7 @@ def _build(account: ProviderAccount) -> Backend:
 
 
 def resolve_secrets(value: Any, environ: Mapping[str, str]) -> Any:
-    """Put the environment's value in the place of every `{"env": "NAME"}`; raises `Misconfigured` for one that is not set."""
+    """Put the environment's value in the place of every `{"env": "NAME"}`; `Misconfigured` for one that is not set."""
     if isinstance(value, dict):
         if set(value) == {"env"} and isinstance(value["env"], str):
             secret = environ.get(value["env"])
@@ -85,6 +86,8 @@ def resolve_secrets(value: Any, environ: Mapping[str, str]) -> Any:
 
 
 def _one_line(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'config'}: {item['msg']}" for item in error.errors()
+    faults = (
+        f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
     )
+    return " ".join("; ".join(faults).split())

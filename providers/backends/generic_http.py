@@ -1,0 +1,230 @@
+"""Any HTTP gateway, by configuration alone."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from providers import callback_tokens
+from providers.backends.generic_http_config import GenericHttpConfig
+from providers.backends.payload import (
+    MAX_ID_LENGTH,
+    MAX_WORD_LENGTH,
+    at_path,
+    read_json,
+    read_object,
+    scalar,
+    storable_text,
+)
+from providers.base import (
+    Accepted,
+    Backend,
+    BackendContext,
+    CallbackRequest,
+    InboundText,
+    OutboundText,
+    ReportedStatus,
+    StatusReport,
+)
+from providers.errors import (
+    BadProof,
+    CredentialsRefused,
+    MalformedCallback,
+    OutcomeUnknown,
+    RateLimited,
+    RecipientInvalid,
+    RecipientOptedOut,
+    Rejected,
+    SendError,
+    Unavailable,
+)
+from providers.transport import Answer, Transport
+
+# The codes of `rejected` that say more about the recipient than "not this message".
+REJECTIONS: Mapping[str, type[Rejected]] = {
+    RecipientInvalid.code: RecipientInvalid,
+    RecipientOptedOut.code: RecipientOptedOut,
+}
+CREDENTIAL_STATUSES = frozenset({401, 403})
+RATE_LIMIT_STATUS = 429
+MAX_MEDIA = 10
+
+logger = logging.getLogger(__name__)
+
+
+class GenericHttpBackend(Backend):
+    Config = GenericHttpConfig
+    config: GenericHttpConfig
+
+    def __init__(self, config: GenericHttpConfig, context: BackendContext) -> None:
+        super().__init__(config, context)
+        self._transport = Transport(context.timeouts, pool_size=context.pool_size)
+        self._proofs = {"token": self._verify_token, "hmac": self._verify_hmac, "basic": self._verify_basic}
+
+    @property
+    def supports_media(self) -> bool:
+        return "media" in self.config.request_fields
+
+    # --- verify -------------------------------------------------------------------------------------------------------
+
+    def verify(self, request: CallbackRequest) -> None:
+        self._proofs[self.config.callback_auth](request)
+
+    def _verify_token(self, request: CallbackRequest) -> None:
+        keys = self.context.callback_keys
+        known = request.token.isascii() and callback_tokens.read(request.token, slug=self.context.slug, keys=keys)
+        if known is None or known is False:
+            raise BadProof("the callback's token is missing or wrong")
+
+    def _verify_hmac(self, request: CallbackRequest) -> None:
+        key = _plain(self.config.callback_secret).encode()
+        expected = "sha256=" + hmac.new(key, request.body, hashlib.sha256).hexdigest()
+        if not _same(request.headers.get("x-signature", ""), expected):
+            raise BadProof("the callback's signature is missing or wrong")
+
+    def _verify_basic(self, request: CallbackRequest) -> None:
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        try:
+            given = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            given = b""
+        expected = f"{self.config.callback_username}:{_plain(self.config.callback_password)}".encode()
+        if scheme.lower() != "basic" or not hmac.compare_digest(given, expected):
+            raise BadProof("the callback's credentials are missing or wrong")
+
+    # --- parse --------------------------------------------------------------------------------------------------------
+
+    def parse_status(self, request: CallbackRequest) -> StatusReport:
+        mapping = self.config.status
+        content = self._content(request)
+        message_id = scalar(at_path(content, mapping.message_id))
+        word = scalar(at_path(content, mapping.status))
+        if not message_id or len(message_id) > MAX_ID_LENGTH:
+            raise MalformedCallback("the receipt names no message")
+        if not word:
+            raise MalformedCallback("the receipt names no status")
+        error_code = scalar(at_path(content, mapping.error_code)) if mapping.error_code else ""
+        return StatusReport(
+            provider_message_id=message_id,
+            status=mapping.values.get(word, ReportedStatus.UNKNOWN_WORD),
+            word=word[:MAX_WORD_LENGTH],
+            error_code=error_code[:MAX_WORD_LENGTH],
+        )
+
+    def parse_inbound(self, request: CallbackRequest) -> InboundText:
+        mapping = self.config.inbound
+        content = self._content(request)
+        sender, recipient = scalar(at_path(content, mapping.sender)), scalar(at_path(content, mapping.to))
+        if not sender or not recipient:
+            raise MalformedCallback("the text names no sender or no recipient")
+        given_id = at_path(content, mapping.id) if mapping.id else None
+        message_id = scalar(given_id)
+        if given_id not in (None, "") and (not message_id or len(message_id) > MAX_ID_LENGTH):
+            raise MalformedCallback("the text's id makes no sense")
+        media_urls = _media(at_path(content, mapping.media) if mapping.media else None)
+        given_text = at_path(content, mapping.message)
+        text = storable_text("" if given_text is None and media_urls else given_text)
+        if text is None:
+            raise MalformedCallback("there is no text that can be stored")
+        return InboundText(message_id, sender=sender, recipient=recipient, text=text, media_urls=media_urls)
+
+    def _content(self, request: CallbackRequest) -> Mapping[str, Any]:
+        is_json = request.headers.get("content-type", "").lower().startswith("application/json")
+        try:
+            return read_object(request.body, form=self.config.format == "form" and not is_json)
+        except ValueError:
+            raise MalformedCallback("the body cannot be read") from None
+
+    # --- send ---------------------------------------------------------------------------------------------------------
+
+    def send(self, text: OutboundText) -> Accepted:
+        config = self.config
+        content = self._request_content(text)
+        as_query, as_json = config.method == "GET", config.method != "GET" and config.format == "json"
+        headers = dict(config.headers)
+        if config.idempotency_header:
+            headers[config.idempotency_header] = text.reference
+        answer = self._transport.call(
+            config.method,
+            config.url,
+            headers=headers,
+            query=_as_form(content) if as_query else None,
+            json=content if as_json else None,
+            form=None if as_query or as_json else _as_form(content),
+        )
+        if answer.status not in config.accepted:
+            raise self._fault(answer)
+        return Accepted(self._message_id(answer))
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _request_content(self, text: OutboundText) -> dict[str, Any]:
+        ours = {
+            "to": text.to,
+            "message": text.text,
+            "from": text.sender or self.config.from_number,
+            "callback_url": text.callback_url,
+            "media": list(text.media_urls),
+            "id": text.reference,
+        }
+        fields = {name: ours[field] for field, name in self.config.request_fields.items() if ours[field]}
+        return {**self.config.constants, **fields}
+
+    def _fault(self, answer: Answer) -> SendError:
+        status, detail = answer.status, f"the provider answered {answer.status}"
+        if status in self.config.rejected:
+            code = self.config.rejected[status]
+            return REJECTIONS.get(code, Rejected)(detail, code=code)
+        if status in self.config.unavailable:
+            kind = RateLimited if status == RATE_LIMIT_STATUS else Unavailable
+            return kind(detail, retry_after=answer.retry_after(datetime.now(UTC)))
+        if status in CREDENTIAL_STATUSES:
+            return CredentialsRefused(detail)
+        if 400 <= status <= 499:  # noqa: PLR2004 (the class of statuses that refuse a request)
+            return Unavailable(detail, code="provider_refused", retry_after=answer.retry_after(datetime.now(UTC)))
+        return OutcomeUnknown(detail)
+
+    def _message_id(self, answer: Answer) -> str:
+        """The id in an accepting answer; "" when there is none, or none that a receipt could be matched by."""
+        if self.config.message_id is None or not answer.body.strip():
+            return ""
+        try:
+            content = read_json(answer.body)
+        except ValueError:
+            raise OutcomeUnknown(f"the provider answered {answer.status} with a body that is not JSON") from None
+        message_id = scalar(at_path(content, self.config.message_id))
+        if len(message_id) > MAX_ID_LENGTH:
+            logger.warning("%s gave a message id of %d characters; ignored", self.context.slug, len(message_id))
+            return ""
+        return message_id
+
+
+def _as_form(content: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's words for true and false, instead of Python's."""
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in content.items()}
+
+
+def _media(value: Any) -> tuple[str, ...]:
+    urls = value if isinstance(value, list) else [value] if value else []
+    if len(urls) > MAX_MEDIA or not all(_is_address(url) for url in urls):
+        raise MalformedCallback("the text's media make no sense")
+    return tuple(urls)
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and value.startswith(("http://", "https://"))
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())

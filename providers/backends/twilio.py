@@ -1,0 +1,277 @@
+"""Twilio, and carriers that speak its API, through Twilio's own SDK."""
+
+import logging
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import StringConstraints, model_validator
+from twilio.base import values
+from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.http import HttpClient
+from twilio.http.response import Response
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+
+from providers.backends.payload import MAX_ID_LENGTH, MAX_WORD_LENGTH, read_form, scalar, storable_text
+from providers.base import (
+    Accepted,
+    Backend,
+    BackendContext,
+    CallbackRequest,
+    CommonConfig,
+    InboundText,
+    OutboundText,
+    ReportedStatus,
+    StatusReport,
+)
+from providers.config_types import EnvOrText, HttpUrl, Secret
+from providers.errors import (
+    BadProof,
+    CredentialsRefused,
+    MalformedCallback,
+    Misconfigured,
+    OutcomeUnknown,
+    RateLimited,
+    RecipientInvalid,
+    RecipientOptedOut,
+    Rejected,
+    SendError,
+    Unavailable,
+)
+from providers.transport import Transport
+
+STATUSES: Mapping[str, ReportedStatus] = {
+    "queued": ReportedStatus.PROGRESS,
+    "accepted": ReportedStatus.PROGRESS,
+    "scheduled": ReportedStatus.PROGRESS,
+    "sending": ReportedStatus.PROGRESS,
+    "sent": ReportedStatus.SENT,
+    "delivered": ReportedStatus.DELIVERED,
+    "read": ReportedStatus.DELIVERED,
+    "undelivered": ReportedStatus.UNDELIVERED,
+    "failed": ReportedStatus.FAILED,
+    "canceled": ReportedStatus.CANCELED,
+}
+
+INVALID_NUMBER_CODES = frozenset({21211, 21214, 21217, 21614, 30005, 30006})
+OPTED_OUT_CODES = frozenset({21610})
+CREDENTIAL_CODES = frozenset({20003, 20005})
+RATE_LIMIT_CODES = frozenset({20429, 14107})
+# The handset or the carrier on the way failed, the number did not: also when the receipt's word is `failed`.
+UNDELIVERED_CODES = frozenset({30003, 30004, 30007, 30008})
+# Faults of this account or its set-up, so that another account may carry the very same message.
+ACCOUNT_CODES: Mapping[int, str] = {
+    20006: "access is denied",
+    20008: "the account has test credentials",
+    20404: "the account or its address does not exist",
+    21408: "the account may not send to this region",
+    21603: "a sender is needed",
+    21606: "the sender cannot send texts",
+    21608: "a trial account sends to verified numbers only",
+    21609: "the callback address is not accepted",
+    21611: "the sender's queue is full",
+    21612: "the sender cannot reach this number",
+    21659: "the sender is not a number of the account",
+    21660: "the sender does not belong to the account",
+    21701: "the messaging service does not exist",
+    21703: "the messaging service has no sender",
+    21704: "the messaging service has no sender for this region",
+    21705: "the messaging service is not valid",
+    30001: "the account's queue is full",
+    30002: "the account is suspended",
+    63038: "the account's daily limit is reached",
+}
+RECEIPT_FAULTS: Mapping[int, ReportedStatus] = {
+    **dict.fromkeys(INVALID_NUMBER_CODES, ReportedStatus.INVALID),
+    **dict.fromkeys(OPTED_OUT_CODES, ReportedStatus.OPTED_OUT),
+    **dict.fromkeys(UNDELIVERED_CODES, ReportedStatus.UNDELIVERED),
+}
+FAILED_WORDS = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED})
+MAX_MEDIA = 10
+# Not empty, or the SDK would look into the process's own environment for a region and credentials.
+NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
+
+Sid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,64}$"), EnvOrText]
+_TWILIO_CODE = re.compile(r"[1-9][0-9]{4}")
+
+logger = logging.getLogger(__name__)
+
+
+class TwilioConfig(CommonConfig):
+    account_sid: Sid
+    auth_token: Secret
+    messaging_service_sid: Sid | None = None
+    api_base_url: HttpUrl | None = None
+
+    @model_validator(mode="after")
+    def _has_a_sender(self) -> Self:
+        if self.messaging_service_sid is None and self.from_number is None:
+            raise ValueError("from_number or messaging_service_sid is needed")
+        return self
+
+
+class _PooledClient(HttpClient):
+    """The SDK's HTTP, over our transport: its time-outs, its errors, and none of the SDK's logging of requests."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(logger, is_async=False)
+        self._transport = transport
+
+    def request(  # noqa: PLR0917 (the SDK's signature)
+        self,
+        method: str,
+        uri: str,
+        params: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        answer = self._transport.call(method, uri, headers=headers, query=params, form=data, credentials=auth)
+        if answer.status == 429:  # noqa: PLR2004 (here, because the SDK's exception drops the headers)
+            raise RateLimited("Twilio limits the rate", retry_after=answer.retry_after(datetime.now(UTC)))
+        return Response(answer.status, answer.body.decode(errors="replace"), answer.headers)
+
+
+class _Form(dict[str, list[str]]):
+    """A form as the SDK's signature check reads it: every value of a field that stands there twice."""
+
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+    def one(self, *names: str) -> str:
+        """The first of these fields that says something, made safe to store."""
+        return next((value for name in names if (value := scalar(self.get(name, [""])[-1]))), "")
+
+
+class TwilioBackend(Backend):
+    Config = TwilioConfig
+    config: TwilioConfig
+    supports_media = True
+
+    def __init__(self, config: TwilioConfig, context: BackendContext) -> None:
+        super().__init__(config, context)
+        auth_token = config.auth_token.get_secret_value()
+        if not auth_token.isascii() or not auth_token.isprintable():
+            raise Misconfigured("auth_token contains a character that no Twilio token has")
+        self._transport = Transport(context.timeouts, pool_size=context.pool_size)
+        self._validator = RequestValidator(auth_token)
+        self._client = Client(
+            config.account_sid, auth_token, http_client=_PooledClient(self._transport), environment=NO_ENVIRONMENT
+        )
+        if config.api_base_url:
+            # The SDK appends "/2010-04-01/Accounts/…" to this address, as compatible carriers expect.
+            self._client.api.base_url = config.api_base_url.rstrip("/")
+
+    # --- verify -------------------------------------------------------------------------------------------------------
+
+    def verify(self, request: CallbackRequest) -> None:
+        signature = request.headers.get("x-twilio-signature", "")
+        try:
+            is_proven = self._validator.validate(request.url, _form(request), signature)
+        except ValueError:
+            is_proven = False
+        if not signature or not is_proven:
+            raise BadProof("the callback's signature is missing or wrong")
+
+    # --- parse --------------------------------------------------------------------------------------------------------
+
+    def parse_status(self, request: CallbackRequest) -> StatusReport:
+        form = _readable_form(request)
+        message_id = form.one("MessageSid", "SmsSid")
+        word = form.one("MessageStatus", "SmsStatus")
+        if not message_id or len(message_id) > MAX_ID_LENGTH:
+            raise MalformedCallback("the receipt names no message")
+        if not word:
+            raise MalformedCallback("the receipt names no status")
+        error_code = form.one("ErrorCode")[:MAX_WORD_LENGTH]
+        status = STATUSES.get(word, ReportedStatus.UNKNOWN_WORD)
+        if status in FAILED_WORDS:
+            status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
+        return StatusReport(message_id, status=status, word=word[:MAX_WORD_LENGTH], error_code=error_code)
+
+    def parse_inbound(self, request: CallbackRequest) -> InboundText:
+        form = _readable_form(request)
+        sender, recipient = form.one("From"), form.one("To")
+        if not sender or not recipient:
+            raise MalformedCallback("the text names no sender or no recipient")
+        message_id = form.one("MessageSid", "SmsSid")
+        if len(message_id) > MAX_ID_LENGTH:
+            raise MalformedCallback("the text's id makes no sense")
+        media_count = form.one("NumMedia") or "0"
+        if not re.fullmatch(r"[0-9]{1,2}", media_count, re.ASCII) or int(media_count) > MAX_MEDIA:
+            raise MalformedCallback("the text's media make no sense")
+        media_urls = tuple(form.one(f"MediaUrl{place}") for place in range(int(media_count)))
+        if not all(url.startswith(("http://", "https://")) for url in media_urls):
+            raise MalformedCallback("the text's media make no sense")
+        text = storable_text(form.get("Body", [""])[-1])
+        if text is None or not (text or media_urls or "Body" in form):
+            raise MalformedCallback("there is no text that can be stored")
+        return InboundText(message_id, sender=sender, recipient=recipient, text=text, media_urls=media_urls)
+
+    # --- send ---------------------------------------------------------------------------------------------------------
+
+    def send(self, text: OutboundText) -> Accepted:
+        sender = text.sender or self.config.from_number
+        try:
+            message = self._client.messages.create(
+                to=text.to,
+                body=text.text,
+                from_=sender or values.unset,
+                messaging_service_sid=self.config.messaging_service_sid or values.unset,
+                status_callback=text.callback_url or values.unset,
+                media_url=list(text.media_urls) or values.unset,
+            )
+        except (TwilioRestException, TwilioServiceException) as error:
+            raise _fault(error) from None
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+            # The request was answered with a 2xx, and the SDK stumbled over what the answer says.
+            raise OutcomeUnknown("Twilio's answer cannot be read") from None
+        message_id = scalar(message.sid)
+        if len(message_id) > MAX_ID_LENGTH:
+            logger.warning("%s gave a message id of %d characters; ignored", self.context.slug, len(message_id))
+            return Accepted()
+        return Accepted(message_id)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _fault(error: TwilioRestException | TwilioServiceException) -> SendError:  # noqa: PLR0911 (a table of classes)
+    """Only status and code are looked at: the text of the SDK's error contains the number."""
+    status = error.status if isinstance(error.status, int) else 0
+    if not 400 <= status <= 499:  # noqa: PLR2004
+        return OutcomeUnknown(f"Twilio answered {status}")
+    code = _twilio_code(error.code)
+    named, detail = f"twilio_{code}", f"Twilio refused with {code or status}"
+    if code in INVALID_NUMBER_CODES:
+        return RecipientInvalid(detail)
+    if code in OPTED_OUT_CODES:
+        return RecipientOptedOut(detail)
+    if code in RATE_LIMIT_CODES:
+        return RateLimited(detail)
+    if code in ACCOUNT_CODES:
+        return Unavailable(f"{detail}: {ACCOUNT_CODES[code]}", code=named)
+    if code in CREDENTIAL_CODES or status in {401, 403}:
+        return CredentialsRefused(detail)
+    return Rejected(detail, code=named) if code else Unavailable(detail, code="provider_refused")
+
+
+def _twilio_code(value: Any) -> int:
+    """A code of Twilio's own, or 0: where there is none, the SDK puts the HTTP status in its place."""
+    text = scalar(value)
+    return int(text) if _TWILIO_CODE.fullmatch(text) else 0
+
+
+def _form(request: CallbackRequest) -> _Form:
+    return _Form(read_form(request.body))
+
+
+def _readable_form(request: CallbackRequest) -> _Form:
+    try:
+        return _form(request)
+    except ValueError:
+        raise MalformedCallback("the body cannot be read") from None

@@ -1,0 +1,96 @@
+"""The kinds of value that an account's `config` is made of.
+
+A configuration is checked twice: as it is stored, where `{"env": "NAME"}` may stand for any text and must stand for a
+secret, and with every reference resolved, where each of them is plain text. `STORED` is the first one's context.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationInfo, WrapValidator
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+
+STORED: Final[Mapping[str, bool]] = {"stored": True}
+
+SECRET_NAME = re.compile(r"authorization|api[-_]?key|token|secret|password|passwd|cookie", re.IGNORECASE)
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NO_LITERAL = 'write {"env": "NAME"}: a secret is read from the environment, never stored'
+
+
+@dataclass(frozen=True, slots=True)
+class EnvReference:
+    """`{"env": "NAME"}` in a configuration that is looked at as it is stored."""
+
+    name: str
+
+
+def is_stored(info: ValidationInfo) -> bool:
+    return bool(info.context and info.context.get("stored"))
+
+
+def is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"env"}
+
+
+def _reference(value: Mapping[str, Any]) -> EnvReference:
+    name = value["env"]
+    if not isinstance(name, str) or not _VARIABLE_NAME.fullmatch(name):
+        raise ValueError('"env" must be the name of an environment variable')
+    return EnvReference(name)
+
+
+def _text_or_reference(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if is_stored(info) and is_reference(value):
+        return _reference(value)
+    return handler(value)
+
+
+def _secret_or_reference(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if not is_stored(info):
+        return handler(value)
+    if not is_reference(value):
+        raise ValueError(NO_LITERAL)
+    return _reference(value)
+
+
+def _http_url(value: str) -> str:
+    if any(character <= " " or character == "\x7f" for character in value):
+        raise ValueError("must not contain spaces or control characters")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # computed, and refused, only when it is read
+    except ValueError:
+        raise ValueError("is not an address") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an absolute http or https address")
+    if "@" in parts.netloc:
+        raise ValueError("must not contain credentials; use headers with an environment reference")
+    if parts.fragment:
+        raise ValueError("must not have a fragment")
+    if any(SECRET_NAME.search(name) for name, _value in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("must not carry a secret in its query; use constants with an environment reference")
+    return value
+
+
+def mapping_without_ambiguity(value: Any, info: ValidationInfo) -> Any:
+    """A mapping whose only key is `env` would be read as a reference to the environment when secrets are resolved."""
+    if is_stored(info) and is_reference(value):
+        raise ValueError('must not have "env" as its only key')
+    return value
+
+
+EnvOrText = WrapValidator(_text_or_reference)
+EnvOnly = WrapValidator(_secret_or_reference)
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"), EnvOrText]
+Sender = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,38}[!-~])?$"), EnvOrText]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), EnvOnly]
+HttpUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_http_url), EnvOrText]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=4096), EnvOrText]
+Prefix = Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")]
+Price = Annotated[float, Field(ge=0, le=1000, strict=True, allow_inf_nan=False)]
+Path = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=200)]
