@@ -54,21 +54,31 @@ def backend_for(account: ProviderAccount) -> Backend:
     return built
 
 
-def _build(account: ProviderAccount) -> Backend:
+def check_account(account: ProviderAccount) -> None:
+    """Raise `ConfigError` or `Misconfigured` unless the account could be used right now, in this environment."""
+    check_config(account.backend, account.config)
+    _resolved_config(account)
+
+
+def _resolved_config(account: ProviderAccount) -> CommonConfig:
     backend_class = BACKENDS.get(account.backend)
     if backend_class is None:
         raise Misconfigured(f"unknown backend {account.backend!r}")
     try:
-        config = backend_class.Config.model_validate(resolve_secrets(account.config, os.environ))
+        return backend_class.Config.model_validate(resolve_secrets(account.config, os.environ))
     except ValidationError as error:
         raise Misconfigured(_one_line(error)) from None
+
+
+def _build(account: ProviderAccount) -> Backend:
+    config = _resolved_config(account)
     context = BackendContext(
         slug=account.slug,
         callback_keys=callback_keys(),
         timeouts=Timeouts(connect=settings.PROVIDER_CONNECT_TIMEOUT, read=settings.PROVIDER_READ_TIMEOUT),
         pool_size=settings.DISPATCH_CONCURRENCY,
     )
-    return backend_class(config, context)
+    return BACKENDS[account.backend](config, context)
 
 
 def resolve_secrets(value: Any, environ: Mapping[str, str]) -> Any:

@@ -1,0 +1,66 @@
+"""Create or change a provider account from a deployment script."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from providers.errors import ConfigError
+from providers.services import upsert_account
+
+
+class Command(BaseCommand):
+    help = "Create a provider account, or change what is given of an existing one."
+    requires_system_checks: list[str] = []
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.error = self._refuse_arguments  # argparse's own prints the usage over several lines and exits with 2
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug")
+        parser.add_argument("--backend", help="generic_http or twilio; a new account needs one")
+        parser.add_argument("--weight", type=int, help="share of the traffic, 0 to 1000; 100 for a new account")
+        parser.add_argument("--config", help="the backend's configuration as a JSON object; a new account needs one")
+        switch = parser.add_mutually_exclusive_group()
+        switch.add_argument("--enable", dest="is_enabled", action="store_const", const=True)
+        switch.add_argument("--disable", dest="is_enabled", action="store_const", const=False)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            account, is_new = upsert_account(
+                slug=options["slug"],
+                backend=options["backend"],
+                weight=options["weight"],
+                config=None if options["config"] is None else _parse_config(options["config"]),
+                is_enabled=options["is_enabled"],
+            )
+        except ConfigError as error:
+            raise CommandError(str(error)) from None
+        except DatabaseError as error:
+            raise CommandError(f"the database refused: {' '.join(str(error).split())}") from None
+        self.stdout.write(
+            f"{'created' if is_new else 'updated'} {account.slug}: {account.backend}, weight {account.weight}, "
+            f"{'enabled' if account.is_enabled else 'disabled'}"
+        )
+
+    def _refuse_arguments(self, message: str) -> NoReturn:
+        line = " ".join(message.split())
+        if not getattr(self, "_called_from_command_line", False):
+            raise CommandError(line)
+        self.stderr.write(f"CommandError: {line}")
+        sys.exit(1)
+
+
+def _parse_config(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"config is not JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,70 @@
+"""`python -m providers.simulator`: two simulated carriers as a process of their own."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from providers.simulator.carrier import CarrierSettings, Sandbox
+from providers.simulator.journal import Journal
+from providers.simulator.receipts import ReceiptPoster
+from providers.simulator.server import SandboxServer
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m providers.simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="0 takes a free one; the first line printed names it")
+    parser.add_argument("--latency-ms", type=float, default=50, help="time to answer a call")
+    parser.add_argument("--latency-jitter-ms", type=float, default=30, help="the latency varies by as much")
+    parser.add_argument("--receipt-delay-ms", type=float, default=500, help="time from the answer to the receipt")
+    parser.add_argument("--hang-ms", type=float, default=15_000, help="how long the number that hangs takes to answer")
+    parser.add_argument("--failure-rate1", type=float, default=0.0, help="share of 500s from provider1")
+    parser.add_argument("--failure-rate2", type=float, default=0.0, help="share of 500s from provider2")
+    parser.add_argument("--log", type=Path, default=None, help="append every call to this file as a line of JSON")
+    return parser.parse_args(argv)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, CarrierSettings]:
+    """`ValueError` for a value out of its range."""
+    common = {
+        "latency_ms": arguments.latency_ms,
+        "latency_jitter_ms": arguments.latency_jitter_ms,
+        "receipt_delay_ms": arguments.receipt_delay_ms,
+        "hang_ms": arguments.hang_ms,
+    }
+    return {
+        "provider1": CarrierSettings().changed({**common, "failure_rate": arguments.failure_rate1}),
+        "provider2": CarrierSettings().changed({**common, "failure_rate": arguments.failure_rate2}),
+    }
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = _arguments(argv)
+    try:
+        settings = _settings(arguments)
+        journal = Journal(arguments.log)
+        sandbox = Sandbox(settings, journal=journal, receipts=ReceiptPoster())
+        server = SandboxServer((arguments.host, arguments.port), sandbox)
+    except (ValueError, OSError, OverflowError) as error:
+        sys.stderr.write(f"sandbox carriers: {error}\n")
+        return 1
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdout.write(f"sandbox carriers on http://{arguments.host}:{server.server_port}\n")
+    sys.stdout.flush()
+    stop.wait()
+    journal.close()
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # calls that hang and receipts that wait are given up, not waited for

@@ -1,0 +1,128 @@
+"""Two simulated carriers: what they accept, what they refuse, and which receipts follow."""
+
+import random
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from providers.simulator.journal import Journal
+from providers.simulator.magic import Behaviour, Call, behaviour_of
+from providers.simulator.receipts import Receipt, ReceiptPoster
+
+CARRIERS = ("provider1", "provider2")
+MAX_REMEMBERED = 200_000
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "latency_ms": (0, 60_000),
+    "latency_jitter_ms": (0, 60_000),
+    "receipt_delay_ms": (0, 3_600_000),
+    "hang_ms": (0, 600_000),
+    "failure_rate": (0, 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSettings:
+    latency_ms: float = 50
+    latency_jitter_ms: float = 30
+    receipt_delay_ms: float = 500
+    hang_ms: float = 15_000
+    failure_rate: float = 0.0
+
+    def changed(self, changes: Any) -> "CarrierSettings":
+        """A copy with these values; `ValueError` for an unknown name or a value out of its range."""
+        if not isinstance(changes, dict):
+            raise ValueError("a carrier's settings are an object")  # noqa: TRY004 (one class for all that is wrong)
+        for name, value in changes.items():
+            if name not in LIMITS:
+                raise ValueError(f"unknown setting; known: {', '.join(LIMITS)}")
+            low, high = LIMITS[name]
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"{name} must be a number from {low} to {high}")
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    to: str
+    message: str
+    callback_url: str
+    reference: str
+
+
+class Sandbox:
+    """Both carriers. `hand_over` takes as long as the carrier does and returns the HTTP answer."""
+
+    def __init__(self, settings: Mapping[str, CarrierSettings], *, journal: Journal, receipts: ReceiptPoster) -> None:
+        self._settings = {carrier: settings.get(carrier, CarrierSettings()) for carrier in CARRIERS}
+        self._lock = threading.Lock()
+        self._failed_once: OrderedDict[str, None] = OrderedDict()
+        self.journal = journal
+        self.receipts = receipts
+
+    def settings(self) -> dict[str, CarrierSettings]:
+        with self._lock:
+            return dict(self._settings)
+
+    def change(self, changes: Any) -> None:
+        """All of the changes or none; `ValueError` says what is wrong."""
+        if not isinstance(changes, dict) or not set(changes) <= set(CARRIERS):
+            raise ValueError(f"send an object with any of: {', '.join(CARRIERS)}")
+        with self._lock:
+            changed = {carrier: self._settings[carrier].changed(values) for carrier, values in changes.items()}
+            self._settings.update(changed)
+
+    def hand_over(self, carrier: str, request: TextRequest) -> tuple[int, dict[str, str]]:
+        settings = self.settings()[carrier]
+        behaviour = behaviour_of(request.to)
+        _wait(settings.latency_ms + random.uniform(-1, 1) * settings.latency_jitter_ms)  # noqa: S311 (not a secret)
+        reason = self._refusal(settings, behaviour, request)
+        if reason:
+            self.journal.refuse(
+                carrier=carrier, reference=request.reference, to=request.to, status_code=500, reason=reason
+            )
+            return 500, {"error": reason}
+        return 200, {"message_id": self._accept(carrier, settings, behaviour, request)}
+
+    def _accept(self, carrier: str, settings: CarrierSettings, behaviour: Behaviour, request: TextRequest) -> str:
+        message_id = str(uuid.uuid4())
+        self.journal.accept(
+            carrier=carrier, message_id=message_id, reference=request.reference, to=request.to, status_code=200
+        )
+        receipt = Receipt(request.callback_url, message_id, behaviour.receipts if request.callback_url else ())
+        if behaviour.receipt_first and receipt.words:
+            self.receipts.post_now(receipt)
+        else:
+            self.receipts.schedule(receipt, delay=settings.receipt_delay_ms / 1000)
+        if behaviour.call is Call.HANG:
+            _wait(settings.hang_ms)
+        return message_id
+
+    def _refusal(self, settings: CarrierSettings, behaviour: Behaviour, request: TextRequest) -> str:
+        if behaviour.call is Call.ALWAYS_FAIL:
+            return "this number always fails"
+        if behaviour.call is Call.FAIL_ONCE and self._is_first(request):
+            return "this number fails once"
+        if random.random() < settings.failure_rate:  # noqa: S311 (not a secret)
+            return "a random failure"
+        return ""
+
+    def _is_first(self, request: TextRequest) -> bool:
+        """Whether neither carrier has seen this message; without a reference, its text tells messages apart."""
+        key = request.reference or str(hash((request.to, request.message)))
+        with self._lock:
+            if key in self._failed_once:
+                return False
+            self._failed_once[key] = None
+            if len(self._failed_once) > MAX_REMEMBERED:
+                self._failed_once.popitem(last=False)
+            return True
+
+
+def _wait(milliseconds: float) -> None:
+    if milliseconds > 0:
+        time.sleep(milliseconds / 1000)

@@ -1,0 +1,110 @@
+"""The carriers' delivery receipts: posted later, from a few threads, and again when nobody takes them."""
+
+import heapq
+import itertools
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+POSTERS = 8
+MAX_PENDING = 200_000
+POST_TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
+RETRY_DELAYS: Sequence[float] = (0.5, 1, 2, 4, 8, 16, 30)
+BETWEEN_RECEIPTS = 0.1
+# The app may be overloaded or restarting; any other 4xx is an answer for good.
+PASSING_CLIENT_ERRORS = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The words that one message still has to report, in order."""
+
+    url: str
+    message_id: str
+    words: tuple[str, ...]
+    tries: int = 0
+
+
+class ReceiptPoster:
+    """Posts receipts when they are due. Counts what it did: `posted`, `refused`, `given_up`."""
+
+    def __init__(self, *, retry_delays: Sequence[float] = RETRY_DELAYS, threads: int = POSTERS) -> None:
+        self._retry_delays = retry_delays
+        self._pool = urllib3.PoolManager(num_pools=4, maxsize=threads, retries=False, timeout=POST_TIMEOUT)
+        self._due = threading.Condition()
+        self._heap: list[tuple[float, int, Receipt]] = []
+        self._order = itertools.count()
+        self._counts = {"posted": 0, "refused": 0, "given_up": 0}
+        self._is_closed = False
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def schedule(self, receipt: Receipt, *, delay: float) -> None:
+        with self._due:
+            if self._is_closed or not receipt.words:
+                return
+            if len(self._heap) >= MAX_PENDING:
+                self._counts["given_up"] += 1
+                return
+            heapq.heappush(self._heap, (time.monotonic() + delay, next(self._order), receipt))
+            self._due.notify()
+
+    def post_now(self, receipt: Receipt) -> None:
+        """Post the first word before returning; what then is left, or could not be posted, follows by schedule."""
+        self._post(receipt)
+
+    def counts(self) -> dict[str, int]:
+        with self._due:
+            return {**self._counts, "pending": len(self._heap)}
+
+    def close(self) -> None:
+        with self._due:
+            self._is_closed = True
+            self._heap.clear()
+            self._due.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=1)
+        self._pool.clear()
+
+    def _run(self) -> None:
+        while (receipt := self._take()) is not None:
+            self._post(receipt)
+
+    def _take(self) -> Receipt | None:
+        with self._due:
+            while not self._is_closed:
+                wait = self._heap[0][0] - time.monotonic() if self._heap else None
+                if wait is not None and wait <= 0:
+                    return heapq.heappop(self._heap)[2]
+                self._due.wait(wait)
+        return None
+
+    def _post(self, receipt: Receipt) -> None:
+        body = json.dumps({"status": receipt.words[0], "message_id": receipt.message_id})
+        try:
+            answer = self._pool.request(
+                "POST", receipt.url, body=body, headers={"Content-Type": "application/json"}, redirect=False
+            )
+            status = answer.status
+        except (HTTPError, OSError, ValueError):
+            status = 0
+        if status and 200 <= status <= 299:  # noqa: PLR2004
+            self._count("posted")
+            self.schedule(Receipt(receipt.url, receipt.message_id, receipt.words[1:]), delay=BETWEEN_RECEIPTS)
+        elif 300 <= status <= 499 and status not in PASSING_CLIENT_ERRORS:  # noqa: PLR2004
+            self._count("refused")
+        elif receipt.tries < len(self._retry_delays):
+            again = Receipt(receipt.url, receipt.message_id, receipt.words, receipt.tries + 1)
+            self.schedule(again, delay=self._retry_delays[receipt.tries])
+        else:
+            self._count("given_up")
+
+    def _count(self, outcome: str) -> None:
+        with self._due:
+            self._counts[outcome] += 1
