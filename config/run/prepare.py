@@ -1,0 +1,26 @@
+"""Bring the database up to date and set the installation up, in one process, before the others start."""
+
+import os
+import sys
+
+import django
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+
+
+def main(sandbox_url: str) -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    settings.STATIC_ROOT.mkdir(exist_ok=True)  # where nothing is collected; WhiteNoise warns if it is missing
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("setup", demo=True, sandbox_url=sandbox_url, verbosity=0)
+    except (DatabaseError, CommandError) as error:
+        sys.stderr.write(f"{str(error).strip().splitlines()[0]}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

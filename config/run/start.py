@@ -1,0 +1,186 @@
+"""The order of a start: look before touching anything, bring what is missing, prepare the data, start, wait, tell."""
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from config.run import commands, services
+from config.run.banner import banner
+from config.run.child import Child
+from config.run.environment import BASE_DIR, load_environment, local_dir, port
+from config.run.errors import StartError, StopAsked
+from config.run.folder import ADMIN_PASSWORD, DEMO_TOKEN, SECRET_KEY, VALKEY_CONFIGURATION, LocalFolder
+from config.run.signals import StopSignals
+from config.run.supervisor import Supervisor
+from config.run.terminal import say, say_for
+
+READY_SECONDS = 90.0
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a start needs to know. `environment` is what every process gets."""
+
+    port: int
+    folder: LocalFolder
+    environment: Mapping[str, str]
+    redis_url: str
+    valkey: commands.Command | None
+    first_start: bool
+
+
+def run(signals: StopSignals) -> None:
+    """Returns when everything has been stopped as asked."""
+    load_environment()
+    web_port = port()
+    folder = LocalFolder(local_dir())
+    folder.prepare()
+    folder.hold()
+    try:
+        services.check_port(web_port)
+        _run(_plan(web_port, folder), signals)
+    finally:
+        folder.forget_run()
+        folder.release()
+
+
+def _run(plan: Plan, signals: StopSignals) -> None:
+    supervisor = Supervisor(say)
+    say("Switchboard is starting …")
+    try:
+        _start(plan, supervisor, signals)
+        _keep_running(supervisor, signals)
+    except StopAsked:
+        pass
+    finally:
+        say("\nStopping …")
+        supervisor.stop(in_a_hurry=signals.in_a_hurry)
+        say(f"Stopped. The data stays in {plan.folder.path}" if settings.EMBEDDED else "Stopped.")
+
+
+def _plan(web_port: int, folder: LocalFolder) -> Plan:
+    first_start = not (folder.path / ADMIN_PASSWORD).exists()
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "LOCAL_DIR": str(folder.path)}
+    environment["SECRET_KEY"] = os.environ.get("SECRET_KEY") or folder.secret(SECRET_KEY)
+    environment["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{web_port}"
+    redis_url = os.environ.get("REDIS_URL", "")
+    valkey = None
+    if not redis_url:
+        redis_url, valkey = _embedded_broker(folder)
+    environment["REDIS_URL"] = redis_url
+    os.environ.update(environment)  # the settings are read in this process too
+    _check_settings()
+    if valkey is None:
+        services.check_broker(redis_url)
+    return Plan(web_port, folder, environment, redis_url, valkey, first_start)
+
+
+def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
+    password, broker_port = secrets.token_urlsafe(24), services.free_port()
+    data, log = folder.path / "valkey", folder.path / "valkey.log"
+    data.mkdir(mode=0o700, exist_ok=True)
+    log.unlink(missing_ok=True)  # one start, one log: it cannot grow for ever
+    text = commands.valkey_configuration(port=broker_port, password=password, data=data, log=log)
+    command = commands.valkey(folder.write(VALKEY_CONFIGURATION, text))
+    return f"redis://:{password}@127.0.0.1:{broker_port}/0", command
+
+
+def _check_settings() -> None:
+    try:
+        database = settings.DATABASES["default"]
+    except (ImproperlyConfigured, ValueError) as error:
+        raise StartError(str(error)) from error
+    if not settings.EMBEDDED:
+        services.check_database(database)
+
+
+def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
+    def child(command: commands.Command) -> Child:
+        return Child(command, plan.environment, BASE_DIR, say_for)
+
+    if plan.valkey:
+        broker = child(plan.valkey)
+        supervisor.add(broker)
+        services.wait_for_broker(broker, plan.redis_url, stop_asked=signals.asked)
+    sandbox_port = services.free_port()
+    _prepare(plan, f"http://127.0.0.1:{sandbox_port}", signals)
+    public_url = plan.environment["PUBLIC_URL"]
+    told = {"redis_url": plan.redis_url, "secret_key": plan.environment["SECRET_KEY"], "public_url": public_url}
+    plan.folder.write_run(told)
+    for command in (commands.sandbox(sandbox_port), commands.worker(), commands.web(plan.port), commands.beat()):
+        supervisor.add(child(command))
+    _wait_until_ready(f"http://127.0.0.1:{plan.port}", supervisor, signals)
+    say(_banner(plan))
+
+
+def _prepare(plan: Plan, sandbox_url: str, signals: StopSignals) -> None:
+    lines: list[str] = []
+    command = commands.Command("prepare", (sys.executable, "-m", "config.run.prepare", sandbox_url))
+    child = Child(command, plan.environment, BASE_DIR, lambda _name, line: lines.append(line))
+    child.start()
+    while not child.wait(LOOK_SECONDS):
+        if signals.asked():
+            child.terminate()
+            if not child.wait(command.stop_seconds):
+                child.kill()
+            raise StopAsked
+    if child.exit_code() != 0:
+        raise StartError("the database cannot be prepared: " + "\n".join(lines))
+
+
+def _wait_until_ready(address: str, supervisor: Supervisor, signals: StopSignals) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    answer = "no answer"
+    while time.monotonic() < deadline:
+        _look(supervisor, signals)
+        with contextlib.suppress(requests.RequestException):
+            response = requests.get(f"{address}/readyz", timeout=2, allow_redirects=False)
+            if response.ok:
+                return
+            answer = response.text.strip()
+        time.sleep(LOOK_SECONDS)
+    raise StartError(f"not ready after {READY_SECONDS:.0f} s: {answer}")
+
+
+def _keep_running(supervisor: Supervisor, signals: StopSignals) -> None:
+    while True:
+        _look(supervisor, signals)
+        time.sleep(LOOK_SECONDS)
+
+
+def _look(supervisor: Supervisor, signals: StopSignals) -> None:
+    if signals.asked():
+        raise StopAsked
+    if not supervisor.look():
+        raise StartError("a process keeps stopping; see its lines above")
+
+
+def _banner(plan: Plan) -> str:
+    path = plan.folder.path
+    database = settings.DATABASES["default"]
+    place = settings.DATABASES["default"]["NAME"] if settings.EMBEDDED else f"PostgreSQL, {database['NAME']}"
+    return banner(
+        address=plan.environment["PUBLIC_URL"].rstrip("/"),
+        password=_password(path / ADMIN_PASSWORD, first_start=plan.first_start),
+        token=(path / DEMO_TOKEN).read_text().strip(),
+        database=str(place),
+        broker=f"embedded Valkey, {path / 'valkey'}" if plan.valkey else "the one at REDIS_URL",
+        folder=path,
+    )
+
+
+def _password(file: Path, *, first_start: bool) -> str:
+    """Shown once; later banners only say where it is kept. Without a file the admin was there before us."""
+    if not file.exists():
+        return "the one you gave that user"
+    return file.read_text().strip() if first_start else f"in {file}"

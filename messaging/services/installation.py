@@ -1,0 +1,147 @@
+"""What an installation needs before its first message: groups, queues and, for a trial, the sandbox.
+
+Every function can be called again at any time: it adds what is missing and leaves alone what people have changed.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser, Group, Permission
+from django.db import transaction
+from django.utils import timezone
+from knox.crypto import hash_token
+
+from messaging.models import ApiToken, OutboundQueue
+from providers.models import ProviderAccount, SenderNumber
+
+API_READER, API_SENDER, API_OPERATOR = "API reader", "API sender", "API operator"
+
+_READ = (
+    "messaging.view_message",
+    "messaging.view_deliveryattempt",
+    "messaging.view_messageevent",
+    "messaging.view_phonenumber",
+    "messaging.view_outboundqueue",
+)
+GROUPS: dict[str, tuple[str, ...]] = {
+    API_READER: _READ,
+    API_SENDER: (*_READ, "messaging.add_message", "messaging.change_message"),
+    API_OPERATOR: (
+        *_READ,
+        "messaging.retry_message",
+        "messaging.change_phonenumber",
+        "messaging.change_outboundqueue",
+        "providers.view_provideraccount",
+        "providers.change_provideraccount",
+        "providers.view_sendernumber",
+    ),
+}
+QUEUES: dict[str, dict[str, object]] = {
+    "express": {"description": "Sent at once, as fast as the providers take it."},
+    "paced": {"description": "Two messages every two minutes.", "batch_size": 2, "interval_seconds": 120},
+}
+SANDBOX_WEIGHTS = {"sandbox1": 30, "sandbox2": 70}
+SANDBOX_PATHS = {"sandbox1": "provider1", "sandbox2": "provider2"}
+SANDBOX_FIELDS = {
+    "to": "to_number",
+    "message": "message",
+    "from": "from",
+    "callback_url": "callback_url",
+    "media": "media_urls",
+    "id": "reference",
+}
+SANDBOX_SENDER = "+15005550006"
+ADMIN, DEMO_USER, DEMO_TOKEN_NAME = "admin", "demo", "make run"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """`created_admin` is false where the user `admin` was there before: its password is not ours to know."""
+
+    created_admin: bool
+    token: str
+
+
+@transaction.atomic
+def install() -> None:
+    """Groups with their permissions, and the two queues."""
+    _install_groups()
+    for name, values in QUEUES.items():
+        OutboundQueue.objects.get_or_create(name=name, defaults=values)
+
+
+@transaction.atomic
+def install_demo(*, sandbox_url: str, admin_password: str, known_token: str) -> Demo:
+    """Sandbox carriers, a sender number, an admin, and a service user with a token.
+
+    `known_token` is returned when it is still valid, otherwise a new one takes the place of the last.
+    """
+    for slug, weight in SANDBOX_WEIGHTS.items():
+        _install_sandbox(slug, weight=weight, url=f"{sandbox_url.rstrip('/')}/{SANDBOX_PATHS[slug]}")
+    _install_sender()
+    user_model = get_user_model()
+    created = not user_model.objects.filter(username=ADMIN).exists()
+    if created:
+        user_model.objects.create_superuser(ADMIN, password=admin_password)
+    user = service_user(DEMO_USER)
+    if _is_valid(known_token, user):
+        return Demo(created, known_token)
+    ApiToken.objects.filter(user=user, name=DEMO_TOKEN_NAME).delete()
+    _, token = ApiToken.objects.create(user=user, expiry=None, name=DEMO_TOKEN_NAME)
+    return Demo(created, token)
+
+
+@transaction.atomic
+def issue_token(*, username: str, name: str, valid_for: timedelta | None) -> str:
+    """A new token of that service user, who is created if missing. Without `valid_for` it does not expire."""
+    _, token = ApiToken.objects.create(user=service_user(username), expiry=valid_for, name=name)
+    return token
+
+
+def service_user(username: str) -> AbstractUser:
+    """A user for programs: it has no password, and may send and operate."""
+    _install_groups()
+    user, created = get_user_model().objects.get_or_create(username=username)
+    if created:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        user.groups.add(*Group.objects.filter(name__in=[API_SENDER, API_OPERATOR]))
+    return user
+
+
+def _install_groups() -> None:
+    wanted = {codename for codenames in GROUPS.values() for codename in codenames}
+    permissions = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.filter(
+            content_type__app_label__in={name.split(".")[0] for name in wanted}
+        ).select_related("content_type")
+    }
+    for name, codenames in GROUPS.items():
+        group, _ = Group.objects.get_or_create(name=name)
+        group.permissions.add(*(permissions[codename] for codename in codenames))
+
+
+def _install_sandbox(slug: str, *, weight: int, url: str) -> None:
+    """The address changes with each start of the sandbox; weight and the rest stay as an operator left them."""
+    account, created = ProviderAccount.objects.get_or_create(
+        slug=slug,
+        defaults={"backend": "generic_http", "weight": weight, "config": {"url": url, "fields": SANDBOX_FIELDS}},
+    )
+    if not created and account.config.get("url") != url:
+        account.config = {**account.config, "url": url}
+        account.save(update_fields=["config", "updated_at"])
+
+
+def _install_sender() -> None:
+    """Not the default where there is a shared default already."""
+    is_default = not SenderNumber.objects.filter(owner=None, is_default=True).exists()
+    SenderNumber.objects.get_or_create(number=SANDBOX_SENDER, defaults={"is_default": is_default})
+
+
+def _is_valid(token: str, user: AbstractUser) -> bool:
+    if not token:
+        return False
+    kept = ApiToken.objects.filter(digest=hash_token(token), user=user).first()
+    return kept is not None and (kept.expiry is None or kept.expiry > timezone.now())
