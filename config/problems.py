@@ -48,7 +48,9 @@ CODES: dict[int, str] = {
 }
 
 
-def problem(status: int, *, code: str | None = None, detail: str = "", field_errors: list[dict] | None = None) -> dict[str, Any]:
+def problem(
+    status: int, *, code: str | None = None, detail: str = "", field_errors: list[dict] | None = None
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

@@ -1,6 +1,25 @@
 """Every address of the product."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView, TemplateView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from config import health
+from messaging.webhooks import StatusCallbackView
+
+STATUS_CALLBACK = "webhooks/<slug:slug>/status/"
+
+urlpatterns = [
+    path("", TemplateView.as_view(template_name="index.html"), name="index"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("messaging.api.urls")),
+    path(f"api/v1/{STATUS_CALLBACK}", StatusCallbackView.as_view(), name="webhook-status"),
+    # The address that we hand out is the short one; the same view answers at both.
+    path(STATUS_CALLBACK, StatusCallbackView.as_view(schema=None)),
+]

@@ -22,13 +22,17 @@ def to_e164(raw: str) -> str:
     """
     text = raw.strip()
     if len(text) > MAX_INPUT or not text.startswith(("+", "\uff0b")):
-        raise InvalidNumber("Give the number in international notation, starting with + and the country code.", code="invalid_number")
+        raise InvalidNumber(
+            "Give the number in international notation, starting with + and the country code.", code="invalid_number"
+        )
     if any(not (character.isdecimal() or character in _PUNCTUATION) for character in text[1:]):
         raise InvalidNumber("A phone number has only digits, spaces and punctuation.", code="invalid_number")
     try:
         number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException as error:
-        raise InvalidNumber("There is no such country code, or the number is too long.", code="invalid_number") from error
+        raise InvalidNumber(
+            "There is no such country code, or the number is too long.", code="invalid_number"
+        ) from error
     if not phonenumbers.is_possible_number(number):
         raise InvalidNumber("This number cannot exist: its length does not fit its country.", code="impossible_number")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

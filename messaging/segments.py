@@ -19,11 +19,13 @@ class Encoding(StrEnum):
 
 
 GSM_BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 
 _GSM_ALL = GSM_BASIC | GSM_EXTENSION
+_LAST_OF_BMP = 0xFFFF
 _LIMITS = {Encoding.GSM7: (160, 153), Encoding.UCS2: (70, 67)}
 
 
@@ -50,7 +52,7 @@ def _septets(text: str) -> list[int]:
 
 
 def _utf16_units(text: str) -> list[int]:
-    return [2 if ord(character) > 0xFFFF else 1 for character in text]
+    return [2 if ord(character) > _LAST_OF_BMP else 1 for character in text]
 
 
 def _parts(sizes: list[int], capacity: int) -> int:

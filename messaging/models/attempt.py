@@ -37,7 +37,9 @@ class DeliveryAttempt(models.Model):
             # Also the reader's index: GET /messages/{id}/attempts/
             models.UniqueConstraint(name="attempt_number_of_message", fields=["message", "number"]),
             # A message is never in the air twice
-            models.UniqueConstraint(name="attempt_one_open_of_message", fields=["message"], condition=Q(outcome="calling")),
+            models.UniqueConstraint(
+                name="attempt_one_open_of_message", fields=["message"], condition=Q(outcome="calling")
+            ),
             # Also the reader's index: receipts.apply finds the attempt by the provider's id
             models.UniqueConstraint(
                 name="attempt_provider_message_id",

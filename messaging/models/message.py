@@ -51,6 +51,7 @@ class Message(models.Model):
     error_detail = models.CharField(max_length=300, blank=True)
 
     send_at = models.DateTimeField(null=True)
+    valid_for = models.PositiveIntegerField(null=True)
     expires_at = models.DateTimeField(null=True)
     next_attempt_at = models.DateTimeField(null=True)
     claim_id = models.UUIDField(null=True)
@@ -134,7 +135,7 @@ class Message(models.Model):
             models.CheckConstraint(
                 name="message_outbound_has_queue_and_owner",
                 condition=Q(direction=Direction.INBOUND)
-                | Q(queue__isnull=False, owner__isnull=False, expires_at__isnull=False),
+                | Q(queue__isnull=False, owner__isnull=False, valid_for__isnull=False, expires_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="message_sending_has_claim",

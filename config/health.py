@@ -1,0 +1,66 @@
+"""Is the process alive, and is the system able to work?"""
+
+import time
+
+from django.core.cache import cache
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from messaging.services import pacing
+from messaging.tasks import HEARTBEAT_KEY
+
+HEARTBEAT_MAX_AGE = 30.0
+OLDEST_DUE_MAX_AGE = 300.0
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when everything works, else 503; `checks` says what is wrong with each part, or `ok`."""
+    checks = {"database": _database(), "broker": _broker()}
+    checks["beat"] = _beat() if checks["broker"] == "ok" else "unknown: the broker is away"
+    checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is away"
+    ready = all(answer == "ok" for answer in checks.values())
+    return JsonResponse({"status": "ready" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+
+
+def _database() -> str:
+    try:
+        pacing.queues_to_drain()
+    except (DatabaseError, InterfaceError, PoolTimeout) as error:
+        return f"failed: {type(error).__name__}"
+    return "ok"
+
+
+def _broker() -> str:
+    try:
+        cache.get(HEARTBEAT_KEY)
+    except (RedisError, OSError) as error:
+        return f"failed: {type(error).__name__}"
+    return "ok"
+
+
+def _beat() -> str:
+    """Beat sends the tick and a worker carries it out: a fresh heartbeat proves both."""
+    last = cache.get(HEARTBEAT_KEY)
+    if last is None:
+        return "no tick yet: beat or the workers are not running"
+    age = time.time() - last
+    return "ok" if age <= HEARTBEAT_MAX_AGE else f"the last tick was {age:.0f} s ago"
+
+
+def _oldest_due() -> str:
+    created = pacing.oldest_ready()
+    age = 0.0 if created is None else (timezone.now() - created).total_seconds()
+    return "ok" if age <= OLDEST_DUE_MAX_AGE else f"a message has been waiting for {age:.0f} s"

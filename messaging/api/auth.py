@@ -1,0 +1,84 @@
+"""Exchanging credentials for a token, and giving it back."""
+
+import base64
+import binascii
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import AbstractBaseUser
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from messaging.api.fields import moment
+from messaging.api.permissions import IsKnown
+from messaging.api.serializers import TokenSerializer
+from messaging.api.throttling import count_failed_login, refuse_guessing
+from messaging.models import ApiToken
+
+
+class CountedBasicAuthentication(BaseAuthentication):
+    """HTTP Basic, with failed attempts counted for each address."""
+
+    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, None] | None:
+        parts = get_authorization_header(request).split()
+        if not parts or parts[0].lower() != b"basic":
+            return None
+        refuse_guessing(request)
+        user = authenticate(request, **_credentials(parts))
+        if user is None:
+            count_failed_login(request)
+            raise exceptions.AuthenticationFailed("Wrong user name or password.")
+        return user, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Basic realm="api", charset="UTF-8"'
+
+
+def _credentials(parts: list[bytes]) -> dict[str, str]:
+    try:
+        _, encoded = parts
+        username, separator, password = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except (ValueError, binascii.Error):
+        raise exceptions.AuthenticationFailed("The Basic header is malformed.") from None
+    if not separator or "\x00" in username + password:
+        raise exceptions.AuthenticationFailed("The Basic header is malformed.")
+    return {"username": username, "password": password}
+
+
+class TokenView(APIView):
+    authentication_classes = [CountedBasicAuthentication]
+    permission_classes = [IsKnown]
+
+    @extend_schema(
+        operation_id="auth_token_create",
+        summary="Exchange user and password for a bearer token",
+        tags=["auth"],
+        request=None,
+        responses={201: TokenSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        row, token = ApiToken.objects.create(
+            user=request.user, expiry=timedelta(hours=settings.TOKEN_TTL_HOURS), name="log-in"
+        )
+        return Response({"token": token, "expires_at": moment(row.expiry)}, status=201)
+
+
+class LogoutView(APIView):
+    permission_classes = [IsKnown]
+
+    @extend_schema(
+        operation_id="auth_logout_create",
+        summary="Revoke the token of this request",
+        tags=["auth"],
+        request=None,
+        responses={204: None},
+    )
+    def post(self, request: Request) -> Response:
+        if isinstance(request.auth, ApiToken):
+            request.auth.delete()
+        return Response(status=204)

@@ -1,0 +1,47 @@
+"""Examples for the OpenAPI document."""
+
+from drf_spectacular.utils import OpenApiExample
+
+_MESSAGE = {
+    "id": "0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55",
+    "direction": "outbound",
+    "from": "+15005550006",
+    "to": "+14155550101",
+    "message": "Your code is 123456",
+    "status": "queued",
+    "queue": "express",
+    "encoding": "gsm7",
+    "segments": 1,
+    "reference": "order-42",
+    "provider": None,
+    "provider_message_id": None,
+    "attempts": 0,
+    "error": None,
+    "schedule": None,
+    "media": [],
+    "send_at": None,
+    "created_at": "2026-11-22T09:00:00.123456Z",
+    "sent_at": None,
+    "delivered_at": None,
+    "updated_at": "2026-11-22T09:00:00.123456Z",
+}
+
+NEW_MESSAGE = [
+    OpenApiExample("The least", value={"to": "+14155550101", "message": "Your code is 123456"}, request_only=True),
+    OpenApiExample(
+        "Everything",
+        value={
+            "to": "+1 (415) 555-0101",
+            "message": "Your code is 123456",
+            "from": "+15005550006",
+            "queue": "express",
+            "send_at": "2026-12-01T09:00:00+01:00",
+            "valid_for": 14400,
+            "reference": "order-42",
+            "media": [],
+            "callback_url": None,
+        },
+        request_only=True,
+    ),
+    OpenApiExample("Accepted", value=_MESSAGE, response_only=True, status_codes=["202"]),
+]

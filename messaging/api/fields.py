@@ -1,0 +1,92 @@
+"""Fields that the serializers share."""
+
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from rest_framework import serializers
+
+from messaging import numbers
+
+
+class NumberField(serializers.CharField):
+    """A phone number in any common notation with +; the value is E.164 text."""
+
+    default_error_messages = {"invalid_number": "Not a phone number.", "impossible_number": "This number cannot exist."}
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(max_length=numbers.MAX_INPUT, **kwargs)
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("A phone number is a string.", code="invalid")
+        try:
+            return numbers.to_e164(super().to_internal_value(data))
+        except numbers.InvalidNumber as error:
+            raise serializers.ValidationError(str(error), code=error.code) from None
+
+
+class TextField(serializers.CharField):
+    """Text for people: kept as it is, never trimmed, but not only blanks. Numbers are not turned into text."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Not a valid string.", code="invalid")
+        text = super().to_internal_value(data)
+        if text and not text.strip():
+            raise serializers.ValidationError("The text is blank.", code="blank")
+        return text
+
+
+class StrictStringField(serializers.CharField):
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Not a valid string.", code="invalid")
+        return super().to_internal_value(data)
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A JSON integer; neither text nor true and false."""
+
+    def to_internal_value(self, data: object) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            raise serializers.ValidationError("A valid integer is required.", code="invalid")
+        return super().to_internal_value(data)
+
+
+class MomentField(serializers.DateTimeField):
+    """ISO 8601 text; a moment that UTC cannot express is refused."""
+
+    def to_internal_value(self, value: object) -> datetime:
+        if not isinstance(value, str):
+            raise serializers.ValidationError("Give the time as ISO 8601 text.", code="invalid")
+        try:
+            return super().to_internal_value(value).astimezone(UTC)
+        except (OverflowError, ValueError):
+            raise serializers.ValidationError("This time is out of range.", code="invalid") from None
+
+
+class CallbackUrlField(StrictStringField):
+    """An absolute http(s) address without credentials in it."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(max_length=500, **kwargs)
+
+    def to_internal_value(self, data: object) -> str:
+        text = super().to_internal_value(data)
+        try:
+            parts = urlsplit(text)
+            valid = parts.scheme in {"http", "https"} and parts.hostname and not parts.username and not parts.password
+            _ = parts.port
+        except ValueError:
+            valid = False
+        if not valid or not text.isascii() or any(character <= " " for character in text):
+            raise serializers.ValidationError("Give an absolute http or https address.", code="invalid_url")
+        return text
+
+
+def moment(value: datetime | None) -> str | None:
+    """UTC in ISO 8601 with `Z`."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,214 @@
+"""Messages over REST: choose the rows, call the service, shape the answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from messaging import doorbell
+from messaging.api import examples
+from messaging.api.filters import MessageFilter
+from messaging.api.pagination import KeysetOrOffsetPagination
+from messaging.api.serializers import (
+    AttemptSerializer,
+    BatchAnswerSerializer,
+    BatchEnvelopeSerializer,
+    EventSerializer,
+    MessageSerializer,
+    NewBatchSerializer,
+    NewMessageSerializer,
+    ReasonSerializer,
+    draft_of,
+    message_body,
+)
+from messaging.models import Message
+from messaging.services import idempotency
+from messaging.services.cancel import cancel
+from messaging.services.errors import DomainError, InvalidField
+from messaging.services.retry import retry
+from messaging.services.submit import submit, submit_many
+from messaging.states import Status
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="1 to 255 printable ASCII characters. A repeat within 24 hours gets the first answer again.",
+)
+REPLAY_HEADER = "Idempotent-Replay"
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List messages, newest first", tags=["messages"]),
+    retrieve=extend_schema(summary="Read one message", tags=["messages"]),
+)
+class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    queryset = Message.objects.none()  # for the schema; `get_queryset` chooses by user
+    serializer_class = MessageSerializer
+    filterset_class = MessageFilter
+    pagination_class = KeysetOrOffsetPagination
+    lookup_value_converter = "uuid"
+    action_permissions = {
+        "create": "messaging.add_message",
+        "batch": "messaging.add_message",
+        "list": "messaging.view_message",
+        "retrieve": "messaging.view_message",
+        "events": "messaging.view_message",
+        "attempts": "messaging.view_message",
+        "cancel": "messaging.change_message",
+        "retry": "messaging.retry_message",
+    }
+
+    def get_queryset(self) -> QuerySet[Message]:
+        messages = Message.objects.order_by("-pk")
+        user = self.request.user
+        if user.is_staff and user.has_perm("messaging.view_message"):
+            return messages
+        return messages.filter(owner=user)
+
+    @extend_schema(
+        summary="Send a message",
+        tags=["messages"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=NewMessageSerializer,
+        responses={202: MessageSerializer},
+        examples=examples.NEW_MESSAGE,
+    )
+    def create(self, request: Request) -> Response:
+        serializer = NewMessageSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        draft = serializer.draft()
+
+        def act() -> dict[str, Any]:
+            message = submit(owner=request.user, draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+            _ring_for([message])
+            return message_body(message)
+
+        body, headers = _once(request, act)
+        headers["Location"] = reverse("messages-detail", args=[body["id"]], request=request)
+        return Response(body, status=202, headers=headers)
+
+    @extend_schema(
+        summary="Send up to 1,000 messages",
+        tags=["messages"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=NewBatchSerializer,
+        responses={202: BatchAnswerSerializer},
+    )
+    @action(detail=False, methods=["post"])
+    def batch(self, request: Request) -> Response:
+        envelope = BatchEnvelopeSerializer(data=request.data)
+        envelope.is_valid(raise_exception=True)
+        items = envelope.validated_data["messages"]
+        body, headers = _once(request, lambda: _submit_batch(request, items))
+        return Response(body, status=202, headers=headers)
+
+    @extend_schema(summary="A message's history, oldest first", tags=["messages"], responses=EventSerializer(many=True))
+    @action(detail=True, pagination_class=None, filterset_class=None)
+    def events(self, request: Request, pk: str) -> Response:
+        return Response(EventSerializer(self.get_object().events.all(), many=True).data)
+
+    @extend_schema(summary="The calls to providers", tags=["messages"], responses=AttemptSerializer(many=True))
+    @action(detail=True, pagination_class=None, filterset_class=None)
+    def attempts(self, request: Request, pk: str) -> Response:
+        return Response(AttemptSerializer(self.get_object().delivery_attempts.all(), many=True).data)
+
+    @extend_schema(summary="Take a message back", tags=["messages"], request=None, responses=MessageSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        message = cancel(message_id=self.get_object().pk, actor=request.user, now=timezone.now())
+        return Response(message_body(message))
+
+    @extend_schema(
+        summary="Send a message again that ended badly",
+        tags=["messages"],
+        request=ReasonSerializer,
+        responses=MessageSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        reason = ReasonSerializer(data=request.data)
+        reason.is_valid(raise_exception=True)
+        message = retry(
+            message_id=self.get_object().pk,
+            reason=reason.validated_data["reason"],
+            actor=request.user,
+            now=timezone.now(),
+        )
+        _ring_for([message])
+        return Response(message_body(message))
+
+
+def _once(request: Request, act: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The answer and its headers, under the request's Idempotency-Key if it has one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return act(), {}
+    body, replayed = idempotency.once(
+        owner=request.user,
+        key=idempotency.check_key(key),
+        request_fingerprint=idempotency.fingerprint(request.path, request.data),
+        now=timezone.now(),
+        act=act,
+    )
+    return body, {REPLAY_HEADER: "true"} if replayed else {}
+
+
+def _ring_for(messages: list[Message]) -> None:
+    for queue in {message.queue_id for message in messages if message.status == Status.QUEUED}:
+        transaction.on_commit(lambda queue=queue: doorbell.ring(queue))
+
+
+def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
+    results: list[dict[str, Any]] = [{"index": index} for index in range(len(items))]
+    good: list[int] = []
+    drafts = []
+    for index, item in enumerate(items):
+        serializer = NewMessageSerializer(data=item)
+        if serializer.is_valid():
+            good.append(index)
+            drafts.append(draft_of(serializer.validated_data))
+        else:
+            results[index]["error"] = _invalid(_field_errors(serializer.errors))
+    stored = submit_many(owner=request.user, drafts=drafts, default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+    for index, outcome in zip(good, stored, strict=True):
+        if isinstance(outcome, DomainError):
+            results[index]["error"] = _refusal(outcome)
+        else:
+            results[index]["id"] = str(outcome.pk)
+    accepted = [outcome for outcome in stored if isinstance(outcome, Message)]
+    _ring_for(accepted)
+    return {"accepted": len(accepted), "rejected": len(items) - len(accepted), "results": results}
+
+
+def _field_errors(errors: dict[str, Any]) -> list[dict[str, str]]:
+    found = []
+    for name, details in errors.items():
+        flat = details if isinstance(details, list) else [d for nested in details.values() for d in nested]
+        field = "" if name == "non_field_errors" else name
+        found += [
+            {"field": field, "code": detail.code, "detail": str(detail)}
+            for detail in flat
+            if isinstance(detail, ErrorDetail)
+        ]
+    return found
+
+
+def _invalid(errors: list[dict[str, str]]) -> dict[str, Any]:
+    return {"code": "invalid", "detail": "The message is not valid.", "errors": errors}
+
+
+def _refusal(error: DomainError) -> dict[str, Any]:
+    if isinstance(error, InvalidField):
+        return _invalid([{"field": error.field, "code": error.field_code, "detail": error.detail}])
+    return {"code": error.code, "detail": error.detail}

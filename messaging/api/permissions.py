@@ -1,0 +1,26 @@
+"""What a user may do is Django's model permissions, named for each action of a view."""
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+
+class ModelPermissions(BasePermission):
+    """Asks for `view.action_permissions[view.action]`. An action without an entry is open to nobody."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not request.user or not request.user.is_authenticated:
+            return False
+        action = getattr(view, "action", None)
+        if action is None:  # no such method here: the view answers 405
+            return True
+        needed = getattr(view, "action_permissions", {}).get(action)
+        return needed is not None and request.user.has_perm(needed)
+
+
+class IsKnown(BasePermission):
+    """Anybody who has proved who it is."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return bool(request.user and request.user.is_authenticated)

@@ -1,0 +1,35 @@
+"""Ringing for the workers. A ring may be lost: the tick finds the same message a second later."""
+
+import logging
+
+from celery import current_app
+from django.core.cache import cache
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+DRAIN_TASK = "messaging.drain"
+# Long enough that a storm is one ring, short enough that a ring that was lost with the broker is soon repeated.
+COALESCE_SECONDS = 2
+
+
+def _key(queue_name: str) -> str:
+    return f"doorbell:{queue_name}"
+
+
+def ring(queue_name: str) -> None:
+    """Ask for a drain, unless one is asked for and has not begun. Call it after the commit; never raises."""
+    try:
+        if cache.add(_key(queue_name), 1, COALESCE_SECONDS):
+            current_app.send_task(DRAIN_TASK, args=[queue_name])
+    except (RedisError, OperationalError, OSError) as error:
+        logger.warning("the doorbell is out of order (%s); the tick will do", type(error).__name__)
+
+
+def answered(queue_name: str) -> None:
+    """A drain begins: whoever stores a message from now on rings again."""
+    try:
+        cache.delete(_key(queue_name))
+    except (RedisError, OSError) as error:
+        logger.warning("the doorbell is out of order (%s)", type(error).__name__)

@@ -1,0 +1,9 @@
+"""Claim, commit, call, settle: how a queued message reaches a provider, once.
+
+`claim` takes messages under a lease, `begin` chooses their accounts and writes the attempts, `calls` talks to the providers
+without any transaction, `settle` writes down what came of it. `drain` is the loop around the four.
+"""
+
+from messaging.services.dispatch.drain import Dispatcher
+
+__all__ = ["Dispatcher"]

@@ -1,0 +1,55 @@
+"""The call itself: no database, no transaction, only a backend and the clock."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from messaging.services.dispatch.begin import Call
+from providers import callback_tokens, registry
+from providers.base import OutboundText
+from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, SendError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call: `error` is None when the provider has accepted."""
+
+    call: Call
+    provider_message_id: str
+    error: SendError | None
+    latency_ms: int
+
+
+def perform(call: Call) -> Answer:
+    """Make one call. Never raises: what is not in the catalogue of errors may have been sent, so it is `OutcomeUnknown`."""
+    started = time.monotonic()
+    provider_message_id, error = "", None
+    try:
+        provider_message_id = registry.backend_for(call.account).send(_text(call)).provider_message_id
+    except SendError as fault:
+        error = fault
+    except Exception as fault:  # noqa: BLE001 (a bug in a backend must not lose the message)
+        logger.error("backend %s broke its contract with %s", call.account.backend, type(fault).__name__)
+        error = OutcomeUnknown(f"The backend failed with {type(fault).__name__}.", code="backend_fault")
+    if isinstance(error, (CredentialsRefused, Misconfigured)):
+        logger.error("account %s needs an operator: %s", call.account.slug, error.detail)
+    return Answer(call, provider_message_id, error, int((time.monotonic() - started) * 1000))
+
+
+def _text(call: Call) -> OutboundText:
+    return OutboundText(
+        to=call.message.to_number,
+        text=call.message.text,
+        sender=call.message.from_number or call.account.from_number,
+        reference=str(call.message.pk),
+        callback_url=callback_tokens.callback_url(
+            public_url=settings.PUBLIC_URL,
+            slug=call.account.slug,
+            attempt_id=str(call.attempt_id),
+            keys=registry.callback_keys(),
+        ),
+    )

@@ -1,0 +1,79 @@
+"""Taking ready messages under a lease."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from uuid_utils.compat import uuid7
+
+from messaging.models import Message, OutboundQueue, PhoneNumber
+from messaging.services import transitions
+from messaging.services.transitions import Move
+from messaging.states import Source, Status
+
+
+def claim(*, queue_name: str, limit: int, now: datetime, lease: timedelta) -> list[Message]:
+    """Up to `limit` messages of the queue, the oldest first, now `sending` and ours until the lease ends.
+
+    Two workers at once get different ones: PostgreSQL passes over locked rows, on SQLite the transaction is the only writer.
+    Messages that must not be sent any more (expired, recipient inactive) end here as `failed` and are not returned.
+    """
+    with transaction.atomic():
+        queue = OutboundQueue.objects.filter(pk=queue_name, is_paused=False).first()
+        if queue is None:
+            return []
+        rows = list(_ready(queue, now).select_for_update(skip_locked=True)[:limit])
+        if not rows:
+            return []
+        refused = _refusals(rows, now)
+        claimed = [row for row in rows if row.pk not in refused]
+        _fail(rows, refused, now)
+        _take(claimed, now, lease)
+    return claimed
+
+
+def _ready(queue: OutboundQueue, now: datetime):
+    ready = Message.objects.filter(queue=queue, status=Status.QUEUED, next_attempt_at__isnull=True).order_by("pk")
+    if not queue.preserve_order:
+        return ready
+    older = Message.objects.filter(
+        queue=OuterRef("queue"),
+        to_number=OuterRef("to_number"),
+        status__in=[Status.QUEUED, Status.SENDING],
+        pk__lt=OuterRef("pk"),
+        expires_at__gt=now,
+    )
+    return ready.filter(~Exists(older))
+
+
+def _refusals(rows: list[Message], now: datetime) -> dict:
+    inactive = set(
+        PhoneNumber.objects.filter(
+            number__in={row.to_number for row in rows}, status=PhoneNumber.Status.INACTIVE
+        ).values_list("number", flat=True)
+    )
+    refused = {}
+    for row in rows:
+        if row.expires_at <= now:
+            refused[row.pk] = ("expired", "The message was not sent before its validity ended.")
+        elif row.to_number in inactive:
+            refused[row.pk] = ("recipient_inactive", "The number became inactive while the message waited.")
+    return refused
+
+
+def _fail(rows: list[Message], refused: dict, now: datetime) -> None:
+    failing = [row for row in rows if row.pk in refused]
+    for row in failing:
+        row.error_code, row.error_detail = refused[row.pk]
+    transitions.apply(
+        [Move(row, Status.FAILED, Source.DISPATCH, detail=row.error_code) for row in failing],
+        now=now,
+        fields=["error_code", "error_detail"],
+    )
+
+
+def _take(claimed: list[Message], now: datetime, lease: timedelta) -> None:
+    claim_id = uuid7()
+    for row in claimed:
+        row.claim_id, row.lease_until = claim_id, now + lease
+    transitions.apply([Move(row, Status.SENDING, Source.DISPATCH) for row in claimed], now=now)

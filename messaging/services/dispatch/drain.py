@@ -1,0 +1,136 @@
+"""The loop around claim, begin, call and settle: one for each queue and process."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils import timezone
+
+from messaging.services.dispatch.begin import Call, begin
+from messaging.services.dispatch.calls import Answer, perform
+from messaging.services.dispatch.claim import claim
+from messaging.services.dispatch.settle import settle
+
+logger = logging.getLogger(__name__)
+
+# After the first answer, wait this long for others, so that calls that end together are settled together.
+LINGER_SECONDS = 0.01
+# While the database is away, what the providers answered is kept and written again and again, with these pauses.
+SETTLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One queue's drain in this process: whether it runs, and whether somebody rang meanwhile."""
+
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    rung: threading.Event = field(default_factory=threading.Event)
+    executor: Executor | None = None
+
+
+class Dispatcher:
+    """Drains queues with up to `concurrency` calls in the air for each queue.
+
+    Every queue has its own threads, so bulk work never takes the place of `express`. The collaborators are arguments, so
+    that tests can put a fault or a clock in their place.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        lease: timedelta,
+        call: Callable[[Call], Answer] = perform,
+        clock: Callable[[], datetime] = timezone.now,
+        executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
+        position: Callable[[], float] = random.random,
+    ) -> None:
+        self.concurrency = concurrency
+        self.lease = lease
+        self._call = call
+        self._clock = clock
+        self._executor_factory = executor_factory
+        self._position = position
+        self._stopping = threading.Event()
+        self._guard = threading.Lock()
+        self._lanes: dict[str, _Lane] = {}
+
+    def stop(self) -> None:
+        """Claim nothing more; calls in the air are finished and settled."""
+        self._stopping.set()
+
+    def drain(self, queue_name: str, *, budget: int | None = None) -> int:
+        """Send what is ready, at most `budget` messages, and return how many were claimed.
+
+        A second drain without a budget of the same queue in this process only tells the first one to look once more.
+        """
+        lane = self._lane(queue_name)
+        if budget is not None:
+            return 0 if self._stopping.is_set() else self._run(queue_name, lane, budget)
+        lane.rung.set()
+        total = 0
+        while lane.rung.is_set() and not self._stopping.is_set() and lane.busy.acquire(blocking=False):
+            try:
+                lane.rung.clear()
+                total += self._run(queue_name, lane, None)
+            finally:
+                lane.busy.release()
+        return total
+
+    def _lane(self, queue_name: str) -> _Lane:
+        with self._guard:
+            lane = self._lanes.setdefault(queue_name, _Lane())
+            if lane.executor is None:
+                lane.executor = self._executor_factory(self.concurrency)
+            return lane
+
+    def _run(self, queue_name: str, lane: _Lane, budget: int | None) -> int:
+        in_air: set[Future[Answer]] = set()
+        claimed_total = 0
+        while True:
+            free = self.concurrency - len(in_air)
+            if budget is not None:
+                free = min(free, budget - claimed_total)
+            # Not one by one while others are in the air: a handful together costs hardly more than one.
+            if free > 0 and (not in_air or free >= self.concurrency // 4) and not self._stopping.is_set():
+                claimed, calls = self._claim(queue_name, free)
+                claimed_total += claimed
+                in_air |= {lane.executor.submit(self._call, call) for call in calls}
+            elif not in_air:
+                return claimed_total
+            if not in_air:
+                if claimed:
+                    continue
+                return claimed_total
+            done = self._wait(in_air)
+            in_air -= done
+            next_calls = self._settle([future.result() for future in done])
+            in_air |= {lane.executor.submit(self._call, call) for call in next_calls}
+
+    def _claim(self, queue_name: str, limit: int) -> tuple[int, list[Call]]:
+        claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease)
+        if not claimed:
+            return 0, []
+        return len(claimed), begin(claimed, now=self._clock(), lease=self.lease)
+
+    def _wait(self, in_air: set[Future[Answer]]) -> set[Future[Answer]]:
+        wait(in_air, return_when=FIRST_COMPLETED)
+        return wait(in_air, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
+
+    def _settle(self, answers: list[Answer]) -> list[Call]:
+        """Settle, patiently: these answers exist nowhere else. After the last pause the sweep makes them `unknown`."""
+        for pause in SETTLE_PAUSES:
+            try:
+                return settle(answers, now=self._clock(), lease=self.lease, position=self._position)
+            except (OperationalError, InterfaceError) as error:
+                logger.error(
+                    "the database is away (%s); %d answers wait to be settled", type(error).__name__, len(answers)
+                )
+                close_old_connections()
+                threading.Event().wait(pause)
+        return settle(answers, now=self._clock(), lease=self.lease, position=self._position)

@@ -1,0 +1,190 @@
+"""Writing down what came of a batch of calls: a constant number of queries, however many calls there were."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from messaging import retry_policy
+from messaging.models import DeliveryAttempt, Message
+from messaging.services import phone_numbers, receipts, transitions
+from messaging.services.dispatch.begin import Accounts, Call, Turn, open_attempts
+from messaging.services.dispatch.calls import Answer
+from messaging.services.transitions import Move, save_together
+from messaging.states import Source, Status
+from providers.errors import RecipientInvalid, Rejected, SendError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+Outcome = DeliveryAttempt.Outcome
+ATTEMPT_FIELDS = ("outcome", "error_code", "error_detail", "provider_message_id", "latency_ms", "finished_at")
+ANSWER_FIELDS = ("provider", "provider_message_id", "from_number", "sent_at")
+MESSAGE_FIELDS = (*ANSWER_FIELDS, "error_code", "error_detail", "rounds_failed", "next_attempt_at")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one settling is about to write."""
+
+    now: datetime
+    position: Callable[[], float]
+    conflicts: frozenset[UUID]
+    attempts: list[DeliveryAttempt] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    already_moved: list[Message] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    invalid: dict[str, str] = field(default_factory=dict)
+
+
+def settle(answers: Sequence[Answer], *, now: datetime, lease: timedelta, position: Callable[[], float]) -> list[Call]:
+    """Settle the answers and return the calls to make next: messages that another account may still take at once."""
+    try:
+        calls, batch = _settle(answers, now=now, lease=lease, position=position)
+    except IntegrityError:
+        # Another worker got the same provider message id between our look and our write: now the look finds it.
+        logger.warning("a provider message id was taken while settling; settling again")
+        calls, batch = _settle(answers, now=now, lease=lease, position=position)
+    known = [attempt for attempt in batch.attempts if attempt.provider_message_id]
+    if known:
+        receipts.match_parked(known, now=now)
+    return calls
+
+
+def _settle(
+    answers: Sequence[Answer], *, now: datetime, lease: timedelta, position: Callable[[], float]
+) -> tuple[list[Call], _Batch]:
+    with transaction.atomic():
+        ids = [answer.call.message.pk for answer in answers]
+        rows = {row.pk: row for row in Message.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
+        batch = _Batch(now=now, position=position, conflicts=_conflicts(answers))
+        for answer in answers:
+            _weigh(answer, rows[answer.call.message.pk], batch)
+        save_together(batch.attempts, ATTEMPT_FIELDS)
+        calls = _fail_over(batch, lease)
+        transitions.apply(batch.moves, now=now, fields=MESSAGE_FIELDS)
+        if batch.already_moved:
+            save_together(batch.already_moved, ANSWER_FIELDS)
+        phone_numbers.mark_inactive(batch.invalid, now=now)
+    return calls, batch
+
+
+def _conflicts(answers: Sequence[Answer]) -> frozenset[UUID]:
+    """Attempts whose provider message id another attempt of the account has already: they go without receipts."""
+    claimed: dict[tuple[str, str], UUID] = {}
+    conflicts = set()
+    for answer in answers:
+        if answer.provider_message_id:
+            key = (answer.call.account.slug, answer.provider_message_id)
+            if claimed.setdefault(key, answer.call.attempt_id) != answer.call.attempt_id:
+                conflicts.add(answer.call.attempt_id)
+    if claimed:
+        clauses = Q()
+        for slug in {slug for slug, _ in claimed}:
+            clauses |= Q(provider=slug, provider_message_id__in=[pmid for s, pmid in claimed if s == slug])
+        taken = DeliveryAttempt.objects.filter(clauses).values_list("provider_id", "provider_message_id", "pk")
+        conflicts |= {claimed[slug, pmid] for slug, pmid, pk in taken if claimed[slug, pmid] != pk}
+    for _ in conflicts:
+        logger.error("a provider answered with a message id that another message has; the message has no receipts")
+    return frozenset(conflicts)
+
+
+def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
+    call, error = answer.call, answer.error
+    kept_id = "" if call.attempt_id in batch.conflicts else answer.provider_message_id
+    batch.attempts.append(_finished(answer, kept_id, batch.now))
+    held = message.status == Status.SENDING and message.claim_id == call.claim_id
+    swept = message.status == Status.UNKNOWN and message.attempts == call.number
+    if error is None:
+        _accepted(call, message, kept_id, batch, movable=held or swept)
+    elif not held:
+        logger.warning("the answer for attempt %s came after its message had moved on", call.attempt_id)
+    elif isinstance(error, Unavailable):
+        retry_after = max(filter(None, [call.retry_after, error.retry_after]), default=None)
+        message.error_code, message.error_detail = error.error_code, error.detail[:300]
+        batch.turns.append(Turn(message, call.claim_id, call.tried, retry_after))
+    else:
+        message.error_code, message.error_detail = error.error_code, error.detail[:300]
+        target = Status.FAILED if isinstance(error, Rejected) else Status.UNKNOWN
+        batch.moves.append(_move(message, target, call, error.error_code))
+        if isinstance(error, RecipientInvalid):
+            batch.invalid[message.to_number] = f"{call.account.slug}: {error.error_code}"
+
+
+def _finished(answer: Answer, kept_id: str, now: datetime) -> DeliveryAttempt:
+    error = answer.error
+    return DeliveryAttempt(
+        id=answer.call.attempt_id,
+        message_id=answer.call.message.pk,
+        provider=answer.call.account,
+        outcome=_outcome(error),
+        error_code=error.error_code if error else "",
+        error_detail=error.detail[:300] if error else "",
+        provider_message_id=kept_id,
+        latency_ms=answer.latency_ms,
+        finished_at=now,
+    )
+
+
+def _outcome(error: SendError | None) -> str:
+    if error is None:
+        return Outcome.ACCEPTED
+    if isinstance(error, Unavailable):
+        return Outcome.UNAVAILABLE
+    return Outcome.REJECTED if isinstance(error, Rejected) else Outcome.UNKNOWN
+
+
+def _accepted(call: Call, message: Message, kept_id: str, batch: _Batch, *, movable: bool) -> None:
+    # A receipt may have come before this answer, and an operator may have queued the message again: the answer's facts are
+    # kept either way, as long as no later attempt has facts of its own.
+    if message.attempts == call.number:
+        message.provider = call.account
+        message.provider_message_id = kept_id
+        message.sent_at = message.sent_at or batch.now
+        message.from_number = message.from_number or call.account.from_number or ""
+    if movable:
+        message.error_code = message.error_detail = ""
+        batch.moves.append(_move(message, Status.SENT, call))
+    else:
+        batch.already_moved.append(message)
+
+
+def _fail_over(batch: _Batch, lease: timedelta) -> list[Call]:
+    """The next account at once; a message that has none left waits for its next round or fails."""
+    if not batch.turns:
+        return []
+    held = {turn.message.pk: turn.message for turn in batch.turns}
+    accounts = Accounts(message.from_number for message in held.values())
+    calls = open_attempts(batch.turns, held, accounts, now=batch.now, lease=lease)
+    begun = {call.message.pk for call in calls}
+    for turn in batch.turns:
+        if turn.message.pk not in begun:
+            _defer(turn, batch)
+    return calls
+
+
+def _defer(turn: Turn, batch: _Batch) -> None:
+    message = turn.message
+    message.rounds_failed += 1
+    delay = retry_policy.next_delay(
+        rounds_failed=message.rounds_failed, position=batch.position(), retry_after=turn.retry_after
+    )
+    reason = f"{message.error_code}: {message.error_detail}"
+    if delay is None:
+        batch.moves.append(Move(message, Status.FAILED, Source.DISPATCH, message.provider_id or "", reason))
+        return
+    due = batch.now + timedelta(seconds=delay)
+    if due >= message.expires_at:
+        batch.moves.append(
+            Move(message, Status.FAILED, Source.DISPATCH, message.provider_id or "", f"expires first; {reason}")
+        )
+        return
+    message.next_attempt_at = due
+    batch.moves.append(Move(message, Status.QUEUED, Source.DISPATCH, message.provider_id or "", reason))
+
+
+def _move(message: Message, target: Status, call: Call, detail: str = "") -> Move:
+    return Move(message, target, Source.DISPATCH, call.account.slug, detail)

@@ -1,0 +1,59 @@
+"""A client that repeats a request gets the first answer again, and nothing is sent twice."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+
+from messaging.models import IdempotencyRecord
+from messaging.services.errors import IdempotencyKeyReused, InvalidField
+
+KEPT_FOR = timedelta(hours=24)
+MAX_KEY = 255
+
+
+def check_key(key: str) -> str:
+    if not 1 <= len(key) <= MAX_KEY or not all(" " <= character <= "~" for character in key):
+        raise InvalidField("Idempotency-Key", "invalid_key", "The key must be 1 to 255 printable ASCII characters.")
+    return key
+
+
+def fingerprint(path: str, body: Any) -> str:
+    """The same for two requests that ask for the same: spaces and the order of keys do not matter."""
+    canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def once(
+    *, owner: AbstractBaseUser, key: str, request_fingerprint: str, now: datetime, act: Callable[[], Any]
+) -> tuple[Any, bool]:
+    """`act`'s JSON answer and whether it is a replay. The key is taken in the transaction of what `act` does.
+
+    Of two requests at once the second waits on the unique constraint until the first has committed (then it gets that
+    answer) or rolled back (then it acts itself). Raises `IdempotencyKeyReused` for another request under the same key.
+    """
+    with transaction.atomic():
+        record = _take(owner, key, request_fingerprint, now)
+        if record is None:
+            known = IdempotencyRecord.objects.get(owner=owner, key=key)
+            if known.fingerprint != request_fingerprint:
+                raise IdempotencyKeyReused("This key was used for another request.")
+            return known.response, True
+        record.response = act()
+        record.save(update_fields=["response"])
+        return record.response, False
+
+
+def _take(owner: AbstractBaseUser, key: str, request_fingerprint: str, now: datetime) -> IdempotencyRecord | None:
+    IdempotencyRecord.objects.filter(owner=owner, key=key, created_at__lt=now - KEPT_FOR).delete()
+    try:
+        with transaction.atomic():
+            return IdempotencyRecord.objects.create(
+                owner=owner, key=key, fingerprint=request_fingerprint, created_at=now
+            )
+    except IntegrityError:
+        return None

@@ -1,0 +1,37 @@
+"""Which numbers can be reached."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import transaction
+
+from messaging.models import PhoneNumber
+
+Status = PhoneNumber.Status
+
+
+def mark_inactive(reasons: Mapping[str, str], *, now: datetime) -> None:
+    """Make these numbers inactive (number → reason); a number that is inactive already keeps its first reason."""
+    if not reasons:
+        return
+    PhoneNumber.objects.bulk_create(
+        [
+            PhoneNumber(number=number, status=Status.INACTIVE, reason=reason[:200], changed_at=now)
+            for number, reason in reasons.items()
+        ],
+        ignore_conflicts=True,
+    )
+    for reason in set(reasons.values()):
+        numbers = [number for number, why in reasons.items() if why == reason]
+        PhoneNumber.objects.filter(number__in=numbers, status=Status.ACTIVE).update(
+            status=Status.INACTIVE, reason=reason[:200], changed_at=now
+        )
+
+
+def set_status(*, number: str, status: str, reason: str, now: datetime) -> PhoneNumber:
+    """What an operator decides. Raises `PhoneNumber.DoesNotExist`."""
+    with transaction.atomic():
+        row = PhoneNumber.objects.select_for_update().get(pk=number)
+        row.status, row.reason, row.changed_at = status, reason[:200], now
+        row.save(update_fields=["status", "reason", "changed_at"])
+    return row

@@ -1,0 +1,186 @@
+"""Providers' receipts: kept raw first, then applied by rank, or parked until their message is known."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from messaging.models import DeliveryAttempt, Message, ProviderCallback
+from messaging.services import phone_numbers, transitions
+from messaging.services.transitions import Move
+from messaging.states import Source, Status, may_move
+from providers.base import ReportedStatus, StatusReport
+from providers.models import ProviderAccount
+
+logger = logging.getLogger(__name__)
+
+Outcome = DeliveryAttempt.Outcome
+State = ProviderCallback.State
+R = ReportedStatus
+
+TARGETS: dict[ReportedStatus, Status] = {
+    R.SENT: Status.SENT,
+    R.DELIVERED: Status.DELIVERED,
+    R.UNDELIVERED: Status.UNDELIVERED,
+    R.FAILED: Status.FAILED,
+    R.CANCELED: Status.CANCELED,
+    R.INVALID: Status.UNDELIVERED,
+    R.OPTED_OUT: Status.UNDELIVERED,
+}
+ERROR_CODES: dict[ReportedStatus, str] = {
+    R.UNDELIVERED: "undelivered",
+    R.FAILED: "failed_by_provider",
+    R.CANCELED: "canceled_by_provider",
+    R.INVALID: "recipient_invalid",
+    R.OPTED_OUT: "recipient_opted_out",
+}
+MESSAGE_FIELDS = (
+    "provider",
+    "provider_message_id",
+    "sent_at",
+    "delivered_at",
+    "error_code",
+    "error_detail",
+    "next_attempt_at",
+)
+MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
+SWEEP_LIMIT = 500
+
+
+def record(
+    *,
+    account: ProviderAccount,
+    body: bytes,
+    report: StatusReport | None,
+    attempt_id: UUID | None,
+    now: datetime,
+) -> ProviderCallback:
+    """Keep one proven callback (`report` None: it made no sense), or find the very same one that is here already.
+
+    Committed on its own, before anybody looks for the message: so either this callback finds the message's provider id or
+    the one who writes that id finds this callback.
+    """
+    callback = ProviderCallback(
+        provider=account,
+        received_at=now,
+        body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        digest=hashlib.sha256(body).hexdigest(),
+        state=State.UNMATCHED if report else State.MALFORMED,
+        attempt_id=_existing_attempt(account, attempt_id),
+    )
+    if report is not None:
+        callback.provider_message_id = report.provider_message_id
+        callback.reported = report.status
+        callback.word = report.word[:64]
+        callback.error_code = report.error_code[:64]
+    ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
+    return ProviderCallback.objects.get(provider=account, digest=callback.digest)
+
+
+def _existing_attempt(account: ProviderAccount, attempt_id: UUID | None) -> UUID | None:
+    if attempt_id is None:
+        return None
+    return DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).values_list("pk", flat=True).first()
+
+
+def apply(callback_id: UUID, *, now: datetime) -> bool:
+    """Let one kept callback work on its message. False when its message is not known yet; safe to repeat."""
+    with transaction.atomic():
+        callback = ProviderCallback.objects.select_for_update().get(pk=callback_id)
+        if callback.state != State.UNMATCHED:
+            return True
+        attempt = _attempt_of(callback)
+        if attempt is None:
+            return False
+        message = Message.objects.select_for_update().get(pk=attempt.message_id)
+        callback.attempt, callback.message = attempt, message
+        callback.state, callback.note = _work(callback, attempt, message, now)
+        callback.save(update_fields=["attempt", "message", "state", "note"])
+    return True
+
+
+def _attempt_of(callback: ProviderCallback) -> DeliveryAttempt | None:
+    """By the provider's id; else by the token in our callback URL, if that attempt may have been accepted without an id."""
+    by_id = DeliveryAttempt.objects.filter(
+        provider=callback.provider_id, provider_message_id=callback.provider_message_id
+    ).first()
+    if by_id is not None or callback.attempt_id is None:
+        return by_id
+    return DeliveryAttempt.objects.filter(
+        pk=callback.attempt_id, provider_message_id="", outcome__in=MAYBE_ACCEPTED
+    ).first()
+
+
+def _work(
+    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, now: datetime
+) -> tuple[ProviderCallback.State, str]:
+    reported = ReportedStatus(callback.reported)
+    target = TARGETS.get(reported)
+    if target is None:
+        if reported is R.UNKNOWN_WORD:
+            logger.warning(
+                "account %s reported a status word that its configuration does not know", callback.provider_id
+            )
+        return State.IGNORED, "says nothing new"
+    if attempt.number < message.attempts and target is not Status.DELIVERED:
+        return State.IGNORED, f"belongs to attempt {attempt.number}; a later one was made"
+    if not may_move(Status(message.status), target, by_operator=False):
+        return State.IGNORED, f"the message is {message.status} already"
+    _describe(callback, attempt, message, reported, now)
+    transitions.apply(
+        [Move(message, target, Source.RECEIPT, callback.provider_id, _detail(callback))], now=now, fields=MESSAGE_FIELDS
+    )
+    if reported is R.INVALID:
+        phone_numbers.mark_inactive({message.to_number: f"{callback.provider_id}: recipient_invalid"}, now=now)
+    return State.APPLIED, ""
+
+
+def _describe(
+    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, reported: ReportedStatus, now: datetime
+) -> None:
+    message.provider_id = callback.provider_id
+    message.next_attempt_at = None
+    message.sent_at = message.sent_at or attempt.started_at
+    if not message.provider_message_id and not _is_taken(callback):
+        message.provider_message_id = callback.provider_message_id
+    if reported is R.DELIVERED:
+        message.delivered_at = now
+    message.error_code = ERROR_CODES.get(reported, "")
+    message.error_detail = _detail(callback) if message.error_code else ""
+
+
+def _is_taken(callback: ProviderCallback) -> bool:
+    return Message.objects.filter(
+        provider=callback.provider_id, provider_message_id=callback.provider_message_id
+    ).exists()
+
+
+def _detail(callback: ProviderCallback) -> str:
+    code = f" ({callback.error_code})" if callback.error_code else ""
+    return f"{callback.provider_id} reported {callback.word}{code}"
+
+
+def match_parked(attempts: Iterable[DeliveryAttempt], *, now: datetime) -> None:
+    """Apply the receipts that came before these attempts' provider ids were known."""
+    clauses = Q(pk__in=[])
+    for attempt in attempts:
+        clauses |= Q(provider=attempt.provider_id, provider_message_id=attempt.provider_message_id)
+    parked = ProviderCallback.objects.filter(clauses, state=State.UNMATCHED).order_by("pk")
+    for callback_id in parked.values_list("pk", flat=True):
+        apply(callback_id, now=now)
+
+
+def sweep_parked(*, now: datetime) -> int:
+    """Match what both sides missed, for instance because a process died between its two steps."""
+    known = DeliveryAttempt.objects.filter(
+        provider=OuterRef("provider"), provider_message_id=OuterRef("provider_message_id")
+    )
+    late = ProviderCallback.objects.filter(Exists(known), state=State.UNMATCHED).order_by("pk")
+    callback_ids = list(late.values_list("pk", flat=True)[:SWEEP_LIMIT])
+    for callback_id in callback_ids:
+        apply(callback_id, now=now)
+    return len(callback_ids)

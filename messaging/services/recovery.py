@@ -1,0 +1,126 @@
+"""What ticks and sweeps put right: due times, lost claims, lapsed validity, old rows. Every step is safe to repeat."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from knox.models import get_token_model
+
+from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, ProviderCallback
+from messaging.services import idempotency, transitions
+from messaging.services.transitions import Move
+from messaging.states import Source, Status
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+MAX_CHUNKS = 20
+UNMATCHED_KEPT_FOR = timedelta(days=30)
+
+
+def _in_chunks(step: Callable[[], int]) -> int:
+    """Repeat a step that handles at most `CHUNK` rows in its own transaction, a bounded number of times."""
+    total = 0
+    for _ in range(MAX_CHUNKS):
+        done = step()
+        total += done
+        if done < CHUNK:
+            break
+    return total
+
+
+def release_due(*, now: datetime) -> int:
+    """Deferred messages whose time has come are ready again; scheduled ones are queued."""
+    return _in_chunks(lambda: _release_chunk(now))
+
+
+def _release_chunk(now: datetime) -> int:
+    with transaction.atomic():
+        rows = list(
+            Message.objects.filter(status__in=[Status.QUEUED, Status.SCHEDULED], next_attempt_at__lte=now)
+            .order_by("next_attempt_at")
+            .select_for_update(skip_locked=True)[:CHUNK]
+        )
+        deferred = [row.pk for row in rows if row.status == Status.QUEUED]
+        if deferred:
+            Message.objects.filter(pk__in=deferred).update(next_attempt_at=None)
+        scheduled = [row for row in rows if row.status == Status.SCHEDULED]
+        for row in scheduled:
+            row.next_attempt_at = None
+        transitions.apply(
+            [Move(row, Status.QUEUED, Source.SWEEP, detail="due") for row in scheduled],
+            now=now,
+            fields=["next_attempt_at"],
+        )
+    return len(rows)
+
+
+def expire(*, now: datetime) -> int:
+    """Queued messages whose validity is over are failed, whether or not their queue moves."""
+    return _in_chunks(lambda: _expire_chunk(now))
+
+
+def _expire_chunk(now: datetime) -> int:
+    with transaction.atomic():
+        rows = list(
+            Message.objects.filter(status=Status.QUEUED, expires_at__lte=now)
+            .order_by("expires_at")
+            .select_for_update(skip_locked=True)[:CHUNK]
+        )
+        for row in rows:
+            row.next_attempt_at = None
+            row.error_detail = row.error_detail or "The message was not sent before its validity ended."
+            row.error_code = "expired"
+        transitions.apply(
+            [Move(row, Status.FAILED, Source.SWEEP, detail="expired") for row in rows],
+            now=now,
+            fields=["next_attempt_at", "error_code", "error_detail"],
+        )
+    return len(rows)
+
+
+def return_expired_claims(*, now: datetime) -> int:
+    """Claims whose worker is gone: not begun → queued again; begun → nobody knows, so `unknown` and never sent again."""
+    return _in_chunks(lambda: _return_chunk(now))
+
+
+def _return_chunk(now: datetime) -> int:
+    with transaction.atomic():
+        rows = list(
+            Message.objects.filter(status=Status.SENDING, lease_until__lte=now)
+            .order_by("lease_until")
+            .select_for_update(skip_locked=True)[:CHUNK]
+        )
+        open_attempts = DeliveryAttempt.objects.filter(
+            message__in=[row.pk for row in rows], outcome=DeliveryAttempt.Outcome.CALLING
+        )
+        begun = set(open_attempts.values_list("message_id", flat=True))
+        open_attempts.update(
+            outcome=DeliveryAttempt.Outcome.UNKNOWN,
+            error_code="worker_lost",
+            error_detail="The worker ended before the provider's answer was written down.",
+            finished_at=now,
+        )
+        moves = [_returned(row, begun=row.pk in begun) for row in rows]
+        transitions.apply(moves, now=now, fields=["error_code", "error_detail"])
+    if rows:
+        logger.error("%d claims outlived their worker; %d of them had begun a call", len(rows), len(begun))
+    return len(rows)
+
+
+def _returned(row: Message, *, begun: bool) -> Move:
+    if not begun:
+        return Move(row, Status.QUEUED, Source.SWEEP, detail="the worker ended before the call")
+    row.error_code = "worker_lost"
+    row.error_detail = "The worker ended during the call; the provider may have sent the message."
+    return Move(row, Status.UNKNOWN, Source.SWEEP, row.provider_id or "", "the worker ended during the call")
+
+
+def purge(*, now: datetime) -> None:
+    """Rows that have had their time: idempotency keys, callbacks that nothing ever matched, expired tokens."""
+    IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
+    ProviderCallback.objects.filter(
+        state=ProviderCallback.State.UNMATCHED, received_at__lt=now - UNMATCHED_KEPT_FOR
+    ).delete()
+    get_token_model().objects.filter(expiry__lt=now).delete()

@@ -1,0 +1,119 @@
+"""Accepting messages to send: checked, numbered and stored, and nothing more. Somebody else rings the doorbell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Q
+
+from messaging import segments
+from messaging.models import Message, OutboundQueue, PhoneNumber
+from messaging.services import transitions
+from messaging.services.errors import DomainError, InvalidField, RecipientInactive
+from messaging.states import Direction, Source, Status
+from providers.models import SenderNumber
+
+MAX_AHEAD = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a client asks for. Numbers are E.164; `valid_for` is in seconds from the moment the message is due."""
+
+    to: str
+    text: str
+    valid_for: int
+    sender: str | None = None
+    queue: str | None = None
+    send_at: datetime | None = None
+    reference: str = ""
+    callback_url: str = ""
+
+
+def submit(
+    *, owner: AbstractBaseUser, draft: Draft, default_queue: str, now: datetime, source: Source = Source.API
+) -> Message:
+    """Store one message. Raises `InvalidField` or `RecipientInactive`, then nothing is stored."""
+    [result] = submit_many(owner=owner, drafts=[draft], default_queue=default_queue, now=now, source=source)
+    if isinstance(result, DomainError):
+        raise result
+    return result
+
+
+def submit_many(
+    *, owner: AbstractBaseUser, drafts: Sequence[Draft], default_queue: str, now: datetime, source: Source = Source.API
+) -> list[Message | DomainError]:
+    """Store what can be stored, in the drafts' order; a constant number of queries however many there are."""
+    with transaction.atomic():
+        checks = _Checks(owner, drafts, default_queue)
+        results = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
+        accepted = [result for result in results if isinstance(result, Message)]
+        if accepted:
+            PhoneNumber.objects.bulk_create(
+                [PhoneNumber(number=number) for number in {m.to_number for m in accepted} - checks.known_numbers],
+                ignore_conflicts=True,
+            )
+            Message.objects.bulk_create(accepted)
+            transitions.record_creation(accepted, source=source, actor=owner)
+    return results
+
+
+class _Checks:
+    """What the database has to say about a batch of drafts, fetched once."""
+
+    def __init__(self, owner: AbstractBaseUser, drafts: Sequence[Draft], default_queue: str) -> None:
+        self.default_queue = default_queue
+        names = {draft.queue or default_queue for draft in drafts}
+        self.queues = set(OutboundQueue.objects.filter(name__in=names).values_list("name", flat=True))
+        usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
+        wanted = {draft.sender for draft in drafts if draft.sender}
+        rows = usable.filter(Q(number__in=wanted) | Q(is_default=True)).values_list("number", "owner_id", "is_default")
+        numbers = [(str(number), owner_id, is_default) for number, owner_id, is_default in rows]
+        self.senders = {number for number, _, _ in numbers}
+        defaults = {owner_id: number for number, owner_id, is_default in numbers if is_default}
+        self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
+        recipients = {draft.to for draft in drafts}
+        statuses = dict(PhoneNumber.objects.filter(number__in=recipients).values_list("number", "status"))
+        self.known_numbers = set(statuses)
+        self.inactive = {number for number, status in statuses.items() if status == PhoneNumber.Status.INACTIVE}
+
+
+def _build(draft: Draft, *, owner: AbstractBaseUser, checks: _Checks, now: datetime) -> Message | DomainError:
+    queue = draft.queue or checks.default_queue
+    if queue not in checks.queues:
+        return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
+    if draft.sender and draft.sender not in checks.senders:
+        return InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
+    if draft.send_at is not None and draft.send_at > now + MAX_AHEAD:
+        return InvalidField("send_at", "too_far_ahead", "A message can wait for a year at the most.")
+    measured = segments.measure(draft.text)
+    if measured.segments > segments.MAX_SEGMENTS:
+        return InvalidField(
+            "message",
+            "too_long",
+            f"The text takes {measured.segments} segments ({measured.encoding}); {segments.MAX_SEGMENTS} is the limit.",
+        )
+    if draft.to in checks.inactive:
+        return RecipientInactive("This number is inactive: a provider has reported that it cannot be reached.")
+    due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
+    return Message(
+        direction=Direction.OUTBOUND,
+        status=Status.SCHEDULED if due else Status.QUEUED,
+        owner=owner,
+        queue_id=queue,
+        from_number=draft.sender or checks.default_sender,
+        to_number=draft.to,
+        text=draft.text,
+        encoding=measured.encoding,
+        segments=measured.segments,
+        reference=draft.reference,
+        callback_url=draft.callback_url,
+        send_at=draft.send_at,
+        valid_for=draft.valid_for,
+        expires_at=(due or now) + timedelta(seconds=draft.valid_for),
+        next_attempt_at=due,
+        created_at=now,
+        updated_at=now,
+    )
