@@ -5,5 +5,5 @@ class StartError(Exception):
     """Something the person at the terminal has to change; the text is one line that says what."""
 
 
-class StopAsked(Exception):  # noqa: N818 (a wish, not an error)
+class StopAsked(Exception):
     """A signal came while things were still being started."""

@@ -1,8 +1,8 @@
 """Start a command that ends when its supervisor ends, even when that one is killed with SIGKILL.
 
 Run as a script by the supervisor: launch.py <supervisor's pid> <command…>. It ends in a plain exec, so the command has
-the pid that the supervisor knows; and it does its work where no thread exists, which `preexec_fn` could not promise. Only
-Linux has this; elsewhere the command is started as it is.
+the pid that the supervisor knows; and it does its work where no thread exists, which `preexec_fn` could not promise.
+Only Linux has this; elsewhere the command is started as it is.
 """
 
 import ctypes

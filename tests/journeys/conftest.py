@@ -1,0 +1,21 @@
+"""A stack for each module of journeys, and its logs where a journey fails."""
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.journeys import stack as stacks
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[stacks.Stack]:
+    with stacks.Stack() as running:
+        yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections.extend((f"Processes in {running.folder}", running.logs()) for running in stacks.running)
+    return report

@@ -1,0 +1,249 @@
+"""The product as real processes, for journeys: web, workers, beat and sandbox over a fresh database and broker."""
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+import requests
+from psycopg import sql
+from requests.adapters import HTTPAdapter
+
+from config.run import commands, services
+from config.run.child import Child
+from config.run.environment import BASE_DIR
+from tests.environment import (
+    GIVEN_DATABASE_URL,
+    GIVEN_REDIS_URL,
+    JOURNEYS_DATABASE,
+    EmbeddedValkey,
+    redis_database,
+)
+
+READY_SECONDS = 60.0
+CONNECTIONS = 64
+LOG_CHARACTERS = 20_000
+
+_numbers = itertools.count()
+running: list["Stack"] = []
+"""Stacks that have not been stopped; a failed test shows their logs."""
+
+
+@contextlib.contextmanager
+def fresh_database() -> Iterator[str]:
+    """The address of an empty PostgreSQL database that is dropped afterwards; empty where the tests run on SQLite."""
+    if not GIVEN_DATABASE_URL:
+        yield ""
+        return
+    name = f"switchboard_journey_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield urlsplit(GIVEN_DATABASE_URL)._replace(path=f"/{name}").geturl()
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+class Stack:
+    """Use as a context manager. `environment` adds to what every process gets; `sandbox_options` go to the simulator."""
+
+    def __init__(
+        self,
+        *,
+        workers: int = 1,
+        worker_concurrency: int = 8,
+        web_workers: int = 1,
+        environment: Mapping[str, str] | None = None,
+        sandbox_options: tuple[str, ...] = (),
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="switchboard-journey-"))
+        self.workers: list[Child] = []
+        self._first_workers = workers
+        self._worker_concurrency = worker_concurrency
+        self._web_workers = web_workers
+        self._extra = dict(environment or {})
+        self._sandbox_options = sandbox_options
+        self._others: list[Child] = []
+        self._cleanup = contextlib.ExitStack()
+        self._tokens: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            sys.stderr.write(self.logs())
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        running.append(self)
+        web_port, sandbox_port = services.free_port(), services.free_port()
+        self.base_url, self.sandbox_url = f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{sandbox_port}"
+        self.environment = {
+            **os.environ,
+            "DATABASE_URL": self._cleanup.enter_context(fresh_database()),
+            "REDIS_URL": self._fresh_broker(),
+            "LOCAL_DIR": str(self.folder),
+            "PUBLIC_URL": self.base_url,
+            **self._extra,
+        }
+        self.manage("migrate", "--noinput", "--verbosity", "0")
+        self.manage("setup", "--demo", "--sandbox-url", self.sandbox_url)
+        self._start(commands.sandbox(sandbox_port, *self._sandbox_options))
+        for _ in range(self._first_workers):
+            self.start_worker()
+        self._start(commands.web(web_port, workers=self._web_workers))
+        self._start(commands.beat())
+        self.session = self.new_session(self.token("journey"))
+        self.wait_until(self._is_ready, seconds=READY_SECONDS)
+
+    def stop(self) -> None:
+        if self not in running:
+            return
+        running.remove(self)
+        if hasattr(self, "session"):
+            self.session.close()
+        for child in (*reversed(self._others), *self.workers):
+            child.terminate()
+        for child in (*reversed(self._others), *self.workers):
+            if not child.wait(child.command.stop_seconds):
+                child.kill()
+        self._cleanup.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- Talking to it ------------------------------------------------------------------------------------------------
+
+    def url(self, path: str) -> str:
+        """`messages/` becomes the absolute address under `/api/v1/`; a path that begins with `/` is taken as it is."""
+        return self.base_url + (path if path.startswith("/") else f"/api/v1/{path}")
+
+    def token(self, user: str) -> str:
+        """The token of that service user (groups `API sender` and `API operator`), issued once."""
+        if user not in self._tokens:
+            self._tokens[user] = self.manage("issue_token", user).strip()
+        return self._tokens[user]
+
+    def new_session(self, token: str) -> requests.Session:
+        """For one client; it may be shared by threads as long as they only send requests."""
+        session = requests.Session()
+        session.trust_env = False  # no proxy
+        session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
+        session.headers["Authorization"] = f"Bearer {token}"
+        return session
+
+    def manage(self, *arguments: str) -> str:
+        """Standard output of `manage.py`; a failure carries both outputs."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=BASE_DIR,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            raise AssertionError(
+                f"manage.py {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    def sandbox_log(self, since: int = 0) -> dict[str, Any]:
+        """`{"accepted": [...], "refused": [...], "next": index}`, as the carriers saw it."""
+        answer = requests.get(f"{self.sandbox_url}/_log", params={"since": since}, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def change_sandbox(self, settings: dict[str, Any]) -> None:
+        answer = requests.patch(f"{self.sandbox_url}/_settings", json=settings, timeout=10)
+        answer.raise_for_status()
+
+    # --- Workers ------------------------------------------------------------------------------------------------------
+
+    def start_worker(self) -> int:
+        """The new worker's index."""
+        name = f"worker{len(self.workers)}"
+        self.workers.append(self._child(commands.worker(name, concurrency=self._worker_concurrency)))
+        self.workers[-1].start()
+        return len(self.workers) - 1
+
+    def kill_worker(self, index: int) -> None:
+        """SIGKILL: it cannot finish or tell anybody anything."""
+        os.kill(self.workers[index].pid, signal.SIGKILL)
+        assert self.workers[index].wait(10)
+
+    def stop_worker(self, index: int) -> None:
+        """SIGTERM, and wait until it has settled what it had in the air."""
+        worker = self.workers[index]
+        worker.terminate()
+        assert worker.wait(worker.command.stop_seconds), f"{worker.name} does not stop"
+
+    # --- Waiting and looking ------------------------------------------------------------------------------------------
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float, pause: float = 0.1) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {getattr(condition, '__name__', condition)}")
+            time.sleep(pause)
+
+    def logs(self) -> str:
+        """The end of what each process printed."""
+        files = sorted((self.folder / "logs").glob("*.log"))
+        return "\n".join(f"--- {file.stem}\n{file.read_text()[-LOG_CHARACTERS:]}" for file in files)
+
+    # --- Inside -------------------------------------------------------------------------------------------------------
+
+    def _start(self, command: commands.Command) -> None:
+        child = self._child(command)
+        child.start()
+        self._others.append(child)
+
+    def _child(self, command: commands.Command) -> Child:
+        logs = self.folder / "logs"
+        logs.mkdir(exist_ok=True)
+
+        def write(name: str, line: str) -> None:
+            with (logs / f"{name}.log").open("a") as file:
+                file.write(line + "\n")
+
+        return Child(command, self.environment, BASE_DIR, write)
+
+    def _fresh_broker(self) -> str:
+        if GIVEN_REDIS_URL:
+            url = redis_database(GIVEN_REDIS_URL, JOURNEYS_DATABASE)
+            with redis.Redis.from_url(url) as client:
+                client.flushdb()
+            return url
+        folder = self.folder / "valkey"
+        folder.mkdir()
+        valkey = EmbeddedValkey(folder)
+        valkey.start()
+        self._cleanup.callback(valkey.stop)
+        return valkey.url
+
+    def _is_ready(self) -> bool:
+        for child in self._others:
+            assert child.exit_code() is None, f"{child.name} stopped by itself"
+        try:
+            return requests.get(f"{self.base_url}/readyz", timeout=2).status_code == requests.codes.ok
+        except requests.RequestException:
+            return False
