@@ -4,7 +4,7 @@ A backend raises nothing else out of `send`. Dispatch interprets a fault by its 
 
 | class | was it accepted? | what dispatch does |
 | --- | --- | --- |
-| `Unavailable` (and `RateLimited`, `CredentialsRefused`, `Misconfigured`) | provably not | tries the next account at once, else later |
+| `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | the next account, else later |
 | `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, and never will be | the message is failed |
 | `OutcomeUnknown` | nobody knows | the message is `unknown`, never sent again blindly |
 """
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 
 class SendError(Exception):
-    """A call that did not end in an acceptance. `code` is stable, `detail` is for people and holds no secret and no number."""
+    """A call that did not end in an acceptance. `code` is stable, `detail` for people: no secrets and no numbers."""
 
     code: ClassVar[str] = "send_error"
 

@@ -133,7 +133,7 @@ class _PooledClient(HttpClient):
         answer = self._transport.call(method, uri, headers=headers, query=params, form=data, credentials=auth)
         if answer.status == 429:  # noqa: PLR2004 (here, because the SDK's exception drops the headers)
             raise RateLimited("Twilio limits the rate", retry_after=answer.retry_after(datetime.now(UTC)))
-        return Response(answer.status, answer.body.decode(errors="replace"), answer.headers)
+        return Response(answer.status, answer.body.decode(errors="replace").strip(), answer.headers)
 
 
 class _Form(dict[str, list[str]]):

@@ -60,6 +60,8 @@ class SandboxHandler(BaseHTTPRequestHandler):
 
     def _serve(self, routes: dict[str, Callable[[], tuple[int, Any]]]) -> None:
         route = routes.get(urlsplit(self.path).path.rstrip("/") or "/")
+        if route is None:
+            self.close_connection = True  # its body, if it has one, is left unread
         try:
             status, content = route() if route else (404, {"error": "there is nothing here"})
         except BadRequestError as error:

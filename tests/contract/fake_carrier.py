@@ -1,0 +1,156 @@
+"""A carrier on loopback whose every byte a test decides: what it answers, how slowly, and how it breaks."""
+
+import contextlib
+import json
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True)
+class Received:
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def form(self) -> dict[str, list[str]]:
+        return parse_qs(self.body.decode(), keep_blank_values=True)
+
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+
+
+Play = Callable[["FakeCarrier", socket.socket], None]
+
+
+class FakeCarrier:
+    """Answers every request with `play`, and keeps what it received in `received`."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.play: Play = answer(200, b"{}")
+        self.received: list[Received] = []
+        self.connections = 0
+        self.stopped = threading.Event()
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        self.stopped.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in [self._thread, *self._threads]:
+            thread.join(timeout=5)
+
+    def _accept(self) -> None:
+        while not self.stopped.is_set():
+            try:
+                connection, _address = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(5)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            stack.enter_context(connection)
+            if self._tls:
+                connection = stack.enter_context(self._tls.wrap_socket(connection, server_side=True))
+            while not self.stopped.is_set() and (request := self._read(connection)):
+                self.received.append(request)
+                self.play(self, connection)
+
+    def _read(self, connection: socket.socket) -> Received | None:
+        connection.settimeout(0.05)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            try:
+                chunk = connection.recv(65536)
+            except TimeoutError:
+                if self.stopped.is_set():
+                    return None
+                continue
+            if not chunk:
+                return None
+            data += chunk
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        connection.settimeout(5)
+        while len(body) < int(headers.get("content-length", "0")):
+            body += connection.recv(65536)
+        method, target, _version = first.split(" ")
+        return Received(method, target, headers, body)
+
+
+def answer(status: int, body: bytes | Any = b"", headers: dict[str, str] | None = None) -> Play:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(content)}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return send("\r\n".join([*lines, "", ""]).encode() + content)
+
+
+def send(data: bytes, *, then_close: bool = False) -> Play:
+    def play(_carrier: FakeCarrier, connection: socket.socket) -> None:
+        connection.sendall(data)
+        if then_close:
+            raise ConnectionAbortedError
+
+    return play
+
+
+def say_nothing(carrier: FakeCarrier, _connection: socket.socket) -> None:
+    carrier.stopped.wait(5)
+    raise ConnectionAbortedError
+
+
+def hang_up(_carrier: FakeCarrier, _connection: socket.socket) -> None:
+    raise ConnectionAbortedError
+
+
+def reset(_carrier: FakeCarrier, connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    raise ConnectionAbortedError
+
+
+def trickle(start: bytes, drip: bytes) -> Play:
+    """After the start one drip every 50 ms, for as long as anybody listens."""
+
+    def play(carrier: FakeCarrier, connection: socket.socket) -> None:
+        connection.sendall(start)
+        while not carrier.stopped.wait(0.05):
+            connection.sendall(drip)
+
+    return play
+
+
+def flood(start: bytes, chunk: bytes, count: int) -> Play:
+    def play(_carrier: FakeCarrier, connection: socket.socket) -> None:
+        connection.sendall(start)
+        for _ in range(count):
+            connection.sendall(chunk)
+        raise ConnectionAbortedError
+
+    return play

@@ -1,0 +1,107 @@
+"""`generic_http` keeps the contract with each way of proving a callback."""
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from providers import callback_tokens
+from providers.backends.generic_http import GenericHttpBackend
+from providers.base import Backend, BackendContext, CallbackRequest
+from providers.errors import BadProof
+from tests.contract.fake_carrier import FakeCarrier
+from tests.contract.kit import CALLBACK_URL, CONTEXT, SECRET, SENDER, SLUG, TO, BackendContract
+
+FIELDS = {"from": "from", "callback_url": "callback_url", "media": "media", "id": "reference"}
+
+
+class GenericHttpContract(BackendContract):
+    success_status = 200
+    auth_config: dict[str, Any]
+
+    def make(self, url: str, context: BackendContext = CONTEXT) -> Backend:
+        config = {"url": f"{url}/send", "fields": FIELDS, "headers": {"X-Api-Key": SECRET}, **self.auth_config}
+        return GenericHttpBackend(GenericHttpBackend.Config.model_validate(config), context)
+
+    def accepting_body(self, message_id: str) -> object:
+        return {"message_id": message_id}
+
+    def unproven(self, body: bytes) -> CallbackRequest:
+        return CallbackRequest(url=CALLBACK_URL, headers={"content-type": "application/json"}, body=body)
+
+    def receipt_body(self, message_id: str | None, word: str | None) -> bytes:
+        fields = {"message_id": message_id, "status": word}
+        return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+    def inbound_body(self, text: str, sender: str = SENDER) -> bytes:
+        return json.dumps({"id": "in-1", "from": sender, "to": TO, "message": text}).encode()
+
+    def sent_text(self, carrier: FakeCarrier) -> dict[str, str]:
+        sent = carrier.received[-1].json()
+        return {"to": sent["to"], "text": sent["message"]}
+
+    def malformed_bodies(self) -> dict[str, bytes]:
+        return {
+            "not JSON": b"{",
+            "a list": b"[]",
+            "a number": b"5",
+            "a constant that is not JSON": b'{"message_id": "a", "status": NaN}',
+            "nested too deeply": b"[" * 100_000,
+            "an endless number": b'{"message_id": ' + b"9" * 10_000 + b', "status": "delivered"}',
+            "an id that is true": b'{"message_id": true, "status": "delivered"}',
+            "an id that is a list": b'{"message_id": ["a"], "status": "delivered"}',
+            "half a character": b'{"message_id": "\\ud800", "status": "delivered"}',
+            "a status that is an object": b'{"message_id": "a", "status": {"a": 1}}',
+        }
+
+
+class TestToken(GenericHttpContract):
+    auth_config: dict[str, Any] = {"callback_auth": "token"}
+
+    def proven(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+        keys = (secret,) if secret else CONTEXT.callback_keys
+        token = callback_tokens.make(slug=SLUG, attempt_id="attempt-1", keys=keys)
+        return replace(self.unproven(body), url=url, token=token)
+
+    def test_a_token_of_another_account_is_refused(self, backend: Backend) -> None:
+        token = callback_tokens.make(slug="other", attempt_id="attempt-1", keys=CONTEXT.callback_keys)
+
+        with pytest.raises(BadProof):
+            backend.verify(replace(self.unproven(b"{}"), token=token))
+
+    def test_a_token_made_before_the_key_was_rotated_is_let_in(self, backend: Backend) -> None:
+        token = callback_tokens.make(slug=SLUG, attempt_id="attempt-1", keys=("former-key",))
+
+        backend.verify(replace(self.unproven(b"{}"), token=token))
+
+
+class TestHmac(GenericHttpContract):
+    auth_config: dict[str, Any] = {"callback_auth": "hmac", "callback_secret": SECRET}
+
+    def proven(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+        signature = hmac.new((secret or SECRET).encode(), body, hashlib.sha256).hexdigest()
+        unproven = self.unproven(body)
+        return replace(unproven, url=url, headers={**unproven.headers, "x-signature": f"sha256={signature}"})
+
+    def test_a_signature_of_another_body_is_refused(self, backend: Backend) -> None:
+        request = self.proven(self.receipt_body("id-1", "failed"))
+
+        with pytest.raises(BadProof):
+            backend.verify(replace(request, body=self.receipt_body("id-1", "delivered")))
+
+
+class TestBasic(GenericHttpContract):
+    auth_config: dict[str, Any] = {
+        "callback_auth": "basic",
+        "callback_username": "carrier",
+        "callback_password": SECRET,
+    }
+
+    def proven(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+        credentials = base64.b64encode(f"carrier:{secret or SECRET}".encode()).decode()
+        unproven = self.unproven(body)
+        return replace(unproven, url=url, headers={**unproven.headers, "authorization": f"Basic {credentials}"})

@@ -1,0 +1,74 @@
+"""The Twilio backend keeps the contract."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import parse_qs, urlencode
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from providers.backends.twilio import TwilioBackend
+from providers.base import Backend, BackendContext, CallbackRequest
+from providers.errors import BadProof
+from tests.contract.fake_carrier import FakeCarrier
+from tests.contract.kit import CALLBACK_URL, CONTEXT, SECRET, SENDER, TO, BackendContract
+
+
+class _Form(dict[str, list[str]]):
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+
+class TestTwilio(BackendContract):
+    def make(self, url: str, context: BackendContext = CONTEXT) -> Backend:
+        config = {"account_sid": "AC00", "auth_token": SECRET, "from_number": SENDER, "api_base_url": url}
+        return TwilioBackend(TwilioBackend.Config.model_validate(config), context)
+
+    def accepting_body(self, message_id: str) -> object:
+        return {"sid": message_id, "status": "queued"}
+
+    def proven(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+        fields = _Form(parse_qs(body.decode("latin-1"), keep_blank_values=True))
+        if body.isascii():
+            fields = _Form(parse_qs(body.decode(), keep_blank_values=True))
+        signature = RequestValidator(secret or SECRET).compute_signature(url, fields)
+        return CallbackRequest(url=url, headers={"x-twilio-signature": signature}, body=body)
+
+    def unproven(self, body: bytes) -> CallbackRequest:
+        return CallbackRequest(url=CALLBACK_URL, headers={}, body=body)
+
+    def receipt_body(self, message_id: str | None, word: str | None) -> bytes:
+        return _form({"AccountSid": "AC00", "MessageSid": message_id, "MessageStatus": word, "To": TO})
+
+    def inbound_body(self, text: str, sender: str = SENDER) -> bytes:
+        return _form({"MessageSid": "in-1", "From": sender, "To": TO, "Body": text, "NumMedia": "0"})
+
+    def sent_text(self, carrier: FakeCarrier) -> dict[str, str]:
+        sent = carrier.received[-1].form()
+        return {"to": sent["To"][0], "text": sent["Body"][0]}
+
+    def malformed_bodies(self) -> dict[str, bytes]:
+        return {"JSON": b'{"MessageSid": "a", "MessageStatus": "sent"}', "too many fields": b"a=b&" * 2000}
+
+    def test_a_signature_for_another_address_is_refused(self, backend: Backend) -> None:
+        request = self.proven(self.receipt_body("id-1", "delivered"))
+
+        with pytest.raises(BadProof):
+            backend.verify(replace(request, url=f"{CALLBACK_URL}&attempt=2"))
+
+    def test_a_signature_of_other_fields_is_refused(self, backend: Backend) -> None:
+        request = self.proven(self.receipt_body("id-1", "failed"))
+
+        with pytest.raises(BadProof):
+            backend.verify(replace(request, body=self.receipt_body("id-1", "delivered")))
+
+    def test_a_field_that_stands_there_twice_is_signed_with_both_values(self, backend: Backend) -> None:
+        request = self.proven(b"MessageSid=a&MessageStatus=sent&Extra=2&Extra=1")
+
+        backend.verify(request)
+        with pytest.raises(BadProof):
+            backend.verify(replace(request, body=b"MessageSid=a&MessageStatus=sent&Extra=2"))
+
+
+def _form(fields: Mapping[str, str | None]) -> bytes:
+    return urlencode({name: value for name, value in fields.items() if value is not None}).encode()
