@@ -32,7 +32,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     checks["beat"] = _beat() if checks["broker"] == "ok" else "unknown: the broker is away"
     checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is away"
     ready = all(answer == "ok" for answer in checks.values())
-    return JsonResponse({"status": "ready" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+    answer = JsonResponse({"status": "ready" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+    answer._has_been_logged = True  # noqa: SLF001 (Django would log an error for each probe while we start)
+    return answer
 
 
 def _database() -> str:
