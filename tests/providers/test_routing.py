@@ -1,0 +1,104 @@
+"""The choice of an account is fair, repeatable and never an account that must not be chosen."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.routing import Candidate, SpreadSequence, choose, serves
+
+NUMBER = "+14155550123"
+weights = st.dictionaries(
+    st.sampled_from("abcdef"), st.one_of(st.just(0.0), st.integers(1, 1000).map(float)), min_size=1, max_size=6
+)
+positions = st.floats(0, 1, exclude_max=True)
+
+
+def candidates(shares: dict[str, float]) -> list[Candidate]:
+    return [Candidate(slug, weight) for slug, weight in shares.items()]
+
+
+@given(shares=weights.filter(lambda shares: any(shares.values())), start=positions)
+def test_shares_follow_the_weights_within_one_percent(shares: dict[str, float], start: float) -> None:
+    sequence = SpreadSequence(start)
+
+    picks = Counter(choose(candidates(shares), number=NUMBER, position=sequence.next()) for _ in range(1000))
+
+    total = sum(shares.values())
+    for slug, weight in shares.items():
+        assert abs(picks[slug] / 1000 - weight / total) <= 0.01
+
+
+@given(shares=weights, position=positions, excluded=st.frozensets(st.sampled_from("abcdef")))
+def test_only_an_account_with_a_weight_that_is_not_excluded_is_chosen(
+    shares: dict[str, float], position: float, excluded: frozenset[str]
+) -> None:
+    usable = {slug for slug, weight in shares.items() if weight > 0} - excluded
+
+    chosen = choose(candidates(shares), number=NUMBER, position=position, exclude=excluded)
+
+    assert chosen in usable if usable else chosen is None
+
+
+@given(shares=weights, position=positions, seed=st.randoms(use_true_random=False))
+def test_the_order_of_the_candidates_does_not_matter(shares: dict[str, float], position: float, seed) -> None:
+    shuffled = candidates(shares)
+    seed.shuffle(shuffled)
+
+    assert choose(shuffled, number=NUMBER, position=position) == choose(
+        candidates(shares), number=NUMBER, position=position
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "slug"), [(0.0, "a"), (0.2999, "a"), (0.3, "b"), (0.9999, "b"), (1 - 2**-53, "b")]
+)
+def test_a_position_stands_for_one_account(position: float, slug: str) -> None:
+    assert choose(candidates({"a": 30, "b": 70}), number=NUMBER, position=position) == slug
+
+
+def test_rounding_at_the_end_of_the_scale_still_finds_an_account() -> None:
+    many = candidates({f"{index:02}": 0.1 for index in range(11)})
+
+    assert choose(many, number=NUMBER, position=1 - 2**-53) == "10"
+
+
+def test_an_account_that_does_not_serve_the_number_leaves_its_share_to_the_others() -> None:
+    pair = [Candidate("a", 99, allowed_prefixes=("+44",)), Candidate("b", 1)]
+
+    assert choose(pair, number=NUMBER, position=0.0) == "b"
+    assert choose(pair, number="+447700900123", position=0.0) == "a"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "denied", "expected"),
+    [
+        ((), (), True),
+        (("+1",), (), True),
+        (("+44",), (), False),
+        ((), ("+1",), False),
+        ((), ("+44",), True),
+        (("+1",), ("+1415",), False),
+        (("+1415",), ("+1",), True),
+        (("+1",), ("+1",), False),
+        (("+44",), ("+7",), False),
+        (("+1", "+1415555"), ("+1415",), True),
+        (("+14155550123",), ("+1415555012",), True),
+    ],
+)
+def test_the_longest_prefix_decides(allowed: tuple[str, ...], denied: tuple[str, ...], expected: bool) -> None:
+    assert serves(Candidate("a", 1, allowed, denied), NUMBER) is expected
+
+
+def test_a_sequence_stays_evenly_spread_under_many_threads() -> None:
+    sequence = SpreadSequence()
+
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda _: sequence.next(), range(4000)))
+
+    assert all(0 <= position < 1 for position in drawn)
+    assert len(set(drawn)) == 4000
+    tenths = Counter(int(position * 10) for position in drawn)
+    assert all(abs(count - 400) <= 8 for count in tenths.values())
