@@ -28,8 +28,7 @@ class Command:
 def web(port: int, *, workers: int = 1) -> Command:
     """One server for everything, live streams included; a deployment runs them apart (Procfile)."""
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--log-level", "warning")
-    stop = ("--workers-kill-timeout", "8")
-    argv = (sys.executable, "-m", "granian", "--interface", "asginl", *options, *stop, "config.asgi:application")
+    argv = (sys.executable, "-m", "granian", "--interface", "asginl", *options, "config.asgi:application")
     return Command("web", argv, stop_seconds=10.0)
 
 

@@ -5,6 +5,7 @@ import sys
 
 import django
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 
@@ -16,7 +17,7 @@ def main(sandbox_url: str) -> int:
     try:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("setup", demo=True, sandbox_url=sandbox_url, verbosity=0)
-    except (DatabaseError, CommandError) as error:
+    except (DatabaseError, CommandError, ImproperlyConfigured) as error:
         sys.stderr.write(f"{str(error).strip().splitlines()[0]}\n")
         return 1
     return 0

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
@@ -13,6 +14,7 @@ import redis
 from config.run.child import Child
 from config.run.errors import StartError, StopAsked
 
+POSTGRESQL_SCHEMES = {"postgres", "postgresql", "psql", "pgsql"}
 OLDEST_POSTGRESQL = 15
 OLDEST_REDIS = (6, 2)
 BROKER_START_SECONDS = 20.0
@@ -39,6 +41,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def check_database_address(url: str) -> None:
+    """Without connecting. Django's reader of the address would answer some mistakes with a warning."""
+    wanted = "postgresql://user:password@host:5432/name"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is no number
+    except ValueError as error:
+        raise StartError(f"DATABASE_URL is not the address of a database ({wanted})") from error
+    if parts.scheme not in POSTGRESQL_SCHEMES:
+        raise StartError(f"DATABASE_URL must name a PostgreSQL database ({wanted}); without it SQLite is used")
+    if not parts.path.strip("/"):
+        raise StartError(f"DATABASE_URL does not say which database ({wanted})")
 
 
 def check_database(database: dict[str, Any]) -> None:

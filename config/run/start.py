@@ -96,10 +96,14 @@ def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
 
 
 def _check_settings() -> None:
+    if os.environ.get("DATABASE_URL"):
+        services.check_database_address(os.environ["DATABASE_URL"])
     try:
         database = settings.DATABASES["default"]
-    except (ImproperlyConfigured, ValueError) as error:
+    except ImproperlyConfigured as error:
         raise StartError(str(error)) from error
+    except ValueError as error:
+        raise StartError(f"a variable of the environment has a value that makes no sense: {error}") from error
     if not settings.EMBEDDED:
         services.check_database(database)
 
