@@ -1,0 +1,63 @@
+"""docs/providers.md says what the code does."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from providers.backends.generic_http import GenericHttpBackend
+from providers.backends.twilio import TwilioBackend
+from providers.base import Backend, CommonConfig
+from providers.config_types import STORED
+from providers.simulator.__main__ import _arguments
+from providers.simulator.magic import MAGIC_NUMBERS
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text()
+BACKENDS: dict[str, type[Backend]] = {"generic_http": GenericHttpBackend, "twilio": TwilioBackend}
+
+
+def section(title: str) -> str:
+    return DOCUMENT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def keys_in_first_column(text: str) -> set[str]:
+    return {
+        key for cell in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE) for key in re.findall(r"`([^`]+)`", cell)
+    }
+
+
+def test_every_common_key_is_documented() -> None:
+    assert keys_in_first_column(section("Keys of every backend")) == set(CommonConfig.model_fields)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_key_of_a_backend_is_documented(name: str) -> None:
+    own = set(BACKENDS[name].Config.model_fields) - set(CommonConfig.model_fields)
+
+    table = section(f"`{name}`").split("\n### ")[0]
+
+    assert keys_in_first_column(table) == own
+
+
+def test_every_magic_number_is_documented() -> None:
+    assert re.findall(r"^\| (\+\d+) \|", section("Sandbox"), re.MULTILINE) == list(MAGIC_NUMBERS)
+
+
+def test_every_option_of_the_sandbox_is_documented() -> None:
+    documented = {key for key in keys_in_first_column(section("Sandbox")) if key.startswith("--")}
+
+    options = {f"--{name.replace('_', '-')}" for name in vars(_arguments(["--port", "0"]))}
+
+    assert documented == options
+
+
+def test_every_example_is_a_configuration_that_can_be_stored() -> None:
+    examples = re.findall(r"upsert_provider ([^\n]*--config '[^']*')", DOCUMENT)
+    assert len(examples) == 4
+
+    for example in examples:
+        words = shlex.split(example)
+        backend, config = words[words.index("--backend") + 1], words[words.index("--config") + 1]
+        BACKENDS[backend].Config.model_validate(json.loads(config), context=STORED)
