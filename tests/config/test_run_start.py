@@ -1,0 +1,209 @@
+"""What is looked at before anything starts: the folder, the port, the addresses."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.run import commands, environment, services
+from config.run.banner import banner
+from config.run.errors import StartError
+from config.run.folder import SECRET_KEY, LocalFolder
+from config.run.signals import SECOND_THOUGHT_SECONDS, StopSignals
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> LocalFolder:
+    made = LocalFolder(tmp_path / "local")
+    made.prepare()
+    return made
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# --- the folder -------------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_and_its_secrets_are_only_for_their_owner(folder: LocalFolder) -> None:
+    folder.secret(SECRET_KEY)
+    folder.write_run({"redis_url": "redis://127.0.0.1:1/0"})
+
+    assert mode(folder.path) == 0o700
+    assert mode(folder.path / SECRET_KEY) == 0o600
+    assert mode(folder.path / "run.json") == 0o600
+
+
+def test_a_secret_is_made_once(folder: LocalFolder) -> None:
+    first = folder.secret(SECRET_KEY)
+
+    assert folder.secret(SECRET_KEY) == first
+    assert len(first) >= 50
+
+
+def test_what_was_true_of_a_run_is_forgotten_after_it_and_the_rest_is_kept(folder: LocalFolder) -> None:
+    folder.secret(SECRET_KEY)
+    folder.write_run({"public_url": "http://127.0.0.1:8000"})
+
+    folder.forget_run()
+
+    assert [path.name for path in folder.path.iterdir()] == [SECRET_KEY]
+    assert folder.read_run() == {}
+
+
+def test_a_damaged_run_file_says_nothing(folder: LocalFolder) -> None:
+    (folder.path / "run.json").write_text("{")
+
+    assert folder.read_run() == {}
+
+
+def test_one_supervisor_at_a_time_holds_the_folder(folder: LocalFolder) -> None:
+    folder.hold()
+    folder.write_run({"public_url": "http://127.0.0.1:8000"})
+    second = LocalFolder(folder.path)
+
+    with pytest.raises(StartError, match=r"already running .* \(see http://127\.0\.0\.1:8000\)"):
+        second.hold()
+
+    folder.release()
+    second.hold()
+    second.release()
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StartError, match=r"cannot use .*/file/local for the data: Not a directory"):
+        LocalFolder(tmp_path / "file" / "local").prepare()
+
+
+# --- the port ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "65536", "-1", "8000.0", "٨"])
+def test_a_port_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", value)
+
+    with pytest.raises(StartError, match="PORT must be a number from 1 to 65535"):
+        environment.port()
+
+
+@pytest.mark.parametrize(("value", "port"), [("", 8000), ("8123", 8123)])
+def test_the_port_is_8000_unless_set(value: str, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", value)
+
+    assert environment.port() == port
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
+def test_a_port_that_someone_listens_on_is_refused(address: str) -> None:
+    with socket.create_server((address, 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(StartError, match=f"port {port} is taken"):
+            services.check_port(port)
+
+    services.check_port(port)
+
+
+# --- database and broker ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("nonsense", "must name a PostgreSQL database"),
+        ("mysql://root@127.0.0.1/test", "must name a PostgreSQL database"),
+        ("postgresql://postgres@127.0.0.1:abc/test", "is not the address of a database"),
+        ("postgresql://postgres@127.0.0.1", "does not say which database"),
+    ],
+)
+def test_a_database_address_that_cannot_be_one_is_refused(url: str, line: str) -> None:
+    with pytest.raises(StartError, match=line) as refused:
+        services.check_database_address(url)
+
+    assert "\n" not in str(refused.value)
+
+
+def test_a_database_that_does_not_answer_is_one_clear_line() -> None:
+    closed = services.free_port()
+
+    with pytest.raises(StartError, match=r"\ADATABASE_URL: .*Connection refused\Z"):
+        services.check_database({"NAME": "test", "HOST": "127.0.0.1", "PORT": closed, "USER": "postgres"})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:6379", "127.0.0.1:6379", "redis://127.0.0.1:abc/0"])
+def test_a_broker_address_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(StartError, match=r"REDIS_URL is not an address of a Redis or Valkey server"):
+        services.check_broker(url)
+
+
+def test_a_broker_that_does_not_answer_is_one_clear_line() -> None:
+    with pytest.raises(StartError, match=r"\AREDIS_URL: .*Connection refused.\Z"):
+        services.check_broker(f"redis://127.0.0.1:{services.free_port()}/0")
+
+
+def test_a_broker_that_answers_is_accepted() -> None:
+    services.check_broker(os.environ["REDIS_URL"])
+
+
+def test_without_a_wheel_for_the_broker_redis_url_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+
+    with pytest.raises(StartError, match=r"\AREDIS_URL is needed on this machine"):
+        commands.valkey(tmp_path / "valkey.conf")
+
+
+# --- the rest ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_commands_of_the_banner_can_be_pasted() -> None:
+    text = banner(
+        address="http://127.0.0.1:8000",
+        password="secret",
+        token="tok'en",
+        database="here",
+        broker="there",
+        folder=Path("/data"),
+    )
+
+    send, watch = (line for line in text.splitlines() if line.startswith("curl"))
+    words = json.loads(
+        subprocess.run(
+            [
+                "sh",
+                "-c",
+                send.replace("curl", f"{sys.executable} -c 'import json,sys; print(json.dumps(sys.argv))'", 1),
+            ],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
+    assert words[-1] == '{"to": "+14155550101", "message": "Hello from Switchboard"}'
+    assert "Authorization: Bearer tok'en" in words
+    assert "http://127.0.0.1:8000/api/v1/messages/ID/events/" in watch
+
+
+def test_a_second_signal_at_once_is_the_same_wish_and_a_later_one_is_impatience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    signals = StopSignals()
+    assert not signals.asked()
+
+    signals._received(2, None)
+    signals._received(15, None)
+    at_once = signals.in_a_hurry()
+    now += SECOND_THOUGHT_SECONDS + 0.1
+    signals._received(2, None)
+
+    assert signals.asked()
+    assert not at_once
+    assert signals.in_a_hurry()

@@ -1,0 +1,307 @@
+"""`make run` as a person sees it: `python -m config.run` in a folder of its own, over real HTTP."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import psycopg
+import pytest
+import requests
+
+from config.run import services
+from config.run.environment import BASE_DIR
+from tests.environment import GIVEN_DATABASE_URL, GIVEN_REDIS_URL, JOURNEYS_DATABASE, redis_database
+from tests.journeys.stack import fresh_database
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+LAST_LINE = "Ctrl-C stops everything; the data stays."
+
+
+class Run:
+    """One start. Its output is collected as it comes; `environment` replaces what the tests' own environment says."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port = services.free_port()
+        self.lines: list[str] = []
+        ours = {"LOCAL_DIR": str(folder), "PORT": str(self.port)}
+        inherited = {name: value for name, value in os.environ.items() if name not in SET_BY_A_START}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "config.run"],
+            cwd=BASE_DIR,
+            env={**inherited, "DATABASE_URL": "", "REDIS_URL": "", **ours, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, line: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while line not in self.lines:
+            assert self._process.poll() is None, f"it stopped:\n{self.text()}"
+            assert time.monotonic() < deadline, f"not within {START_SECONDS} s:\n{self.text()}"
+            time.sleep(0.05)
+
+    def command(self, containing: str) -> str:
+        return next(line for line in self.lines if line.startswith("curl") and containing in line)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """The exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        code = self._process.wait(STOP_SECONDS)
+        self._reader.join(5)
+        if not self._process.stderr.closed:
+            self.errors = self._process.stderr.read()
+            self._process.stderr.close()
+        return code
+
+    def _read(self) -> None:
+        with contextlib.closing(self._process.stdout) as output:
+            for line in output:
+                self.lines.append(line.rstrip())
+
+
+SET_BY_A_START = {"SECRET_KEY", "PUBLIC_URL", "DJANGO_SETTINGS_MODULE", "LOCAL_DIR", "PORT"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with Run(tmp_path_factory.mktemp("run") / "local") as started:
+        started.wait_for(LAST_LINE)
+        yield started
+
+
+def children_of(pid: int) -> list[int]:
+    """All descendants."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    parents = dict(zip(map(int, table[::2]), map(int, table[1::2]), strict=True))
+    found = [pid]
+    for parent in found:
+        found.extend(child for child, its_parent in parents.items() if its_parent == parent)
+    return found[1:]
+
+
+def are_gone(pids: list[int]) -> bool:
+    alive = subprocess.run(
+        ["ps", "-o", "stat=", "-p", ",".join(map(str, pids))], capture_output=True, text=True, check=False
+    ).stdout.split()
+    return all(state.startswith("Z") for state in alive)
+
+
+def one_line(run: Run) -> str:
+    """What was said where a start is refused: a line, and nothing else."""
+    assert run.ended() == 1
+    assert run.lines == []
+    assert run.errors.count("\n") == 1, run.errors
+    return run.errors.strip()
+
+
+def paste(command: str) -> str:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this machine")
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def test_the_banner_tells_all_that_is_needed_and_nothing_warns(run: Run) -> None:
+    text = run.text()
+
+    assert f"Switchboard is ready at http://127.0.0.1:{run.port}" in text
+    assert re.search(r"user: admin  password: \S{12,}", text)
+    assert f"Database  {run.folder}/switchboard.sqlite3" in text
+    assert not re.search(r"warning|error|traceback", text, re.IGNORECASE)
+
+
+def test_the_pasted_commands_send_a_message_and_show_it_delivered(run: Run) -> None:
+    body, code = paste(run.command("POST") + " -w '\\n%{http_code}'").splitlines()
+    watch = run.command("/events/").replace("/ID/", f"/{json.loads(body)['id']}/")
+
+    deadline = time.monotonic() + 10
+    while (steps := [event["to"] for event in json.loads(paste(watch))])[-1] != "delivered":
+        assert time.monotonic() < deadline, steps
+        time.sleep(0.2)
+
+    assert code == "202"
+    assert steps == ["queued", "sending", "sent", "delivered"]
+
+
+def test_the_admin_can_log_in_with_the_password_of_the_banner(run: Run) -> None:
+    password = re.search(r"password: (\S+)", run.text()).group(1)
+
+    answer = requests.post(f"http://127.0.0.1:{run.port}/api/v1/auth/token/", auth=("admin", password), timeout=10)
+
+    assert answer.status_code == 201
+
+
+def test_a_token_can_be_issued_while_it_runs_and_nothing_else_is_printed(run: Run) -> None:
+    environment = {**os.environ, "LOCAL_DIR": str(run.folder), "DATABASE_URL": "", "REDIS_URL": "", "SECRET_KEY": ""}
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "issue_token", "shop"],
+        cwd=BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert re.fullmatch(r"[0-9a-f]{64}\n", done.stdout)
+    assert done.stderr == ""
+    answer = requests.get(
+        f"http://127.0.0.1:{run.port}/api/v1/messages/",
+        headers={"Authorization": f"Bearer {done.stdout.strip()}"},
+        timeout=10,
+    )
+    assert answer.status_code == 200
+    assert answer.json()["count"] == 0
+
+
+def test_a_second_start_in_the_same_folder_is_refused(run: Run) -> None:
+    line = one_line(Run(run.folder))
+
+    assert line == (f"switchboard: already running with the data in {run.folder} (see http://127.0.0.1:{run.port})")
+    assert requests.get(f"http://127.0.0.1:{run.port}/healthz", timeout=5).status_code == 200
+
+
+def test_a_taken_port_is_one_clear_line(run: Run, tmp_path: Path) -> None:
+    line = one_line(Run(tmp_path / "other", {"PORT": str(run.port)}))
+
+    assert line == f"switchboard: port {run.port} is taken by another program; choose another with PORT=…"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"DATABASE_URL": "postgresql://postgres@127.0.0.1:1/test"}, r"DATABASE_URL: .*Connection refused"),
+        ({"DATABASE_URL": "mysql://root@127.0.0.1/test"}, r"DATABASE_URL must name a PostgreSQL database.*"),
+        ({"DATABASE_URL": "nonsense"}, r"DATABASE_URL must name a PostgreSQL database.*"),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, r"REDIS_URL: .*Connection refused\."),
+        ({"REDIS_URL": "http://127.0.0.1:1/0"}, r"REDIS_URL is not an address of a Redis or Valkey server.*"),
+        ({"PUBLIC_URL": "example.org"}, r"PUBLIC_URL must be an absolute http\(s\) address.*"),
+        ({"PORT": "http"}, r"PORT must be a number from 1 to 65535, not 'http'"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(environment: dict[str, str], expected: str, tmp_path: Path) -> None:
+    line = one_line(Run(tmp_path / "local", environment))
+
+    assert re.fullmatch("switchboard: " + expected, line)
+    assert not (tmp_path / "local" / "switchboard.sqlite3").exists()
+    assert not (tmp_path / "local" / "run.json").exists()
+
+
+@pytest.mark.skipif(not GIVEN_DATABASE_URL, reason="needs DATABASE_URL")
+def test_a_missing_database_is_one_clear_line(tmp_path: Path) -> None:
+    with fresh_database() as url:
+        pass
+
+    line = one_line(Run(tmp_path / "local", {"DATABASE_URL": url}))
+
+    assert re.fullmatch(r"switchboard: DATABASE_URL: .*FATAL:  database \"\w+\" does not exist", line)
+
+
+def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: Path) -> None:
+    folder = tmp_path / "local"
+    with Run(folder) as first:
+        first.wait_for(LAST_LINE)
+        children = children_of(first.pid)
+        send = first.command("POST")
+        first_id = json.loads(paste(send))["id"]
+
+        assert len(children) >= 6
+        assert first.stop(signal.SIGTERM) == 0
+        assert are_gone(children)
+        assert first.errors == ""
+        assert first.lines[-1] == f"Stopped. The data stays in {folder}"
+        kept = {path.name for path in folder.iterdir()}
+        assert not {"run.json", "valkey.conf", "switchboard.sqlite3-wal"} & kept
+
+    started = time.monotonic()
+    with Run(folder) as second:
+        second.wait_for(LAST_LINE)
+        seconds = time.monotonic() - started
+        watch = second.command("/events/").replace("/ID/", f"/{first_id}/")
+
+        assert json.loads(paste(watch))[0]["to"] == "queued"
+        assert f"password: in {folder}/admin_password" in second.text()
+        assert second.command("POST").split(" -H ")[1:] == send.split(" -H ")[1:]
+    assert seconds < 15  # about 3 s on an idle machine
+
+
+def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None:
+    with Run(tmp_path / "local") as run:
+        run.wait_for(LAST_LINE)
+        children = children_of(run.pid)
+
+        run.stop(signal.SIGKILL)
+
+        deadline = time.monotonic() + STOP_SECONDS
+        while not are_gone(children):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
+    with Run(tmp_path / "local") as run:
+        run.wait_for(LAST_LINE)
+        web = next(pid for pid in children_of(run.pid) if b"granian" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+        os.kill(web, signal.SIGKILL)
+
+        run.wait_for("web stopped by itself (signal 9); starting it again in 1 s")
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"http://127.0.0.1:{run.port}/healthz", timeout=1).ok:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.skipif(not (GIVEN_DATABASE_URL and GIVEN_REDIS_URL), reason="needs DATABASE_URL and REDIS_URL")
+def test_given_a_database_and_a_broker_those_are_used(tmp_path: Path) -> None:
+    with fresh_database() as url:
+        given = {"DATABASE_URL": url, "REDIS_URL": redis_database(GIVEN_REDIS_URL, JOURNEYS_DATABASE)}
+        with Run(tmp_path / "local", given) as run:
+            run.wait_for(LAST_LINE)
+            message = json.loads(paste(run.command("POST")))
+            with psycopg.connect(url) as connection:
+                stored = connection.execute("SELECT id::text FROM messaging_message").fetchall()
+
+            assert stored == [(message["id"],)]
+            assert sorted(path.name for path in run.folder.iterdir()) == [
+                "admin_password",
+                "demo_token",
+                "run.json",
+                "secret_key",
+            ]
+            assert run.stop() == 0
