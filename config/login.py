@@ -1,0 +1,22 @@
+"""The admin's log-in page, closed for a while to an address that guesses."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import Throttled
+
+from messaging.api.throttling import count_failed_login, refuse_guessing
+
+
+def login(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return admin.site.login(request)
+    try:
+        refuse_guessing(request)
+    except Throttled as refusal:
+        wait = str(max(1, int(refusal.wait or 1)))
+        text = f"Too many failed log-ins from this address. Try again in {wait} seconds.\n"
+        return HttpResponse(text, status=429, content_type="text/plain", headers={"Retry-After": wait})
+    response = admin.site.login(request)
+    if not request.user.is_authenticated:
+        count_failed_login(request)
+    return response
