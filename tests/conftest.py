@@ -1,10 +1,12 @@
 """What every test stands on: a database and a broker of its own, and an empty cache."""
 
+import django
 import pytest
 
 from tests.environment import TestEnvironment
 
 ENVIRONMENT = TestEnvironment()  # at import, because pytest-django reads the settings right after
+django.setup()  # the conftests of the folders below import models, and are loaded before pytest-django does this
 
 
 def pytest_unconfigure() -> None:

@@ -1,0 +1,162 @@
+"""Rows for tests: each factory makes the least that the database accepts; a test names only what it is about."""
+
+from datetime import UTC, datetime, timedelta
+
+import factory
+from django.contrib.auth import get_user_model
+from uuid_utils.compat import uuid7
+
+from messaging.models import (
+    ApiToken,
+    DeliveryAttempt,
+    Message,
+    MessageEvent,
+    OutboundQueue,
+    PhoneNumber,
+    ProviderCallback,
+)
+from messaging.segments import Encoding
+from messaging.states import Direction, Source, Status
+from providers.models import ProviderAccount, SenderNumber
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = get_user_model()
+
+    username = factory.Sequence(lambda n: f"user{n}")
+
+
+class QueueFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = OutboundQueue
+        django_get_or_create = ("name",)
+
+    name = "express"
+
+    class Params:
+        paced = factory.Trait(name="paced", batch_size=2, interval_seconds=120)
+
+
+class AccountFactory(factory.django.DjangoModelFactory):
+    """A `generic_http` account; `config` with nothing but an address nobody listens at."""
+
+    class Meta:
+        model = ProviderAccount
+
+    slug = factory.Sequence(lambda n: f"carrier{n}")
+    backend = "generic_http"
+    weight = 100
+    config = factory.LazyFunction(lambda: {"url": "http://127.0.0.1:9/send"})
+
+
+class SenderFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = SenderNumber
+
+    number = factory.Sequence(lambda n: f"+1500555{n:04d}")
+
+
+class PhoneNumberFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = PhoneNumber
+
+    number = factory.Sequence(lambda n: f"+1415555{n:04d}")
+
+    class Params:
+        inactive = factory.Trait(status=PhoneNumber.Status.INACTIVE, reason="unreachable", changed_at=NOW)
+
+
+class MessageFactory(factory.django.DjangoModelFactory):
+    """An outbound message that is ready to be claimed at `NOW`."""
+
+    class Meta:
+        model = Message
+
+    direction = Direction.OUTBOUND
+    status = Status.QUEUED
+    owner = factory.SubFactory(UserFactory)
+    queue = factory.SubFactory(QueueFactory)
+    from_number = "+15005550006"
+    to_number = factory.Sequence(lambda n: f"+1415556{n:04d}")
+    text = "Your code is 123456"
+    encoding = Encoding.GSM7
+    segments = 1
+    valid_for = 14_400
+    created_at = NOW
+    updated_at = NOW
+    expires_at = factory.LazyAttribute(lambda message: message.created_at + timedelta(seconds=message.valid_for))
+
+    class Params:
+        sending = factory.Trait(
+            status=Status.SENDING,
+            claim_id=factory.LazyFunction(uuid7),
+            lease_until=NOW + timedelta(seconds=30),
+            attempts=1,
+        )
+        sent = factory.Trait(status=Status.SENT, sent_at=NOW, attempts=1)
+        delivered = factory.Trait(status=Status.DELIVERED, sent_at=NOW, delivered_at=NOW, attempts=1)
+        inbound = factory.Trait(
+            direction=Direction.INBOUND,
+            status=Status.RECEIVED,
+            owner=None,
+            queue=None,
+            valid_for=None,
+            expires_at=None,
+            received_at=NOW,
+        )
+
+
+class AttemptFactory(factory.django.DjangoModelFactory):
+    """An attempt that its provider has accepted."""
+
+    class Meta:
+        model = DeliveryAttempt
+
+    message = factory.SubFactory(MessageFactory, sent=True)
+    number = 1
+    provider = factory.SubFactory(AccountFactory)
+    claim_id = factory.LazyFunction(uuid7)
+    outcome = DeliveryAttempt.Outcome.ACCEPTED
+    started_at = NOW
+    finished_at = NOW
+
+    class Params:
+        open = factory.Trait(
+            message=factory.SubFactory(MessageFactory, sending=True),
+            claim_id=factory.SelfAttribute("message.claim_id"),
+            outcome=DeliveryAttempt.Outcome.CALLING,
+            finished_at=None,
+        )
+
+
+class EventFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = MessageEvent
+
+    message = factory.SubFactory(MessageFactory)
+    at = NOW
+    to_status = Status.QUEUED
+    source = Source.API
+
+
+class CallbackFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = ProviderCallback
+
+    provider = factory.SubFactory(AccountFactory)
+    received_at = NOW
+    body = "{}"
+    digest = factory.Sequence(lambda n: f"{n:064x}")
+    state = ProviderCallback.State.UNMATCHED
+    provider_message_id = factory.Sequence(lambda n: f"pmid-{n}")
+    reported = "delivered"
+    word = "delivered"
+
+
+def make_token(user, *, valid_for: timedelta | None = None) -> str:
+    """The text of a new bearer token."""
+    _, token = ApiToken.objects.create(user=user, expiry=valid_for)
+    return token
