@@ -87,6 +87,7 @@ class BackendContract(ABC):
     """Hooks first; then the promises."""
 
     success_status = 201
+    authorization: str | None = None  # the header that the configuration makes
 
     @abstractmethod
     def make(self, url: str, context: BackendContext = CONTEXT) -> Backend:
@@ -185,18 +186,24 @@ class BackendContract(ABC):
         assert (len(carrier.received), carrier.connections) == (5, 1)
 
     def test_nothing_of_the_environment_reaches_the_call(
-        self, carrier: FakeCarrier, backend: Backend, monkeypatch: pytest.MonkeyPatch
+        self, carrier: FakeCarrier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:1")
         monkeypatch.setenv("TWILIO_EDGE", "sydney")
         carrier.play = answer(self.success_status, self.accepting_body("id-1"), {"Set-Cookie": "a=b; Path=/"})
 
-        backend.send(OUTBOUND)
-        backend.send(OUTBOUND)
+        with closing(self.make(carrier.url)) as backend:
+            backend.send(OUTBOUND)
+            backend.send(OUTBOUND)
 
         assert len(carrier.received) == 2
         assert "cookie" not in carrier.received[-1].headers
+        assert carrier.received[-1].headers.get("authorization") == self.authorization
 
     @pytest.mark.parametrize("broken", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS.keys())
     def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(

@@ -1,5 +1,6 @@
 """The Twilio backend keeps the contract."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode
@@ -20,6 +21,8 @@ class _Form(dict[str, list[str]]):
 
 
 class TestTwilio(BackendContract):
+    authorization = "Basic " + base64.b64encode(f"AC00:{SECRET}".encode()).decode()
+
     def make(self, url: str, context: BackendContext = CONTEXT) -> Backend:
         config = {"account_sid": "AC00", "auth_token": SECRET, "from_number": SENDER, "api_base_url": url}
         return TwilioBackend(TwilioBackend.Config.model_validate(config), context)

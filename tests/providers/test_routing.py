@@ -4,7 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.routing import Candidate, SpreadSequence, choose, serves
@@ -20,6 +20,7 @@ def candidates(shares: dict[str, float]) -> list[Candidate]:
     return [Candidate(slug, weight) for slug, weight in shares.items()]
 
 
+@settings(deadline=None)  # a thousand picks for an example; how long they take is the machine's affair
 @given(shares=weights.filter(lambda shares: any(shares.values())), start=positions)
 def test_shares_follow_the_weights_within_one_percent(shares: dict[str, float], start: float) -> None:
     sequence = SpreadSequence(start)

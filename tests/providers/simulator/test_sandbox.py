@@ -90,7 +90,7 @@ def test_without_a_callback_address_there_is_no_receipt(client: Client) -> None:
 
 
 def test_a_receipt_that_nobody_takes_is_posted_again(client: Client, app: App) -> None:
-    app.answers = [503, 500]
+    app.answers = [503, 429]
 
     client.send(callback_url=app.url)
 
