@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -102,6 +103,8 @@ class Stack:
             "DATABASE_URL": self._cleanup.enter_context(fresh_database()),
             "REDIS_URL": self._fresh_broker(),
             "LOCAL_DIR": str(self.folder),
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
             "PUBLIC_URL": self.base_url,
             **self._extra,
         }

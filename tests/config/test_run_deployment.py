@@ -1,0 +1,68 @@
+"""The files for a deployment agree with each other and with the program."""
+
+import re
+
+import pytest
+
+from config.run import commands
+from config.run.environment import BASE_DIR
+
+yaml = pytest.importorskip("yaml")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict]:
+    return yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())["services"]
+
+
+@pytest.fixture(scope="module")
+def procfile() -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in (BASE_DIR / "Procfile").read_text().splitlines())
+
+
+def test_compose_runs_every_process_of_the_procfile(services: dict[str, dict], procfile: dict[str, str]) -> None:
+    assert set(procfile) == {"release", "web", "live", "worker", "beat"}
+    assert set(services) == {*procfile, "postgres", "redis", "caddy"}
+
+
+def test_every_process_waits_for_the_migrations(services: dict[str, dict]) -> None:
+    for name in ("web", "live", "worker", "beat"):
+        assert services[name]["depends_on"]["release"] == {"condition": "service_completed_successfully"}
+    for name in ("postgres", "redis"):
+        assert services["release"]["depends_on"][name] == {"condition": "service_healthy"}
+
+
+def test_only_the_proxy_can_be_reached_from_outside(services: dict[str, dict]) -> None:
+    assert [name for name, service in services.items() if "ports" in service] == ["caddy"]
+
+
+def test_a_deployment_runs_no_demo(services: dict[str, dict], procfile: dict[str, str]) -> None:
+    assert procfile["release"] == "python manage.py migrate --noinput && python manage.py setup"
+    assert services["release"]["command"][-1] == procfile["release"]
+    assert not any("simulator" in line for line in procfile.values())
+
+
+@pytest.mark.parametrize("name", ["worker", "beat"])
+def test_a_deployment_runs_the_celery_processes_with_the_options_of_make_run(
+    name: str, procfile: dict[str, str], services: dict[str, dict]
+) -> None:
+    command = {"worker": commands.worker(), "beat": commands.beat()}[name].argv
+    options = {option for option in command if option.startswith("--")} - {"--hostname"}
+
+    assert options == set(re.findall(r"--[a-z-]+", procfile[name]))
+    assert options == set(re.findall(r"--[a-z-]+", " ".join(services[name]["command"])))
+
+
+def test_waiting_requests_go_to_the_process_made_for_waiting() -> None:
+    caddyfile = (BASE_DIR / "docs" / "deploy" / "Caddyfile").read_text()
+
+    assert re.search(r"handle /api/v1/live/\* \{\s+reverse_proxy live:8001", caddyfile)
+
+
+def test_no_secret_and_no_index_stands_in_a_file() -> None:
+    for name in (".env.example", "docker-compose.yml"):
+        text = (BASE_DIR / name).read_text()
+        assert not re.search(r"(SECRET_KEY|PASSWORD|TOKEN)[=:] ?[A-Za-z0-9]{6,}", text)
+    for file in BASE_DIR.glob("requirements*.txt"):
+        assert "://" not in file.read_text()
+        assert "index" not in file.read_text()
