@@ -39,9 +39,10 @@ def drain(queue_name: str) -> None:
 @shared_task(name="messaging.drain_tick")
 def drain_tick(queue_name: str) -> None:
     """One tick of a paced queue, if nobody else has taken it."""
-    allowed = pacing.take_tick(queue_name=queue_name, now=timezone.now())
-    if allowed:
-        dispatcher.drain(queue_name, budget=allowed)
+    now = timezone.now()
+    size = pacing.take_tick(queue_name=queue_name, now=now)
+    if size:
+        dispatcher.send_batch(queue_name, size=size, created_by=now)
 
 
 @shared_task(name="messaging.tick")
@@ -51,8 +52,6 @@ def tick() -> None:
     recovery.release_due(now=now)
     for queue_name in pacing.queues_to_drain():
         doorbell.ring(queue_name)
-    for queue_name in pacing.due_ticks(now=now):
-        drain_tick.delay(queue_name)
     try:
         cache.set(HEARTBEAT_KEY, time.time(), None)
     except RedisError:

@@ -44,7 +44,7 @@ class MessageFilter(django_filters.FilterSet):
     direction = django_filters.ChoiceFilter(choices=[(d.value, d.value) for d in states.Direction])
     queue = TextFilter(field_name="queue_id")
     provider = TextFilter(field_name="provider_id")
-    schedule = django_filters.UUIDFilter(method="of_schedule")
+    schedule = django_filters.UUIDFilter(field_name="schedule_id")
     reference = TextFilter()
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
@@ -67,9 +67,6 @@ class MessageFilter(django_filters.FilterSet):
             | Q(reference__startswith=text)
             | Q(provider_message_id__startswith=text)
         )
-
-    def of_schedule(self, queryset: QuerySet, _name: str, _value: object) -> QuerySet:
-        return queryset.none()
 
 
 # `from` is a keyword, so it cannot be declared in the class body.

@@ -158,7 +158,7 @@ def message_body(message: Message) -> dict[str, Any]:
         "provider_message_id": message.provider_message_id or None,
         "attempts": message.attempts,
         "error": error_body(message.error_code, message.error_detail),
-        "schedule": None,
+        "schedule": str(message.schedule_id) if message.schedule_id else None,
         "media": [],
         "send_at": moment(message.send_at),
         "created_at": moment(message.created_at),

@@ -21,6 +21,7 @@ class Message(models.Model):
     """One row for each text; `status` is changed only by `messaging.services.transitions`.
 
     A `queued` message is *ready* while `next_attempt_at` is null; a time there defers it, and the tick clears it when due.
+    A bulk one (of a schedule's run, in a queue without a pace) goes after all single ones of its queue.
     `claim_id` and `lease_until` belong to the worker that has it in the air.
     """
 
@@ -33,6 +34,10 @@ class Message(models.Model):
     queue = models.ForeignKey(
         OutboundQueue, null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
     )
+    # The run of a schedule that made this message. Not foreign keys: `scheduling` knows `messaging`, not the other way round.
+    schedule_id = models.UUIDField(null=True)
+    run_id = models.UUIDField(null=True)
+    is_bulk = models.BooleanField(default=False)
     from_number = models.CharField(max_length=16, blank=True)
     to_number = models.CharField(max_length=16)
     text = models.CharField(max_length=MAX_INBOUND_CHARACTERS)
@@ -94,10 +99,16 @@ class Message(models.Model):
                 opclasses=["varchar_pattern_ops"],
                 condition=~Q(provider_message_id=""),
             ),
-            # Reader: dispatch.claim, the oldest ready messages of one queue
+            # Reader: GET /schedules/{id}/messages/, counts by status of one schedule
+            models.Index(
+                name="message_schedule",
+                fields=["schedule_id", "status", "id"],
+                condition=Q(schedule_id__isnull=False),
+            ),
+            # Reader: dispatch.claim, the oldest ready messages of one queue, single ones before bulk
             models.Index(
                 name="message_ready",
-                fields=["queue", "id"],
+                fields=["queue", "is_bulk", "id"],
                 condition=Q(status=Status.QUEUED, next_attempt_at__isnull=True),
             ),
             # Reader: dispatch.claim, is an older message to the same number still unsent?
@@ -118,6 +129,12 @@ class Message(models.Model):
             models.Index(name="message_lease", fields=["lease_until"], condition=Q(status=Status.SENDING)),
         ]
         constraints = [
+            # Also the reader's index: cancel of a schedule finds the unsent messages of its runs
+            models.UniqueConstraint(
+                name="message_once_per_run_and_recipient",
+                fields=["run_id", "to_number"],
+                condition=Q(run_id__isnull=False),
+            ),
             models.CheckConstraint(
                 name="message_status_of_direction",
                 condition=Q(direction=Direction.OUTBOUND, status__in=sorted(states.OUTBOUND))

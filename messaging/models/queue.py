@@ -14,7 +14,7 @@ class OutboundQueue(models.Model):
     interval_seconds = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     preserve_order = models.BooleanField(default=True)
     is_paused = models.BooleanField(default=False)
-    next_tick_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_tick_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from knox.crypto import hash_token
 
 from messaging.models import ApiToken, OutboundQueue
+from messaging.services import queues
 from providers.models import ProviderAccount, SenderNumber
 
 API_READER, API_SENDER, API_OPERATOR = "API reader", "API sender", "API operator"
@@ -68,7 +69,8 @@ def install() -> None:
     """Groups with their permissions, and the two queues."""
     _install_groups()
     for name, values in QUEUES.items():
-        OutboundQueue.objects.get_or_create(name=name, defaults=values)
+        queue, _ = OutboundQueue.objects.get_or_create(name=name, defaults=values)
+        queues.keep_beat_in_step(queue)
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, OutboundQueue, PhoneNumber
@@ -12,17 +12,20 @@ from messaging.services.transitions import Move
 from messaging.states import Source, Status
 
 
-def claim(*, queue_name: str, limit: int, now: datetime, lease: timedelta) -> list[Message]:
+def claim(
+    *, queue_name: str, limit: int, now: datetime, lease: timedelta, created_by: datetime | None = None
+) -> list[Message]:
     """Up to `limit` messages of the queue, the oldest first, now `sending` and ours until the lease ends.
 
     Two workers at once get different ones: PostgreSQL passes over locked rows, on SQLite the transaction is the only writer.
-    Messages that must not be sent any more (expired, recipient inactive) end here as `failed` and are not returned.
+    `created_by` leaves younger messages for the next tick. Messages that must not be sent any more (expired, recipient
+    inactive) end here as `failed` and are not returned.
     """
     with transaction.atomic():
         queue = OutboundQueue.objects.filter(pk=queue_name, is_paused=False).first()
         if queue is None:
             return []
-        rows = list(_ready(queue, now).select_for_update(skip_locked=True)[:limit])
+        rows = list(_ready(queue, now, created_by).select_for_update(skip_locked=True)[:limit])
         if not rows:
             return []
         refused = _refusals(rows, now)
@@ -32,18 +35,22 @@ def claim(*, queue_name: str, limit: int, now: datetime, lease: timedelta) -> li
     return claimed
 
 
-def _ready(queue: OutboundQueue, now: datetime):
-    ready = Message.objects.filter(queue=queue, status=Status.QUEUED, next_attempt_at__isnull=True).order_by("pk")
-    if not queue.preserve_order:
-        return ready
-    older = Message.objects.filter(
-        queue=OuterRef("queue"),
-        to_number=OuterRef("to_number"),
-        status__in=[Status.QUEUED, Status.SENDING],
-        pk__lt=OuterRef("pk"),
-        expires_at__gt=now,
-    )
-    return ready.filter(~Exists(older))
+def _ready(queue: OutboundQueue, now: datetime, created_by: datetime | None) -> QuerySet[Message]:
+    ready = Message.objects.filter(queue=queue, status=Status.QUEUED, next_attempt_at__isnull=True)
+    if created_by is not None:
+        ready = ready.filter(created_at__lte=created_by)
+    if queue.preserve_order:
+        # A single message does not wait for a bulk one to the same number: bulk never delays what a person waits for.
+        older = Message.objects.filter(
+            queue=OuterRef("queue"),
+            to_number=OuterRef("to_number"),
+            status__in=[Status.QUEUED, Status.SENDING],
+            pk__lt=OuterRef("pk"),
+            is_bulk__lte=OuterRef("is_bulk"),
+            expires_at__gt=now,
+        )
+        ready = ready.filter(~Exists(older))
+    return ready.order_by("is_bulk", "pk")
 
 
 def _refusals(rows: list[Message], now: datetime) -> dict:

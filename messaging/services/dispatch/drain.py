@@ -64,23 +64,29 @@ class Dispatcher:
         """Claim nothing more; calls in the air are finished and settled."""
         self._stopping.set()
 
-    def drain(self, queue_name: str, *, budget: int | None = None) -> int:
-        """Send what is ready, at most `budget` messages, and return how many were claimed.
+    def drain(self, queue_name: str) -> int:
+        """Send what is ready until nothing is; returns how many messages were claimed.
 
-        A second drain without a budget of the same queue in this process only tells the first one to look once more.
+        A second drain of the same queue in this process only tells the first one to look once more.
         """
         lane = self._lane(queue_name)
-        if budget is not None:
-            return 0 if self._stopping.is_set() else self._run(queue_name, lane, budget)
         lane.rung.set()
         total = 0
         while lane.rung.is_set() and not self._stopping.is_set() and lane.busy.acquire(blocking=False):
             try:
                 lane.rung.clear()
-                total += self._run(queue_name, lane, None)
+                total += self._run(queue_name, lane)
             finally:
                 lane.busy.release()
         return total
+
+    def send_batch(self, queue_name: str, *, size: int, created_by: datetime) -> int:
+        """One tick of a paced queue: at most `size` messages that were there by `created_by`, claimed once."""
+        if self._stopping.is_set():
+            return 0
+        claimed, calls = self._claim(queue_name, size, created_by)
+        self._finish(calls, self._lane(queue_name))
+        return claimed
 
     def _lane(self, queue_name: str) -> _Lane:
         with self._guard:
@@ -89,31 +95,35 @@ class Dispatcher:
                 lane.executor = self._executor_factory(self.concurrency)
             return lane
 
-    def _run(self, queue_name: str, lane: _Lane, budget: int | None) -> int:
+    def _run(self, queue_name: str, lane: _Lane) -> int:
         in_air: set[Future[Answer]] = set()
-        claimed_total = 0
+        total = 0
         while True:
             free = self.concurrency - len(in_air)
-            if budget is not None:
-                free = min(free, budget - claimed_total)
+            claimed = 0
             # Not one by one while others are in the air: a handful together costs hardly more than one.
-            if free > 0 and (not in_air or free >= self.concurrency // 4) and not self._stopping.is_set():
+            if (not in_air or free >= self.concurrency // 4) and not self._stopping.is_set():
                 claimed, calls = self._claim(queue_name, free)
-                claimed_total += claimed
+                total += claimed
                 in_air |= {lane.executor.submit(self._call, call) for call in calls}
-            elif not in_air:
-                return claimed_total
-            if not in_air:
-                if claimed:
-                    continue
-                return claimed_total
-            done = self._wait(in_air)
-            in_air -= done
-            next_calls = self._settle([future.result() for future in done])
-            in_air |= {lane.executor.submit(self._call, call) for call in next_calls}
+            if in_air:
+                in_air = self._settle_some(in_air, lane)
+            elif not claimed:
+                return total
 
-    def _claim(self, queue_name: str, limit: int) -> tuple[int, list[Call]]:
-        claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease)
+    def _finish(self, calls: list[Call], lane: _Lane) -> None:
+        in_air = {lane.executor.submit(self._call, call) for call in calls}
+        while in_air:
+            in_air = self._settle_some(in_air, lane)
+
+    def _settle_some(self, in_air: set[Future[Answer]], lane: _Lane) -> set[Future[Answer]]:
+        """Wait for answers, settle them, and make the calls that follow from them; returns what is in the air now."""
+        done = self._wait(in_air)
+        next_calls = self._settle([future.result() for future in done])
+        return (in_air - done) | {lane.executor.submit(self._call, call) for call in next_calls}
+
+    def _claim(self, queue_name: str, limit: int, created_by: datetime | None = None) -> tuple[int, list[Call]]:
+        claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_by=created_by)
         if not claimed:
             return 0, []
         return len(claimed), begin(claimed, now=self._clock(), lease=self.lease)

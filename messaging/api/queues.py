@@ -1,0 +1,93 @@
+"""Queues over REST: their pace, and start and stop."""
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField, moment
+from messaging.models import OutboundQueue
+from messaging.services import queues
+
+MAX_BATCH, MAX_INTERVAL = 100_000, 86_400
+
+
+class QueueSerializer(serializers.Serializer):
+    name = serializers.CharField(read_only=True)
+    description = StrictStringField(max_length=200, allow_blank=True)
+    batch_size = StrictIntegerField(min_value=1, max_value=MAX_BATCH, allow_null=True, help_text="Null: no pace.")
+    interval_seconds = StrictIntegerField(min_value=1, max_value=MAX_INTERVAL, allow_null=True)
+    preserve_order = StrictBooleanField()
+    is_paused = StrictBooleanField()
+    depth = serializers.IntegerField(read_only=True, help_text="Messages that are queued.")
+    oldest_queued_at = serializers.DateTimeField(read_only=True, allow_null=True)
+
+
+def queue_body(queue: OutboundQueue, depth: int) -> dict[str, Any]:
+    return {
+        "name": queue.name,
+        "description": queue.description,
+        "batch_size": queue.batch_size,
+        "interval_seconds": queue.interval_seconds,
+        "preserve_order": queue.preserve_order,
+        "is_paused": queue.is_paused,
+        "depth": depth,
+        "oldest_queued_at": moment(queues.oldest_queued(queue.name)) if depth else None,
+    }
+
+
+@extend_schema_view(retrieve=extend_schema(responses=QueueSerializer))
+class QueueViewSet(viewsets.GenericViewSet):
+    queryset = OutboundQueue.objects.order_by("name")
+    serializer_class = QueueSerializer
+    filter_backends: list = []
+    lookup_url_kwarg = "name"
+    lookup_value_converter = "slug"
+    action_permissions = {
+        "list": "messaging.view_outboundqueue",
+        "retrieve": "messaging.view_outboundqueue",
+        "partial_update": "messaging.change_outboundqueue",
+        "pause": "messaging.change_outboundqueue",
+        "resume": "messaging.change_outboundqueue",
+    }
+
+    @extend_schema(summary="List queues", tags=["queues"], responses=QueueSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        rows = self.paginate_queryset(self.get_queryset())
+        depths = queues.depths([row.name for row in rows])
+        return self.get_paginated_response([queue_body(row, depths[row.name]) for row in rows])
+
+    @extend_schema(summary="Read one queue", tags=["queues"])
+    def retrieve(self, request: Request, name: str) -> Response:
+        return _answer(self.get_object())
+
+    @extend_schema(summary="Change a queue's pace", tags=["queues"])
+    def partial_update(self, request: Request, name: str) -> Response:
+        serializer = QueueSerializer(data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        return _changed(name, serializer.validated_data)
+
+    @extend_schema(summary="Stop sending from a queue", tags=["queues"], request=None)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, name: str) -> Response:
+        return _changed(name, {"is_paused": True})
+
+    @extend_schema(summary="Go on sending from a queue", tags=["queues"], request=None)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, name: str) -> Response:
+        return _changed(name, {"is_paused": False})
+
+
+def _changed(name: str, changes: dict[str, Any]) -> Response:
+    try:
+        return _answer(queues.change(name=name, changes=changes))
+    except OutboundQueue.DoesNotExist:
+        raise Http404 from None
+
+
+def _answer(queue: OutboundQueue) -> Response:
+    return Response(queue_body(queue, queues.depths([queue.name])[queue.name]))
