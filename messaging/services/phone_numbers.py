@@ -17,7 +17,7 @@ def mark_inactive(reasons: Mapping[str, str], *, now: datetime) -> None:
     PhoneNumber.objects.bulk_create(
         [
             PhoneNumber(number=number, status=Status.INACTIVE, reason=reason[:200], changed_at=now)
-            for number, reason in reasons.items()
+            for number, reason in sorted(reasons.items())  # in one order for everybody: no two wait for each other
         ],
         ignore_conflicts=True,
     )

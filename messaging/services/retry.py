@@ -7,7 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from messaging import states
-from messaging.models import Message, PhoneNumber
+from messaging.models import DeliveryAttempt, Message, PhoneNumber
 from messaging.services import transitions
 from messaging.services.errors import NotRetryable, RecipientInactive
 from messaging.services.transitions import Move
@@ -33,6 +33,7 @@ def retry(*, message_id: UUID, reason: str, actor: AbstractBaseUser, now: dateti
             )
         if PhoneNumber.objects.filter(number=message.to_number, status=PhoneNumber.Status.INACTIVE).exists():
             raise RecipientInactive("This number is inactive; activate it first.")
+        _close_open_attempt(message, now)
         _reset(message, now)
         transitions.apply(
             [Move(message, Status.QUEUED, Source.OPERATOR, detail=reason, actor=actor, by_operator=True)],
@@ -40,6 +41,16 @@ def retry(*, message_id: UUID, reason: str, actor: AbstractBaseUser, now: dateti
             fields=RESET_FIELDS,
         )
     return message
+
+
+def _close_open_attempt(message: Message, now: datetime) -> None:
+    """A receipt may have ended the message before the answer came, and its worker may be gone: the next call needs the place."""
+    message.delivery_attempts.filter(outcome=DeliveryAttempt.Outcome.CALLING).update(
+        outcome=DeliveryAttempt.Outcome.UNKNOWN,
+        error_code="superseded",
+        error_detail="The message was queued again before the provider's answer was written down.",
+        finished_at=now,
+    )
 
 
 def _reset(message: Message, now: datetime) -> None:

@@ -51,9 +51,10 @@ def submit_many(
         results = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
         accepted = [result for result in results if isinstance(result, Message)]
         if accepted:
+            # In one order for everybody: two batches that insert the same numbers crosswise would wait for each other.
+            new_numbers = sorted({message.to_number for message in accepted} - checks.known_numbers)
             PhoneNumber.objects.bulk_create(
-                [PhoneNumber(number=number) for number in {m.to_number for m in accepted} - checks.known_numbers],
-                ignore_conflicts=True,
+                [PhoneNumber(number=number) for number in new_numbers], ignore_conflicts=True
             )
             Message.objects.bulk_create(accepted)
             transitions.record_creation(accepted, source=source, actor=owner)
