@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -64,21 +65,31 @@ def record(
     Committed on its own, before anybody looks for the message: so either this callback finds the message's provider id or
     the one who writes that id finds this callback.
     """
+    understood = {} if report is None else _understood(report)
     callback = ProviderCallback(
         provider=account,
         received_at=now,
         body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
         digest=hashlib.sha256(body).hexdigest(),
-        state=State.UNMATCHED if report else State.MALFORMED,
         attempt_id=_existing_attempt(account, attempt_id),
+        **{"state": State.MALFORMED, **understood},
     )
-    if report is not None:
-        callback.provider_message_id = report.provider_message_id
-        callback.reported = report.status
-        callback.word = report.word[:64]
-        callback.error_code = report.error_code[:64]
     ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
-    return ProviderCallback.objects.get(provider=account, digest=callback.digest)
+    kept = ProviderCallback.objects.filter(provider=account, digest=callback.digest)
+    if understood:
+        # It may have come before, when the account's configuration could not make sense of it.
+        kept.filter(state=State.MALFORMED).update(attempt=callback.attempt_id, **understood)
+    return kept.get()
+
+
+def _understood(report: StatusReport) -> dict[str, Any]:
+    return {
+        "state": State.UNMATCHED,
+        "provider_message_id": report.provider_message_id,
+        "reported": report.status,
+        "word": report.word[:64],
+        "error_code": report.error_code[:64],
+    }
 
 
 def _existing_attempt(account: ProviderAccount, attempt_id: UUID | None) -> UUID | None:
@@ -126,8 +137,11 @@ def _work(
                 "account %s reported a status word that its configuration does not know", callback.provider_id
             )
         return State.IGNORED, "says nothing new"
-    if attempt.number < message.attempts and target is not Status.DELIVERED:
-        return State.IGNORED, f"belongs to attempt {attempt.number}; a later one was made"
+    if target is not Status.DELIVERED:
+        if attempt.number < message.attempts:
+            return State.IGNORED, f"belongs to attempt {attempt.number}; a later one was made"
+        if message.status == Status.QUEUED:
+            return State.IGNORED, f"belongs to attempt {attempt.number}; the message is queued again"
     if not may_move(Status(message.status), target, by_operator=False):
         return State.IGNORED, f"the message is {message.status} already"
     _describe(callback, attempt, message, reported, now)

@@ -44,7 +44,7 @@ def retry(*, message_id: UUID, reason: str, actor: AbstractBaseUser, now: dateti
 
 
 def _close_open_attempt(message: Message, now: datetime) -> None:
-    """A receipt may have ended the message before the answer came, and its worker may be gone: the next call needs the place."""
+    """A receipt may have ended the message before the answer came, and its worker may be gone: make room for the next call."""
     message.delivery_attempts.filter(outcome=DeliveryAttempt.Outcome.CALLING).update(
         outcome=DeliveryAttempt.Outcome.UNKNOWN,
         error_code="superseded",
