@@ -1,0 +1,119 @@
+"""The pace of a queue is the database's."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from messaging.models import OutboundQueue
+from messaging.services import pacing
+from tests.factories import MessageFactory, QueueFactory
+from tests.messaging.parallel import at_once
+
+pytestmark = pytest.mark.django_db
+INTERVAL = timedelta(seconds=120)
+
+
+@pytest.fixture
+def paced(db):
+    return QueueFactory(paced=True)
+
+
+def tick(now):
+    return pacing.take_tick(queue_name="paced", now=now)
+
+
+def test_the_first_tick_may_send_a_batch(paced, now) -> None:
+    assert tick(now) == 2
+
+
+def test_within_the_interval_there_is_no_other(paced, now) -> None:
+    tick(now)
+
+    assert [tick(now + timedelta(seconds=s)) for s in (0, 1, 60, 118)] == [0, 0, 0, 0]
+    assert tick(now + INTERVAL) == 2
+
+
+def test_a_tick_that_beat_sends_a_little_early_is_the_one_that_is_due(paced, now) -> None:
+    tick(now)
+
+    assert tick(now + INTERVAL - timedelta(seconds=0.9)) == 2
+    assert tick(now + INTERVAL + timedelta(seconds=1)) == 0
+    assert tick(now + 2 * INTERVAL - timedelta(seconds=0.9)) == 2
+
+
+def test_early_ticks_do_not_add_up(paced, now) -> None:
+    """A beat that is always early must not send more often than the pace allows."""
+    taken = [
+        tick(now + interval * INTERVAL + timedelta(seconds=early))
+        for interval in range(20)
+        for early in (-3, -2, -1.5, -1, -0.5, 0, 0.5)
+    ]
+
+    assert sum(map(bool, taken)) == 20
+
+
+def test_missed_ticks_are_not_made_up_for(paced, now) -> None:
+    tick(now)
+    late = now + 10 * INTERVAL
+
+    assert tick(late) == 2
+    assert tick(late + timedelta(seconds=60)) == 0
+    assert tick(late + INTERVAL) == 2
+
+
+@pytest.mark.parametrize("name", ["express", "nowhere"])
+def test_a_queue_without_a_pace_has_no_ticks(express, now, name: str) -> None:
+    assert pacing.take_tick(queue_name=name, now=now) == 0
+
+
+def test_a_paused_queue_takes_no_tick_and_does_not_lose_it(paced, now) -> None:
+    OutboundQueue.objects.update(is_paused=True)
+
+    assert tick(now) == 0
+
+    OutboundQueue.objects.update(is_paused=False)
+    assert tick(now) == 2
+
+
+def test_a_changed_pace_counts_from_the_next_tick(paced, now) -> None:
+    tick(now)
+    OutboundQueue.objects.update(batch_size=5, interval_seconds=10)
+
+    assert tick(now + timedelta(seconds=8)) == 0
+    assert tick(now + timedelta(seconds=10)) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_ten_workers_one_takes_the_tick(now) -> None:
+    QueueFactory(paced=True)
+
+    for round_number in range(5):
+        taken = at_once([partial(tick, now + round_number * INTERVAL)] * 10)
+
+        assert sorted(taken) == [0] * 9 + [2]
+
+
+def test_queues_with_something_ready_are_drained(express, paced, now) -> None:
+    QueueFactory(name="empty")
+    MessageFactory(queue=express)
+    MessageFactory(queue=paced)
+    MessageFactory(queue=QueueFactory(name="held", is_paused=True))
+    MessageFactory(queue=QueueFactory(name="later"), next_attempt_at=now)
+    MessageFactory(queue=QueueFactory(name="done"), sent=True)
+
+    assert pacing.queues_to_drain() == ["express"]
+
+
+def test_the_oldest_ready_message_is_of_a_queue_that_should_move(express, paced, now) -> None:
+    minute = timedelta(minutes=1)
+    assert pacing.oldest_ready() is None
+
+    MessageFactory(queue=express, created_at=now - minute)
+    MessageFactory(queue=express, created_at=now)
+    MessageFactory(queue=QueueFactory(name="bulk"), created_at=now - minute / 2)
+    MessageFactory(queue=paced, created_at=now - 2 * minute)
+    MessageFactory(queue=QueueFactory(name="held", is_paused=True), created_at=now - 3 * minute)
+    MessageFactory(queue=QueueFactory(name="later"), created_at=now - 4 * minute, next_attempt_at=now)
+
+    assert pacing.oldest_ready() == now - minute

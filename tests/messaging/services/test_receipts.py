@@ -1,0 +1,315 @@
+"""Receipts: kept first, applied by rank, never lost."""
+
+import itertools
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from messaging.models import DeliveryAttempt, Message, PhoneNumber, ProviderCallback
+from messaging.services import receipts
+from messaging.states import Status
+from providers.base import ReportedStatus, StatusReport
+from tests.factories import AccountFactory, AttemptFactory, CallbackFactory, MessageFactory
+
+pytestmark = pytest.mark.django_db
+R = ReportedStatus
+
+
+def report(status: ReportedStatus, pmid: str = "p1", code: str = "") -> StatusReport:
+    return StatusReport(pmid, status=status, word=f"word-{status}", error_code=code)
+
+
+def receive(account, given: StatusReport, *, now, attempt_id=None, body: bytes | None = None) -> ProviderCallback:
+    body = body or f"{given.provider_message_id} {given.status}".encode()
+    kept = receipts.record(account=account, body=body, report=given, attempt_id=attempt_id, now=now)
+    receipts.apply(kept.pk, now=now)
+    kept.refresh_from_db()
+    return kept
+
+
+@pytest.fixture
+def sent(account):
+    """A message that `acme` has accepted as `p1`."""
+    message = MessageFactory(sent=True, provider=account, provider_message_id="p1")
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+    return message
+
+
+def steps(message) -> list[str]:
+    return list(message.events.values_list("to_status", flat=True))
+
+
+def test_delivered_is_delivered_at_that_time(account, sent, now) -> None:
+    later = now + timedelta(seconds=9)
+
+    kept = receive(account, report(R.DELIVERED), now=later)
+
+    sent.refresh_from_db()
+    assert (sent.status, sent.delivered_at, sent.sent_at, sent.error_code) == ("delivered", later, now, "")
+    assert (kept.state, kept.message, kept.note) == ("applied", sent, "")
+    [event] = sent.events.all()
+    assert (event.source, event.provider_slug, event.detail) == ("receipt", "acme", "acme reported word-delivered")
+
+
+@pytest.mark.parametrize(
+    ("reported", "status", "code"),
+    [
+        (R.UNDELIVERED, "undelivered", "undelivered"),
+        (R.FAILED, "failed", "failed_by_provider"),
+        (R.CANCELED, "canceled", "canceled_by_provider"),
+        (R.INVALID, "undelivered", "recipient_invalid"),
+        (R.OPTED_OUT, "undelivered", "recipient_opted_out"),
+    ],
+)
+def test_a_bad_end_keeps_its_reason(sent, now, reported, status: str, code: str) -> None:
+    receive(sent.provider, report(reported, code="30003"), now=now)
+
+    sent.refresh_from_db()
+    assert (sent.status, sent.error_code, sent.delivered_at) == (status, code, None)
+    assert sent.error_detail == f"acme reported word-{reported} (30003)"
+
+
+@pytest.mark.parametrize("reported", [r for r in R if r is not R.INVALID])
+def test_only_invalid_makes_the_number_inactive(account, sent, now, reported) -> None:
+    receive(account, report(reported), now=now)
+
+    assert not PhoneNumber.objects.filter(status="inactive").exists()
+
+
+def test_invalid_makes_the_number_inactive_with_the_reason(account, sent, now) -> None:
+    receive(account, report(R.INVALID), now=now)
+
+    number = PhoneNumber.objects.get(number=sent.to_number)
+    assert (number.status, number.reason, number.changed_at) == ("inactive", "acme: recipient_invalid", now)
+
+
+ENDS = {R.DELIVERED: "delivered", R.FAILED: "failed", R.INVALID: "undelivered", R.SENT: "sent"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(ENDS)), ids="-".join)
+@pytest.mark.parametrize("start", ["sent", "unknown"])
+def test_in_every_order_the_first_final_receipt_stands(account, now, order, start: str) -> None:
+    message = MessageFactory(status=start, attempts=1, sent_at=now if start == "sent" else None)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    for reported in order:
+        receive(account, report(reported), now=now)
+
+    message.refresh_from_db()
+    final = next(ENDS[reported] for reported in order if reported is not R.SENT)
+    moved_to_sent = start == "unknown" and order[0] is R.SENT
+    assert message.status == final
+    assert steps(message) == (["sent"] if moved_to_sent else []) + [final]
+    assert ProviderCallback.objects.exclude(state="unmatched").count() == 4
+
+
+@pytest.mark.parametrize("final", ["delivered", "undelivered", "failed", "canceled"])
+@pytest.mark.parametrize("reported", sorted(receipts.TARGETS))
+def test_no_final_state_moves(account, now, final: str, reported) -> None:
+    message = MessageFactory(status=final, attempts=1, delivered_at=now)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    kept = receive(account, report(reported), now=now)
+
+    message.refresh_from_db()
+    assert (message.status, steps(message), kept.state) == (final, [], "ignored")
+    assert kept.note == f"the message is {final} already"
+
+
+def test_the_same_receipt_twice_is_one_row_and_one_step(account, sent, now) -> None:
+    first = receive(account, report(R.DELIVERED), now=now)
+    second = receive(account, report(R.DELIVERED), now=now + timedelta(hours=1))
+
+    assert first.pk == second.pk
+    assert ProviderCallback.objects.count() == 1
+    sent.refresh_from_db()
+    assert (sent.delivered_at, steps(sent)) == (now, ["delivered"])
+
+
+def test_the_same_bytes_from_two_accounts_are_two_receipts(account, sent, now) -> None:
+    other = AccountFactory()
+    message = MessageFactory(sent=True)
+    AttemptFactory(message=message, provider=other, provider_message_id="p1")
+
+    receive(account, report(R.DELIVERED), now=now)
+    receive(other, report(R.DELIVERED), now=now)
+
+    assert set(Message.objects.values_list("status", flat=True)) == {"delivered"}
+
+
+def test_an_id_is_looked_for_in_its_own_account_only(account, sent, now) -> None:
+    kept = receive(AccountFactory(), report(R.DELIVERED), now=now)
+
+    sent.refresh_from_db()
+    assert (sent.status, kept.state) == ("sent", "unmatched")
+
+
+@pytest.mark.parametrize("reported", [R.PROGRESS, R.UNKNOWN_WORD])
+def test_what_says_nothing_new_changes_nothing(account, sent, now, reported) -> None:
+    kept = receive(account, report(reported), now=now)
+
+    sent.refresh_from_db()
+    assert (sent.status, steps(sent), kept.state) == ("sent", [], "ignored")
+
+
+def test_an_unknown_word_is_logged_without_the_word(account, sent, now, caplog) -> None:
+    receive(account, StatusReport("p1", status=R.UNKNOWN_WORD, word="+14155550101"), now=now)
+
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "acme" in record.getMessage()
+    assert "+14155550101" not in record.getMessage()
+    assert "p1" not in record.getMessage()
+
+
+def test_a_receipt_that_comes_early_is_parked_and_the_sweep_matches_it(account, now) -> None:
+    message = MessageFactory(sent=True)
+    kept = receive(account, report(R.DELIVERED), now=now)
+    assert (kept.state, kept.message) == ("unmatched", None)
+
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+    matched = receipts.sweep_parked(now=now + timedelta(seconds=5))
+
+    message.refresh_from_db()
+    kept.refresh_from_db()
+    assert (matched, message.status, kept.state, kept.message) == (1, "delivered", "applied", message)
+    assert receipts.sweep_parked(now=now) == 0
+
+
+def test_parked_receipts_are_applied_in_the_order_they_came(account, now) -> None:
+    message = MessageFactory(status=Status.UNKNOWN, attempts=1)
+    for reported in (R.SENT, R.DELIVERED):
+        receive(account, report(reported), now=now)
+
+    attempt = AttemptFactory(message=message, provider=account, provider_message_id="p1")
+    receipts.match_parked([attempt], now=now)
+
+    assert steps(message) == ["sent", "delivered"]
+
+
+def test_what_matches_nothing_stays_for_ever_and_costs_the_sweep_one_query(
+    account, now, django_assert_num_queries
+) -> None:
+    CallbackFactory.create_batch(5, provider=account)
+
+    with django_assert_num_queries(1):
+        assert receipts.sweep_parked(now=now) == 0
+
+    assert ProviderCallback.objects.filter(state="unmatched").count() == 5
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "calling", "accepted"])
+def test_the_token_of_an_attempt_settles_it_although_the_answer_never_came(account, now, outcome: str) -> None:
+    message = MessageFactory(status=Status.UNKNOWN, attempts=1, error_code="worker_lost", error_detail="gone")
+    finished = None if outcome == "calling" else now
+    attempt = AttemptFactory(message=message, provider=account, outcome=outcome, finished_at=finished)
+
+    kept = receive(account, report(R.DELIVERED), now=now, attempt_id=attempt.pk)
+
+    message.refresh_from_db()
+    assert (message.status, message.provider_message_id, message.provider) == ("delivered", "p1", account)
+    assert (message.error_code, message.error_detail, message.sent_at) == ("", "", attempt.started_at)
+    assert (kept.state, kept.attempt) == ("applied", attempt)
+
+
+@pytest.mark.parametrize("outcome", ["unavailable", "rejected"])
+def test_the_token_of_a_call_that_was_not_accepted_settles_nothing(account, now, outcome: str) -> None:
+    message = MessageFactory(status=Status.FAILED, attempts=1)
+    attempt = AttemptFactory(message=message, provider=account, outcome=outcome)
+
+    kept = receive(account, report(R.DELIVERED), now=now, attempt_id=attempt.pk)
+
+    message.refresh_from_db()
+    assert (message.status, kept.state) == ("failed", "unmatched")
+
+
+def test_a_token_does_not_outweigh_the_providers_id(account, sent, now) -> None:
+    other = MessageFactory(status=Status.UNKNOWN, attempts=1)
+    attempt = AttemptFactory(message=other, provider=account, outcome="unknown")
+
+    receive(account, report(R.DELIVERED), now=now, attempt_id=attempt.pk)
+
+    sent.refresh_from_db()
+    other.refresh_from_db()
+    assert (sent.status, other.status) == ("delivered", "unknown")
+
+
+def test_a_token_that_names_another_accounts_attempt_or_none_is_no_match(account, now) -> None:
+    foreign = AttemptFactory(message__status=Status.UNKNOWN, outcome="unknown")
+
+    kept = receive(account, report(R.DELIVERED), now=now, attempt_id=foreign.pk)
+    lost = receive(account, report(R.DELIVERED, "p2"), now=now, attempt_id=uuid4())
+
+    foreign.message.refresh_from_db()
+    assert foreign.message.status == "unknown"
+    assert (kept.state, kept.attempt, lost.state, lost.attempt) == ("unmatched", None, "unmatched", None)
+
+
+@pytest.fixture
+def second_attempt(account, now):
+    """A message in its second attempt; the first was accepted as `p1`."""
+    message = MessageFactory(sending=True, attempts=2)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1", number=1)
+    DeliveryAttempt.objects.create(
+        message=message, provider=account, number=2, claim_id=message.claim_id, outcome="calling", started_at=now
+    )
+    return message
+
+
+@pytest.mark.parametrize("reported", [R.SENT, R.UNDELIVERED, R.FAILED, R.CANCELED, R.INVALID, R.OPTED_OUT])
+def test_an_older_attempts_receipt_does_not_end_a_newer_one(account, second_attempt, now, reported) -> None:
+    kept = receive(account, report(reported), now=now)
+
+    second_attempt.refresh_from_db()
+    assert (second_attempt.status, steps(second_attempt), kept.state) == ("sending", [], "ignored")
+    assert kept.note == "belongs to attempt 1; a later one was made"
+    assert not PhoneNumber.objects.exists()
+
+
+def test_but_its_delivery_does(account, second_attempt, now) -> None:
+    receive(account, report(R.DELIVERED), now=now)
+
+    second_attempt.refresh_from_db()
+    assert (second_attempt.status, second_attempt.claim_id) == ("delivered", None)
+
+
+@pytest.mark.parametrize("reported", sorted(receipts.TARGETS))
+def test_what_an_operator_has_queued_again_ends_by_a_delivery_only(account, now, reported) -> None:
+    message = MessageFactory(status=Status.QUEUED, attempts=1)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    kept = receive(account, report(reported), now=now)
+
+    message.refresh_from_db()
+    delivered = reported is R.DELIVERED
+    assert message.status == ("delivered" if delivered else "queued")
+    assert steps(message) == (["delivered"] if delivered else [])
+    assert kept.state == ("applied" if delivered else "ignored")
+
+
+def test_malformed_bytes_are_kept_as_they_can_be_stored(account, now) -> None:
+    body = b"\x00\xff\xfeabc"
+
+    kept = receipts.record(account=account, body=body, report=None, attempt_id=None, now=now)
+
+    assert (kept.state, kept.body) == ("malformed", "\ufffd\ufffd\ufffdabc")
+
+
+def test_a_receipt_that_is_understood_at_last_is_not_lost(account, sent, now) -> None:
+    """The account's configuration was wrong, has been mended, and the provider sends the same bytes again."""
+    receipts.record(account=account, body=b"same", report=None, attempt_id=None, now=now)
+
+    kept = receive(account, report(R.DELIVERED), now=now, body=b"same")
+
+    sent.refresh_from_db()
+    assert (sent.status, kept.state) == ("delivered", "applied")
+    assert ProviderCallback.objects.count() == 1
+
+
+def test_long_words_are_cut(account, now) -> None:
+    given = StatusReport("p1", status=R.UNKNOWN_WORD, word="w" * 65, error_code="e" * 65)
+
+    kept = receipts.record(account=account, body=b"x", report=given, attempt_id=None, now=now)
+
+    assert (kept.word, kept.error_code) == ("w" * 64, "e" * 64)
