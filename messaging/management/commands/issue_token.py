@@ -10,6 +10,8 @@ from django.db import DatabaseError
 
 from messaging.services import installation
 
+MAX_DAYS = 36_500
+
 
 class Command(BaseCommand):
     help = "Prints a new API token of a service user (created if missing, may send and operate), and nothing else."
@@ -20,8 +22,8 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=None, help="how long it is valid (default: until revoked)")
 
     def handle(self, *, username: str, name: str, days: int | None, **_options: Any) -> None:
-        if days is not None and days < 1:
-            raise CommandError("--days must be 1 or more")
+        if days is not None and not 1 <= days <= MAX_DAYS:
+            raise CommandError(f"--days must be from 1 to {MAX_DAYS}")
         try:
             get_user_model().username.field.clean(username, None)
         except ValidationError as error:
