@@ -11,10 +11,10 @@ from pathlib import Path
 
 import requests
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from config.run import commands, services
 from config.run.banner import banner
+from config.run.checks import check_settings
 from config.run.child import Child
 from config.run.environment import BASE_DIR, load_environment, local_dir, port
 from config.run.errors import StartError, StopAsked
@@ -79,7 +79,7 @@ def _plan(web_port: int, folder: LocalFolder) -> Plan:
         redis_url, valkey = _embedded_broker(folder)
     environment["REDIS_URL"] = redis_url
     os.environ.update(environment)  # the settings are read in this process too
-    _check_settings()
+    check_settings()
     if valkey is None:
         services.check_broker(redis_url)
     return Plan(web_port, folder, environment, redis_url, valkey, first_start)
@@ -93,19 +93,6 @@ def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
     text = commands.valkey_configuration(port=broker_port, password=password, data=data, log=log)
     command = commands.valkey(folder.write(VALKEY_CONFIGURATION, text))
     return f"redis://:{password}@127.0.0.1:{broker_port}/0", command
-
-
-def _check_settings() -> None:
-    if os.environ.get("DATABASE_URL"):
-        services.check_database_address(os.environ["DATABASE_URL"])
-    try:
-        database = settings.DATABASES["default"]
-    except ImproperlyConfigured as error:
-        raise StartError(str(error)) from error
-    except ValueError as error:
-        raise StartError(f"a variable of the environment has a value that makes no sense: {error}") from error
-    if not settings.EMBEDDED:
-        services.check_database(database)
 
 
 def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
