@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 
 from messaging.services import errors
 from providers.errors import BadProof, MalformedCallback
+from scheduling.services.errors import AlreadyRan, ScheduleEnded
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.NotCancelable: HTTPStatus.CONFLICT,
     errors.NotRetryable: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AlreadyRan: HTTPStatus.CONFLICT,
+    ScheduleEnded: HTTPStatus.CONFLICT,
 }
 
 CODES: dict[int, str] = {

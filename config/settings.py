@@ -197,6 +197,7 @@ DISPATCH_CONCURRENCY = env.int("DISPATCH_CONCURRENCY", default=16)
 PROVIDER_CONNECT_TIMEOUT = env.float("PROVIDER_CONNECT_TIMEOUT", default=3.0)
 PROVIDER_READ_TIMEOUT = env.float("PROVIDER_READ_TIMEOUT", default=10.0)
 CLAIM_LEASE_SECONDS = env.float("CLAIM_LEASE_SECONDS", default=30.0)
+SCHEDULE_MAX_LATENESS = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
 # --- Users, tokens, limits --------------------------------------------------------------------------------------------
 

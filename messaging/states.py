@@ -36,6 +36,7 @@ class Source(StrEnum):
     DISPATCH = "dispatch"
     RECEIPT = "receipt"
     SWEEP = "sweep"
+    SCHEDULE = "schedule"
     OPERATOR = "operator"
 
 

@@ -102,7 +102,7 @@ class Message(models.Model):
             # Reader: GET /schedules/{id}/messages/, counts by status of one schedule
             models.Index(
                 name="message_schedule",
-                fields=["schedule_id", "status", "id"],
+                fields=["schedule_id", "id", "status"],
                 condition=Q(schedule_id__isnull=False),
             ),
             # Reader: dispatch.claim, the oldest ready messages of one queue, single ones before bulk

@@ -64,6 +64,10 @@ class Dispatcher:
         """Claim nothing more; calls in the air are finished and settled."""
         self._stopping.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
     def drain(self, queue_name: str) -> int:
         """Send what is ready until nothing is; returns how many messages were claimed.
 

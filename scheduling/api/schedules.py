@@ -1,0 +1,283 @@
+"""Schedules over REST."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import django_filters
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema, inline_serializer
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from messaging.api.fields import moment
+from messaging.api.filters import MessageFilter
+from messaging.api.pagination import KeysetOrOffsetPagination
+from messaging.api.parsers import StrictJSONParser
+from messaging.api.serializers import MessageSerializer, message_body
+from messaging.models import Message
+from messaging.states import Source
+from scheduling import recurrence
+from scheduling.api.serializers import (
+    NewScheduleSerializer,
+    PreviewQuerySerializer,
+    PreviewSerializer,
+    RecipientListSerializer,
+    RecipientsReportSerializer,
+    RunSerializer,
+    ScheduleRequestSerializer,
+    ScheduleSerializer,
+    schedule_body,
+)
+from scheduling.api.uploads import CsvUploadParser
+from scheduling.models import Schedule, ScheduleRun
+from scheduling.services import reading, recipients, schedules, timing
+from scheduling.services.recipients import Report
+
+
+OPERATION = {"tags": ["schedules"]}
+INCLUDE = OpenApiParameter("include", str, enum=["messages"], description="`messages` nests the newest ten.")
+
+
+class ScheduleFilter(django_filters.FilterSet):
+    """Filters of GET /schedules/. `run_after` and `run_before` match the next run and the past ones alike."""
+
+    status = django_filters.MultipleChoiceFilter(choices=Schedule.Status.choices)
+    run_after = django_filters.IsoDateTimeFilter(method="unfiltered")
+    run_before = django_filters.IsoDateTimeFilter(method="unfiltered")
+    search = django_filters.CharFilter(field_name="name", lookup_expr="istartswith", max_length=100)
+
+    class Meta:
+        model = Schedule
+        fields: list[str] = []
+
+    def unfiltered(self, queryset: QuerySet, _name: str, _value: object) -> QuerySet:
+        return queryset
+
+    def filter_queryset(self, queryset: QuerySet) -> QuerySet:
+        queryset = super().filter_queryset(queryset)
+        after, before = (self.form.cleaned_data.get(name) for name in ("run_after", "run_before"))
+        if after is None and before is None:
+            return queryset
+        bounds = {name: moment for name, moment in (("gte", after), ("lt", before)) if moment is not None}
+        next_run = Q(**{f"next_run_at__{name}": moment for name, moment in bounds.items()})
+        past = ScheduleRun.objects.filter(
+            schedule=OuterRef("pk"), **{f"due_at__{name}": moment for name, moment in bounds.items()}
+        )
+        return queryset.filter(next_run | Exists(past))
+
+
+class ScheduleViewSet(viewsets.GenericViewSet):
+    queryset = Schedule.objects.none()  # for the schema; `get_queryset` chooses by user
+    serializer_class = ScheduleSerializer
+    filterset_class = ScheduleFilter
+    lookup_value_converter = "uuid"
+    action_permissions = {
+        "create": "scheduling.add_schedule",
+        "list": "scheduling.view_schedule",
+        "retrieve": "scheduling.view_schedule",
+        "partial_update": "scheduling.change_schedule",
+        "destroy": "scheduling.delete_schedule",
+        "messages": "messaging.view_message",
+        "runs": "scheduling.view_schedule",
+        "preview": "scheduling.view_schedule",
+        "pause": "scheduling.change_schedule",
+        "resume": "scheduling.change_schedule",
+        "cancel": "scheduling.change_schedule",
+        "recipients": "scheduling.change_schedule",
+    }
+
+    def get_queryset(self) -> QuerySet[Schedule]:
+        rows = Schedule.objects.order_by("-pk")
+        user = self.request.user
+        if user.is_staff and user.has_perm("scheduling.view_schedule"):
+            return rows
+        return rows.filter(owner=user)
+
+    @extend_schema(summary="List schedules, newest first", parameters=[INCLUDE], **OPERATION)
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(_bodies(page, request))
+
+    @extend_schema(
+        summary="Create a schedule", request=ScheduleRequestSerializer, responses={201: ScheduleSerializer}, **OPERATION
+    )
+    def create(self, request: Request) -> Response:
+        serializer = ScheduleRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        schedule = schedules.create(
+            owner=request.user,
+            plan=serializer.plan(),
+            people=serializer.people(),
+            default_queue=settings.DEFAULT_QUEUE,
+            now=timezone.now(),
+        )
+        location = reverse("schedules-detail", args=[schedule.pk], request=request)
+        return Response(_body(schedule), status=201, headers={"Location": location})
+
+    @extend_schema(summary="Read one schedule", parameters=[INCLUDE], **OPERATION)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        [body] = _bodies([self.get_object()], request)
+        return Response(body)
+
+    @extend_schema(summary="Edit or reschedule before the first run", request=NewScheduleSerializer, **OPERATION)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        schedule = self.get_object()
+        serializer = NewScheduleSerializer(data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        changed = schedules.change(
+            schedule_id=schedule.pk, owner=schedule.owner, changes=serializer.changes(), now=timezone.now()
+        )
+        return Response(_body(changed))
+
+    @extend_schema(summary="Delete before the first run", responses={204: None}, **OPERATION)
+    def destroy(self, request: Request, pk: str) -> Response:
+        schedules.delete(schedule_id=self.get_object().pk)
+        return Response(status=204)
+
+    @extend_schema(summary="The schedule's messages", responses=MessageSerializer(many=True), **OPERATION)
+    @action(detail=True, pagination_class=KeysetOrOffsetPagination, filterset_class=MessageFilter)
+    def messages(self, request: Request, pk: str) -> Response:
+        schedule = self.get_object_unfiltered()
+        rows = self.filter_queryset(Message.objects.filter(schedule_id=schedule.pk).order_by("-pk"))
+        return self.get_paginated_response([message_body(row) for row in self.paginate_queryset(rows)])
+
+    @extend_schema(summary="Runs so far, newest first", responses=RunSerializer(many=True), **OPERATION)
+    @action(detail=True, filterset_class=None)
+    def runs(self, request: Request, pk: str) -> Response:
+        page = self.paginate_queryset(self.get_object_unfiltered().runs.order_by("-due_at"))
+        return self.get_paginated_response(RunSerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="The next fire times and the first texts",
+        parameters=[PreviewQuerySerializer],
+        responses=PreviewSerializer,
+        **OPERATION,
+    )
+    @action(detail=True, filterset_class=None, pagination_class=None)
+    def preview(self, request: Request, pk: str) -> Response:
+        query = PreviewQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        return Response(preview_body(self.get_object_unfiltered(), query.validated_data["count"]))
+
+    @extend_schema(summary="Start no further runs", request=None, **OPERATION)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        return Response(_body(schedules.pause(schedule_id=self.get_object().pk, now=timezone.now())))
+
+    @extend_schema(summary="Start runs again", request=None, **OPERATION)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        return Response(_body(schedules.resume(schedule_id=self.get_object().pk, now=timezone.now())))
+
+    @extend_schema(summary="End it and take its unsent messages back", request=None, **OPERATION)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        schedule, canceled = schedules.cancel(
+            schedule_id=self.get_object().pk, actor=request.user, now=timezone.now(), source=Source.API
+        )
+        return Response({**_body(schedule), "canceled": canceled})
+
+    @extend_schema(
+        summary="Add recipients",
+        parameters=[OpenApiParameter("report", str, enum=["csv"], description="`csv`: the bad rows as a file.")],
+        request={
+            "application/json": RecipientListSerializer,
+            "multipart/form-data": inline_serializer("CsvFile", {"file": serializers.FileField()}),
+        },
+        responses={(200, "application/json"): RecipientsReportSerializer, (200, "text/csv"): OpenApiTypes.STR},
+        **OPERATION,
+    )
+    @action(detail=True, methods=["post"], parser_classes=[StrictJSONParser, CsvUploadParser])
+    def recipients(self, request: Request, pk: str) -> Response | HttpResponse:
+        schedule = self.get_object()
+        report = _add_recipients(schedule, request)
+        if request.query_params.get("report") == "csv":
+            return csv_report(report)
+        return Response(report_body(report))
+
+    def get_object_unfiltered(self) -> Schedule:
+        """For actions whose filters are those of other rows."""
+        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+
+
+def _add_recipients(schedule: Schedule, request: Request) -> Report:
+    if isinstance(request.accepted_parser, CsvUploadParser):
+        upload = request.data.get("file")
+        if not isinstance(upload, UploadedFile):
+            raise ValidationError({"file": ["Send the CSV as the form field file."]}, code="required")
+        return recipients.add_csv(schedule_id=schedule.pk, stream=upload.file, now=timezone.now())
+    serializer = RecipientListSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    people = serializer.people()
+    if not people:
+        raise ValidationError({"recipients": ["This field is required."]}, code="required")
+    return recipients.add(schedule_id=schedule.pk, rows=people, now=timezone.now())
+
+
+def _body(schedule: Schedule) -> dict[str, Any]:
+    return schedule_body(schedule, reading.counts_by_status([schedule.pk])[schedule.pk])
+
+
+def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
+    ids = [row.pk for row in rows]
+    counts = reading.counts_by_status(ids)
+    bodies = [schedule_body(row, counts[row.pk]) for row in rows]
+    include = request.query_params.get("include")
+    if include not in {None, "", "messages"}:
+        raise ValidationError({"include": ["Only messages can be included."]}, code="invalid_choice")
+    if include == "messages":
+        newest = reading.newest_messages(ids)
+        for row, body in zip(rows, bodies, strict=True):
+            body["messages"] = [message_body(message) for message in newest.get(row.pk, [])]
+            body["messages_url"] = reverse("schedules-messages", args=[row.pk], request=request)
+    return bodies
+
+
+def preview_body(schedule: Schedule, count: int) -> dict[str, Any]:
+    zone = recurrence.zone(schedule.time_zone)
+    sample, total = reading.rendered_sample(schedule)
+    return {
+        "time_zone": schedule.time_zone,
+        "runs": [
+            {"at": utc.astimezone(zone).isoformat(), "utc": moment(utc)}
+            for _, utc in timing.preview(schedule, count=count)
+        ],
+        "messages": [
+            {"to": text.to, "message": text.text, "encoding": text.encoding, "segments": text.segments}
+            for text in sample
+        ],
+        "recipients": schedule.recipient_count,
+        "total_segments": total,
+    }
+
+
+def report_body(report: Report) -> dict[str, Any]:
+    return {
+        "added": report.added,
+        "duplicates": report.duplicates,
+        "rejected": report.rejected,
+        "errors": [
+            {"row": error.row, "field": error.field, "code": error.code, "detail": error.detail}
+            for error in report.errors
+        ],
+    }
+
+
+def csv_report(report: Report) -> HttpResponse:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["row", "field", "code", "detail"])
+    writer.writerows([error.row, error.field, error.code, error.detail] for error in report.errors)
+    headers = {"Content-Disposition": 'attachment; filename="bad-rows.csv"'}
+    return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)

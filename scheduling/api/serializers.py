@@ -1,0 +1,211 @@
+"""Shapes of schedules that go in and out."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from rest_framework import serializers
+
+from messaging import numbers
+from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField, moment
+from messaging.api.serializers import DEFAULT_VALID_FOR, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
+from messaging.segments import MAX_OUTBOUND_CHARACTERS
+from scheduling import recurrence, templates
+from scheduling.models import Schedule, ScheduleRun
+from scheduling.services.recipients import Recipient
+from scheduling.services.schedules import Plan
+
+MAX_JSON_RECIPIENTS = 100_000
+
+
+class WallOrMomentField(serializers.CharField):
+    """ISO 8601; with an offset it is a moment, without one a wall time in the schedule's zone. The value keeps its kind."""
+
+    def to_internal_value(self, data: object) -> datetime:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Give the time as ISO 8601 text.", code="invalid")
+        try:
+            value = parse_datetime(super().to_internal_value(data))
+        except (ValueError, OverflowError):
+            value = None
+        if value is None:
+            raise serializers.ValidationError("This is not a time in ISO 8601.", code="invalid")
+        return value
+
+
+class RecipientField(serializers.Field):
+    """A number, or `{"to": number, "variables": {…}}`; the value is (E.164, variables)."""
+
+    def to_internal_value(self, data: object) -> tuple[str, Mapping[str, str]]:
+        if isinstance(data, str):
+            data = {"to": data}
+        if not isinstance(data, dict) or set(data) - {"to", "variables"}:
+            raise serializers.ValidationError("Give a number, or an object with to and variables.", code="invalid")
+        number = data.get("to")
+        if not isinstance(number, str):
+            raise serializers.ValidationError({"to": "A phone number is a string."}, code="invalid")
+        try:
+            variables = templates.check_values(data.get("variables") or {})
+            return numbers.to_e164(number), variables
+        except numbers.InvalidNumber as error:
+            raise serializers.ValidationError({"to": [serializers.ErrorDetail(str(error), error.code)]}) from None
+        except ValueError as error:
+            detail = serializers.ErrorDetail(str(error), "invalid_variables")
+            raise serializers.ValidationError({"variables": [detail]}) from None
+
+
+class NewScheduleSerializer(serializers.Serializer):
+    name = StrictStringField(max_length=100)
+    message = TextField(max_length=MAX_OUTBOUND_CHARACTERS, help_text="May have variables such as `{name}`.")
+    run_at = WallOrMomentField(max_length=40, help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
+    time_zone = StrictStringField(max_length=64, required=False, default="UTC", help_text="IANA name.")
+    recurrence = StrictStringField(
+        max_length=510, required=False, allow_null=True, help_text="RFC 5545 RRULE; null is one run."
+    )
+    queue = StrictStringField(max_length=40, required=False, allow_null=True)
+    valid_for = StrictIntegerField(min_value=1, max_value=MAX_VALID_FOR, required=False, default=DEFAULT_VALID_FOR)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        # `from` is a keyword, so it cannot be declared in the class body.
+        fields["from"] = NumberField(required=False, allow_null=True)
+        return fields
+
+    def plan(self) -> Plan:
+        data = self.validated_data
+        return Plan(
+            name=data["name"],
+            text=data["message"],
+            run_at=data["run_at"],
+            time_zone=data["time_zone"],
+            recurrence=data.get("recurrence"),
+            queue=data.get("queue"),
+            sender=data.get("from"),
+            valid_for=data["valid_for"],
+        )
+
+    def changes(self) -> dict[str, Any]:
+        names = {"message": "text", "from": "sender"}
+        return {names.get(name, name): value for name, value in self.validated_data.items()}
+
+
+class RecipientListSerializer(serializers.Serializer):
+    recipients = serializers.ListField(
+        child=RecipientField(), min_length=1, max_length=MAX_JSON_RECIPIENTS, required=False
+    )
+
+    def people(self) -> list[Recipient]:
+        rows = self.validated_data.get("recipients", [])
+        return [Recipient(position, number, variables) for position, (number, variables) in enumerate(rows)]
+
+
+class ScheduleRequestSerializer(NewScheduleSerializer, RecipientListSerializer):
+    """The body of POST /schedules/. Without `recipients` the list is filled afterwards, for instance from a CSV file."""
+
+
+class ScheduleSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    message = serializers.CharField()
+    run_at = serializers.DateTimeField(help_text="The first time asked for, in the schedule's zone.")
+    time_zone = serializers.CharField()
+    recurrence = serializers.CharField(allow_null=True)
+    queue = serializers.CharField()
+    valid_for = serializers.IntegerField()
+    status = serializers.ChoiceField(Schedule.Status.values)
+    next_run_at = serializers.DateTimeField(allow_null=True)
+    recipient_count = serializers.IntegerField()
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Messages by status.")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    messages = MessageSerializer(many=True, required=False, help_text="With `include=messages`: the newest ten.")
+    messages_url = serializers.URLField(required=False, help_text="With `include=messages`: the rest.")
+    canceled = serializers.IntegerField(required=False, help_text="After a cancel: how many messages were taken back.")
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        fields["from"] = serializers.CharField(allow_null=True)
+        return fields
+
+
+def schedule_body(schedule: Schedule, counts: Mapping[str, int]) -> dict[str, Any]:
+    zone = recurrence.zone(schedule.time_zone)
+    start = recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone).astimezone(zone)
+    return {
+        "id": str(schedule.pk),
+        "name": schedule.name,
+        "message": schedule.text,
+        "run_at": start.isoformat(),
+        "time_zone": schedule.time_zone,
+        "recurrence": schedule.recurrence or None,
+        "queue": schedule.queue_id,
+        "from": schedule.from_number or None,
+        "valid_for": schedule.valid_for,
+        "status": str(schedule.status),
+        "next_run_at": moment(schedule.next_run_at),
+        "recipient_count": schedule.recipient_count,
+        "counts": dict(counts),
+        "created_at": moment(schedule.created_at),
+        "updated_at": moment(schedule.updated_at),
+    }
+
+
+class RunSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    due_at = serializers.DateTimeField()
+    status = serializers.ChoiceField(ScheduleRun.Status.values)
+    detail = serializers.CharField(allow_null=True)
+    created_messages = serializers.IntegerField()
+    skipped_inactive = serializers.IntegerField()
+    skipped_invalid = serializers.IntegerField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: ScheduleRun) -> dict[str, Any]:
+        return {
+            "id": str(instance.pk),
+            "due_at": moment(instance.due_at),
+            "status": str(instance.status),
+            "detail": instance.detail or None,
+            "created_messages": instance.created_messages,
+            "skipped_inactive": instance.skipped_inactive,
+            "skipped_invalid": instance.skipped_invalid,
+            "started_at": moment(instance.started_at),
+            "finished_at": moment(instance.finished_at),
+        }
+
+
+class RenderedSerializer(serializers.Serializer):
+    to = serializers.CharField()
+    message = serializers.CharField()
+    encoding = serializers.CharField()
+    segments = serializers.IntegerField()
+
+
+class FireTimeSerializer(serializers.Serializer):
+    at = serializers.DateTimeField(help_text="In the schedule's zone.")
+    utc = serializers.DateTimeField()
+
+
+class PreviewSerializer(serializers.Serializer):
+    time_zone = serializers.CharField()
+    runs = FireTimeSerializer(many=True)
+    messages = RenderedSerializer(many=True, help_text="The first recipients' texts.")
+    recipients = serializers.IntegerField()
+    total_segments = serializers.IntegerField(help_text="Of one run, for all recipients.")
+
+
+class PreviewQuerySerializer(serializers.Serializer):
+    count = serializers.IntegerField(min_value=1, max_value=100, default=5)
+
+
+class RowErrorSerializer(FieldErrorSerializer):
+    row = serializers.IntegerField()
+
+
+class RecipientsReportSerializer(serializers.Serializer):
+    added = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    rejected = serializers.IntegerField(help_text="Bad rows; `errors` names the first 10,000 of them.")
+    errors = RowErrorSerializer(many=True)

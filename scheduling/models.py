@@ -1,0 +1,135 @@
+"""Schedules, their recipients, and their runs."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from messaging.models import OutboundQueue
+from messaging.segments import MAX_OUTBOUND_CHARACTERS
+
+
+class Schedule(models.Model):
+    """One text for many, at one time or at recurring ones.
+
+    `start_wall`, `last_wall` and `next_wall` are wall times in `time_zone` (ISO 8601 without an offset): that is what a
+    recurrence keeps when clocks change. The next run's moment stands in `next_run_at` (UTC); it is null when there is none.
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        PAUSED = "paused"
+        COMPLETED = "completed"
+        CANCELED = "canceled"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="schedules", db_index=False
+    )
+    name = models.CharField(max_length=100)
+    text = models.CharField(max_length=MAX_OUTBOUND_CHARACTERS)
+    queue = models.ForeignKey(OutboundQueue, on_delete=models.PROTECT, related_name="schedules", db_index=False)
+    from_number = models.CharField(max_length=16, blank=True)
+    valid_for = models.PositiveIntegerField()
+    time_zone = models.CharField(max_length=64)
+    recurrence = models.CharField(max_length=510, blank=True)
+    start_wall = models.CharField(max_length=26)
+    last_wall = models.CharField(max_length=26, blank=True)
+    occurrences = models.PositiveIntegerField(default=0)
+    next_wall = models.CharField(max_length=26, blank=True)
+    next_run_at = models.DateTimeField(null=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
+    recipient_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # Reader: GET /schedules/ of one owner
+            models.Index(name="schedule_owner", fields=["owner", "id"]),
+            # Reader: runs.start_due
+            models.Index(
+                name="schedule_due", fields=["next_run_at"], condition=Q(status="active", next_run_at__isnull=False)
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="schedule_status_word", condition=Q(status__in=["active", "paused", "completed", "canceled"])
+            ),
+            models.CheckConstraint(
+                name="schedule_next_wall_and_moment",
+                condition=Q(next_wall="", next_run_at__isnull=True) | (~Q(next_wall="") & Q(next_run_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="schedule_ended_has_no_next_run",
+                condition=Q(status__in=["active", "paused"]) | Q(next_run_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ScheduleRecipient(models.Model):
+    """One number on a schedule's list, in the order of the list, with the values of the text's variables."""
+
+    id = models.BigAutoField(primary_key=True)
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="recipients", db_index=False)
+    number = models.CharField(max_length=16)
+    variables = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # Reader: expansion.expand_chunk, the next recipients after the cursor
+            models.Index(name="recipient_order", fields=["schedule", "id"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(name="recipient_once_per_schedule", fields=["schedule", "number"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class ScheduleRun(models.Model):
+    """One occurrence of a schedule. `cursor` is the last recipient that has been expanded; the worker with the lease goes on."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        EXPANDING = "expanding"
+        DONE = "done"
+        MISSED = "missed"
+        SKIPPED = "skipped"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="runs", db_index=False)
+    due_at = models.DateTimeField()
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    detail = models.CharField(max_length=200, blank=True)
+    cursor = models.BigIntegerField(default=0)
+    created_messages = models.PositiveIntegerField(default=0)
+    skipped_inactive = models.PositiveIntegerField(default=0)
+    skipped_invalid = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-due_at"]
+        indexes = [
+            # Reader: expansion.next_run, what is to be expanded
+            models.Index(name="run_unfinished", fields=["due_at"], condition=Q(status__in=["pending", "expanding"])),
+        ]
+        constraints = [
+            # Also the reader's index: GET /schedules/{id}/runs/
+            models.UniqueConstraint(name="run_once_per_schedule_and_time", fields=["schedule", "due_at"]),
+            models.CheckConstraint(
+                name="run_status_word",
+                condition=Q(status__in=["pending", "expanding", "done", "missed", "skipped"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.schedule_id} at {self.due_at}"

@@ -1,0 +1,11 @@
+"""What schedules can refuse, in the words of `messaging`'s domain errors."""
+
+from messaging.services.errors import DomainError
+
+
+class ScheduleEnded(DomainError):
+    code = "schedule_ended"
+
+
+class AlreadyRan(DomainError):
+    code = "schedule_already_ran"

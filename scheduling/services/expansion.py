@@ -1,0 +1,148 @@
+"""Turning a run into messages, chunk by chunk: bounded memory, and after a crash on from the last chunk."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from messaging import segments
+from messaging.models import Message, PhoneNumber
+from messaging.services import bulk
+from messaging.states import Direction, Source, Status
+from scheduling import templates
+from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
+from scheduling.services import runs
+from scheduling.templates import MissingVariable, Template
+
+logger = logging.getLogger(__name__)
+
+RunStatus = ScheduleRun.Status
+CHUNK = 2_000
+LEASE = timedelta(seconds=30)
+
+
+def unfinished(*, now: datetime) -> list[UUID]:
+    """Runs to be expanded that nobody is at work on."""
+    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    rows = ScheduleRun.objects.filter(free, status__in=runs.UNFINISHED).order_by("due_at")
+    return list(rows.values_list("pk", flat=True)[:100])
+
+
+def expand(
+    run_id: UUID,
+    *,
+    clock: Callable[[], datetime] = timezone.now,
+    after_chunk: Callable[[str], None] = lambda queue_name: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Expand a run to its end and return how many messages were made; 0 when another worker is at it.
+
+    `after_chunk` is told the queue after each commit. A lease keeps other workers off; that none of them makes a message
+    twice does not rest on it but on the row's lock, the cursor in the chunk's own transaction and the unique constraint.
+    """
+    now = clock()
+    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    if not ScheduleRun.objects.filter(free, pk=run_id, status__in=runs.UNFINISHED).update(lease_until=now + LEASE):
+        return 0
+    total = 0
+    while not stopping():
+        made, queue_name = expand_chunk(run_id, now=clock())
+        if queue_name is None:
+            return total
+        total += made
+        after_chunk(queue_name)
+    ScheduleRun.objects.filter(pk=run_id).update(lease_until=None)
+    return total
+
+
+def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
+    """One chunk in one transaction: messages made, and the queue, or None when the run has come to its end."""
+    with transaction.atomic():
+        # The schedule's row first, then the run's: the order in which everybody locks the two.
+        schedule_id = ScheduleRun.objects.values_list("schedule_id", flat=True).get(pk=run_id)
+        schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
+        run = ScheduleRun.objects.select_for_update().get(pk=run_id)
+        if run.status not in runs.UNFINISHED:
+            return 0, None
+        people = list(
+            ScheduleRecipient.objects.filter(schedule=schedule, pk__gt=run.cursor)
+            .order_by("pk")
+            .values_list("pk", "number", "variables")[:CHUNK]
+        )
+        if not people:
+            _finish(run, schedule, now)
+            return 0, None
+        made = _write(run, schedule, people, now)
+        run.status = RunStatus.EXPANDING
+        run.started_at = run.started_at or now
+        run.cursor = people[-1][0]
+        run.lease_until = now + LEASE
+        run.save()
+    return made, schedule.queue_id
+
+
+def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, dict]], now: datetime) -> int:
+    numbers = [number for _, number, _ in people]
+    inactive = set(
+        PhoneNumber.objects.filter(number__in=numbers, status=PhoneNumber.Status.INACTIVE).values_list(
+            "number", flat=True
+        )
+    )
+    template = templates.compile_template(schedule.text)
+    messages = []
+    for _, number, variables in people:
+        if number in inactive:
+            run.skipped_inactive += 1
+        elif (message := _message(run, schedule, template, number, variables, now)) is None:
+            run.skipped_invalid += 1
+        else:
+            messages.append(message)
+    bulk.store(messages, source=Source.SCHEDULE)
+    run.created_messages += len(messages)
+    return len(messages)
+
+
+def _message(
+    run: ScheduleRun, schedule: Schedule, template: Template, number: str, variables: dict, now: datetime
+) -> Message | None:
+    """None for a text that cannot be written: the list is checked when it is stored, so this is a last guard."""
+    try:
+        text = template.render(variables)
+    except MissingVariable:
+        return None
+    measured = segments.measure(text)
+    if measured.segments > segments.MAX_SEGMENTS:
+        return None
+    return Message(
+        id=uuid7(),
+        direction=Direction.OUTBOUND,
+        status=Status.QUEUED,
+        owner_id=schedule.owner_id,
+        queue_id=schedule.queue_id,
+        schedule_id=schedule.pk,
+        run_id=run.pk,
+        is_bulk=not schedule.queue.is_paced,
+        from_number=schedule.from_number,
+        to_number=number,
+        text=text,
+        encoding=measured.encoding,
+        segments=measured.segments,
+        valid_for=schedule.valid_for,
+        expires_at=now + timedelta(seconds=schedule.valid_for),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _finish(run: ScheduleRun, schedule: Schedule, now: datetime) -> None:
+    run.status, run.finished_at, run.lease_until = RunStatus.DONE, now, None
+    run.started_at = run.started_at or now
+    run.save()
+    runs.complete_if_over(schedule)
+    schedule.updated_at = now
+    schedule.save(update_fields=["status", "updated_at"])

@@ -1,0 +1,63 @@
+"""Starting the runs whose time has come."""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from scheduling.models import Schedule, ScheduleRun
+from scheduling.services import timing
+
+logger = logging.getLogger(__name__)
+
+RunStatus = ScheduleRun.Status
+UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
+MAX_STARTS = 200
+
+
+def start_due(*, now: datetime, max_lateness: timedelta) -> int:
+    """Give every schedule that is due its run, each in a transaction of its own; safe with any number of beats."""
+    due = Schedule.objects.filter(status=Schedule.Status.ACTIVE, next_run_at__lte=now).order_by("next_run_at")
+    started = 0
+    for schedule_id in list(due.values_list("pk", flat=True)[:MAX_STARTS]):
+        with transaction.atomic():
+            schedule = due.select_for_update(skip_locked=True).filter(pk=schedule_id).first()
+            if schedule is not None:
+                _start(schedule, now, max_lateness)
+                started += 1
+    return started
+
+
+def _start(schedule: Schedule, now: datetime, max_lateness: timedelta) -> None:
+    run = ScheduleRun(schedule=schedule, due_at=schedule.next_run_at)
+    if schedule.next_run_at < now - max_lateness:
+        _miss(schedule, run, now, max_lateness)
+    elif schedule.runs.filter(status__in=UNFINISHED).exists():
+        run.status, run.finished_at = RunStatus.SKIPPED, now
+        run.detail = "the run before was still being expanded"
+        timing.advance(schedule)
+    else:
+        timing.advance(schedule)
+    run.save(force_insert=True)
+    if schedule.next_run_at is None and run.status != RunStatus.PENDING:
+        complete_if_over(schedule)
+    schedule.updated_at = now
+    schedule.save(update_fields=["last_wall", "occurrences", "next_wall", "next_run_at", "status", "updated_at"])
+
+
+def _miss(schedule: Schedule, run: ScheduleRun, now: datetime, max_lateness: timedelta) -> None:
+    """One row stands for a whole stretch of missed runs: a minutely schedule may have missed thousands."""
+    run.status, run.finished_at = RunStatus.MISSED, now
+    run.detail = f"more than {int(max_lateness.total_seconds())} s late"
+    timing.advance(schedule)
+    if schedule.next_run_at is not None and schedule.next_run_at < now - max_lateness:
+        more = timing.skip_to(schedule, now - max_lateness)
+        if more:
+            run.detail += f"; {more} more were missed after it"
+    logger.warning("schedule %s missed a run: %s", schedule.pk, run.detail)
+
+
+def complete_if_over(schedule: Schedule) -> None:
+    """A schedule without a next run and without an unfinished one is completed. Sets the attribute only."""
+    if schedule.next_run_at is None and not schedule.runs.filter(status__in=UNFINISHED).exists():
+        schedule.status = Schedule.Status.COMPLETED

@@ -1,0 +1,214 @@
+"""Making, changing and ending schedules. API and admin call the same functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import F, Q
+
+from messaging import states
+from messaging.models import Message, OutboundQueue
+from messaging.services import transitions
+from messaging.services.errors import InvalidField
+from messaging.services.transitions import Move
+from messaging.states import Source
+from providers.models import SenderNumber
+from scheduling.models import Schedule, ScheduleRun
+from scheduling.services import recipients, timing
+from scheduling.services.errors import AlreadyRan, ScheduleEnded
+from scheduling.services.recipients import Recipient
+from scheduling.services.timing import Timing
+
+RunStatus = ScheduleRun.Status
+Status = Schedule.Status
+UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
+CANCEL_CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What somebody wants sent, and when. `run_at` without an offset is wall time in `time_zone`."""
+
+    name: str
+    text: str
+    run_at: datetime
+    time_zone: str
+    recurrence: str | None
+    queue: str | None
+    sender: str | None
+    valid_for: int
+
+
+def create(
+    *, owner: AbstractBaseUser, plan: Plan, people: Sequence[Recipient], default_queue: str, now: datetime
+) -> Schedule:
+    """Store a schedule with its list; a number that is repeated is kept once. Raises `InvalidField`, then nothing is stored."""
+    template = recipients.compiled(plan.text)
+    for person in people:
+        error = recipients.check(person, template)
+        if error is not None:
+            raise InvalidField(f"recipients.{error.row}.{error.field}", error.code, error.detail)
+    when = timing.check(run_at=plan.run_at, time_zone=plan.time_zone, rule=plan.recurrence, now=now)
+    queue = _checked_queue(plan.queue or default_queue)
+    unique = list({person.number: person for person in reversed(people)}.values())[::-1]
+    with transaction.atomic():
+        schedule = Schedule(
+            owner=owner,
+            name=plan.name,
+            text=plan.text,
+            queue_id=queue,
+            from_number=_checked_sender(owner, plan.sender),
+            valid_for=plan.valid_for,
+            recipient_count=len(unique),
+            created_at=now,
+            updated_at=now,
+        )
+        _set_timing(schedule, when)
+        schedule.save(force_insert=True)
+        recipients.store(schedule, unique)
+    return schedule
+
+
+def change(*, schedule_id: UUID, owner: AbstractBaseUser, changes: dict[str, Any], now: datetime) -> Schedule:
+    """Edit or reschedule one that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
+
+    `changes` has any of: name, text, queue, sender, valid_for, run_at, time_zone, recurrence.
+    """
+    with transaction.atomic():
+        schedule = _locked(schedule_id)
+        if schedule.occurrences:
+            raise AlreadyRan("The schedule has run already; make a new one.")
+        if {"run_at", "time_zone", "recurrence"} & changes.keys():
+            _set_timing(schedule, _new_timing(schedule, changes, now))
+        if "text" in changes:
+            schedule.text = changes["text"]
+            _check_everybody(schedule)
+        if changes.get("queue"):
+            schedule.queue_id = _checked_queue(changes["queue"])
+        if "sender" in changes:
+            schedule.from_number = _checked_sender(owner, changes["sender"])
+        schedule.name = changes.get("name", schedule.name)
+        schedule.valid_for = changes.get("valid_for", schedule.valid_for)
+        schedule.updated_at = now
+        schedule.save()
+    return schedule
+
+
+def pause(*, schedule_id: UUID, now: datetime) -> Schedule:
+    """No further run starts; one that is being expanded goes on. Pausing a paused one changes nothing."""
+    return _switch(schedule_id, Status.PAUSED, now)
+
+
+def resume(*, schedule_id: UUID, now: datetime) -> Schedule:
+    """Runs start again; those whose time passed meanwhile are late, and too late ones are missed."""
+    return _switch(schedule_id, Status.ACTIVE, now)
+
+
+def _switch(schedule_id: UUID, status: str, now: datetime) -> Schedule:
+    with transaction.atomic():
+        schedule = _locked(schedule_id)
+        schedule.status, schedule.updated_at = status, now
+        schedule.save(update_fields=["status", "updated_at"])
+    return schedule
+
+
+def cancel(*, schedule_id: UUID, actor: AbstractBaseUser, now: datetime, source: Source) -> tuple[Schedule, int]:
+    """End the schedule and take back all that is unsent; returns how many messages were canceled.
+
+    First no run can start or grow any more, then the messages go: what a worker has in the air is not among them.
+    """
+    with transaction.atomic():
+        schedule = _locked(schedule_id)
+        schedule.status, schedule.updated_at = Status.CANCELED, now
+        timing.set_next(schedule, None)
+        schedule.save(update_fields=["status", "updated_at", "next_wall", "next_run_at"])
+        # A chunk that is being written holds its run's row: this waits for it and sees its messages afterwards.
+        unfinished = ScheduleRun.objects.select_for_update().filter(schedule=schedule, status__in=UNFINISHED)
+        for run in unfinished:
+            run.status, run.finished_at, run.lease_until = RunStatus.SKIPPED, now, None
+            run.detail = f"canceled after {run.created_messages} messages"
+            run.save(update_fields=["status", "finished_at", "lease_until", "detail"])
+    canceled = 0
+    while True:
+        step = _cancel_chunk(schedule, actor, now, source)
+        canceled += step
+        if step < CANCEL_CHUNK:
+            return schedule, canceled
+
+
+def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser, now: datetime, source: Source) -> int:
+    with transaction.atomic():
+        rows = list(
+            Message.objects.select_for_update()
+            .filter(schedule_id=schedule.pk, status__in=sorted(states.CANCELABLE))
+            .order_by("pk")[:CANCEL_CHUNK]
+        )
+        for row in rows:
+            row.next_attempt_at = None
+        transitions.apply(
+            [Move(row, states.Status.CANCELED, source, detail="schedule canceled", actor=actor) for row in rows],
+            now=now,
+            fields=["next_attempt_at"],
+        )
+    return len(rows)
+
+
+def delete(*, schedule_id: UUID) -> None:
+    """Forget a schedule that has not run. Raises `AlreadyRan`."""
+    with transaction.atomic():
+        schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
+        if schedule.occurrences:
+            raise AlreadyRan("The schedule has run already; cancel it instead.")
+        schedule.delete()
+
+
+def _locked(schedule_id: UUID) -> Schedule:
+    schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
+    if schedule.status in {Status.CANCELED, Status.COMPLETED}:
+        raise ScheduleEnded(f"The schedule is {schedule.status}.")
+    return schedule
+
+
+def _set_timing(schedule: Schedule, when: Timing) -> None:
+    schedule.time_zone = when.time_zone
+    schedule.recurrence = when.recurrence
+    schedule.start_wall = when.start_wall.isoformat()
+    timing.set_next(schedule, (when.first_wall, when.first_moment))
+
+
+def _new_timing(schedule: Schedule, changes: dict[str, Any], now: datetime) -> Timing:
+    return timing.check(
+        run_at=changes.get("run_at", datetime.fromisoformat(schedule.start_wall)),
+        time_zone=changes.get("time_zone", schedule.time_zone),
+        rule=changes.get("recurrence", schedule.recurrence),
+        now=now,
+    )
+
+
+def _check_everybody(schedule: Schedule) -> None:
+    template = recipients.compiled(schedule.text)
+    rows = schedule.recipients.order_by("pk").values_list("number", "variables")
+    for position, (number, variables) in enumerate(rows.iterator(chunk_size=2_000)):
+        error = recipients.check(Recipient(position, number, variables), template)
+        if error is not None:
+            raise InvalidField("message", error.code, f"{error.detail} (recipient {position + 1})")
+
+
+def _checked_queue(name: str) -> str:
+    if not OutboundQueue.objects.filter(pk=name).exists():
+        raise InvalidField("queue", "unknown_queue", "There is no queue of this name.")
+    return name
+
+
+def _checked_sender(owner: AbstractBaseUser, sender: str | None) -> str:
+    usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
+    if sender:
+        if not usable.filter(number=sender).exists():
+            raise InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
+        return sender
+    default = usable.filter(is_default=True).order_by(F("owner").asc(nulls_last=True)).first()
+    return str(default.number) if default else ""

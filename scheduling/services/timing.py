@@ -1,0 +1,107 @@
+"""From a schedule's row to its times and back. Wall times are naive, moments are UTC."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from messaging.services.errors import InvalidField
+from scheduling import recurrence
+from scheduling.models import Schedule
+from scheduling.recurrence import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a schedule fires: validated."""
+
+    time_zone: str
+    recurrence: str
+    start_wall: datetime
+    first_wall: datetime
+    first_moment: datetime
+
+
+def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime) -> Timing:
+    """`run_at` is aware (a moment) or naive (a wall time in the zone). Raises `InvalidField`."""
+    try:
+        zone = recurrence.zone(time_zone)
+    except recurrence.UnknownZone as error:
+        raise InvalidField("time_zone", "unknown_time_zone", str(error)) from None
+    try:
+        canonical = recurrence.check(rule) if rule else ""
+        wall = run_at if run_at.tzinfo is None else run_at.astimezone(zone).replace(tzinfo=None, fold=0)
+        start_moment = run_at.astimezone(UTC) if run_at.tzinfo else recurrence.to_utc(wall, zone)
+        if start_moment <= now:
+            raise InvalidField("run_at", "in_the_past", "The time lies in the past.")
+        first = recurrence.next_occurrence(
+            rule=canonical or None, start=wall, tz=zone, position=Position(last=None, count=0)
+        )
+    except recurrence.InvalidRecurrence as error:
+        raise InvalidField("recurrence", error.code, str(error)) from None
+    except OverflowError:
+        raise InvalidField("run_at", "invalid", "This time is out of range.") from None
+    if first is None:
+        raise InvalidField("recurrence", "never_fires", "This recurrence never fires.")
+    first_wall, first_moment = first
+    if first_wall == wall:
+        # With an offset the client has named the moment, which matters where a wall time occurs twice.
+        first_moment = start_moment
+    return Timing(zone.key, canonical, wall, first_wall, first_moment)
+
+
+def position_of(schedule: Schedule) -> Position:
+    last = datetime.fromisoformat(schedule.last_wall) if schedule.last_wall else None
+    return Position(last=last, count=schedule.occurrences)
+
+
+def advance(schedule: Schedule) -> None:
+    """The next occurrence becomes the last one, and the one after it the next. Sets attributes only."""
+    schedule.last_wall = schedule.next_wall
+    schedule.occurrences += 1
+    following = recurrence.next_occurrence(
+        rule=schedule.recurrence or None,
+        start=datetime.fromisoformat(schedule.start_wall),
+        tz=recurrence.zone(schedule.time_zone),
+        position=position_of(schedule),
+    )
+    set_next(schedule, following)
+
+
+def skip_to(schedule: Schedule, moment: datetime) -> int:
+    """Jump over the occurrences before `moment` and say how many there were. Sets attributes only."""
+    found = recurrence.first_at_or_after(
+        rule=schedule.recurrence or None,
+        start=datetime.fromisoformat(schedule.start_wall),
+        tz=recurrence.zone(schedule.time_zone),
+        position=position_of(schedule),
+        moment_utc=moment,
+    )
+    if found is None:
+        set_next(schedule, None)
+        return 0
+    wall, utc, skipped, position = found
+    schedule.last_wall = position.last.isoformat() if position.last else ""
+    schedule.occurrences = position.count
+    set_next(schedule, (wall, utc))
+    return skipped
+
+
+def set_next(schedule: Schedule, occurrence: tuple[datetime, datetime] | None) -> None:
+    schedule.next_wall = occurrence[0].isoformat() if occurrence else ""
+    schedule.next_run_at = occurrence[1] if occurrence else None
+
+
+def preview(schedule: Schedule, *, count: int) -> Sequence[tuple[datetime, datetime]]:
+    """The next `count` occurrences as (wall, UTC), the next run included."""
+    if schedule.next_run_at is None:
+        return []
+    first = (datetime.fromisoformat(schedule.next_wall), schedule.next_run_at)
+    position = Position(last=first[0], count=schedule.occurrences + 1)
+    rest = recurrence.upcoming(
+        rule=schedule.recurrence or None,
+        start=datetime.fromisoformat(schedule.start_wall),
+        tz=recurrence.zone(schedule.time_zone),
+        position=position,
+        count=count - 1,
+    )
+    return [first, *rest][:count]
