@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Case, CharField, Value, When
 
 from messaging.models import PhoneNumber
 
@@ -21,11 +22,10 @@ def mark_inactive(reasons: Mapping[str, str], *, now: datetime) -> None:
         ],
         ignore_conflicts=True,
     )
-    for reason in set(reasons.values()):
-        numbers = [number for number, why in reasons.items() if why == reason]
-        PhoneNumber.objects.filter(number__in=numbers, status=Status.ACTIVE).update(
-            status=Status.INACTIVE, reason=reason[:200], changed_at=now
-        )
+    by_number = [When(number=number, then=Value(reason[:200])) for number, reason in reasons.items()]
+    PhoneNumber.objects.filter(number__in=reasons, status=Status.ACTIVE).update(
+        status=Status.INACTIVE, reason=Case(*by_number, output_field=CharField()), changed_at=now
+    )
 
 
 def set_status(*, number: str, status: str, reason: str, now: datetime) -> PhoneNumber:

@@ -19,20 +19,33 @@ def claim(
 
     Two workers at once get different ones: PostgreSQL passes over locked rows, on SQLite the transaction is the only writer.
     `created_by` leaves younger messages for the next tick. Messages that must not be sent any more (expired, recipient
-    inactive) end here as `failed` and are not returned.
+    inactive) end here as `failed`; they are not returned, and those behind them take their places.
     """
+    claimed: list[Message] = []
+    while len(claimed) < limit:
+        taken, refused = _claim_once(queue_name, limit - len(claimed), now, lease, created_by)
+        claimed += taken
+        if not refused:
+            break
+    return claimed
+
+
+def _claim_once(
+    queue_name: str, limit: int, now: datetime, lease: timedelta, created_by: datetime | None
+) -> tuple[list[Message], int]:
+    """The messages taken, and how many were refused."""
     with transaction.atomic():
         queue = OutboundQueue.objects.filter(pk=queue_name, is_paused=False).first()
         if queue is None:
-            return []
+            return [], 0
         rows = list(_ready(queue, now, created_by).select_for_update(skip_locked=True)[:limit])
         if not rows:
-            return []
+            return [], 0
         refused = _refusals(rows, now)
         claimed = [row for row in rows if row.pk not in refused]
         _fail(rows, refused, now)
         _take(claimed, now, lease)
-    return claimed
+    return claimed, len(refused)
 
 
 def _ready(queue: OutboundQueue, now: datetime, created_by: datetime | None) -> QuerySet[Message]:
