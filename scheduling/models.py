@@ -94,7 +94,7 @@ class ScheduleRecipient(models.Model):
 
 
 class ScheduleRun(models.Model):
-    """One occurrence of a schedule. `cursor` is the last recipient that has been expanded; the worker with the lease goes on."""
+    """One occurrence of a schedule. `cursor` is the last recipient expanded; the worker with the lease goes on from there."""
 
     class Status(models.TextChoices):
         PENDING = "pending"

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 MAX_CHUNKS = 20
 UNMATCHED_KEPT_FOR = timedelta(days=30)
+ORPHANED_AFTER = timedelta(minutes=10)
 
 
 def _in_chunks(step: Callable[[], int]) -> int:
@@ -117,8 +118,22 @@ def _returned(row: Message, *, begun: bool) -> Move:
     return Move(row, Status.UNKNOWN, Source.SWEEP, row.provider_id or "", "the worker ended during the call")
 
 
+def close_orphaned_attempts(*, now: datetime) -> int:
+    """A receipt may end a message while its call is in the air; if the worker then dies, the attempt is still open."""
+    orphans = DeliveryAttempt.objects.filter(
+        outcome=DeliveryAttempt.Outcome.CALLING, started_at__lt=now - ORPHANED_AFTER
+    ).exclude(message__status=Status.SENDING)
+    return DeliveryAttempt.objects.filter(pk__in=list(orphans.values_list("pk", flat=True)[:CHUNK])).update(
+        outcome=DeliveryAttempt.Outcome.UNKNOWN,
+        error_code="worker_lost",
+        error_detail="The worker ended before the provider's answer was written down.",
+        finished_at=now,
+    )
+
+
 def purge(*, now: datetime) -> None:
-    """Rows that have had their time: idempotency keys, callbacks that nothing ever matched, expired tokens."""
+    """What has had its time: open attempts of ended messages, idempotency keys, unmatched callbacks, expired tokens."""
+    close_orphaned_attempts(now=now)
     IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
     ProviderCallback.objects.filter(
         state=ProviderCallback.State.UNMATCHED, received_at__lt=now - UNMATCHED_KEPT_FOR

@@ -44,7 +44,6 @@ from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import reading, recipients, schedules, timing
 from scheduling.services.recipients import Report
 
-
 OPERATION = {"tags": ["schedules"]}
 INCLUDE = OpenApiParameter("include", str, enum=["messages"], description="`messages` nests the newest ten.")
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -12,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from messaging import segments
 from messaging.models import Message, PhoneNumber
+from messaging.segments import Measure
 from messaging.services import bulk
 from messaging.states import Direction, Source, Status
 from scheduling import templates
@@ -94,49 +96,55 @@ def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, di
         )
     )
     template = templates.compile_template(schedule.text)
+    shared = _shared_values(run, schedule, now)
     messages = []
     for _, number, variables in people:
         if number in inactive:
             run.skipped_inactive += 1
-        elif (message := _message(run, schedule, template, number, variables, now)) is None:
+        elif (written := _text(template, variables)) is None:
             run.skipped_invalid += 1
         else:
-            messages.append(message)
+            text, measured = written
+            messages.append(
+                Message(
+                    id=uuid7(),
+                    to_number=number,
+                    text=text,
+                    encoding=measured.encoding,
+                    segments=measured.segments,
+                    **shared,
+                )
+            )
     bulk.store(messages, source=Source.SCHEDULE)
     run.created_messages += len(messages)
     return len(messages)
 
 
-def _message(
-    run: ScheduleRun, schedule: Schedule, template: Template, number: str, variables: dict, now: datetime
-) -> Message | None:
+def _shared_values(run: ScheduleRun, schedule: Schedule, now: datetime) -> dict[str, Any]:
+    return {
+        "direction": Direction.OUTBOUND,
+        "status": Status.QUEUED,
+        "owner_id": schedule.owner_id,
+        "queue_id": schedule.queue_id,
+        "schedule_id": schedule.pk,
+        "run_id": run.pk,
+        "is_bulk": not schedule.queue.is_paced,
+        "from_number": schedule.from_number,
+        "valid_for": schedule.valid_for,
+        "expires_at": now + timedelta(seconds=schedule.valid_for),
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _text(template: Template, variables: dict) -> tuple[str, Measure] | None:
     """None for a text that cannot be written: the list is checked when it is stored, so this is a last guard."""
     try:
         text = template.render(variables)
     except MissingVariable:
         return None
     measured = segments.measure(text)
-    if measured.segments > segments.MAX_SEGMENTS:
-        return None
-    return Message(
-        id=uuid7(),
-        direction=Direction.OUTBOUND,
-        status=Status.QUEUED,
-        owner_id=schedule.owner_id,
-        queue_id=schedule.queue_id,
-        schedule_id=schedule.pk,
-        run_id=run.pk,
-        is_bulk=not schedule.queue.is_paced,
-        from_number=schedule.from_number,
-        to_number=number,
-        text=text,
-        encoding=measured.encoding,
-        segments=measured.segments,
-        valid_for=schedule.valid_for,
-        expires_at=now + timedelta(seconds=schedule.valid_for),
-        created_at=now,
-        updated_at=now,
-    )
+    return (text, measured) if measured.segments <= segments.MAX_SEGMENTS else None
 
 
 def _finish(run: ScheduleRun, schedule: Schedule, now: datetime) -> None:

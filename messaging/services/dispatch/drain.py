@@ -8,7 +8,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future,
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from messaging.services.dispatch.begin import Call, begin
@@ -107,7 +107,7 @@ class Dispatcher:
             claimed = 0
             # Not one by one while others are in the air: a handful together costs hardly more than one.
             if (not in_air or free >= self.concurrency // 4) and not self._stopping.is_set():
-                claimed, calls = self._claim(queue_name, free)
+                claimed, calls = self._claim_while_in_air(queue_name, free) if in_air else self._claim(queue_name, free)
                 total += claimed
                 in_air |= {lane.executor.submit(self._call, call) for call in calls}
             if in_air:
@@ -132,19 +132,37 @@ class Dispatcher:
             return 0, []
         return len(claimed), begin(claimed, now=self._clock(), lease=self.lease)
 
+    def _claim_while_in_air(self, queue_name: str, limit: int) -> tuple[int, list[Call]]:
+        """A database that goes away now must not end the loop: the answers of the calls in the air have to be written."""
+        try:
+            return self._claim(queue_name, limit)
+        except DatabaseError as error:
+            logger.error("nothing could be claimed (%s); finishing the calls in the air", type(error).__name__)
+            return 0, []
+
     def _wait(self, in_air: set[Future[Answer]]) -> set[Future[Answer]]:
         wait(in_air, return_when=FIRST_COMPLETED)
         return wait(in_air, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
 
     def _settle(self, answers: list[Answer]) -> list[Call]:
-        """Settle, patiently: these answers exist nowhere else. After the last pause the sweep makes them `unknown`."""
+        """Settle, patiently: these answers exist nowhere else. What cannot be written at all the sweep makes `unknown`."""
         for pause in SETTLE_PAUSES:
             try:
-                return settle(answers, now=self._clock(), lease=self.lease, position=self._position)
+                return self._settle_or_split(answers)
             except (OperationalError, InterfaceError) as error:
                 logger.error(
                     "the database is away (%s); %d answers wait to be settled", type(error).__name__, len(answers)
                 )
                 close_old_connections()
                 threading.Event().wait(pause)
-        return settle(answers, now=self._clock(), lease=self.lease, position=self._position)
+        return self._settle_or_split(answers)
+
+    def _settle_or_split(self, answers: list[Answer]) -> list[Call]:
+        """One answer that cannot be written must not take the others of its batch along."""
+        try:
+            return settle(answers, now=self._clock(), lease=self.lease, position=self._position)
+        except (IntegrityError, DataError) as error:
+            logger.error("%d answers could not be settled together: %s", len(answers), type(error).__name__)
+            if len(answers) == 1:
+                return []
+        return [call for answer in answers for call in self._settle_or_split([answer])]
