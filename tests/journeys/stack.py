@@ -58,7 +58,10 @@ def fresh_database() -> Iterator[str]:
 
 
 class Stack:
-    """Use as a context manager. `environment` adds to what every process gets; `sandbox_options` go to the simulator."""
+    """Use as a context manager. `environment` adds to what every process gets; `sandbox_options` go to the simulator.
+
+    The accounts `sandbox1` and `sandbox2` send to the simulator, or to `carriers_url` where a test plays the carriers.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Stack:
         web_workers: int = 1,
         environment: Mapping[str, str] | None = None,
         sandbox_options: tuple[str, ...] = (),
+        carriers_url: str = "",
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="switchboard-journey-"))
         self.workers: list[Child] = []
@@ -76,6 +80,7 @@ class Stack:
         self._web_workers = web_workers
         self._extra = dict(environment or {})
         self._sandbox_options = sandbox_options
+        self._carriers_url = carriers_url
         self._others: list[Child] = []
         self._cleanup = contextlib.ExitStack()
         self._tokens: dict[str, str] = {}
@@ -108,14 +113,13 @@ class Stack:
             "PUBLIC_URL": self.base_url,
             **self._extra,
         }
-        self.manage("migrate", "--noinput", "--verbosity", "0")
-        self.manage("setup", "--demo", "--sandbox-url", self.sandbox_url)
+        self._run("-m", "config.run.prepare", self._carriers_url or self.sandbox_url)
         self._start(commands.sandbox(sandbox_port, *self._sandbox_options))
         for _ in range(self._first_workers):
             self.start_worker()
         self._start(commands.web(web_port, workers=self._web_workers))
         self._start(commands.beat())
-        self.session = self.new_session(self.token("journey"))
+        self.session = self.new_session((self.folder / "demo_token").read_text().strip())
         self.wait_until(self._is_ready, seconds=READY_SECONDS)
 
     def stop(self) -> None:
@@ -154,8 +158,11 @@ class Stack:
 
     def manage(self, *arguments: str) -> str:
         """Standard output of `manage.py`; a failure carries both outputs."""
+        return self._run("manage.py", *arguments)
+
+    def _run(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, *arguments],
             cwd=BASE_DIR,
             env=self.environment,
             capture_output=True,
@@ -164,9 +171,7 @@ class Stack:
             stdin=subprocess.DEVNULL,
         )
         if done.returncode:
-            raise AssertionError(
-                f"manage.py {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-            )
+            raise AssertionError(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def sandbox_log(self, since: int = 0) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""A carrier that a test plays: it keeps what it was asked, answers as it is told, and posts receipts when it is told."""
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call that came in."""
+
+    path: str
+    headers: Mapping[str, str]
+    content: dict[str, Any]
+
+
+Answer = tuple[int, Any]
+
+
+class Carrier:
+    """A context manager. `answer` is called for each text, in a thread of its own, and may take its time."""
+
+    def __init__(self, answer: Callable[[Asked], Answer] | None = None) -> None:
+        self.answer = answer or self.accept
+        self.asked: list[Asked] = []
+        self._ids = itertools.count(1)
+        carrier = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                asked = Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, content)
+                carrier.asked.append(asked)
+                status, body = carrier.answer(asked)
+                self._say(status, json.dumps(body).encode())
+
+            def _say(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            block_on_close = False
+
+            def handle_error(self, *_: Any) -> None:
+                """A caller that did not wait for the answer is part of the play."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def new_id(self) -> str:
+        return f"carrier-{next(self._ids)}"
+
+    def accept(self, _asked: Asked) -> Answer:
+        return 200, {"message_id": self.new_id()}
+
+
+def post_receipt(callback_url: str, message_id: str, word: str) -> requests.Response:
+    """In the words of the sandbox's carriers."""
+    return requests.post(callback_url, json={"message_id": message_id, "status": word}, timeout=30)

@@ -1,0 +1,197 @@
+"""Receipts as carriers really post them: early, twice, out of order, for nobody, and with a proof that is none."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.journeys.carrier import Answer, Asked, Carrier, post_receipt
+from tests.journeys.client import Client, Message, in_parallel
+from tests.journeys.stack import Stack
+
+ACCOUNTS = ("sandbox1", "sandbox2")
+READ_TIMEOUT = 3
+WAIT = 30
+
+
+@pytest.fixture(scope="module")
+def carrier() -> Iterator[Carrier]:
+    with Carrier() as playing:
+        yield playing
+
+
+@pytest.fixture(scope="module")
+def stack(carrier: Carrier) -> Iterator[Stack]:
+    environment = {"PROVIDER_READ_TIMEOUT": str(READ_TIMEOUT)}
+    with Stack(environment=environment, carriers_url=carrier.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Client:
+    return Client(stack)
+
+
+@pytest.fixture(autouse=True)
+def _plain_answers(carrier: Carrier) -> Iterator[None]:
+    yield
+    carrier.answer = carrier.accept
+
+
+@pytest.fixture
+def sent(client: Client, carrier: Carrier) -> Callable[[str], tuple[Message, str]]:
+    """Sends to a number; returns the message once it is `sent`, and the callback URL that the carrier was given."""
+
+    def send(to: str) -> tuple[Message, str]:
+        message = client.wait_for(client.send(to)["id"], "sent")
+        return message, asked_for(carrier, message["id"]).content["callback_url"]
+
+    return send
+
+
+@pytest.fixture(scope="module")
+def earlier_urls(client: Client, carrier: Carrier) -> dict[str, str]:
+    """A callback URL of each account, of a message that is settled; by the path that the account calls."""
+    urls: dict[str, str] = {}
+
+    def both_were_used() -> bool:
+        message_id = client.send("+14155550205")["id"]
+        client.wait_for(message_id, "sent")
+        asked = asked_for(carrier, message_id)
+        urls[asked.path] = asked.content["callback_url"]
+        return len(urls) == len(ACCOUNTS)
+
+    client.stack.wait_until(both_were_used, seconds=60)
+    return urls
+
+
+def asked_for(carrier: Carrier, message_id: str) -> Asked:
+    [asked] = [asked for asked in carrier.asked if asked.content["reference"] == message_id]
+    return asked
+
+
+def result(answer: requests.Response) -> tuple[int, Any]:
+    return answer.status_code, answer.json().get("result")
+
+
+def test_a_receipt_before_the_answer_counts(client: Client, carrier: Carrier) -> None:
+    receipts: list[requests.Response] = []
+
+    def receipt_first(asked: Asked) -> Answer:
+        status, body = carrier.accept(asked)
+        receipts.append(post_receipt(asked.content["callback_url"], body["message_id"], "delivered"))
+        return status, body
+
+    carrier.answer = receipt_first
+    message_id = client.send("+14155550201")["id"]
+    client.wait_for(message_id, "delivered")
+    client.stack.wait_until(lambda: client.attempts(message_id)[0]["outcome"] == "accepted", seconds=WAIT)
+
+    assert [receipt.status_code for receipt in receipts] == [200]
+    assert client.steps(message_id) == ["queued", "sending", "delivered"]
+    message = client.message(message_id)
+    assert message["status"] == "delivered"
+    assert message["provider_message_id"].startswith("carrier-")
+    assert message["sent_at"] <= message["delivered_at"]
+
+
+def test_the_same_receipt_over_and_over_counts_once(client: Client, sent: Callable) -> None:
+    message, url = sent("+14155550202")
+
+    def post() -> tuple[int, Any]:
+        return result(post_receipt(url, message["provider_message_id"], "delivered"))
+
+    answers = in_parallel([post] * 12, threads=12)
+    answers += [post(), post()]
+
+    assert answers == [(200, "applied")] * 14
+    assert client.steps(message["id"]) == ["queued", "sending", "sent", "delivered"]
+
+
+def test_failed_after_delivered_changes_nothing(client: Client, sent: Callable) -> None:
+    message, url = sent("+14155550203")
+
+    for word in ("delivered", "failed", "invalid"):
+        assert post_receipt(url, message["provider_message_id"], word).status_code == 200
+
+    after = client.message(message["id"])
+    assert (after["status"], after["error"]) == ("delivered", None)
+    assert client.get(f"phone-numbers/{message['to']}/")["status"] == "active"
+    assert client.send(message["to"])["status"] == "queued"
+
+
+def test_delivered_after_failed_changes_nothing(client: Client, sent: Callable) -> None:
+    message, url = sent("+14155550204")
+
+    for word in ("failed", "delivered"):
+        assert post_receipt(url, message["provider_message_id"], word).status_code == 200
+
+    after = client.message(message["id"])
+    assert (after["status"], after["error"]["code"], after["delivered_at"]) == ("undelivered", "undelivered", None)
+    assert client.steps(message["id"]) == ["queued", "sending", "sent", "undelivered"]
+
+
+def test_a_receipt_for_an_unknown_id_is_kept_and_counts_when_the_id_becomes_known(
+    client: Client, carrier: Carrier, earlier_urls: dict[str, str]
+) -> None:
+    receipts: list[requests.Response] = []
+
+    def receipt_without_trace(asked: Asked) -> Answer:
+        # The proof of an earlier message: nothing but the carrier's id tells which one is meant.
+        receipts.append(post_receipt(earlier_urls[asked.path], "known-later", "delivered"))
+        return 200, {"message_id": "known-later"}
+
+    carrier.answer = receipt_without_trace
+    message_id = client.send("+14155550206")["id"]
+    message = client.wait_for(message_id, "delivered")
+
+    assert [result(receipt) for receipt in receipts] == [(202, "kept")]
+    assert message["provider_message_id"] == "known-later"
+    assert client.steps(message_id) == ["queued", "sending", "sent", "delivered"]
+
+
+def test_a_late_receipt_settles_a_message_whose_answer_never_came(client: Client, carrier: Carrier) -> None:
+    may_end = threading.Event()
+
+    def no_answer(_asked: Asked) -> Answer:
+        may_end.wait(READ_TIMEOUT * 5)
+        return 200, {"message_id": "never-read"}
+
+    carrier.answer = no_answer
+    message_id = client.send("+14155550207")["id"]
+    client.wait_for(message_id, "unknown")
+    may_end.set()
+    receipt = post_receipt(asked_for(carrier, message_id).content["callback_url"], "never-read", "delivered")
+
+    assert result(receipt) == (200, "applied")
+    message = client.message(message_id)
+    assert (message["status"], message["provider_message_id"], message["error"]) == ("delivered", "never-read", None)
+    assert client.steps(message_id) == ["queued", "sending", "unknown", "delivered"]
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        pytest.param(lambda url: url.split("?")[0], id="none"),
+        pytest.param(lambda url: url[:-1] + ("A" if url[-1] != "A" else "B"), id="changed"),
+        pytest.param(lambda url: url.replace("token=", "token=x"), id="longer"),
+        pytest.param(
+            lambda url: (
+                url.replace("sandbox1", "sandbox2") if "sandbox1" in url else url.replace("sandbox2", "sandbox1")
+            ),
+            id="of another account",
+        ),
+    ],
+)
+def test_a_receipt_without_a_good_token_is_refused_and_does_nothing(
+    client: Client, sent: Callable, forge: Callable[[str], str]
+) -> None:
+    message, url = sent("+14155550208")
+
+    refused = post_receipt(forge(url), message["provider_message_id"], "failed")
+
+    assert (refused.status_code, refused.headers["Content-Type"]) == (403, "application/problem+json")
+    assert client.message(message["id"]) == message
+    assert client.steps(message["id"]) == ["queued", "sending", "sent"]
