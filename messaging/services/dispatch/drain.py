@@ -85,12 +85,20 @@ class Dispatcher:
         return total
 
     def send_batch(self, queue_name: str, *, size: int, created_by: datetime) -> int:
-        """One tick of a paced queue: at most `size` messages that were there by `created_by`, claimed once."""
-        if self._stopping.is_set():
-            return 0
-        claimed, calls = self._claim(queue_name, size, created_by)
-        self._finish(calls, self._lane(queue_name))
-        return claimed
+        """One tick of a paced queue: at most `size` messages that were there by `created_by`.
+
+        A batch that is larger than what can be called at once is claimed piece by piece, or its leases would run out.
+        """
+        lane = self._lane(queue_name)
+        total = 0
+        while total < size and not self._stopping.is_set():
+            piece = min(size - total, self.concurrency)
+            claimed, calls = self._claim(queue_name, piece, created_by)
+            total += claimed
+            self._finish(calls, lane)
+            if claimed < piece:
+                break
+        return total
 
     def _lane(self, queue_name: str) -> _Lane:
         with self._guard:
@@ -125,6 +133,16 @@ class Dispatcher:
         done = self._wait(in_air)
         next_calls = self._settle([future.result() for future in done])
         return (in_air - done) | {lane.executor.submit(self._call, call) for call in next_calls}
+
+    def _claim_beside(self, in_air: set[Future[Answer]], queue_name: str, limit: int) -> tuple[int, list[Call]]:
+        """While calls are in the air a database that is away is no reason to leave them: their answers exist nowhere else."""
+        try:
+            return self._claim(queue_name, limit)
+        except (OperationalError, InterfaceError) as error:
+            if not in_air:
+                raise
+            logger.warning("the database is away (%s); nothing more is claimed for now", type(error).__name__)
+            return 0, []
 
     def _claim(self, queue_name: str, limit: int, created_by: datetime | None = None) -> tuple[int, list[Call]]:
         claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_by=created_by)
