@@ -1,0 +1,145 @@
+"""The loop with commits of its own: threads, faults of the database, and no transaction during a call."""
+
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+
+from messaging.models import DeliveryAttempt, Message
+from messaging.services.dispatch import Dispatcher, drain
+from messaging.services.dispatch.calls import Answer
+from providers.errors import Unavailable
+from tests.factories import AccountFactory, MessageFactory, QueueFactory, UserFactory
+from tests.messaging.parallel import at_once
+from tests.messaging.services.dispatch.fakes import LEASE, Carrier, Clock, answer, dispatcher
+from tests.messaging.services.dispatch.test_drain import statuses
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("express")]
+
+
+class TestDatabaseAway:
+    @pytest.fixture(autouse=True)
+    def _no_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(drain, "SETTLE_PAUSES", (0.0,) * 3)
+
+    def test_answers_are_settled_when_it_is_back(self, account, monkeypatch) -> None:
+        MessageFactory.create_batch(3)
+        faults = iter([OperationalError("gone"), OperationalError("gone")])
+        real = drain.settle
+
+        def settle(*args, **options):
+            fault = next(faults, None)
+            if fault:
+                raise fault
+            return real(*args, **options)
+
+        monkeypatch.setattr(drain, "settle", settle)
+        carrier = Carrier()
+        dispatcher(carrier).drain("express")
+
+        assert len(carrier.calls) == 3
+        assert statuses() == {"sent": 3}
+
+    def test_a_fault_while_claiming_more_does_not_lose_what_is_in_the_air(self, account, monkeypatch) -> None:
+        MessageFactory.create_batch(4)
+        real = drain.claim
+        claims = iter([real, None])
+
+        def claim(**options):
+            return (next(claims, None) or self.raise_gone)(**options)
+
+        monkeypatch.setattr(drain, "claim", claim)
+        sink = Carrier()
+        loop = dispatcher(sink, concurrency=8)
+        loop._wait = lambda in_air: set(list(in_air)[:1])  # one answer at a time: the others stay in the air
+        with pytest.raises(OperationalError):
+            loop.drain("express")
+
+        assert statuses() == {"sent": 4}
+
+    def test_a_drain_that_failed_can_be_repeated(self, account, monkeypatch) -> None:
+        MessageFactory()
+        loop = dispatcher(Carrier())
+        with monkeypatch.context() as patched:
+            patched.setattr(drain, "claim", self.raise_gone)
+            with pytest.raises(OperationalError):
+                loop.drain("express")
+
+        assert loop.drain("express") == 1
+        assert statuses() == {"sent": 1}
+
+    @staticmethod
+    def raise_gone(**_options):
+        raise OperationalError("gone")
+
+
+class TestForReal:
+    def test_no_transaction_is_open_during_a_call(self, account) -> None:
+        AccountFactory()
+        MessageFactory.create_batch(5)
+        seen = []
+        carrier = Carrier(acme=Unavailable("down"))
+        carrier.before_answer = lambda _call: seen.append((connection.in_atomic_block, connection.get_autocommit()))
+
+        dispatcher(carrier).drain("express")
+
+        assert set(seen) == {(False, True)}
+        assert len(seen) >= 5
+
+    def test_the_attempt_is_committed_before_the_call(self, account) -> None:
+        MessageFactory()
+        seen = []
+        carrier = Carrier()
+
+        def look(call) -> None:
+            [found] = at_once([lambda: DeliveryAttempt.objects.filter(pk=call.attempt_id, outcome="calling").count()])
+            seen.append(found)
+
+        carrier.before_answer = look
+        dispatcher(carrier).drain("express")
+
+        assert seen == [1]
+
+    def test_dispatchers_in_several_threads_send_each_message_once(self, account) -> None:
+        owner, queue = UserFactory(), QueueFactory()
+        MessageFactory.create_batch(60, owner=owner, queue=queue)
+        called, guard = Counter(), threading.Lock()
+
+        def call(made) -> Answer:
+            with guard:
+                called[made.message.pk] += 1
+            return answer(made)
+
+        def work() -> int:
+            worker = Dispatcher(concurrency=4, lease=LEASE, call=call)
+            try:
+                return worker.drain("express")
+            finally:
+                worker._lanes["express"].executor.shutdown()
+
+        Message.objects.update(expires_at=Clock()() + timedelta(days=3650))
+        claimed = at_once([work] * 4)
+
+        assert sum(claimed) == 60
+        assert set(called.values()) == {1}
+        assert len(called) == 60
+        assert statuses() == {"sent": 60}
+
+    def test_a_second_drain_of_the_process_makes_the_first_look_once_more(self, account) -> None:
+        MessageFactory()
+        carrier = Carrier()
+        loop = dispatcher(carrier)
+        nested = []
+
+        def ring(_call) -> None:
+            if len(carrier.calls) == 1:
+                MessageFactory()
+                nested.append(loop.drain("express"))
+
+        carrier.before_answer = ring
+        assert loop.drain("express") == 2
+
+        assert nested == [0]
+        assert statuses() == {"sent": 2}
