@@ -58,7 +58,7 @@ def problem(
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": int(status),
-        "detail": detail or HTTPStatus(status).description or HTTPStatus(status).phrase,
+        "detail": detail or f"{HTTPStatus(status).phrase}.",
         "code": code or CODES.get(status, "error"),
     }
     if field_errors is not None:

@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "config.apps.ConfigConfig",
     "providers.apps.ProvidersConfig",
     "messaging.apps.MessagingConfig",
+    "scheduling.apps.SchedulingConfig",
 ]
 
 MIDDLEWARE = [
@@ -187,6 +188,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "messaging.tick", "schedule": 1.0, "options": {"expires": 5}},
     "recover": {"task": "messaging.recover", "schedule": 5.0, "options": {"expires": 10}},
+    "schedules": {"task": "scheduling.tick", "schedule": 1.0, "options": {"expires": 5}},
     "purge": {"task": "messaging.purge", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -278,6 +280,9 @@ LOGGING = {
     "loggers": {
         "django": {"level": "INFO"},
         "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {
+            "level": "CRITICAL"
+        },  # anybody can send a wrong Host; it is answered with 400
         "urllib3": {"level": "ERROR"},
         "twilio": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/schema/", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include("messaging.api.urls")),
+    path("api/v1/", include("scheduling.api.urls")),
     path(f"api/v1/{STATUS_CALLBACK}", StatusCallbackView.as_view(), name="webhook-status"),
     # The address that we hand out is the short one; the same view answers at both.
     path(STATUS_CALLBACK, StatusCallbackView.as_view(schema=None)),

@@ -24,10 +24,18 @@ _READ = (
     "messaging.view_messageevent",
     "messaging.view_phonenumber",
     "messaging.view_outboundqueue",
+    "scheduling.view_schedule",
 )
 GROUPS: dict[str, tuple[str, ...]] = {
     API_READER: _READ,
-    API_SENDER: (*_READ, "messaging.add_message", "messaging.change_message"),
+    API_SENDER: (
+        *_READ,
+        "messaging.add_message",
+        "messaging.change_message",
+        "scheduling.add_schedule",
+        "scheduling.change_schedule",
+        "scheduling.delete_schedule",
+    ),
     API_OPERATOR: (
         *_READ,
         "messaging.retry_message",

@@ -96,12 +96,22 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         "recipients": "scheduling.change_schedule",
     }
 
-    def get_queryset(self) -> QuerySet[Schedule]:
+    def get_queryset(self) -> QuerySet:
+        """What the action's filters and pages are about: the schedule's messages for `messages`, else schedules."""
+        if self.action == "messages":
+            return Message.objects.filter(schedule_id=self._schedule().pk).order_by("-pk")
+        return self._schedules()
+
+    def _schedules(self) -> QuerySet[Schedule]:
         rows = Schedule.objects.order_by("-pk")
         user = self.request.user
         if user.is_staff and user.has_perm("scheduling.view_schedule"):
             return rows
         return rows.filter(owner=user)
+
+    def _schedule(self) -> Schedule:
+        """The schedule in the path, whatever the query asks of its rows. 404 for one that is not the user's."""
+        return get_object_or_404(self._schedules(), pk=self.kwargs["pk"])
 
     @extend_schema(summary="List schedules, newest first", parameters=[INCLUDE], **OPERATION)
     def list(self, request: Request) -> Response:
@@ -126,12 +136,12 @@ class ScheduleViewSet(viewsets.GenericViewSet):
 
     @extend_schema(summary="Read one schedule", parameters=[INCLUDE], **OPERATION)
     def retrieve(self, request: Request, pk: str) -> Response:
-        [body] = _bodies([self.get_object()], request)
+        [body] = _bodies([self._schedule()], request)
         return Response(body)
 
     @extend_schema(summary="Edit or reschedule before the first run", request=NewScheduleSerializer, **OPERATION)
     def partial_update(self, request: Request, pk: str) -> Response:
-        schedule = self.get_object()
+        schedule = self._schedule()
         serializer = NewScheduleSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         changed = schedules.change(
@@ -141,20 +151,24 @@ class ScheduleViewSet(viewsets.GenericViewSet):
 
     @extend_schema(summary="Delete before the first run", responses={204: None}, **OPERATION)
     def destroy(self, request: Request, pk: str) -> Response:
-        schedules.delete(schedule_id=self.get_object().pk)
+        schedules.delete(schedule_id=self._schedule().pk)
         return Response(status=204)
 
     @extend_schema(summary="The schedule's messages", responses=MessageSerializer(many=True), **OPERATION)
-    @action(detail=True, pagination_class=KeysetOrOffsetPagination, filterset_class=MessageFilter)
+    @action(
+        detail=True,
+        queryset=Message.objects.none(),
+        pagination_class=KeysetOrOffsetPagination,
+        filterset_class=MessageFilter,
+    )
     def messages(self, request: Request, pk: str) -> Response:
-        schedule = self.get_object_unfiltered()
-        rows = self.filter_queryset(Message.objects.filter(schedule_id=schedule.pk).order_by("-pk"))
+        rows = self.filter_queryset(self.get_queryset())
         return self.get_paginated_response([message_body(row) for row in self.paginate_queryset(rows)])
 
     @extend_schema(summary="Runs so far, newest first", responses=RunSerializer(many=True), **OPERATION)
     @action(detail=True, filterset_class=None)
     def runs(self, request: Request, pk: str) -> Response:
-        page = self.paginate_queryset(self.get_object_unfiltered().runs.order_by("-due_at"))
+        page = self.paginate_queryset(self._schedule().runs.order_by("-due_at"))
         return self.get_paginated_response(RunSerializer(page, many=True).data)
 
     @extend_schema(
@@ -167,23 +181,23 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     def preview(self, request: Request, pk: str) -> Response:
         query = PreviewQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(preview_body(self.get_object_unfiltered(), query.validated_data["count"]))
+        return Response(preview_body(self._schedule(), query.validated_data["count"]))
 
     @extend_schema(summary="Start no further runs", request=None, **OPERATION)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        return Response(_body(schedules.pause(schedule_id=self.get_object().pk, now=timezone.now())))
+        return Response(_body(schedules.pause(schedule_id=self._schedule().pk, now=timezone.now())))
 
     @extend_schema(summary="Start runs again", request=None, **OPERATION)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        return Response(_body(schedules.resume(schedule_id=self.get_object().pk, now=timezone.now())))
+        return Response(_body(schedules.resume(schedule_id=self._schedule().pk, now=timezone.now())))
 
     @extend_schema(summary="End it and take its unsent messages back", request=None, **OPERATION)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         schedule, canceled = schedules.cancel(
-            schedule_id=self.get_object().pk, actor=request.user, now=timezone.now(), source=Source.API
+            schedule_id=self._schedule().pk, actor=request.user, now=timezone.now(), source=Source.API
         )
         return Response({**_body(schedule), "canceled": canceled})
 
@@ -199,19 +213,15 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     )
     @action(detail=True, methods=["post"], parser_classes=[StrictJSONParser, CsvUploadParser])
     def recipients(self, request: Request, pk: str) -> Response | HttpResponse:
-        schedule = self.get_object()
+        schedule = self._schedule()
         report = _add_recipients(schedule, request)
         if request.query_params.get("report") == "csv":
             return csv_report(report)
         return Response(report_body(report))
 
-    def get_object_unfiltered(self) -> Schedule:
-        """For actions whose filters are those of other rows."""
-        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
-
 
 def _add_recipients(schedule: Schedule, request: Request) -> Report:
-    if isinstance(request.accepted_parser, CsvUploadParser):
+    if request.content_type.startswith("multipart/"):
         upload = request.data.get("file")
         if not isinstance(upload, UploadedFile):
             raise ValidationError({"file": ["Send the CSV as the form field file."]}, code="required")

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import numbers
@@ -19,14 +20,15 @@ from scheduling.services.schedules import Plan
 MAX_JSON_RECIPIENTS = 100_000
 
 
-class WallOrMomentField(serializers.CharField):
+@extend_schema_field({"type": "string", "examples": ["2026-12-01T09:00:00+01:00", "2026-12-01T09:00:00"]})
+class WallOrMomentField(serializers.Field):
     """ISO 8601; with an offset it is a moment, without one a wall time in the schedule's zone. The value keeps its kind."""
 
     def to_internal_value(self, data: object) -> datetime:
         if not isinstance(data, str):
             raise serializers.ValidationError("Give the time as ISO 8601 text.", code="invalid")
         try:
-            value = parse_datetime(super().to_internal_value(data))
+            value = parse_datetime(data.strip())
         except (ValueError, OverflowError):
             value = None
         if value is None:
@@ -34,6 +36,22 @@ class WallOrMomentField(serializers.CharField):
         return value
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "maxLength": numbers.MAX_INPUT},
+            {
+                "type": "object",
+                "required": ["to"],
+                "additionalProperties": False,
+                "properties": {
+                    "to": {"type": "string", "maxLength": numbers.MAX_INPUT},
+                    "variables": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number"]}},
+                },
+            },
+        ]
+    }
+)
 class RecipientField(serializers.Field):
     """A number, or `{"to": number, "variables": {…}}`; the value is (E.164, variables)."""
 
@@ -58,7 +76,7 @@ class RecipientField(serializers.Field):
 class NewScheduleSerializer(serializers.Serializer):
     name = StrictStringField(max_length=100)
     message = TextField(max_length=MAX_OUTBOUND_CHARACTERS, help_text="May have variables such as `{name}`.")
-    run_at = WallOrMomentField(max_length=40, help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
+    run_at = WallOrMomentField(help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
     time_zone = StrictStringField(max_length=64, required=False, default="UTC", help_text="IANA name.")
     recurrence = StrictStringField(
         max_length=510, required=False, allow_null=True, help_text="RFC 5545 RRULE; null is one run."

@@ -28,13 +28,13 @@ def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime) 
     except recurrence.UnknownZone as error:
         raise InvalidField("time_zone", "unknown_time_zone", str(error)) from None
     try:
-        canonical = recurrence.check(rule) if rule else ""
+        text = _as_given(rule) if rule else ""
         wall = run_at if run_at.tzinfo is None else run_at.astimezone(zone).replace(tzinfo=None, fold=0)
         start_moment = run_at.astimezone(UTC) if run_at.tzinfo else recurrence.to_utc(wall, zone)
         if start_moment <= now:
             raise InvalidField("run_at", "in_the_past", "The time lies in the past.")
         first = recurrence.next_occurrence(
-            rule=canonical or None, start=wall, tz=zone, position=Position(last=None, count=0)
+            rule=text or None, start=wall, tz=zone, position=Position(last=None, count=0)
         )
     except recurrence.InvalidRecurrence as error:
         raise InvalidField("recurrence", error.code, str(error)) from None
@@ -46,7 +46,13 @@ def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime) 
     if first_wall == wall:
         # With an offset the client has named the moment, which matters where a wall time occurs twice.
         first_moment = start_moment
-    return Timing(zone.key, canonical, wall, first_wall, first_moment)
+    return Timing(zone.key, text, wall, first_wall, first_moment)
+
+
+def _as_given(rule: str) -> str:
+    """The client's own spelling, checked, with the property's name in front of it."""
+    recurrence.check(rule)
+    return f"RRULE:{rule.strip().upper().removeprefix('RRULE:')}"
 
 
 def position_of(schedule: Schedule) -> Position:
