@@ -126,7 +126,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['name'],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('batch_size__isnull', True), ('interval_seconds__isnull', True)), models.Q(('batch_size__gte', 1), ('interval_seconds__gte', 1)), _connector='OR'), name='queue_pace_both_or_neither')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('batch_size__isnull', True), ('interval_seconds__isnull', True)), models.Q(('batch_size__gte', 1), ('batch_size__isnull', False), ('interval_seconds__gte', 1), ('interval_seconds__isnull', False)), _connector='OR'), name='queue_pace_both_or_neither')],
             },
         ),
         migrations.AddField(

@@ -23,8 +23,11 @@ class OutboundQueue(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="queue_pace_both_or_neither",
+                # Not null, said aloud: a check that comes out as null passes.
                 condition=Q(batch_size__isnull=True, interval_seconds__isnull=True)
-                | Q(batch_size__gte=1, interval_seconds__gte=1),
+                | Q(
+                    batch_size__isnull=False, interval_seconds__isnull=False, batch_size__gte=1, interval_seconds__gte=1
+                ),
             ),
         ]
 
