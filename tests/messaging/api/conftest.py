@@ -1,0 +1,109 @@
+"""Clients of the API and what they expect of its errors."""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.http import HttpResponse
+from django.test import Client
+
+from messaging.services import installation
+from tests.factories import AccountFactory, UserFactory, make_token
+
+PROBLEM_KEYS = {"type", "title", "status", "detail", "code"}
+UNSET: Any = object()
+
+
+class Api:
+    """Speaks JSON with a bearer token; `data` instead of `body` is sent as it is."""
+
+    def __init__(self, user: Any = None, token: str | None = None) -> None:
+        self.user = user
+        self.token = make_token(user) if user is not None and token is None else token
+        self._client = Client()
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = UNSET,
+        *,
+        data: bytes | str = b"",
+        content_type: str = "application/json",
+        **headers: str,
+    ) -> HttpResponse:
+        if body is not UNSET:
+            data = json.dumps(body)
+        if self.token is not None:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        address = path if path.startswith(("/", "http")) else f"/api/v1/{path}"
+        return self._client.generic(method, address, data, content_type=content_type, headers=sent)
+
+    def get(self, path: str, **headers: str) -> HttpResponse:
+        return self("GET", path, **headers)
+
+    def post(self, path: str, body: Any = UNSET, **options: Any) -> HttpResponse:
+        return self("POST", path, body, **options)
+
+
+def assert_problem(response: HttpResponse, status: int, code: str) -> dict[str, Any]:
+    """The answer is a problem of exactly the documented shape; returns its body."""
+    assert response.status_code == status, response.content
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert set(body) == PROBLEM_KEYS | ({"errors"} if status == 400 else set())
+    assert (body["status"], body["code"], body["type"]) == (status, code, "about:blank")
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def errors_of(response: HttpResponse) -> set[tuple[str, str]]:
+    """Field and code of each error of a 400."""
+    body = assert_problem(response, 400, "invalid")
+    assert all(set(error) == {"field", "code", "detail"} for error in body["errors"])
+    return {(error["field"], error["code"]) for error in body["errors"]}
+
+
+@pytest.fixture
+def installed(db) -> None:
+    installation.install()
+    AccountFactory(slug="acme")
+
+
+@pytest.fixture
+def api(installed) -> Api:
+    """A client that may send and operate."""
+    return Api(installation.service_user("client"))
+
+
+@pytest.fixture
+def anonymous(installed) -> Api:
+    return Api()
+
+
+@pytest.fixture
+def stranger(installed) -> Api:
+    """Another client with the same rights."""
+    return Api(installation.service_user("stranger"))
+
+
+@pytest.fixture
+def staff(installed) -> Api:
+    user = UserFactory(is_staff=True)
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_message", "view_phonenumber"]))
+    return Api(user)
+
+
+@pytest.fixture
+def member_of(installed):
+    """A client whose user is in these groups only."""
+
+    def make(*groups: str) -> Api:
+        user = UserFactory()
+        user.groups.set(Group.objects.filter(name__in=groups))
+        return Api(user)
+
+    return make
