@@ -1,37 +1,86 @@
-"""Storing many outbound messages that were checked already: the path of schedules."""
+"""Storing many outbound messages that were checked already and differ in little: the path of schedules."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
+import uuid_utils
 from django.db import connection, models
 
 from messaging.models import Message, MessageEvent
+from messaging.segments import Encoding
 from messaging.states import Source
 
 
-def store(messages: Sequence[Message], *, source: Source) -> None:
-    """Insert the messages and the first line of each history, inside the caller's transaction.
+class Variant(NamedTuple):
+    """What one message of the batch has of its own; everything else it has from the prototype."""
+
+    to_number: str
+    text: str
+    encoding: Encoding
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Rows of one table that are alike but for the named columns."""
+
+    prototype: models.Model
+    own: tuple[str, ...]
+    rows: Sequence[tuple]
+
+
+def store(prototype: Message, variants: Sequence[Variant], *, source: Source) -> None:
+    """Insert a message for each variant, and the first line of its history, inside the caller's transaction.
 
     The unique constraint on run and recipient makes a second insertion of the same ones an error, so nothing is sent twice.
     """
-    events = [
-        MessageEvent(message_id=message.pk, at=message.created_at, to_status=message.status, source=source)
-        for message in messages
-    ]
-    _insert(Message, messages)
-    _insert(MessageEvent, events)
+    ids = [str(uuid_utils.uuid7()) for _ in variants]
+    event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
+    tables = (
+        _Table(
+            prototype,
+            ("id", *Variant._fields),
+            [(key, *variant) for key, variant in zip(ids, variants, strict=True)],
+        ),
+        _Table(event, ("id", "message_id"), [(str(uuid_utils.uuid7()), key) for key in ids]),
+    )
+    for table in tables:
+        if connection.vendor == "postgresql":
+            _copy(table)
+        else:
+            _bulk_create(table)
 
 
-def _insert(model: type[models.Model], rows: Sequence[models.Model]) -> None:
-    # COPY takes a fifth of the time of INSERT for a thousand rows; SQLite has nothing of the kind and needs nothing of it.
-    if connection.vendor != "postgresql":
-        model._default_manager.bulk_create(rows)  # noqa: SLF001
-        return
-    fields = model._meta.concrete_fields  # noqa: SLF001
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in fields)
-    names = [field.attname for field in fields]
-    statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"  # noqa: SLF001
+def _bulk_create(table: _Table) -> None:
+    model = type(table.prototype)
+    shared = {field.attname: getattr(table.prototype, field.attname) for field in model._meta.concrete_fields}  # noqa: SLF001
+    model._default_manager.bulk_create(  # noqa: SLF001
+        model(**{**shared, **dict(zip(table.own, row, strict=True))}) for row in table.rows
+    )
+
+
+def _copy(table: _Table) -> None:
+    """COPY takes a fifth of the time of INSERT, and without model instances half of what is left."""
+    meta, quote = type(table.prototype)._meta, connection.ops.quote_name  # noqa: SLF001
+    shared = [field for field in meta.concrete_fields if field.attname not in table.own]
+    columns = [meta.get_field(name).column for name in table.own] + [field.column for field in shared]
+    statement = f"COPY {quote(meta.db_table)} ({', '.join(map(quote, columns))}) FROM STDIN"
+    constants = tuple(_plain(getattr(table.prototype, field.attname)) for field in shared)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            values = row.__dict__
-            copy.write_row([values[name] for name in names])
+        for row in _completed(table.rows, constants):
+            copy.write_row(row)
+
+
+def _completed(rows: Sequence[tuple], constants: tuple) -> Iterator[tuple]:
+    for row in rows:
+        yield row + constants
+
+
+def _plain(value: Any) -> Any:
+    """As text, once for all rows: the server reads it, and nobody has to write the same moment a thousand times."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value

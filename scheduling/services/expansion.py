@@ -3,18 +3,17 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from uuid_utils.compat import uuid7
 
 from messaging import segments
 from messaging.models import Message, PhoneNumber
 from messaging.segments import Measure
 from messaging.services import bulk
+from messaging.services.bulk import Variant
 from messaging.states import Direction, Source, Status
 from scheduling import templates
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
@@ -96,8 +95,7 @@ def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, di
         )
     )
     template = templates.compile_template(schedule.text)
-    shared = _shared_values(run, schedule, now)
-    messages = []
+    variants: list[Variant] = []
     for _, number, variables in people:
         if number in inactive:
             run.skipped_inactive += 1
@@ -105,36 +103,27 @@ def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, di
             run.skipped_invalid += 1
         else:
             text, measured = written
-            messages.append(
-                Message(
-                    id=uuid7(),
-                    to_number=number,
-                    text=text,
-                    encoding=measured.encoding,
-                    segments=measured.segments,
-                    **shared,
-                )
-            )
-    bulk.store(messages, source=Source.SCHEDULE)
-    run.created_messages += len(messages)
-    return len(messages)
+            variants.append(Variant(number, text, measured.encoding, measured.segments))
+    bulk.store(_prototype(run, schedule, now), variants, source=Source.SCHEDULE)
+    run.created_messages += len(variants)
+    return len(variants)
 
 
-def _shared_values(run: ScheduleRun, schedule: Schedule, now: datetime) -> dict[str, Any]:
-    return {
-        "direction": Direction.OUTBOUND,
-        "status": Status.QUEUED,
-        "owner_id": schedule.owner_id,
-        "queue_id": schedule.queue_id,
-        "schedule_id": schedule.pk,
-        "run_id": run.pk,
-        "is_bulk": not schedule.queue.is_paced,
-        "from_number": schedule.from_number,
-        "valid_for": schedule.valid_for,
-        "expires_at": now + timedelta(seconds=schedule.valid_for),
-        "created_at": now,
-        "updated_at": now,
-    }
+def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
+    return Message(
+        direction=Direction.OUTBOUND,
+        status=Status.QUEUED,
+        owner_id=schedule.owner_id,
+        queue_id=schedule.queue_id,
+        schedule_id=schedule.pk,
+        run_id=run.pk,
+        is_bulk=not schedule.queue.is_paced,
+        from_number=schedule.from_number,
+        valid_for=schedule.valid_for,
+        expires_at=now + timedelta(seconds=schedule.valid_for),
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _text(template: Template, variables: dict) -> tuple[str, Measure] | None:
