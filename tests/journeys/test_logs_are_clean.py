@@ -1,0 +1,114 @@
+"""What the processes print: nothing alarming while all goes well, and nothing private whatever happens."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from config.run import services
+from providers.simulator.magic import MAGIC_NUMBERS
+from tests.journeys.client import ON_THE_WAY, Client, numbers
+from tests.journeys.stack import Stack
+
+ALARMING = re.compile(r"warning|error|critical|traceback|exception|deprecat", re.IGNORECASE)
+# A worker that stops hands the task it has just been given back to the others, and kombu says so.
+HANDED_BACK = "Requeuing undeliverable message for queue 'celery': No consumers."
+TEXT = "Nobody-else-may-read-this 271828"
+PROVIDER_KEY = "key-of-a-dead-provider-31415"
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    environment = {
+        "PROVIDER_CONNECT_TIMEOUT": "1",
+        "PROVIDER_READ_TIMEOUT": "3",
+        "CLAIM_LEASE_SECONDS": "6",
+        "DEAD_KEY": PROVIDER_KEY,
+        "PYTHONWARNINGS": "default",
+    }
+    with Stack(workers=2, environment=environment, sandbox_options=("--hang-ms", "6000")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Client:
+    return Client(stack)
+
+
+@pytest.fixture(scope="module")
+def calm(client: Client) -> str:
+    """The logs after a start, all kinds of requests, and the end of one worker."""
+    stack = client.stack
+    client.send_batch(numbers(30))
+    client.send("+14155550401", TEXT, reference="private")
+    answers = [
+        client.post("messages/", {"to": "+14155550402", "message": TEXT}, Idempotency_Key="calm"),
+        client.post("messages/", {"to": "+14155550402", "message": TEXT}, Idempotency_Key="calm"),
+        client.post("messages/", {"to": "nobody", "message": TEXT}),
+        client.post("messages/", {"to": "+14155550403", "message": TEXT, "send_at": "2099-01-01"}),
+        client.session.get(stack.url("messages/00000000-0000-7000-8000-000000000000/"), timeout=30),
+        client.session.get(stack.url("messages/?search=%2B1415"), timeout=30),
+        requests.get(stack.url("messages/"), timeout=30),
+        requests.get(stack.url("messages/"), headers={"Authorization": "Bearer nonsense"}, timeout=30),
+        requests.get(stack.url("/api/schema/"), timeout=30),
+        requests.get(stack.url("/api/docs/"), timeout=30),
+        requests.get(stack.url("/admin/login/"), timeout=30),
+        requests.post(stack.url("auth/token/"), auth=("admin", "a wrong password"), timeout=30),
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202, 400, 400, 404, 200, 401, 401, 200, 200, 200, 401]
+    client.wait_until_none_is(ON_THE_WAY, seconds=SECONDS)
+    stack.stop_worker(1)
+    return stack.logs()
+
+
+@pytest.fixture(scope="module")
+def troubled(client: Client, calm: str) -> str:
+    """The logs after everything that a provider can do to us, forged receipts, and a killed worker."""
+    stack = client.stack
+    dead = {"url": f"http://127.0.0.1:{services.free_port()}/?key={'x' * 8}", "headers": {"X-Key": {"env": "DEAD_KEY"}}}
+    stack.manage(
+        "upsert_provider", "dead", "--backend", "generic_http", "--weight", "1000", "--config", json.dumps(dead)
+    )
+    for number in MAGIC_NUMBERS:
+        client.send(number, TEXT)
+    for body in (f'{{"status": "{TEXT}"}}', TEXT, f'{{"message_id": "{TEXT}", "status": "{TEXT}"}}'):
+        requests.post(stack.url("/webhooks/sandbox1/status/?token=forged"), data=body, timeout=30)
+    client.send_batch(numbers(200, prefix="+1415300"))
+    stack.wait_until(lambda: client.count(["sent", "delivered"]) > 80, seconds=SECONDS, pause=0.02)
+    stack.kill_worker(0)
+    stack.start_worker()
+    client.wait_until_none_is(["sending"], seconds=SECONDS)
+    return stack.logs()
+
+
+def test_nothing_alarming_is_printed_while_all_goes_well(calm: str) -> None:
+    alarming = [line for line in calm.splitlines() if ALARMING.search(line)]
+
+    assert [line for line in alarming if not line.endswith(HANDED_BACK)] == []
+
+
+def test_trouble_is_told(troubled: str) -> None:
+    assert ALARMING.search(troubled)
+
+
+def test_nothing_private_is_printed_whatever_happens(client: Client, stack: Stack, calm: str, troubled: str) -> None:
+    messages = client.messages().values()
+    private = {
+        "text": {TEXT, *(message["message"] for message in messages)},
+        "number": {number.removeprefix("+") for message in messages for number in (message["to"], message["from"])},
+        "token": {client.session.headers["Authorization"].removeprefix("Bearer "), "token="},
+        "secret": {
+            stack.environment["SECRET_KEY"],
+            PROVIDER_KEY,
+            (stack.folder / "admin_password").read_text().strip(),
+        },
+    }
+
+    logs = calm + troubled
+    printed = [kind for kind, values in private.items() if any(value in logs for value in values)]
+
+    assert len(messages) > 200
+    assert printed == []
