@@ -1,10 +1,13 @@
 """What lists can be filtered by; a value that makes no sense is 400, never ignored."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.forms import CharField
+from django_filters.fields import IsoDateTimeField
 
 from messaging import numbers, states
 from messaging.models import Message, PhoneNumber
@@ -17,6 +20,21 @@ class _TextField(CharField):
 
 class TextFilter(django_filters.CharFilter):
     field_class = _TextField
+
+
+class _MomentField(IsoDateTimeField):
+    def clean(self, value: str | None) -> datetime | None:
+        moment = super().clean(value)
+        try:
+            return moment.astimezone(UTC) if moment else None
+        except OverflowError:
+            raise ValidationError("This time is out of range.", code="overflow") from None
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):
+    """ISO 8601; a moment that UTC cannot express is refused."""
+
+    field_class = _MomentField
 
 
 class NumberFilter(django_filters.CharFilter):
@@ -46,8 +64,8 @@ class MessageFilter(django_filters.FilterSet):
     provider = TextFilter(field_name="provider_id")
     schedule = django_filters.UUIDFilter(field_name="schedule_id")
     reference = TextFilter()
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
     search = TextFilter(
         method="starts_with", help_text="The start of a number, a reference or a provider's message id."
     )

@@ -194,10 +194,11 @@ def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
 def _field_errors(errors: dict[str, Any]) -> list[dict[str, str]]:
     found = []
     for name, details in errors.items():
-        flat = details if isinstance(details, list) else [d for nested in details.values() for d in nested]
         field = "" if name == "non_field_errors" else name
+        by_path = {field: details} if isinstance(details, list) else {f"{field}.{at}": d for at, d in details.items()}
         found += [
-            {"field": field, "code": detail.code, "detail": str(detail)}
+            {"field": path, "code": detail.code, "detail": str(detail)}
+            for path, flat in by_path.items()
             for detail in flat
             if isinstance(detail, ErrorDetail)
         ]

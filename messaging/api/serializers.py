@@ -83,7 +83,7 @@ class NewBatchSerializer(serializers.Serializer):
 
 
 class BatchEnvelopeSerializer(serializers.Serializer):
-    messages = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=MAX_BATCH)
+    messages = serializers.ListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_BATCH)
 
 
 class FieldErrorSerializer(serializers.Serializer):
