@@ -1,0 +1,283 @@
+"""GET /messages/: filters, order and pages."""
+
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
+
+from messaging.api import pagination
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory
+from tests.messaging.api.conftest import errors_of
+
+
+@pytest.fixture
+def mine(api):
+    """Makes messages of the client's user."""
+
+    def make(**values):
+        return MessageFactory(owner=api.user, **values)
+
+    return make
+
+
+def texts(response) -> list[str]:
+    assert response.status_code == 200, response.content
+    return [row["message"] for row in response.json()["results"]]
+
+
+def test_an_empty_list(api) -> None:
+    assert api.get("messages/").json() == {"count": 0, "next": None, "previous": None, "results": []}
+
+
+def test_the_newest_come_first_and_look_like_the_detail(api, mine) -> None:
+    mine(text="old")
+    newest = mine(text="new")
+
+    response = api.get("messages/")
+
+    assert texts(response) == ["new", "old"]
+    assert response.json()["results"][0] == api.get(f"messages/{newest.pk}/").json()
+
+
+def test_only_ones_own_are_listed_and_staff_see_all(api, stranger, staff, mine) -> None:
+    mine(text="mine")
+    MessageFactory(owner=stranger.user, text="theirs")
+
+    assert texts(api.get("messages/")) == ["mine"]
+    assert texts(stranger.get("messages/")) == ["theirs"]
+    assert texts(staff.get("messages/")) == ["theirs", "mine"]
+
+
+def test_staff_also_see_what_came_in(staff) -> None:
+    MessageFactory(inbound=True, text="in")
+
+    [row] = staff.get("messages/").json()["results"]
+
+    assert (row["direction"], row["status"], row["queue"]) == ("inbound", "received", None)
+    assert row["received_at"] == "2026-11-22T09:00:00Z"
+
+
+@pytest.fixture
+def various(mine):
+    QueueFactory(name="bulk")
+    account = AccountFactory(slug="other")
+    later = NOW + timedelta(hours=1)
+    mine(text="a", to_number="+14155550101", reference="order-1", created_at=NOW)
+    mine(text="b", to_number="+4915112345678", queue_id="bulk", sent=True, provider=account, provider_message_id="SM1")
+    mine(text="c", to_number="+14155550101", from_number="+15005550007", delivered=True, created_at=later)
+    mine(text="d", to_number="+14155550102", reference="order-22", status="failed", schedule_id=uuid7())
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("to=%2B14155550101", "ca"),
+        ("to=+14155550101", "ca"),
+        ("to=14155550101", "ca"),
+        ("to=%2B1 (415) 555-0101", "ca"),
+        ("to=nobody", ""),
+        ("from=%2B15005550007", "c"),
+        ("status=failed", "d"),
+        ("status=sent&status=delivered", "cb"),
+        ("direction=outbound", "dcba"),
+        ("direction=inbound", ""),
+        ("queue=bulk", "b"),
+        ("queue=nowhere", ""),
+        ("provider=other", "b"),
+        ("provider=nowhere", ""),
+        ("reference=order-1", "a"),
+        ("reference=order", ""),
+        ("created_after=2026-11-22T10:00:00Z", "c"),
+        ("created_before=2026-11-22T10:00:00Z", "dba"),
+        ("created_after=2026-11-22T09:00:00Z&created_before=2026-11-22T09:00:01Z", "dba"),
+        ("created_after=2026-11-23", ""),
+        ("search=order", "da"),
+        ("search=order-2", "d"),
+        ("search=%2B1415", "dca"),
+        ("search=1415", "dca"),
+        ("search=SM", "b"),
+        ("search=%25", ""),
+        ("search=_", ""),
+        ("search=rder", ""),
+        ("status=failed&to=%2B14155550102&queue=express", "d"),
+        ("ordering=created_at", "abcd"),
+        ("ordering=-created_at", "dcba"),
+        ("to=", "dcba"),
+        ("unknown=1", "dcba"),
+    ],
+)
+def test_filters(api, various, query: str, found: str) -> None:
+    response = api.get(f"messages/?{query.replace(' ', '%20')}")
+
+    assert "".join(texts(response)) == found
+    assert response.json()["count"] == len(found)
+
+
+def test_the_messages_of_a_schedule(api, mine) -> None:
+    schedule = uuid7()
+    mine(text="s", schedule_id=schedule)
+    mine(text="none")
+
+    assert texts(api.get(f"messages/?schedule={schedule}")) == ["s"]
+    assert texts(api.get(f"messages/?schedule={uuid7()}")) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("status=nonsense", "status"),
+        ("status=", "status"),
+        ("status=sent&status=nonsense", "status"),
+        ("direction=up", "direction"),
+        ("created_after=yesterday", "created_after"),
+        ("created_before=2026-99-01", "created_before"),
+        ("created_after=0001-01-01T00:00:00%2B14:00", "created_after"),
+        ("created_before=9999-12-31T23:59:59-14:00", "created_before"),
+        ("schedule=1", "schedule"),
+        ("ordering=text", "ordering"),
+        ("limit=0", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("limit=", "limit"),
+        ("limit=1e400", "limit"),
+        ("limit=" + "9" * 5000, "limit"),
+        ("offset=-1", "offset"),
+        ("offset=10000001", "offset"),
+        ("offset=x", "offset"),
+        ("cursor=x", "cursor"),
+        ("cursor=%00", "cursor"),
+        ("cursor=%C3%A9", "cursor"),
+        ("cursor=" + "A" * 24, "cursor"),
+        ("cursor=" + "A" * 5000, "cursor"),
+        ("to=%00", "to"),
+        ("queue=a%00", "queue"),
+        ("search=%00", "search"),
+        ("search=" + "x" * 129, "search"),
+        ("reference=" + "x" * 129, "reference"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_named(api, mine, query: str, field: str) -> None:
+    mine()
+
+    assert {name for name, _ in errors_of(api.get(f"messages/?{query}"))} == {field}
+
+
+@pytest.mark.parametrize("value", ["%ED%A0%80", "%FF", "%F0%9F%98%80", quote("'; DROP TABLE x; --"), "%7F", "%5C"])
+@pytest.mark.parametrize("field", ["to", "from", "queue", "provider", "reference", "search"])
+def test_odd_bytes_in_a_filter_find_nothing(api, mine, field: str, value: str) -> None:
+    mine()
+
+    assert texts(api.get(f"messages/?{field}={value}")) == []
+
+
+class TestOffset:
+    @pytest.fixture
+    def twenty_five(self, mine) -> None:
+        for n in range(25):
+            mine(text=str(n))
+
+    def test_ten_a_page_and_links_between_them(self, api, twenty_five) -> None:
+        first = api.get("messages/").json()
+        second = api.get(first["next"]).json()
+        third = api.get(second["next"]).json()
+
+        rows = [row["message"] for page in (first, second, third) for row in page["results"]]
+        assert rows == [str(n) for n in reversed(range(25))]
+        assert [page["count"] for page in (first, second, third)] == [25, 25, 25]
+        assert (first["previous"], third["next"]) == (None, None)
+        assert api.get(third["previous"]).json()["results"] == second["results"]
+        assert api.get(second["previous"]).json()["results"] == first["results"]
+
+    def test_links_keep_the_filters(self, api, twenty_five) -> None:
+        following = api.get("messages/?status=queued&limit=5&ordering=created_at").json()["next"]
+
+        assert texts(api.get(following)) == [str(n) for n in range(5, 10)]
+
+    @pytest.mark.parametrize(
+        ("query", "size"), [("limit=1", 1), ("limit=25", 25), ("limit=100", 25), ("offset=24", 1), ("offset=99", 0)]
+    )
+    def test_limit_and_offset(self, api, twenty_five, query: str, size: int) -> None:
+        body = api.get(f"messages/?{query}").json()
+
+        assert (len(body["results"]), body["count"], "count_exact" in body) == (size, 25, False)
+
+    @pytest.mark.parametrize(("cap", "expected"), [(24, (24, False)), (25, (25, None)), (26, (25, None))])
+    def test_the_count_stops_at_its_cap_and_says_so(self, api, twenty_five, monkeypatch, cap: int, expected) -> None:
+        monkeypatch.setattr(pagination, "EXACT_COUNT_UP_TO", cap)
+
+        body = api.get("messages/?limit=20").json()
+
+        assert (body["count"], body.get("count_exact")) == expected
+        assert len(api.get(body["next"]).json()["results"]) == 5
+
+    def test_the_cap_is_ten_thousand(self) -> None:
+        assert pagination.EXACT_COUNT_UP_TO == 10_000
+
+
+class TestCursor:
+    @pytest.fixture
+    def seven(self, mine) -> list[str]:
+        return [str(mine(text=str(n)).pk) for n in range(7)]
+
+    def walk(self, api, path: str, link: str) -> tuple[list[list[str]], dict]:
+        pages = []
+        while path:
+            body = api.get(path).json()
+            assert set(body) == {"next", "previous", "results"}
+            pages.append([row["id"] for row in body["results"]])
+            last, path = body, body[link]
+        return pages, last
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 7, 10])
+    @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
+    def test_there_and_back_again_are_the_same_rows(self, api, seven, limit: int, ordering: str) -> None:
+        expected = seven if ordering == "created_at" else seven[::-1]
+
+        forwards, last = self.walk(api, f"messages/?cursor=&limit={limit}&ordering={ordering}", "next")
+        backwards, first = self.walk(api, last["previous"], "previous") if last["previous"] else ([], None)
+
+        assert [pk for page in forwards for pk in page] == expected
+        assert [pk for page in reversed(backwards) for pk in page] + forwards[-1] == expected
+        if first is not None:
+            assert api.get(first["next"]).status_code == 200
+
+    def test_rows_that_come_meanwhile_move_no_page(self, api, mine, seven) -> None:
+        first = api.get("messages/?cursor=&limit=3").json()
+        mine(text="new")
+
+        second = api.get(first["next"]).json()
+
+        assert [row["id"] for row in second["results"]] == seven[3::-1][:3]
+
+    def test_filters_hold_on_every_page(self, api, mine, seven) -> None:
+        mine(text="sent", sent=True)
+
+        pages, _ = self.walk(api, "messages/?cursor=&limit=2&status=queued", "next")
+
+        assert [pk for page in pages for pk in page] == seven[::-1]
+
+    def test_it_does_not_count(self, api, seven) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            api.get("messages/?cursor=")
+
+        assert not [query for query in queries if "COUNT(" in query["sql"]]
+
+    def test_an_empty_list(self, api) -> None:
+        assert api.get("messages/?cursor=").json() == {"next": None, "previous": None, "results": []}
+
+
+@pytest.mark.parametrize("query", ["", "?cursor=", "?search=order"])
+def test_the_cost_does_not_grow_with_the_rows(api, mine, query: str) -> None:
+    costs = []
+    for size in (1, 4):
+        for _ in range(size):
+            mine(provider=AccountFactory(), reference="order", sent=True)
+        with CaptureQueriesContext(connection) as queries:
+            api.get(f"messages/{query}")
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
