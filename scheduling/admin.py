@@ -177,6 +177,9 @@ class ScheduleAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Schedule, form: ScheduleForm, change: bool) -> None:
         """Stored by the service already."""
 
+    def save_related(self, request: HttpRequest, form: ScheduleForm, formsets: list, change: bool) -> None:
+        """The recipients were stored by the service too, and the runs are only looked at."""
+
     @admin.action(description="Pause", permissions=["change"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         self._each(request, queryset, lambda pk: schedules.pause(schedule_id=pk, now=timezone.now()) and "paused")
