@@ -10,6 +10,10 @@ from config import health
 from config.login import login
 from messaging.webhooks import StatusCallbackView
 
+admin.site.site_header = admin.site.site_title = "Switchboard"
+admin.site.index_title = "Administration"
+
+FAVICON = f"{settings.STATIC_URL}drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png"
 STATUS_CALLBACK = "webhooks/<slug:slug>/status/"
 
 urlpatterns = [
