@@ -18,10 +18,7 @@ STATUS_CALLBACK = "webhooks/<slug:slug>/status/"
 
 urlpatterns = [
     path("", TemplateView.as_view(template_name="index.html"), name="index"),
-    path(
-        "favicon.ico",
-        RedirectView.as_view(url=f"{settings.STATIC_URL}drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png"),
-    ),
+    path("favicon.ico", RedirectView.as_view(url=FAVICON)),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),

@@ -6,7 +6,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.run.environment import BASE_DIR
 from config.run.errors import StartError
+
+STATIC_FILES = BASE_DIR / "static"
 
 # `make run` as root is usual in a container, and Celery's warning about it has no addressee there.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
@@ -28,7 +31,11 @@ class Command:
 def web(port: int, *, workers: int = 1) -> Command:
     """One server for everything, live streams included; a deployment runs them apart (Procfile)."""
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--log-level", "warning")
-    argv = (sys.executable, "-m", "granian", "--interface", "asginl", *options, "config.asgi:application")
+    # WhiteNoise serves files in a way that Django warns of under ASGI, so the server itself hands out what is collected.
+    files = (
+        ("--static-path-route", "/static", "--static-path-mount", str(STATIC_FILES)) if STATIC_FILES.is_dir() else ()
+    )
+    argv = (sys.executable, "-m", "granian", "--interface", "asginl", *options, *files, "config.asgi:application")
     return Command("web", argv, stop_seconds=10.0)
 
 

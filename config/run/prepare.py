@@ -13,9 +13,10 @@ from django.db import DatabaseError
 def main(sandbox_url: str) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    settings.STATIC_ROOT.mkdir(exist_ok=True)  # where nothing is collected; WhiteNoise warns if it is missing
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
     try:
         call_command("migrate", interactive=False, verbosity=0)
+        call_command("collectstatic", interactive=False, post_process=False, verbosity=0)
         call_command("setup", demo=True, sandbox_url=sandbox_url, verbosity=0)
     except (DatabaseError, CommandError, ImproperlyConfigured) as error:
         sys.stderr.write(f"{str(error).strip().splitlines()[0]}\n")
