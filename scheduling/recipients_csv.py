@@ -135,10 +135,10 @@ class _Reader:
             self._size += len(line)
             if self._size >= MAX_RECORD:
                 raise self._invalid("too_long", "This row is too long; perhaps a quote is never closed.")
-            if "\0" in line:
-                raise self._invalid("nul", "The file has NUL bytes; save it as UTF-8.")
             if not line.isascii() and _NOT_UTF8.search(line):
                 raise self._invalid("not_utf8", "The file is not UTF-8; save it as CSV UTF-8.")
+            if "\0" in line:
+                raise self._invalid("nul", "The file has NUL bytes; save it as UTF-8.")
             yield line
         self._ended = True
 

@@ -11,6 +11,7 @@ MAX_VARIABLES = 50
 MAX_VALUE = 500
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]{0,39})\}|[{}]", re.ASCII)
+_BEYOND = 10**MAX_VALUE
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
@@ -130,6 +131,8 @@ def _checked_value(name: str, value: object) -> str:
 def _written(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidValues("A value is a text or a number.", code="invalid_value", name=name)
-    return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(max(-_BEYOND, min(value, _BEYOND)))  # Python refuses to write out integers of thousands of digits
+    if isinstance(value, float) and math.isfinite(value):
+        return str(value)
+    raise InvalidValues("A value is a text or a number.", code="invalid_value", name=name)

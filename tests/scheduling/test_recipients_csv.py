@@ -1,0 +1,281 @@
+"""Lists of recipients as CSV files."""
+
+import csv
+import io
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduling.recipients_csv import MAX_RECORD, InvalidCsv, Row, RowError, read_rows
+
+ADA, BOB = "+14155550101", "+14155550102"
+
+
+def rows_of(content: str | bytes) -> list[Row | RowError]:
+    return list(read_rows(io.BytesIO(content if isinstance(content, bytes) else content.encode())))
+
+
+def refusal_of(content: str | bytes) -> tuple[str, int]:
+    with pytest.raises(InvalidCsv) as refusal:
+        rows_of(content)
+    return refusal.value.code, refusal.value.row
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_marks_delimiters_and_line_ends_make_no_difference(mark: bytes, delimiter: str, end: str) -> None:
+    lines = ["name,to,time", f"Zo\u00eb \u20ac,{ADA},10:00", f",{BOB},"]
+
+    found = rows_of(mark + end.join(lines).replace(",", delimiter).encode())
+
+    assert found == [
+        Row(2, ADA, {"name": "Zo\u00eb \u20ac", "time": "10:00"}),
+        Row(3, BOB, {"name": "", "time": ""}),
+    ]
+
+
+def test_a_list_of_numbers_alone_needs_no_delimiter() -> None:
+    assert rows_of(f"to\n{ADA}\n{BOB}") == [Row(2, ADA, {}), Row(3, BOB, {})]
+
+
+@pytest.mark.parametrize("to", ["TO", " To ", '"to"', '" tO"'])
+def test_the_number_s_column_is_found_in_any_case(to: str) -> None:
+    assert rows_of(f"{to},Name\n{ADA},Ada\n") == [Row(2, ADA, {"Name": "Ada"})]
+
+
+def test_numbers_are_normalised_and_values_left_as_they_are() -> None:
+    assert rows_of("to,name\n +1 (415) 555-0101 , Ada \n") == [Row(2, ADA, {"name": " Ada "})]
+
+
+def test_quotes_hold_delimiters_doubled_quotes_and_line_ends_in_one_row() -> None:
+    found = rows_of(f'to;name\n{ADA};"a;b ""c""\r\nd\n"\n{BOB};e\n')
+
+    assert found == [Row(2, ADA, {"name": 'a;b "c"\r\nd\n'}), Row(3, BOB, {"name": "e"})]
+
+
+def test_rows_are_numbered_as_a_spreadsheet_shows_them() -> None:
+    found = rows_of(f'to,name\n\n{ADA},"two\nlines"\n  \n,\n , \nnobody,x\n{BOB},y\n\n')
+
+    assert [(type(row), row.row) for row in found] == [(Row, 3), (RowError, 7), (Row, 8)]
+
+
+def test_blank_lines_before_the_header_count() -> None:
+    assert rows_of(f"\n \nto\n{ADA}\n") == [Row(4, ADA, {})]
+
+
+def test_bad_rows_are_reported_and_good_ones_kept() -> None:
+    content = "\n".join(
+        [
+            "to,name",
+            f"{ADA},Ada",
+            "4155550101,x",
+            "+1415555,x",
+            ",x",
+            f"{ADA}",
+            f"{ADA},x,y",
+            f'{ADA},"x"y',
+            f"{ADA},{'x' * 501}",
+            f"{BOB},Bob",
+        ]
+    )
+
+    found = rows_of(content)
+
+    assert [row for row in found if isinstance(row, Row)] == [
+        Row(2, ADA, {"name": "Ada"}),
+        Row(10, BOB, {"name": "Bob"}),
+    ]
+    assert [row[:3] for row in found if isinstance(row, RowError)] == [
+        (3, "to", "invalid_number"),
+        (4, "to", "impossible_number"),
+        (5, "to", "invalid_number"),
+        (6, "", "wrong_number_of_fields"),
+        (7, "", "wrong_number_of_fields"),
+        (8, "", "bad_quotes"),
+        (9, "name", "too_long"),
+    ]
+    assert found[4].detail == "This row has 1 fields, the header has 2."
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "row"),
+    [
+        ("", "empty", 1),
+        ("\ufeff", "empty", 1),
+        ("\n \r\n", "empty", 1),
+        ("name,time\nx,y", "missing_to", 1),
+        ("\nname,time\nx,y", "missing_to", 2),
+        (f"{ADA},Ada\n{BOB},Bob", "no_header", 1),
+        ("14155550101\n", "no_header", 1),
+        ("to,first name\n", "bad_column_name", 1),
+        ("to,\n", "bad_column_name", 1),
+        ("to,1st\n", "bad_column_name", 1),
+        ("to,n\u00e4me\n", "bad_column_name", 1),
+        ("to,name;time\n", "bad_column_name", 1),
+        (f"to,{'n' * 41}\n", "bad_column_name", 1),
+        ('to,"na"me\n', "bad_column_name", 1),
+        ("to,name,name\n", "duplicate_column", 1),
+        ("to,TO\n", "duplicate_column", 1),
+        ("to," + ",".join(f"v{number}" for number in range(50)), "too_many_columns", 1),
+        (f"to,name\n{ADA},Ada\n{BOB},B\0b\n", "nul", 3),
+        (f"to,name\n{ADA},Ada\n{BOB},Zo\u00eb\n".encode("latin-1"), "not_utf8", 3),
+        (f"to,name\n{ADA},Ada\n".encode("utf-16"), "not_utf8", 1),
+        (f"to,name\n{ADA},Ada\n".encode("utf-16-le"), "nul", 1),
+        (b"to,name\n+14155550101,\xed\xa0\x80\n", "not_utf8", 2),
+        (b"to,name\n+14155550101,\xc3", "not_utf8", 2),
+        (f'to,name\n{ADA},"Ada\n{BOB},Bob\n', "unclosed_quote", 2),
+        (f"to,name\n{ADA},{'x' * MAX_RECORD}\n", "too_long", 2),
+        (f'to,name\n{ADA},Ada\n{BOB},"' + "x\n" * (MAX_RECORD // 2), "too_long", 3),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_the_row(content: str | bytes, code: str, row: int) -> None:
+    assert refusal_of(content) == (code, row)
+
+
+def test_fifty_columns_are_allowed() -> None:
+    names = [f"v{number}" for number in range(49)]
+
+    assert rows_of(f"to,{','.join(names)}\n{ADA}{',' * 49}\n") == [Row(2, ADA, dict.fromkeys(names, ""))]
+
+
+def test_rows_before_the_fault_have_been_given() -> None:
+    found = read_rows(io.BytesIO(f"to\n{ADA}\n\xff".encode("latin-1")))
+
+    assert next(found) == Row(2, ADA, {})
+    with pytest.raises(InvalidCsv, match=r"^Row 3: The file is not UTF-8"):
+        next(found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "to,secret words\n",
+        "secret,time\n",
+        "+19995550199,secret\n",
+        'to,name\n+19995550199,"secret',
+        b"to,name\n+19995550199,secret\xff",
+        "to,name\n+19995550199,secret\0",
+    ],
+)
+def test_errors_do_not_quote_the_file(content: str | bytes) -> None:
+    with pytest.raises(InvalidCsv) as refusal:
+        rows_of(content)
+
+    assert "secret" not in str(refusal.value)
+    assert "9995550199" not in str(refusal.value)
+    assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+def test_the_stream_stays_open_for_its_owner() -> None:
+    stream = io.BytesIO(f"to\n{ADA}\n{BOB}\n".encode())
+
+    list(read_rows(stream))
+    stream.seek(0)
+    begun = read_rows(stream)
+    next(begun)
+    begun.close()
+
+    assert not stream.closed
+
+
+def test_a_stream_that_its_owner_has_closed_meanwhile_is_no_error() -> None:
+    stream = io.BytesIO(f"to\n{ADA}\n{BOB}\n".encode())
+    begun = read_rows(stream)
+    next(begun)
+
+    stream.close()
+    begun.close()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_django_s_uploads_are_streams(in_memory: bool) -> None:
+    content = f"to\n{ADA}\n".encode()
+    upload = SimpleUploadedFile("a.csv", content) if in_memory else TemporaryUploadedFile("a.csv", "text/csv", 0, "")
+    if not in_memory:
+        upload.write(content)
+        upload.seek(0)
+
+    with upload:
+        assert list(read_rows(upload)) == [Row(2, ADA, {})]
+        upload.file.seek(0)
+        assert list(read_rows(upload.file)) == [Row(2, ADA, {})]
+
+
+class Endless(io.RawIOBase):
+    """A file that is longer than memory, made as it is read."""
+
+    def __init__(self, first: bytes, rest: bytes, size: int) -> None:
+        self._parts = self._made(first, rest, size)
+
+    @staticmethod
+    def _made(first: bytes, rest: bytes, size: int) -> Iterator[bytes]:
+        yield first
+        for _ in range(size // len(rest)):
+            yield rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        part = next(self._parts, b"")
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def test_memory_does_not_grow_with_the_file() -> None:
+    line = f"{ADA},{'x' * 500}\n".encode()
+    stream = io.BufferedReader(Endless(b"to,name\n", line, 16_000_000))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in read_rows(stream))
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert count == 16_000_000 // len(line)
+    assert peak < 1_000_000
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20), min_size=2, max_size=2)
+    ),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_a_spreadsheet_writes_is_what_is_read(values: list[list[str]], delimiter: str, end: str) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerows([["a", "to", "b"], *([first, ADA, second] for first, second in values)])
+
+    found = rows_of(text.getvalue())
+
+    assert found == [Row(row, ADA, {"a": a, "b": b}) for row, (a, b) in enumerate(values, start=2)]
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet='to,;\t"\r\n+1a\0\ufeff', max_size=60).map(str.encode)))
+def test_any_bytes_are_rows_or_one_kind_of_error(content: bytes) -> None:
+    for begin in (b"", b"to,a\n"):
+        found = []
+        with suppress(InvalidCsv):
+            found.extend(read_rows(io.BytesIO(begin + content)))
+
+        assert all(isinstance(row, Row | RowError) for row in found)
+        assert [row.row for row in found] == sorted({row.row for row in found})
+
+
+def test_a_file_on_disk_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"to\n{ADA}\n")
+
+    with path.open("rb") as stream:
+        assert list(read_rows(stream)) == [Row(2, ADA, {})]
