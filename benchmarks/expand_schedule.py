@@ -50,13 +50,20 @@ def in_own_process(size: int) -> dict:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
     url = urlsplit(server)._replace(path=f"/{name}").geturl()
-    environment = {**os.environ, "DATABASE_URL": url, "SECRET_KEY": "benchmark", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "SECRET_KEY": "benchmark",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
     try:
         subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=environment, check=True)
         command = [sys.executable, "-m", "benchmarks.expand_schedule", "--one", str(size)]
         stored = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
         environment["BENCHMARK_PHASE"] = "expand"
-        expanded = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+        expanded = json.loads(
+            subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        )
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
