@@ -110,7 +110,7 @@ def _good(chunk: Iterable[Recipient | RowError], template: Template, report: Rep
 
 
 def _add_chunk(schedule_id: UUID, good: list[Recipient], report: Report, now: datetime) -> None:
-    unique = {recipient.number: recipient for recipient in reversed(good)}
+    unique = first_of_each_number(good)
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
         if schedule.status in {Schedule.Status.CANCELED, Schedule.Status.COMPLETED}:
@@ -120,13 +120,21 @@ def _add_chunk(schedule_id: UUID, good: list[Recipient], report: Report, now: da
                 "number", flat=True
             )
         )
-        fresh = [recipient for recipient in reversed(unique.values()) if recipient.number not in known]
+        fresh = [recipient for recipient in unique.values() if recipient.number not in known]
         store(schedule, fresh)
         Schedule.objects.filter(pk=schedule_id).update(
             recipient_count=F("recipient_count") + len(fresh), updated_at=now
         )
     report.added += len(fresh)
     report.duplicates += len(good) - len(fresh)
+
+
+def first_of_each_number(people: Iterable[Recipient]) -> dict[str, Recipient]:
+    """By number, in the order in which the numbers first appear."""
+    unique: dict[str, Recipient] = {}
+    for person in people:
+        unique.setdefault(person.number, person)
+    return unique
 
 
 def store(schedule: Schedule, recipients: Iterable[Recipient]) -> None:

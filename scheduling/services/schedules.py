@@ -54,7 +54,7 @@ def create(
             raise InvalidField(f"recipients.{error.row}.{error.field}", error.code, error.detail)
     when = timing.check(run_at=plan.run_at, time_zone=plan.time_zone, rule=plan.recurrence, now=now)
     queue = _checked_queue(plan.queue or default_queue)
-    unique = list({person.number: person for person in reversed(people)}.values())[::-1]
+    unique = list(recipients.first_of_each_number(people).values())
     with transaction.atomic():
         schedule = Schedule(
             owner=owner,
