@@ -10,6 +10,7 @@ from rest_framework.parsers import BaseParser
 from messaging.request_bodies import read_bounded
 
 MAX_DIGITS = 30
+MAX_DEPTH = 32
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -29,6 +30,17 @@ def _bounded_float(digits: str) -> float:
     return value
 
 
+def _refuse_depth(data: Any) -> None:
+    """Level by level: whoever writes what we have read (a fingerprint, an answer) must not meet Python's recursion limit."""
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        inner = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
+        level = [child for child in inner if isinstance(child, (dict, list))]
+        if not level:
+            return
+    raise ParseError("The body is nested too deeply.")
+
+
 class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
@@ -46,4 +58,5 @@ class StrictJSONParser(BaseParser):
             raise ParseError("The body is not valid JSON.") from None
         if not isinstance(data, dict):
             raise ParseError("The body must be a JSON object.")
+        _refuse_depth(data)
         return data
