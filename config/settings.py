@@ -288,5 +288,7 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        # On a warm stop it warns that a task that was not begun goes back to the broker: that is what is wanted.
+        "kombu.transport.virtual.base": {"level": "ERROR"},
     },
 }

@@ -10,7 +10,8 @@ class IdempotencyRecord(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    response = models.JSONField(default=dict)
+    # JSON as text: a database that parses it would give the answer back with its keys in another order.
+    response = models.TextField(blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

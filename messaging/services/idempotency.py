@@ -42,10 +42,11 @@ def once(
             known = IdempotencyRecord.objects.get(owner=owner, key=key)
             if known.fingerprint != request_fingerprint:
                 raise IdempotencyKeyReused("This key was used for another request.")
-            return known.response, True
-        record.response = act()
+            return json.loads(known.response), True
+        answer = act()
+        record.response = json.dumps(answer)
         record.save(update_fields=["response"])
-        return record.response, False
+        return answer, False
 
 
 def _take(owner: AbstractBaseUser, key: str, request_fingerprint: str, now: datetime) -> IdempotencyRecord | None:

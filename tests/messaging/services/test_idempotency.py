@@ -160,4 +160,4 @@ class TestAtOnce:
 
         once(owner, act, now=now)
 
-        assert IdempotencyRecord.objects.get().response == {}
+        assert IdempotencyRecord.objects.get().response == "{}"
