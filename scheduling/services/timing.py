@@ -1,5 +1,6 @@
 """From a schedule's row to its times and back. Wall times are naive, moments are UTC."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,16 +76,19 @@ def advance(schedule: Schedule) -> None:
 
 def skip_to(schedule: Schedule, moment: datetime) -> int:
     """Jump over the occurrences before `moment` and say how many there were. Sets attributes only."""
-    found = recurrence.first_at_or_after(
-        rule=schedule.recurrence or None,
-        start=datetime.fromisoformat(schedule.start_wall),
-        tz=recurrence.zone(schedule.time_zone),
-        position=position_of(schedule),
-        moment_utc=moment,
-    )
+    series = {
+        "rule": schedule.recurrence or None,
+        "start": datetime.fromisoformat(schedule.start_wall),
+        "tz": recurrence.zone(schedule.time_zone),
+        "position": position_of(schedule),
+    }
+    found = recurrence.first_at_or_after(**series, moment_utc=moment)
     if found is None:
+        rest = recurrence.upcoming(**series, count=sys.maxsize)
+        schedule.last_wall = rest[-1].wall.isoformat() if rest else schedule.last_wall
+        schedule.occurrences += len(rest)
         set_next(schedule, None)
-        return 0
+        return len(rest)
     wall, utc, skipped, position = found
     schedule.last_wall = position.last.isoformat() if position.last else ""
     schedule.occurrences = position.count
