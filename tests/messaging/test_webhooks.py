@@ -1,0 +1,326 @@
+"""Where providers call us: proof first, then the bytes are kept, then something is made of them."""
+
+import base64
+import hashlib
+import hmac
+import json
+from urllib.parse import urlencode
+
+import pytest
+from django.db import OperationalError
+from django.http import HttpResponse
+from django.test import Client
+from twilio.request_validator import RequestValidator
+
+from messaging import webhooks
+from messaging.models import Message, PhoneNumber, ProviderCallback
+from providers import callback_tokens, registry
+from tests.factories import AccountFactory, AttemptFactory, MessageFactory
+from tests.messaging.api.conftest import HANDLER, assert_problem
+
+pytestmark = pytest.mark.django_db
+DELIVERED = {"message_id": "p1", "status": "delivered"}
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def client() -> Client:
+    client = Client(raise_request_exception=False)
+    client.handler = HANDLER
+    return client
+
+
+@pytest.fixture
+def sent(account):
+    message = MessageFactory(sent=True, provider=account, provider_message_id="p1")
+    return AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+
+def address(slug: str = "acme", attempt_id: str = "", signed_for: str | None = None) -> str:
+    token = callback_tokens.make(slug=signed_for or slug, attempt_id=attempt_id, keys=registry.callback_keys())
+    return f"/webhooks/{slug}/status/?{urlencode({'token': token})}"
+
+
+def send(client: Client, path: str, body=DELIVERED, **headers: str) -> HttpResponse:
+    data = body if isinstance(body, (bytes, str)) else json.dumps(body)
+    content_type = headers.pop("content_type", "application/json")
+    return client.generic("POST", path, data, content_type=content_type, headers=headers)
+
+
+def assert_nothing_kept() -> None:
+    assert not ProviderCallback.objects.exists()
+    assert Message.objects.values_list("status", flat=True).get() == "sent"
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1"])
+@pytest.mark.parametrize("slash", ["/", ""])
+def test_a_proven_receipt_is_applied_at_every_address(client, sent, prefix: str, slash: str) -> None:
+    path, _, query = address().partition("?")
+
+    response = send(client, f"{prefix}{path.rstrip('/')}{slash}?{query}")
+
+    assert (response.status_code, response.json()) == (200, {"result": "applied"})
+    sent.message.refresh_from_db()
+    assert sent.message.status == "delivered"
+
+
+def test_the_bytes_are_kept_as_they_came(client, sent) -> None:
+    send(client, address(), b'{"message_id" : "p1",\n"status":"delivered", "more": "\xc3\xa9"}')
+
+    kept = ProviderCallback.objects.get()
+    assert kept.body == '{"message_id" : "p1",\n"status":"delivered", "more": "é"}'
+    assert (kept.state, kept.word, kept.message, kept.attempt) == ("applied", "delivered", sent.message, sent)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/webhooks/acme/status/",
+        "/webhooks/acme/status/?token=",
+        "/webhooks/acme/status/?token=x",
+        "/webhooks/acme/status/?token=%00",
+        "/webhooks/acme/status/?token=%C3%A9",
+        "/webhooks/acme/status/?token=%FF",
+        "/webhooks/acme/status/?token=" + "x" * 5000,
+    ],
+)
+def test_without_its_proof_nothing_is_stored(client, sent, path: str) -> None:
+    assert_problem(send(client, path), 403, "permission_denied")
+
+    assert_nothing_kept()
+
+
+def test_another_accounts_token_is_no_proof(client, sent) -> None:
+    AccountFactory(slug="other")
+
+    assert_problem(send(client, address("acme", signed_for="other")), 403, "permission_denied")
+
+    assert_nothing_kept()
+
+
+def test_a_token_signed_with_the_last_key_is_still_good(client, sent, settings) -> None:
+    old = address()
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "a new one"
+    registry._instances.clear()
+
+    try:
+        assert send(client, old).status_code == 200
+    finally:
+        registry._instances.clear()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b"\xff\x00", b'{"status": "delivered"}', b'{"message_id": "p1"}', b"[" * 50_000,
+     b'{"message_id": "' + b"p" * 129 + b'", "status": "delivered"}', b'{"message_id": {}, "status": "delivered"}'],
+    ids=lambda body: repr(body[:20]),
+)  # fmt: skip
+def test_a_proven_body_that_makes_no_sense_is_kept(client, sent, body: bytes) -> None:
+    response = send(client, address(), body)
+
+    assert_problem(response, 400, "parse_error")
+    assert ProviderCallback.objects.values_list("state", flat=True).get() == "malformed"
+    sent.message.refresh_from_db()
+    assert sent.message.status == "sent"
+
+
+def test_an_id_that_nobody_has_is_kept_for_later(client, sent) -> None:
+    response = send(client, address(), {"message_id": "p2", "status": "delivered"})
+
+    assert (response.status_code, response.json()) == (202, {"result": "kept"})
+    kept = ProviderCallback.objects.get()
+    assert (kept.state, kept.provider_message_id, kept.message) == ("unmatched", "p2", None)
+
+
+def test_the_same_twice_is_twice_200_and_one_row(client, sent) -> None:
+    answers = [send(client, address()).status_code for _ in range(2)]
+
+    assert answers == [200, 200]
+    assert ProviderCallback.objects.count() == 1
+    assert sent.message.events.count() == 1
+
+
+def test_the_token_of_an_attempt_whose_answer_never_came_settles_it(client, account) -> None:
+    attempt = AttemptFactory(message__status="unknown", provider=account, outcome="unknown")
+
+    response = send(client, address(attempt_id=str(attempt.pk)))
+
+    assert response.status_code == 200
+    attempt.message.refresh_from_db()
+    assert (attempt.message.status, attempt.message.provider_message_id) == ("delivered", "p1")
+
+
+@pytest.mark.parametrize("attempt_id", ["not-a-uuid", "0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55"])
+def test_a_token_that_names_no_attempt_is_a_proof_all_the_same(client, sent, attempt_id: str) -> None:
+    assert send(client, address(attempt_id=attempt_id)).status_code == 200
+
+
+def test_invalid_makes_the_number_inactive(client, sent) -> None:
+    send(client, address(), {"message_id": "p1", "status": "invalid"})
+
+    number = PhoneNumber.objects.get(number=sent.message.to_number)
+    assert (number.status, number.reason) == ("inactive", "acme: recipient_invalid")
+
+
+def test_an_unknown_word_is_accepted_and_changes_nothing(client, sent) -> None:
+    assert send(client, address(), {"message_id": "p1", "status": "glorious"}).status_code == 200
+
+    sent.message.refresh_from_db()
+    assert sent.message.status == "sent"
+    assert ProviderCallback.objects.get().state == "ignored"
+
+
+def test_a_huge_body_is_refused_and_not_stored(client, sent) -> None:
+    assert_problem(send(client, address(), b"x" * (webhooks.MAX_BODY_BYTES + 1)), 413, "body_too_large")
+
+    assert_nothing_kept()
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml;q=0.9", "nonsense", "", "*/*"])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", FORM, "x", ""])
+def test_headers_of_any_kind_are_fine(client, sent, accept: str, content_type: str) -> None:
+    response = send(client, address(), Accept=accept, content_type=content_type)
+
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "application/json")
+
+
+def test_a_disabled_account_still_gets_its_receipts(client, sent, account) -> None:
+    account.is_enabled = False
+    account.save()
+
+    assert send(client, address()).status_code == 200
+
+
+@pytest.mark.parametrize("slug", ["nobody", "ACME", "a" * 60])
+def test_an_unknown_account_is_404(client, sent, slug: str) -> None:
+    assert_problem(send(client, address(slug)), 404, "not_found")
+
+    assert_nothing_kept()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+def test_receipts_are_posted(client, sent, method: str) -> None:
+    assert_problem(client.generic(method, address(), json.dumps(DELIVERED)), 405, "method_not_allowed")
+
+    assert_nothing_kept()
+
+
+def test_our_own_failure_is_500_so_that_the_provider_tries_again(client, sent, monkeypatch) -> None:
+    def fail(*_args, **_options) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("messaging.webhooks.receipts.apply", fail)
+
+    response = send(client, address())
+
+    assert_problem(response, 500, "server_error")
+    assert ProviderCallback.objects.get().state == "unmatched"
+
+
+def test_a_secret_that_is_missing_is_our_own_failure(client, monkeypatch) -> None:
+    monkeypatch.delenv("ACME_SECRET", raising=False)
+    config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "ACME_SECRET"}}
+    AccountFactory(slug="acme", config=config)
+
+    assert_problem(send(client, "/webhooks/acme/status/"), 500, "server_error")
+
+
+def test_a_database_that_is_away_is_503(client, sent, monkeypatch) -> None:
+    def away(*_args, **_options) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("messaging.webhooks.receipts.record", away)
+
+    assert_problem(send(client, address()), 503, "unavailable")
+
+
+class TestOtherProofs:
+    @pytest.fixture(autouse=True)
+    def _secret(self, monkeypatch) -> None:
+        monkeypatch.setenv("ACME_SECRET", "s3cret-s3cret")
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")
+
+    @pytest.mark.parametrize(("secret", "status"), [("s3cret-s3cret", 202), ("other", 403)])
+    def test_a_signature_over_the_body(self, client, secret: str, status: int) -> None:
+        config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "ACME_SECRET"}}
+        AccountFactory(slug="acme", config=config)
+        body = json.dumps(DELIVERED).encode()
+        signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+        response = send(client, "/webhooks/acme/status/", body, **{"X-Signature": signature})
+
+        assert response.status_code == status
+        assert ProviderCallback.objects.count() == (status == 202)
+
+    @pytest.mark.parametrize(("password", "status"), [("s3cret-s3cret", 202), ("other", 403)])
+    def test_user_and_password(self, client, password: str, status: int) -> None:
+        config = {
+            "url": "http://127.0.0.1:9/", "callback_auth": "basic", "callback_username": "carrier",
+            "callback_password": {"env": "ACME_SECRET"},
+        }  # fmt: skip
+        AccountFactory(slug="acme", config=config)
+        header = "Basic " + base64.b64encode(f"carrier:{password}".encode()).decode()
+
+        response = send(client, "/webhooks/acme/status/", Authorization=header)
+
+        assert response.status_code == status
+        assert ProviderCallback.objects.count() == (status == 202)
+
+    @pytest.fixture
+    def twilio(self):
+        config = {"account_sid": "AC123", "auth_token": {"env": "TWILIO_AUTH_TOKEN"}, "from_number": "+15005550006"}
+        account = AccountFactory(slug="twilio", backend="twilio", config=config)
+        message = MessageFactory(sent=True, provider=account, provider_message_id="SM1")
+        return AttemptFactory(message=message, provider=account, provider_message_id="SM1")
+
+    FIELDS = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": "+14155550101", "Empty": ""}
+
+    def sign(self, url: str, fields: dict[str, str]) -> str:
+        return RequestValidator("0123456789abcdef0123456789abcdef").compute_signature(url, fields)
+
+    @pytest.mark.parametrize(
+        "path", ["/webhooks/twilio/status/", "/webhooks/twilio/status", "/api/v1/webhooks/twilio/status/?a=1&b=%2B"]
+    )
+    def test_twilios_signature_over_the_public_address(self, client, twilio, settings, path: str) -> None:
+        settings.PUBLIC_URL = "https://sms.example"
+        signature = self.sign(f"https://sms.example{path}", self.FIELDS)
+
+        headers = {"X-Twilio-Signature": signature}
+        response = send(client, path, urlencode(self.FIELDS), content_type=FORM, **headers)
+
+        assert response.status_code == 200
+        twilio.message.refresh_from_db()
+        assert twilio.message.status == "delivered"
+
+    @pytest.mark.parametrize(
+        "signature", ["", "x", "sign elsewhere", "sign others"], ids=["none", "nonsense", "elsewhere", "others"]
+    )
+    def test_a_bad_one_stores_nothing(self, client, twilio, settings, signature: str) -> None:
+        settings.PUBLIC_URL = "https://sms.example"
+        path = "/webhooks/twilio/status/"
+        if signature == "sign elsewhere":
+            signature = self.sign(f"http://testserver{path}", self.FIELDS)
+        elif signature == "sign others":
+            signature = self.sign(f"https://sms.example{path}", {**self.FIELDS, "MessageSid": "SM2"})
+
+        headers = {"X-Twilio-Signature": signature}
+        response = send(client, path, urlencode(self.FIELDS), content_type=FORM, **headers)
+
+        assert_problem(response, 403, "permission_denied")
+        assert_nothing_kept()
+
+
+def test_nothing_that_a_provider_sends_stands_in_a_log(client, sent, caplog) -> None:
+    caplog.set_level("DEBUG")
+    for body in (
+        {**DELIVERED, "status": "odd-word-4711"},
+        b"\xffgarbage-4712",
+        {"message_id": "id-4713", "status": "failed"},
+    ):
+        send(client, address(), body)
+    send(client, "/webhooks/acme/status/?token=secret-4714")
+
+    text = "\n".join(
+        record.getMessage() for record in caplog.records if record.name.startswith(("messaging", "providers"))
+    )
+    assert not [mark for mark in ("4711", "4712", "4713", "4714") if mark in text]
