@@ -1,5 +1,7 @@
 """Queues over REST: their pace, and start and stop."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.http import Http404
@@ -27,7 +29,13 @@ class QueueSerializer(serializers.Serializer):
     oldest_queued_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
 
-def queue_body(queue: OutboundQueue, depth: int) -> dict[str, Any]:
+def queue_bodies(rows: Sequence[OutboundQueue]) -> list[dict[str, Any]]:
+    names = [row.name for row in rows]
+    depths, oldest = queues.depths(names), queues.oldest_queued(names)
+    return [_body(row, depths[row.name], oldest.get(row.name)) for row in rows]
+
+
+def _body(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str, Any]:
     return {
         "name": queue.name,
         "description": queue.description,
@@ -36,7 +44,7 @@ def queue_body(queue: OutboundQueue, depth: int) -> dict[str, Any]:
         "preserve_order": queue.preserve_order,
         "is_paused": queue.is_paused,
         "depth": depth,
-        "oldest_queued_at": moment(queues.oldest_queued(queue.name)) if depth else None,
+        "oldest_queued_at": moment(oldest),
     }
 
 
@@ -58,8 +66,7 @@ class QueueViewSet(viewsets.GenericViewSet):
     @extend_schema(summary="List queues", tags=["queues"], responses=QueueSerializer(many=True))
     def list(self, request: Request) -> Response:
         rows = self.paginate_queryset(self.get_queryset())
-        depths = queues.depths([row.name for row in rows])
-        return self.get_paginated_response([queue_body(row, depths[row.name]) for row in rows])
+        return self.get_paginated_response(queue_bodies(rows))
 
     @extend_schema(summary="Read one queue", tags=["queues"])
     def retrieve(self, request: Request, name: str) -> Response:
@@ -90,4 +97,4 @@ def _changed(name: str, changes: dict[str, Any]) -> Response:
 
 
 def _answer(queue: OutboundQueue) -> Response:
-    return Response(queue_body(queue, queues.depths([queue.name])[queue.name]))
+    return Response(queue_bodies([queue])[0])
