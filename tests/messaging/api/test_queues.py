@@ -1,0 +1,144 @@
+"""Queues over REST."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django_celery_beat.models import PeriodicTask
+
+from messaging.models import OutboundQueue
+from tests.factories import NOW, MessageFactory, QueueFactory
+from tests.messaging.api.conftest import assert_problem, errors_of
+
+EXPRESS = {
+    "name": "express", "description": "Sent at once, as fast as the providers take it.", "batch_size": None,
+    "interval_seconds": None, "preserve_order": True, "is_paused": False, "depth": 0, "oldest_queued_at": None,
+}  # fmt: skip
+PACED = {
+    **EXPRESS,
+    "name": "paced",
+    "description": "Two messages every two minutes.",
+    "batch_size": 2,
+    "interval_seconds": 120,
+}
+
+
+def test_the_list_and_one_queue(api) -> None:
+    assert api.get("queues/").json() == {"count": 2, "next": None, "previous": None, "results": [EXPRESS, PACED]}
+    assert api.get("queues/paced/").json() == PACED
+
+
+def test_the_depth_counts_what_waits_ready_or_deferred(api) -> None:
+    MessageFactory(created_at=NOW)
+    MessageFactory(created_at=NOW - timedelta(minutes=1), next_attempt_at=NOW)
+    MessageFactory(sent=True)
+    MessageFactory(status="scheduled", next_attempt_at=NOW)
+
+    body = api.get("queues/express/").json()
+
+    assert (body["depth"], body["oldest_queued_at"]) == (2, "2026-11-22T08:59:00Z")
+    assert api.get("queues/").json()["results"] == [body, PACED]
+
+
+def test_the_oldest_is_the_oldest_whether_single_or_bulk(api) -> None:
+    MessageFactory(created_at=NOW - timedelta(minutes=2), is_bulk=True)
+    MessageFactory(created_at=NOW - timedelta(minutes=1))
+
+    assert api.get("queues/express/").json()["oldest_queued_at"] == "2026-11-22T08:58:00Z"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "x"},
+        {"batch_size": 5},
+        {"interval_seconds": 10},
+        {"batch_size": None, "interval_seconds": None},
+        {"preserve_order": False},
+        {"is_paused": True},
+        {},
+    ],
+    ids=str,
+)
+def test_what_is_given_is_changed_and_the_rest_stays(api, change) -> None:
+    response = api("PATCH", "queues/paced/", change)
+
+    assert (response.status_code, response.json()) == (200, {**PACED, **change})
+    assert api.get("queues/paced/").json() == response.json()
+    assert api.get("queues/express/").json() == EXPRESS
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"batch_size": 0}, "batch_size", "min_value"),
+        ({"batch_size": "2"}, "batch_size", "invalid"),
+        ({"batch_size": True}, "batch_size", "invalid"),
+        ({"batch_size": 100_001}, "batch_size", "max_value"),
+        ({"interval_seconds": 0}, "interval_seconds", "min_value"),
+        ({"interval_seconds": 86_401}, "interval_seconds", "max_value"),
+        ({"batch_size": None}, "batch_size", "half_a_pace"),
+        ({"interval_seconds": None}, "interval_seconds", "half_a_pace"),
+        ({"is_paused": "true"}, "is_paused", "invalid"),
+        ({"is_paused": None}, "is_paused", "null"),
+        ({"preserve_order": 1}, "preserve_order", "invalid"),
+        ({"description": "x" * 201}, "description", "max_length"),
+        ({"description": "\u0000"}, "description", "null_characters_not_allowed"),
+    ],
+)
+def test_a_change_that_makes_no_sense_changes_nothing(api, change, field: str, code: str) -> None:
+    assert errors_of(api("PATCH", "queues/paced/", {"description": "x", **change})) == {(field, code)}
+
+    assert api.get("queues/paced/").json() == PACED
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"depth": 5}, {"oldest_queued_at": None}])
+def test_what_is_not_ours_to_set_is_ignored(api, change) -> None:
+    assert api("PATCH", "queues/paced/", change).json() == PACED
+
+
+def test_stop_and_start(api) -> None:
+    assert api.post("queues/paced/pause/").json() == {**PACED, "is_paused": True}
+    assert api.post("queues/paced/pause/").json() == {**PACED, "is_paused": True}
+    assert api.post("queues/paced/resume/").json() == PACED
+    assert api.post("queues/paced/resume/").json() == PACED
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", ""), ("PATCH", ""), ("POST", "pause/"), ("POST", "resume/")],
+    ids=lambda part: part or "-",
+)
+def test_a_queue_that_is_not_there(api, method: str, path: str) -> None:
+    assert_problem(api(method, f"queues/nowhere/{path}", {}), 404, "not_found")
+
+    assert OutboundQueue.objects.count() == 2
+
+
+def test_beats_row_follows_the_queue(api) -> None:
+    def row() -> tuple:
+        task = PeriodicTask.objects.get(name="queue paced")
+        return json.loads(task.args), task.task, task.interval.every, task.interval.period, task.enabled
+
+    assert row() == (["paced"], "messaging.drain_tick", 120, "seconds", True)
+    api("PATCH", "queues/paced/", {"interval_seconds": 10})
+    assert row()[2] == 10
+    api.post("queues/paced/pause/")
+    assert row()[4] is False
+    api("PATCH", "queues/paced/", {"batch_size": None, "interval_seconds": None})
+    assert not PeriodicTask.objects.filter(name="queue paced").exists()
+
+
+def test_the_cost_of_the_list_does_not_grow_with_the_queues(api) -> None:
+    OutboundQueue.objects.exclude(name="express").delete()
+    costs = []
+    for names in (["express"], ["a", "b", "c", "d"]):
+        for name in names:
+            MessageFactory(queue=QueueFactory(name=name))
+        with CaptureQueriesContext(connection) as queries:
+            api.get("queues/")
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
