@@ -1,7 +1,10 @@
+"""The composition root as an application: so that Django finds its system checks."""
+
 from django.apps import AppConfig
+
+from config import checks
 
 
 class ConfigConfig(AppConfig):
-    """Only so that Django finds the system checks of the composition root."""
-
     name = "config"
+    system_checks = checks  # importing them registers them

@@ -1,0 +1,65 @@
+"""Settings that Django would accept and the product would suffer from."""
+
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core import checks as framework
+from django.core.checks import CheckMessage, Error, register
+
+# What a worker needs beside the call itself: to claim, to write the attempt, to settle.
+LEASE_MARGIN_SECONDS = 2.0
+RATE = re.compile(r"[1-9]\d*/\d*[smhd]")
+
+
+@register()
+def check_lease(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    needed = settings.PROVIDER_CONNECT_TIMEOUT + settings.PROVIDER_READ_TIMEOUT + LEASE_MARGIN_SECONDS
+    if needed <= settings.CLAIM_LEASE_SECONDS:
+        return []
+    return [
+        Error(
+            "CLAIM_LEASE_SECONDS is shorter than a provider call may take: messages in the air would become unknown.",
+            hint=f"Set it to at least {needed:g}, or shorten the PROVIDER_*_TIMEOUT settings.",
+            id="switchboard.E001",
+        )
+    ]
+
+
+@register()
+def check_positive(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    names = (
+        "DISPATCH_CONCURRENCY",
+        "PROVIDER_CONNECT_TIMEOUT",
+        "PROVIDER_READ_TIMEOUT",
+        "SCHEDULE_MAX_LATENESS",
+        "MAX_BODY_BYTES",
+    )
+    return [
+        Error(f"{name} must be greater than zero.", hint=f"Unset {name} for its default.", id="switchboard.E002")
+        for name in names
+        if getattr(settings, name) <= 0
+    ]
+
+
+@register()
+def check_rates(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    names = ("RATE_LIMIT_PER_TOKEN", "RATE_LIMIT_FAILED_LOGINS")
+    return [
+        Error(f"{name} is not a rate.", hint="Write it as 200/s, 10/m or 1000/h.", id="switchboard.E003")
+        for name in names
+        if not RATE.fullmatch(getattr(settings, name))
+    ]
+
+
+@register(deploy=True)
+def check_public_url(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    if settings.HTTPS:
+        return []
+    return [
+        framework.Warning(
+            "PUBLIC_URL is not https: receipts and tokens travel in the clear, and callbacks may be forged on the way.",
+            hint="Set PUBLIC_URL to the https address that providers reach.",
+            id="switchboard.W001",
+        )
+    ]

@@ -1,0 +1,53 @@
+"""Misconfiguration is named before the first message."""
+
+import pytest
+from django.core.checks import run_checks
+
+from config import checks
+
+
+def ids(messages: list) -> list[str]:
+    return [message.id for message in messages]
+
+
+def test_the_defaults_are_sound() -> None:
+    assert [message for message in run_checks() if message.id.startswith("switchboard.")] == []
+
+
+@pytest.mark.parametrize(("lease", "found"), [(15.0, []), (14.9, ["switchboard.E001"])])
+def test_a_lease_outlasts_the_longest_call(settings, lease: float, found: list[str]) -> None:
+    settings.PROVIDER_CONNECT_TIMEOUT, settings.PROVIDER_READ_TIMEOUT = 3.0, 10.0
+    settings.CLAIM_LEASE_SECONDS = lease
+
+    assert ids(checks.check_lease(None)) == found
+
+
+@pytest.mark.parametrize("name", ["DISPATCH_CONCURRENCY", "PROVIDER_READ_TIMEOUT", "SCHEDULE_MAX_LATENESS"])
+def test_a_number_that_must_be_positive_is(settings, name: str) -> None:
+    setattr(settings, name, 0)
+
+    [error] = checks.check_positive(None)
+
+    assert error.id == "switchboard.E002"
+    assert error.msg == f"{name} must be greater than zero."
+
+
+@pytest.mark.parametrize("rate", ["", "200", "0/s", "200/x", "-1/s", "200/s "])
+def test_a_rate_that_cannot_be_read_is_named(settings, rate: str) -> None:
+    settings.RATE_LIMIT_PER_TOKEN = rate
+
+    assert ids(checks.check_rates(None)) == ["switchboard.E003"]
+
+
+@pytest.mark.parametrize("rate", ["200/s", "10/m", "5/10m", "1000/h"])
+def test_usual_rates_pass(settings, rate: str) -> None:
+    settings.RATE_LIMIT_FAILED_LOGINS = rate
+
+    assert checks.check_rates(None) == []
+
+
+@pytest.mark.parametrize(("https", "found"), [(True, []), (False, ["switchboard.W001"])])
+def test_a_deployment_in_the_clear_is_warned_of(settings, https: bool, found: list[str]) -> None:
+    settings.HTTPS = https
+
+    assert ids(checks.check_public_url(None)) == found
