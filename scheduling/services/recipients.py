@@ -75,15 +75,19 @@ def add(*, schedule_id: UUID, rows: Iterable[Recipient | RowError], now: datetim
     Raises `ScheduleEnded`. Each chunk is a transaction of its own: after a crash the same list can be given again.
     """
     report = Report()
-    template = compiled(Schedule.objects.values_list("text", flat=True).get(pk=schedule_id))
     for chunk in _chunks(rows):
-        _add_chunk(schedule_id, list(_good(chunk, template, report)), report, now)
+        _add_chunk(schedule_id, chunk, report, now)
     return report
 
 
 def add_csv(*, schedule_id: UUID, stream: BinaryIO, now: datetime) -> Report:
-    """The same from a CSV file, read as it is stored. Raises `InvalidField` for a file that is not such a list at all."""
+    """The same from a CSV file that can be read twice: first to its end, so that one that is no such list, or breaks off in the
+    middle, raises `InvalidField` before anybody is stored; then chunk by chunk.
+    """
     try:
+        for _ in read_rows(stream):
+            pass
+        stream.seek(0)
         return add(schedule_id=schedule_id, rows=_of_csv(read_rows(stream)), now=now)
     except InvalidCsv as error:
         raise InvalidField("file", error.code, str(error)) from None
@@ -109,12 +113,14 @@ def _good(chunk: Iterable[Recipient | RowError], template: Template, report: Rep
             yield row
 
 
-def _add_chunk(schedule_id: UUID, good: list[Recipient], report: Report, now: datetime) -> None:
-    unique = first_of_each_number(good)
+def _add_chunk(schedule_id: UUID, chunk: list[Recipient | RowError], report: Report, now: datetime) -> None:
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
         if schedule.status in {Schedule.Status.CANCELED, Schedule.Status.COMPLETED}:
             raise ScheduleEnded(f"The schedule is {schedule.status}; nobody can be added to it.")
+        # Against the text as it is under the lock: somebody may have changed it since the list was sent.
+        good = list(_good(chunk, compiled(schedule.text), report))
+        unique = first_of_each_number(good)
         known = set(
             ScheduleRecipient.objects.filter(schedule=schedule, number__in=list(unique)).values_list(
                 "number", flat=True
