@@ -41,7 +41,7 @@ from messaging.states import Status
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "pattern": "^[ -~]{1,255}$"},
     OpenApiParameter.HEADER,
     description="1 to 255 printable ASCII characters. A repeat within 24 hours gets the first answer again.",
 )

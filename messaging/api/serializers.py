@@ -79,7 +79,7 @@ def draft_of(data: dict[str, Any]) -> Draft:
 class NewBatchSerializer(serializers.Serializer):
     """For the schema, and for the envelope; the items are checked one by one, so that bad ones do not stop good ones."""
 
-    messages = NewMessageSerializer(many=True, min_length=1, max_length=MAX_BATCH)
+    messages = serializers.ListField(child=NewMessageSerializer(), min_length=1, max_length=MAX_BATCH)
 
 
 class BatchEnvelopeSerializer(serializers.Serializer):
