@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import PeriodicTask
 
+from messaging.api.queues import QueueSerializer
 from messaging.models import OutboundQueue
 from tests.factories import NOW, MessageFactory, QueueFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
@@ -23,6 +24,9 @@ PACED = {
     "batch_size": 2,
     "interval_seconds": 120,
 }
+
+
+WRITES = [("PATCH", "queues/paced/"), ("POST", "queues/paced/pause/"), ("POST", "queues/paced/resume/")]
 
 
 def test_the_list_and_one_queue(api) -> None:
@@ -142,3 +146,51 @@ def test_the_cost_of_the_list_does_not_grow_with_the_queues(api) -> None:
         costs.append(len(queries))
 
     assert costs[0] == costs[1]
+
+
+def test_a_queue_has_the_documented_keys(api) -> None:
+    assert set(api.get("queues/paced/").json()) == set(QueueSerializer().fields) == set(PACED)
+
+
+def test_the_list_is_paged(api) -> None:
+    page = api.get("queues/?limit=1&offset=1").json()
+
+    assert (page["count"], page["next"], [row["name"] for row in page["results"]]) == (2, None, ["paced"])
+    assert errors_of(api.get("queues/?limit=101")) == {("limit", "max_value")}
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "%00", "a%20b", "é"])
+def test_a_name_that_none_can_have_is_404(api, name: str) -> None:
+    assert_problem(api.get(f"queues/{name}/"), 404, "not_found")
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+@pytest.mark.parametrize("group", ["API reader", "API sender"])
+def test_only_an_operator_changes_queues(member_of, group: str, method: str, path: str) -> None:
+    member = member_of(group)
+
+    assert_problem(member(method, path, {"is_paused": True}), 403, "permission_denied")
+
+    assert member.get("queues/paced/").json() == PACED
+    assert PeriodicTask.objects.get(name="queue paced").enabled is True
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "queues/"), ("GET", "queues/paced/"), *WRITES])
+def test_without_a_token_there_is_nothing(anonymous, method: str, path: str) -> None:
+    assert_problem(anonymous(method, path, {}), 401, "not_authenticated")
+
+    assert not OutboundQueue.objects.filter(is_paused=True).exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "queues/"), ("DELETE", "queues/paced/"), ("PUT", "queues/paced/"), ("GET", "queues/paced/pause/")],
+)
+def test_other_methods_are_405(api, method: str, path: str) -> None:
+    assert_problem(api(method, path, {}), 405, "method_not_allowed")
+
+    assert OutboundQueue.objects.count() == 2
+
+
+def test_the_path_without_its_slash_works_too(api) -> None:
+    assert api("PATCH", "queues/paced", {"batch_size": 3}).json()["batch_size"] == 3

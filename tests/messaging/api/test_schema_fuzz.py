@@ -1,0 +1,85 @@
+"""The served schema, fuzzed: no request brings a 500 or an answer that the schema does not allow."""
+
+import base64
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from config.wsgi import application
+from messaging.services import installation
+from tests.factories import AttemptFactory, EventFactory, MessageFactory, PhoneNumberFactory, UserFactory
+from tests.messaging.api.conftest import Api
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+NUMBER = "+14155550101"
+
+schema = schemathesis.openapi.from_wsgi("/api/schema/", application)
+
+
+@pytest.fixture(autouse=True)
+def _one_connection() -> Iterator[None]:
+    """As Django's own test client does: the end of a request must not close the test's connection."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def known(api: Api, settings) -> dict[str, dict[str, str]]:
+    """The headers of a client that may do everything, and rows that paths can name."""
+    settings.RATE_LIMIT_PER_TOKEN = "1000000/s"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    api.user.groups.set(installation.Group.objects.all())
+    message = MessageFactory(owner=api.user, to_number=NUMBER, status="failed")
+    AttemptFactory(message=message, outcome="unavailable")
+    EventFactory(message=message)
+    PhoneNumberFactory(number=NUMBER)
+    user = UserFactory(username="ada")
+    user.set_password("secret")
+    user.save()
+    basic = base64.b64encode(b"ada:secret").decode()
+    return {
+        "headers": {"Authorization": f"Bearer {api.token}"},
+        "log_in": {"Authorization": f"Basic {basic}"},
+        "path": {"id": str(message.pk), "number": NUMBER, "name": "express", "slug": "acme"},
+    }
+
+
+BOUNDED = settings(
+    max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@schema.parametrize()
+@BOUNDED
+def test_every_answer_is_one_that_the_schema_allows(case, known) -> None:
+    # Not of the lists (an empty filter is as good as none) and of a batch (a bad item is named in a 202).
+    lenient = case.method == "GET" or case.path.endswith("/batch/")
+    rejection = [] if lenient else [negative_data_rejection]
+    case.call_and_validate(headers=headers_for(case, known), checks=CHECKS + rejection)
+
+
+@schema.include(path_regex=r"\{").parametrize()
+@BOUNDED
+def test_and_so_is_every_answer_about_a_row_that_is_there(case, known) -> None:
+    case.path_parameters = {name: known["path"][name] for name in case.path_parameters}
+
+    case.call_and_validate(headers=headers_for(case, known), checks=CHECKS)
+
+
+def headers_for(case, known) -> dict[str, str]:
+    return known["log_in" if case.path.endswith("/auth/token/") else "headers"]
