@@ -69,7 +69,8 @@ def _copy(table: _Table) -> None:
     columns = [meta.get_field(name).column for name in table.own] + [field.column for field in shared]
     statement = f"COPY {quote(meta.db_table)} ({', '.join(map(quote, columns))}) FROM STDIN"
     constants = tuple(_plain(getattr(table.prototype, field.attname)) for field in shared)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    # COPY goes past Django's cursor, which would turn the driver's errors into Django's.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in _completed(table.rows, constants):
             copy.write_row(row)
 
