@@ -147,7 +147,9 @@ def _replace_html(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         return response
     if response.headers.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json")):
         return response
-    answer = JsonResponse(problem(response.status_code), status=response.status_code, content_type=CONTENT_TYPE)
+    field_errors = [] if response.status_code == HTTPStatus.BAD_REQUEST else None
+    body = problem(response.status_code, field_errors=field_errors)
+    answer = JsonResponse(body, status=response.status_code, content_type=CONTENT_TYPE)
     for name in ("Allow", "Retry-After", "WWW-Authenticate"):
         if name in response.headers:
             answer.headers[name] = response.headers[name]
