@@ -222,8 +222,7 @@ def test_the_query_survives_a_missing_slash(api, rows) -> None:
 def test_a_host_that_is_not_ours_is_a_problem(api, host: str) -> None:
     response = api.get("nowhere/", Host=host) if host else api.get("nowhere/")
 
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.status_code == (400 if host else 404)
+    assert_problem(response, *((400, "invalid") if host else (404, "not_found")))
 
 
 @pytest.mark.parametrize("path", ["messages/", "nowhere/"])

@@ -1,0 +1,97 @@
+"""Alive, and able to work: each part by itself."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.db import InterfaceError, OperationalError
+from django.test import Client
+from django.utils import timezone
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from messaging.tasks import HEARTBEAT_KEY
+from tests.factories import MessageFactory, QueueFactory
+
+pytestmark = pytest.mark.django_db
+FINE = {"database": "ok", "broker": "ok", "beat": "ok", "oldest_due": "ok"}
+
+
+@pytest.fixture(autouse=True)
+def _beating() -> None:
+    cache.set(HEARTBEAT_KEY, time.time(), None)
+
+
+def assert_not_ready(client: Client, **wrong: str) -> None:
+    response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json() == {"status": "not ready", "checks": FINE | wrong}
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_when_all_is_well_it_is_ready(client: Client, method: str) -> None:
+    response = getattr(client, method)("/readyz")
+
+    assert response.status_code == 200
+    assert "no-store" in response.headers["Cache-Control"]
+    if method == "get":
+        assert response.json() == {"status": "ready", "checks": FINE}
+
+
+def test_alive_needs_nothing(client: Client, django_assert_num_queries) -> None:
+    cache.clear()
+
+    with django_assert_num_queries(0):
+        response = client.get("/healthz")
+
+    assert (response.status_code, response.content) == (200, b"ok\n")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_nobody_needs_to_write_there(client: Client, path: str) -> None:
+    assert client.post(path).status_code == 405
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError], ids=lambda error: error.__name__)
+def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Exception]) -> None:
+    def away() -> None:
+        raise error("password=hunter2")
+
+    monkeypatch.setattr("config.health.pacing.queues_to_drain", away)
+
+    assert_not_ready(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is away")
+
+
+def test_a_broker_that_is_away(client: Client, monkeypatch) -> None:
+    def away(*_args) -> None:
+        raise RedisConnectionError("redis://:hunter2@host")
+
+    monkeypatch.setattr("config.health.cache.get", away)
+
+    assert_not_ready(client, broker="failed: ConnectionError", beat="unknown: the broker is away")
+
+
+def test_a_beat_that_never_came(client: Client) -> None:
+    cache.clear()
+
+    assert_not_ready(client, beat="no tick yet: beat or the workers are not running")
+
+
+def test_a_beat_that_has_stopped(client: Client) -> None:
+    cache.set(HEARTBEAT_KEY, time.time() - 100, None)
+
+    assert_not_ready(client, beat="the last tick was 100 s ago")
+
+
+def test_a_message_that_waits_too_long(client: Client) -> None:
+    MessageFactory(created_at=timezone.now() - timedelta(seconds=400))
+
+    assert_not_ready(client, oldest_due="a message has been waiting for 400 s")
+
+
+@pytest.mark.parametrize("queue", [{"paced": True}, {"name": "held", "is_paused": True}], ids=["paced", "paused"])
+def test_a_queue_that_may_wait_is_no_fault(client: Client, queue) -> None:
+    MessageFactory(created_at=timezone.now() - timedelta(days=1), queue=QueueFactory(**queue))
+
+    assert client.get("/readyz").status_code == 200

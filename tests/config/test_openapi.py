@@ -1,0 +1,150 @@
+"""The OpenAPI document says what the API does."""
+
+import json
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from messaging import states
+from messaging.models import DeliveryAttempt, PhoneNumber
+from messaging.segments import Encoding
+from tests.messaging.api.conftest import PROBLEM_KEYS
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """As `manage.py spectacular` makes it; a warning or an invalid document fails here."""
+    out = StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def resolve(document: dict, schema: dict) -> dict:
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema
+
+
+def message_schema(document: dict) -> dict:
+    content = document["paths"]["/api/v1/messages/{id}/"]["get"]["responses"]["200"]["content"]
+    return resolve(document, content["application/json"]["schema"])
+
+
+def enum_of(document: dict, schema: dict) -> list[str]:
+    parts = [schema, *schema.get("allOf", []), *schema.get("oneOf", [])]
+    [words] = [found["enum"] for part in parts if "enum" in (found := resolve(document, part))]
+    return sorted(words)
+
+
+def test_what_is_served_is_this_document(client: Client, document) -> None:
+    response = client.get("/api/schema/")
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("application/vnd.oai.openapi+json")
+    assert response.json() == document
+
+
+def test_it_is_openapi_3_1(document) -> None:
+    assert document["openapi"].startswith("3.1")
+
+
+@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/"])
+def test_reading_it_needs_no_token(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_the_pages_files_are_served_by_us(client: Client) -> None:
+    page = client.get("/api/docs/").content.decode()
+
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert addresses
+    assert not [address for address in addresses if address.startswith(("http", "//"))]
+
+
+def api_paths(patterns: list, prefix: str = "/") -> set[str]:
+    found: set[str] = set()
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            found |= api_paths(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern) and path.startswith("/api/v1/"):
+            found.add(re.sub(r"<(?:\w+:)?(\w+)>", "{}", path))
+    return found
+
+
+def test_every_address_of_the_api_is_documented(document) -> None:
+    documented = {re.sub(r"\{\w+\}", "{}", path) for path in document["paths"]}
+
+    assert api_paths(get_resolver().url_patterns) == documented
+
+
+def operations(document: dict) -> list[tuple[str, str, dict]]:
+    return [(path, method, each) for path, methods in document["paths"].items() for method, each in methods.items()]
+
+
+def test_every_operation_names_its_problems_and_its_proof(document) -> None:
+    for path, method, operation in operations(document):
+        problems = {"400", "401", "403", "404", "405", "406", "429", "500", "503"}
+        problems |= set() if method == "get" else {"409", "413", "415", "422"}
+        assert problems <= set(operation["responses"]), (method, path)
+        for status in problems:
+            content = operation["responses"][status]["content"]
+            assert set(content) == {"application/problem+json"}, (method, path, status)
+            schema = resolve(document, content["application/problem+json"]["schema"])
+            assert set(schema["properties"]) == {*PROBLEM_KEYS, "errors"}
+            assert set(schema["required"]) == PROBLEM_KEYS
+        assert operation["summary"], (method, path)
+        assert "security" in operation or "/webhooks/" in path, (method, path)
+
+
+def test_operation_ids_are_unique(document) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+
+    assert len(ids) == len(set(ids))
+
+
+def test_the_enumerations_are_those_of_the_program(document) -> None:
+    properties = message_schema(document)["properties"]
+    attempts = document["paths"]["/api/v1/messages/{id}/attempts/"]["get"]["responses"]["200"]["content"]
+    attempt = resolve(document, resolve(document, attempts["application/json"]["schema"])["items"])
+    number = document["paths"]["/api/v1/phone-numbers/{number}/"]["get"]["responses"]["200"]["content"]
+    number = resolve(document, number["application/json"]["schema"])
+
+    assert enum_of(document, properties["status"]) == sorted(states.Status)
+    assert enum_of(document, properties["direction"]) == sorted(states.Direction)
+    assert enum_of(document, properties["encoding"]) == sorted(Encoding)
+    assert enum_of(document, attempt["properties"]["outcome"]) == sorted(DeliveryAttempt.Outcome.values)
+    assert enum_of(document, number["properties"]["status"]) == sorted(PhoneNumber.Status.values)
+
+
+def test_what_a_message_always_has_is_required(document) -> None:
+    schema = message_schema(document)
+
+    assert set(schema["properties"]) - set(schema["required"]) == {"received_at"}
+
+
+def test_a_new_message_needs_a_number_and_a_text(document) -> None:
+    body = document["paths"]["/api/v1/messages/"]["post"]["requestBody"]["content"]["application/json"]
+    schema = resolve(document, body["schema"])
+
+    assert sorted(schema["required"]) == ["message", "to"]
+    assert set(schema["properties"]) == {
+        *("to", "message", "from", "queue", "send_at", "valid_for", "reference", "media", "callback_url"),
+    }
+    assert set(body["examples"])
+
+
+def test_the_filters_of_the_list_are_those_of_the_contract(document) -> None:
+    names = {
+        each["name"] for each in document["paths"]["/api/v1/messages/"]["get"]["parameters"] if each["in"] == "query"
+    }
+
+    assert names == {
+        *("from", "to", "status", "direction", "queue", "provider", "schedule", "reference", "created_after"),
+        *("created_before", "search", "limit", "offset", "ordering", "cursor"),
+    }
