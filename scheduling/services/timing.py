@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from messaging.services.errors import InvalidField
 from scheduling import recurrence
@@ -71,7 +71,12 @@ def advance(schedule: Schedule) -> None:
         tz=recurrence.zone(schedule.time_zone),
         position=position_of(schedule),
     )
-    set_next(schedule, following)
+    previous = schedule.next_run_at
+    if following is not None and following.utc <= previous:
+        # The first run was asked for by its offset, in the second of two equal hours; the series counts from the first.
+        skip_to(schedule, previous + timedelta(microseconds=1))
+    else:
+        set_next(schedule, following)
 
 
 def skip_to(schedule: Schedule, moment: datetime) -> int:
