@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging.api.fields import moment
-from messaging.api.filters import MessageFilter
+from messaging.api.filters import MessageFilter, MomentFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer, message_body
@@ -52,8 +52,8 @@ class ScheduleFilter(django_filters.FilterSet):
     """Filters of GET /schedules/. `run_after` and `run_before` match the next run and the past ones alike."""
 
     status = django_filters.MultipleChoiceFilter(choices=Schedule.Status.choices)
-    run_after = django_filters.IsoDateTimeFilter(method="unfiltered")
-    run_before = django_filters.IsoDateTimeFilter(method="unfiltered")
+    run_after = MomentFilter(method="unfiltered")
+    run_before = MomentFilter(method="unfiltered")
     search = django_filters.CharFilter(field_name="name", lookup_expr="istartswith", max_length=100)
 
     class Meta:

@@ -64,12 +64,13 @@ class RecipientField(serializers.Field):
         if not isinstance(number, str):
             raise serializers.ValidationError({"to": "A phone number is a string."}, code="invalid")
         try:
-            variables = templates.check_values(data.get("variables") or {})
+            given = data.get("variables")
+            variables = templates.check_values({} if given is None else given)
             return numbers.to_e164(number), variables
         except numbers.InvalidNumber as error:
             raise serializers.ValidationError({"to": [serializers.ErrorDetail(str(error), error.code)]}) from None
-        except ValueError as error:
-            detail = serializers.ErrorDetail(str(error), "invalid_variables")
+        except templates.InvalidValues as error:
+            detail = serializers.ErrorDetail(str(error), error.code)
             raise serializers.ValidationError({"variables": [detail]}) from None
 
 
@@ -149,12 +150,14 @@ class ScheduleSerializer(serializers.Serializer):
 
 def schedule_body(schedule: Schedule, counts: Mapping[str, int]) -> dict[str, Any]:
     zone = recurrence.zone(schedule.time_zone)
-    start = recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone).astimezone(zone)
+    start = recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone)
+    if schedule.next_wall == schedule.start_wall:  # of two equal wall times the one that was asked for
+        start = schedule.next_run_at
     return {
         "id": str(schedule.pk),
         "name": schedule.name,
         "message": schedule.text,
-        "run_at": start.isoformat(),
+        "run_at": start.astimezone(zone).isoformat(),
         "time_zone": schedule.time_zone,
         "recurrence": schedule.recurrence or None,
         "queue": schedule.queue_id,
