@@ -1,6 +1,7 @@
 """From a schedule's row to its times: what the recurrence alone cannot know."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from scheduling.models import Schedule
 from scheduling.services import timing
@@ -32,5 +33,5 @@ def test_no_run_lies_before_a_first_one_that_was_named_by_its_offset() -> None:
         timing.advance(schedule)
 
     assert moments[0] == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
-    assert all(later > earlier for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(later > earlier for earlier, later in pairwise(moments))
     assert moments[1] - moments[0] <= timedelta(hours=1)
