@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -21,6 +22,7 @@ from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.recipients_csv import InvalidCsv, RowError, read_rows
 from scheduling.services import reading, schedules, timing
+from scheduling.services.errors import AlreadyRan
 from scheduling.services.recipients import Recipient
 from scheduling.services.schedules import Plan
 
@@ -177,8 +179,20 @@ class ScheduleAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Schedule, form: ScheduleForm, change: bool) -> None:
         """Stored by the service already."""
 
+    def delete_model(self, request: HttpRequest, obj: Schedule) -> None:
+        try:
+            schedules.delete(schedule_id=obj.pk)
+        except AlreadyRan as error:  # while the person was asked whether they are sure
+            raise PermissionDenied(error.detail) from None
+
     def save_related(self, request: HttpRequest, form: ScheduleForm, formsets: list, change: bool) -> None:
         """The recipients were stored by the service too, and the runs are only looked at."""
+
+    def construct_change_message(
+        self, request: HttpRequest, form: ScheduleForm, formsets: list, add: bool = False
+    ) -> list:
+        """Of the form only: the runs beside it are not a formset that anybody has saved."""
+        return super().construct_change_message(request, form, [], add)
 
     @admin.action(description="Pause", permissions=["change"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
@@ -225,11 +239,13 @@ def _submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, o
                 now=timezone.now(),
             )
         else:
-            names = ("name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for")
-            changes = {name: getattr(plan, name) for name in names}
+            # Only what was edited: a time that is left as it is must not be read anew, it may have passed meanwhile.
+            changes = {name: getattr(plan, name) for name in form.changed_data}
             form.instance = schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now())
     except InvalidField as error:
         field = {"message": "text"}.get(error.field, error.field)
-        form.add_error(field if field in form.fields else None, error.detail)
+        _, _, row = field.partition("recipients.")
+        detail = f"Row {row.partition('.')[0]}: {error.detail}" if row else error.detail
+        form.add_error("pasted" if row else field if field in form.fields else None, detail)
     except DomainError as error:
         form.add_error(None, error.detail)
