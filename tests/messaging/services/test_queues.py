@@ -190,9 +190,10 @@ class TestDepth:
         ],
         ids=str,
     )
-    def test_the_oldest_may_be_a_bulk_or_a_deferred_one(self, waiting, now, values) -> None:
+    def test_the_oldest_may_be_a_bulk_or_a_deferred_one(self, express, now, request, values) -> None:
         bulk, due = values.get("is_bulk", False), now if values.get("deferred") else None
-        MessageFactory(queue=waiting, created_at=now - 5 * MINUTE, is_bulk=bulk, next_attempt_at=due)
+        MessageFactory(queue=express, created_at=now - 5 * MINUTE, is_bulk=bulk, next_attempt_at=due)
+        request.getfixturevalue("waiting")
 
         assert queues.oldest_queued(["express"]) == {"express": now - 5 * MINUTE}
 

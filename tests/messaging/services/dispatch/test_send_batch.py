@@ -27,9 +27,7 @@ class Beat:
         self.carrier = Carrier()
         self.beats = beats
         monkeypatch.setattr(tasks, "timezone", SimpleNamespace(now=self.clock))
-        monkeypatch.setattr(
-            tasks, "dispatcher", dispatcher(self.carrier, clock=self.clock, concurrency=concurrency)
-        )
+        monkeypatch.setattr(tasks, "dispatcher", dispatcher(self.carrier, clock=self.clock, concurrency=concurrency))
 
     def tick(self) -> list[str]:
         """The texts that this tick has sent."""
@@ -131,8 +129,8 @@ def test_what_is_created_after_a_tick_waits_for_the_next(beat) -> None:
 
 def test_what_is_created_while_a_tick_is_under_way_waits_for_the_next(beat) -> None:
     ready("old")
-    beat.carrier.before_answer = lambda call: call.message.text == "old" and ready(
-        "young", created_at=NOW + timedelta(microseconds=1)
+    beat.carrier.before_answer = lambda call: (
+        call.message.text == "old" and ready("young", created_at=NOW + timedelta(microseconds=1))
     )
 
     assert beat.tick() == ["old"]

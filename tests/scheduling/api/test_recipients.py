@@ -1,0 +1,219 @@
+"""POST /schedules/{id}/recipients/: a list as JSON, or a CSV file as a form."""
+
+import csv
+import io
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.test.utils import CaptureQueriesContext
+
+from messaging.services import installation
+from scheduling.api import uploads
+from scheduling.api.serializers import RecipientsReportSerializer, RowErrorSerializer
+from scheduling.models import Schedule, ScheduleRecipient
+from tests.messaging.api.conftest import Api, assert_problem, errors_of
+from tests.scheduling.making import numbers
+
+A, B, C = "+14155550101", "+14155550102", "+14155550103"
+
+
+@pytest.fixture
+def schedule(mine) -> Schedule:
+    return mine(0, text="Hi {name}")
+
+
+def path(schedule: Schedule) -> str:
+    return f"schedules/{schedule.pk}/recipients/"
+
+
+def upload(api: Api, schedule: Schedule, content: str | bytes, *, query: str = "", field: str = "file"):
+    data = content.encode() if isinstance(content, str) else content
+    form = encode_multipart(BOUNDARY, {field: SimpleUploadedFile("people.csv", data, "text/csv")})
+    return api("POST", path(schedule) + query, data=form, content_type=MULTIPART_CONTENT)
+
+
+def listed() -> list[tuple[str, dict]]:
+    return list(ScheduleRecipient.objects.order_by("pk").values_list("number", "variables"))
+
+
+def assert_nobody(schedule: Schedule) -> None:
+    assert not ScheduleRecipient.objects.exists()
+    assert Schedule.objects.values_list("recipient_count", "updated_at").get() == (0, schedule.updated_at)
+
+
+class TestJson:
+    def test_good_ones_are_added_and_bad_ones_are_reported_by_their_position(self, api, schedule) -> None:
+        people = [{"to": A, "variables": {"name": "Ada"}}, B, {"to": A, "variables": {"name": "again"}}]
+
+        response = api.post(path(schedule), {"recipients": people})
+
+        assert response.status_code == 200
+        assert response.json() == {
+            "added": 1,
+            "duplicates": 1,
+            "rejected": 1,
+            "errors": [
+                {
+                    "row": 1,
+                    "field": "name",
+                    "code": "missing_variable",
+                    "detail": "The text needs a value for name.",
+                }
+            ],
+        }
+        assert listed() == [(A, {"name": "Ada"})]
+        assert api.get(f"schedules/{schedule.pk}/").json()["recipient_count"] == 1
+
+    def test_the_answer_has_the_keys_of_the_documentation(self, api, schedule) -> None:
+        body = api.post(path(schedule), {"recipients": [A]}).json()
+
+        assert set(body) == set(RecipientsReportSerializer().fields)
+        assert set(body["errors"][0]) == set(RowErrorSerializer().fields)
+
+    @pytest.mark.parametrize(
+        ("body", "error"),
+        [
+            ({}, ("recipients", "required")),
+            ({"recipients": []}, ("recipients", "min_length")),
+            ({"recipients": None}, ("recipients", "null")),
+            ({"recipients": A}, ("recipients", "not_a_list")),
+            (
+                {"recipients": [{"to": A, "variables": {"name": "Ada"}}, "nobody"]},
+                ("recipients.1.to", "invalid_number"),
+            ),
+        ],
+        ids=str,
+    )
+    def test_what_makes_no_sense_is_400_and_nothing_is_stored(self, api, schedule, body, error) -> None:
+        assert errors_of(api.post(path(schedule), body)) == {error}
+
+        assert_nobody(schedule)
+
+    def test_the_cost_does_not_grow_with_the_list(self, api, mine) -> None:
+        costs = []
+        for count in (1, 20):
+            plain = mine(0)
+            with CaptureQueriesContext(connection) as queries:
+                assert api.post(path(plain), {"recipients": numbers(count)}).json()["added"] == count
+            costs.append(len(queries))
+
+        assert costs[0] == costs[1]
+
+
+class TestCsv:
+    CONTENT = f'to;name\r\n{A};Ada\r\nnobody;Bob\r\n{B};"Bob; ""B"""\r\n{A};again\r\n{C}\r\n'
+
+    def test_good_rows_are_added_and_bad_ones_are_reported_by_their_row(self, api, schedule) -> None:
+        response = upload(api, schedule, self.CONTENT)
+
+        assert response.status_code == 200
+        body = response.json()
+        assert (body["added"], body["duplicates"], body["rejected"]) == (2, 1, 2)
+        assert [(error["row"], error["field"], error["code"]) for error in body["errors"]] == [
+            (3, "to", "invalid_number"),
+            (6, "", "wrong_number_of_fields"),
+        ]
+        assert listed() == [(A, {"name": "Ada"}), (B, {"name": 'Bob; "B"'})]
+
+    def test_a_byte_order_mark_is_no_part_of_the_header(self, api, schedule) -> None:
+        assert upload(api, schedule, f"\ufeffto,name\n{A},Ada\n").json()["added"] == 1
+
+    def test_the_bad_rows_as_a_file(self, api, schedule) -> None:
+        response = upload(api, schedule, self.CONTENT, query="?report=csv")
+
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert response.headers["Content-Disposition"] == 'attachment; filename="bad-rows.csv"'
+        rows = list(csv.reader(io.StringIO(response.content.decode())))
+        assert rows == [
+            ["row", "field", "code", "detail"],
+            ["3", "to", "invalid_number", rows[1][3]],
+            ["6", "", "wrong_number_of_fields", "This row has 1 fields, the header has 2."],
+        ]
+        assert len(listed()) == 2
+
+    def test_a_report_of_nothing_has_a_header_only(self, api, schedule) -> None:
+        response = upload(api, schedule, f"to,name\n{A},Ada\n", query="?report=csv")
+
+        assert response.content == b"row,field,code,detail\r\n"
+
+    @pytest.mark.parametrize(
+        ("content", "code"),
+        [
+            (f"{A}\n{B}\n", "no_header"),
+            ("phone\n1\n", "missing_to"),
+            (b"to,name\n+14155550101,J\xfcrgen\n", "not_utf8"),
+            (b"to,name\n\0\n", "nul"),
+            ('to,name\n+14155550101,"Ada\n', "unclosed_quote"),
+            ("to,name,name\n", "duplicate_column"),
+            (" \n", "empty"),
+        ],
+    )
+    def test_a_file_that_is_no_such_list_is_400_and_nothing_is_stored(self, api, schedule, content, code: str) -> None:
+        assert errors_of(upload(api, schedule, content)) == {("file", code)}
+
+        assert_nobody(schedule)
+
+    def test_the_form_needs_its_file(self, api, schedule) -> None:
+        assert errors_of(upload(api, schedule, self.CONTENT, field="other")) == {("file", "required")}
+        form = encode_multipart(BOUNDARY, {"file": self.CONTENT})
+        response = api("POST", path(schedule), data=form, content_type=MULTIPART_CONTENT)
+        assert errors_of(response) == {("file", "required")}
+
+        assert_nobody(schedule)
+
+    def test_a_form_that_breaks_off_is_400(self, api, schedule) -> None:
+        response = api("POST", path(schedule), data=b"x", content_type="multipart/form-data")
+
+        assert_problem(response, 400, "parse_error")
+        assert_nobody(schedule)
+
+    @pytest.mark.parametrize("content_type", ["text/csv", "application/x-www-form-urlencoded", "text/plain"])
+    def test_any_other_type_is_415(self, api, schedule, content_type: str) -> None:
+        response = api("POST", path(schedule), data=self.CONTENT, content_type=content_type)
+
+        assert_problem(response, 415, "unsupported_media_type")
+        assert_nobody(schedule)
+
+
+class TestSize:
+    def test_the_limit_is_50_megabytes(self) -> None:
+        assert uploads.MAX_FILE_BYTES == 50 * 1024 * 1024
+        assert uploads.MAX_FORM_BYTES > uploads.MAX_FILE_BYTES
+
+    @pytest.fixture
+    def _small(self, monkeypatch) -> None:
+        monkeypatch.setattr(uploads, "MAX_FORM_BYTES", 1000)
+        monkeypatch.setattr(uploads, "MAX_FILE_BYTES", 800)
+
+    @pytest.mark.usefixtures("_small")
+    def test_a_larger_file_is_413_and_nothing_is_stored(self, api, schedule) -> None:
+        assert_problem(upload(api, schedule, "to\n" + f"{A}\n" * 100), 413, "body_too_large")
+
+        assert_nobody(schedule)
+
+    @pytest.mark.usefixtures("_small")
+    def test_one_within_the_limit_is_read(self, api, schedule) -> None:
+        assert upload(api, schedule, f"to,name\n{A},{'x' * 400}\n").json()["added"] == 1
+
+    @pytest.mark.usefixtures("_small")
+    def test_a_browser_session_has_the_same_limit(self, schedule) -> None:
+        """Django's CSRF check reads the form before any parser of ours does."""
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(installation.service_user("client"))
+        client.cookies["csrftoken"] = "x" * 32
+        file = SimpleUploadedFile("people.csv", ("to\n" + f"{A}\n" * 100).encode())
+
+        response = client.post(f"/api/v1/{path(schedule)}", {"file": file}, headers={"X-CSRFToken": "x" * 32})
+
+        assert_problem(response, 413, "body_too_large")
+        assert_nobody(schedule)
+
+    def test_a_file_larger_than_what_json_may_be_is_read(self, api, mine, settings) -> None:
+        settings.MAX_BODY_BYTES = settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+        plain = mine(0)
+
+        assert upload(api, plain, "to\n" + "".join(f"{number}\n" for number in numbers(500))).json()["added"] == 500

@@ -1,0 +1,482 @@
+"""From a run to its messages: chunk by chunk, each recipient once, whoever dies on the way."""
+
+import threading
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
+
+from messaging.models import Message, MessageEvent
+from messaging.states import Source
+from scheduling.models import Schedule, ScheduleRun
+from scheduling.services import expansion, recipients, schedules
+from tests.factories import PhoneNumberFactory, QueueFactory, UserFactory
+from tests.messaging.parallel import at_once
+from tests.scheduling.making import (
+    DUE,
+    A,
+    B,
+    create,
+    due_run,
+    expand_all,
+    numbers,
+    people,
+    recipients_of_messages,
+    statuses,
+    tick,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
+SECOND = timedelta(seconds=1)
+
+
+class Crash(Exception):
+    pass
+
+
+@pytest.fixture
+def chunk(monkeypatch):
+    """Sets how many recipients a chunk has."""
+
+    def make(size: int) -> None:
+        monkeypatch.setattr(expansion, "CHUNK", size)
+
+    return make
+
+
+def expand(run: ScheduleRun, **options) -> int:
+    return expansion.expand(run.pk, **{"clock": lambda: DUE, **options})
+
+
+def cancel(run: ScheduleRun, **values) -> int:
+    actor = run.schedule.owner
+    return schedules.cancel(schedule_id=run.schedule_id, actor=actor, now=DUE, source=Source.API, **values)[1]
+
+
+class TestMessages:
+    def test_a_message_has_everything_of_its_schedule(self, owner) -> None:
+        run = due_run(owner, people((A, {"name": "Ada"})), text="Hi {name}", valid_for=900)
+        now = DUE + SECOND
+
+        assert expand(run, clock=lambda: now) == 1
+
+        message = Message.objects.get()
+        assert Message.objects.values().get() == {
+            "id": message.pk,
+            "direction": "outbound",
+            "status": "queued",
+            "owner_id": owner.pk,
+            "queue_id": "express",
+            "schedule_id": run.schedule_id,
+            "run_id": run.pk,
+            "is_bulk": True,
+            "from_number": "",
+            "to_number": A,
+            "text": "Hi Ada",
+            "encoding": "gsm7",
+            "segments": 1,
+            "reference": "",
+            "callback_url": "",
+            "provider_id": None,
+            "provider_message_id": "",
+            "attempts": 0,
+            "rounds_failed": 0,
+            "error_code": "",
+            "error_detail": "",
+            "send_at": None,
+            "valid_for": 900,
+            "expires_at": now + timedelta(seconds=900),
+            "next_attempt_at": None,
+            "claim_id": None,
+            "lease_until": None,
+            "created_at": now,
+            "received_at": None,
+            "sent_at": None,
+            "delivered_at": None,
+            "updated_at": now,
+        }
+        [event] = message.events.all()
+        assert (event.at, event.from_status, event.to_status, event.source, event.actor) == (
+            now,
+            "",
+            "queued",
+            "schedule",
+            None,
+        )
+
+    def test_each_text_is_measured_for_itself(self, owner) -> None:
+        run = due_run(owner, people((A, {"name": "Ada"}), (B, {"name": "Ж" * 70})), text="{name}!")
+
+        expand(run)
+
+        found = Message.objects.order_by("pk").values_list("text", "encoding", "segments")
+        assert list(found) == [("Ada!", "gsm7", 1), ("Ж" * 70 + "!", "ucs2", 2)]
+
+    def test_they_are_made_in_the_order_of_the_list(self, owner, chunk) -> None:
+        chunk(4)
+        run = due_run(owner, people(*reversed(numbers(10))))
+
+        expand(run)
+
+        assert recipients_of_messages() == numbers(10)[::-1]
+
+    def test_only_a_queue_without_a_pace_has_bulk_messages(self, owner) -> None:
+        QueueFactory(paced=True)
+
+        expand(due_run(owner, queue="express"))
+        expand(due_run(owner, queue="paced"))
+
+        found = Message.objects.order_by("pk").values_list("queue_id", "is_bulk")
+        assert list(found) == [("express", True), ("paced", False)]
+
+    def test_inactive_numbers_are_passed_over_and_counted(self, owner, chunk) -> None:
+        chunk(2)
+        PhoneNumberFactory(number=numbers(5)[1], inactive=True)
+        PhoneNumberFactory(number=numbers(5)[4], inactive=True)
+        PhoneNumberFactory(number=numbers(5)[0])
+        run = due_run(owner, 5)
+
+        assert expand(run) == 3
+
+        run.refresh_from_db()
+        assert (run.created_messages, run.skipped_inactive, run.skipped_invalid) == (3, 2, 0)
+        assert recipients_of_messages() == [numbers(5)[i] for i in (0, 2, 3)]
+
+    def test_a_text_that_cannot_be_written_is_passed_over_and_counted(self, owner) -> None:
+        run = due_run(owner, people((A, {"name": "Ada"}), (B, {"name": "Bob"})), text="Hi {name}")
+        run.schedule.recipients.filter(number=A).update(variables={})
+
+        assert expand(run) == 1
+
+        run.refresh_from_db()
+        assert (run.created_messages, run.skipped_inactive, run.skipped_invalid) == (1, 0, 1)
+        assert recipients_of_messages() == [B]
+
+    def test_a_list_that_is_empty_is_done_at_once(self, owner) -> None:
+        run = due_run(owner, 0)
+
+        assert expand(run) == 0
+
+        run.refresh_from_db()
+        assert (run.status, run.created_messages, run.finished_at) == ("done", 0, DUE)
+
+
+class TestChunks:
+    def test_a_run_is_expanded_chunk_by_chunk_to_its_end(self, owner, chunk) -> None:
+        chunk(4)
+        run = due_run(owner, 10)
+        told, seen = [], []
+
+        def after_chunk(queue: str) -> None:
+            told.append(queue)
+            seen.append(ScheduleRun.objects.values_list("status", "created_messages").get())
+
+        assert expand(run, after_chunk=after_chunk) == 10
+
+        assert told == ["express"] * 3
+        assert seen == [("expanding", 4), ("expanding", 8), ("expanding", 10)]
+        run.refresh_from_db()
+        assert (run.status, run.created_messages, run.lease_until) == ("done", 10, None)
+        assert (run.started_at, run.finished_at) == (DUE, DUE)
+        assert recipients_of_messages() == numbers(10)
+
+    def test_each_chunk_carries_its_own_time(self, owner, chunk) -> None:
+        chunk(2)
+        run = due_run(owner, 4)
+        moments = iter([DUE, DUE + SECOND, DUE + 2 * SECOND, DUE + 3 * SECOND])
+
+        expand(run, clock=lambda: next(moments))
+
+        created = Message.objects.order_by("pk").values_list("created_at", flat=True)
+        assert list(created) == [DUE + SECOND] * 2 + [DUE + 2 * SECOND] * 2
+        run.refresh_from_db()
+        assert (run.started_at, run.finished_at) == (DUE + SECOND, DUE + 3 * SECOND)
+
+    def test_after_a_crash_nothing_of_that_chunk_stays_and_the_next_worker_goes_on_from_there(
+        self, owner, chunk, monkeypatch
+    ) -> None:
+        chunk(4)
+        run = due_run(owner, 10)
+        with monkeypatch.context() as patched:
+            store, calls = expansion.bulk.store, []
+
+            def crash(*args, **options) -> None:
+                store(*args, **options)
+                calls.append(1)
+                if len(calls) == 2:
+                    raise Crash
+
+            patched.setattr(expansion.bulk, "store", crash)
+            with pytest.raises(Crash):
+                expand(run)
+
+        assert recipients_of_messages() == numbers(10)[:4]
+        assert MessageEvent.objects.count() == 4
+        run.refresh_from_db()
+        assert (run.status, run.created_messages) == ("expanding", 4)
+        assert run.cursor == run.schedule.recipients.get(number=numbers(10)[3]).pk
+
+        assert expand(run, clock=lambda: DUE + expansion.LEASE) == 6
+
+        assert recipients_of_messages() == numbers(10)
+        assert MessageEvent.objects.count() == 10
+
+    def test_recipients_who_are_added_meanwhile_are_reached_too(self, owner, chunk) -> None:
+        chunk(2)
+        run = due_run(owner, people(*numbers(6)[:4]))
+        late = iter([people(*numbers(6)[4:])])
+
+        def add(_queue: str) -> None:
+            for rows in late:
+                recipients.add(schedule_id=run.schedule_id, rows=rows, now=DUE)
+
+        assert expand(run, after_chunk=add) == 6
+
+        assert recipients_of_messages() == numbers(6)
+
+    def test_a_worker_that_is_to_stop_ends_after_its_chunk_and_leaves_the_run_free(self, owner, chunk) -> None:
+        chunk(4)
+        run = due_run(owner, 10)
+        answers = iter([False, True])
+
+        assert expand(run, stopping=lambda: next(answers)) == 4
+
+        run.refresh_from_db()
+        assert (run.status, run.lease_until) == ("expanding", None)
+        assert expansion.unfinished(now=DUE) == [run.pk]
+        assert expand(run) == 6
+        assert recipients_of_messages() == numbers(10)
+
+    def test_a_chunk_costs_the_same_number_of_queries_for_5_and_for_20(self, owner) -> None:
+        expansion.expand_chunk(due_run(owner, 2).pk, now=DUE)
+        costs = []
+        for count in (5, 20):
+            run = due_run(owner, count)
+            with CaptureQueriesContext(connection) as queries:
+                assert expansion.expand_chunk(run.pk, now=DUE) == (count, "express")
+            costs.append(len(queries))
+            expand(run)
+
+        assert costs[0] == costs[1]
+
+
+class TestOnce:
+    def test_a_run_that_is_done_makes_nothing_more(self, owner) -> None:
+        run = due_run(owner, 3)
+
+        assert [expand(run) for _ in range(3)] == [3, 0, 0]
+        assert expansion.expand_chunk(run.pk, now=DUE) == (0, None)
+
+        assert recipients_of_messages() == numbers(3)
+
+    def test_the_database_refuses_a_second_message_of_a_run_to_one_recipient(self, owner) -> None:
+        run = due_run(owner, 3, recurrence="FREQ=DAILY")
+        expand(run)
+        ScheduleRun.objects.update(status="expanding", cursor=0)
+
+        with pytest.raises(IntegrityError, match=r"message_once_per_run_and_recipient|run_id"):
+            expand(run)
+
+        assert recipients_of_messages() == numbers(3)
+
+    def test_each_run_of_a_series_writes_to_everybody_again(self, owner) -> None:
+        create(owner, 2, recurrence="FREQ=DAILY;COUNT=2")
+        for day in range(2):
+            tick(DUE + timedelta(days=day))
+            expand_all(DUE + timedelta(days=day))
+
+        assert recipients_of_messages() == numbers(2) * 2
+        assert Message.objects.values("run_id").distinct().count() == 2
+
+    @pytest.mark.parametrize("status", ["done", "missed", "skipped"])
+    def test_only_an_unfinished_run_is_expanded(self, owner, status: str) -> None:
+        run = due_run(owner, 3)
+        ScheduleRun.objects.update(status=status)
+
+        assert expansion.unfinished(now=DUE) == []
+        assert expand(run) == 0
+
+        assert not Message.objects.exists()
+        assert ScheduleRun.objects.get().lease_until is None
+
+    def test_a_run_that_does_not_exist_makes_nothing(self) -> None:
+        assert expansion.expand(uuid7()) == 0
+
+
+class TestLease:
+    def test_a_second_worker_is_kept_off(self, owner, chunk) -> None:
+        chunk(2)
+        run = due_run(owner, 4)
+        others: list[int] = []
+
+        expand(run, after_chunk=lambda _queue: others.append(expand(run)))
+
+        assert others == [0, 0]
+        assert recipients_of_messages() == numbers(4)
+
+    def test_a_run_under_a_lease_is_not_on_the_list(self, owner) -> None:
+        run = due_run(owner)
+        ScheduleRun.objects.update(lease_until=DUE + SECOND)
+
+        assert expansion.unfinished(now=DUE) == []
+        assert expansion.unfinished(now=DUE + SECOND) == [run.pk]
+
+    def test_the_lease_is_prolonged_with_every_chunk(self, owner, chunk) -> None:
+        chunk(2)
+        run = due_run(owner, 6)
+        clock = iter(DUE + n * 20 * SECOND for n in range(10))
+        leases = []
+
+        def note(_queue: str) -> None:
+            leases.append(ScheduleRun.objects.get().lease_until)
+
+        expand(run, clock=lambda: next(clock), after_chunk=note)
+
+        assert leases == [DUE + n * 20 * SECOND + expansion.LEASE for n in (1, 2, 3)]
+
+    def test_an_expired_lease_is_taken_over_and_the_slow_worker_makes_nothing_twice(self, owner, chunk) -> None:
+        chunk(2)
+        run = due_run(owner, 6)
+        later = DUE + expansion.LEASE
+        taken: list[int] = []
+
+        def take_over(_queue: str) -> None:
+            if not taken:
+                taken.append(expand(run, clock=lambda: later))
+
+        assert expand(run, after_chunk=take_over) == 2
+
+        assert taken == [4]
+        assert recipients_of_messages() == numbers(6)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestForReal:
+    @pytest.fixture(autouse=True)
+    def _small_chunks(self, chunk) -> None:
+        chunk(3)
+
+    def test_two_workers_together_make_one_message_for_each(self, owner) -> None:
+        run = due_run(owner, 40)
+
+        made = at_once([partial(expand, run)] * 2)
+
+        assert sorted(made) == [0, 40]
+        assert recipients_of_messages() == numbers(40)
+
+    def test_without_any_lease_they_still_do(self, owner) -> None:
+        """A worker that was so slow that its lease is over: the row's lock and the cursor hold."""
+        run = due_run(owner, 40)
+        barrier = threading.Barrier(3)
+
+        def work() -> int:
+            barrier.wait(30)
+            made = 0
+            while True:
+                step, queue = expansion.expand_chunk(run.pk, now=DUE)
+                if queue is None:
+                    return made
+                made += step
+
+        made = at_once([work] * 3)
+
+        assert sum(made) == 40
+        assert recipients_of_messages() == numbers(40)
+        assert MessageEvent.objects.count() == 40
+        run.refresh_from_db()
+        assert (run.status, run.created_messages) == ("done", 40)
+
+    def test_a_crash_in_a_transaction_of_its_own_leaves_whole_chunks(self, owner, monkeypatch) -> None:
+        run = due_run(owner, 10)
+        store, calls = expansion.bulk.store, []
+
+        def crash(*args, **options) -> None:
+            store(*args, **options)
+            calls.append(1)
+            if len(calls) == 3:
+                raise Crash
+
+        monkeypatch.setattr(expansion.bulk, "store", crash)
+        with pytest.raises(Crash):
+            expand(run)
+
+        assert recipients_of_messages() == numbers(10)[:6]
+        assert expand(run, clock=lambda: DUE + expansion.LEASE) == 4
+        assert recipients_of_messages() == numbers(10)
+
+    def test_cancel_between_two_chunks_leaves_nothing_to_send(self, owner) -> None:
+        run = due_run(owner, 20, recurrence="FREQ=DAILY")
+        canceled: list[int] = []
+
+        def cancel_once(_queue: str) -> None:
+            if Message.objects.count() == 9:
+                canceled.extend(at_once([partial(cancel, run)]))
+
+        assert expand(run, after_chunk=cancel_once) == 9
+
+        assert canceled == [9]
+        assert statuses() == {"canceled": 9}
+        run.refresh_from_db()
+        assert (run.status, run.detail) == ("skipped", "canceled after 9 messages")
+        later = DUE + timedelta(days=2)
+        assert (tick(later), expand_all(later), expand(run, clock=lambda: later)) == (0, 0, 0)
+        assert statuses() == {"canceled": 9}
+
+    def test_cancel_and_expansion_at_once(self, owner, monkeypatch) -> None:
+        monkeypatch.setattr(schedules, "CANCEL_CHUNK", 4)
+        for _ in range(5):
+            run = due_run(owner, 60, recurrence="FREQ=DAILY")
+            begun = threading.Event()
+
+            def cancel_when_begun(run: ScheduleRun = run, begun: threading.Event = begun) -> int:
+                assert begun.wait(30)
+                return cancel(run)
+
+            made, canceled = at_once(
+                [partial(expand, run, after_chunk=lambda _queue, begun=begun: begun.set()), cancel_when_begun]
+            )
+
+            run.refresh_from_db()
+            mine = Message.objects.filter(run_id=run.pk)
+            assert made == canceled == mine.count() == run.created_messages
+            assert set(mine.values_list("status", flat=True)) <= {"canceled"}
+            assert run.status == "skipped" or (run.status, made) == ("done", 60)
+            assert Schedule.objects.get(pk=run.schedule_id).status == "canceled"
+            assert expand(run) == 0
+
+    def test_many_workers_and_several_runs_at_once(self, owner) -> None:
+        made = [due_run(owner, 10) for _ in range(4)]
+
+        def work(order: list[ScheduleRun]) -> int:
+            return sum(expand(run) for run in order)
+
+        results = at_once([partial(work, made), partial(work, made[::-1]), partial(work, made)])
+
+        assert sum(results) == 40
+        assert Message.objects.values("run_id", "to_number").distinct().count() == Message.objects.count() == 40
+        assert set(ScheduleRun.objects.values_list("status", flat=True)) == {"done"}
+
+
+def test_the_queue_is_told_only_after_the_commit(owner) -> None:
+    """`after_chunk` rings a bell: whoever hears it must find the messages."""
+    run = due_run(owner, 2)
+    depth: list[int] = []
+    outside = len(connection.savepoint_ids)
+
+    expand(run, after_chunk=lambda _queue: depth.append(len(connection.savepoint_ids)))
+
+    assert depth == [outside]
+
+
+def test_owners_do_not_mix(owner) -> None:
+    other = UserFactory()
+    due_run(owner, 2)
+    create(other, 3)
+    tick()
+
+    expand_all()
+
+    assert sorted(Message.objects.values_list("owner_id", flat=True)) == sorted([owner.pk] * 2 + [other.pk] * 3)

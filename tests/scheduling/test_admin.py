@@ -1,0 +1,402 @@
+"""Schedules in the admin: the same services, so the same schedules."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from messaging.models import Message
+from messaging.services import installation
+from scheduling.models import Schedule, ScheduleRecipient
+from scheduling.services import schedules
+from tests.factories import QueueFactory, SenderFactory, UserFactory
+from tests.messaging.api.conftest import Api
+from tests.messaging.services.dispatch.fakes import Clock
+from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, people, statuses, tick
+
+pytestmark = pytest.mark.usefixtures("express")
+LIST = "/admin/scheduling/schedule/"
+FORM = {
+    "name": "Reminder",
+    "text": "Hi {name}",
+    "run_at": "2026-12-01 09:00",
+    "time_zone": "Europe/Berlin",
+    "recurrence": "RRULE:FREQ=DAILY;COUNT=3",
+    "queue": "express",
+    "valid_for": "900",
+    "pasted": f"to,name\n{A},Ada\n{B},Bob\n{A},again\n",
+}
+NO_RUNS = {"runs-TOTAL_FORMS": "0", "runs-INITIAL_FORMS": "0"}
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch, now) -> Clock:
+    clock = Clock(now)
+    for module in ("scheduling.admin", "scheduling.api.schedules"):
+        monkeypatch.setattr(f"{module}.timezone", SimpleNamespace(now=clock))
+    return clock
+
+
+@pytest.fixture
+def user(db):
+    return UserFactory(is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def admin(user) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def add(admin: Client, **changes):
+    return admin.post(f"{LIST}add/", {**FORM, **changes})
+
+
+def edit(admin: Client, schedule: Schedule, **changes):
+    """The form as the page shows it, with these changes."""
+    page = admin.get(f"{LIST}{schedule.pk}/change/")
+    shown = page.context["adminform"].form
+    data = {name: shown.get_initial_for_field(field, name) for name, field in shown.fields.items()}
+    return admin.post(f"{LIST}{schedule.pk}/change/", {**data, **NO_RUNS, **changes})
+
+
+def act(admin: Client, action: str, *chosen: Schedule) -> list[tuple[str, str]]:
+    """The messages that the action shows."""
+    data = {"action": action, "_selected_action": [str(schedule.pk) for schedule in chosen]}
+    page = admin.post(LIST, data, follow=True)
+    return [(message.level_tag, str(message)) for message in page.context["messages"]]
+
+
+def errors(response) -> dict[str, list[str]]:
+    assert response.status_code == 200
+    return dict(response.context["adminform"].form.errors)
+
+
+def listed() -> list[tuple[str, dict]]:
+    return list(ScheduleRecipient.objects.order_by("pk").values_list("number", "variables"))
+
+
+def assert_nothing_stored() -> None:
+    assert not Schedule.objects.exists()
+    assert not ScheduleRecipient.objects.exists()
+
+
+class TestAdd:
+    def test_it_makes_what_the_api_makes(self, admin, user) -> None:
+        SenderFactory(number="+15005550001", is_default=True)
+        client = Api(installation.service_user("client"))
+        body = {
+            "name": FORM["name"],
+            "message": FORM["text"],
+            "run_at": "2026-12-01T09:00:00",
+            "time_zone": FORM["time_zone"],
+            "recurrence": FORM["recurrence"],
+            "queue": "express",
+            "valid_for": 900,
+            "recipients": [
+                {"to": A, "variables": {"name": "Ada"}},
+                {"to": B, "variables": {"name": "Bob"}},
+                {"to": A, "variables": {"name": "again"}},
+            ],
+        }
+
+        response = add(admin)
+        assert client.post("schedules/", body).status_code == 201
+
+        made, other = Schedule.objects.order_by("pk")
+        assert (response.status_code, response.headers["Location"]) == (302, LIST)
+        own = {"id", "owner_id"}
+        mine, theirs = (
+            {name: value for name, value in row.items() if name not in own}
+            for row in Schedule.objects.order_by("pk").values()
+        )
+        assert mine == theirs
+        assert (made.owner, other.owner) == (user, client.user)
+        assert listed() == [(A, {"name": "Ada"}), (B, {"name": "Bob"})] * 2
+
+    def test_and_it_runs_like_that(self, admin) -> None:
+        add(admin, run_at="2026-11-22 11:00", recurrence="")
+
+        tick(DUE)
+        expand_all(DUE)
+
+        assert list(Message.objects.order_by("pk").values_list("to_number", "text")) == [(A, "Hi Ada"), (B, "Hi Bob")]
+
+    def test_a_time_with_an_offset_is_a_moment(self, admin) -> None:
+        add(admin, run_at="2026-12-01 09:00-05:00")
+
+        assert Schedule.objects.get().start_wall == "2026-12-01T15:00:00"
+
+    @pytest.mark.parametrize("pasted", [f"{A}\n{B}\n", f"\n {A}\r\n{B}", f"to\n{A}\n{B}", f"To;x\n{A};1\n{B};2"])
+    def test_recipients_are_pasted_with_or_without_a_header(self, admin, pasted: str) -> None:
+        add(admin, text="Hello", pasted=pasted)
+
+        assert [number for number, _ in listed()] == [A, B]
+        assert Schedule.objects.get().recipient_count == 2
+
+    def test_or_come_as_a_file(self, admin) -> None:
+        content = f"\ufeffto;name\r\n{C};Eve\r\n".encode()
+
+        add(admin, pasted="", file=SimpleUploadedFile("people.csv", content))
+
+        assert listed() == [(C, {"name": "Eve"})]
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"name": ""}, "name"),
+            ({"name": "x" * 101}, "name"),
+            ({"text": ""}, "text"),
+            ({"text": "Hi {"}, "text"),
+            ({"text": "x" * 1531}, "text"),
+            ({"text": "Hi {time}"}, "pasted"),
+            ({"run_at": ""}, "run_at"),
+            ({"run_at": "soon"}, "run_at"),
+            ({"run_at": "2026-13-01 09:00"}, "run_at"),
+            ({"run_at": "2026-11-22 09:59"}, "run_at"),
+            ({"time_zone": "Mars/Olympus"}, "time_zone"),
+            ({"recurrence": "FREQ=SECONDLY"}, "recurrence"),
+            ({"recurrence": "FREQ=DAILY;UNTIL=20200101T000000Z"}, "recurrence"),
+            ({"queue": "nowhere"}, "queue"),
+            ({"valid_for": "0"}, "valid_for"),
+            ({"valid_for": "604801"}, "valid_for"),
+            ({"pasted": ""}, "pasted"),
+            ({"pasted": "to,name\n"}, "pasted"),
+            ({"pasted": f"phone\n{A}"}, "pasted"),
+            ({"pasted": f"to,name\n{A},Ada\nnobody,Bob"}, "pasted"),
+        ],
+        ids=str,
+    )
+    def test_a_bad_field_is_said_at_the_field_and_nothing_is_stored(self, admin, changes, field: str) -> None:
+        assert set(errors(add(admin, **changes))) == {field}
+
+        assert_nothing_stored()
+
+    def test_bad_rows_are_named(self, admin) -> None:
+        [first, second] = errors(add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada\n{B}"))["pasted"]
+
+        assert first.startswith("Row 2, to: ")
+        assert second.startswith("Row 4, ")
+        assert_nothing_stored()
+
+    def test_a_row_without_a_value_that_the_text_needs_is_named(self, admin) -> None:
+        [error] = errors(add(admin, text="Hi {time}"))["pasted"]
+
+        assert error == "Row 2: The text needs a value for time."
+        assert_nothing_stored()
+
+    def test_a_file_that_is_no_list_is_refused(self, admin) -> None:
+        file = SimpleUploadedFile("people.csv", b"to,name\n\xff\n")
+
+        assert set(errors(add(admin, file=file))) == {"pasted"}
+
+        assert_nothing_stored()
+
+    def test_whoever_may_not_add_adds_nothing(self) -> None:
+        client = Client()
+        client.force_login(UserFactory(is_staff=True))
+
+        assert add(client).status_code == 403
+
+        assert_nothing_stored()
+
+
+class TestEdit:
+    def test_before_the_first_run_everything_can_be_edited(self, admin, owner) -> None:
+        QueueFactory(name="bulk")
+        schedule = create(owner, people((A, {"name": "Ada"})))
+
+        response = edit(
+            admin,
+            schedule,
+            name="Other",
+            text="Hi {name}",
+            run_at="2026-12-01 09:00",
+            time_zone="Europe/Berlin",
+            recurrence="FREQ=DAILY",
+            queue="bulk",
+            valid_for="60",
+        )
+
+        assert response.status_code == 302
+        schedule.refresh_from_db()
+        assert (schedule.name, schedule.text, schedule.queue_id, schedule.valid_for) == (
+            "Other",
+            "Hi {name}",
+            "bulk",
+            60,
+        )
+        assert (schedule.recurrence, schedule.next_run_at.isoformat()) == (
+            "RRULE:FREQ=DAILY",
+            "2026-12-01T08:00:00+00:00",
+        )
+        assert (schedule.owner, schedule.recipient_count) == (owner, 1)
+
+    def test_what_is_left_as_it_is_stays_so_even_a_start_that_has_passed(self, admin, owner, clock) -> None:
+        """A series may begin days before its rule first falls."""
+        schedule = create(owner, recurrence="FREQ=WEEKLY;BYDAY=FR")
+        due = schedule.next_run_at
+        clock.now = DUE + timedelta(days=1)
+
+        assert edit(admin, schedule, name="Other").status_code == 302
+
+        schedule.refresh_from_db()
+        assert (schedule.name, schedule.next_run_at) == ("Other", due)
+
+    def test_a_bad_edit_changes_nothing(self, admin, owner) -> None:
+        schedule = create(owner)
+        before = Schedule.objects.values().get()
+
+        assert set(errors(edit(admin, schedule, name="Other", text="Hi {name}"))) == {"text"}
+        assert set(errors(edit(admin, schedule, name="Other", run_at="2020-01-01 09:00"))) == {"run_at"}
+
+        assert Schedule.objects.values().get() == before
+
+    def test_after_the_first_run_there_is_nothing_to_edit(self, admin, owner) -> None:
+        schedule = due_run(owner, recurrence="FREQ=DAILY").schedule
+        before = Schedule.objects.values().get()
+
+        page = admin.get(f"{LIST}{schedule.pk}/change/")
+        response = admin.post(f"{LIST}{schedule.pk}/change/", {**FORM, **NO_RUNS})
+
+        assert (page.status_code, response.status_code) == (200, 403)
+        assert b'name="_save"' not in page.content
+        assert Schedule.objects.values().get() == before
+
+    def test_one_that_runs_while_somebody_edits_it_is_not_changed(self, admin, owner, monkeypatch) -> None:
+        schedule = create(owner)
+        change = schedules.change
+
+        def late(**options) -> Schedule:
+            tick(DUE)
+            return change(**options)
+
+        monkeypatch.setattr(schedules, "change", late)
+
+        [error] = errors(edit(admin, schedule, name="Other"))["__all__"]
+
+        assert error == "The schedule has run already; make a new one."
+        assert Schedule.objects.get().name == "Reminder"
+
+    def test_the_page_shows_next_runs_and_what_became_of_the_messages(self, admin, owner) -> None:
+        schedule = due_run(owner, 3, recurrence="FREQ=DAILY").schedule
+        expand_all()
+
+        page = admin.get(f"{LIST}{schedule.pk}/change/").content.decode()
+
+        assert "Mon 23 Nov 2026 10:00 UTC" in page
+        assert "3 queued" in page
+
+
+class TestDelete:
+    def test_before_the_first_run(self, admin, owner) -> None:
+        schedule = create(owner, 3)
+
+        assert admin.post(f"{LIST}{schedule.pk}/delete/", {"post": "yes"}).status_code == 302
+
+        assert_nothing_stored()
+
+    def test_not_afterwards(self, admin, owner) -> None:
+        schedule = due_run(owner, 3).schedule
+
+        assert admin.post(f"{LIST}{schedule.pk}/delete/", {"post": "yes"}).status_code == 403
+
+        assert schedule.recipients.count() == 3
+
+    def test_not_even_if_it_ran_while_the_person_was_asked(self, admin, owner, monkeypatch) -> None:
+        schedule = create(owner, 3)
+        delete = schedules.delete
+
+        def late(**options) -> None:
+            tick(DUE)
+            delete(**options)
+
+        monkeypatch.setattr(schedules, "delete", late)
+
+        assert admin.post(f"{LIST}{schedule.pk}/delete/", {"post": "yes"}).status_code == 403
+
+        assert (schedule.recipients.count(), Schedule.objects.count()) == (3, 1)
+
+
+class TestActions:
+    def test_pause_and_resume(self, admin, owner) -> None:
+        one, two = create(owner, name="<One>"), create(owner, name="Two")
+
+        assert sorted(act(admin, "pause_selected", one, two)) == [
+            ("success", "&lt;One&gt;: paused"),
+            ("success", "Two: paused"),
+        ]
+        assert tick(DUE) == 0
+        assert act(admin, "resume_selected", two) == [("success", "Two: resumed")]
+
+        assert tick(DUE) == 1
+        assert two.runs.count() == 1
+
+    def test_cancel_says_how_many_messages_were_taken_back(self, admin, owner, user) -> None:
+        schedule = due_run(owner, 3, recurrence="FREQ=DAILY").schedule
+        expand_all()
+
+        assert act(admin, "cancel_selected", schedule) == [("success", "Reminder: canceled, 3 messages taken back")]
+
+        assert statuses() == {"canceled": 3}
+        event = Message.objects.first().events.get(to_status="canceled")
+        assert (event.source, event.actor) == ("admin", user)
+
+    @pytest.mark.parametrize("action", ["pause_selected", "resume_selected", "cancel_selected"])
+    def test_one_that_has_ended_is_left_alone_and_the_others_are_not(self, admin, owner, action: str) -> None:
+        ended, other = create(owner, name="Ended"), create(owner, name="Other")
+        act(admin, "cancel_selected", ended)
+        before = Schedule.objects.values().get(name="Ended")
+
+        shown = act(admin, action, ended, other)
+
+        assert ("warning", "Ended: The schedule is canceled.") in shown
+        assert [level for level, _ in shown].count("success") == 1
+        assert Schedule.objects.values().get(name="Ended") == before
+
+    @pytest.mark.parametrize("action", ["pause_selected", "resume_selected", "cancel_selected"])
+    def test_whoever_may_only_look_changes_nothing(self, owner, action: str) -> None:
+        reader = UserFactory(is_staff=True)
+        reader.groups.add(*installation_groups())
+        client = Client()
+        client.force_login(reader)
+        schedule = create(owner)
+        before = Schedule.objects.values().get()
+
+        act(client, action, schedule)
+
+        assert Schedule.objects.values().get() == before
+
+
+def installation_groups():
+    installation.install()
+    return installation.Group.objects.filter(name=installation.API_READER)
+
+
+def test_the_list_costs_the_same_for_one_and_for_five(admin, owner) -> None:
+    costs = []
+    for more in (1, 4):
+        for _ in range(more):
+            create(owner)
+        with CaptureQueriesContext(connection) as queries:
+            assert admin.get(LIST).status_code == 200
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
+
+
+def test_the_list_can_be_searched_and_filtered(admin, owner) -> None:
+    create(owner, name="One")
+    schedules.pause(schedule_id=create(owner, name="Two").pk, now=DUE)
+
+    found = [
+        [row.name for row in admin.get(f"{LIST}?{query}").context["cl"].result_list]
+        for query in ("", "q=on", "status__exact=paused", "queue__name__exact=express&q=t")
+    ]
+
+    assert found == [["Two", "One"], ["One"], ["Two"], ["Two"]]
