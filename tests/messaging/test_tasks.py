@@ -1,0 +1,121 @@
+"""Celery's side: a few lines each, and no time that only a broker knows."""
+
+import re
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.utils import timezone
+
+from messaging import doorbell, tasks
+from messaging.models import Message
+from tests.factories import MessageFactory, QueueFactory
+from tests.messaging.services.dispatch.fakes import Carrier, InlineExecutor
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(settings.BASE_DIR)
+
+
+@pytest.fixture
+def carrier(monkeypatch: pytest.MonkeyPatch, account) -> Carrier:
+    """In the place of all providers; nothing runs in another thread."""
+    carrier = Carrier()
+    monkeypatch.setattr(tasks.dispatcher, "_call", carrier)
+    monkeypatch.setattr(tasks.dispatcher, "_executor_factory", InlineExecutor)
+    monkeypatch.setattr(tasks.dispatcher, "_lanes", {})
+    return carrier
+
+
+def fresh(**values) -> Message:
+    return MessageFactory(expires_at=timezone.now() + timedelta(hours=1), **values)
+
+
+def test_a_drain_sends_what_is_ready(carrier) -> None:
+    fresh(text="a")
+    fresh(text="b")
+
+    tasks.drain("express")
+
+    assert carrier.texts == ["a", "b"]
+
+
+def test_a_drain_answers_the_doorbell_first(carrier, broker) -> None:
+    fresh()
+    doorbell.ring("express")
+    carrier.before_answer = lambda _call: doorbell.ring("express")
+
+    tasks.drain("express")
+
+    assert broker.rings == ["express", "express"]
+
+
+@pytest.mark.parametrize(
+    "queue", [{"is_paused": True}, {"batch_size": 2, "interval_seconds": 120}], ids=["paused", "paced"]
+)
+def test_a_drain_of_a_queue_that_does_not_flow_sends_nothing(carrier, queue) -> None:
+    fresh(queue=QueueFactory(name="other", **queue))
+
+    tasks.drain("other")
+
+    assert carrier.calls == []
+
+
+def test_a_tick_of_a_paced_queue_sends_one_batch(carrier) -> None:
+    queue = QueueFactory(paced=True)
+    for text in "abc":
+        fresh(text=text, queue=queue, created_at=timezone.now())
+
+    for _ in range(3):
+        tasks.drain_tick("paced")
+
+    assert carrier.texts == ["a", "b"]
+
+
+def test_the_tick_of_every_second_releases_rings_and_shows_that_it_lives(carrier, broker) -> None:
+    fresh(status="scheduled", next_attempt_at=timezone.now())
+    fresh(queue=QueueFactory(name="held", is_paused=True))
+    fresh(queue=QueueFactory(paced=True))
+
+    tasks.tick()
+
+    assert broker.rings == ["express"]
+    assert carrier.calls == []
+    assert abs(cache.get(tasks.HEARTBEAT_KEY) - time.time()) < 5
+
+
+def test_a_sweep_puts_lost_claims_back_and_fails_what_expired() -> None:
+    lost = fresh(sending=True, lease_until=timezone.now() - timedelta(seconds=1))
+    late = MessageFactory(expires_at=timezone.now() - timedelta(seconds=1))
+
+    tasks.recover()
+
+    lost.refresh_from_db()
+    late.refresh_from_db()
+    assert (lost.status, late.status) == ("queued", "failed")
+
+
+def test_beat_sends_tasks_that_there_are() -> None:
+    tasks.recover.app.loader.import_default_modules()
+    known = set(tasks.recover.app.tasks)
+
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= known
+    assert {doorbell.DRAIN_TASK, "messaging.drain_tick"} <= known
+
+
+def test_no_time_and_no_retry_lives_in_celery() -> None:
+    forbidden = re.compile(r"\b(apply_async|countdown|autoretry_for|self\.retry|eta)\s*[=(]")
+    files = [file for app in ("config", "messaging", "providers", "scheduling") for file in (ROOT / app).rglob("*.py")]
+
+    assert len(files) > 50
+    assert not [file.name for file in files if forbidden.search(file.read_text())]
+
+
+def test_only_one_function_writes_a_status() -> None:
+    """Everything else asks `transitions`: no update, no assignment and no save of a message's status elsewhere."""
+    writes = re.compile(r"\bmessage\.status\s*=[^=]|Message\.objects\.[^\n]*\.update\([^)]*\bstatus=")
+    files = [file for app in ("messaging", "scheduling") for file in (ROOT / app).rglob("*.py")]
+
+    assert {file.name for file in files if writes.search(file.read_text())} == {"transitions.py"}
