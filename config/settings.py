@@ -276,7 +276,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "config.logging.DiscreetFormatter",
+            "class": "config.logging.DiscreetFormatter",
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
         }
