@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.client import ClientHandler
 
 from messaging.services import installation
+from messaging.services.installation import API_OPERATOR, API_SENDER
 from tests.factories import AccountFactory, UserFactory, make_token
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "code"}
@@ -70,6 +71,12 @@ def errors_of(response: HttpResponse) -> set[tuple[str, str]]:
     return {(error["field"], error["code"]) for error in body["errors"]}
 
 
+def member(username: str, *groups: str) -> Any:
+    user = UserFactory(username=username, password="!")
+    user.groups.add(*Group.objects.filter(name__in=groups))
+    return user
+
+
 @pytest.fixture
 def installed(db) -> None:
     installation.install()
@@ -78,8 +85,8 @@ def installed(db) -> None:
 
 @pytest.fixture
 def api(installed) -> Api:
-    """A client that may send and operate."""
-    return Api(installation.service_user("client"))
+    """A client that may send and operate, as a service user may."""
+    return Api(member("client", API_SENDER, API_OPERATOR))
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def anonymous(installed) -> Api:
 @pytest.fixture
 def stranger(installed) -> Api:
     """Another client with the same rights."""
-    return Api(installation.service_user("stranger"))
+    return Api(member("stranger", API_SENDER, API_OPERATOR))
 
 
 @pytest.fixture
@@ -104,9 +111,4 @@ def staff(installed) -> Api:
 def member_of(installed):
     """A client whose user is in these groups only."""
 
-    def make(*groups: str) -> Api:
-        user = UserFactory()
-        user.groups.set(Group.objects.filter(name__in=groups))
-        return Api(user)
-
-    return make
+    return lambda *groups: Api(member("member", *groups))
