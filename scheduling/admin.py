@@ -26,6 +26,7 @@ from scheduling.services.errors import AlreadyRan
 from scheduling.services.recipients import Recipient
 from scheduling.services.schedules import Plan
 
+MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_LISTED_ERRORS = 20
 FORM_FIELDS = {
     "run_at": "run_at",
@@ -71,6 +72,12 @@ class ScheduleForm(forms.ModelForm):
             self.initial["recurrence"] = self.instance.recurrence
             for name in ("pasted", "file"):
                 self.fields.pop(name)
+
+    def clean_file(self) -> Any:
+        upload = self.cleaned_data.get("file")
+        if upload is not None and upload.size > MAX_FILE_BYTES:
+            raise forms.ValidationError(f"The file is larger than {MAX_FILE_BYTES // 1024 // 1024} MB.")
+        return upload
 
     def clean_run_at(self) -> Any:
         try:

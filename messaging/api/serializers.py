@@ -38,6 +38,7 @@ class NewMessageSerializer(serializers.Serializer):
     send_at = MomentField(required=False, allow_null=True, help_text="A time in the future makes it `scheduled`.")
     valid_for = StrictIntegerField(
         required=False,
+        allow_null=True,
         min_value=1,
         max_value=MAX_VALID_FOR,
         default=DEFAULT_VALID_FOR,
@@ -67,7 +68,7 @@ def draft_of(data: dict[str, Any]) -> Draft:
     return Draft(
         to=data["to"],
         text=data["message"],
-        valid_for=data["valid_for"],
+        valid_for=DEFAULT_VALID_FOR if data["valid_for"] is None else data["valid_for"],
         sender=data.get("from"),
         queue=data.get("queue"),
         send_at=data.get("send_at"),

@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 ('valid_for', models.PositiveIntegerField(null=True)),
                 ('expires_at', models.DateTimeField(null=True)),
                 ('next_attempt_at', models.DateTimeField(null=True)),
+                ('cancel_requested', models.BooleanField(default=False)),
                 ('claim_id', models.UUIDField(null=True)),
                 ('lease_until', models.DateTimeField(null=True)),
                 ('created_at', models.DateTimeField()),

@@ -59,6 +59,8 @@ class Message(models.Model):
     valid_for = models.PositiveIntegerField(null=True)
     expires_at = models.DateTimeField(null=True)
     next_attempt_at = models.DateTimeField(null=True)
+    # Set while the message is in the air: if the provider does not take it now, it is canceled and not tried again.
+    cancel_requested = models.BooleanField(default=False)
     claim_id = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
 

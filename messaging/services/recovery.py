@@ -111,6 +111,8 @@ def _return_chunk(now: datetime) -> int:
 
 
 def _returned(row: Message, *, begun: bool) -> Move:
+    if not begun and row.cancel_requested:
+        return Move(row, Status.CANCELED, Source.SWEEP, detail="canceled before the call")
     if not begun:
         return Move(row, Status.QUEUED, Source.SWEEP, detail="the worker ended before the call")
     row.error_code = "worker_lost"

@@ -16,7 +16,7 @@ from providers.models import SenderNumber
 
 RESET_FIELDS = (
     "rounds_failed", "next_attempt_at", "expires_at", "error_code", "error_detail", "from_number",
-    "provider", "provider_message_id", "sent_at",
+    "provider", "provider_message_id", "sent_at", "cancel_requested",
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def _reset(message: Message, now: datetime) -> None:
     message.provider_id = None
     message.provider_message_id = ""
     message.sent_at = None
+    message.cancel_requested = False
     if not SenderNumber.objects.filter(number=message.from_number).exists():
         # It was the own number of the account that carried it: the next account has its own.
         message.from_number = ""

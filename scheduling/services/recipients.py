@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 
 from messaging import segments
+from messaging.models import PhoneNumber
 from messaging.services.errors import InvalidField
 from scheduling import templates
 from scheduling.models import Schedule, ScheduleRecipient
@@ -144,7 +145,14 @@ def first_of_each_number(people: Iterable[Recipient]) -> dict[str, Recipient]:
 
 
 def store(schedule: Schedule, recipients: Iterable[Recipient]) -> None:
-    """Insert checked recipients in their order; the caller knows that they are new."""
+    """Insert checked recipients in their order; the caller knows that they are new. Their numbers become known with them."""
+    recipients = list(recipients)
+    PhoneNumber.objects.bulk_create(
+        # In one order for everybody: two lists that insert the same numbers crosswise would wait for each other.
+        [PhoneNumber(number=number) for number in sorted(recipient.number for recipient in recipients)],
+        batch_size=CHUNK,
+        ignore_conflicts=True,
+    )
     ScheduleRecipient.objects.bulk_create(
         (
             ScheduleRecipient(schedule=schedule, number=recipient.number, variables=dict(recipient.variables))

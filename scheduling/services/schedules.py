@@ -27,6 +27,7 @@ RunStatus = ScheduleRun.Status
 Status = Schedule.Status
 UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
 CANCEL_CHUNK = 1_000
+UNSENT = sorted(states.CANCELABLE | {states.Status.SENDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def _switch(schedule_id: UUID, status: str, now: datetime) -> Schedule:
 def cancel(*, schedule_id: UUID, actor: AbstractBaseUser, now: datetime, source: Source) -> tuple[Schedule, int]:
     """End the schedule and take back all that is unsent; returns how many messages were canceled.
 
-    First no run can start or grow any more, then the messages go: what a worker has in the air is not among them.
+    First no run can start or grow any more, then the messages go. What a worker has in the air is not among them: it may be
+    with the provider already. It is marked, so that it is canceled instead of tried again if the provider does not take it.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
@@ -133,28 +135,35 @@ def cancel(*, schedule_id: UUID, actor: AbstractBaseUser, now: datetime, source:
             run.detail = f"canceled after {run.created_messages} messages"
             run.save(update_fields=["status", "finished_at", "lease_until", "detail"])
     canceled = 0
-    while True:
-        step = _cancel_chunk(schedule, actor, now, source)
+    while (step := _cancel_chunk(schedule, actor, now, source)) is not None:
         canceled += step
-        if step < CANCEL_CHUNK:
-            return schedule, canceled
+    return schedule, canceled
 
 
-def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser, now: datetime, source: Source) -> int:
+def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser, now: datetime, source: Source) -> int | None:
+    """How many messages of the next chunk were canceled; None when there is nothing left to cancel or to mark.
+
+    Until a chunk is empty, not until it is short: rows that moved on while we waited for their lock shorten it as well.
+    """
     with transaction.atomic():
         rows = list(
             Message.objects.select_for_update()
-            .filter(schedule_id=schedule.pk, status__in=sorted(states.CANCELABLE))
+            .filter(schedule_id=schedule.pk, status__in=UNSENT, cancel_requested=False)
             .order_by("pk")[:CANCEL_CHUNK]
         )
-        for row in rows:
+        if not rows:
+            return None
+        in_the_air = [row.pk for row in rows if row.status == states.Status.SENDING]
+        Message.objects.filter(pk__in=in_the_air).update(cancel_requested=True)
+        waiting = [row for row in rows if row.status != states.Status.SENDING]
+        for row in waiting:
             row.next_attempt_at = None
         transitions.apply(
-            [Move(row, states.Status.CANCELED, source, detail="schedule canceled", actor=actor) for row in rows],
+            [Move(row, states.Status.CANCELED, source, detail="schedule canceled", actor=actor) for row in waiting],
             now=now,
             fields=["next_attempt_at"],
         )
-    return len(rows)
+    return len(waiting)
 
 
 def delete(*, schedule_id: UUID) -> None:

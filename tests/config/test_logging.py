@@ -14,6 +14,10 @@ def record_of(message: str, *args: object, exc_info: object = None) -> logging.L
     return logging.LogRecord("name", logging.ERROR, "path", 1, message, args, exc_info)
 
 
+def refuse() -> None:
+    raise ValueError(ROW)
+
+
 @pytest.mark.parametrize("end", ["", "\nCONTEXT:  COPY messaging_message, line 1"])
 def test_a_row_in_a_message_is_left_out(end: str) -> None:
     text = DiscreetFormatter("{message}", style="{").format(record_of("failed: %s", ROW + end))
@@ -23,7 +27,7 @@ def test_a_row_in_a_message_is_left_out(end: str) -> None:
 
 def test_a_row_in_a_traceback_is_left_out() -> None:
     try:
-        raise ValueError(ROW)
+        refuse()
     except ValueError:
         record = record_of("failed", exc_info=sys.exc_info())
 

@@ -86,12 +86,20 @@ def begin(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> lis
     """Attempts for freshly claimed messages; those that no account serves end or wait here."""
     turns = [Turn(message, message.claim_id) for message in claimed]
     with transaction.atomic():
-        held = lock_held(turns, now)
+        held = _without_canceled(lock_held(turns, now), now)
         accounts = Accounts(message.from_number for message in held.values())
         calls = open_attempts(turns, held, accounts, now=now, lease=lease)
         begun = {call.message.pk for call in calls}
         _put_back([message for pk, message in held.items() if pk not in begun], accounts, now)
     return calls
+
+
+def _without_canceled(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:
+    """Those that somebody has taken back between the claim and the call end here."""
+    canceled = [message for message in held.values() if message.cancel_requested]
+    moves = [Move(message, Status.CANCELED, Source.DISPATCH, detail="canceled before the call") for message in canceled]
+    transitions.apply(moves, now=now)
+    return {pk: message for pk, message in held.items() if not message.cancel_requested}
 
 
 def lock_held(turns: Sequence[Turn], now: datetime) -> dict[UUID, Message]:

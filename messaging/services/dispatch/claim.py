@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, OutboundQueue, PhoneNumber
@@ -18,8 +18,10 @@ def claim(
     """Up to `limit` messages of the queue, the oldest first, now `sending` and ours until the lease ends.
 
     Two workers at once get different ones: PostgreSQL passes over locked rows, on SQLite the transaction is the only writer.
-    `created_by` leaves younger messages for the next tick. Messages that must not be sent any more (expired, recipient
-    inactive) end here as `failed`; they are not returned, and those behind them take their places.
+    `created_by` is for a paced queue's tick: it leaves younger messages for the next one, and ends before the second message
+    to the same number, which is next as soon as the first is sent: the oldest go first, whoever they are for. Messages that
+    must not be sent any more (expired, recipient inactive) end here as `failed`; they are not returned, and those behind them
+    take their places.
     """
     claimed: list[Message] = []
     while len(claimed) < limit:
@@ -39,6 +41,8 @@ def _claim_once(
         if queue is None:
             return [], 0
         rows = list(_ready(queue, now, created_by).select_for_update(skip_locked=True)[:limit])
+        if created_by is not None and queue.preserve_order:
+            rows = _until_a_number_repeats(rows)
         if not rows:
             return [], 0
         refused = _refusals(rows, now)
@@ -62,8 +66,19 @@ def _ready(queue: OutboundQueue, now: datetime, created_by: datetime | None) -> 
             is_bulk__lte=OuterRef("is_bulk"),
             expires_at__gt=now,
         )
+        if created_by is not None:
+            older = older.filter(Q(status=Status.SENDING) | Q(next_attempt_at__isnull=False))
         ready = ready.filter(~Exists(older))
     return ready.order_by("is_bulk", "pk")
+
+
+def _until_a_number_repeats(rows: list[Message]) -> list[Message]:
+    seen: set[str] = set()
+    for position, row in enumerate(rows):
+        if row.to_number in seen:
+            return rows[:position]
+        seen.add(row.to_number)
+    return rows
 
 
 def _refusals(rows: list[Message], now: datetime) -> dict:

@@ -87,17 +87,17 @@ class Dispatcher:
     def send_batch(self, queue_name: str, *, size: int, created_by: datetime) -> int:
         """One tick of a paced queue: at most `size` messages that were there by `created_by`.
 
-        A batch that is larger than what can be called at once is claimed piece by piece, or its leases would run out.
+        Claimed piece by piece: a batch may be larger than what can be called at once within a lease, and the second message to
+        a number has to wait for the first.
         """
         lane = self._lane(queue_name)
         total = 0
         while total < size and not self._stopping.is_set():
-            piece = min(size - total, self.concurrency)
-            claimed, calls = self._claim(queue_name, piece, created_by)
+            claimed, calls = self._claim(queue_name, min(size - total, self.concurrency), created_by)
+            if not claimed:
+                break
             total += claimed
             self._finish(calls, lane)
-            if claimed < piece:
-                break
         return total
 
     def _lane(self, queue_name: str) -> _Lane:

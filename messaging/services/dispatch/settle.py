@@ -70,8 +70,10 @@ def _settle(
         rows = {row.pk: row for row in Message.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
         batch = _Batch(now=now, position=position, conflicts=_conflicts(answers))
         for answer in answers:
-            _weigh(answer, rows[answer.call.message.pk], batch)
-        save_together(batch.attempts, ATTEMPT_FIELDS)
+            if answer.call.message.pk in rows:  # else it was erased meanwhile, with its attempts
+                _weigh(answer, rows[answer.call.message.pk], batch)
+        if batch.attempts:
+            save_together(batch.attempts, ATTEMPT_FIELDS)
         calls = _fail_over(batch, lease)
         transitions.apply(batch.moves, now=now, fields=MESSAGE_FIELDS)
         if batch.already_moved:
@@ -113,6 +115,8 @@ def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
         _accepted(call, message, kept_id, batch, movable=held or swept)
     elif not held:
         logger.warning("the answer for attempt %s came after its message had moved on", call.attempt_id)
+    elif isinstance(error, Unavailable) and message.cancel_requested:
+        batch.moves.append(_move(message, Status.CANCELED, call, "canceled while it was in the air"))
     elif isinstance(error, Unavailable):
         retry_after = max(filter(None, [call.retry_after, error.retry_after]), default=None)
         message.error_code, message.error_detail = error.error_code, error.detail[:300]

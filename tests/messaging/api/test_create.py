@@ -169,7 +169,6 @@ BAD_FIELDS = [
     ({"valid_for": "60"}, "valid_for", "invalid"),
     ({"valid_for": 1.5}, "valid_for", "invalid"),
     ({"valid_for": True}, "valid_for", "invalid"),
-    ({"valid_for": None}, "valid_for", "null"),
     ({"reference": LONG}, "reference", "max_length"),
     ({"reference": 7}, "reference", "invalid"),
     ({"reference": "a\u0000"}, "reference", "null_characters_not_allowed"),

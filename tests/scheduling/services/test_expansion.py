@@ -90,6 +90,7 @@ class TestMessages:
             "valid_for": 900,
             "expires_at": now + timedelta(seconds=900),
             "next_attempt_at": None,
+            "cancel_requested": False,
             "claim_id": None,
             "lease_until": None,
             "created_at": now,

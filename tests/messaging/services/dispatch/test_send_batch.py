@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from messaging import tasks
-from messaging.models import Message, OutboundQueue
+from messaging.models import OutboundQueue
 from messaging.services import queues
 from messaging.services.dispatch.claim import claim
 from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, UserFactory
@@ -138,22 +138,19 @@ def test_what_is_created_while_a_tick_is_under_way_waits_for_the_next(beat) -> N
     assert beat.tick() == ["young"]
 
 
-def test_a_tick_claims_once_even_where_fewer_were_there(beat, monkeypatch) -> None:
-    """A message that becomes ready during the tick is not fetched after all."""
-    ready("old")
-    asked = []
+def test_the_two_oldest_go_even_to_one_number_and_one_after_the_other(beat) -> None:
+    ready("first", "second", "third", to_number=A)
+    ready("other")
 
-    def count(**options) -> list[Message]:
-        asked.append(options["limit"])
-        claimed = claim(**options)
-        ready("late")
-        return claimed
+    assert beat.minutes(4) == [["first", "second"], ["third", "other"]]
 
-    monkeypatch.setattr("messaging.services.dispatch.drain.claim", count)
 
-    assert beat.tick() == ["old"]
+def test_a_number_whose_older_message_waits_for_its_next_round_gives_its_place_to_others(beat) -> None:
+    ready("deferred", to_number=A, next_attempt_at=NOW + timedelta(hours=1))
+    ready("behind it", to_number=A)
+    ready("a", "b", "c")
 
-    assert asked == [2]
+    assert beat.tick() == ["a", "b"]
 
 
 def test_an_empty_tick_is_a_tick(beat) -> None:

@@ -1,0 +1,109 @@
+"""A message that a worker has in the air when its schedule is canceled is not tried again."""
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from messaging.models import DeliveryAttempt, Message
+from messaging.services import recovery
+from messaging.services.dispatch.begin import begin
+from messaging.services.dispatch.claim import claim
+from messaging.services.retry import retry
+from messaging.states import Source
+from providers.errors import Unavailable
+from scheduling.models import Schedule
+from scheduling.services import schedules
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, UserFactory
+from tests.messaging.services.dispatch.fakes import LEASE, Carrier, Clock, dispatcher
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def schedule() -> Schedule:
+    return Schedule.objects.create(
+        owner=UserFactory(),
+        name="Reminder",
+        text="Hi",
+        queue=QueueFactory(),
+        valid_for=3600,
+        time_zone="UTC",
+        start_wall="2026-11-22T09:00:00",
+        last_wall="2026-11-22T09:00:00",
+        occurrences=1,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+@pytest.fixture
+def message(schedule) -> Message:
+    return MessageFactory(
+        owner=schedule.owner, queue=schedule.queue, schedule_id=schedule.pk, run_id=uuid7(), is_bulk=True
+    )
+
+
+def cancel(schedule: Schedule) -> int:
+    _, canceled = schedules.cancel(schedule_id=schedule.pk, actor=schedule.owner, now=NOW, source=Source.API)
+    return canceled
+
+
+def test_one_that_the_provider_does_not_take_is_canceled_and_goes_to_no_other(schedule, message) -> None:
+    AccountFactory()
+    AccountFactory()
+    carrier = Carrier(Unavailable("away"))
+    canceled = []
+    carrier.before_answer = lambda call: canceled.append(cancel(schedule))
+
+    dispatcher(carrier, clock=Clock(NOW)).drain("express")
+
+    message.refresh_from_db()
+    assert canceled == [0]
+    assert len(carrier.calls) == 1
+    assert (message.status, message.next_attempt_at, message.attempts) == ("canceled", None, 1)
+    assert message.events.last().detail == "canceled while it was in the air"
+
+
+def test_one_that_the_provider_takes_is_sent(schedule, message) -> None:
+    AccountFactory()
+    carrier = Carrier()
+    carrier.before_answer = lambda call: cancel(schedule) and None
+
+    dispatcher(carrier, clock=Clock(NOW)).drain("express")
+
+    message.refresh_from_db()
+    assert message.status == "sent"
+
+
+def test_one_that_was_claimed_and_not_begun_is_not_called(schedule, message) -> None:
+    AccountFactory()
+    claimed = claim(queue_name="express", limit=1, now=NOW, lease=LEASE)
+    cancel(schedule)
+
+    calls = begin(claimed, now=NOW, lease=LEASE)
+
+    message.refresh_from_db()
+    assert calls == []
+    assert message.status == "canceled"
+    assert not DeliveryAttempt.objects.exists()
+
+
+def test_one_whose_worker_died_before_the_call_is_canceled_by_the_sweep(schedule, message) -> None:
+    claim(queue_name="express", limit=1, now=NOW, lease=LEASE)
+    cancel(schedule)
+
+    recovery.return_expired_claims(now=NOW + LEASE)
+
+    message.refresh_from_db()
+    assert message.status == "canceled"
+
+
+def test_an_operator_may_send_one_that_ended_unknown_after_all(schedule, message) -> None:
+    AccountFactory()
+    begin(claim(queue_name="express", limit=1, now=NOW, lease=LEASE), now=NOW, lease=LEASE)
+    cancel(schedule)
+    recovery.return_expired_claims(now=NOW + LEASE)
+
+    retry(message_id=message.pk, reason="asked for", actor=schedule.owner, now=NOW)
+
+    message.refresh_from_db()
+    assert (message.status, message.cancel_requested) == ("queued", False)
