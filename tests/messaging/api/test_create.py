@@ -84,7 +84,7 @@ def test_everything_that_can_be_said_is_kept(api) -> None:
     assert (message.valid_for, message.callback_url) == (60, "https://client.example/hook?x=1")
 
 
-@pytest.mark.parametrize("field", ["from", "queue", "send_at", "reference", "media", "callback_url"])
+@pytest.mark.parametrize("field", ["from", "queue", "send_at", "reference", "media", "callback_url", "valid_for"])
 def test_null_means_omitted(api, field: str) -> None:
     assert api.post("messages/", {**BODY, field: None}).status_code == 202
 
