@@ -28,15 +28,23 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def web(port: int, *, workers: int = 1) -> Command:
+def web(port: int) -> Command:
     """One server for everything, live streams included; a deployment runs them apart (Procfile)."""
-    options = ("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--log-level", "warning")
     # WhiteNoise serves files in a way that Django warns of under ASGI, so the server itself hands out what is collected.
     files = (
         ("--static-path-route", "/static", "--static-path-mount", str(STATIC_FILES)) if STATIC_FILES.is_dir() else ()
     )
-    argv = (sys.executable, "-m", "granian", "--interface", "asginl", *options, *files, "config.asgi:application")
-    return Command("web", argv, stop_seconds=10.0)
+    return _granian(port, "asginl", "config.asgi:application", *files)
+
+
+def web_of_a_deployment(port: int, *, workers: int) -> Command:
+    """The `web` of the Procfile, on loopback."""
+    return _granian(port, "wsgi", "config.wsgi:application", "--blocking-threads", "2", "--workers", str(workers))
+
+
+def _granian(port: int, interface: str, application: str, *options: str) -> Command:
+    common = ("--interface", interface, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning")
+    return Command("web", (sys.executable, "-m", "granian", *common, *options, application), stop_seconds=10.0)
 
 
 def worker(name: str = "worker", *, concurrency: int = 8) -> Command:

@@ -117,7 +117,7 @@ class Stack:
         self._start(commands.sandbox(sandbox_port, *self._sandbox_options))
         for _ in range(self._first_workers):
             self.start_worker()
-        self._start(commands.web(web_port, workers=self._web_workers))
+        self._start(commands.web_of_a_deployment(web_port, workers=self._web_workers))
         self._start(commands.beat())
         self.session = self.new_session((self.folder / "demo_token").read_text().strip())
         self.wait_until(self._is_ready, seconds=READY_SECONDS)
