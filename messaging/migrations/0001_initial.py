@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
                 ('provider_slug', models.CharField(blank=True, max_length=40)),
                 ('detail', models.CharField(blank=True, max_length=300)),
                 ('actor', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='messaging.message')),
+                ('message', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='messaging.message')),
             ],
             options={
                 'ordering': ['id'],

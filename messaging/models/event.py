@@ -12,11 +12,7 @@ class MessageEvent(models.Model):
     """One change of status, written in the same transaction as the change. `from_status` is empty for the creation."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Written only in the transaction of its message's change. A constraint would look the message up and lock its row once
-    # more for every line: a fifth of the work of a run of a million.
-    message = models.ForeignKey(
-        Message, on_delete=models.CASCADE, related_name="events", db_index=False, db_constraint=False
-    )
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField()
     from_status = models.CharField(max_length=12, blank=True)
     to_status = models.CharField(max_length=12)
