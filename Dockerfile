@@ -6,7 +6,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 
-RUN useradd --create-home --uid 10001 switchboard
+RUN useradd --create-home --uid 10001 switchboard \
+    && install --directory --mode 0700 --owner switchboard --group switchboard /var/lib/switchboard
 WORKDIR /srv/switchboard
 
 # First what changes seldom: the layer with the libraries is used again until a pin changes.
@@ -16,7 +17,7 @@ RUN pip install --requirement requirements.txt
 COPY . .
 # A key is needed to read the settings, not to collect files; it is in no layer and in no environment.
 RUN SECRET_KEY=not-a-secret-only-for-this-step python manage.py collectstatic --noinput \
-    && python -m compileall -q config messaging scheduling providers media_store
+    && python -m compileall -q config console messaging scheduling providers media_store
 
 USER switchboard
 EXPOSE 8000 8001

@@ -1,11 +1,12 @@
 # GNU make 3.81 or newer. On the command line PYTHON=python3.12 chooses the interpreter, VENV=/some/where the place.
 VENV := .venv
 PYTHON :=
+WORKERS := 2
 BIN := $(VENV)/bin
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dev run test lint format lock token manage clean
+.PHONY: help venv dev run test chaos lint format lock token manage clean
 .SUFFIXES:
 
 # USER is set in every shell: only the one on make's own command line counts.
@@ -25,8 +26,11 @@ dev: $(VENV)/.installed-dev ## the same with the tools for developing
 run: $(VENV)/.installed ## start everything on this machine (PORT=8000 moves it); Ctrl-C stops it
 	@exec $(BIN)/python -m config.run
 
-test: $(VENV)/.installed-dev ## run the whole test suite (ARGS='-k name' narrows it)
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed-dev ## run the whole test suite (ARGS='-k name' narrows it, WORKERS=4 uses more processes)
+	@exec $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+
+chaos: $(VENV)/.installed-dev ## break everything on purpose and print what became of each message (ARGS='--only killed')
+	@exec $(BIN)/python -m tests.journeys.chaos $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style, formatting and who imports whom
 	@$(BIN)/ruff check .

@@ -7,6 +7,9 @@ from django.conf import settings
 from django.core import checks as framework
 from django.core.checks import CheckMessage, Error, register
 
+from messaging import encryption
+from providers.public_addresses import Guard
+
 # What a worker needs beside the call itself: to claim, to write the attempt, to settle.
 LEASE_MARGIN_SECONDS = 2.0
 RATE = re.compile(r"[1-9]\d*/\d*[smhd]")
@@ -30,6 +33,7 @@ def check_lease(app_configs: Any, **_: Any) -> list[CheckMessage]:
 def check_positive(app_configs: Any, **_: Any) -> list[CheckMessage]:
     names = (
         "DISPATCH_CONCURRENCY",
+        "CALLBACK_CONCURRENCY",
         "PROVIDER_CONNECT_TIMEOUT",
         "PROVIDER_READ_TIMEOUT",
         "SCHEDULE_MAX_LATENESS",
@@ -52,6 +56,21 @@ def check_rates(app_configs: Any, **_: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def check_networks(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    try:
+        Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)
+    except ValueError as error:
+        return [
+            Error(
+                f"CALLBACK_ALLOWED_NETWORKS is not a list of networks: {error}.",
+                hint="Write them as 10.1.0.0/16,fd00:1::/64, with no bits set beyond the mask.",
+                id="switchboard.E004",
+            )
+        ]
+    return []
+
+
 @register(deploy=True)
 def check_public_url(app_configs: Any, **_: Any) -> list[CheckMessage]:
     if settings.HTTPS:
@@ -63,3 +82,16 @@ def check_public_url(app_configs: Any, **_: Any) -> list[CheckMessage]:
             id="switchboard.W001",
         )
     ]
+
+
+@register()
+def check_encryption_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    try:
+        encryption.read_keys(settings.FIELD_ENCRYPTION_KEYS)
+    except encryption.InvalidKeys as error:
+        hint = (
+            "Write FIELD_ENCRYPTION_KEYS=new:<secret>,old:<secret>; a secret is made by "
+            "python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
+        )
+        return [Error(f"FIELD_ENCRYPTION_KEYS: {error}", hint=hint, id="switchboard.E005")]
+    return []

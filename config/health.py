@@ -1,8 +1,5 @@
 """Is the process alive, and is the system able to work?"""
 
-import time
-
-from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -11,11 +8,11 @@ from django.views.decorators.http import require_safe
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
-from messaging.services import pacing
-from messaging.tasks import HEARTBEAT_KEY
+from messaging.services import heartbeats, pacing
 
 HEARTBEAT_MAX_AGE = 30.0
 OLDEST_DUE_MAX_AGE = 300.0
+DEGRADED_ROUTING = "degraded: by the configured weights, without circuits and limits"
 
 
 @never_cache
@@ -29,8 +26,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when everything works, else 503; `checks` says what is wrong with each part, or `ok`."""
     checks = {"database": _database(), "broker": _broker()}
-    checks["beat"] = _beat() if checks["broker"] == "ok" else "unknown: the broker is away"
+    for name, check in (("beat", _beat), ("workers", _workers)):
+        checks[name] = check() if checks["broker"] == "ok" else "unknown: the broker is away"
     checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is away"
+    checks["routing"] = "ok" if checks["broker"] == "ok" else DEGRADED_ROUTING
     ready = all(answer == "ok" for answer in checks.values())
     answer = JsonResponse({"status": "ready" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
     answer._has_been_logged = True  # noqa: SLF001 (Django would log an error for each probe while we start)
@@ -47,7 +46,7 @@ def _database() -> str:
 
 def _broker() -> str:
     try:
-        cache.get(HEARTBEAT_KEY)
+        heartbeats.seconds_since_tick()
     except (RedisError, OSError) as error:
         return f"failed: {type(error).__name__}"
     return "ok"
@@ -55,11 +54,14 @@ def _broker() -> str:
 
 def _beat() -> str:
     """Beat sends the tick and a worker carries it out: a fresh heartbeat proves both."""
-    last = cache.get(HEARTBEAT_KEY)
-    if last is None:
+    age = heartbeats.seconds_since_tick()
+    if age is None:
         return "no tick yet: beat or the workers are not running"
-    age = time.time() - last
     return "ok" if age <= HEARTBEAT_MAX_AGE else f"the last tick was {age:.0f} s ago"
+
+
+def _workers() -> str:
+    return "ok" if heartbeats.workers() else f"no worker has shown life for {heartbeats.WORKER_SILENT_SECONDS} s"
 
 
 def _oldest_due() -> str:

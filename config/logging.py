@@ -1,17 +1,62 @@
 """How log lines look, and what never gets into them."""
 
+import json
 import logging
 import re
+from datetime import UTC, datetime
+
+from messaging import trail
 
 # PostgreSQL quotes the whole row that breaks a constraint, texts and numbers included, in a line (or more, if the text has
 # line breaks) that begins with DETAIL.
 _ROW = re.compile(
     r"DETAIL:.*?(?=\n(?:HINT|CONTEXT|QUERY|STATEMENT|Traceback|  File|The above|During handling|\n)|\Z)", re.DOTALL
 )
+# The last guard: nobody should log a phone number in the first place. Parts of ids and of moments are left alone.
+_NUMBER = re.compile(r"(?:\+|%2[Bb])\d{7,15}|(?<![\w.:-])\d{10,15}(?![\w:-])")
+
+
+def discreet(text: str) -> str:
+    """Without what a database quotes of its rows, and with phone numbers cut down to their ends."""
+    return _NUMBER.sub(_masked, _ROW.sub("DETAIL: (left out)", text))
+
+
+def _masked(found: re.Match) -> str:
+    digits = found[0].removeprefix("%2B").removeprefix("%2b")
+    return f"{digits[:3]}***{digits[-2:]}"
+
+
+class TrailFilter(logging.Filter):
+    """Gives each record the ids of the request and of the message that it is about; empty for none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id, record.message_id = trail.request_id.get(), trail.message_id.get()
+        ids = (("request", record.request_id), ("message", record.message_id))
+        record.trail = "".join(f" {name}={value}" for name, value in ids if value)
+        return True
 
 
 class DiscreetFormatter(logging.Formatter):
-    """A line of text; what the database quotes of its rows is left out of messages and tracebacks alike."""
+    """A line of text for people."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _ROW.sub("DETAIL: (left out)", super().format(record))
+        return discreet(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object in a line. The fields are these and no others: what a library adds to its records may be private."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": discreet(record.getMessage()),
+            "request_id": getattr(record, "request_id", ""),
+            "message_id": getattr(record, "message_id", ""),
+            "process": record.process,
+            "traceback": discreet(self.formatException(record.exc_info)) if record.exc_info else "",
+        }
+        return json.dumps({name: value for name, value in line.items() if value != ""})

@@ -15,8 +15,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from media_store import errors as media
 from messaging.services import errors
-from providers.errors import BadProof, MalformedCallback
+from providers.errors import BadProof, MalformedCallback, StateAway
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
 
 logger = logging.getLogger(__name__)
@@ -27,9 +28,21 @@ API_PREFIXES = ("/api/", "/webhooks/")
 DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidField: HTTPStatus.BAD_REQUEST,
     errors.RecipientInactive: HTTPStatus.CONFLICT,
+    errors.RecipientOptedOut: HTTPStatus.CONFLICT,
+    errors.SenderRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.NotAttachable: HTTPStatus.CONFLICT,
+    errors.NotErasable: HTTPStatus.CONFLICT,
     errors.NotCancelable: HTTPStatus.CONFLICT,
     errors.NotRetryable: HTTPStatus.CONFLICT,
+    errors.NotResolvable: HTTPStatus.CONFLICT,
+    errors.TooManyEndpoints: HTTPStatus.CONFLICT,
+    errors.EndpointDisabled: HTTPStatus.CONFLICT,
+    errors.NotRedeliverable: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    media.BadImage: HTTPStatus.BAD_REQUEST,
+    media.AssetInUse: HTTPStatus.CONFLICT,
+    media.FileTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    media.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     AlreadyRan: HTTPStatus.CONFLICT,
     ScheduleEnded: HTTPStatus.CONFLICT,
 }
@@ -77,7 +90,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
 
 def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
-    if isinstance(exc, errors.DomainError):
+    if isinstance(exc, (errors.DomainError, media.MediaError)):
         return _domain(exc)
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
@@ -90,19 +103,22 @@ def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None
     elif isinstance(exc, (OperationalError, InterfaceError, PoolTimeout)):
         logger.error("the database is out of reach: %s", type(exc).__name__)
         return 503, problem(503, detail="The database is out of reach; try again in a moment."), {"Retry-After": "5"}
+    elif isinstance(exc, StateAway):
+        return 503, problem(503, detail=exc.detail), {"Retry-After": "5"}
     if not isinstance(exc, exceptions.APIException):
         return None
     return _api_exception(exc)
 
 
-def _domain(exc: errors.DomainError) -> tuple[int, dict[str, Any], dict[str, str]] | None:
+def _domain(exc: errors.DomainError | media.MediaError) -> tuple[int, dict[str, Any], dict[str, str]] | None:
     status = DOMAIN_STATUS.get(type(exc))
     if status is None:
         return None
-    if isinstance(exc, errors.InvalidField):
+    if isinstance(exc, (errors.InvalidField, media.BadImage)):
         field_error = {"field": exc.field, "code": exc.field_code, "detail": exc.detail}
         return status, problem(status, detail="The request is not valid.", field_errors=[field_error]), {}
-    return status, problem(status, code=exc.code, detail=exc.detail), {}
+    wait = getattr(exc, "retry_after", None)
+    return status, problem(status, code=exc.code, detail=exc.detail), {} if wait is None else {"Retry-After": str(wait)}
 
 
 def _api_exception(exc: exceptions.APIException) -> tuple[int, dict[str, Any], dict[str, str]]:

@@ -5,7 +5,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+
+from media_store import storage_address
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -68,16 +71,31 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {  # under /admin/ with one addition: config.content_security
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
 
 # --- Applications -----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "console.apps.ConsoleConfig",  # before unfold, unfold before the admin: the first one's templates win
+    "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
+    "django.contrib.humanize",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "django_celery_beat",
     "django_filters",
     "phonenumber_field",
@@ -87,14 +105,17 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "config.apps.ConfigConfig",
     "providers.apps.ProvidersConfig",
+    "media_store.apps.MediaStoreConfig",
     "messaging.apps.MessagingConfig",
     "scheduling.apps.SchedulingConfig",
 ]
 
 MIDDLEWARE = [
+    "config.request_ids.RequestIdMiddleware",
     "config.problems.ProblemMiddleware",
     "config.slashes.OptionalSlashMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.content_security.ContentSecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -109,6 +130,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False  # config.slashes serves the path without its slash instead of redirecting, which would drop a body
 
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # widgets may have templates in templates/ too
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -187,8 +209,13 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "messaging.tick", "schedule": 1.0, "options": {"expires": 5}},
+    "inbound_media": {"task": "messaging.fetch_inbound_media", "schedule": 5.0, "options": {"expires": 5}},
     "recover": {"task": "messaging.recover", "schedule": 5.0, "options": {"expires": 10}},
     "schedules": {"task": "scheduling.tick", "schedule": 1.0, "options": {"expires": 5}},
+    "media": {"task": "media_store.sweep", "schedule": 3600.0, "options": {"expires": 600}},
+    "callbacks": {"task": "messaging.deliver", "schedule": 1.0, "options": {"expires": 5}},
+    "reconcile": {"task": "messaging.reconcile", "schedule": 30.0, "options": {"expires": 30}},
+    "retain": {"task": "messaging.retain", "schedule": 60.0, "options": {"expires": 50}},
     "purge": {"task": "messaging.purge", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -201,6 +228,31 @@ PROVIDER_READ_TIMEOUT = env.float("PROVIDER_READ_TIMEOUT", default=10.0)
 CLAIM_LEASE_SECONDS = env.float("CLAIM_LEASE_SECONDS", default=30.0)
 SCHEDULE_MAX_LATENESS = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
+# --- Media ------------------------------------------------------------------------------------------------------------
+
+MEDIA_MAX_BYTES = env.int("MEDIA_MAX_BYTES", default=5 * 1024 * 1024)
+MEDIA_MAX_PIXELS = env.int("MEDIA_MAX_PIXELS", default=25_000_000)
+MEDIA_MAX_FRAMES = env.int("MEDIA_MAX_FRAMES", default=500)
+FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # beyond that, what is uploaded goes to disk while it arrives
+
+# --- Client callbacks -------------------------------------------------------------------------------------------------
+
+CALLBACK_ALLOWED_NETWORKS = env.list("CALLBACK_ALLOWED_NETWORKS", default=[])
+CALLBACK_CONCURRENCY = env.int("CALLBACK_CONCURRENCY", default=32)
+# --- Data protection --------------------------------------------------------------------------------------------------
+
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+RETENTION_TEXT_DAYS = env.int("RETENTION_TEXT_DAYS", default=0)
+RETENTION_ROW_DAYS = env.int("RETENTION_ROW_DAYS", default=0)
+
+# --- Receiving --------------------------------------------------------------------------------------------------------
+
+INBOUND_MAX_CHARACTERS = env.int("INBOUND_MAX_CHARACTERS", default=160)
+INBOUND_RATE_LIMIT = env.int("INBOUND_RATE_LIMIT", default=5)
+INBOUND_RATE_WINDOW = env.float("INBOUND_RATE_WINDOW", default=60.0)
+INBOUND_REPEAT_WINDOW = env.float("INBOUND_REPEAT_WINDOW", default=2.0)
+MEDIA_FETCH_ALLOWED_NETWORKS = env.list("MEDIA_FETCH_ALLOWED_NETWORKS", default=[])
+
 # --- Users, tokens, limits --------------------------------------------------------------------------------------------
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -211,6 +263,7 @@ AUTH_PASSWORD_VALIDATORS = [
 KNOX_TOKEN_MODEL = "messaging.ApiToken"  # noqa: S105 (a model's name)
 # knox's own migrations would make the table of its own token model all the same: dead weight, and `flush` trips over it.
 MIGRATION_MODULES = {"knox": None}
+LOGIN_REDIRECT_URL = "admin:index"
 TOKEN_TTL_HOURS = env.int("TOKEN_TTL_HOURS", default=24)
 RATE_LIMIT_PER_TOKEN = env.str("RATE_LIMIT_PER_TOKEN", default="200/s")
 RATE_LIMIT_FAILED_LOGINS = env.str("RATE_LIMIT_FAILED_LOGINS", default="10/m")
@@ -254,6 +307,22 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
 }
 
+# --- The staff console ------------------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Switchboard",
+    "SITE_HEADER": "Switchboard",
+    "SITE_SUBHEADER": "Staff console",
+    "SITE_SYMBOL": "cell_tower",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "config.admin.look.icon"}],
+    "SHOW_BACK_BUTTON": True,
+    "COLORS": "config.admin.look.no_inline_colors",
+    "STYLES": ["config.admin.look.style"],
+    "SCRIPTS": ["config.admin.look.script"],
+    "DASHBOARD_CALLBACK": "config.admin.dashboard_page.index",
+    "SIDEBAR": {"navigation": "config.admin.navigation.sidebar"},
+}
+
 # --- Language, time, static files -------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
@@ -264,24 +333,38 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 STORAGES = {
+    "media": storage_address.storage(
+        env.str("MEDIA_STORAGE_URL", default=""), local_folder=LOCAL_DIR / "media"
+    ),  # an entry, and no setting of its own: a page or a log that prints settings must not find the secret in an address
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "admin").is_dir()  # until collectstatic has run
 
+# --- Looking in from outside ------------------------------------------------------------------------------------------
+
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+
 # --- Logging ----------------------------------------------------------------------------------------------------------
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="") or ("text" if EMBEDDED or DEBUG else "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"trail": {"()": "config.logging.TrailFilter"}},
     "formatters": {
-        "line": {
+        "text": {
             "class": "config.logging.DiscreetFormatter",
-            "format": "{asctime} {levelname} {name} {message}",
+            "format": "{asctime} {levelname} {name} {message}{trail}",
             "style": "{",
-        }
+        },
+        "json": {"class": "config.logging.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "filters": ["trail"], "formatter": LOG_FORMAT},
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"level": "INFO"},
@@ -289,7 +372,9 @@ LOGGING = {
         "django.security.DisallowedHost": {
             "level": "CRITICAL"
         },  # anybody can send a wrong Host; it is answered with 400
-        "urllib3": {"level": "ERROR"},
+        "urllib3": {"level": "ERROR"},  # its debug lines have addresses, and those of some carriers have numbers
+        # Each step of each message: for machines to search, too much for the terminal of `make run`.
+        "messaging.trail": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         "twilio": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

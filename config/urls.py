@@ -6,29 +6,36 @@ from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from config import health
+from config import health, metrics
+from config.admin.dashboard_page import live
 from config.login import login
-from messaging.webhooks import StatusCallbackView
+from messaging.webhooks import InboundCallbackView, StatusCallbackView
 
 admin.site.site_header = admin.site.site_title = "Switchboard"
 admin.site.index_title = "Administration"
 
-FAVICON = f"{settings.STATIC_URL}drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png"
+FAVICON = f"{settings.STATIC_URL}console/icon.svg"
 STATUS_CALLBACK = "webhooks/<slug:slug>/status/"
+INBOUND_CALLBACK = "webhooks/<slug:slug>/inbound/"
 
 urlpatterns = [
     path("", TemplateView.as_view(template_name="index.html"), name="index"),
     path("favicon.ico", RedirectView.as_view(url=FAVICON)),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/login/", login),
+    path("admin/live/", admin.site.admin_view(live), name="console-live"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include("messaging.api.urls")),
+    path("api/v1/", include("media_store.api.urls")),
     path("api/v1/", include("scheduling.api.urls")),
     path(f"api/v1/{STATUS_CALLBACK}", StatusCallbackView.as_view(), name="webhook-status"),
-    # The address that we hand out is the short one; the same view answers at both.
+    path(f"api/v1/{INBOUND_CALLBACK}", InboundCallbackView.as_view(), name="webhook-inbound"),
+    # The addresses that we hand out are the short ones; the same views answer at both.
     path(STATUS_CALLBACK, StatusCallbackView.as_view(schema=None)),
+    path(INBOUND_CALLBACK, InboundCallbackView.as_view(schema=None)),
 ]

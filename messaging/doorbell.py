@@ -10,6 +10,10 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 
 DRAIN_TASK = "messaging.drain"
+DELIVER_TASK = "messaging.deliver"
+# No queue can have these names: a queue's is a slug.
+CALLBACKS, INBOUND, INBOUND_MEDIA = "/callbacks", "/inbound", "/inbound-media"
+INBOUND_TASK, INBOUND_MEDIA_TASK = "messaging.process_inbound", "messaging.fetch_inbound_media"
 # Long enough that a storm is one ring, short enough that a ring that was lost with the broker is soon repeated.
 COALESCE_SECONDS = 2
 
@@ -20,9 +24,28 @@ def _key(queue_name: str) -> str:
 
 def ring(queue_name: str) -> None:
     """Ask for a drain, unless one is asked for and has not begun. Call it after the commit; never raises."""
+    _ring(queue_name, DRAIN_TASK, [queue_name])
+
+
+def ring_for_callbacks() -> None:
+    """The same for the clients' callbacks: something has happened that they may want to hear of."""
+    _ring(CALLBACKS, DELIVER_TASK, [])
+
+
+def ring_inbound() -> None:
+    """The same for texts that came in."""
+    _ring(INBOUND, INBOUND_TASK, [])
+
+
+def ring_inbound_media() -> None:
+    """The same for files that are to be fetched."""
+    _ring(INBOUND_MEDIA, INBOUND_MEDIA_TASK, [])
+
+
+def _ring(name: str, task: str, args: list[str]) -> None:
     try:
-        if cache.add(_key(queue_name), 1, COALESCE_SECONDS):
-            current_app.send_task(DRAIN_TASK, args=[queue_name])
+        if cache.add(_key(name), 1, COALESCE_SECONDS):
+            current_app.send_task(task, args=args)
     except (RedisError, OperationalError, OSError) as error:
         logger.warning("the doorbell is out of order (%s); the tick will do", type(error).__name__)
 

@@ -38,6 +38,9 @@ class Measure:
 
 def measure(text: str) -> Measure:
     """Encoding, length in septets or UTF-16 units, and the number of segments; an empty text takes one segment."""
+    single, part = _LIMITS[Encoding.GSM7]
+    if len(text) <= single and GSM_BASIC.issuperset(text):  # most texts, and a million of them at a time
+        return Measure(Encoding.GSM7, len(text), 1)
     encoding = Encoding.GSM7 if _GSM_ALL.issuperset(text) else Encoding.UCS2
     sizes = _septets(text) if encoding is Encoding.GSM7 else _utf16_units(text)
     units = sum(sizes)

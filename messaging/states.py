@@ -2,7 +2,7 @@
 
 Two kinds of actor move a message. The *system* (dispatch, receipts, the sweep, a client's cancel) moves it along; a final
 status it never leaves, except `unknown`, which a late receipt may settle. An *operator* may also put a message that ended
-badly back into its queue, always with a reason.
+badly back into its queue, and say what became of an `unknown` one, always with a reason.
 """
 
 from enum import StrEnum
@@ -38,6 +38,8 @@ class Source(StrEnum):
     SWEEP = "sweep"
     SCHEDULE = "schedule"
     OPERATOR = "operator"
+    PROVIDER = "provider"
+    INBOUND = "inbound"
 
 
 S = Status
@@ -68,7 +70,13 @@ SYSTEM_MOVES: dict[Status, frozenset[Status]] = {
     S.PROCESSED: frozenset(),
 }
 
-OPERATOR_MOVES: dict[Status, frozenset[Status]] = {status: frozenset({S.QUEUED}) for status in RETRYABLE}
+RESOLUTIONS = frozenset({S.DELIVERED, S.FAILED})
+
+OPERATOR_MOVES: dict[Status, frozenset[Status]] = {
+    S.FAILED: frozenset({S.QUEUED}),
+    S.UNDELIVERED: frozenset({S.QUEUED}),
+    S.UNKNOWN: frozenset({S.QUEUED}) | RESOLUTIONS,
+}
 
 
 def may_move(current: Status, target: Status, *, by_operator: bool) -> bool:

@@ -1,32 +1,69 @@
 """Celery's side: short tasks that are safe to lose and safe to repeat. No retry, no eta: times live in the database."""
 
+import contextlib
 import logging
-import time
 from datetime import timedelta
+from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
-from django.core.cache import cache
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from messaging import doorbell
-from messaging.services import pacing, receipts, recovery
+from messaging.services import (
+    heartbeats,
+    inbound_media,
+    inbound_steps,
+    pacing,
+    receipts,
+    reconciliation,
+    recovery,
+    retention,
+    rollups,
+)
+from messaging.services.client_callbacks import Deliverer
 from messaging.services.dispatch import Dispatcher
+from providers.public_addresses import Guard
+from providers.public_http import PublicHttp
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_KEY = "heartbeat:tick"
-
 dispatcher = Dispatcher(
-    concurrency=settings.DISPATCH_CONCURRENCY, lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS)
+    concurrency=settings.DISPATCH_CONCURRENCY,
+    lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),
+    after_settling=doorbell.ring_for_callbacks,
+)
+deliverer = Deliverer(
+    PublicHttp(Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)), concurrency=settings.CALLBACK_CONCURRENCY
 )
 
 
 @worker_shutting_down.connect
 def stop_claiming(**_: object) -> None:
     dispatcher.stop()
+    deliverer.stop()
+
+
+@worker_ready.connect
+def show_life(sender: Any, **_: object) -> None:
+    """`sender` is the consumer; it forgets its timers when it loses the broker, and is ready again afterwards."""
+    _show_life()
+    sender.timer.call_repeatedly(heartbeats.WORKER_INTERVAL_SECONDS, _show_life)
+
+
+def _show_life() -> None:
+    try:
+        heartbeats.worker_lives(heartbeats.this_worker())
+    except RedisError as error:
+        logger.warning("no sign of life: the broker is away (%s)", type(error).__name__)
+
+
+@worker_shutdown.connect
+def take_leave(**_: object) -> None:
+    with contextlib.suppress(RedisError):
+        heartbeats.worker_leaves(heartbeats.this_worker())
 
 
 @shared_task(name="messaging.drain")
@@ -34,6 +71,13 @@ def drain(queue_name: str) -> None:
     doorbell.answered(queue_name)
     if queue_name in pacing.queues_to_drain():
         dispatcher.drain(queue_name)
+
+
+@shared_task(name="messaging.deliver")
+def deliver() -> None:
+    """Beat's every second, and whenever somebody rings: new events are numbered, due callbacks made."""
+    doorbell.answered(doorbell.CALLBACKS)
+    deliverer.run()
 
 
 @shared_task(name="messaging.drain_tick")
@@ -52,10 +96,31 @@ def tick() -> None:
     recovery.release_due(now=now)
     for queue_name in pacing.queues_to_drain():
         doorbell.ring(queue_name)
+    if inbound_steps.is_anything_open(now=now):
+        doorbell.ring_inbound()
     try:
-        cache.set(HEARTBEAT_KEY, time.time(), None)
+        heartbeats.tick()
     except RedisError:
         logger.warning("the cache is away; no heartbeat")
+
+
+@shared_task(name="messaging.process_inbound")
+def process_inbound() -> None:
+    doorbell.answered(doorbell.INBOUND)
+    done = inbound_steps.process(default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+    if done:
+        doorbell.ring(settings.DEFAULT_QUEUE)
+        doorbell.ring_for_callbacks()
+    if done == inbound_steps.CHUNK:  # there may be more
+        doorbell.ring_inbound()
+
+
+@shared_task(name="messaging.fetch_inbound_media")
+def fetch_inbound_media() -> None:
+    """Apart from the processing: a slow file must not keep anybody's STOP waiting."""
+    doorbell.answered(doorbell.INBOUND_MEDIA)
+    if inbound_media.fetch_due(clock=timezone.now):
+        doorbell.ring_inbound()
 
 
 @shared_task(name="messaging.recover")
@@ -64,6 +129,17 @@ def recover() -> None:
     recovery.return_expired_claims(now=now)
     recovery.expire(now=now)
     receipts.sweep_parked(now=now)
+    rollups.fold()
+
+
+@shared_task(name="messaging.reconcile")
+def reconcile() -> None:
+    reconciliation.reconcile(clock=timezone.now)
+
+
+@shared_task(name="messaging.retain")
+def retain() -> None:
+    retention.walk(now=timezone.now(), chunks=20)
 
 
 @shared_task(name="messaging.purge")

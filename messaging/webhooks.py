@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
@@ -13,16 +13,27 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from messaging import doorbell, numbers
+from messaging.inbound_limits import inbound_limits
+from messaging.models import ProviderCallback
+from messaging.models.attachment import MAX_ATTACHMENTS
+from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.request_bodies import read_bounded
-from messaging.services import receipts
+from messaging.services import inbound, receipts
+from messaging.services.inbound import Incoming
 from providers import callback_tokens, registry
-from providers.base import CallbackRequest
+from providers.base import Backend, CallbackRequest, InboundText
 from providers.errors import MalformedCallback
 from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
 
+Kind = ProviderCallback.Kind
+
 MAX_BODY_BYTES = 64 * 1024
+MAX_ADDRESS = 2000
+# A shorter one is a short code, whatever its digits.
+MIN_NUMBER, MAX_PARTY = 8, 16
 
 
 class _AnyAccept(BaseContentNegotiation):
@@ -35,13 +46,26 @@ class _AnyAccept(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class StatusCallbackView(APIView):
-    """Delivery receipts."""
+class _CallbackView(APIView):
+    """Who calls proves it by the request itself."""
 
     authentication_classes: list = []
     permission_classes: list = []
     throttle_classes: list = []
     content_negotiation_class = _AnyAccept
+
+    def proven(self, request: Request, slug: str) -> tuple[ProviderAccount, Backend, CallbackRequest]:
+        account = ProviderAccount.objects.filter(pk=slug).first()
+        if account is None:
+            raise Http404
+        callback = callback_of(request)
+        backend = registry.backend_for(account)
+        backend.verify(callback)
+        return account, backend, callback
+
+
+class StatusCallbackView(_CallbackView):
+    """Delivery receipts."""
 
     @extend_schema(
         operation_id="webhooks_status",
@@ -55,12 +79,7 @@ class StatusCallbackView(APIView):
         responses={200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, slug: str) -> Response:
-        account = ProviderAccount.objects.filter(pk=slug).first()
-        if account is None:
-            raise Http404
-        callback = callback_of(request)
-        backend = registry.backend_for(account)
-        backend.verify(callback)
+        account, backend, callback = self.proven(request, slug)
         attempt_id = attempt_of(callback.token, account)
         now = timezone.now()
         try:
@@ -70,7 +89,71 @@ class StatusCallbackView(APIView):
             raise
         kept = receipts.record(account=account, body=callback.body, report=report, attempt_id=attempt_id, now=now)
         matched = receipts.apply(kept.pk, now=now)
+        if matched:
+            doorbell.ring_for_callbacks()
         return Response({"result": "applied" if matched else "kept"}, status=200 if matched else 202)
+
+
+class InboundCallbackView(_CallbackView):
+    """Texts that people write to one of our numbers."""
+
+    @extend_schema(
+        operation_id="webhooks_inbound",
+        summary="A text that came in at a provider",
+        tags=["provider callbacks"],
+        auth=[],
+        request={
+            "application/json": OpenApiTypes.OBJECT,
+            "application/x-www-form-urlencoded": OpenApiTypes.OBJECT,
+        },
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        account, backend, callback = self.proven(request, slug)
+        now = timezone.now()
+        try:
+            incoming = incoming_of(backend.parse_inbound(callback))
+        except MalformedCallback:
+            receipts.record(
+                account=account, body=callback.body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND
+            )
+            raise
+        inbound.receive_from_provider(incoming=incoming, account=account, limits=inbound_limits(), now=now)
+        if incoming.addresses:
+            doorbell.ring_inbound_media()
+        else:
+            doorbell.ring_inbound()
+        return HttpResponse(backend.inbound_answer.body, content_type=backend.inbound_answer.content_type)
+
+
+def incoming_of(text: InboundText) -> Incoming:
+    """What a provider brings, in our words. Raises `MalformedCallback` for what no row can hold."""
+    if len(text.text) > MAX_INBOUND_CHARACTERS:
+        raise MalformedCallback(f"the text is longer than {MAX_INBOUND_CHARACTERS} characters")
+    if len(text.media_urls) > MAX_ATTACHMENTS or any(len(url) > MAX_ADDRESS for url in text.media_urls):
+        raise MalformedCallback("the text has too many media, or the address of one is too long")
+    return Incoming(
+        sender=_party(text.sender),
+        recipient=_party(text.recipient),
+        text=text.text,
+        addresses=tuple(dict.fromkeys(text.media_urls)),
+        provider_message_id=text.provider_message_id,
+        answered_by_provider=text.is_answered,
+    )
+
+
+def _party(given: str) -> str:
+    """E.164 where it is a number; carriers drop the plus. A short code or a name stays as it is."""
+    digits = given.removeprefix("+")
+    is_international = given.startswith("+") or (digits.isascii() and digits.isdigit() and len(digits) >= MIN_NUMBER)
+    if is_international:
+        try:
+            return numbers.to_e164(f"+{digits}")
+        except numbers.InvalidNumber:
+            pass
+    if len(given) > MAX_PARTY:
+        raise MalformedCallback("the text's sender or recipient is no number, short code or name")
+    return given
 
 
 def callback_of(request: Request) -> CallbackRequest:

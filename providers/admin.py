@@ -4,14 +4,32 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
+from django.urls import reverse
+from django.utils import timezone
+from unfold.decorators import display
 
-from providers.errors import ConfigError
-from providers.models import ProviderAccount, SenderNumber
+from console.acts import Act
+from console.forms import StyledModelForm
+from console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
+from providers import overview, services
+from providers.errors import ConfigError, StateAway
+from providers.models import ProviderAccount, ProviderEvent, SenderNumber
 from providers.registry import BACKENDS
 from providers.services import check_account_config
+from providers.trial_page import trial
+
+TONES = {
+    "enabled": "success",
+    "disabled": "",
+    "circuit open": "danger",
+    "circuit half open": "warning",
+    "paused": "warning",
+}
+MAY_CHANGE = "providers.change_provideraccount"
 
 
-class ProviderAccountForm(forms.ModelForm):
+class ProviderAccountForm(StyledModelForm):
     backend = forms.ChoiceField(choices=[(name, name) for name in sorted(BACKENDS)])
 
     class Meta:
@@ -32,13 +50,124 @@ class ProviderAccountForm(forms.ModelForm):
         return cleaned
 
 
+def _enable(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+    return services.set_enabled(slug=pk, is_enabled=True, reason=reason, actor=user, now=timezone.now())
+
+
+def _disable(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+    return services.set_enabled(slug=pk, is_enabled=False, reason=reason, actor=user, now=timezone.now())
+
+
+def _hold_open(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+    return services.hold_open(slug=pk, reason=reason, actor=user, now=timezone.now())
+
+
+def _reset(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+    return services.reset(slug=pk, reason=reason, actor=user, now=timezone.now())
+
+
+ACTS = (
+    Act(
+        name="enable_selected",
+        title="Enable",
+        done="enabled",
+        permission=MAY_CHANGE,
+        icon="toggle_on",
+        run=_enable,
+        applies=lambda row: not row.is_enabled,
+    ),
+    Act(
+        name="disable_selected",
+        title="Disable",
+        done="disabled",
+        permission=MAY_CHANGE,
+        icon="toggle_off",
+        run=_disable,
+        is_danger=True,
+        warning="Messages that only this account can carry wait until it is enabled again.",
+        applies=lambda row: row.is_enabled,
+    ),
+    Act(
+        name="hold_open_selected",
+        title="Hold the circuit open",
+        done="held open",
+        permission=MAY_CHANGE,
+        icon="electrical_services",
+        run=_hold_open,
+        refusals=StateAway,
+        is_danger=True,
+        warning="Nobody calls the account until its circuit is reset.",
+    ),
+    Act(
+        name="reset_selected",
+        title="Reset the circuit",
+        done="reset",
+        permission=MAY_CHANGE,
+        icon="restart_alt",
+        run=_reset,
+        refusals=StateAway,
+        warning="Closes the circuit, ends a pause, and forgets the errors that were counted.",
+    ),
+)
+
+
+class EventInline(ReadOnlyMixin, TabularInline):
+    """The newest of the account's events; all of them are in the list of events."""
+
+    model = ProviderEvent
+    fields = ["at", "kind", "detail", "actor"]
+    per_page = 20
+
+    def get_queryset(self, request: Any) -> Any:
+        return super().get_queryset(request).select_related("actor")
+
+
+@admin.register(ProviderEvent)
+class ProviderEventAdmin(ReadOnlyAdmin):
+    list_display = ["at", "account", "kind", "detail", "actor"]
+    list_filter = ["kind", "account"]
+    list_select_related = ["account", "actor"]
+
+
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(admin.ModelAdmin):
+class ProviderAccountAdmin(ModelAdmin):
     form = ProviderAccountForm
-    list_display = ["slug", "backend", "weight", "is_enabled", "updated_at"]
+    list_display = ["slug", "state", "backend", "weight", "effective", "errors", "latency", "updated_at"]
     list_filter = ["backend", "is_enabled"]
+    sortable_by = ["slug", "backend"]
+    custom_urls = (("<path:slug>/test/", "providers_provideraccount_test", trial),)
     search_fields = ["slug"]
     readonly_fields = ["created_at", "updated_at"]
+    acts = ACTS
+
+    def prepare(self, request: Any, rows: list[ProviderAccount]) -> None:
+        for row, health in zip(rows, overview.read(rows, now=timezone.now()), strict=True):
+            row.health = health
+
+    def page_links(self, request: Any, obj: ProviderAccount) -> list[dict[str, str]]:
+        if not self.has_change_permission(request, obj):
+            return []
+        url = reverse("admin:providers_provideraccount_test", args=[obj.pk])
+        return [{"title": "Send a test message", "icon": "send", "url": url}]
+
+    @display(description="State", label=TONES)
+    def state(self, row: ProviderAccount) -> str:
+        return row.health.state
+
+    @display(description="Effective weight")
+    def effective(self, row: ProviderAccount) -> str:
+        return row.health.effective_weight
+
+    @display(description="Errors, 15 min")
+    def errors(self, row: ProviderAccount) -> str:
+        return row.health.error_rate
+
+    @display(description="Answers in")
+    def latency(self, row: ProviderAccount) -> str:
+        return row.health.latency
+
+    def get_inlines(self, request: Any, obj: ProviderAccount | None = None) -> list[type[TabularInline]]:
+        return [EventInline] if obj else []
 
     def get_readonly_fields(self, request: Any, obj: ProviderAccount | None = None) -> list[str]:
         """The slug is the key, and stands in the callback addresses that the provider knows."""
@@ -46,7 +175,7 @@ class ProviderAccountAdmin(admin.ModelAdmin):
 
 
 @admin.register(SenderNumber)
-class SenderNumberAdmin(admin.ModelAdmin):
+class SenderNumberAdmin(ModelAdmin):
     list_display = ["number", "owner", "account", "is_default"]
     list_filter = ["is_default", "account"]
     list_select_related = ["owner", "account"]

@@ -6,8 +6,9 @@ the account's configuration does not change, and is called from many threads at 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -62,6 +63,17 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What became of a text whose answer never came? `called_at` is when it was handed over, or meant to be."""
+
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    sender: str | None
+    reference: str
+    called_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """One receipt. `word` is the provider's own word, `error_code` its own code; both are at most 64 characters."""
 
@@ -73,13 +85,35 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class InboundText:
-    """One text from a person. `provider_message_id` is empty when the provider gives none."""
+    """One text from a person. `provider_message_id` is empty when the provider gives none.
+
+    `is_answered`: the provider has understood a keyword such as STOP itself, and has answered it.
+    """
 
     provider_message_id: str
     sender: str = field(repr=False)
     recipient: str = field(repr=False)
     text: str = field(repr=False)
     media_urls: tuple[str, ...] = field(default=(), repr=False)
+    is_answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswer:
+    """What a provider wants to read when it has brought a text."""
+
+    content_type: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaAccess:
+    """How an account's incoming media are fetched: who we are at the origin they lie at, and where that may redirect to."""
+
+    origin: str
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+    redirect_hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +145,11 @@ class BackendContext:
 
 
 class Backend(ABC):
-    """The four verbs, always in this order in a backend's file: verify, parse, parse, send."""
+    """The verbs, always in this order in a backend's file: verify, parse, parse, send, and for some look up."""
 
     Config: ClassVar[type[CommonConfig]]
     supports_media: ClassVar[bool] = False
+    inbound_answer: ClassVar[CallbackAnswer] = CallbackAnswer("application/json", '{"result": "stored"}')
 
     def __init__(self, config: CommonConfig, context: BackendContext) -> None:
         self.config = config
@@ -135,6 +170,22 @@ class Backend(ABC):
     @abstractmethod
     def send(self, text: OutboundText) -> Accepted:
         """Hand the text over: one HTTP call, no retry. Raises only errors of `providers.errors.SendError`."""
+
+    def media_access(self) -> MediaAccess | None:
+        """For media of incoming texts that only the account may read; None where they are public."""
+        return None
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether `look_up` can find anything, as this account is configured."""
+        return False
+
+    def look_up(self, question: Question) -> Sequence[StatusReport]:
+        """What the provider has that may be this text: nothing, one, or several that cannot be told apart.
+
+        Reads only. Raises only errors of `providers.errors.SendError`.
+        """
+        return ()
 
     def close(self) -> None:  # noqa: B027 (a backend without connections has nothing to give back)
         """Give pooled connections back."""

@@ -81,3 +81,9 @@ class MalformedCallback(Exception):
 
 class ConfigError(Exception):
     """An account's configuration is not acceptable. One line that names the key, never a secret's value."""
+
+
+class StateAway(Exception):
+    """What all processes share of an account cannot be changed now, because Redis is away."""
+
+    detail = "Circuits and health cannot be changed while Redis is away; try again in a moment."

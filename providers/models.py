@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from phonenumber_field.modelfields import PhoneNumberField
+from uuid_utils.compat import uuid7
 
 MAX_WEIGHT = 1000
 
@@ -35,6 +36,39 @@ class ProviderAccount(models.Model):
     def from_number(self) -> str | None:
         """The number this account sends from when the message names none."""
         return self.config.get("from_number")
+
+
+class ProviderEvent(models.Model):
+    """What happened to an account as such: its circuit opened, an operator switched it off."""
+
+    class Kind(models.TextChoices):
+        CIRCUIT_OPENED = "circuit_opened"
+        CIRCUIT_CLOSED = "circuit_closed"
+        NEEDS_OPERATOR = "needs_operator"
+        HELD_OPEN = "held_open"
+        RESET = "reset"
+        ENABLED = "enabled"
+        DISABLED = "disabled"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="events", db_index=False)
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    detail = models.CharField(max_length=300, blank=True)
+    # Empty for what the system did itself.
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # Reader: the admin's page of one account
+            models.Index(name="provider_event_account", fields=["account", "id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.kind}"
 
 
 class SenderNumber(models.Model):

@@ -54,6 +54,14 @@ def backend_for(account: ProviderAccount) -> Backend:
     return built
 
 
+def supports_media(account: ProviderAccount) -> bool:
+    """Whether the account can send files at all; one that cannot be used as it is configured cannot."""
+    try:
+        return backend_for(account).supports_media
+    except Misconfigured:
+        return False
+
+
 def check_account(account: ProviderAccount) -> None:
     """Raise `ConfigError` or `Misconfigured` unless the account could be used right now, in this environment."""
     check_config(account.backend, account.config)

@@ -1,22 +1,58 @@
 """Which account carries a message: a pure choice among candidates. The caller supplies weights, numbers and chance."""
 
+import hashlib
 import math
 import random
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 GOLDEN_STEP = (math.sqrt(5) - 1) / 2
+
+# The formula of `health_factor`; docs/providers.md explains it.
+PRIOR_CALLS = 10.0
+STEEPNESS = 4
+FLOOR = 0.03
+
+
+class Strategy(StrEnum):
+    """How a queue chooses among the accounts that can carry a message."""
+
+    WEIGHTED = "weighted"
+    CHEAPEST = "cheapest"
+    FAILOVER = "failover"
+    STICKY = "sticky"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account that could carry a message. `weight` is a share of any scale; a weight of 0 gets nothing."""
+    """An account that could carry a message. `weight` is a share of any scale; a weight of 0 gets nothing.
+
+    `health` (above 0, up to 1) scales the weight down; `prices` are for one segment, by prefix.
+    """
 
     slug: str
     weight: float
     allowed_prefixes: tuple[str, ...] = ()
     denied_prefixes: tuple[str, ...] = ()
+    health: float = 1.0
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """The effective weight."""
+        return self.weight * self.health
+
+
+def health_factor(calls: float, faults: float) -> float:
+    """From 1 (no faults) down to `FLOOR`: the rate of success, to the power of `STEEPNESS`.
+
+    `PRIOR_CALLS` good calls are added, so that a single fault of an account that is seldom used says little, and an account
+    that nothing was heard of for long counts as healthy.
+    """
+    success = (max(calls - faults, 0.0) + PRIOR_CALLS) / (max(calls, faults) + PRIOR_CALLS)
+    return max(FLOOR, success**STEEPNESS)
 
 
 def serves(candidate: Candidate, number: str) -> bool:
@@ -33,11 +69,17 @@ def serves(candidate: Candidate, number: str) -> bool:
 
 
 def choose(
-    candidates: Iterable[Candidate], *, number: str, position: float, exclude: frozenset[str] = frozenset()
+    candidates: Iterable[Candidate],
+    *,
+    number: str,
+    position: float,
+    exclude: frozenset[str] = frozenset(),
+    strategy: Strategy = Strategy.WEIGHTED,
 ) -> str | None:
-    """The slug at `position` (in [0, 1)) along the candidates' weights, or None when no account can carry the message.
+    """The slug of the account that carries the message, or None when none can.
 
-    The order of the candidates does not matter, so every worker chooses alike.
+    Where the strategy leaves it to the weights, it is the one at `position` (in [0, 1)) along them. The order of the
+    candidates does not matter, so every worker chooses alike.
     """
     usable = sorted(
         (
@@ -49,13 +91,33 @@ def choose(
     )
     if not usable:
         return None
+    if strategy is Strategy.FAILOVER:
+        return max(usable, key=lambda candidate: candidate.weight).slug  # the first of those that weigh the same
+    if strategy is Strategy.STICKY:
+        return max(usable, key=lambda candidate: _affinity(candidate, number)).slug
+    if strategy is Strategy.CHEAPEST:
+        lowest = min(price(candidate, number) for candidate in usable)
+        usable = [candidate for candidate in usable if price(candidate, number) == lowest]
     return _at(position, usable)
 
 
+def price(candidate: Candidate, number: str) -> float:
+    """Of one segment to this number, by its longest prefix; without a price an account is the dearest."""
+    prefix = max((prefix for prefix in candidate.prices if number.startswith(prefix)), key=len, default=None)
+    return math.inf if prefix is None else candidate.prices[prefix]
+
+
+def _affinity(candidate: Candidate, number: str) -> float:
+    """Weighted rendezvous hashing: shares follow the weights, and when one changes only the recipients that must move do."""
+    digest = hashlib.blake2b(f"{candidate.slug} {number}".encode(), digest_size=8).digest()
+    chance = (int.from_bytes(digest) + 1) / 2**64
+    return math.log(min(chance, 1 - 2**-53)) / candidate.share
+
+
 def _at(position: float, candidates: Sequence[Candidate]) -> str:
-    left = position * math.fsum(candidate.weight for candidate in candidates)
+    left = position * math.fsum(candidate.share for candidate in candidates)
     for candidate in candidates:
-        left -= candidate.weight
+        left -= candidate.share
         if left < 0:
             return candidate.slug
     return candidates[-1].slug  # rounding at the very end of the scale

@@ -1,16 +1,27 @@
 """Use cases on provider accounts; the command, the admin and the API call the same ones."""
 
 import json
+import logging
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from providers.errors import ConfigError
-from providers.models import MAX_WEIGHT, ProviderAccount, validate_slug
+from providers import breaker, standing
+from providers.breaker import Step
+from providers.errors import ConfigError, StateAway
+from providers.models import MAX_WEIGHT, ProviderAccount, ProviderEvent, validate_slug
 from providers.registry import check_config
+from providers.standing import Change
+
+logger = logging.getLogger(__name__)
 
 NEW_WEIGHT = 100
+
+Kind = ProviderEvent.Kind
 
 
 def check_account_config(*, backend: str, config: Any) -> None:
@@ -50,6 +61,44 @@ def upsert_account(
     return account, is_new
 
 
+def set_enabled(*, slug: str, is_enabled: bool, reason: str, actor: AbstractBaseUser, now: datetime) -> ProviderAccount:
+    """Switch the account on or off; messages that only it carries wait meanwhile. Raises `ProviderAccount.DoesNotExist`."""
+    with transaction.atomic():
+        account = ProviderAccount.objects.select_for_update().get(pk=slug)
+        account.is_enabled = is_enabled
+        account.save(update_fields=["is_enabled", "updated_at"])
+        _note(account, Kind.ENABLED if is_enabled else Kind.DISABLED, reason=reason, actor=actor, now=now)
+    return account
+
+
+def hold_open(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime) -> ProviderAccount:
+    """Nobody calls the account until `reset`: its circuit is open, and no probe closes it.
+
+    Raises `ProviderAccount.DoesNotExist`, and `StateAway` while Redis is away; then nothing has changed.
+    """
+    with transaction.atomic():
+        account = ProviderAccount.objects.get(pk=slug)
+        _note(account, Kind.HELD_OPEN, reason=reason, actor=actor, now=now)
+        if not breaker.hold_open(slug, reason=reason, now=now.timestamp()):
+            raise StateAway
+    standing.forget()
+    return account
+
+
+def reset(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime) -> ProviderAccount:
+    """Close the circuit, end a pause and forget what was counted. Raises as `hold_open`."""
+    with transaction.atomic():
+        account = ProviderAccount.objects.get(pk=slug)
+        _note(account, Kind.RESET, reason=reason, actor=actor, now=now)
+        if not standing.reset(slug, now=now):
+            raise StateAway
+    return account
+
+
+def _note(account: ProviderAccount, kind: Kind, *, reason: str, actor: AbstractBaseUser, now: datetime) -> None:
+    ProviderEvent.objects.create(account=account, at=now, kind=kind, detail=reason[:300], actor=actor)
+
+
 def _new_account(slug: str, *, backend: str | None, config: dict[str, Any] | None) -> ProviderAccount:
     if backend is None or config is None:
         raise ConfigError(f"there is no account {slug!r} yet: a new one needs a backend and a config")
@@ -58,3 +107,20 @@ def _new_account(slug: str, *, backend: str | None, config: dict[str, Any] | Non
     except ValidationError as error:
         raise ConfigError(f"slug: {' '.join(error.messages)}") from None
     return ProviderAccount(slug=slug, weight=NEW_WEIGHT)
+
+
+def note_circuits(changes: Iterable[Change], *, now: datetime) -> None:
+    """Circuits that have opened or closed by themselves: a line of the log and an event each."""
+    events = []
+    for change in changes:
+        if change.step is Step.CLOSED:
+            logger.warning("account %s answers again; its circuit is closed", change.slug)
+            kind = Kind.CIRCUIT_CLOSED
+        elif change.needs_operator:
+            logger.error("account %s needs an operator, and its circuit is open: %s", change.slug, change.detail)
+            kind = Kind.NEEDS_OPERATOR
+        else:
+            logger.warning("account %s fails; its circuit is open: %s", change.slug, change.detail)
+            kind = Kind.CIRCUIT_OPENED
+        events.append(ProviderEvent(account_id=change.slug, at=now, kind=kind, detail=change.detail[:300]))
+    ProviderEvent.objects.bulk_create(events)

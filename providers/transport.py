@@ -5,14 +5,8 @@ not accepted. Whatever goes wrong later is ambiguous. Nothing is retried, no red
 of the environment is used, and no cookie is kept.
 """
 
-import functools
 import http.client
-import io
-import logging
-import socket
-import ssl
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -21,39 +15,16 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader, InvalidSchema, InvalidURL
-from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import (
-    ClosedPoolError,
-    ConnectTimeoutError,
-    HTTPError,
-    NameResolutionError,
-    NewConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ClosedPoolError, HTTPError
 
 from providers.base import Timeouts
+from providers.connections import NotConnectedError, TellingConnection, TellingTLSConnection, answer_fault
 from providers.errors import Misconfigured, OutcomeUnknown, Rejected, Unavailable
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_RETRY_AFTER = 86_400.0
 USER_AGENT = "Switchboard/1"
-
-# Below ERROR, urllib3 writes addresses with their query, which for a GET carries the number and the text.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-# The first match wins: the later classes are bases of the earlier ones.
-CONNECT_FAULTS: Sequence[tuple[tuple[type[Exception], ...], str]] = (
-    ((NameResolutionError,), "the host name is not known"),
-    ((NewConnectionError,), "the connection was refused"),
-    ((ConnectTimeoutError, TimeoutError), "connecting took too long"),
-    ((ssl.SSLError, ssl.CertificateError, SSLError), "the TLS handshake failed"),
-)
-
-
-class NotConnectedError(Exception):
-    """Raised inside urllib3, of a class that it does not know, so that it reaches us unwrapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,75 +48,18 @@ class Answer:
         return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
-class _BoundedReader(io.RawIOBase):
-    """A socket's incoming bytes until a deadline, however slowly they trickle in."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _BoundedResponse(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self.fp = io.BufferedReader(_BoundedReader(sock, deadline))
-
-
-class _TellingConnection(HTTPConnection):
-    """Tells failures to connect apart, and gives the whole answer, headers included, one deadline."""
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except Exception as error:
-            raise NotConnectedError(_connect_fault(error)) from error
-
-    def getresponse(self) -> HTTPResponse:
-        # urllib3 has put the read time-out here by now; on a socket it would only limit each single wait.
-        deadline = time.monotonic() + float(self.timeout)
-        self.response_class = functools.partial(_BoundedResponse, deadline=deadline)
-        return super().getresponse()
-
-
-class _TellingTLSConnection(_TellingConnection, HTTPSConnection):
-    """The same over TLS."""
-
-
 class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _TellingConnection
+    ConnectionCls = TellingConnection
 
 
 class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _TellingTLSConnection
+    ConnectionCls = TellingTLSConnection
 
 
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
-
-
-def _connect_fault(error: Exception) -> str:
-    for classes, words in CONNECT_FAULTS:
-        if isinstance(error, classes):
-            return words
-    return "the connection could not be made"
 
 
 class Transport:
@@ -193,7 +107,7 @@ class Transport:
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             if _was_never_sent(error):
                 raise Unavailable("the account's connections were just closed", code="provider_unreachable") from None
-            raise OutcomeUnknown(_answer_fault(error)) from None
+            raise OutcomeUnknown(answer_fault(error)) from None
 
     def close(self) -> None:
         self._session.close()
@@ -221,10 +135,3 @@ def _was_never_sent(error: Exception) -> bool:
     return isinstance(error, requests.ConnectionError) and any(
         isinstance(cause, ClosedPoolError) for cause in error.args
     )
-
-
-def _answer_fault(error: Exception) -> str:
-    causes = (error, *error.args)
-    if any(isinstance(cause, requests.Timeout | ReadTimeoutError | TimeoutError) for cause in causes):
-        return "no complete answer in time"
-    return "the connection broke or the answer cannot be read"

@@ -6,6 +6,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from messaging.models import OutboundQueue
+from messaging.models.encrypted import EncryptedJSONField, EncryptedTextField
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
 
 
@@ -27,7 +28,7 @@ class Schedule(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="schedules", db_index=False
     )
     name = models.CharField(max_length=100)
-    text = models.CharField(max_length=MAX_OUTBOUND_CHARACTERS)
+    text = EncryptedTextField(max_length=MAX_OUTBOUND_CHARACTERS)
     queue = models.ForeignKey(OutboundQueue, on_delete=models.PROTECT, related_name="schedules", db_index=False)
     from_number = models.CharField(max_length=16, blank=True)
     valid_for = models.PositiveIntegerField()
@@ -77,7 +78,7 @@ class ScheduleRecipient(models.Model):
     id = models.BigAutoField(primary_key=True)
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="recipients", db_index=False)
     number = models.CharField(max_length=16)
-    variables = models.JSONField(default=dict)
+    variables = EncryptedJSONField(default=dict)
 
     class Meta:
         ordering = ["id"]
@@ -111,6 +112,7 @@ class ScheduleRun(models.Model):
     cursor = models.BigIntegerField(default=0)
     created_messages = models.PositiveIntegerField(default=0)
     skipped_inactive = models.PositiveIntegerField(default=0)
+    skipped_opted_out = models.PositiveIntegerField(default=0)
     skipped_invalid = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)

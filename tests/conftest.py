@@ -1,19 +1,26 @@
 """What every test stands on: a database and a broker of its own, and an empty cache."""
 
+from pathlib import Path
+
 import django
 import pytest
 
-from tests.environment import TestEnvironment
+from providers import standing
+from tests.plugin import ENVIRONMENT
 
-ENVIRONMENT = TestEnvironment()  # at import, because pytest-django reads the settings right after
+# Tests that start the product's processes follow one another in one process, while the others run beside them.
+WITH_PROCESSES = tuple(Path(__file__).parent / name for name in ("browser", "journeys"))
 django.setup()  # the conftests of the folders below import models, and are loaded before pytest-django does this
 
 
-def pytest_unconfigure() -> None:
-    ENVIRONMENT.close()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in WITH_PROCESSES):
+            item.add_marker(pytest.mark.xdist_group("processes"))
 
 
 @pytest.fixture(autouse=True)
 def _empty_redis() -> None:
     """No counter, cached answer or doorbell of one test is seen by the next."""
     ENVIRONMENT.empty_redis()
+    standing.forget()

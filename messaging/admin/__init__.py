@@ -3,5 +3,20 @@ from messaging.admin.callbacks import ProviderCallbackAdmin
 from messaging.admin.messages import MessageAdmin
 from messaging.admin.phone_numbers import PhoneNumberAdmin
 from messaging.admin.queues import OutboundQueueAdmin
+from messaging.admin.retention import ErasureAdmin, RetentionRuleAdmin
+from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
+from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 
-__all__ = ["ApiTokenAdmin", "MessageAdmin", "OutboundQueueAdmin", "PhoneNumberAdmin", "ProviderCallbackAdmin"]
+__all__ = [
+    "ApiTokenAdmin",
+    "ErasureAdmin",
+    "KeywordRuleAdmin",
+    "MessageAdmin",
+    "OutboundQueueAdmin",
+    "PhoneNumberAdmin",
+    "ProviderCallbackAdmin",
+    "RetentionRuleAdmin",
+    "SuppressionAdmin",
+    "WebhookDeliveryAdmin",
+    "WebhookEndpointAdmin",
+]

@@ -7,11 +7,14 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from unfold.decorators import display
 
+from console.forms import StyledModelForm
+from console.model_admin import ModelAdmin
 from messaging.models import ApiToken
 
 
-class NewTokenForm(forms.ModelForm):
+class NewTokenForm(StyledModelForm):
     days = forms.IntegerField(
         min_value=1, max_value=3650, required=False, help_text="Valid for so many days; empty for no end."
     )
@@ -22,11 +25,19 @@ class NewTokenForm(forms.ModelForm):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):
-    list_display = ["name", "user", "token_key", "created", "expiry"]
+class ApiTokenAdmin(ModelAdmin):
+    list_display = ["label", "user", "token_key", "created", "ends"]
     list_select_related = ["user"]
     search_fields = ["name", "user__username"]
     form = NewTokenForm
+
+    @display(description="Token")
+    def label(self, row: ApiToken) -> str:
+        return row.name or "without a name"
+
+    @display(description="Valid until")
+    def ends(self, row: ApiToken) -> str:
+        return f"{row.expiry:%d %b %Y %H:%M}" if row.expiry else "no end"
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -1,15 +1,59 @@
-"""What providers told us, as they told it."""
+"""What providers told us, as they told it, but for secrets and for texts that not everybody may read."""
 
 from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxFilter
+from unfold.decorators import display
 
-from messaging.admin.read_only import ReadOnlyAdmin
+from console.model_admin import KeysetMixin, ReadOnlyAdmin
+from messaging.admin import bodies
 from messaging.models import ProviderCallback
+
+TONES = {"unmatched": "warning", "applied": "success", "ignored": "info", "malformed": "danger"}
 
 
 @admin.register(ProviderCallback)
-class ProviderCallbackAdmin(ReadOnlyAdmin):
-    list_display = ["received_at", "provider", "word", "error_code", "state", "provider_message_id", "note"]
-    list_filter = ["state", "provider"]
+class ProviderCallbackAdmin(KeysetMixin, ReadOnlyAdmin):
+    list_display = ["received_at", "provider", "word", "state_label", "provider_message_id", "error_code", "note"]
+    list_filter = [("state", ChoicesCheckboxFilter), ("provider", RelatedCheckboxFilter)]
     list_select_related = ["provider"]
     search_fields = ["provider_message_id__startswith"]
-    ordering = ["-pk"]
+    search_help_text = "The provider's message id"
+
+    @display(description="Became", label=TONES)
+    def state_label(self, row: ProviderCallback) -> str:
+        return row.state
+
+    def get_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> list[str]:
+        may_read = bodies.may_read(request.user)
+        return [
+            *("received_at", "provider", "word", "reported", "error_code", "state", "note", "provider_message_id"),
+            "message_link",
+            "content" if may_read else "content_without_texts",
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> list[str]:
+        return self.get_fields(request, obj)
+
+    @display(description="Message")
+    def message_link(self, row: ProviderCallback) -> str:
+        if row.message_id is None:
+            return "none yet"
+        return format_html('<a class="sb-link" href="/admin/messaging/message/{0}/change/">{0}</a>', row.message_id)
+
+    @display(description="Content")
+    def content(self, row: ProviderCallback) -> str:
+        return _content(row, readable=True)
+
+    @display(description="Content")
+    def content_without_texts(self, row: ProviderCallback) -> str:
+        return _content(row, readable=False)
+
+
+def _content(row: ProviderCallback, *, readable: bool) -> str:
+    fields = bodies.callback_fields(row.body, readable=readable)
+    if fields is None:
+        return bodies.shown(row.body, readable=readable)
+    lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", fields)
+    return format_html('<dl class="sb-facts sb-mono">{}</dl>', lines)

@@ -1,120 +1,138 @@
-"""One message and everything that happened to it."""
+"""Messages: the list in which a customer's message is found, and the page that tells what became of it."""
 
-from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
-from django.contrib.auth import get_permission_codename
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.template.defaultfilters import truncatechars
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter, RelatedCheckboxFilter
+from unfold.decorators import display
 
-from messaging import doorbell
-from messaging.admin.read_only import ReadOnlyAdmin, ReadOnlyMixin
-from messaging.models import DeliveryAttempt, Message, MessageEvent, ProviderCallback
-from messaging.services.cancel import cancel
-from messaging.services.errors import DomainError
-from messaging.services.retry import retry
-from messaging.states import Source
+from console import audit, csv_export
+from console.filters import CreatedFilter
+from console.keyset import KeysetChangeList
+from console.model_admin import KeysetMixin, ReadOnlyAdmin
+from messaging.admin import bodies
+from messaging.admin.compose import PERMISSION as MAY_SEND
+from messaging.admin.compose import compose, measure
+from messaging.admin.message_acts import ACTS
+from messaging.admin.message_export import columns
+from messaging.admin.message_page import message_page
+from messaging.admin.message_search import search
+from messaging.models import Message
+from messaging.states import Status
 
-
-class EventInline(ReadOnlyMixin, admin.TabularInline):
-    model = MessageEvent
-    fields = ["at", "from_status", "to_status", "source", "provider_slug", "detail", "actor"]
-    extra = 0
-
-
-class AttemptInline(ReadOnlyMixin, admin.TabularInline):
-    model = DeliveryAttempt
-    fields = [
-        "number",
-        "provider",
-        "outcome",
-        "error_code",
-        "error_detail",
-        "provider_message_id",
-        "latency_ms",
-        "started_at",
-    ]
-    extra = 0
+TONES = {
+    Status.SCHEDULED: "info", Status.QUEUED: "info", Status.SENDING: "info", Status.SENT: "primary",
+    Status.DELIVERED: "success", Status.UNDELIVERED: "danger", Status.FAILED: "danger", Status.UNKNOWN: "warning",
+    Status.RECEIVED: "info", Status.STORED: "info", Status.PROCESSED: "success",
+}  # fmt: skip
+INDEXED_STATUSES = {Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN, Status.CANCELED}
 
 
-class CallbackInline(ReadOnlyMixin, admin.TabularInline):
-    model = ProviderCallback
-    fields = ["received_at", "provider", "word", "error_code", "state", "note"]
-    extra = 0
+class ScheduleFilter(admin.SimpleListFilter):
+    """Reached from the page of a schedule; the list of all schedules would be too long to choose from."""
+
+    title = "schedule"
+    parameter_name = "schedule"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        value = request.GET.get(self.parameter_name)
+        return [(value, "This schedule")] if value else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not self.value():
+            return queryset
+        try:
+            return queryset.filter(schedule_id=UUID(self.value()))
+        except ValueError:
+            return queryset.none()
 
 
-class ReasonForm(ActionForm):
-    reason = forms.CharField(max_length=200, required=False, help_text="Needed to retry; stands in the history.")
+def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpResponse:
+    """What the list shows with the filters and the search of this address, and all its further pages."""
+    if not model_admin.has_view_permission(request):
+        raise PermissionDenied
+    rows = model_admin.get_changelist_instance(request).queryset
+    audit.record_on_table(request.user, Message, f"Exported as CSV: {request.GET.urlencode() or 'all'}.")
+    return csv_export.stream(
+        csv_export.newest_first(rows), columns(readable=bodies.may_read(request.user)), filename="messages.csv"
+    )
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
-    list_display = [
-        "id",
-        "created_at",
-        "direction",
-        "status",
-        "from_number",
-        "to_number",
-        "queue",
-        "provider",
-        "error_code",
+class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
+    list_display = ["created", "status_label", "direction_icon", "number", "text_start", "queue", "provider", "error"]
+    list_filter = [
+        ("status", ChoicesCheckboxFilter),
+        ("direction", ChoicesRadioFilter),
+        ("queue", RelatedCheckboxFilter),
+        ("provider", RelatedCheckboxFilter),
+        CreatedFilter,
+        ScheduleFilter,
     ]
-    list_filter = ["status", "direction", "queue", "provider"]
     list_select_related = ["queue", "provider"]
-    search_fields = ["to_number__startswith", "reference__startswith", "provider_message_id__startswith", "id__exact"]
-    search_help_text = "The start of a number (with +), of a reference or of a provider's message id, or a whole id"
-    ordering = ["-pk"]
-    inlines = [EventInline, AttemptInline, CallbackInline]
-    action_form = ReasonForm
-    actions = ["cancel_selected", "retry_selected"]
+    search_fields = ["to_number"]  # `get_search_results` is what searches
+    search_help_text = "Number, id, provider's id or reference"
+    change_form_template = "admin/messaging/message/detail.html"
+    acts = ACTS
+    custom_urls = (
+        ("send/", "messaging_message_send", compose),
+        ("measure/", "messaging_message_measure", measure),
+        ("export/", "messaging_message_export", export),
+    )
 
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(f"messaging.{get_permission_codename('change', self.opts)}")
+    # --- The list -----------------------------------------------------------------------------------------------------
 
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("messaging.retry_message")
+    def prepare(self, request: HttpRequest, rows: list[Message]) -> None:
+        readable = bodies.may_read(request.user)
+        for row in rows:
+            row.shown_text = bodies.shown(row.text, readable=readable)
 
-    @admin.action(description="Cancel", permissions=["cancel"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
-        self._each(
-            request,
-            queryset,
-            "canceled",
-            lambda pk: cancel(message_id=pk, actor=request.user, now=timezone.now(), source=Source.ADMIN),
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        return search(queryset, search_term), False
+
+    def finds_by_index(self, changelist: KeysetChangeList) -> bool:
+        statuses = set(changelist.filter_params.get("status__exact", []))
+        return bool(
+            changelist.query or "schedule" in changelist.filter_params or (statuses and statuses <= INDEXED_STATUSES)
         )
 
-    @admin.action(description="Retry (with a reason)", permissions=["retry"])
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
-        reason = request.POST.get("reason", "").strip()
-        if not reason:
-            self.message_user(request, "Give a reason: it stands in the history.", messages.ERROR)
-            return
-        done = self._each(
-            request,
-            queryset,
-            "queued again",
-            lambda pk: retry(message_id=pk, reason=reason[:200], actor=request.user, now=timezone.now()),
-        )
-        for queue_name in {message.queue_id for message in done}:
-            doorbell.ring(queue_name)
+    @display(description="Created")
+    def created(self, row: Message) -> str:
+        return f"{row.created_at:%d %b %Y %H:%M:%S}"
 
-    def _each(
-        self, request: HttpRequest, queryset: QuerySet[Message], done_word: str, act: Callable[[UUID], Message]
-    ) -> list[Message]:
-        done: list[Message] = []
-        refusals: dict[str, int] = {}
-        for pk in queryset.order_by("pk").values_list("pk", flat=True):
-            try:
-                done.append(act(pk))
-            except DomainError as error:
-                refusals[error.detail] = refusals.get(error.detail, 0) + 1
-        if done:
-            self.message_user(request, f"{len(done)} {done_word}.", messages.SUCCESS)
-        for detail, count in refusals.items():
-            self.message_user(request, f"{count} not: {detail}", messages.WARNING)
-        return done
+    @display(description="Status", label=TONES)
+    def status_label(self, row: Message) -> str:
+        return Status(row.status)
+
+    @display(description="Way")
+    def direction_icon(self, row: Message) -> str:
+        return "in" if row.direction == "inbound" else "out"
+
+    @display(description="Number")
+    def number(self, row: Message) -> str:
+        return row.from_number if row.direction == "inbound" else row.to_number
+
+    @display(description="Text")
+    def text_start(self, row: Message) -> str:
+        return truncatechars(row.shown_text, 48)
+
+    @display(description="Error", empty_value="")
+    def error(self, row: Message) -> str:
+        return row.error_code
+
+    # --- Beyond the list ----------------------------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "may_send": request.user.has_perm(MAY_SEND)})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict, *args: Any, obj: Model | None = None, **kwargs: Any
+    ):
+        page = message_page(obj, user=request.user)
+        page |= {"may_send": request.user.has_perm(MAY_SEND)}
+        return super().render_change_form(request, {**context, **page}, *args, obj=obj, **kwargs)

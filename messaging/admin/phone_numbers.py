@@ -1,31 +1,77 @@
 """Which numbers can be reached, and why not."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.forms import ModelForm
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import ChoicesRadioFilter
+from unfold.decorators import display
 
-from messaging.admin.read_only import BoundedPaginator
+from console.acts import Act
+from console.model_admin import ModelAdmin, ReadOnlyMixin
 from messaging.models import PhoneNumber
 from messaging.services import phone_numbers
 
+MAY_CHANGE = "messaging.change_phonenumber"
+TONES = {"active": "success", "inactive": "danger"}
+Status = PhoneNumber.Status
+
+
+def _set(status: str, pk: Any, _user: AbstractBaseUser, reason: str) -> PhoneNumber:
+    return phone_numbers.set_status(number=pk, status=status, reason=reason, now=timezone.now())
+
+
+ACTS = (
+    Act(
+        name="activate_selected",
+        title="Activate",
+        done="active again",
+        permission=MAY_CHANGE,
+        icon="check_circle",
+        run=partial(_set, Status.ACTIVE),
+        applies=lambda row: row.status == Status.INACTIVE,
+    ),
+    Act(
+        name="deactivate_selected",
+        title="Deactivate",
+        done="inactive",
+        permission=MAY_CHANGE,
+        icon="block",
+        run=partial(_set, Status.INACTIVE),
+        is_danger=True,
+        warning="New messages to these numbers are refused.",
+        applies=lambda row: row.status == Status.ACTIVE,
+    ),
+)
+
 
 @admin.register(PhoneNumber)
-class PhoneNumberAdmin(admin.ModelAdmin):
-    list_display = ["number", "status", "reason", "changed_at"]
-    list_filter = ["status"]
+class PhoneNumberAdmin(ReadOnlyMixin, ModelAdmin):
+    list_display = ["number", "state", "reason", "changed_at", "created_at"]
+    list_filter = [("status", ChoicesRadioFilter)]
     search_fields = ["number__startswith"]
-    readonly_fields = ["number", "changed_at"]
-    show_full_result_count = False
-    paginator = BoundedPaginator
+    search_help_text = "The start of a number"
+    fields = ["number", "state", "reason", "changed_at", "created_at", "messages"]
+    readonly_fields = fields
+    sortable_by = ["number"]
+    acts = ACTS
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        digits = "".join(character for character in search_term if character.isdecimal())
+        return (queryset.filter(number__startswith=f"+{digits.removeprefix('00')}") if digits else queryset), False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    @display(description="Status", label=TONES)
+    def state(self, row: PhoneNumber) -> str:
+        return row.status
 
-    def save_model(self, request: HttpRequest, obj: PhoneNumber, form: ModelForm, change: bool) -> None:
-        phone_numbers.set_status(number=obj.number, status=obj.status, reason=obj.reason, now=timezone.now())
+    @display(description="Messages")
+    def messages(self, row: PhoneNumber) -> str:
+        return format_html(
+            '<a class="sb-link" href="/admin/messaging/message/?q=%2B{}">All messages of this number</a>',
+            row.number[1:],
+        )

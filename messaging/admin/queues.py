@@ -1,20 +1,71 @@
 """The streams of outbound messages and their pace."""
 
+from functools import partial
 from typing import Any
 
-from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.timesince import timesince
+from unfold.decorators import display
 
+from console.acts import Act
+from console.forms import StyledModelForm
+from console.model_admin import ModelAdmin
 from messaging.models import OutboundQueue
 from messaging.services import queues
 from messaging.services.errors import InvalidField
 
+MAY_CHANGE = "messaging.change_outboundqueue"
+TONES = {"open": "success", "paused": "warning"}
 
-class QueueForm(forms.ModelForm):
+
+def _switch(is_paused: bool, pk: Any, _user: AbstractBaseUser, _reason: str) -> OutboundQueue:
+    return queues.change(name=pk, changes={"is_paused": is_paused})
+
+
+ACTS = (
+    Act(
+        name="pause_selected",
+        title="Pause",
+        done="paused",
+        permission=MAY_CHANGE,
+        icon="pause",
+        run=partial(_switch, True),
+        warning="Messages are still accepted, and wait.",
+        applies=lambda row: not row.is_paused,
+    ),
+    Act(
+        name="resume_selected",
+        title="Resume",
+        done="resumed",
+        permission=MAY_CHANGE,
+        icon="play_arrow",
+        run=partial(_switch, False),
+        applies=lambda row: row.is_paused,
+    ),
+)
+
+
+class QueueForm(StyledModelForm):
     class Meta:
         model = OutboundQueue
-        fields = ["name", "description", "batch_size", "interval_seconds", "preserve_order", "is_paused"]
+        fields = [
+            "name",
+            "description",
+            "batch_size",
+            "interval_seconds",
+            "routing_strategy",
+            "preserve_order",
+            "is_paused",
+        ]
+        help_texts = {
+            "batch_size": "So many messages at each tick; empty together with the interval: as fast as providers take them.",
+            "interval_seconds": "Seconds from one tick to the next.",
+            "preserve_order": "No second message to somebody while an older one of this queue is unsent.",
+            "is_paused": "Messages are still accepted, and wait.",
+        }
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -27,9 +78,11 @@ class QueueForm(forms.ModelForm):
 
 
 @admin.register(OutboundQueue)
-class OutboundQueueAdmin(admin.ModelAdmin):
+class OutboundQueueAdmin(ModelAdmin):
     form = QueueForm
-    list_display = ["name", "description", "batch_size", "interval_seconds", "preserve_order", "is_paused"]
+    list_display = ["name", "state", "pace", "waiting", "oldest", "routing_strategy", "preserve_order", "description"]
+    sortable_by = ["name"]
+    acts = ACTS
 
     def get_readonly_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> list[str]:
         return ["name"] if obj else []
@@ -39,3 +92,26 @@ class OutboundQueueAdmin(admin.ModelAdmin):
             queues.create(obj)
         else:
             queues.change(name=obj.name, changes={field: getattr(obj, field) for field in queues.EDITABLE})
+
+    def prepare(self, request: HttpRequest, rows: list[OutboundQueue]) -> None:
+        names, now = [row.name for row in rows], timezone.now()
+        depths, oldest = queues.depths(names), queues.oldest_queued(names)
+        for row in rows:
+            row.depth = depths[row.name]
+            row.age = timesince(oldest[row.name], now) if row.name in oldest else "-"
+
+    @display(description="State", label=TONES)
+    def state(self, row: OutboundQueue) -> str:
+        return "paused" if row.is_paused else "open"
+
+    @display(description="Pace")
+    def pace(self, row: OutboundQueue) -> str:
+        return f"{row.batch_size} every {row.interval_seconds} s" if row.is_paced else "as fast as it goes"
+
+    @display(description="Waiting")
+    def waiting(self, row: OutboundQueue) -> str:
+        return f"{row.depth:,}"
+
+    @display(description="Oldest")
+    def oldest(self, row: OutboundQueue) -> str:
+        return row.age

@@ -14,11 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from messaging.api.fields import moment
 from messaging.api.permissions import IsKnown
 from messaging.api.serializers import TokenSerializer
 from messaging.api.throttling import count_failed_login, refuse_guessing
 from messaging.models import ApiToken
+from messaging.services.representation import moment
 
 
 class CountedBasicAuthentication(BaseAuthentication):

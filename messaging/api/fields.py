@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from rest_framework import serializers
 
 from messaging import numbers
+from providers.public_addresses import AddressRefused, Guard
 
 
 class NumberField(serializers.CharField):
@@ -78,7 +80,7 @@ class MomentField(serializers.DateTimeField):
 
 
 class CallbackUrlField(StrictStringField):
-    """An absolute http(s) address without credentials in it."""
+    """An absolute http(s) address without credentials in it, on the public internet or in an allowed network."""
 
     def __init__(self, **kwargs) -> None:
         super().__init__(max_length=500, **kwargs)
@@ -93,9 +95,8 @@ class CallbackUrlField(StrictStringField):
             valid = False
         if not valid or not text.isascii() or any(character <= " " for character in text):
             raise serializers.ValidationError("Give an absolute http or https address.", code="invalid_url")
+        try:
+            Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS).check_url(text)
+        except AddressRefused as error:
+            raise serializers.ValidationError(f"This address is not called: {error}.", code="address_refused") from None
         return text
-
-
-def moment(value: datetime | None) -> str | None:
-    """UTC in ISO 8601 with `Z`."""
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

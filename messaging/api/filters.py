@@ -10,7 +10,8 @@ from django.forms import CharField
 from django_filters.fields import IsoDateTimeField
 
 from messaging import numbers, states
-from messaging.models import Message, PhoneNumber
+from messaging.models import Message, PhoneNumber, Suppression
+from messaging.services.search import any_of
 
 
 class _TextField(CharField):
@@ -79,11 +80,14 @@ class MessageFilter(django_filters.FilterSet):
         text = value.strip()
         digits = text.lstrip("+")
         number = f"+{digits}" if digits.isascii() and digits.isdigit() else text
-        return queryset.filter(
-            Q(to_number__startswith=number)
-            | Q(from_number__startswith=number, direction=states.Direction.INBOUND)
-            | Q(reference__startswith=text)
-            | Q(provider_message_id__startswith=text)
+        return any_of(
+            queryset,
+            (
+                Q(to_number__startswith=number),
+                Q(from_number__startswith=number, direction=states.Direction.INBOUND),
+                Q(reference__startswith=text),
+                Q(provider_message_id__startswith=text),
+            ),
         )
 
 
@@ -96,4 +100,15 @@ class PhoneNumberFilter(django_filters.FilterSet):
 
     class Meta:
         model = PhoneNumber
+        fields: list[str] = []
+
+
+class SuppressionFilter(django_filters.FilterSet):
+    """Filters of GET /suppressions/."""
+
+    number = NumberFilter()
+    sender = NumberFilter()
+
+    class Meta:
+        model = Suppression
         fields: list[str] = []

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ErrorDetail
@@ -15,8 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from messaging import doorbell
+from messaging import doorbell, states, trail
 from messaging.api import examples
+from messaging.api.access import messages_of
 from messaging.api.filters import MessageFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.serializers import (
@@ -26,16 +27,21 @@ from messaging.api.serializers import (
     EventSerializer,
     MessageSerializer,
     NewBatchSerializer,
+    NewInboundSerializer,
     NewMessageSerializer,
     ReasonSerializer,
+    RetryReportSerializer,
     draft_of,
     message_body,
+    retry_report_body,
 )
+from messaging.inbound_limits import inbound_limits
 from messaging.models import Message
 from messaging.services import idempotency
 from messaging.services.cancel import cancel
 from messaging.services.errors import DomainError, InvalidField
-from messaging.services.retry import retry
+from messaging.services.inbound import receive
+from messaging.services.retry import retry, retry_many
 from messaging.services.submit import submit, submit_many
 from messaging.states import Status
 
@@ -44,6 +50,12 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     {"type": "string", "pattern": "^[ -~]{1,255}$"},
     OpenApiParameter.HEADER,
     description="1 to 255 printable ASCII characters. A repeat within 24 hours gets the first answer again.",
+)
+ENDED_BADLY = OpenApiParameter(
+    "status",
+    {"type": "array", "items": {"type": "string", "enum": sorted(states.RETRYABLE)}, "minItems": 1},
+    required=True,
+    description="Which of those that ended badly.",
 )
 REPLAY_HEADER = "Idempotent-Replay"
 
@@ -61,20 +73,18 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     action_permissions = {
         "create": "messaging.add_message",
         "batch": "messaging.add_message",
+        "inbound": "messaging.add_message",
         "list": "messaging.view_message",
         "retrieve": "messaging.view_message",
         "events": "messaging.view_message",
         "attempts": "messaging.view_message",
         "cancel": "messaging.change_message",
         "retry": "messaging.retry_message",
+        "retry_many": "messaging.retry_message",
     }
 
     def get_queryset(self) -> QuerySet[Message]:
-        messages = Message.objects.order_by("-pk")
-        user = self.request.user
-        if user.is_staff and user.has_perm("messaging.view_message"):
-            return messages
-        return messages.filter(owner=user)
+        return messages_of(self.request.user).prefetch_related("attachments")
 
     @extend_schema(
         summary="Send a message",
@@ -91,6 +101,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
 
         def act() -> dict[str, Any]:
             message = submit(owner=request.user, draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+            trail.accepted([message.pk])
             _ring_for([message])
             return message_body(message)
 
@@ -113,6 +124,27 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         body, headers = _once(request, lambda: _submit_batch(request, items))
         return Response(body, status=202, headers=headers)
 
+    @extend_schema(
+        summary="Record a text that came in",
+        tags=["messages"],
+        request=NewInboundSerializer,
+        responses={201: MessageSerializer, 200: OpenApiResponse(MessageSerializer, "A repeat: the first one.")},
+    )
+    @action(detail=False, methods=["post"], filterset_class=None)
+    def inbound(self, request: Request) -> Response:
+        serializer = NewInboundSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        received = receive(
+            incoming=serializer.incoming(), owner=request.user, limits=inbound_limits(), now=timezone.now()
+        )
+        body = message_body(received.message)
+        if received.is_repeat:
+            return Response(body, headers={"Duplicate": "true"})
+        transaction.on_commit(doorbell.ring_inbound)
+        return Response(
+            body, status=201, headers={"Location": reverse("messages-detail", args=[body["id"]], request=request)}
+        )
+
     @extend_schema(summary="A message's history, oldest first", tags=["messages"], responses=EventSerializer(many=True))
     @action(detail=True, pagination_class=None, filterset_class=None)
     def events(self, request: Request, pk: str) -> Response:
@@ -127,6 +159,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         message = cancel(message_id=self.get_object().pk, actor=request.user, now=timezone.now())
+        doorbell.ring_for_callbacks()
         return Response(message_body(message))
 
     @extend_schema(
@@ -147,6 +180,33 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         )
         _ring_for([message])
         return Response(message_body(message))
+
+    @extend_schema(
+        summary="Send all messages again that the filters find and that ended badly",
+        operation_id="v1_messages_retry_many",
+        description="The filters are those of the list; `status` is needed. At most 10,000 messages at a time.",
+        tags=["messages"],
+        filters=True,
+        parameters=[ENDED_BADLY],
+        request=ReasonSerializer,
+        responses=RetryReportSerializer,
+    )
+    @action(detail=False, methods=["post"], url_path="retry", pagination_class=None)
+    def retry_many(self, request: Request) -> Response:
+        reason = ReasonSerializer(data=request.data)
+        reason.is_valid(raise_exception=True)
+        wanted = set(request.query_params.getlist("status"))
+        if not wanted or wanted - states.RETRYABLE:
+            raise InvalidField("status", "not_retryable", "Name one or more of failed, undelivered and unknown.")
+        report = retry_many(
+            messages=self.filter_queryset(self.get_queryset()),
+            reason=reason.validated_data["reason"],
+            actor=request.user,
+            now=timezone.now(),
+        )
+        for queue in sorted(report.queues):
+            doorbell.ring(queue)
+        return Response(retry_report_body(report))
 
 
 def _once(request: Request, act: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -187,6 +247,7 @@ def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
         else:
             results[index]["id"] = str(outcome.pk)
     accepted = [outcome for outcome in stored if isinstance(outcome, Message)]
+    trail.accepted([message.pk for message in accepted])
     _ring_for(accepted)
     return {"accepted": len(accepted), "rejected": len(items) - len(accepted), "results": results}
 

@@ -105,10 +105,13 @@ class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
         self.by_key = "cursor" in request.query_params
         if not self.by_key:
             return super().paginate_queryset(queryset, request, view)
-        self.request = request
+        return self._page_by_key(queryset, request, view)
+
+    def _page_by_key(self, queryset: QuerySet, request: Request, view: Any) -> list:
+        self.request, self.view = request, view
         self.limit, _ = _page_of(request)
         descending = queryset.query.order_by != ("pk",)
-        backwards, key = _read_cursor(request.query_params["cursor"])
+        backwards, key = _read_cursor(request.query_params.get("cursor", ""))
         rows = list(self._slice(queryset, key, descending=descending, backwards=backwards))
         more = len(rows) > self.limit
         rows = rows[: self.limit]
@@ -147,6 +150,31 @@ class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
             "allowEmptyValue": True,
         }
         return [*super().get_schema_operation_parameters(view), cursor]
+
+
+class ConversationPagination(KeysetOrOffsetPagination):
+    """By key alone, over the two `sides` of the view: each side's page is read from its own index, whatever lies between."""
+
+    def paginate_queryset(self, queryset: QuerySet, request: Request, view: Any = None) -> list:
+        self.by_key = True
+        return self._page_by_key(queryset, request, view)
+
+    def _slice(self, queryset: QuerySet, key: UUID | None, *, descending: bool, backwards: bool) -> QuerySet:
+        order = {"descending": descending, "backwards": backwards}
+        slices = [
+            super(ConversationPagination, self)._slice(queryset.filter(side), key, **order) for side in self.view.sides
+        ]
+        keys = [pk for rows in slices for pk in rows.values_list("pk", flat=True)]
+        return super()._slice(queryset.filter(pk__in=keys), None, **order)
+
+    def get_paginated_response_schema(self, schema: dict) -> dict:
+        shape = super().get_paginated_response_schema(schema)
+        for name in ("count", "count_exact"):
+            del shape["properties"][name]
+        return shape
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict]:
+        return [each for each in super().get_schema_operation_parameters(view) if each["name"] != "offset"]
 
 
 def _read_cursor(cursor: str) -> tuple[bool, UUID | None]:

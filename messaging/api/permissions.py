@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 
 class ModelPermissions(BasePermission):
-    """Asks for `view.action_permissions[view.action]`. An action without an entry is open to nobody."""
+    """Asks for `view.action_permissions[view.action]`, one or several. An action without an entry is open to nobody."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user or not request.user.is_authenticated:
@@ -16,7 +16,7 @@ class ModelPermissions(BasePermission):
         if action in {None, "metadata"}:  # no such method here: the view answers 405
             return True
         needed = getattr(view, "action_permissions", {}).get(action)
-        return needed is not None and request.user.has_perm(needed)
+        return needed is not None and request.user.has_perms((needed,) if isinstance(needed, str) else needed)
 
 
 class IsKnown(BasePermission):

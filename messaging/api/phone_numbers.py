@@ -1,6 +1,8 @@
 """Phone numbers over REST."""
 
-from django.db.models import Exists, OuterRef, QuerySet
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -9,10 +11,18 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from messaging.api.access import messages_of
 from messaging.api.filters import PhoneNumberFilter, as_number
-from messaging.api.serializers import PhoneNumberSerializer, ReasonSerializer
+from messaging.api.pagination import ConversationPagination
+from messaging.api.serializers import MessageSerializer, PhoneNumberSerializer, ReasonSerializer
 from messaging.models import Message, PhoneNumber
 from messaging.services import phone_numbers
+from messaging.states import Direction
+
+
+def sides(number: Any) -> tuple[Q, Q]:
+    """What was written to this number, and what came from it; each has an index of its own."""
+    return Q(direction=Direction.OUTBOUND, to_number=number), Q(direction=Direction.INBOUND, from_number=number)
 
 
 @extend_schema_view(
@@ -20,7 +30,7 @@ from messaging.services import phone_numbers
     retrieve=extend_schema(summary="Read one phone number", tags=["phone numbers"]),
 )
 class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
-    """Numbers that the user has written to; staff with the permission see all."""
+    """Numbers that the user has written to, or got a text from; staff with the permission see all."""
 
     queryset = PhoneNumber.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = PhoneNumberSerializer
@@ -30,6 +40,7 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     action_permissions = {
         "list": "messaging.view_phonenumber",
         "retrieve": "messaging.view_phonenumber",
+        "messages": "messaging.view_message",
         "activate": "messaging.change_phonenumber",
         "deactivate": "messaging.change_phonenumber",
     }
@@ -39,7 +50,10 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         user = self.request.user
         if user.is_staff and user.has_perm("messaging.view_phonenumber"):
             return rows
-        return rows.filter(Exists(Message.objects.filter(to_number=OuterRef("number"), owner=user)))
+        written_to, heard_from = (
+            Exists(Message.objects.filter(side, owner=user)) for side in sides(OuterRef("number"))
+        )
+        return rows.filter(written_to | heard_from)
 
     def get_object(self) -> PhoneNumber:
         given = self.kwargs["number"]
@@ -47,6 +61,17 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         if row is None:
             raise Http404
         return row
+
+    @extend_schema(
+        summary="The conversation with one number, both directions, newest first",
+        tags=["phone numbers"],
+        responses=MessageSerializer(many=True),
+    )
+    @action(detail=True, filterset_class=None, pagination_class=ConversationPagination)
+    def messages(self, request: Request, number: str) -> Response:
+        self.sides = sides(self.get_object().number)
+        page = self.paginate_queryset(messages_of(request.user).prefetch_related("attachments"))
+        return self.get_paginated_response(MessageSerializer(page, many=True).data)
 
     @extend_schema(summary="Allow messages again", tags=["phone numbers"], request=ReasonSerializer)
     @action(detail=True, methods=["post"])

@@ -11,9 +11,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField, moment
+from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField
 from messaging.models import OutboundQueue
 from messaging.services import queues
+from messaging.services.representation import moment
+from providers.routing import Strategy
 
 MAX_BATCH, MAX_INTERVAL = 100_000, 86_400
 
@@ -23,6 +25,7 @@ class QueueSerializer(serializers.Serializer):
     description = StrictStringField(max_length=200, allow_blank=True)
     batch_size = StrictIntegerField(min_value=1, max_value=MAX_BATCH, allow_null=True, help_text="Null: no pace.")
     interval_seconds = StrictIntegerField(min_value=1, max_value=MAX_INTERVAL, allow_null=True)
+    routing_strategy = serializers.ChoiceField([s.value for s in Strategy])
     preserve_order = StrictBooleanField()
     is_paused = StrictBooleanField()
     depth = serializers.IntegerField(read_only=True, help_text="Messages that are queued.")
@@ -41,6 +44,7 @@ def _body(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str
         "description": queue.description,
         "batch_size": queue.batch_size,
         "interval_seconds": queue.interval_seconds,
+        "routing_strategy": queue.routing_strategy,
         "preserve_order": queue.preserve_order,
         "is_paused": queue.is_paused,
         "depth": depth,

@@ -1,7 +1,9 @@
 """Shapes that go in and out. What goes out is built by plain functions; the serializers beside them are its schema."""
 
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from rest_framework import serializers
 
 from messaging import states
@@ -12,15 +14,17 @@ from messaging.api.fields import (
     StrictIntegerField,
     StrictStringField,
     TextField,
-    moment,
 )
 from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber
+from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.segments import Encoding
-from messaging.services.submit import Draft
+from messaging.services.inbound import Incoming
+from messaging.services.representation import error_body, message_body, moment
+from messaging.services.retry import Report
+from messaging.services.submit import DEFAULT_VALID_FOR, Draft
 
 MAX_BATCH = 1000
-DEFAULT_VALID_FOR = 14_400
 MAX_VALID_FOR = 604_800
 
 STATUS_CHOICES = sorted(states.OUTBOUND | states.INBOUND)
@@ -45,7 +49,9 @@ class NewMessageSerializer(serializers.Serializer):
         help_text="Seconds from when it is due.",
     )
     reference = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=100)
-    media = serializers.ListField(child=serializers.UUIDField(), required=False, allow_null=True, max_length=10)
+    media = serializers.ListField(
+        child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS
+    )
     callback_url = CallbackUrlField(required=False, allow_null=True)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -54,10 +60,8 @@ class NewMessageSerializer(serializers.Serializer):
         fields["from"] = NumberField(required=False, allow_null=True, help_text="One of your sender numbers.")
         return fields
 
-    def validate_media(self, assets: list | None) -> list:
-        if assets:
-            raise serializers.ValidationError("There is no such media asset.", code="unknown_asset")
-        return []
+    def validate_media(self, assets: list[UUID] | None) -> tuple[UUID, ...]:
+        return tuple(dict.fromkeys(assets or ()))
 
     def draft(self) -> Draft:
         """The validated request; only after `is_valid()`."""
@@ -74,7 +78,35 @@ def draft_of(data: dict[str, Any]) -> Draft:
         send_at=data.get("send_at"),
         reference=data.get("reference") or "",
         callback_url=data.get("callback_url") or "",
+        media=data.get("media") or (),
     )
+
+
+class NewInboundSerializer(serializers.Serializer):
+    to = NumberField(help_text="The number that was written to.")
+    message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text; at most 160 characters.")
+    media = serializers.ListField(
+        child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        # `from` is a keyword, so it cannot be declared in the class body.
+        fields["from"] = NumberField(help_text="Who wrote it.")
+        return fields
+
+    def validate_message(self, text: str) -> str:
+        if len(text) > settings.INBOUND_MAX_CHARACTERS:
+            raise serializers.ValidationError(
+                f"Ensure this field has no more than {settings.INBOUND_MAX_CHARACTERS} characters.", code="max_length"
+            )
+        return text
+
+    def incoming(self) -> Incoming:
+        """The validated request; only after `is_valid()`."""
+        data = self.validated_data
+        assets = tuple(dict.fromkeys(data.get("media") or ()))
+        return Incoming(sender=data["from"], recipient=data["to"], text=data["message"], assets=assets)
 
 
 class NewBatchSerializer(serializers.Serializer):
@@ -143,39 +175,6 @@ class MessageSerializer(serializers.Serializer):
         return message_body(instance)
 
 
-def message_body(message: Message) -> dict[str, Any]:
-    body = {
-        "id": str(message.pk),
-        "direction": message.direction,
-        "from": message.from_number or None,
-        "to": message.to_number,
-        "message": message.text,
-        "status": str(message.status),
-        "queue": message.queue_id,
-        "encoding": str(message.encoding),
-        "segments": message.segments,
-        "reference": message.reference or None,
-        "provider": message.provider_id,
-        "provider_message_id": message.provider_message_id or None,
-        "attempts": message.attempts,
-        "error": error_body(message.error_code, message.error_detail),
-        "schedule": str(message.schedule_id) if message.schedule_id else None,
-        "media": [],
-        "send_at": moment(message.send_at),
-        "created_at": moment(message.created_at),
-        "sent_at": moment(message.sent_at),
-        "delivered_at": moment(message.delivered_at),
-        "updated_at": moment(message.updated_at),
-    }
-    if message.direction == states.Direction.INBOUND:
-        body["received_at"] = moment(message.received_at)
-    return body
-
-
-def error_body(code: str, detail: str) -> dict[str, str] | None:
-    return {"code": code, "detail": detail} if code else None
-
-
 class EventSerializer(serializers.Serializer):
     at = serializers.DateTimeField()
     to = serializers.CharField()
@@ -222,6 +221,25 @@ class AttemptSerializer(serializers.Serializer):
 
 class ReasonSerializer(serializers.Serializer):
     reason = TextField(max_length=200, help_text="Stands in the history.")
+
+
+class RefusalCountSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class RetryReportSerializer(serializers.Serializer):
+    changed = serializers.IntegerField(help_text="Messages that are queued again.")
+    refused = RefusalCountSerializer(many=True)
+    more = serializers.BooleanField(help_text="There are messages that this call did not look at.")
+
+
+def retry_report_body(report: Report) -> dict[str, Any]:
+    refused = [
+        {"code": code, "detail": detail, "count": count} for (code, detail), count in sorted(report.refused.items())
+    ]
+    return {"changed": report.changed, "refused": refused, "more": report.more}
 
 
 class PhoneNumberSerializer(serializers.Serializer):

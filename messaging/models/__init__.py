@@ -1,19 +1,37 @@
 from messaging.models.access import ApiToken
+from messaging.models.attachment import Attachment
 from messaging.models.attempt import DeliveryAttempt
 from messaging.models.callback import ProviderCallback
+from messaging.models.client_event import ClientEvent, EventLog
 from messaging.models.event import MessageEvent
 from messaging.models.idempotency import IdempotencyRecord
 from messaging.models.message import Message
 from messaging.models.phone_number import PhoneNumber
 from messaging.models.queue import OutboundQueue
+from messaging.models.retention import Erasure, RetentionPass, RetentionRule
+from messaging.models.rollup import Rollup
+from messaging.models.suppression import KeywordRule, Suppression
+from messaging.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookSecret
 
 __all__ = [
     "ApiToken",
+    "Attachment",
+    "ClientEvent",
     "DeliveryAttempt",
+    "Erasure",
+    "EventLog",
     "IdempotencyRecord",
+    "KeywordRule",
     "Message",
     "MessageEvent",
     "OutboundQueue",
     "PhoneNumber",
     "ProviderCallback",
+    "RetentionPass",
+    "RetentionRule",
+    "Rollup",
+    "Suppression",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookSecret",
 ]

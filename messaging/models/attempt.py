@@ -27,12 +27,18 @@ class DeliveryAttempt(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=300, blank=True)
     provider_message_id = models.CharField(max_length=128, blank=True)
+    # How often the provider was asked what became of it; only for those whose outcome is unknown.
+    look_ups = models.PositiveSmallIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(null=True)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["number"]
+        indexes = [
+            # Reader: reconcile.reconcile, attempts that nobody knows the outcome of, the oldest first
+            models.Index(name="attempt_unknown", fields=["finished_at"], condition=Q(outcome="unknown")),
+        ]
         constraints = [
             # Also the reader's index: GET /messages/{id}/attempts/
             models.UniqueConstraint(name="attempt_number_of_message", fields=["message", "number"]),

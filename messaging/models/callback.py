@@ -5,12 +5,20 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from messaging.models.attempt import DeliveryAttempt
+from messaging.models.encrypted import EncryptedTextField
 from messaging.models.message import Message
 from providers.models import ProviderAccount
 
 
 class ProviderCallback(models.Model):
-    """One proven callback. `unmatched` ones wait until the provider's message id becomes known."""
+    """One proven callback. `unmatched` ones wait until the provider's message id becomes known.
+
+    Of incoming texts only those that made no sense are kept here; the others are messages.
+    """
+
+    class Kind(models.TextChoices):
+        STATUS = "status"
+        INBOUND = "inbound"
 
     class State(models.TextChoices):
         UNMATCHED = "unmatched"
@@ -20,8 +28,9 @@ class ProviderCallback(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     provider = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.STATUS)
     received_at = models.DateTimeField()
-    body = models.TextField()
+    body = EncryptedTextField()
     digest = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices)
     provider_message_id = models.CharField(max_length=128, blank=True)

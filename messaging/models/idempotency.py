@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.db import models
 
+from messaging.models.encrypted import EncryptedTextField
+
 
 class IdempotencyRecord(models.Model):
     """The first answer to one key of one owner, written in the transaction of what it answers. Kept for 24 hours."""
@@ -11,7 +13,7 @@ class IdempotencyRecord(models.Model):
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
     # JSON as text: a database that parses it would give the answer back with its keys in another order.
-    response = models.TextField(blank=True)
+    response = EncryptedTextField(blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -3,10 +3,13 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Length
+from django.db.models.functions import Cast, Length
+from django.db.models.lookups import StartsWith
 from uuid_utils.compat import uuid7
 
 from messaging import states
+from messaging.encryption import MARK
+from messaging.models.encrypted import EncryptedTextField
 from messaging.models.queue import OutboundQueue
 from messaging.segments import MAX_OUTBOUND_CHARACTERS, MAX_SEGMENTS, Encoding
 from messaging.states import Direction, Status
@@ -14,7 +17,11 @@ from providers.models import ProviderAccount
 
 MAX_INBOUND_CHARACTERS = 1600
 
-models.CharField.register_lookup(Length)
+# The longest text in the widest characters, under its seal.
+MAX_SEALED_CHARACTERS = 9_000
+
+models.CharField.register_lookup(Length)  # for the first migration, in which the text still was one
+models.TextField.register_lookup(Length)
 
 
 class Message(models.Model):
@@ -40,11 +47,16 @@ class Message(models.Model):
     is_bulk = models.BooleanField(default=False)
     from_number = models.CharField(max_length=16, blank=True)
     to_number = models.CharField(max_length=16)
-    text = models.CharField(max_length=MAX_INBOUND_CHARACTERS)
+    text = EncryptedTextField()
+    # When the text and the media were taken away: by the retention rules, or because the person has asked for it.
+    erased_at = models.DateTimeField(null=True)
     encoding = models.CharField(max_length=4, choices=[(e, e) for e in Encoding])
     segments = models.PositiveSmallIntegerField()
     reference = models.CharField(max_length=100, blank=True)
     callback_url = models.CharField(max_length=500, blank=True)
+    media_count = models.PositiveSmallIntegerField(default=0)
+    # An answer to a keyword: it also goes to who has just opted out.
+    is_automatic = models.BooleanField(default=False)
 
     provider = models.ForeignKey(
         ProviderAccount, null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
@@ -72,12 +84,22 @@ class Message(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        permissions = [("retry_message", "Can put an ended message back into its queue")]
+        permissions = [
+            ("retry_message", "Can put an ended message back into its queue"),
+            ("resolve_message", "Can say what became of an unknown message"),
+            ("view_body", "Can read the texts of messages"),
+        ]
         indexes = [
             # Reader: GET /messages/ of one owner, newest first
             models.Index(name="message_owner", fields=["owner", "id"]),
             # Reader: GET /messages/?status=
             models.Index(name="message_owner_status", fields=["owner", "status", "id"]),
+            # Reader: the console's list of what ended badly, of all owners, and its count on the dashboard
+            models.Index(
+                name="message_ended_badly",
+                fields=["status", "id"],
+                condition=Q(status__in=[Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN, Status.CANCELED]),
+            ),
             # Reader: GET /messages/?to= and ?search=, the conversation with one number
             models.Index(name="message_to", fields=["to_number", "id"], opclasses=["varchar_pattern_ops", "uuid_ops"]),
             # Reader: GET /messages/?from= and ?search=, for what came in
@@ -85,6 +107,12 @@ class Message(models.Model):
                 name="message_from_inbound",
                 fields=["from_number", "id"],
                 opclasses=["varchar_pattern_ops", "uuid_ops"],
+                condition=Q(direction=Direction.INBOUND),
+            ),
+            # Reader: inbound.receive, how often has this person written in the last minute, and the same?
+            models.Index(
+                name="message_inbound_recent",
+                fields=["from_number", "received_at"],
                 condition=Q(direction=Direction.INBOUND),
             ),
             # Reader: GET /messages/?reference= and ?search=
@@ -127,6 +155,12 @@ class Message(models.Model):
             ),
             # Reader: recovery.expire, queued messages whose validity is over
             models.Index(name="message_expiry", fields=["expires_at"], condition=Q(status=Status.QUEUED)),
+            # Reader: inbound_steps.process, what came in and is not done with
+            models.Index(
+                name="message_inbound_open",
+                fields=["id"],
+                condition=Q(direction=Direction.INBOUND, status__in=[Status.RECEIVED, Status.STORED]),
+            ),
             # Reader: recovery.return_expired_claims
             models.Index(name="message_lease", fields=["lease_until"], condition=Q(status=Status.SENDING)),
         ]
@@ -137,6 +171,16 @@ class Message(models.Model):
                 fields=["run_id", "to_number"],
                 condition=Q(run_id__isnull=False),
             ),
+            # Also the reader's index: inbound.receive, has this one come before?
+            models.UniqueConstraint(
+                name="message_inbound_provider_id",
+                fields=["provider", "provider_message_id"],
+                condition=Q(direction=Direction.INBOUND) & ~Q(provider_message_id=""),
+            ),
+            models.CheckConstraint(
+                name="message_inbound_has_time",
+                condition=Q(direction=Direction.OUTBOUND) | Q(received_at__isnull=False),
+            ),
             models.CheckConstraint(
                 name="message_status_of_direction",
                 condition=Q(direction=Direction.OUTBOUND, status__in=sorted(states.OUTBOUND))
@@ -145,7 +189,9 @@ class Message(models.Model):
             models.CheckConstraint(
                 name="message_text_length",
                 condition=Q(direction=Direction.OUTBOUND, text__length__lte=MAX_OUTBOUND_CHARACTERS)
-                | Q(direction=Direction.INBOUND, text__length__lte=MAX_INBOUND_CHARACTERS),
+                | Q(direction=Direction.INBOUND, text__length__lte=MAX_INBOUND_CHARACTERS)
+                # Of a sealed text the database sees only how long it is under its seal.
+                | (StartsWith(Cast("text", models.TextField()), MARK) & Q(text__length__lte=MAX_SEALED_CHARACTERS)),
             ),
             models.CheckConstraint(
                 name="message_segments_range",

@@ -14,6 +14,8 @@ class PhoneNumber(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ACTIVE)
     reason = models.CharField(max_length=200, blank=True)
     changed_at = models.DateTimeField(null=True, blank=True)
+    # When this person last got an automatic reply: the guard against two machines that answer each other.
+    auto_replied_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

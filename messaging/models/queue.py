@@ -4,6 +4,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from providers.routing import Strategy
+
 
 class OutboundQueue(models.Model):
     """`batch_size` messages every `interval_seconds`; both null means as fast as the providers take them."""
@@ -12,6 +14,9 @@ class OutboundQueue(models.Model):
     description = models.CharField(max_length=200, blank=True)
     batch_size = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     interval_seconds = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    routing_strategy = models.CharField(
+        max_length=10, choices=[(s.value, s.value) for s in Strategy], default=Strategy.WEIGHTED.value
+    )
     preserve_order = models.BooleanField(default=True)
     is_paused = models.BooleanField(default=False)
     last_tick_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -28,6 +33,9 @@ class OutboundQueue(models.Model):
                 | Q(
                     batch_size__isnull=False, interval_seconds__isnull=False, batch_size__gte=1, interval_seconds__gte=1
                 ),
+            ),
+            models.CheckConstraint(
+                name="queue_routing_strategy_word", condition=Q(routing_strategy__in=[s.value for s in Strategy])
             ),
         ]
 

@@ -14,12 +14,16 @@ from messaging.services.transitions import Move
 from messaging.states import Source, Status
 
 
-def cancel(*, message_id: UUID, actor: AbstractBaseUser, now: datetime, source: Source = Source.API) -> Message:
+def cancel(
+    *, message_id: UUID, actor: AbstractBaseUser, now: datetime, source: Source = Source.API, reason: str = ""
+) -> Message:
     """Raises `NotCancelable` as soon as a worker has the message."""
     with transaction.atomic():
         message = Message.objects.select_for_update().get(pk=message_id)
         if message.status not in states.CANCELABLE:
             raise NotCancelable(f"The message is {message.status}; only a scheduled or queued one can be canceled.")
         message.next_attempt_at = None
-        transitions.apply([Move(message, Status.CANCELED, source, actor=actor)], now=now, fields=["next_attempt_at"])
+        transitions.apply(
+            [Move(message, Status.CANCELED, source, detail=reason, actor=actor)], now=now, fields=["next_attempt_at"]
+        )
     return message

@@ -26,12 +26,50 @@ class RecipientInactive(DomainError):
     code = "recipient_inactive"
 
 
+class RecipientOptedOut(DomainError):
+    code = "recipient_opted_out"
+
+
+class SenderRateLimited(DomainError):
+    """`retry_after` is in whole seconds, from when the next message of this sender will be taken."""
+
+    code = "sender_rate_limited"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class NotAttachable(DomainError):
+    code = "not_attachable"
+
+
+class NotErasable(DomainError):
+    code = "not_erasable"
+
+
 class NotCancelable(DomainError):
     code = "not_cancelable"
 
 
 class NotRetryable(DomainError):
     code = "not_retryable"
+
+
+class NotResolvable(DomainError):
+    code = "not_resolvable"
+
+
+class TooManyEndpoints(DomainError):
+    code = "too_many_endpoints"
+
+
+class EndpointDisabled(DomainError):
+    code = "endpoint_disabled"
+
+
+class NotRedeliverable(DomainError):
+    code = "not_redeliverable"
 
 
 class IdempotencyKeyReused(DomainError):

@@ -17,6 +17,7 @@ from messaging.services import queues
 from providers.models import ProviderAccount, SenderNumber
 
 API_READER, API_SENDER, API_OPERATOR = "API reader", "API sender", "API operator"
+VIEWER, OPERATOR = "Viewer", "Operator"
 
 _READ = (
     "messaging.view_message",
@@ -24,17 +25,56 @@ _READ = (
     "messaging.view_messageevent",
     "messaging.view_phonenumber",
     "messaging.view_outboundqueue",
+    "messaging.view_suppression",
+    "messaging.view_webhookendpoint",
+    "messaging.view_webhookdelivery",
     "scheduling.view_schedule",
+    "media_store.view_mediaasset",
+)
+# Staff in the console, besides being marked as staff. A viewer reads no text of a message and nobody's token or password.
+_LOOK = (
+    *_READ,
+    "messaging.view_providercallback",
+    "messaging.view_suppression",
+    "providers.view_provideraccount",
+    "providers.view_providerevent",
+    "providers.view_sendernumber",
+    "django_celery_beat.view_periodictask",
+    "admin.view_logentry",
 )
 GROUPS: dict[str, tuple[str, ...]] = {
+    VIEWER: _LOOK,
+    OPERATOR: (
+        *_LOOK,
+        "messaging.view_body",
+        "messaging.add_message",
+        "messaging.change_message",
+        "messaging.retry_message",
+        "messaging.resolve_message",
+        "messaging.change_phonenumber",
+        "messaging.change_outboundqueue",
+        "messaging.add_suppression",
+        "messaging.delete_suppression",
+        "providers.change_provideraccount",
+        "scheduling.add_schedule",
+        "scheduling.change_schedule",
+        "scheduling.delete_schedule",
+    ),
     API_READER: _READ,
     API_SENDER: (
         *_READ,
         "messaging.add_message",
         "messaging.change_message",
+        "messaging.add_suppression",
+        "messaging.delete_suppression",
+        "messaging.add_webhookendpoint",
+        "messaging.change_webhookendpoint",
+        "messaging.delete_webhookendpoint",
         "scheduling.add_schedule",
         "scheduling.change_schedule",
         "scheduling.delete_schedule",
+        "media_store.add_mediaasset",
+        "media_store.delete_mediaasset",
     ),
     API_OPERATOR: (
         *_READ,

@@ -30,8 +30,11 @@ def take_tick(*, queue_name: str, now: datetime) -> int:
     interval = timedelta(seconds=queue.interval_seconds)
     # Beat's clock is not exact: a tick that comes a little early counts as the one that is due, and keeps the grid.
     grace = min(EARLY_GRACE, interval / 10)
-    due = Q(last_tick_at__isnull=True) | Q(last_tick_at__lte=now - interval + grace)
-    on_grid = queue.last_tick_at is not None and now < queue.last_tick_at + interval
+    # A tick in the future was taken by a clock that was wrong; waiting for it would stop the queue for as long.
+    due = (
+        Q(last_tick_at__isnull=True) | Q(last_tick_at__lte=now - interval + grace) | Q(last_tick_at__gt=now + interval)
+    )
+    on_grid = queue.last_tick_at is not None and queue.last_tick_at <= now < queue.last_tick_at + interval
     taken = OutboundQueue.objects.filter(
         due,
         pk=queue_name,

@@ -11,6 +11,12 @@ from messaging.models import PhoneNumber
 Status = PhoneNumber.Status
 
 
+def hold(number: str) -> None:
+    """Lock the number's row, made if it is not there: who else asks waits until the caller's transaction ends."""
+    PhoneNumber.objects.bulk_create([PhoneNumber(number=number)], ignore_conflicts=True)
+    PhoneNumber.objects.select_for_update().get(pk=number)
+
+
 def mark_inactive(reasons: Mapping[str, str], *, now: datetime) -> None:
     """Make these numbers inactive (number → reason); a number that is inactive already keeps its first reason."""
     if not reasons:

@@ -13,7 +13,7 @@ from messaging.services.errors import InvalidField
 from messaging.states import Status
 
 TICK_TASK = "messaging.drain_tick"
-EDITABLE = ("description", "batch_size", "interval_seconds", "preserve_order", "is_paused")
+EDITABLE = ("description", "batch_size", "interval_seconds", "preserve_order", "is_paused", "routing_strategy")
 
 
 def create(queue: OutboundQueue) -> OutboundQueue:
@@ -67,6 +67,10 @@ def keep_beat_in_step(queue: OutboundQueue) -> None:
         for field, value in wanted.items():
             setattr(task, field, value)
         task.save()
+
+
+def names() -> list[str]:
+    return list(OutboundQueue.objects.order_by("name").values_list("name", flat=True))
 
 
 def depths(names: list[str]) -> dict[str, int]:

@@ -10,11 +10,15 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
+from messaging import trail
 from messaging.models import DeliveryAttempt, Message, ProviderCallback
-from messaging.services import phone_numbers, transitions
+from messaging.services import phone_numbers, suppressions, transitions
+from messaging.services.rollups import Tally
 from messaging.services.transitions import Move
 from messaging.states import Source, Status, may_move
+from providers import standing
 from providers.base import ReportedStatus, StatusReport
+from providers.health import Receipt
 from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
@@ -48,10 +52,17 @@ MESSAGE_FIELDS = (
     "error_detail",
     "next_attempt_at",
 )
+# What counts in an account's delivery rate: an invalid number or one that has opted out is not the account's affair.
+DELIVERY_OF: dict[ReportedStatus, Receipt] = {
+    R.DELIVERED: Receipt.DELIVERED,
+    R.UNDELIVERED: Receipt.UNDELIVERED,
+    R.FAILED: Receipt.UNDELIVERED,
+}
 MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
 SWEEP_LIMIT = 500
 
 
+@transaction.atomic
 def record(
     *,
     account: ProviderAccount,
@@ -59,6 +70,7 @@ def record(
     report: StatusReport | None,
     attempt_id: UUID | None,
     now: datetime,
+    kind: str = ProviderCallback.Kind.STATUS,
 ) -> ProviderCallback:
     """Keep one proven callback (`report` None: it made no sense), or find the very same one that is here already.
 
@@ -68,6 +80,7 @@ def record(
     understood = {} if report is None else _understood(report)
     callback = ProviderCallback(
         provider=account,
+        kind=kind,
         received_at=now,
         body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
         digest=hashlib.sha256(body).hexdigest(),
@@ -79,7 +92,16 @@ def record(
     if understood:
         # It may have come before, when the account's configuration could not make sense of it.
         kept.filter(state=State.MALFORMED).update(attempt=callback.attempt_id, **understood)
-    return kept.get()
+    found = kept.get()
+    if found.pk == callback.pk and found.state == State.MALFORMED:
+        _tally(found, State.MALFORMED, now).write()
+    return found
+
+
+def _tally(callback: ProviderCallback, state: State, now: datetime) -> Tally:
+    tally = Tally()
+    tally.called_back(callback.provider_id, state, now=now)
+    return tally
 
 
 def _understood(report: StatusReport) -> dict[str, Any]:
@@ -110,7 +132,14 @@ def apply(callback_id: UUID, *, now: datetime) -> bool:
         message = Message.objects.select_for_update().get(pk=attempt.message_id)
         callback.attempt, callback.message = attempt, message
         callback.state, callback.note = _work(callback, attempt, message, now)
+        if callback.state == State.IGNORED:
+            _tally(callback, State.IGNORED, now).write()
         callback.save(update_fields=["attempt", "message", "state", "note"])
+    said = DELIVERY_OF.get(R(callback.reported))
+    if callback.state == State.APPLIED and said is not None:
+        standing.record_receipt(callback.provider_id, said, now=now)
+    with trail.of_message(message.pk):
+        trail.receipted(callback.provider_id, reported=callback.reported, state=callback.state)
     return True
 
 
@@ -146,10 +175,17 @@ def _work(
         return State.IGNORED, f"the message is {message.status} already"
     _describe(callback, attempt, message, reported, now)
     transitions.apply(
-        [Move(message, target, Source.RECEIPT, callback.provider_id, _detail(callback))], now=now, fields=MESSAGE_FIELDS
+        [Move(message, target, Source.RECEIPT, callback.provider_id, _detail(callback))],
+        now=now,
+        fields=MESSAGE_FIELDS,
+        tally=_tally(callback, State.APPLIED, now),
     )
     if reported is R.INVALID:
         phone_numbers.mark_inactive({message.to_number: f"{callback.provider_id}: recipient_invalid"}, now=now)
+    if reported is R.OPTED_OUT:
+        suppressions.add_reported(
+            [(message.to_number, message.from_number)], reason=f"{callback.provider_id}: opted out", now=now
+        )
     return State.APPLIED, ""
 
 

@@ -1,14 +1,16 @@
 """What ticks and sweeps put right: due times, lost claims, lapsed validity, old rows. Every step is safe to repeat."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 from knox.models import get_token_model
 
 from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, ProviderCallback
-from messaging.services import idempotency, transitions
+from messaging.services import event_log, idempotency, rollups, transitions
+from messaging.services.rollups import Tally
 from messaging.services.transitions import Move
 from messaging.states import Source, Status
 
@@ -96,18 +98,28 @@ def _return_chunk(now: datetime) -> int:
         open_attempts = DeliveryAttempt.objects.filter(
             message__in=[row.pk for row in rows], outcome=DeliveryAttempt.Outcome.CALLING
         )
-        begun = set(open_attempts.values_list("message_id", flat=True))
-        open_attempts.update(
-            outcome=DeliveryAttempt.Outcome.UNKNOWN,
-            error_code="worker_lost",
-            error_detail="The worker ended before the provider's answer was written down.",
-            finished_at=now,
-        )
+        lost = list(open_attempts.values_list("pk", "message_id", "provider_id"))
+        begun = {message_id for _, message_id, _ in lost}
+        tally = _lose([(pk, slug) for pk, _, slug in lost], now)
         moves = [_returned(row, begun=row.pk in begun) for row in rows]
-        transitions.apply(moves, now=now, fields=["error_code", "error_detail"])
+        transitions.apply(moves, now=now, fields=["error_code", "error_detail"], tally=tally)
     if rows:
         logger.error("%d claims outlived their worker; %d of them had begun a call", len(rows), len(begun))
     return len(rows)
+
+
+def _lose(attempts: Sequence[tuple[UUID, str]], now: datetime) -> Tally:
+    """Close attempts (id, account) that nobody will settle, in the caller's transaction; returns what is to be counted."""
+    tally = Tally()
+    for _, slug in attempts:
+        tally.attempted(slug, DeliveryAttempt.Outcome.UNKNOWN, now=now)
+    DeliveryAttempt.objects.filter(pk__in=[pk for pk, _ in attempts]).update(
+        outcome=DeliveryAttempt.Outcome.UNKNOWN,
+        error_code="worker_lost",
+        error_detail="The worker ended before the provider's answer was written down.",
+        finished_at=now,
+    )
+    return tally
 
 
 def _returned(row: Message, *, begun: bool) -> Move:
@@ -125,19 +137,19 @@ def close_orphaned_attempts(*, now: datetime) -> int:
     orphans = DeliveryAttempt.objects.filter(
         outcome=DeliveryAttempt.Outcome.CALLING, started_at__lt=now - ORPHANED_AFTER
     ).exclude(message__status=Status.SENDING)
-    return DeliveryAttempt.objects.filter(pk__in=list(orphans.values_list("pk", flat=True)[:CHUNK])).update(
-        outcome=DeliveryAttempt.Outcome.UNKNOWN,
-        error_code="worker_lost",
-        error_detail="The worker ended before the provider's answer was written down.",
-        finished_at=now,
-    )
+    with transaction.atomic():
+        lost = list(orphans.select_for_update(skip_locked=True).values_list("pk", "provider_id")[:CHUNK])
+        _lose(lost, now).write()
+    return len(lost)
 
 
 def purge(*, now: datetime) -> None:
-    """What has had its time: open attempts of ended messages, idempotency keys, unmatched callbacks, expired tokens."""
+    """What has had its time: open attempts of ended messages, keys, callbacks, events, expired tokens, old counts."""
     close_orphaned_attempts(now=now)
     IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
     ProviderCallback.objects.filter(
         state=ProviderCallback.State.UNMATCHED, received_at__lt=now - UNMATCHED_KEPT_FOR
     ).delete()
+    event_log.purge(now=now)
     get_token_model().objects.filter(expiry__lt=now).delete()
+    rollups.purge(now=now)

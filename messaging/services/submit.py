@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -10,17 +11,23 @@ from django.db.models import Q
 
 from messaging import segments
 from messaging.models import Message, OutboundQueue, PhoneNumber
-from messaging.services import transitions
-from messaging.services.errors import DomainError, InvalidField, RecipientInactive
+from messaging.segments import Measure
+from messaging.services import attachments, suppressions, transitions
+from messaging.services.attachments import MediaChecks
+from messaging.services.errors import DomainError, InvalidField, RecipientInactive, RecipientOptedOut
 from messaging.states import Direction, Source, Status
 from providers.models import SenderNumber
 
+DEFAULT_VALID_FOR = 14_400
 MAX_AHEAD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a client asks for. Numbers are E.164; `valid_for` is in seconds from the moment the message is due."""
+    """What a client asks for. Numbers are E.164; `valid_for` is in seconds from the moment the message is due.
+
+    An automatic one answers a keyword: from the number that was written to, and also to who has just opted out.
+    """
 
     to: str
     text: str
@@ -30,12 +37,14 @@ class Draft:
     send_at: datetime | None = None
     reference: str = ""
     callback_url: str = ""
+    media: tuple[UUID, ...] = ()
+    is_automatic: bool = False
 
 
 def submit(
     *, owner: AbstractBaseUser, draft: Draft, default_queue: str, now: datetime, source: Source = Source.API
 ) -> Message:
-    """Store one message. Raises `InvalidField` or `RecipientInactive`, then nothing is stored."""
+    """Store one message. Raises `InvalidField`, `RecipientInactive` or `RecipientOptedOut`, then nothing is stored."""
     [result] = submit_many(owner=owner, drafts=[draft], default_queue=default_queue, now=now, source=source)
     if isinstance(result, DomainError):
         raise result
@@ -57,6 +66,11 @@ def submit_many(
                 [PhoneNumber(number=number) for number in new_numbers], ignore_conflicts=True
             )
             Message.objects.bulk_create(accepted)
+            attachments.create(
+                (result, draft.media)
+                for result, draft in zip(results, drafts, strict=True)
+                if isinstance(result, Message) and draft.media
+            )
             transitions.record_creation(accepted, source=source, actor=owner)
     return results
 
@@ -79,38 +93,62 @@ class _Checks:
         statuses = dict(PhoneNumber.objects.filter(number__in=recipients).values_list("number", "status"))
         self.known_numbers = set(statuses)
         self.inactive = {number for number, status in statuses.items() if status == PhoneNumber.Status.INACTIVE}
+        self.opt_outs = suppressions.among(numbers=recipients)
+        self.media = MediaChecks(owner, [draft.media for draft in drafts])
 
 
-def _build(draft: Draft, *, owner: AbstractBaseUser, checks: _Checks, now: datetime) -> Message | DomainError:
-    queue = draft.queue or checks.default_queue
-    if queue not in checks.queues:
+def _fault(draft: Draft, *, checks: _Checks, sender: str, measured: Measure, now: datetime) -> DomainError | None:
+    """The first thing that is wrong with it."""
+    faults = (
+        _faulty_field(draft, checks=checks, measured=measured, now=now),
+        RecipientInactive("This number is inactive: a provider has reported that it cannot be reached.")
+        if draft.to in checks.inactive
+        else None,
+        RecipientOptedOut("This person does not want messages from this sender.")
+        if checks.opt_outs.forbid(number=draft.to, sender=sender) and not draft.is_automatic
+        else None,
+        checks.media.fault(draft.media, number=draft.to, sender=sender),
+    )
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _faulty_field(draft: Draft, *, checks: _Checks, measured: Measure, now: datetime) -> InvalidField | None:
+    if (draft.queue or checks.default_queue) not in checks.queues:
         return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
-    if draft.sender and draft.sender not in checks.senders:
+    if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
         return InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
     if draft.send_at is not None and draft.send_at > now + MAX_AHEAD:
         return InvalidField("send_at", "too_far_ahead", "A message can wait for a year at the most.")
-    measured = segments.measure(draft.text)
     if measured.segments > segments.MAX_SEGMENTS:
         return InvalidField(
             "message",
             "too_long",
             f"The text takes {measured.segments} segments ({measured.encoding}); {segments.MAX_SEGMENTS} is the limit.",
         )
-    if draft.to in checks.inactive:
-        return RecipientInactive("This number is inactive: a provider has reported that it cannot be reached.")
+    return None
+
+
+def _build(draft: Draft, *, owner: AbstractBaseUser, checks: _Checks, now: datetime) -> Message | DomainError:
+    sender = draft.sender or checks.default_sender
+    measured = segments.measure(draft.text)
+    fault = _fault(draft, checks=checks, sender=sender, measured=measured, now=now)
+    if fault is not None:
+        return fault
     due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
     return Message(
         direction=Direction.OUTBOUND,
         status=Status.SCHEDULED if due else Status.QUEUED,
         owner=owner,
-        queue_id=queue,
-        from_number=draft.sender or checks.default_sender,
+        queue_id=draft.queue or checks.default_queue,
+        from_number=sender,
         to_number=draft.to,
         text=draft.text,
         encoding=measured.encoding,
         segments=measured.segments,
         reference=draft.reference,
         callback_url=draft.callback_url,
+        media_count=len(draft.media),
+        is_automatic=draft.is_automatic,
         send_at=draft.send_at,
         valid_for=draft.valid_for,
         expires_at=(due or now) + timedelta(seconds=draft.valid_for),

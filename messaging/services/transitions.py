@@ -1,4 +1,4 @@
-"""The one place that changes a message's status, and the only writer of its history."""
+"""The one place that changes a message's status, and the only writer of its history. Each change is counted here, too."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from django.db.models import Case, Value, When
 from django.db.models.functions import Cast
 
 from messaging.models import Message, MessageEvent
+from messaging.services import client_events
 from messaging.services.errors import IllegalTransition
+from messaging.services.rollups import Tally
 from messaging.states import Source, Status, may_move
 
 ALWAYS_WRITTEN = ("status", "updated_at", "claim_id", "lease_until")
@@ -30,28 +32,36 @@ class Move:
     by_operator: bool = False
 
 
-def record_creation(messages: Iterable[Message], *, source: Source, actor: AbstractBaseUser | None) -> None:
+def record_creation(messages: Sequence[Message], *, source: Source, actor: AbstractBaseUser | None) -> None:
     """The first line of each history."""
+    tally = Tally()
+    for message in messages:
+        tally.created(message)
+    tally.write()
     MessageEvent.objects.bulk_create(
         MessageEvent(message=message, at=message.created_at, to_status=message.status, source=source, actor=actor)
         for message in messages
     )
 
 
-def apply(moves: Sequence[Move], *, now: datetime, fields: Collection[str] = ()) -> None:
-    """Carry the moves out and write their history, in two queries however many there are.
+def apply(moves: Sequence[Move], *, now: datetime, fields: Collection[str] = (), tally: Tally | None = None) -> None:
+    """Carry the moves out, write their history, what owners are told, and the counts: four queries however many there are.
 
     The caller holds the rows locked in an open transaction and has set the attributes named in `fields`. Leaving `sending`
     ends the claim; a message that enters it brings its new claim along. Raises `IllegalTransition`, then nothing is written.
+    A `tally` brings what else the caller has to count; it is written with or without moves.
     """
-    if not moves:
-        return
-    events = [_step(move, now) for move in moves]
-    save_together([move.message for move in moves], {*fields, *ALWAYS_WRITTEN})
-    MessageEvent.objects.bulk_create(events)
+    tally = tally or Tally()
+    if moves:
+        events = [_step(move, now, tally) for move in moves]
+        messages = [move.message for move in moves]
+        save_together(messages, {*fields, *ALWAYS_WRITTEN})
+        MessageEvent.objects.bulk_create(events)
+        client_events.record(messages, at=now)
+    tally.write()
 
 
-def _step(move: Move, now: datetime) -> MessageEvent:
+def _step(move: Move, now: datetime, tally: Tally) -> MessageEvent:
     message, before = move.message, Status(move.message.status)
     if not may_move(before, move.to, by_operator=move.by_operator):
         raise IllegalTransition(f"a message cannot go from {before} to {move.to}")
@@ -60,6 +70,7 @@ def _step(move: Move, now: datetime) -> MessageEvent:
     if move.to is not Status.SENDING:
         message.claim_id = None
         message.lease_until = None
+    tally.moved(message, before, now=now)
     return MessageEvent(
         message=message,
         at=now,

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ from providers.base import (
     CallbackRequest,
     InboundText,
     OutboundText,
+    Question,
     ReportedStatus,
     StatusReport,
 )
@@ -54,6 +55,8 @@ REJECTIONS: Mapping[str, type[Rejected]] = {
 CREDENTIAL_STATUSES = frozenset({401, 403})
 RATE_LIMIT_STATUS = 429
 MAX_MEDIA = 10
+# In `status_url`: where our message's id goes.
+ID_PLACE = "{id}"
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +164,33 @@ class GenericHttpBackend(Backend):
         if answer.status not in config.accepted:
             raise self._fault(answer)
         return Accepted(self._message_id(answer))
+
+    # --- look up ------------------------------------------------------------------------------------------------------
+
+    @property
+    def can_look_up(self) -> bool:
+        return self.config.status_url is not None
+
+    def look_up(self, question: Question) -> Sequence[StatusReport]:
+        url, mapping = self.config.status_url or "", self.config.status
+        query = None if ID_PLACE in url else {self.config.request_fields.get("id", "id"): question.reference}
+        answer = self._transport.call(
+            "GET", url.replace(ID_PLACE, question.reference), headers=self.config.headers, query=query
+        )
+        if answer.status == 404:  # noqa: PLR2004 (the carrier does not know it)
+            return ()
+        if answer.status not in self.config.accepted | {200}:
+            raise self._fault(answer)
+        try:
+            content = read_json(answer.body)
+        except ValueError:
+            raise OutcomeUnknown(f"the provider answered {answer.status} with a body that is not JSON") from None
+        message_id = scalar(at_path(content, mapping.message_id))
+        word = scalar(at_path(content, mapping.status))
+        if not message_id or len(message_id) > MAX_ID_LENGTH or not word:
+            return ()
+        status = mapping.values.get(word, ReportedStatus.UNKNOWN_WORD)
+        return (StatusReport(message_id, status=status, word=word[:MAX_WORD_LENGTH]),)
 
     def close(self) -> None:
         self._transport.close()

@@ -2,13 +2,14 @@
 
 import logging
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import StringConstraints, model_validator
 from twilio.base import values
-from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
@@ -19,10 +20,13 @@ from providers.base import (
     Accepted,
     Backend,
     BackendContext,
+    CallbackAnswer,
     CallbackRequest,
     CommonConfig,
     InboundText,
+    MediaAccess,
     OutboundText,
+    Question,
     ReportedStatus,
     StatusReport,
 )
@@ -90,6 +94,12 @@ RECEIPT_FAULTS: Mapping[int, ReportedStatus] = {
 }
 FAILED_WORDS = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED})
 MAX_MEDIA = 10
+# Our clock and Twilio's, and the time that a call takes to get there.
+LOOK_UP_MARGIN = timedelta(minutes=2)
+MAX_LOOKED_UP = 20
+API_ORIGIN = "https://api.twilio.com"
+# Where the address of an incoming file redirects to.
+MEDIA_HOSTS = frozenset({"mms.twiliocdn.com", "media.twiliocdn.com", "s3-external-1.amazonaws.com"})
 # Not empty, or the SDK would look into the process's own environment for a region and credentials.
 NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 
@@ -151,6 +161,7 @@ class TwilioBackend(Backend):
     Config = TwilioConfig
     config: TwilioConfig
     supports_media = True
+    inbound_answer = CallbackAnswer("text/xml", "<Response/>")
 
     def __init__(self, config: TwilioConfig, context: BackendContext) -> None:
         super().__init__(config, context)
@@ -210,7 +221,18 @@ class TwilioBackend(Backend):
         text = storable_text(form.get("Body", [""])[-1])
         if text is None or not (text or media_urls or "Body" in form):
             raise MalformedCallback("there is no text that can be stored")
-        return InboundText(message_id, sender=sender, recipient=recipient, text=text, media_urls=media_urls)
+        # Twilio answers STOP, START and HELP itself where the account has that switched on, and says so.
+        is_answered = bool(form.one("OptOutType"))
+        return InboundText(message_id, sender, recipient, text, media_urls, is_answered=is_answered)
+
+    def media_access(self) -> MediaAccess:
+        base = urlsplit(self.config.api_base_url or API_ORIGIN)
+        return MediaAccess(
+            f"{base.scheme}://{base.netloc}".lower(),
+            self.config.account_sid,
+            self.config.auth_token.get_secret_value(),
+            MEDIA_HOSTS,
+        )
 
     # --- send ---------------------------------------------------------------------------------------------------------
 
@@ -236,8 +258,56 @@ class TwilioBackend(Backend):
             return Accepted()
         return Accepted(message_id)
 
+    # --- look up ------------------------------------------------------------------------------------------------------
+
+    @property
+    def can_look_up(self) -> bool:
+        return True
+
+    def look_up(self, question: Question) -> Sequence[StatusReport]:
+        """By recipient, text, sender and time: Twilio keeps no reference of ours."""
+        try:
+            found = self._client.messages.list(
+                to=question.to,
+                from_=question.sender or values.unset,
+                date_sent_after=question.called_at - LOOK_UP_MARGIN,
+                limit=MAX_LOOKED_UP,
+                page_size=MAX_LOOKED_UP,
+            )
+            alike = [each for each in found if _is_alike(each, question)]
+        except TwilioException as error:
+            # For a list the SDK raises its base class, and keeps the answer as an argument.
+            statuses = [each.status_code for each in error.args if isinstance(each, Response)]
+            refused = bool({401, 403} & set(statuses))
+            raise (CredentialsRefused if refused else OutcomeUnknown)("Twilio did not answer the question") from None
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+            raise OutcomeUnknown("Twilio's answer cannot be read") from None
+        return tuple(map(_report_of, alike))
+
     def close(self) -> None:
         self._transport.close()
+
+
+def _is_alike(found: Any, question: Question) -> bool:
+    moment = found.date_created or found.date_sent
+    return (
+        bool(scalar(found.sid))
+        and str(found.direction).startswith("outbound")
+        and (found.body or "").strip() == question.text.strip()
+        and moment is not None
+        and abs(moment - question.called_at) <= LOOK_UP_MARGIN
+    )
+
+
+def _report_of(found: Any) -> StatusReport:
+    word = scalar(str(found.status or ""))
+    error_code = scalar(found.error_code)[:MAX_WORD_LENGTH]
+    status = STATUSES.get(word, ReportedStatus.UNKNOWN_WORD)
+    if status in FAILED_WORDS:
+        status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
+    return StatusReport(
+        scalar(found.sid)[:MAX_ID_LENGTH], status=status, word=word[:MAX_WORD_LENGTH], error_code=error_code
+    )
 
 
 def _fault(error: TwilioRestException | TwilioServiceException) -> SendError:  # noqa: PLR0911 (a table of classes)

@@ -20,12 +20,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from messaging.api.fields import moment
 from messaging.api.filters import MessageFilter, MomentFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer, message_body
 from messaging.models import Message
+from messaging.services.representation import moment
 from messaging.states import Source
 from scheduling import recurrence
 from scheduling.api.serializers import (
@@ -99,7 +99,9 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     def get_queryset(self) -> QuerySet:
         """What the action's filters and pages are about: the schedule's messages for `messages`, else schedules."""
         if self.action == "messages":
-            return Message.objects.filter(schedule_id=self._schedule().pk).order_by("-pk")
+            return (
+                Message.objects.filter(schedule_id=self._schedule().pk).order_by("-pk").prefetch_related("attachments")
+            )
         return self._schedules()
 
     def _schedules(self) -> QuerySet[Schedule]:

@@ -9,9 +9,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import numbers
-from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField, moment
+from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField
 from messaging.api.serializers import DEFAULT_VALID_FOR, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
+from messaging.services.representation import moment
 from scheduling import recurrence, templates
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services.recipients import Recipient
@@ -179,6 +180,7 @@ class RunSerializer(serializers.Serializer):
     detail = serializers.CharField(allow_null=True)
     created_messages = serializers.IntegerField()
     skipped_inactive = serializers.IntegerField()
+    skipped_opted_out = serializers.IntegerField()
     skipped_invalid = serializers.IntegerField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
@@ -191,6 +193,7 @@ class RunSerializer(serializers.Serializer):
             "detail": instance.detail or None,
             "created_messages": instance.created_messages,
             "skipped_inactive": instance.skipped_inactive,
+            "skipped_opted_out": instance.skipped_opted_out,
             "skipped_invalid": instance.skipped_invalid,
             "started_at": moment(instance.started_at),
             "finished_at": moment(instance.finished_at),

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from messaging import segments
 from messaging.models import Message, PhoneNumber
 from messaging.segments import Measure
-from messaging.services import bulk
+from messaging.services import bulk, suppressions
 from messaging.services.bulk import Variant
 from messaging.states import Direction, Source, Status
 from scheduling import templates
@@ -23,8 +23,9 @@ from scheduling.templates import MissingVariable, Template
 logger = logging.getLogger(__name__)
 
 RunStatus = ScheduleRun.Status
-CHUNK = 2_000
 LEASE = timedelta(seconds=30)
+
+_inactive = Exists(PhoneNumber.objects.filter(number=OuterRef("number"), status=PhoneNumber.Status.INACTIVE))
 
 
 def unfinished(*, now: datetime) -> list[UUID]:
@@ -73,7 +74,11 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
         people = list(
             ScheduleRecipient.objects.filter(schedule=schedule, pk__gt=run.cursor)
             .order_by("pk")
-            .values_list("pk", "number", "variables")[:CHUNK]
+            .annotate(
+                is_inactive=_inactive,
+                is_opted_out=suppressions.subquery(number="number", sender=schedule.from_number),
+            )
+            .values_list("pk", "number", "variables", "is_inactive", "is_opted_out")[: bulk.batch_size()]
         )
         if not people:
             _finish(run, schedule, now)
@@ -87,18 +92,14 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
     return made, schedule.queue_id
 
 
-def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, dict]], now: datetime) -> int:
-    numbers = [number for _, number, _ in people]
-    inactive = set(
-        PhoneNumber.objects.filter(number__in=numbers, status=PhoneNumber.Status.INACTIVE).values_list(
-            "number", flat=True
-        )
-    )
+def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, dict, bool, bool]], now: datetime) -> int:
     template = templates.compile_template(schedule.text)
     variants: list[Variant] = []
-    for _, number, variables in people:
-        if number in inactive:
+    for _, number, variables, is_inactive, is_opted_out in people:
+        if is_inactive:
             run.skipped_inactive += 1
+        elif is_opted_out:
+            run.skipped_opted_out += 1
         elif (written := _text(template, variables)) is None:
             run.skipped_invalid += 1
         else:
@@ -140,6 +141,6 @@ def _finish(run: ScheduleRun, schedule: Schedule, now: datetime) -> None:
     run.status, run.finished_at, run.lease_until = RunStatus.DONE, now, None
     run.started_at = run.started_at or now
     run.save()
-    runs.complete_if_over(schedule)
+    runs.complete_if_over(schedule, now=now)
     schedule.updated_at = now
     schedule.save(update_fields=["status", "updated_at"])

@@ -2,9 +2,13 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
+from messaging.event_types import EventType
+from messaging.services import client_events
+from messaging.services.representation import moment
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import timing
 
@@ -40,7 +44,7 @@ def _start(schedule: Schedule, now: datetime, max_lateness: timedelta) -> None:
         timing.advance(schedule)
     run.save(force_insert=True)
     if schedule.next_run_at is None and run.status != RunStatus.PENDING:
-        complete_if_over(schedule)
+        complete_if_over(schedule, now=now)
     schedule.updated_at = now
     schedule.save(update_fields=["last_wall", "occurrences", "next_wall", "next_run_at", "status", "updated_at"])
 
@@ -57,7 +61,23 @@ def _miss(schedule: Schedule, run: ScheduleRun, now: datetime, max_lateness: tim
     logger.warning("schedule %s missed a run: %s", schedule.pk, run.detail)
 
 
-def complete_if_over(schedule: Schedule) -> None:
-    """A schedule without a next run and without an unfinished one is completed. Sets the attribute only."""
+def complete_if_over(schedule: Schedule, *, now: datetime) -> None:
+    """A schedule without a next run and without an unfinished one is completed, and its owner told. Sets the attribute only."""
     if schedule.next_run_at is None and not schedule.runs.filter(status__in=UNFINISHED).exists():
         schedule.status = Schedule.Status.COMPLETED
+        client_events.record_data(
+            owner_id=schedule.owner_id, event_type=EventType.SCHEDULE_COMPLETED, data=_summary(schedule, now), at=now
+        )
+
+
+def _summary(schedule: Schedule, now: datetime) -> dict[str, Any]:
+    return {
+        "id": str(schedule.pk),
+        "name": schedule.name,
+        "status": str(schedule.status),
+        "queue": schedule.queue_id,
+        "recurrence": schedule.recurrence or None,
+        "time_zone": schedule.time_zone,
+        "created_at": moment(schedule.created_at),
+        "completed_at": moment(now),
+    }

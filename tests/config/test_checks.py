@@ -32,6 +32,13 @@ def test_a_number_that_must_be_positive_is(settings, name: str) -> None:
     assert error.msg == f"{name} must be greater than zero."
 
 
+@pytest.mark.parametrize("networks", [["10.0.0.1/8"], ["everywhere"]])
+def test_networks_that_are_none_are_named(settings, networks: list[str]) -> None:
+    settings.CALLBACK_ALLOWED_NETWORKS = networks
+
+    assert ids(checks.check_networks(None)) == ["switchboard.E004"]
+
+
 @pytest.mark.parametrize("rate", ["", "200", "0/s", "200/x", "-1/s", "200/s "])
 def test_a_rate_that_cannot_be_read_is_named(settings, rate: str) -> None:
     settings.RATE_LIMIT_PER_TOKEN = rate

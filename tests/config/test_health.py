@@ -10,16 +10,17 @@ from django.test import Client
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from messaging.tasks import HEARTBEAT_KEY
+from messaging.services import heartbeats
 from tests.factories import MessageFactory, QueueFactory
 
 pytestmark = pytest.mark.django_db
-FINE = {"database": "ok", "broker": "ok", "beat": "ok", "oldest_due": "ok"}
+FINE = dict.fromkeys(("database", "broker", "beat", "workers", "oldest_due", "routing"), "ok")
 
 
 @pytest.fixture(autouse=True)
 def _beating() -> None:
-    cache.set(HEARTBEAT_KEY, time.time(), None)
+    heartbeats.tick()
+    heartbeats.worker_lives("host:1")
 
 
 def assert_not_ready(client: Client, **wrong: str) -> None:
@@ -67,19 +68,27 @@ def test_a_broker_that_is_away(client: Client, monkeypatch) -> None:
     def away(*_args) -> None:
         raise RedisConnectionError("redis://:hunter2@host")
 
-    monkeypatch.setattr("config.health.cache.get", away)
+    monkeypatch.setattr("config.health.heartbeats.cache.get", away)
 
-    assert_not_ready(client, broker="failed: ConnectionError", beat="unknown: the broker is away")
+    unknown = "unknown: the broker is away"
+    degraded = "degraded: by the configured weights, without circuits and limits"
+    assert_not_ready(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
+
+
+def test_workers_that_are_silent(client: Client) -> None:
+    heartbeats.worker_leaves("host:1")
+
+    assert_not_ready(client, workers="no worker has shown life for 30 s")
 
 
 def test_a_beat_that_never_came(client: Client) -> None:
-    cache.clear()
+    cache.delete(heartbeats.TICK_KEY)
 
     assert_not_ready(client, beat="no tick yet: beat or the workers are not running")
 
 
 def test_a_beat_that_has_stopped(client: Client) -> None:
-    cache.set(HEARTBEAT_KEY, time.time() - 100, None)
+    cache.set(heartbeats.TICK_KEY, time.time() - 100, None)
 
     assert_not_ready(client, beat="the last tick was 100 s ago")
 

@@ -1,11 +1,13 @@
-"""What a database quotes of its rows does not reach the log."""
+"""What lines look like, and what does not reach the log: rows that a database quotes, and numbers."""
 
+import json
 import logging
 import sys
 
 import pytest
 
-from config.logging import DiscreetFormatter
+from config.logging import DiscreetFormatter, JsonFormatter, TrailFilter, discreet
+from messaging import trail
 
 ROW = 'null value violates constraint\nDETAIL:  Failing row contains (1, +14155550101, Your code\nis 123456, "x").'
 
@@ -43,3 +45,72 @@ def test_other_lines_stay_as_they_are() -> None:
         DiscreetFormatter("{levelname} {message}", style="{").format(record_of("all is %s", "well"))
         == "ERROR all is well"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("to +14155550101.", "to +14***01."),
+        ("GET /api/v1/messages/?to=%2B14155550101", "GET /api/v1/messages/?to=141***01"),
+        ("number 4915123456789 here", "number 491***89 here"),
+        ("{'to': '+33612345678'}", "{'to': '+33***78'}"),
+        ("+14155550101,+14155550102", "+14***01,+14***02"),
+    ],
+)
+def test_numbers_are_masked(text: str, masked: str) -> None:
+    assert discreet(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0191a5f0-1234-7123-8123-123456789012",
+        "2026-11-22T09:00:00.123456Z",
+        "a 16 ms call, 200 answers, process 1234567",
+        "01a201b799c577f891373f034ae7b9e2",
+        "sandbox-1234567890",
+    ],
+)
+def test_ids_and_times_are_not_numbers_of_people(text: str) -> None:
+    assert discreet(text) == text
+
+
+def json_of(record: logging.LogRecord) -> dict:
+    TrailFilter().filter(record)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    return json.loads(line)
+
+
+def test_a_line_of_json_has_these_fields() -> None:
+    with trail.of_request("r-1"), trail.of_message("m-1"):
+        line = json_of(record_of("sent to %s", "+14155550101"))
+
+    moment = line.pop("time")
+    assert moment.endswith("Z")
+    assert line.pop("process") > 0
+    assert line == {
+        "level": "ERROR",
+        "logger": "name",
+        "message": "sent to +14***01",
+        "request_id": "r-1",
+        "message_id": "m-1",
+    }
+
+
+def test_what_libraries_add_to_a_record_is_not_printed() -> None:
+    record = record_of("failed")
+    record.request = "<WSGIRequest: GET '/api/v1/messages/?search=secret'>"
+
+    assert "secret" not in json.dumps(json_of(record))
+
+
+def test_a_traceback_is_one_field_and_discreet() -> None:
+    try:
+        refuse()
+    except ValueError:
+        line = json_of(record_of("failed", exc_info=sys.exc_info()))
+
+    assert line["traceback"].startswith("Traceback (most recent call last)")
+    assert line["traceback"].endswith("DETAIL: (left out)")
+    assert "123456" not in line["traceback"]

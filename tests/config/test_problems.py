@@ -21,6 +21,7 @@ DOMAIN = [
     (errors.RecipientInactive("gone"), 409, "recipient_inactive"),
     (errors.NotCancelable("sent"), 409, "not_cancelable"),
     (errors.NotRetryable("sent"), 409, "not_retryable"),
+    (errors.NotResolvable("sent"), 409, "not_resolvable"),
     (errors.IdempotencyKeyReused("used"), 422, "idempotency_key_reused"),
 ]
 

@@ -370,6 +370,17 @@ class BackendContract(ABC):
             with pytest.raises(MalformedCallback):
                 backend.parse_inbound(self.proven(body))
 
+    def test_an_incoming_text_gets_an_answer_that_says_what_it_is(self, backend: Backend) -> None:
+        answer = backend.inbound_answer
+
+        assert (answer.content_type, bool(answer.body)) in {("application/json", True), ("text/xml", True)}
+
+    def test_credentials_for_media_belong_to_one_origin(self, carrier: FakeCarrier) -> None:
+        with closing(self.make(f"{carrier.url}/")) as backend:
+            access = backend.media_access()
+
+        assert access is None or (access.origin, SECRET in repr(access)) == (carrier.url, False)
+
     def test_nothing_private_is_in_the_repr_of_what_passes_through(self, backend: Backend) -> None:
         inbound = backend.parse_inbound(self.proven(self.inbound_body(TEXT)))
 

@@ -61,6 +61,7 @@ class Stack:
     """Use as a context manager. `environment` adds to what every process gets; `sandbox_options` go to the simulator.
 
     The accounts `sandbox1` and `sandbox2` send to the simulator, or to `carriers_url` where a test plays the carriers.
+    `worker_command` takes a name and the concurrency. A `broker` that is given is started and stopped by the test.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         sandbox_options: tuple[str, ...] = (),
         carriers_url: str = "",
+        worker_command: Callable[..., commands.Command] = commands.worker,
+        broker: EmbeddedValkey | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="switchboard-journey-"))
         self.workers: list[Child] = []
@@ -81,6 +84,8 @@ class Stack:
         self._extra = dict(environment or {})
         self._sandbox_options = sandbox_options
         self._carriers_url = carriers_url
+        self._worker_command = worker_command
+        self._broker = broker
         self._others: list[Child] = []
         self._cleanup = contextlib.ExitStack()
         self._tokens: dict[str, str] = {}
@@ -118,7 +123,7 @@ class Stack:
         for _ in range(self._first_workers):
             self.start_worker()
         self._start(commands.web_of_a_deployment(web_port, workers=self._web_workers))
-        self._start(commands.beat())
+        self.start_beat()
         self.session = self.new_session((self.folder / "demo_token").read_text().strip())
         self.wait_until(self._is_ready, seconds=READY_SECONDS)
 
@@ -180,16 +185,24 @@ class Stack:
         answer.raise_for_status()
         return answer.json()
 
+    def sandbox_settings(self) -> dict[str, dict[str, float]]:
+        answer = requests.get(f"{self.sandbox_url}/_settings", timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
     def change_sandbox(self, settings: dict[str, Any]) -> None:
         answer = requests.patch(f"{self.sandbox_url}/_settings", json=settings, timeout=10)
         answer.raise_for_status()
+
+    def start_beat(self) -> Child:
+        return self._start(commands.beat())
 
     # --- Workers ------------------------------------------------------------------------------------------------------
 
     def start_worker(self) -> int:
         """The new worker's index."""
         name = f"worker{len(self.workers)}"
-        self.workers.append(self._child(commands.worker(name, concurrency=self._worker_concurrency)))
+        self.workers.append(self._child(self._worker_command(name, concurrency=self._worker_concurrency)))
         self.workers[-1].start()
         return len(self.workers) - 1
 
@@ -220,10 +233,11 @@ class Stack:
 
     # --- Inside -------------------------------------------------------------------------------------------------------
 
-    def _start(self, command: commands.Command) -> None:
+    def _start(self, command: commands.Command) -> Child:
         child = self._child(command)
         child.start()
         self._others.append(child)
+        return child
 
     def _child(self, command: commands.Command) -> Child:
         logs = self.folder / "logs"
@@ -236,6 +250,8 @@ class Stack:
         return Child(command, self.environment, BASE_DIR, write)
 
     def _fresh_broker(self) -> str:
+        if self._broker:
+            return self._broker.url
         if GIVEN_REDIS_URL:
             url = redis_database(GIVEN_REDIS_URL, JOURNEYS_DATABASE)
             with redis.Redis.from_url(url) as client:

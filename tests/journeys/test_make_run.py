@@ -245,16 +245,13 @@ def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: 
         kept = {path.name for path in folder.iterdir()}
         assert not {"run.json", "valkey.conf", "switchboard.sqlite3-wal"} & kept
 
-    started = time.monotonic()
     with Run(folder) as second:
         second.wait_for(LAST_LINE)
-        seconds = time.monotonic() - started
         watch = second.command("/events/").replace("/ID/", f"/{first_id}/")
 
         assert json.loads(paste(watch))[0]["to"] == "queued"
         assert f"password: in {folder}/admin_password" in second.text()
         assert second.command("POST").split(" -H ")[1:] == send.split(" -H ")[1:]
-    assert seconds < 15  # about 3 s on an idle machine
 
 
 def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None:

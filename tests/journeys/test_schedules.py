@@ -37,7 +37,7 @@ django.setup()
 from datetime import timedelta
 from django.db import connections
 from django.utils import timezone
-from messaging.services import installation
+from messaging.services import bulk, installation
 from scheduling.services import expansion, runs, schedules
 from scheduling.services.recipients import Recipient
 from tests.journeys.client import numbers
@@ -54,7 +54,7 @@ run_id = schedules.ScheduleRun.objects.get().pk
 connections.close_all()
 if hasattr(connections["default"], "close_pool"):
     connections["default"].close_pool()  # its threads would not come along into the fork
-expansion.CHUNK = 200
+bulk.batch_size = lambda: 200
 print("ready", flush=True)
 for line in sys.stdin:
     ahead = timedelta(seconds=int(line))

@@ -1,11 +1,13 @@
 """What the tests of `messaging` share."""
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from messaging.models import OutboundQueue
 from tests.factories import NOW, AccountFactory, QueueFactory
+from tests.media_store.folder import Folder
 
 
 class Broker:
@@ -13,13 +15,22 @@ class Broker:
 
     def __init__(self) -> None:
         self.rings: list[str] = []
+        self.rings_for_callbacks = 0
+        self.rings_for_inbound: list[str] = []
         self.error: Exception | None = None
 
     def send_task(self, name: str, args: list[str]) -> None:
-        assert name == "messaging.drain"
         if self.error is not None:
             raise self.error
-        self.rings.extend(args)
+        if name == "messaging.deliver":
+            assert args == []
+            self.rings_for_callbacks += 1
+        elif "inbound" in name:
+            assert args == []
+            self.rings_for_inbound.append(name)
+        else:
+            assert name == "messaging.drain"
+            self.rings.extend(args)
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +54,12 @@ def express(db) -> OutboundQueue:
 @pytest.fixture
 def account(db):
     return AccountFactory(slug="acme")
+
+
+@pytest.fixture
+def media_folder(settings, tmp_path: Path) -> Folder:
+    """Where stored files lie: empty at the start."""
+    location = tmp_path / "media"
+    local = {"BACKEND": "media_store.storage.LocalMediaStorage", "OPTIONS": {"location": str(location)}}
+    settings.STORAGES = {**settings.STORAGES, "media": local}
+    return Folder(location, tmp_path / "temporary")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.routing import Candidate, SpreadSequence, choose, serves
+from providers.routing import Candidate, SpreadSequence, Strategy, choose, serves
 
 NUMBER = "+14155550123"
 weights = st.dictionaries(
@@ -103,3 +103,77 @@ def test_a_sequence_stays_evenly_spread_under_many_threads() -> None:
     assert len(set(drawn)) == 4000
     tenths = Counter(int(position * 10) for position in drawn)
     assert all(abs(count - 400) <= 8 for count in tenths.values())
+
+
+class TestHealth:
+    @given(shares=weights, position=positions)
+    def test_it_alone_takes_nobody_out(self, shares: dict[str, float], position: float) -> None:
+        ill = [Candidate(slug, weight, health=0.03) for slug, weight in shares.items()]
+
+        assert choose(ill, number=NUMBER, position=position) == choose(
+            candidates(shares), number=NUMBER, position=position
+        )
+
+    @settings(deadline=None)
+    @given(health=st.floats(0.03, 1), start=positions)
+    def test_the_share_is_that_of_weight_times_health(self, health: float, start: float) -> None:
+        pair = [Candidate("ill", 50, health=health), Candidate("well", 50)]
+        sequence = SpreadSequence(start)
+
+        picks = Counter(choose(pair, number=NUMBER, position=sequence.next()) for _ in range(1000))
+
+        assert abs(picks["ill"] / 1000 - health / (1 + health)) <= 0.01
+
+
+class TestStrategies:
+    def choose(self, strategy: Strategy, *found: Candidate, number: str = NUMBER, **options) -> str | None:
+        return choose(found, number=number, position=options.pop("position", 0.5), strategy=strategy, **options)
+
+    def test_failover_takes_the_heaviest_that_is_there(self) -> None:
+        found = [Candidate("b", 50), Candidate("c", 10), Candidate("a", 50, health=0.03)]
+
+        assert self.choose(Strategy.FAILOVER, *found) == "a"
+        assert self.choose(Strategy.FAILOVER, *found, exclude=frozenset({"a"})) == "b"
+        assert self.choose(Strategy.FAILOVER, *found, exclude=frozenset({"a", "b"})) == "c"
+        assert self.choose(Strategy.FAILOVER, *found, exclude=frozenset("abc")) is None
+
+    def test_the_cheapest_is_that_of_the_longest_prefix(self) -> None:
+        dear = Candidate("dear", 900, prices={"+1": 0.008})
+        cheap = Candidate("cheap", 1, prices={"+1": 0.02, "+1415": 0.001})
+
+        assert self.choose(Strategy.CHEAPEST, dear, cheap) == "cheap"
+        assert self.choose(Strategy.CHEAPEST, dear, cheap, number="+12125550123") == "dear"
+        assert self.choose(Strategy.CHEAPEST, dear, cheap, exclude=frozenset({"cheap"})) == "dear"
+
+    @pytest.mark.parametrize(("position", "slug"), [(0.0, "a"), (0.29, "a"), (0.31, "b"), (0.99, "b")])
+    def test_those_of_one_price_share_by_weight(self, position: float, slug: str) -> None:
+        found = [Candidate(name, weight, prices={"+1": 0.01}) for name, weight in (("a", 30), ("b", 70))]
+
+        assert self.choose(Strategy.CHEAPEST, *found, Candidate("c", 100), position=position) == slug
+
+    def test_without_a_price_an_account_is_the_dearest(self) -> None:
+        assert self.choose(Strategy.CHEAPEST, Candidate("a", 900), Candidate("b", 1, prices={"+1": 999.0})) == "b"
+        assert self.choose(Strategy.CHEAPEST, Candidate("a", 900)) == "a"
+
+    def test_sticky_gives_a_number_the_same_account_each_time(self) -> None:
+        found = candidates({"a": 30, "b": 70})
+
+        for last in range(100):
+            number = f"+1415555{last:04d}"
+            assert len({self.choose(Strategy.STICKY, *found, number=number, position=p / 10) for p in range(10)}) == 1
+
+    def test_sticky_shares_follow_the_weights_over_many_numbers(self) -> None:
+        found = candidates({"a": 30, "b": 70})
+
+        picks = Counter(self.choose(Strategy.STICKY, *found, number=f"+1415{n:07d}") for n in range(4000))
+
+        assert abs(picks["a"] / 4000 - 0.3) <= 0.03
+
+    def test_when_an_account_gets_lighter_nobody_moves_but_away_from_it(self) -> None:
+        numbers = [f"+1415{n:07d}" for n in range(500)]
+        before = {n: self.choose(Strategy.STICKY, *candidates({"a": 50, "b": 50, "c": 50}), number=n) for n in numbers}
+        after = {n: self.choose(Strategy.STICKY, *candidates({"a": 10, "b": 50, "c": 50}), number=n) for n in numbers}
+
+        moved = [(before[n], after[n]) for n in numbers if before[n] != after[n]]
+        assert moved
+        assert {origin for origin, _ in moved} == {"a"}

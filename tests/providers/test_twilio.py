@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from providers.base import (
     BackendContext,
     CallbackRequest,
     OutboundText,
+    Question,
     ReportedStatus,
     StatusReport,
     Timeouts,
@@ -258,3 +260,97 @@ def test_a_token_that_cannot_stand_in_a_header_is_a_misconfiguration() -> None:
         make(auth_token="tokén\n")
 
     assert "tok" not in str(caught.value).replace("token", "")
+
+
+class TestLookUp:
+    """Twilio keeps no reference of ours: recipient, sender, text and time have to agree."""
+
+    QUESTION = Question(
+        to=TO,
+        text="Hello",
+        sender="+14155550100",
+        reference="message-1",
+        called_at=datetime(2026, 11, 22, 9, tzinfo=UTC),
+    )
+
+    @staticmethod
+    def found(**values: Any) -> dict[str, Any]:
+        return {
+            "sid": "SM1",
+            "status": "delivered",
+            "body": "Hello",
+            "direction": "outbound-api",
+            "error_code": None,
+            "date_created": "Sun, 22 Nov 2026 09:00:03 +0000",
+            "date_sent": None,
+            **values,
+        }
+
+    def look_up(self, carrier: FakeCarrier, *rows: dict[str, Any]) -> tuple[StatusReport, ...]:
+        page = {"messages": list(rows), "page_size": 20, "page": 0, "next_page_uri": None}
+        carrier.play = answer(200, page)
+        with closing(make(api_base_url=carrier.url)) as backend:
+            assert backend.can_look_up
+            return backend.look_up(self.QUESTION)
+
+    def test_it_asks_by_recipient_sender_and_time(self, carrier: FakeCarrier) -> None:
+        self.look_up(carrier)
+
+        request = carrier.received[0]
+        assert request.method == "GET"
+        assert request.query() == {
+            "To": [TO],
+            "From": ["+14155550100"],
+            "DateSent>": ["2026-11-22T08:58:00Z"],
+            "PageSize": ["20"],
+        }
+
+    @pytest.mark.parametrize(
+        ("row", "report"),
+        [
+            ({}, StatusReport("SM1", status=ReportedStatus.DELIVERED, word="delivered")),
+            ({"status": "queued"}, StatusReport("SM1", status=ReportedStatus.PROGRESS, word="queued")),
+            (
+                {"status": "failed", "error_code": 30005},
+                StatusReport("SM1", status=ReportedStatus.INVALID, word="failed", error_code="30005"),
+            ),
+        ],
+        ids=["delivered", "busy", "invalid"],
+    )
+    def test_what_agrees_is_reported_in_the_words_of_receipts(self, carrier: FakeCarrier, row, report) -> None:
+        assert self.look_up(carrier, self.found(**row)) == (report,)
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {"body": "Hello again"},
+            {"direction": "inbound"},
+            {"date_created": "Sun, 22 Nov 2026 09:02:01 +0000"},
+            {"date_created": None},
+            {"sid": None},
+        ],
+        ids=str,
+    )
+    def test_what_does_not_agree_is_left_out(self, carrier: FakeCarrier, row) -> None:
+        assert self.look_up(carrier, self.found(**row)) == ()
+
+    def test_all_that_look_alike_are_reported(self, carrier: FakeCarrier) -> None:
+        assert [each.provider_message_id for each in self.look_up(carrier, self.found(), self.found(sid="SM2"))] == [
+            "SM1",
+            "SM2",
+        ]
+
+    @pytest.mark.parametrize(
+        ("play", "error"),
+        [
+            (answer(401, {"code": 20003}), CredentialsRefused),
+            (answer(429, {}), RateLimited),
+            (answer(500, {}), OutcomeUnknown),
+            (answer(200, b"<html>"), OutcomeUnknown),
+        ],
+        ids=lambda value: getattr(value, "__name__", ""),
+    )
+    def test_a_question_that_fails_is_an_error_of_the_catalogue(self, carrier: FakeCarrier, play, error) -> None:
+        carrier.play = play
+        with closing(make(api_base_url=carrier.url)) as backend, pytest.raises(error):
+            backend.look_up(self.QUESTION)

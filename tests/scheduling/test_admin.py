@@ -36,7 +36,9 @@ NO_RUNS = {"runs-TOTAL_FORMS": "0", "runs-INITIAL_FORMS": "0"}
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, now) -> Clock:
     clock = Clock(now)
-    for module in ("scheduling.admin", "scheduling.api.schedules"):
+    for module in ("form", "acts", "pages"):
+        monkeypatch.setattr(f"scheduling.admin.{module}.timezone", SimpleNamespace(now=clock))
+    for module in ("scheduling.api.schedules",):
         monkeypatch.setattr(f"{module}.timezone", SimpleNamespace(now=clock))
     return clock
 
@@ -67,7 +69,7 @@ def edit(admin: Client, schedule: Schedule, **changes):
 
 def act(admin: Client, action: str, *chosen: Schedule) -> list[tuple[str, str]]:
     """The messages that the action shows."""
-    data = {"action": action, "_selected_action": [str(schedule.pk) for schedule in chosen]}
+    data = {"action": action, "_selected_action": [str(schedule.pk) for schedule in chosen], "reason": "asked to"}
     page = admin.post(LIST, data, follow=True)
     return [(message.level_tag, str(message)) for message in page.context["messages"]]
 
@@ -327,12 +329,9 @@ class TestActions:
     def test_pause_and_resume(self, admin, owner) -> None:
         one, two = create(owner, name="<One>"), create(owner, name="Two")
 
-        assert sorted(act(admin, "pause_selected", one, two)) == [
-            ("success", "&lt;One&gt;: paused"),
-            ("success", "Two: paused"),
-        ]
+        assert act(admin, "pause_selected", one, two) == [("success", "2 schedules paused.")]
         assert tick(DUE) == 0
-        assert act(admin, "resume_selected", two) == [("success", "Two: resumed")]
+        assert act(admin, "resume_selected", two) == [("success", "1 schedule resumed.")]
 
         assert tick(DUE) == 1
         assert two.runs.count() == 1
@@ -341,7 +340,7 @@ class TestActions:
         schedule = due_run(owner, 3, recurrence="FREQ=DAILY").schedule
         expand_all()
 
-        assert act(admin, "cancel_selected", schedule) == [("success", "Reminder: canceled, 3 messages taken back")]
+        assert act(admin, "cancel_selected", schedule) == [("success", "1 schedule canceled, 3 messages taken back.")]
 
         assert statuses() == {"canceled": 3}
         event = Message.objects.first().events.get(to_status="canceled")
@@ -355,7 +354,7 @@ class TestActions:
 
         shown = act(admin, action, ended, other)
 
-        assert ("warning", "Ended: The schedule is canceled.") in shown
+        assert ("warning", "1 schedule not: The schedule is canceled.") in shown
         assert [level for level, _ in shown].count("success") == 1
         assert Schedule.objects.values().get(name="Ended") == before
 
@@ -376,6 +375,56 @@ class TestActions:
 def installation_groups():
     installation.install()
     return installation.Group.objects.filter(name=installation.API_READER)
+
+
+class TestLive:
+    def preview(self, admin: Client, **data: str) -> dict:
+        whole = {"run_at": "2026-12-01T09:00", "time_zone": "Europe/Berlin", "recurrence": ""}
+        return admin.post(f"{LIST}preview/", {**whole, **data}).json()
+
+    def test_the_next_runs_of_a_rule_are_shown_in_its_zone(self, admin) -> None:
+        assert self.preview(admin, recurrence="RRULE:FREQ=WEEKLY;BYDAY=TU;COUNT=2") == {
+            "error": "",
+            "runs": ["Tue 01 Dec 2026 09:00 Europe/Berlin", "Tue 08 Dec 2026 09:00 Europe/Berlin"],
+        }
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"run_at": ""},
+            {"run_at": "soon"},
+            {"run_at": "2020-01-01T09:00"},
+            {"time_zone": "Mars"},
+            {"recurrence": "X"},
+        ],
+    )
+    def test_what_makes_no_sense_is_said(self, admin, data: dict[str, str]) -> None:
+        answer = self.preview(admin, **data)
+
+        assert answer["runs"] == []
+        assert answer["error"]
+
+    def test_progress_counts_people_and_messages(self, admin, owner) -> None:
+        schedule = due_run(owner, 3, recurrence="FREQ=DAILY").schedule
+        before = admin.get(f"{LIST}{schedule.pk}/progress/").json()
+        expand_all()
+        Message.objects.update(status="canceled")
+
+        after = admin.get(f"{LIST}{schedule.pk}/progress/").json()
+
+        assert before["moves"]
+        assert "0 of 3 people expanded" in before["html"]
+        assert not after["moves"]
+        assert "3 of 3 people expanded" in after["html"]
+        assert "3 of 3 messages have left" in after["html"]
+
+    def test_both_are_for_whoever_may_see_schedules(self, owner) -> None:
+        client = Client()
+        client.force_login(UserFactory(is_staff=True))
+        schedule = create(owner)
+
+        assert client.post(f"{LIST}preview/", {}).status_code == 403
+        assert client.get(f"{LIST}{schedule.pk}/progress/").status_code == 403
 
 
 def test_the_list_costs_the_same_for_one_and_for_five(admin, owner) -> None:

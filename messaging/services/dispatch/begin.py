@@ -1,7 +1,7 @@
 """Choosing an account for each claimed message and writing the attempt, before anything is called."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,22 +10,22 @@ from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from messaging.models import DeliveryAttempt, Message
-from messaging.retry_policy import NO_ACCOUNT_DELAY
-from messaging.services import transitions
+from messaging.services import attachments, suppressions, transitions
+from messaging.services.dispatch.accounts import Accounts, Place, Turn, Verdict, Wait
+from messaging.services.errors import RecipientOptedOut
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
-from providers import routing
-from providers.models import ProviderAccount, SenderNumber
-from providers.routing import Candidate, SpreadSequence
+from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
-
-_positions = SpreadSequence()
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One attempt that is written down and may now be made. `tried` are the accounts of this round, this one included."""
+    """One attempt that is written down and may be made: at once, or at `departs_at` on the monotonic clock.
+
+    `tried` are the accounts of this round, this one included.
+    """
 
     attempt_id: UUID
     number: int
@@ -34,63 +34,21 @@ class Call:
     account: ProviderAccount
     tried: frozenset[str]
     retry_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A claimed message that is to be tried at an account that it was not yet tried at in this round."""
-
-    message: Message = field(repr=False)
-    claim_id: UUID
-    tried: frozenset[str] = frozenset()
-    retry_after: float | None = None
-
-
-class Accounts:
-    """The enabled accounts and the numbers that only one of them can carry, as one snapshot."""
-
-    def __init__(self, senders: Iterable[str]) -> None:
-        self.by_slug: Mapping[str, ProviderAccount] = {
-            account.slug: account for account in ProviderAccount.objects.filter(is_enabled=True)
-        }
-        self.candidates = [candidate_of(account) for account in self.by_slug.values()]
-        bound = SenderNumber.objects.filter(number__in=set(senders), account__isnull=False)
-        self.bound = {str(number): slug for number, slug in bound.values_list("number", "account_id")}
-
-    def serving(self, message: Message) -> list[Candidate]:
-        """All accounts that can carry this message, tried or not."""
-        only = self.bound.get(message.from_number)
-        return [
-            candidate
-            for candidate in self.candidates
-            if (only is None or candidate.slug == only) and routing.serves(candidate, message.to_number)
-        ]
-
-    def choose(self, message: Message, tried: frozenset[str]) -> ProviderAccount | None:
-        slug = routing.choose(
-            self.serving(message), number=message.to_number, position=_positions.next(), exclude=tried
-        )
-        return self.by_slug[slug] if slug is not None else None
-
-
-def candidate_of(account: ProviderAccount) -> Candidate:
-    return Candidate(
-        slug=account.slug,
-        weight=account.weight,
-        allowed_prefixes=tuple(account.config.get("allowed_prefixes") or ()),
-        denied_prefixes=tuple(account.config.get("denied_prefixes") or ()),
-    )
+    only_limited: bool = True
+    departs_at: float = 0.0
+    is_probe: bool = False
+    media_urls: tuple[str, ...] = field(default=(), repr=False)
 
 
 def begin(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> list[Call]:
     """Attempts for freshly claimed messages; those that no account serves end or wait here."""
     turns = [Turn(message, message.claim_id) for message in claimed]
+    verdicts = Accounts(turns, now=now).assign()
     with transaction.atomic():
-        held = _without_canceled(lock_held(turns, now), now)
-        accounts = Accounts(message.from_number for message in held.values())
-        calls = open_attempts(turns, held, accounts, now=now, lease=lease)
+        held = _without_opted_out(_without_canceled(lock_held(turns, now), now), now)
+        calls = open_attempts(turns, held, verdicts, now=now, lease=lease)
         begun = {call.message.pk for call in calls}
-        _put_back([message for pk, message in held.items() if pk not in begun], accounts, now)
+        _put_back([message for pk, message in held.items() if pk not in begun], verdicts, now)
     return calls
 
 
@@ -102,6 +60,20 @@ def _without_canceled(held: dict[UUID, Message], now: datetime) -> dict[UUID, Me
     return {pk: message for pk, message in held.items() if not message.cancel_requested}
 
 
+def _without_opted_out(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:
+    """Those whose recipient has opted out since they were accepted fail here. An answer to the very STOP goes on."""
+    ordinary = [message for message in held.values() if not message.is_automatic]
+    opt_outs = suppressions.among(numbers={message.to_number for message in ordinary})
+    refused = [row for row in ordinary if opt_outs.forbid(number=row.to_number, sender=row.from_number)]
+    for message in refused:
+        message.error_code = RecipientOptedOut.code
+        message.error_detail = "The recipient has opted out."
+    moves = [Move(message, Status.FAILED, Source.DISPATCH, detail="the recipient has opted out") for message in refused]
+    transitions.apply(moves, now=now, fields=["error_code", "error_detail"])
+    gone = {message.pk for message in refused}
+    return {pk: message for pk, message in held.items() if pk not in gone}
+
+
 def lock_held(turns: Sequence[Turn], now: datetime) -> dict[UUID, Message]:
     """The messages that are still ours: a claim whose lease is over may have another owner by now."""
     claims = {turn.message.pk: turn.claim_id for turn in turns}
@@ -110,17 +82,23 @@ def lock_held(turns: Sequence[Turn], now: datetime) -> dict[UUID, Message]:
 
 
 def open_attempts(
-    turns: Sequence[Turn], held: Mapping[UUID, Message], accounts: Accounts, *, now: datetime, lease: timedelta
+    turns: Sequence[Turn],
+    held: Mapping[UUID, Message],
+    verdicts: Mapping[UUID, Verdict],
+    *,
+    now: datetime,
+    lease: timedelta,
 ) -> list[Call]:
-    """Choose, write the attempts and prolong the leases: two queries. Runs inside the caller's transaction."""
+    """Write the attempts of those that have a place, and prolong the leases: two queries, in the caller's transaction."""
     calls: list[Call] = []
+    media_urls = attachments.urls_of([message for message in held.values() if message.media_count], now=now)
     for turn in turns:
-        message = held.get(turn.message.pk)
-        account = accounts.choose(message, turn.tried) if message is not None else None
-        if message is None or account is None:
+        message, place = held.get(turn.message.pk), verdicts.get(turn.message.pk)
+        if message is None or not isinstance(place, Place):
             continue
+        message.queue = turn.message.queue  # known already: the next account is chosen by the queue's strategy
         message.attempts += 1
-        message.provider = account
+        message.provider = place.account
         message.lease_until = now + lease
         calls.append(
             Call(
@@ -128,9 +106,13 @@ def open_attempts(
                 number=message.attempts,
                 claim_id=turn.claim_id,
                 message=message,
-                account=account,
-                tried=turn.tried | {account.slug},
+                account=place.account,
+                tried=turn.tried | {place.account.slug},
                 retry_after=turn.retry_after,
+                only_limited=turn.only_limited,
+                departs_at=place.departs_at,
+                is_probe=place.is_probe,
+                media_urls=media_urls.get(message.pk, ()),
             )
         )
     if calls:
@@ -149,17 +131,19 @@ def open_attempts(
     return calls
 
 
-def _put_back(messages: Sequence[Message], accounts: Accounts, now: datetime) -> None:
-    """No account can take these: without any account they wait, with the wrong ones only they fail at once."""
+def _put_back(messages: Sequence[Message], verdicts: Mapping[UUID, Verdict], now: datetime) -> None:
+    """No account takes these now: those that one could take later wait, the others fail at once."""
     moves = []
     for message in messages:
-        if any(candidate.weight for candidate in accounts.candidates):
-            message.error_code = "no_route"
-            message.error_detail = "No enabled provider account serves this number."
-            moves.append(Move(message, Status.FAILED, Source.DISPATCH, detail="no_route"))
+        verdict = verdicts[message.pk]
+        if isinstance(verdict, Wait):
+            message.error_code, message.error_detail = verdict.code, verdict.detail if verdict.code else ""
+            message.next_attempt_at = min(now + timedelta(seconds=verdict.seconds), message.expires_at)
+            moves.append(Move(message, Status.QUEUED, Source.DISPATCH, detail=verdict.detail))
         else:
-            message.next_attempt_at = min(now + timedelta(seconds=NO_ACCOUNT_DELAY), message.expires_at)
-            moves.append(Move(message, Status.QUEUED, Source.DISPATCH, detail="no provider account is enabled"))
-    if any(move.to is Status.QUEUED for move in moves):
-        logger.error("no provider account is enabled; messages wait")
+            message.error_code = "no_route"
+            message.error_detail = "No provider account serves this number."
+            moves.append(Move(message, Status.FAILED, Source.DISPATCH, detail="no_route"))
+    if any(isinstance(verdicts[message.pk], Wait) and not verdicts[message.pk].code for message in messages):
+        logger.error("no provider account that carries them is enabled; messages wait")
     transitions.apply(moves, now=now, fields=["error_code", "error_detail", "next_attempt_at"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from messaging import trail
 from messaging.services.dispatch.begin import Call
 from providers import callback_tokens, registry
 from providers.base import OutboundText
@@ -26,6 +27,17 @@ class Answer:
 
 def perform(call: Call) -> Answer:
     """Make one call. Never raises: what is not in the catalogue of errors may have been sent, so it is `OutcomeUnknown`."""
+    about = {"switchboard.provider": call.account.slug, "switchboard.attempt": call.number}
+    with trail.of_message(call.message.pk), trail.recorder().call(call.message.pk, about) as span:
+        answer = _perform(call)
+        outcome = "accepted" if answer.error is None else answer.error.code
+        trail.called(call.account.slug, number=call.number, outcome=outcome, latency_ms=answer.latency_ms)
+        if span is not None:
+            span.set_attribute("switchboard.outcome", outcome)
+    return answer
+
+
+def _perform(call: Call) -> Answer:
     started = time.monotonic()
     provider_message_id, error = "", None
     try:
@@ -52,4 +64,5 @@ def _text(call: Call) -> OutboundText:
             attempt_id=str(call.attempt_id),
             keys=registry.callback_keys(),
         ),
+        media_urls=call.media_urls,
     )

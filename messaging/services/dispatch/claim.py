@@ -47,6 +47,8 @@ def _claim_once(
             return [], 0
         refused = _refusals(rows, now)
         claimed = [row for row in rows if row.pk not in refused]
+        for row in claimed:
+            row.queue = queue  # its strategy decides about the account; nobody has to fetch it again
         _fail(rows, refused, now)
         _take(claimed, now, lease)
     return claimed, len(refused)

@@ -1,10 +1,20 @@
 """The loop around claim, begin, call and settle: one for each queue and process."""
 
+import contextlib
 import logging
 import random
 import threading
-from collections.abc import Callable
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import (
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    InvalidStateError,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,23 +24,57 @@ from django.utils import timezone
 from messaging.services.dispatch.begin import Call, begin
 from messaging.services.dispatch.calls import Answer, perform
 from messaging.services.dispatch.claim import claim
+from messaging.services.dispatch.departures import Departures
+from messaging.services.dispatch.observe import observe
 from messaging.services.dispatch.settle import settle
 
 logger = logging.getLogger(__name__)
 
 # After the first answer, wait this long for others, so that calls that end together are settled together.
 LINGER_SECONDS = 0.01
+# For each call that can be in the air, so many may be written down and wait for their departure.
+WAITING_FOR_EACH = 4
 # While the database is away, what the providers answered is kept and written again and again, with these pauses.
 SETTLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 @dataclass(slots=True)
 class _Lane:
-    """One queue's drain in this process: whether it runs, and whether somebody rang meanwhile."""
+    """One queue's drain in this process: whether it runs, and whether somebody rang meanwhile.
+
+    The bell is a future, so that a loop can wait for it together with the calls in the air.
+    """
 
     busy: threading.Lock = field(default_factory=threading.Lock)
     rung: threading.Event = field(default_factory=threading.Event)
+    bell: Future[None] = field(default_factory=Future)
     executor: Executor | None = None
+
+    def ring(self) -> None:
+        self.rung.set()
+        with contextlib.suppress(InvalidStateError):  # somebody else has rung
+            self.bell.set_result(None)
+
+    def hear(self) -> None:
+        """Call it before looking for messages: who rings from now on is heard the next time."""
+        self.rung.clear()
+        if self.bell.done():
+            self.bell = Future()
+
+
+class _Air:
+    """The calls of one loop: those that are being made, and those that wait for their departure."""
+
+    def __init__(self) -> None:
+        self.calls: set[Future[Answer]] = set()
+        self.waiting = Departures()
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.waiting)
+
+    def add(self, calls: Iterable[Call]) -> None:
+        for call in calls:
+            self.waiting.add(call)
 
 
 class Dispatcher:
@@ -49,6 +93,7 @@ class Dispatcher:
         clock: Callable[[], datetime] = timezone.now,
         executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
         position: Callable[[], float] = random.random,
+        after_settling: Callable[[], None] = lambda: None,
     ) -> None:
         self.concurrency = concurrency
         self.lease = lease
@@ -56,6 +101,7 @@ class Dispatcher:
         self._clock = clock
         self._executor_factory = executor_factory
         self._position = position
+        self._after_settling = after_settling
         self._stopping = threading.Event()
         self._guard = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
@@ -74,11 +120,10 @@ class Dispatcher:
         A second drain of the same queue in this process only tells the first one to look once more.
         """
         lane = self._lane(queue_name)
-        lane.rung.set()
+        lane.ring()
         total = 0
         while lane.rung.is_set() and not self._stopping.is_set() and lane.busy.acquire(blocking=False):
             try:
-                lane.rung.clear()
                 total += self._run(queue_name, lane)
             finally:
                 lane.busy.release()
@@ -108,41 +153,43 @@ class Dispatcher:
             return lane
 
     def _run(self, queue_name: str, lane: _Lane) -> int:
-        in_air: set[Future[Answer]] = set()
+        air = _Air()
         total = 0
         while True:
-            free = self.concurrency - len(in_air)
+            lane.hear()
+            self._depart(air, lane)
+            free = min(self.concurrency - len(air.calls), self.concurrency * WAITING_FOR_EACH - len(air.waiting))
             claimed = 0
             # Not one by one while others are in the air: a handful together costs hardly more than one.
-            if (not in_air or free >= self.concurrency // 4) and not self._stopping.is_set():
-                claimed, calls = self._claim_while_in_air(queue_name, free) if in_air else self._claim(queue_name, free)
+            if (not air or free >= self.concurrency // 4) and not self._stopping.is_set():
+                claimed, calls = self._claim_while_in_air(queue_name, free) if air else self._claim(queue_name, free)
                 total += claimed
-                in_air |= {lane.executor.submit(self._call, call) for call in calls}
-            if in_air:
-                in_air = self._settle_some(in_air, lane)
+                air.add(calls)
+                self._depart(air, lane)
+            if air:
+                self._settle_some(air, lane.bell)
             elif not claimed:
                 return total
 
     def _finish(self, calls: list[Call], lane: _Lane) -> None:
-        in_air = {lane.executor.submit(self._call, call) for call in calls}
-        while in_air:
-            in_air = self._settle_some(in_air, lane)
+        air = _Air()
+        air.add(calls)
+        while air:
+            self._depart(air, lane)
+            self._settle_some(air, Future())
 
-    def _settle_some(self, in_air: set[Future[Answer]], lane: _Lane) -> set[Future[Answer]]:
-        """Wait for answers, settle them, and make the calls that follow from them; returns what is in the air now."""
-        done = self._wait(in_air)
-        next_calls = self._settle([future.result() for future in done])
-        return (in_air - done) | {lane.executor.submit(self._call, call) for call in next_calls}
+    def _depart(self, air: _Air, lane: _Lane) -> None:
+        """Make the calls whose time has come. One whose lease is over is the sweep's by now, and is not made."""
+        for call in air.waiting.due(time.monotonic(), limit=self.concurrency - len(air.calls)):
+            if not call.departs_at or call.message.lease_until > self._clock():
+                air.calls.add(lane.executor.submit(self._call, call))
 
-    def _claim_beside(self, in_air: set[Future[Answer]], queue_name: str, limit: int) -> tuple[int, list[Call]]:
-        """While calls are in the air a database that is away is no reason to leave them: their answers exist nowhere else."""
-        try:
-            return self._claim(queue_name, limit)
-        except (OperationalError, InterfaceError) as error:
-            if not in_air:
-                raise
-            logger.warning("the database is away (%s); nothing more is claimed for now", type(error).__name__)
-            return 0, []
+    def _settle_some(self, air: _Air, bell: Future[None]) -> None:
+        """Wait for answers, the next departure or the bell; settle what is answered, and take up the calls that follow."""
+        done = self._wait(air, bell)
+        if done:
+            air.calls -= done
+            air.add(self._settle([future.result() for future in done]))
 
     def _claim(self, queue_name: str, limit: int, created_by: datetime | None = None) -> tuple[int, list[Call]]:
         claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_by=created_by)
@@ -158,12 +205,17 @@ class Dispatcher:
             logger.error("nothing could be claimed (%s); finishing the calls in the air", type(error).__name__)
             return 0, []
 
-    def _wait(self, in_air: set[Future[Answer]]) -> set[Future[Answer]]:
-        wait(in_air, return_when=FIRST_COMPLETED)
-        return wait(in_air, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
+    def _wait(self, air: _Air, bell: Future[None]) -> set[Future[Answer]]:
+        has_room = len(air.calls) < self.concurrency
+        until_departure = air.waiting.seconds_to_next(time.monotonic()) if has_room else None
+        wait({*air.calls, bell}, timeout=until_departure, return_when=FIRST_COMPLETED)
+        if not any(call.done() for call in air.calls):
+            return set()
+        return wait(air.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
 
     def _settle(self, answers: list[Answer]) -> list[Call]:
         """Settle, patiently: these answers exist nowhere else. What cannot be written at all the sweep makes `unknown`."""
+        observe(answers, now=self._clock())
         for pause in SETTLE_PAUSES:
             try:
                 return self._settle_or_split(answers)
@@ -178,9 +230,12 @@ class Dispatcher:
     def _settle_or_split(self, answers: list[Answer]) -> list[Call]:
         """One answer that cannot be written must not take the others of its batch along."""
         try:
-            return settle(answers, now=self._clock(), lease=self.lease, position=self._position)
+            calls = settle(answers, now=self._clock(), lease=self.lease, position=self._position)
         except (IntegrityError, DataError) as error:
             logger.error("%d answers could not be settled together: %s", len(answers), type(error).__name__)
             if len(answers) == 1:
                 return []
+        else:
+            self._after_settling()
+            return calls
         return [call for answer in answers for call in self._settle_or_split([answer])]

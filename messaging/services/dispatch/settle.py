@@ -1,7 +1,7 @@
 """Writing down what came of a batch of calls: a constant number of queries, however many calls there were."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,12 +11,14 @@ from django.db.models import Q
 
 from messaging import retry_policy
 from messaging.models import DeliveryAttempt, Message
-from messaging.services import phone_numbers, receipts, transitions
-from messaging.services.dispatch.begin import Accounts, Call, Turn, open_attempts
+from messaging.services import phone_numbers, receipts, suppressions, transitions
+from messaging.services.dispatch.accounts import Accounts, Turn, Verdict
+from messaging.services.dispatch.begin import Call, open_attempts
 from messaging.services.dispatch.calls import Answer
+from messaging.services.rollups import Tally
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
-from providers.errors import RecipientInvalid, Rejected, SendError, Unavailable
+from providers.errors import RateLimited, RecipientInvalid, RecipientOptedOut, Rejected, SendError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +40,42 @@ class _Batch:
     already_moved: list[Message] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     invalid: dict[str, str] = field(default_factory=dict)
+    opted_out: list[tuple[str, str]] = field(default_factory=list)
+    # Attempts that need not be open any more: their messages have moved on.
+    late: set[UUID] = field(default_factory=set)
+    tally: Tally = field(default_factory=Tally)
 
 
 def settle(answers: Sequence[Answer], *, now: datetime, lease: timedelta, position: Callable[[], float]) -> list[Call]:
     """Settle the answers and return the calls to make next: messages that another account may still take at once."""
+    verdicts = _next_accounts(answers, now)
     try:
-        calls, batch = _settle(answers, now=now, lease=lease, position=position)
+        calls, batch = _settle(answers, verdicts, now=now, lease=lease, position=position)
     except IntegrityError:
         # Another worker got the same provider message id between our look and our write: now the look finds it.
         logger.warning("a provider message id was taken while settling; settling again")
-        calls, batch = _settle(answers, now=now, lease=lease, position=position)
+        calls, batch = _settle(answers, verdicts, now=now, lease=lease, position=position)
     known = [attempt for attempt in batch.attempts if attempt.provider_message_id]
     if known:
         _match_parked(known, now)
     return calls
+
+
+def _next_accounts(answers: Sequence[Answer], now: datetime) -> Mapping[UUID, Verdict]:
+    """Where those go that were provably not accepted: asked before the transaction, for it asks Redis."""
+    turns = [_turn(answer, answer.call.message) for answer in answers if isinstance(answer.error, Unavailable)]
+    return Accounts(turns, now=now).assign() if turns else {}
+
+
+def _turn(answer: Answer, message: Message) -> Turn:
+    call, error = answer.call, answer.error
+    return Turn(
+        message,
+        call.claim_id,
+        call.tried,
+        retry_after=max(filter(None, [call.retry_after, error.retry_after]), default=None),
+        only_limited=call.only_limited and isinstance(error, RateLimited),
+    )
 
 
 def _match_parked(attempts: Sequence[DeliveryAttempt], now: datetime) -> None:
@@ -63,7 +87,12 @@ def _match_parked(attempts: Sequence[DeliveryAttempt], now: datetime) -> None:
 
 
 def _settle(
-    answers: Sequence[Answer], *, now: datetime, lease: timedelta, position: Callable[[], float]
+    answers: Sequence[Answer],
+    verdicts: Mapping[UUID, Verdict],
+    *,
+    now: datetime,
+    lease: timedelta,
+    position: Callable[[], float],
 ) -> tuple[list[Call], _Batch]:
     with transaction.atomic():
         ids = [answer.call.message.pk for answer in answers]
@@ -73,12 +102,15 @@ def _settle(
             if answer.call.message.pk in rows:  # else it was erased meanwhile, with its attempts
                 _weigh(answer, rows[answer.call.message.pk], batch)
         if batch.attempts:
+            _count(batch)
             save_together(batch.attempts, ATTEMPT_FIELDS)
-        calls = _fail_over(batch, lease)
-        transitions.apply(batch.moves, now=now, fields=MESSAGE_FIELDS)
+        calls = _fail_over(batch, verdicts, lease)
+        transitions.apply(batch.moves, now=now, fields=MESSAGE_FIELDS, tally=batch.tally)
         if batch.already_moved:
             save_together(batch.already_moved, ANSWER_FIELDS)
         phone_numbers.mark_inactive(batch.invalid, now=now)
+        if batch.opted_out:
+            suppressions.add_reported(batch.opted_out, reason="the provider says so", now=now)
     return calls, batch
 
 
@@ -111,6 +143,8 @@ def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
     is_latest = message.attempts == call.number
     held = is_latest and message.status == Status.SENDING and message.claim_id == call.claim_id
     swept = is_latest and message.status == Status.UNKNOWN
+    if not held:
+        batch.late.add(call.attempt_id)
     if error is None:
         _accepted(call, message, kept_id, batch, movable=held or swept)
     elif not held:
@@ -118,15 +152,26 @@ def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
     elif isinstance(error, Unavailable) and message.cancel_requested:
         batch.moves.append(_move(message, Status.CANCELED, call, "canceled while it was in the air"))
     elif isinstance(error, Unavailable):
-        retry_after = max(filter(None, [call.retry_after, error.retry_after]), default=None)
         message.error_code, message.error_detail = error.error_code, error.detail[:300]
-        batch.turns.append(Turn(message, call.claim_id, call.tried, retry_after))
+        message.queue = call.message.queue
+        batch.turns.append(_turn(answer, message))
     else:
         message.error_code, message.error_detail = error.error_code, error.detail[:300]
         target = Status.FAILED if isinstance(error, Rejected) else Status.UNKNOWN
         batch.moves.append(_move(message, target, call, error.error_code))
         if isinstance(error, RecipientInvalid):
             batch.invalid[message.to_number] = f"{call.account.slug}: {error.error_code}"
+        if isinstance(error, RecipientOptedOut):
+            sender = message.from_number or call.account.from_number or suppressions.EVERY_SENDER
+            batch.opted_out.append((message.to_number, sender))
+
+
+def _count(batch: _Batch) -> None:
+    """Each attempt once for each outcome that it gets; what was settled before, or swept, may get the same one again."""
+    before = dict(DeliveryAttempt.objects.filter(pk__in=batch.late).values_list("pk", "outcome")) if batch.late else {}
+    for attempt in batch.attempts:
+        if before.get(attempt.pk) != attempt.outcome:
+            batch.tally.attempted(attempt.provider_id, attempt.outcome, now=batch.now, latency_ms=attempt.latency_ms)
 
 
 def _finished(answer: Answer, kept_id: str, now: datetime) -> DeliveryAttempt:
@@ -167,13 +212,12 @@ def _accepted(call: Call, message: Message, kept_id: str, batch: _Batch, *, mova
         batch.already_moved.append(message)
 
 
-def _fail_over(batch: _Batch, lease: timedelta) -> list[Call]:
+def _fail_over(batch: _Batch, verdicts: Mapping[UUID, Verdict], lease: timedelta) -> list[Call]:
     """The next account at once; a message that has none left waits for its next round or fails."""
     if not batch.turns:
         return []
     held = {turn.message.pk: turn.message for turn in batch.turns}
-    accounts = Accounts(message.from_number for message in held.values())
-    calls = open_attempts(batch.turns, held, accounts, now=batch.now, lease=lease)
+    calls = open_attempts(batch.turns, held, verdicts, now=batch.now, lease=lease)
     begun = {call.message.pk for call in calls}
     for turn in batch.turns:
         if turn.message.pk not in begun:
@@ -182,11 +226,14 @@ def _fail_over(batch: _Batch, lease: timedelta) -> list[Call]:
 
 
 def _defer(turn: Turn, batch: _Batch) -> None:
+    """A round has failed, unless all that was said was "slow down": that may be repeated while the message is valid."""
     message = turn.message
-    message.rounds_failed += 1
-    delay = retry_policy.next_delay(
-        rounds_failed=message.rounds_failed, position=batch.position(), retry_after=turn.retry_after
-    )
+    round_number = message.rounds_failed + 1
+    if turn.only_limited:
+        round_number = min(round_number, len(retry_policy.DELAYS))
+    else:
+        message.rounds_failed = round_number
+    delay = retry_policy.next_delay(rounds_failed=round_number, position=batch.position(), retry_after=turn.retry_after)
     reason = f"{message.error_code}: {message.error_detail}"
     if delay is None:
         batch.moves.append(Move(message, Status.FAILED, Source.DISPATCH, message.provider_id or "", reason))

@@ -15,7 +15,8 @@ from tests.messaging.api.conftest import assert_problem, errors_of
 
 EXPRESS = {
     "name": "express", "description": "Sent at once, as fast as the providers take it.", "batch_size": None,
-    "interval_seconds": None, "preserve_order": True, "is_paused": False, "depth": 0, "oldest_queued_at": None,
+    "interval_seconds": None, "routing_strategy": "weighted", "preserve_order": True, "is_paused": False, "depth": 0,
+    "oldest_queued_at": None,
 }  # fmt: skip
 PACED = {
     **EXPRESS,
@@ -60,6 +61,7 @@ def test_the_oldest_is_the_oldest_whether_single_or_bulk(api) -> None:
         {"batch_size": 5},
         {"interval_seconds": 10},
         {"batch_size": None, "interval_seconds": None},
+        {"routing_strategy": "cheapest"},
         {"preserve_order": False},
         {"is_paused": True},
         {},
@@ -88,6 +90,8 @@ def test_what_is_given_is_changed_and_the_rest_stays(api, change) -> None:
         ({"is_paused": "true"}, "is_paused", "invalid"),
         ({"is_paused": None}, "is_paused", "null"),
         ({"preserve_order": 1}, "preserve_order", "invalid"),
+        ({"routing_strategy": "dearest"}, "routing_strategy", "invalid_choice"),
+        ({"routing_strategy": None}, "routing_strategy", "null"),
         ({"description": "x" * 201}, "description", "max_length"),
         ({"description": "\u0000"}, "description", "null_characters_not_allowed"),
     ],

@@ -32,7 +32,10 @@ def permissions(name: str) -> set[str]:
 def test_the_groups_have_their_permissions() -> None:
     installation.install()
 
-    assert set(Group.objects.values_list("name", flat=True)) == {"API reader", "API sender", "API operator"}
+    assert set(Group.objects.values_list("name", flat=True)) == {
+        *("API reader", "API sender", "API operator"),
+        *("Operator", "Viewer"),
+    }
     for name, expected in installation.GROUPS.items():
         assert permissions(name) == set(expected)
     assert {name.split(".")[1].split("_")[0] for name in permissions("API reader")} == {"view"}

@@ -53,6 +53,12 @@ def test_early_ticks_do_not_add_up(paced, now) -> None:
     assert sum(map(bool, taken)) == 20
 
 
+def test_a_tick_that_a_wrong_clock_took_in_the_future_does_not_stop_the_queue(paced, now) -> None:
+    tick(now + 30 * INTERVAL)
+
+    assert [tick(now), tick(now + timedelta(seconds=1)), tick(now + INTERVAL)] == [2, 0, 2]
+
+
 def test_missed_ticks_are_not_made_up_for(paced, now) -> None:
     tick(now)
     late = now + 10 * INTERVAL

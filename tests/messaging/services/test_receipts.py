@@ -8,6 +8,7 @@ import pytest
 from messaging.models import Message, PhoneNumber, ProviderCallback
 from messaging.services import receipts
 from messaging.states import Status
+from providers import health
 from providers.base import ReportedStatus, StatusReport
 from tests.factories import AccountFactory, AttemptFactory, CallbackFactory, MessageFactory
 
@@ -155,7 +156,7 @@ def test_what_says_nothing_new_changes_nothing(account, sent, now, reported) -> 
 def test_an_unknown_word_is_logged_without_the_word(account, sent, now, caplog) -> None:
     receive(account, StatusReport("p1", status=R.UNKNOWN_WORD, word="+14155550101"), now=now)
 
-    [record] = caplog.records
+    [record] = [record for record in caplog.records if record.name == "messaging.services.receipts"]
     assert record.levelname == "WARNING"
     assert "acme" in record.getMessage()
     assert "+14155550101" not in record.getMessage()
@@ -223,3 +224,15 @@ def test_long_words_are_cut(account, now) -> None:
     kept = receipts.record(account=account, body=b"x", report=given, attempt_id=None, now=now)
 
     assert (kept.word, kept.error_code) == ("w" * 64, "e" * 64)
+
+
+def test_what_receipts_say_is_the_accounts_delivery_rate(account, now) -> None:
+    words = [R.DELIVERED, R.DELIVERED, R.DELIVERED, R.UNDELIVERED, R.INVALID, R.OPTED_OUT, R.PROGRESS]
+    for place, word in enumerate(words):
+        message = MessageFactory(sent=True, provider=account, provider_message_id=f"p{place}")
+        AttemptFactory(message=message, provider=account, provider_message_id=f"p{place}")
+        receive(account, report(word, f"p{place}"), now=now)
+    receive(account, report(R.FAILED, "p0"), now=now)
+
+    [minute] = health.windows(["acme"], now=now.timestamp(), minutes=[1])["acme"]
+    assert minute.delivery_rate == 0.75

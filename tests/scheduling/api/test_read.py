@@ -232,6 +232,7 @@ class TestRuns:
             "detail": None,
             "created_messages": 1,
             "skipped_inactive": 1,
+            "skipped_opted_out": 0,
             "skipped_invalid": 0,
             "started_at": "2026-11-22T10:00:00Z",
             "finished_at": "2026-11-22T10:00:00Z",

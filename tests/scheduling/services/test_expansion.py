@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, MessageEvent
+from messaging.services import bulk
 from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import expansion, recipients, schedules
@@ -42,7 +43,7 @@ def chunk(monkeypatch):
     """Sets how many recipients a chunk has."""
 
     def make(size: int) -> None:
-        monkeypatch.setattr(expansion, "CHUNK", size)
+        monkeypatch.setattr(bulk, "batch_size", lambda: size)
 
     return make
 
@@ -80,12 +81,15 @@ class TestMessages:
             "segments": 1,
             "reference": "",
             "callback_url": "",
+            "media_count": 0,
+            "is_automatic": False,
             "provider_id": None,
             "provider_message_id": "",
             "attempts": 0,
             "rounds_failed": 0,
             "error_code": "",
             "error_detail": "",
+            "erased_at": None,
             "send_at": None,
             "valid_for": 900,
             "expires_at": now + timedelta(seconds=900),

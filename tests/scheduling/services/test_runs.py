@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from messaging.models import Message
+from messaging.models import ClientEvent, Message
 from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import runs, schedules
@@ -231,6 +231,9 @@ class TestCompletion:
 
         schedule.refresh_from_db()
         assert (schedule.status, schedule.updated_at) == ("completed", DUE + SECOND)
+        event = ClientEvent.objects.get(type="schedule.completed")
+        assert (event.owner_id, event.at, event.message_id) == (schedule.owner_id, DUE + SECOND, None)
+        assert event.snapshot["data"]["id"] == str(schedule.pk)
 
     def test_a_series_is_completed_by_its_last_run(self, owner) -> None:
         schedule = create(owner, recurrence="FREQ=DAILY;COUNT=3")
@@ -242,6 +245,7 @@ class TestCompletion:
             seen.append(Schedule.objects.get(pk=schedule.pk).status)
 
         assert seen == ["active", "active", "completed", "completed", "completed"]
+        assert ClientEvent.objects.filter(type="schedule.completed").count() == 1
         assert rows() == [(DUE + day * DAY, "done") for day in range(3)]
         assert recipients_of_messages() == ["+14155560000"] * 3
 

@@ -91,7 +91,7 @@ def test_a_number_that_no_account_serves_fails(now) -> None:
 
     message.refresh_from_db()
     assert (message.status, message.error_code, message.attempts) == ("failed", "no_route", 0)
-    assert message.error_detail == "No enabled provider account serves this number."
+    assert message.error_detail == "No provider account serves this number."
     assert not DeliveryAttempt.objects.exists()
 
 

@@ -53,7 +53,7 @@ class TestDatabaseAway:
         monkeypatch.setattr(drain, "claim", claim)
         sink = Carrier()
         loop = dispatcher(sink, concurrency=8)
-        loop._wait = lambda in_air: set(list(in_air)[:1])  # one answer at a time: the others stay in the air
+        loop._wait = lambda air, _lane: set(list(air.calls)[:1])  # one answer at a time: the others stay in the air
         with pytest.raises(OperationalError):
             loop.drain("express")
 

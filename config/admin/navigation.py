@@ -1,0 +1,93 @@
+"""The sidebar: what staff look for, grouped as they think of it. What somebody may not see is not there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.exceptions import NotRegistered
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A link to the list of a model, for whoever may see it; or to another page, which may need a permission of its own."""
+
+    title: str
+    icon: str
+    model: str
+    page: str = ""
+    also: str = ""
+
+
+DASHBOARD = {"title": "Dashboard", "icon": "monitoring"}
+GROUPS: dict[str, tuple[Entry, ...]] = {
+    "Messages": (
+        Entry("Messages", "sms", "messaging.message"),
+        Entry(
+            "Send a message",
+            "send",
+            "messaging.message",
+            page="admin:messaging_message_send",
+            also="messaging.add_message",
+        ),
+        Entry("Callbacks received", "call_received", "messaging.providercallback"),
+        Entry("Schedules", "event_repeat", "scheduling.schedule"),
+    ),
+    "Delivery": (
+        Entry("Queues", "stacks", "messaging.outboundqueue"),
+        Entry("Providers", "cell_tower", "providers.provideraccount"),
+        Entry("Provider events", "history", "providers.providerevent"),
+        Entry("Sender numbers", "badge", "providers.sendernumber"),
+    ),
+    "People": (
+        Entry("Phone numbers", "contact_phone", "messaging.phonenumber"),
+        Entry("Suppressions", "do_not_disturb_on", "messaging.suppression"),
+        Entry("Keywords", "record_voice_over", "messaging.keywordrule"),
+    ),
+    "Media": (Entry("Images", "image", "media_store.mediaasset"),),
+    "Access": (
+        Entry("Users", "person", "auth.user"),
+        Entry("Groups", "group", "auth.group"),
+        Entry("API tokens", "key", "messaging.apitoken"),
+    ),
+    "Clients": (
+        Entry("Webhook endpoints", "webhook", "messaging.webhookendpoint"),
+        Entry("Webhook deliveries", "outbox", "messaging.webhookdelivery"),
+    ),
+    "System": (
+        Entry("Audit log", "history", "admin.logentry"),
+        Entry("Retention rules", "auto_delete", "messaging.retentionrule"),
+        Entry("Erasures", "person_off", "messaging.erasure"),
+        Entry("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
+    ),
+}
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    index = reverse("admin:index")
+    first = {"title": "", "items": [{**DASHBOARD, "link": index, "active": request.path == index}]}
+    groups = [{"title": title, "items": _items(entries, request)} for title, entries in GROUPS.items()]
+    return [first, *(group for group in groups if group["items"])]
+
+
+def _items(entries: tuple[Entry, ...], request: HttpRequest) -> list[dict[str, Any]]:
+    items = [
+        {"title": entry.title, "icon": entry.icon, "link": link}
+        for entry in entries
+        if (link := _link(entry, request)) is not None
+    ]
+    # The longest address that fits: a page below a list has an entry of its own.
+    fitting = [item["link"] for item in items if request.path.startswith(item["link"])]
+    return [{**item, "active": item["link"] == max(fitting, key=len, default=None)} for item in items]
+
+
+def _link(entry: Entry, request: HttpRequest) -> str | None:
+    try:
+        row = admin.site.get_model_admin(apps.get_model(entry.model))
+        link = reverse(entry.page or f"admin:{entry.model.replace('.', '_')}_changelist")
+    except (LookupError, NotRegistered, NoReverseMatch):
+        return None
+    allowed = row.has_view_or_change_permission(request) and (not entry.also or request.user.has_perm(entry.also))
+    return link if allowed else None

@@ -1,0 +1,227 @@
+"""`/metrics` for Prometheus. Every number comes from the database or from Redis, so each process of each host tells the same.
+
+The cost of a scrape grows with accounts, queues and owners, never with messages.
+"""
+
+import ipaddress
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from messaging import states
+from messaging.models import Rollup
+from messaging.services import heartbeats, pacing, queues, statistics
+from messaging.services.rollups import BUCKETS
+from messaging.services.statistics import Total
+from messaging.states import Direction
+from providers import standing
+from providers.breaker import Circuit
+from providers.models import ProviderAccount
+
+logger = logging.getLogger(__name__)
+
+Measure = Rollup.Measure
+DATABASE_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
+REDIS_AWAY = (RedisError, OSError)
+FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
+# measure: name, help, labels (the account, where there is one, and what the measure's word means)
+COUNTERS: dict[Measure, tuple[str, str, tuple[str, ...]]] = {
+    Measure.ENTERED: (
+        "switchboard_message_statuses",
+        "Messages that came to a status; with the provider where one had a part in it.",
+        ("provider", "status"),
+    ),
+    Measure.ATTEMPT: (
+        "switchboard_attempts",
+        "Calls to providers that have ended, by outcome.",
+        ("provider", "outcome"),
+    ),
+    Measure.CALLBACK: (
+        "switchboard_provider_callbacks",
+        "Proven callbacks of providers that were applied, ignored or malformed.",
+        ("provider", "state"),
+    ),
+    Measure.WEBHOOK: (
+        "switchboard_webhook_deliveries",
+        "Calls to clients' endpoints that have ended; one that failed is retried until the last try has failed.",
+        ("outcome",),
+    ),
+}
+HISTOGRAMS: dict[Measure, tuple[str, str]] = {
+    Measure.TO_SENT: ("switchboard_acceptance_to_sent_seconds", "From the moment a message was due until it was sent."),
+    Measure.TO_DELIVERED: ("switchboard_sent_to_delivered_seconds", "From sent until the provider reported delivery."),
+    Measure.CALL: ("switchboard_provider_call_seconds", "How long calls to providers took."),
+}
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    if not _may_read(request):
+        return HttpResponse("Send METRICS_TOKEN as a bearer token, or ask from this machine.\n", "text/plain", 403)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(SharedState())
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(registry), content_type=content_type)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    """The token, or nobody in between: a proxy on this machine brings the whole world in from loopback."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if settings.METRICS_TOKEN and scheme.lower() == "bearer":
+        return constant_time_compare(token.strip(), settings.METRICS_TOKEN)
+    return _is_loopback(request.META.get("REMOTE_ADDR", "")) and not any(name in request.META for name in FORWARDED)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+class SharedState(Collector):
+    """What all processes share. A source that is away leaves its metrics out, and says so in `switchboard_source_up`."""
+
+    def collect(self) -> Iterable[Metric]:
+        up = GaugeMetricFamily("switchboard_source_up", "Whether the scrape could read this source.", labels=["source"])
+        sources: tuple[tuple[str, Callable[[], Iterator[Metric]], tuple[type[Exception], ...]], ...] = (
+            ("database", _from_database, DATABASE_AWAY),
+            ("redis", _from_redis, REDIS_AWAY),
+            ("circuits", _circuits, (*DATABASE_AWAY, *REDIS_AWAY)),
+        )
+        for source, read, away in sources:
+            try:
+                found = list(read())
+            except away as error:
+                logger.warning("metrics of the %s are left out (%s)", source, type(error).__name__)
+                found = []
+            yield from found
+            up.add_metric([source], 1 if found else 0)
+        yield up
+
+
+def _from_database() -> Iterator[Metric]:
+    totals = statistics.totals()
+    by_measure: dict[Measure, list[Total]] = defaultdict(list)
+    for total in totals:
+        by_measure[total.measure].append(total)
+    yield _accepted(totals)
+    for measure, (name, text, labels) in COUNTERS.items():
+        counter = CounterMetricFamily(name, text, labels=labels)
+        for total in by_measure[measure]:
+            counter.add_metric([total.provider_slug, total.word][-len(labels) :], total.count)
+        yield counter
+    for measure, (name, text) in HISTOGRAMS.items():
+        yield _histogram(name, text, by_measure[measure])
+    present = GaugeMetricFamily("switchboard_messages", "Messages that have a status now.", labels=["status"])
+    for status, count in statistics.current_of(totals).items():
+        present.add_metric([status], count)
+    yield present
+    yield from _queues()
+
+
+def _accepted(totals: Iterable[Total]) -> Metric:
+    """Every move leaves one status and enters one, so what has entered more than it has left is what was created."""
+    signs = {Measure.ENTERED: 1, Measure.LEFT: -1}
+    counts = dict.fromkeys(Direction, 0)
+    for total in totals:
+        direction = Direction.INBOUND if total.word in states.INBOUND else Direction.OUTBOUND
+        counts[direction] += signs.get(total.measure, 0) * total.count
+    family = CounterMetricFamily("switchboard_messages_accepted", "Messages taken in.", labels=["direction"])
+    for direction, count in counts.items():
+        family.add_metric([direction], count)
+    return family
+
+
+def _histogram(name: str, text: str, totals: Iterable[Total]) -> Metric:
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    seconds: dict[str, float] = defaultdict(float)
+    for total in totals:
+        counts[total.provider_slug][total.word] = total.count
+        seconds[total.provider_slug] += total.seconds
+    family = HistogramMetricFamily(name, text, labels=["provider"])
+    for slug in sorted(counts):
+        family.add_metric([slug], _cumulative(counts[slug]), seconds[slug])
+    return family
+
+
+def _cumulative(counts: Mapping[str, int]) -> list[tuple[str, float]]:
+    running, buckets = 0, []
+    for bound in BUCKETS:
+        running += counts.get(bound, 0)
+        buckets.append((bound if bound == "+Inf" else str(float(bound)), running))
+    return buckets
+
+
+def _queues() -> Iterator[Metric]:
+    now = timezone.now()
+    names = queues.names()
+    depth = GaugeMetricFamily("switchboard_queue_depth", "Messages that wait in a queue.", labels=["queue"])
+    for name, count in queues.depths(names).items():
+        depth.add_metric([name], count)
+    yield depth
+    age = GaugeMetricFamily(
+        "switchboard_queue_oldest_seconds",
+        "Age of the oldest message that waits in a queue; 0 of none.",
+        labels=["queue"],
+    )
+    oldest = queues.oldest_queued(names)
+    for name in names:
+        age.add_metric([name], _age(oldest.get(name), now))
+    yield age
+    overdue = _age(pacing.oldest_ready(), now)
+    yield GaugeMetricFamily(
+        "switchboard_oldest_due_seconds", "Age of the oldest message that should have been sent already.", value=overdue
+    )
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
+
+
+def _from_redis() -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "switchboard_ticks", "Ticks of beat that a worker has carried out.", value=heartbeats.ticks()
+    )
+    age = heartbeats.seconds_since_tick()
+    yield GaugeMetricFamily(
+        "switchboard_seconds_since_tick", "Since beat's last tick; NaN before the first.", value=_or_nan(age)
+    )
+    yield GaugeMetricFamily(
+        "switchboard_workers", "Worker processes that have shown life lately.", value=len(heartbeats.workers())
+    )
+
+
+def _circuits() -> Iterator[Metric]:
+    heartbeats.seconds_since_tick()  # raises while Redis is away; then every circuit would look closed
+    now = timezone.now()
+    slugs = list(ProviderAccount.objects.values_list("slug", flat=True))
+    family = GaugeMetricFamily(
+        "switchboard_circuit", "1 for the state that an account's circuit is in.", labels=["provider", "state"]
+    )
+    standings = standing.read(slugs, now=now)
+    for slug in slugs:
+        state = standings[slug].circuit.at(now.timestamp())
+        for each in Circuit:
+            family.add_metric([slug, each], 1 if each is state else 0)
+    yield family
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,45 @@
+"""Our own failures to Sentry. Imported only where SENTRY_DSN is set."""
+
+from typing import Any
+
+import sentry_sdk
+from django.conf import settings
+
+from config.logging import discreet
+
+# Where Sentry's integrations put what people have sent us, or what we have sent to them.
+PRIVATE = ("data", "cookies", "headers", "query_string", "env")
+
+
+def options() -> dict[str, Any]:
+    return {
+        "dsn": settings.SENTRY_DSN,
+        "include_local_variables": False,
+        "max_request_body_size": "never",
+        "max_breadcrumbs": 0,
+        "auto_session_tracking": False,
+        "before_send": scrub,
+    }
+
+
+def start() -> None:
+    sentry_sdk.init(**options())
+
+
+def scrub(event: dict[str, Any], _hint: dict[str, Any]) -> dict[str, Any]:
+    """Without bodies, headers, addresses' queries, variables and arguments; numbers are masked in what is left."""
+    request = event.get("request", {})
+    for name in PRIVATE:
+        request.pop(name, None)
+    for name in ("extra", "user", "breadcrumbs"):
+        event.pop(name, None)
+    event.get("contexts", {}).pop("celery-job", None)
+    return _masked(event)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return discreet(value)
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items() if key != "vars"}
+    return [_masked(item) for item in value] if isinstance(value, list) else value

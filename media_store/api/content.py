@@ -1,0 +1,61 @@
+"""The bytes of an image: conditional, cacheable for ever by their hash, and harmless in a browser."""
+
+from dataclasses import dataclass
+
+from django.http import HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from media_store.api.streaming import StreamedFile
+from media_store.models import MediaAsset
+from media_store.services import files
+from media_store.validation import CONTENT_TYPES
+
+A_YEAR = 31_536_000
+
+
+@dataclass(frozen=True)
+class Rendition:
+    kind: str
+    size: int
+    etag: str
+
+
+def rendition(asset: MediaAsset, *, is_clean: bool) -> Rendition:
+    """The original, or what may be sent out: the same where there is no metadata to remove."""
+    if is_clean and asset.clean_size is not None:
+        return Rendition(files.CLEAN, asset.clean_size, f'"{asset.sha256}-clean"')
+    return Rendition(files.ORIGINAL, asset.size, f'"{asset.sha256}"')
+
+
+def answer(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int) -> HttpResponseBase:
+    """GET and HEAD; 304 to whom has it already."""
+    chosen = rendition(asset, is_clean=is_clean)
+    known = CONTENT_TYPES.get(asset.content_type)
+    # Shown in place only for what is an image; anything else could only be a row of another program.
+    disposition = {"as_attachment": known is None, "filename": f"{asset.pk}.{known.extension if known else 'bin'}"}
+    headers = {
+        "Content-Length": str(chosen.size),
+        "Content-Disposition": content_disposition_header(**disposition),
+        "Cache-Control": f"private, max-age={max_age}, immutable",
+        "ETag": chosen.etag,
+        "X-Content-Type-Options": "nosniff",
+    }
+    empty = HttpResponse(headers=headers, content_type=asset.content_type)
+    conditional = get_conditional_response(request, etag=chosen.etag, response=empty)
+    if conditional is not empty or request.method == "HEAD":
+        return conditional
+    file = files.open_file(chosen.kind, asset.sha256)
+    return StreamedFile(file, headers=headers, content_type=asset.content_type, **disposition)
+
+
+class AnyAccepted(DefaultContentNegotiation):
+    """Who fetches an image asks for images; errors are JSON all the same."""
+
+    def select_renderer(
+        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type

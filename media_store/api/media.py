@@ -1,0 +1,119 @@
+"""Images over REST."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, OpenApiTypes, extend_schema, inline_serializer
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from media_store import services
+from media_store.api import content
+from media_store.api.serializers import MediaAssetSerializer
+from media_store.api.uploads import FIELD, ImageUploadParser, refuse_by_length, uploaded
+from media_store.models import MediaAsset
+
+TAGS = ["media"]
+UPLOAD = inline_serializer("ImageFile", {FIELD: serializers.FileField(help_text="A JPEG, PNG, GIF or WebP image.")})
+OF_A_LINK = [
+    OpenApiParameter(name, str, description="As in the address that we handed out; then no log-in is needed.")
+    for name in ("expires", "signature")
+]
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of what is known."
+)
+
+
+class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    queryset = MediaAsset.objects.none()  # for the schema; `get_queryset` chooses by user
+    serializer_class = MediaAssetSerializer
+    parser_classes = [ImageUploadParser]
+    lookup_value_converter = "uuid"
+    action_permissions = {
+        "create": "media_store.add_mediaasset",
+        "list": "media_store.view_mediaasset",
+        "retrieve": "media_store.view_mediaasset",
+        "destroy": "media_store.delete_mediaasset",
+        "content": "media_store.view_mediaasset",
+    }
+
+    def get_queryset(self) -> QuerySet[MediaAsset]:
+        return services.visible_to(self.request.user)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Before the log-in: for a browser's session the check against forgery reads the form, in Django's own way."""
+        refuse_by_length(request)
+        super().initial(request, *args, **kwargs)
+
+    def get_permissions(self) -> list[BasePermission]:
+        """A signature takes the place of a permission; `content` checks it."""
+        return [AllowAny()] if self._has_signature() else super().get_permissions()
+
+    def _has_signature(self) -> bool:
+        return self.action == "content" and "signature" in self.request.GET
+
+    @extend_schema(summary="List images, newest first", tags=TAGS)
+    def list(self, request: Request) -> Response:
+        return super().list(request)
+
+    @extend_schema(summary="Read one image's data", tags=TAGS)
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        return super().retrieve(request, pk=pk)
+
+    @extend_schema(
+        summary="Upload an image",
+        tags=TAGS,
+        request={"multipart/form-data": UPLOAD},
+        responses={
+            201: MediaAssetSerializer,
+            200: OpenApiResponse(MediaAssetSerializer, description="The same bytes are stored already."),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        [upload] = uploaded(request)
+        stored = services.store(owner=request.user, stream=upload.chunks(), now=timezone.now())
+        body = self.get_serializer(stored.asset).data
+        location = self.reverse_action("detail", args=[stored.asset.pk])
+        return Response(body, status=201 if stored.created else 200, headers={"Location": location})
+
+    @extend_schema(summary="Delete an image that no message has", tags=TAGS, request=None, responses={204: None})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Staff who see all delete for everybody; others give up what they have of it."""
+        owner = None if services.sees_all(request.user) else request.user
+        try:
+            services.delete(asset_id=self.get_object().pk, owner=owner)
+        except MediaAsset.DoesNotExist:
+            raise Http404 from None
+        return Response(status=204)
+
+    @extend_schema(
+        summary="The image itself",
+        description="With `expires` and `signature` without metadata (EXIF, position, comments); otherwise as it came.",
+        tags=TAGS,
+        parameters=[*OF_A_LINK, IF_NONE_MATCH],
+        responses={
+            (200, "image/*"): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="It has not changed; it never does."),
+        },
+        auth=[{"bearer": []}, {"cookieAuth": []}, {}],
+    )
+    @action(detail=True, content_negotiation_class=content.AnyAccepted, pagination_class=None)
+    def content(self, request: Request, pk: UUID) -> HttpResponseBase:
+        if not self._has_signature():
+            return content.answer(request, self.get_object(), is_clean=False, max_age=content.A_YEAR)
+        now, query = timezone.now(), request.query_params
+        expiry = services.read_expiry(
+            asset_id=pk, expires=query.get("expires", ""), signature=query["signature"], now=now
+        )
+        if expiry is None:
+            raise PermissionDenied("This address is not good, or no longer.")
+        asset = get_object_or_404(MediaAsset, pk=pk)
+        return content.answer(request, asset, is_clean=True, max_age=int((expiry - now).total_seconds()))

@@ -1,0 +1,105 @@
+"""Images that come as a form: to disk while they arrive, and no more than we are ready to keep.
+
+`ImageUploadParser` takes one; a subclass with another `max_files` takes several of the same field.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.http import HttpRequest
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.parsers import DataAndFiles, MultiPartParser
+from rest_framework.request import Request
+
+from media_store.errors import FileTooLarge
+
+FIELD = "file"
+FORM_BYTES = 64 * 1024  # what a form has beside its files: boundaries, headers, names
+
+
+def _refusal(field: str, code: str, text: str) -> ValidationError:
+    return ValidationError({field: [ErrorDetail(text, code=code)]})
+
+
+class _Counted:
+    """A stream that stops at a number of bytes, whatever its Content-Length has promised."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream = stream
+        self._left = limit
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise FileTooLarge(settings.MEDIA_MAX_BYTES)
+        return data
+
+
+class _ImageHandler(TemporaryFileUploadHandler):
+    """Refuses while the form arrives what would be refused after it."""
+
+    def __init__(self, request: HttpRequest, max_files: int) -> None:
+        super().__init__(request)
+        self.max_files = max_files
+        self.files = 0
+
+    def new_file(self, field_name: str, *args: Any, **kwargs: Any) -> None:
+        if field_name != FIELD:
+            raise _refusal(field_name, "unknown_field", f"Send the image as the form field {FIELD}.")
+        self.files += 1
+        if self.files > self.max_files:
+            raise _too_many(self.max_files)
+        super().new_file(field_name, *args, **kwargs)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        if start + len(raw_data) > settings.MEDIA_MAX_BYTES:
+            raise FileTooLarge(settings.MEDIA_MAX_BYTES)
+        super().receive_data_chunk(raw_data, start)
+
+    def close(self) -> None:
+        """Gives the file up that was arriving."""
+        if self.files and hasattr(self, "file"):
+            self.file.close()
+
+
+class ImageUploadParser(MultiPartParser):
+    max_files = 1
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: dict | None = None) -> DataAndFiles:
+        request = parser_context["request"]
+        limit = refuse_by_length(request, max_files=self.max_files)
+        handler = _ImageHandler(request._request, self.max_files)  # noqa: SLF001
+        request.upload_handlers = [handler]
+        try:
+            return super().parse(_Counted(stream, limit), media_type, parser_context)
+        except Exception:
+            handler.close()
+            raise
+
+
+def refuse_by_length(request: Request, *, max_files: int = 1) -> int:
+    """How many bytes a form with so many files may have; raises `FileTooLarge` for one that announces more."""
+    limit = max_files * settings.MEDIA_MAX_BYTES + FORM_BYTES
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) > limit:
+        raise FileTooLarge(settings.MEDIA_MAX_BYTES)
+    return limit
+
+
+def uploaded(request: Request, *, max_files: int = 1) -> list[UploadedFile]:
+    """The files of the form, at least one. Raises `ValidationError` for a field that is missing or is no file."""
+    values = request.data.getlist(FIELD) if hasattr(request.data, "getlist") else []
+    if not values:
+        raise _refusal(FIELD, "required", f"Send the image as the form field {FIELD}.")
+    if not all(isinstance(value, UploadedFile) for value in values):
+        raise _refusal(FIELD, "invalid", "This must be a file, not text.")
+    if len(values) > max_files:
+        raise _too_many(max_files)
+    return values
+
+
+def _too_many(max_files: int) -> ValidationError:
+    return _refusal(FIELD, "too_many_files", f"Send no more than {max_files} at a time.")

@@ -1,0 +1,47 @@
+"""What the media store can refuse. These know nothing of HTTP; `config.problems` has the one table that maps them."""
+
+from typing import ClassVar
+
+
+class MediaError(Exception):
+    """`code` is stable and for programs, the text is for people."""
+
+    code: ClassVar[str] = "refused"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class NotAnImage(MediaError):
+    """The content is none of the formats that are kept, whatever name and type came with it."""
+
+    code = "not_an_image"
+
+    def __init__(self) -> None:
+        super().__init__("The content is not a JPEG, PNG, GIF or WebP image.")
+
+
+class FileTooLarge(MediaError):
+    code = "file_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The file is larger than {limit:,} bytes.")
+
+
+class BadImage(MediaError):
+    """An image by its first bytes, and not one to keep. Speaks of one field, as every 400 does."""
+
+    code = "invalid"
+    field: ClassVar[str] = "file"
+
+    def __init__(self, field_code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field_code = field_code
+
+
+class AssetInUse(MediaError):
+    code = "asset_in_use"
+
+    def __init__(self) -> None:
+        super().__init__("The image belongs to a message and cannot be deleted.")

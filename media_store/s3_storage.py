@@ -1,0 +1,13 @@
+"""An S3-compatible bucket as the media storage. Apart, because its import takes boto3's time and memory."""
+
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from storages.backends.s3 import S3Storage
+
+
+class S3MediaStorage(S3Storage):
+    """A PUT is there as a whole or not at all, and one name is one content: overwriting changes nothing."""
+
+    def get_default_settings(self) -> dict[str, Any]:
+        return {**super().get_default_settings(), "transfer_config": TransferConfig(use_threads=False)}

@@ -1,0 +1,131 @@
+"""Takes a file in: to disk while it arrives, judged, cleaned, stored once.
+
+The file is written before the row. What serialises all that happens to one content (uploads, deletion, the sweep) is the
+unique hash: whoever has inserted its row, or tried to, waits for the others there.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from media_store.errors import FileTooLarge
+from media_store.models import MediaAsset
+from media_store.services import files
+from media_store.services.access import grant
+from media_store.validation import Limits, decode, inspect, write_without
+
+CHUNK_BYTES = 64 * 1024
+INSERT_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`created` is false where the same content was there already."""
+
+    asset: MediaAsset
+    created: bool
+
+
+@dataclass(frozen=True)
+class _Received:
+    """Both files are open, nameless and gone when they are closed, however the process ends."""
+
+    asset: MediaAsset
+    original: BinaryIO
+    clean: BinaryIO
+
+    def put_files(self) -> None:
+        files.put(files.ORIGINAL, self.asset.sha256, self.original)
+        if self.asset.clean_size is not None:
+            files.put(files.CLEAN, self.asset.sha256, self.clean)
+
+
+def chunks_of(file: BinaryIO) -> Iterator[bytes]:
+    """Anything with `read(n)` as the stream that `store` takes."""
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def store(*, owner: AbstractBaseUser | None, stream: Iterable[bytes], now: datetime) -> Stored:
+    """Keep the image that arrives in chunks of bytes; afterwards `owner`, if there is one, sees it.
+
+    Raises `FileTooLarge` as soon as it is, `NotAnImage` and `BadImage`; then nothing is left behind.
+    """
+    with TemporaryFile() as original, TemporaryFile() as clean:
+        sha256, size = _receive(stream, original)
+        known = _grant_known(sha256, owner)
+        if known is not None:
+            return Stored(known, created=False)
+        received = _Received(_judge(original, clean, sha256=sha256, size=size, now=now), original, clean)
+        received.put_files()
+        return _insert(received, owner)
+
+
+def _receive(stream: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
+    """The hash and the size of what has arrived."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in stream:
+        size += len(chunk)
+        if size > settings.MEDIA_MAX_BYTES:
+            raise FileTooLarge(settings.MEDIA_MAX_BYTES)
+        digest.update(chunk)
+        target.write(chunk)
+    target.flush()
+    return digest.hexdigest(), size
+
+
+def _grant_known(sha256: str, owner: AbstractBaseUser | None) -> MediaAsset | None:
+    """What was judged once needs no second look, as long as its files are there."""
+    with transaction.atomic():
+        asset = MediaAsset.objects.select_for_update().filter(sha256=sha256).first()
+        if asset is None or not _is_whole(asset):
+            return None
+        if owner is not None:
+            grant(asset, owner)
+    return asset
+
+
+def _is_whole(asset: MediaAsset) -> bool:
+    kinds = (files.ORIGINAL,) if asset.clean_size is None else files.KINDS
+    return all(files.exists(kind, asset.sha256) for kind in kinds)
+
+
+def _judge(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:
+    """The row for that file, not stored yet; `clean` is filled where there is metadata to remove."""
+    limits = Limits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
+    kind, picture = inspect(original, limits)
+    clean_size = write_without(original, picture.cuts, clean) if picture.cuts else None
+    # Pillow gets to see what is sent out: it is what must be good, and has nothing of metadata for it to stumble over.
+    decode(clean if picture.cuts else original, kind, picture)
+    return MediaAsset(
+        sha256=sha256,
+        content_type=kind.content_type,
+        size=size,
+        clean_size=clean_size,
+        width=picture.width,
+        height=picture.height,
+        frames=picture.frames,
+        created_at=now,
+    )
+
+
+def _insert(received: _Received, owner: AbstractBaseUser | None) -> Stored:
+    for _ in range(INSERT_ATTEMPTS):
+        with transaction.atomic():
+            MediaAsset.objects.bulk_create([received.asset], ignore_conflicts=True)
+            asset = MediaAsset.objects.select_for_update().filter(sha256=received.asset.sha256).first()
+            if asset is None:  # there was one, and it was deleted between the two statements
+                continue
+            # A deletion or a sweep may have removed the files between writing and inserting; from here on none can.
+            received.put_files()
+            if owner is not None:
+                grant(asset, owner)
+            return Stored(asset, created=asset.pk == received.asset.pk)
+    raise MediaAsset.DoesNotExist(f"{received.asset.sha256} is deleted each time it is stored")

@@ -1,0 +1,80 @@
+"""Where files lie: Django's storages, made so that a name stands for one content and a file is whole or not there."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+from uuid import uuid4
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage, Storage
+
+PARTIAL = "partial"
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+class LocalMediaStorage(FileSystemStorage):
+    """A folder that only we can read. A file appears under its name when it is complete and on the disk."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700, **options})
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        return name
+
+    def _save(self, name: str, content: File) -> str:
+        partial = Path(self.path(f"{PARTIAL}/{uuid4().hex}"))
+        final = Path(self.path(name))
+        self._make_folder(partial.parent)
+        self._make_folder(final.parent)
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.file_permissions_mode)
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in content.chunks():
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            _publish(partial, final)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync_folder(final.parent)
+        return name
+
+    def _make_folder(self, folder: Path) -> None:
+        """`mkdir` gives its mode to the last folder only, so each is made by itself."""
+        top = Path(self.location)
+        for each in (*reversed([each for each in folder.parents if each.is_relative_to(top)]), folder):
+            each.mkdir(mode=self.directory_permissions_mode, parents=True, exist_ok=True)
+
+
+def _publish(partial: Path, final: Path) -> None:
+    """A name that is taken has the same content already."""
+    try:
+        with suppress(FileExistsError):
+            os.link(partial, final)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        partial.replace(final)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class UnusableStorage(Storage):
+    """Stands where MEDIA_STORAGE_URL makes no sense: the system check says so, and nothing lands in another place."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise ImproperlyConfigured(self.reason)
+
+    exists = delete = listdir = get_modified_time = _open = _save = _refuse

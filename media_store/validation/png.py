@@ -1,0 +1,175 @@
+"""PNG: every chunk with its checksum, every row inflated once and counted, never kept (W3C PNG, third edition)."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from media_store.validation import exif
+from media_store.validation.picture import Cut, Data, Limits, Parts, Picture, check_end, damaged, read, truncated
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PIECE = 64 * 1024
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+# Column and row at which each pass of an interlaced image begins, and its steps.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+# All that changes how the picture looks. Everything else (texts, times, EXIF, private chunks) is left out.
+OF_THE_PICTURE = frozenset(
+    {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"bKGD"}
+    | {b"pHYs", b"acTL", b"fcTL", b"fdAT"}
+)
+CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
+
+
+@dataclass(frozen=True)
+class _Header:
+    width: int
+    height: int
+    bits: int
+    is_interlaced: bool
+
+    def bytes_of(self, width: int, height: int) -> int:
+        """Of all rows, each with its filter byte."""
+        passes = ADAM7 if self.is_interlaced else ((0, 0, 1, 1),)
+        total = 0
+        for left, top, across, down in passes:
+            columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+            if columns > 0 and rows > 0:
+                total += rows * (1 + (columns * self.bits + 7) // 8)
+        return total
+
+
+class _Rows:
+    """The rows of one frame, as they come out of the compressed stream: counted, and dropped."""
+
+    def __init__(self, expected: int) -> None:
+        self._left = expected
+        self._stream = zlib.decompressobj()
+
+    def feed(self, piece: bytes) -> None:
+        while piece:
+            if self._stream.eof:
+                damaged("Data follows after the last row.")
+            try:
+                self._left -= len(self._stream.decompress(piece, PIECE))
+            except zlib.error:
+                damaged("Its rows cannot be read.")
+            if self._left < 0:
+                damaged("It has more rows than it says.")
+            piece = self._stream.unconsumed_tail
+        if self._stream.unused_data:
+            damaged("Data follows after the last row.")
+
+    def finish(self) -> None:
+        if self._left or not self._stream.eof:
+            truncated()
+
+
+@dataclass
+class _Image:
+    header: _Header
+    limits: Limits
+    rows: _Rows
+    declared_frames: int = 0
+    frames: int = 0
+    pixels: int = 0
+    has_data: bool = False
+    cuts: list[Cut] = field(default_factory=list)
+
+
+def walk(data: Data, limits: Limits) -> Picture:
+    header = _header(data, limits)
+    image = _Image(header, limits, _Rows(header.bytes_of(header.width, header.height)))
+    parts = Parts()
+    at = len(SIGNATURE)
+    kind = b""
+    while kind != b"IEND":
+        parts.another()
+        start = at
+        length, kind = struct.unpack(">I4s", read(data, start, 8))
+        end = start + 12 + length
+        _check_chunk(data, kind, start, end)
+        _chunk(image, data, kind, start, end)
+        at = end
+    image.rows.finish()
+    check_end(data, at)
+    if image.declared_frames != image.frames:
+        damaged("It has not as many frames as it says.")
+    return Picture(header.width, header.height, frames=max(1, image.frames), cuts=image.cuts)
+
+
+def _header(data: Data, limits: Limits) -> _Header:
+    length, kind, width, height, depth, colour, compression, filters, interlace = struct.unpack(
+        ">I4sIIBBBBB", read(data, len(SIGNATURE), 21)
+    )
+    if (length, kind, compression, filters) != (13, b"IHDR", 0, 0) or interlace > 1:
+        damaged("Its header is not that of a PNG.")
+    if depth not in DEPTHS.get(colour, ()):
+        damaged("There is no such kind of pixel.")
+    limits.check_size(width, height)
+    return _Header(width, height, depth * CHANNELS[colour], is_interlaced=bool(interlace))
+
+
+def _check_chunk(data: Data, kind: bytes, start: int, end: int) -> None:
+    if not kind.isalpha():
+        damaged("A chunk has no name.")
+    if end > len(data):
+        truncated()
+    checksum = 0
+    for piece in _pieces(data, start + 4, end - 4):
+        checksum = zlib.crc32(piece, checksum)
+    if checksum != int.from_bytes(data[end - 4 : end]):
+        damaged("A checksum is wrong.")
+    if kind[:1].isupper() and kind not in CRITICAL:
+        damaged("It has a part that nobody knows.")
+
+
+def _chunk(image: _Image, data: Data, kind: bytes, start: int, end: int) -> None:
+    body, body_end = start + 8, end - 4
+    if kind == b"IDAT":
+        image.has_data = True
+        _feed(image, data, body, body_end)
+    elif kind == b"fdAT":
+        _feed(image, data, body + 4, body_end)
+    elif kind == b"acTL":
+        image.declared_frames = int.from_bytes(read(data, body, 4))
+        image.limits.check_frames(image.declared_frames, 0)
+    elif kind == b"fcTL":
+        _frame(image, read(data, body, 20))
+    elif kind == b"IHDR" and start != len(SIGNATURE):
+        damaged("It has two headers.")
+    elif kind not in OF_THE_PICTURE:
+        image.cuts.append(Cut(start, end, _instead(kind, data, body, body_end)))
+
+
+def _feed(image: _Image, data: Data, start: int, end: int) -> None:
+    for piece in _pieces(data, start, end):
+        image.rows.feed(piece)
+
+
+def _frame(image: _Image, control: bytes) -> None:
+    width, height, left, top = struct.unpack(">IIII", control[4:])
+    header = image.header
+    if left + width > header.width or top + height > header.height:
+        damaged("A frame is larger than the picture.")
+    image.limits.check_size(width, height)
+    image.frames += 1
+    image.pixels += width * height
+    image.limits.check_frames(image.frames, image.pixels)
+    if image.has_data:  # the first frame may be the picture itself
+        image.rows.finish()
+        image.rows = _Rows(header.bytes_of(width, height))
+
+
+def _instead(kind: bytes, data: Data, start: int, end: int) -> bytes:
+    upright = exif.only_orientation(exif.orientation(data[start : min(end, start + PIECE)])) if kind == b"eXIf" else b""
+    if not upright:
+        return b""
+    return struct.pack(">I", len(upright)) + kind + upright + struct.pack(">I", zlib.crc32(kind + upright))
+
+
+def _pieces(data: Data, start: int, end: int) -> Iterator[bytes]:
+    for at in range(start, end, PIECE):
+        yield data[at : min(at + PIECE, end)]

@@ -1,0 +1,83 @@
+"""What staff may do to messages, each through the service that the API calls."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.utils import timezone
+
+from console.acts import Act
+from messaging import doorbell, states
+from messaging.models import Message
+from messaging.services.cancel import cancel
+from messaging.services.errors import DomainError
+from messaging.services.resolve import resolve
+from messaging.services.retry import retry
+from messaging.states import Source, Status
+
+
+def _retry(pk: Any, user: AbstractBaseUser, reason: str) -> Message:
+    return retry(message_id=pk, reason=reason, actor=user, now=timezone.now())
+
+
+def _cancel(pk: Any, user: AbstractBaseUser, reason: str) -> Message:
+    return cancel(message_id=pk, reason=reason, actor=user, now=timezone.now(), source=Source.ADMIN)
+
+
+def _resolve(outcome: Status, pk: Any, user: AbstractBaseUser, reason: str) -> Message:
+    return resolve(message_id=pk, outcome=outcome, reason=reason, actor=user, now=timezone.now())
+
+
+def _ring(rows: list[Message]) -> None:
+    for queue in sorted({row.queue_id for row in rows}):
+        doorbell.ring(queue)
+
+
+ACTS = (
+    Act(
+        name="retry_selected",
+        title="Retry",
+        done="queued again",
+        permission="messaging.retry_message",
+        icon="replay",
+        run=_retry,
+        refusals=DomainError,
+        warning="An unknown message may have reached the person: retried, it may reach them twice.",
+        after=_ring,
+        applies=lambda row: row.status in states.RETRYABLE,
+    ),
+    Act(
+        name="cancel_selected",
+        title="Cancel",
+        done="canceled",
+        permission="messaging.change_message",
+        icon="cancel",
+        run=_cancel,
+        refusals=DomainError,
+        is_danger=True,
+        applies=lambda row: row.status in states.CANCELABLE,
+    ),
+    Act(
+        name="mark_delivered_selected",
+        title="Mark as delivered",
+        done="marked as delivered",
+        permission="messaging.resolve_message",
+        icon="task_alt",
+        run=partial(_resolve, Status.DELIVERED),
+        refusals=DomainError,
+        warning="Only for unknown messages, when you have found out. It is final: a later receipt does not change it.",
+        applies=lambda row: row.status == Status.UNKNOWN,
+    ),
+    Act(
+        name="mark_failed_selected",
+        title="Mark as failed",
+        done="marked as failed",
+        permission="messaging.resolve_message",
+        icon="error",
+        run=partial(_resolve, Status.FAILED),
+        refusals=DomainError,
+        warning="Only for unknown messages, when you have found out. It is final: a later receipt does not change it.",
+        is_danger=True,
+        applies=lambda row: row.status == Status.UNKNOWN,
+    ),
+)

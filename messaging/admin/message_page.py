@@ -1,0 +1,133 @@
+"""Everything about one message, as its page shows it: in one order of time, with what was done and what came back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Q
+
+from messaging import segments
+from messaging.admin import bodies
+from messaging.models import DeliveryAttempt, Message, MessageEvent, ProviderCallback
+from messaging.states import Direction
+
+CONVERSATION = 20
+
+ICONS = {
+    "scheduled": "schedule", "queued": "hourglass_top", "sending": "outgoing_mail", "sent": "done", "delivered": "done_all",
+    "undelivered": "unsubscribe", "failed": "error", "unknown": "help", "canceled": "cancel",
+    "received": "call_received", "stored": "inventory_2", "processed": "task_alt",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline."""
+
+    at: datetime
+    icon: str
+    title: str
+    tone: str = ""
+    detail: str = ""
+    who: str = ""
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    raw: list[tuple[str, str]] | None = None
+
+    @property
+    def clock(self) -> str:
+        return f"{self.at:%d %b %Y %H:%M:%S}.{self.at.microsecond // 1000:03}"
+
+
+def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
+    readable = bodies.may_read(user)
+    measured = segments.measure(message.text)
+    return {
+        "message": message,
+        "text": bodies.shown(message.text, readable=readable),
+        "readable": readable,
+        "units": measured.units,
+        "timeline": timeline(message, readable=readable),
+        "conversation": conversation(message, readable=readable),
+        "other_number": other_number(message),
+    }
+
+
+def timeline(message: Message, *, readable: bool) -> list[Entry]:
+    entries = [
+        *_events(message.events.select_related("actor")),
+        *_attempts(message.delivery_attempts.all()),
+        *_callbacks(message.callbacks.order_by("pk"), readable=readable),
+    ]
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def _events(rows: Iterable[MessageEvent]) -> Iterable[Entry]:
+    for row in rows:
+        yield Entry(
+            at=row.at,
+            icon=ICONS.get(row.to_status, "circle"),
+            title=f"{row.from_status} → {row.to_status}" if row.from_status else row.to_status,
+            tone=row.to_status,
+            detail=row.detail,
+            who=" · ".join(filter(None, [row.source, row.provider_slug, str(row.actor or "")])),
+        )
+
+
+def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[Entry]:
+    for row in rows:
+        facts = [
+            ("answer", row.outcome),
+            ("took", f"{row.latency_ms} ms" if row.latency_ms is not None else ""),
+            ("provider's id", row.provider_message_id),
+            ("error", " · ".join(filter(None, [row.error_code, row.error_detail]))),
+        ]
+        yield Entry(
+            at=row.started_at,
+            icon="upload",
+            title=f"Attempt {row.number} with {row.provider_id}",
+            tone="attempt",
+            facts=[fact for fact in facts if fact[1]],
+        )
+
+
+def _callbacks(rows: Iterable[ProviderCallback], *, readable: bool) -> Iterable[Entry]:
+    for row in rows:
+        fields = bodies.callback_fields(row.body, readable=readable)
+        if fields is None:
+            fields = [("body", bodies.shown(row.body[:2_000], readable=readable))]
+        yield Entry(
+            at=row.received_at,
+            icon="download",
+            title=f"Callback from {row.provider_id}: {row.word or 'no word'}",
+            tone="callback",
+            detail=row.note,
+            facts=[("became", row.state), *([("error", row.error_code)] if row.error_code else [])],
+            raw=fields,
+        )
+
+
+def other_number(message: Message) -> str:
+    return message.to_number if message.direction == Direction.OUTBOUND else message.from_number
+
+
+def conversation(message: Message, *, readable: bool) -> list[dict[str, Any]]:
+    """The last texts to and from the same person, oldest first. Two look-ups by index."""
+    number = other_number(message)
+    to_them = Message.objects.filter(to_number=number, direction=Direction.OUTBOUND).order_by("-pk")[:CONVERSATION]
+    from_them = Message.objects.filter(Q(from_number=number), direction=Direction.INBOUND).order_by("-pk")[
+        :CONVERSATION
+    ]
+    rows = sorted([*to_them, *from_them], key=lambda row: row.pk)[-CONVERSATION:]
+    return [
+        {
+            "pk": row.pk,
+            "text": bodies.shown(row.text, readable=readable),
+            "is_ours": row.direction == Direction.OUTBOUND,
+            "status": row.status,
+            "at": row.created_at,
+            "is_this": row.pk == message.pk,
+        }
+        for row in rows
+    ]

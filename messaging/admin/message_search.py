@@ -1,0 +1,68 @@
+"""What a person types to find a message: a number as they have it, an id, a provider's id, a reference."""
+
+import re
+from uuid import UUID
+
+import phonenumbers
+from django.db.models import Q, QuerySet
+
+from messaging import numbers
+from messaging.services.search import any_of
+from messaging.states import Direction
+from providers.models import SenderNumber
+
+_NUMBER = re.compile(r"^[+\uff0b]?[\d\s().\-/\u00a0\u2010-\u2013\u2212]+$")
+MAX_TERM = 128
+
+
+def search(queryset: QuerySet, term: str) -> QuerySet:
+    """Messages that it fits. Every condition has an index of its own, so the cost does not grow with the table."""
+    text = term.strip()[:MAX_TERM]
+    if not text:
+        return queryset
+    try:
+        return queryset.filter(pk=UUID(text))
+    except ValueError:
+        pass
+    conditions = [Q(reference__startswith=text), Q(provider_message_id__startswith=text)]
+    if _NUMBER.match(text) and any(character.isdecimal() for character in text):
+        conditions += _numbers(text)
+    return any_of(queryset, conditions)
+
+
+def _numbers(text: str) -> list[Q]:
+    """The whole number where it can be told, in the notation of the countries that we send from too, else its beginning."""
+    digits = "".join(str(int(character)) for character in text if character.isdecimal())
+    written = text.startswith(("+", "\uff0b")) or digits.startswith("00")
+    international = f"+{digits.removeprefix('00') if digits.startswith('00') else digits}"
+    found = _to_or_from(_exact(international) or international, exact=_exact(international) is not None)
+    if not written:
+        found += [condition for number in _national(text) for condition in _to_or_from(number, exact=True)]
+    return found
+
+
+def _to_or_from(number: str, *, exact: bool) -> list[Q]:
+    lookup = "" if exact else "__startswith"
+    return [Q(**{f"to_number{lookup}": number}), Q(**{f"from_number{lookup}": number}, direction=Direction.INBOUND)]
+
+
+def _exact(text: str) -> str | None:
+    try:
+        return numbers.to_e164(text)
+    except numbers.InvalidNumber:
+        return None
+
+
+def _national(text: str) -> list[str]:
+    """As somebody writes it at home, read in each country of our sender numbers."""
+    own = {str(number) for number in SenderNumber.objects.values_list("number", flat=True)[:100]}
+    countries = {phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) for number in own} - {None}
+    found = []
+    for country in sorted(countries):
+        try:
+            number = phonenumbers.parse(text, country)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_possible_number(number):
+            found.append(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return found

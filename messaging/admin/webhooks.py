@@ -1,0 +1,134 @@
+"""Clients' endpoints and what was delivered to them: staff look, switch endpoints on and off, and deliver again."""
+
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
+from django.utils import timezone
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter
+from unfold.decorators import display
+
+from console.acts import Act
+from console.model_admin import KeysetMixin, ReadOnlyAdmin
+from messaging import doorbell
+from messaging.models import WebhookDelivery, WebhookEndpoint
+from messaging.services.client_callbacks import endpoints, redelivery
+from messaging.services.errors import EndpointDisabled, NotRedeliverable
+from providers.public_addresses import Guard
+
+MAY_CHANGE = "messaging.change_webhookendpoint"
+ENDPOINT_TONES = {"enabled": "success", "failing": "warning", "disabled": "danger"}
+DELIVERY_TONES = {"pending": "info", "sending": "info", "succeeded": "success", "failed": "danger"}
+Kind = WebhookEndpoint.Kind
+
+
+def _switch(is_enabled: bool, pk: Any, _user: AbstractBaseUser, _reason: str) -> WebhookEndpoint:
+    guard = Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)
+    return endpoints.change(endpoint_id=pk, changes={"is_enabled": is_enabled}, guard=guard, now=timezone.now())
+
+
+def _redeliver(pk: Any, _user: AbstractBaseUser, _reason: str) -> WebhookDelivery:
+    return redelivery.redeliver(delivery_id=pk, now=timezone.now())
+
+
+ENDPOINT_ACTS = (
+    Act(
+        name="enable_selected",
+        title="Enable",
+        done="enabled",
+        permission=MAY_CHANGE,
+        icon="play_arrow",
+        run=partial(_switch, True),
+        applies=lambda row: not row.is_enabled,
+    ),
+    Act(
+        name="disable_selected",
+        title="Disable",
+        done="disabled",
+        permission=MAY_CHANGE,
+        icon="pause",
+        run=partial(_switch, False),
+        is_danger=True,
+        warning="What happens meanwhile is not delivered; the owner can have it delivered afterwards.",
+        applies=lambda row: row.is_enabled and row.kind == Kind.ENDPOINT,
+    ),
+)
+DELIVERY_ACTS = (
+    Act(
+        name="redeliver_selected",
+        title="Deliver again",
+        done="on their way again",
+        permission=MAY_CHANGE,
+        icon="replay",
+        run=_redeliver,
+        refusals=(EndpointDisabled, NotRedeliverable),
+        after=lambda _rows: doorbell.ring_for_callbacks(),
+        applies=lambda row: row.state in {"succeeded", "failed", "pending"},
+    ),
+)
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(KeysetMixin, ReadOnlyAdmin):
+    """Secrets are shown to nobody: their owner saw them once."""
+
+    list_display = ["url", "owner", "state", "wants", "failing_since", "disabled_reason"]
+    list_filter = [("kind", ChoicesRadioFilter), "is_enabled"]
+    list_select_related = ["owner"]
+    search_fields = ["owner__username", "url__startswith"]
+    search_help_text = "A user, or the start of an address"
+    fields = [
+        *("url", "kind", "owner", "state", "wants", "description"),
+        *("failing_since", "disabled_reason", "created_at", "updated_at"),
+    ]
+    readonly_fields = fields
+    acts = ENDPOINT_ACTS
+
+    @display(description="State", label=ENDPOINT_TONES)
+    def state(self, row: WebhookEndpoint) -> str:
+        if not row.is_enabled:
+            return "disabled"
+        return "failing" if row.failing_since else "enabled"
+
+    @display(description="Events")
+    def wants(self, row: WebhookEndpoint) -> str:
+        return ", ".join(row.events) or "all"
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
+    list_display = [
+        "created_at",
+        "endpoint_url",
+        "event_type",
+        "result",
+        "attempts",
+        "response_status",
+        "next_attempt_at",
+    ]
+    list_filter = [("state", ChoicesCheckboxFilter)]
+    list_select_related = ["endpoint", "event"]
+    fields = [
+        *("id", "endpoint_url", "event_type", "message", "result", "attempts", "response_status", "error"),
+        *("next_attempt_at", "attempted_at", "finished_at", "created_at"),
+    ]
+    readonly_fields = fields
+    acts = DELIVERY_ACTS
+
+    @display(description="Endpoint")
+    def endpoint_url(self, row: WebhookDelivery) -> str:
+        return row.endpoint.url
+
+    @display(description="Event")
+    def event_type(self, row: WebhookDelivery) -> str:
+        return row.event.type if row.event else "test"
+
+    @display(description="Message")
+    def message(self, row: WebhookDelivery) -> str:
+        return str(row.event.message_id or "-") if row.event else "-"
+
+    @display(description="State", label=DELIVERY_TONES)
+    def result(self, row: WebhookDelivery) -> str:
+        return row.state

@@ -1,0 +1,164 @@
+"""Provider accounts over REST: how they do, and the operator's switches. Their configuration stays out of it."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from messaging.api.serializers import ReasonSerializer
+from messaging.services.representation import moment
+from providers import health, services, standing
+from providers.breaker import Circuit
+from providers.health import Outcome, Window
+from providers.models import ProviderAccount
+from providers.standing import Standing
+
+MINUTES = (1, 15)
+
+
+class CircuitSerializer(serializers.Serializer):
+    state = serializers.ChoiceField([c.value for c in Circuit])
+    reason = serializers.CharField(allow_null=True)
+    held = serializers.BooleanField(help_text="Open until an operator resets the account.")
+    until = serializers.DateTimeField(allow_null=True, help_text="When a call may try whether it is well again.")
+
+
+class WindowSerializer(serializers.Serializer):
+    calls = serializers.IntegerField()
+    by_outcome = serializers.DictField(child=serializers.IntegerField())
+    error_rate = serializers.FloatField(allow_null=True, help_text="From 0 to 1, by the account's own fault.")
+    median_latency_ms = serializers.IntegerField(allow_null=True)
+    delivery_rate = serializers.FloatField(allow_null=True, help_text="From 0 to 1, by receipts.")
+
+
+class ProviderSerializer(serializers.Serializer):
+    slug = serializers.CharField()
+    backend = serializers.CharField()
+    enabled = serializers.BooleanField()
+    weight = serializers.IntegerField()
+    effective_weight = serializers.FloatField(help_text="What routing goes by: the weight, scaled down by faults.")
+    circuit = CircuitSerializer()
+    paused_until = serializers.DateTimeField(
+        allow_null=True, help_text="The end of a pause that the provider asked for."
+    )
+    last_minute = WindowSerializer()
+    last_15_minutes = WindowSerializer()
+
+
+def provider_bodies(rows: Sequence[ProviderAccount], *, now: datetime) -> list[dict[str, Any]]:
+    slugs = [row.slug for row in rows]
+    standings = standing.read_now(slugs, now=now)
+    windows = health.windows(slugs, now=now.timestamp(), minutes=MINUTES)
+    return [_body(row, standings[row.slug], *windows[row.slug], now=now) for row in rows]
+
+
+def _body(row: ProviderAccount, found: Standing, minute: Window, quarter: Window, *, now: datetime) -> dict[str, Any]:
+    circuit = found.circuit
+    state = circuit.at(now.timestamp())
+    until = None if state is Circuit.CLOSED or circuit.is_held else circuit.until
+    return {
+        "slug": row.slug,
+        "backend": row.backend,
+        "enabled": row.is_enabled,
+        "weight": row.weight,
+        "effective_weight": round(row.weight * found.factor, 2),
+        "circuit": {
+            "state": state.value,
+            "reason": circuit.reason or None,
+            "held": circuit.is_held,
+            "until": _moment(until),
+        },
+        "paused_until": _moment(found.paused_until) if found.paused_until > now.timestamp() else None,
+        "last_minute": _window_body(minute),
+        "last_15_minutes": _window_body(quarter),
+    }
+
+
+def _window_body(window: Window) -> dict[str, Any]:
+    return {
+        "calls": window.calls,
+        "by_outcome": {outcome.value: window.by_outcome[outcome] for outcome in Outcome},
+        "error_rate": _rounded(window.error_rate),
+        "median_latency_ms": window.median_latency_ms,
+        "delivery_rate": _rounded(window.delivery_rate),
+    }
+
+
+def _rounded(rate: float | None) -> float | None:
+    return None if rate is None else round(rate, 4)
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else moment(datetime.fromtimestamp(seconds, tz=UTC))
+
+
+@extend_schema_view(retrieve=extend_schema(summary="Read one provider account", tags=["providers"]))
+class ProviderViewSet(viewsets.GenericViewSet):
+    """For operators. Without Redis every account shows as closed, with nothing known."""
+
+    queryset = ProviderAccount.objects.order_by("slug")
+    serializer_class = ProviderSerializer
+    filter_backends: list = []
+    lookup_url_kwarg = "slug"
+    lookup_value_converter = "slug"
+    action_permissions = {
+        "list": "providers.view_provideraccount",
+        "retrieve": "providers.view_provideraccount",
+        "enable": "providers.change_provideraccount",
+        "disable": "providers.change_provideraccount",
+        "open": "providers.change_provideraccount",
+        "reset": "providers.change_provideraccount",
+    }
+
+    @extend_schema(summary="List provider accounts", tags=["providers"], responses=ProviderSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        rows = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(provider_bodies(rows, now=timezone.now()))
+
+    def retrieve(self, request: Request, slug: str) -> Response:
+        return _answer(self.get_object())
+
+    @extend_schema(summary="Send through it again", tags=["providers"], request=ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def enable(self, request: Request, slug: str) -> Response:
+        return _done(request, services.set_enabled, slug=slug, is_enabled=True)
+
+    @extend_schema(summary="Send nothing through it", tags=["providers"], request=ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def disable(self, request: Request, slug: str) -> Response:
+        return _done(request, services.set_enabled, slug=slug, is_enabled=False)
+
+    @extend_schema(summary="Hold its circuit open until it is reset", tags=["providers"], request=ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def open(self, request: Request, slug: str) -> Response:
+        return _done(request, services.hold_open, slug=slug)
+
+    @extend_schema(
+        summary="Close its circuit, end a pause and forget what was counted",
+        tags=["providers"],
+        request=ReasonSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def reset(self, request: Request, slug: str) -> Response:
+        return _done(request, services.reset, slug=slug)
+
+
+def _done(request: Request, act: Callable[..., ProviderAccount], **arguments: Any) -> Response:
+    reason = ReasonSerializer(data=request.data)
+    reason.is_valid(raise_exception=True)
+    try:
+        account = act(reason=reason.validated_data["reason"], actor=request.user, now=timezone.now(), **arguments)
+    except ProviderAccount.DoesNotExist:
+        raise Http404 from None
+    return _answer(account)
+
+
+def _answer(row: ProviderAccount) -> Response:
+    return Response(provider_bodies([row], now=timezone.now())[0])

@@ -1,0 +1,96 @@
+"""Suppressions over REST: who must get nothing."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from messaging.api.fields import NumberField, StrictStringField
+from messaging.api.filters import SuppressionFilter
+from messaging.models import Suppression
+from messaging.services import suppressions
+from messaging.services.representation import moment
+from providers.models import SenderNumber
+
+
+class NewSuppressionSerializer(serializers.Serializer):
+    number = NumberField(help_text="Who must get nothing.")
+    sender = NumberField(required=False, allow_null=True, help_text="From this number only; null: from all.")
+    reason = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=200)
+
+
+class SuppressionSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    sender = serializers.CharField(allow_null=True, help_text="Null: from all.")
+    reason = serializers.CharField(allow_null=True)
+    source = serializers.ChoiceField(Suppression.Source.values)
+    created_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: Suppression) -> dict[str, Any]:
+        return {
+            "id": str(instance.pk),
+            "number": instance.number,
+            "sender": instance.sender or None,
+            "reason": instance.reason or None,
+            "source": instance.source,
+            "created_at": moment(instance.created_at),
+        }
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List suppressions, newest first", tags=["suppressions"]),
+    retrieve=extend_schema(summary="Read one suppression", tags=["suppressions"]),
+    destroy=extend_schema(summary="Allow messages again", tags=["suppressions"]),
+)
+class SuppressionViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet
+):
+    """Those for all senders, and those for a sender number that the user may use; staff with the permission see all."""
+
+    queryset = Suppression.objects.none()  # for the schema; `get_queryset` chooses by user
+    serializer_class = SuppressionSerializer
+    filterset_class = SuppressionFilter
+    lookup_value_converter = "uuid"
+    action_permissions = {
+        "list": "messaging.view_suppression",
+        "retrieve": "messaging.view_suppression",
+        "create": "messaging.add_suppression",
+        "destroy": "messaging.delete_suppression",
+    }
+
+    def get_queryset(self) -> QuerySet[Suppression]:
+        rows = Suppression.objects.order_by("-pk")
+        user = self.request.user
+        if user.is_staff and user.has_perm("messaging.view_suppression"):
+            return rows
+        foreign = SenderNumber.objects.filter(owner__isnull=False).exclude(owner=user)
+        return rows.exclude(sender__in=foreign.values("number"))
+
+    @extend_schema(
+        summary="Suppress a number",
+        tags=["suppressions"],
+        request=NewSuppressionSerializer,
+        responses={201: SuppressionSerializer, 200: OpenApiResponse(SuppressionSerializer, "It is there already.")},
+    )
+    def create(self, request: Request) -> Response:
+        serializer = NewSuppressionSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        row, is_new = suppressions.add_by_user(
+            number=data["number"],
+            sender=data.get("sender") or suppressions.EVERY_SENDER,
+            reason=data.get("reason") or "",
+            actor=request.user,
+            now=timezone.now(),
+        )
+        headers = {"Location": reverse("suppressions-detail", args=[row.pk], request=request)} if is_new else {}
+        return Response(SuppressionSerializer(row).data, status=201 if is_new else 200, headers=headers)
+
+    def perform_destroy(self, instance: Suppression) -> None:
+        suppressions.remove(suppression_id=instance.pk)

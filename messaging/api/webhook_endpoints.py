@@ -1,0 +1,295 @@
+"""Clients' endpoints over REST, and what was delivered to them."""
+
+from typing import Any
+
+import django_filters
+from django.conf import settings
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from messaging import doorbell
+from messaging.api.fields import MomentField, StrictBooleanField, StrictStringField
+from messaging.event_types import TEST, EventType
+from messaging.models import WebhookDelivery, WebhookEndpoint
+from messaging.services.client_callbacks import endpoints, redelivery, secrets
+from messaging.services.client_callbacks.endpoints import Wish
+from messaging.services.representation import moment
+from providers.public_addresses import Guard
+
+OPERATION: dict[str, Any] = {"tags": ["client callbacks"]}
+ADD, VIEW, CHANGE = (f"messaging.{verb}_webhookendpoint" for verb in ("add", "view", "change"))
+
+
+class EndpointSerializer(serializers.Serializer):
+    id = serializers.UUIDField(read_only=True)
+    url = StrictStringField(max_length=500, help_text="An https or http address on the public internet.")
+    events = serializers.ListField(
+        child=serializers.ChoiceField([t.value for t in EventType]),
+        required=False,
+        max_length=len(EventType),
+        help_text="Empty: all.",
+    )
+    description = StrictStringField(max_length=200, required=False, allow_blank=True)
+    is_enabled = StrictBooleanField(required=False)
+    disabled_reason = serializers.CharField(read_only=True, allow_null=True)
+    failing_since = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="Since when no delivery has succeeded."
+    )
+    created_at = serializers.DateTimeField(read_only=True)
+    updated_at = serializers.DateTimeField(read_only=True)
+
+    def validate_events(self, events: list[str]) -> list[str]:
+        return sorted(set(map(str, events)))
+
+    def to_representation(self, instance: WebhookEndpoint) -> dict[str, Any]:
+        return {
+            "id": str(instance.pk),
+            "url": instance.url,
+            "events": instance.events,
+            "description": instance.description,
+            "is_enabled": instance.is_enabled,
+            "disabled_reason": instance.disabled_reason or None,
+            "failing_since": moment(instance.failing_since),
+            "created_at": moment(instance.created_at),
+            "updated_at": moment(instance.updated_at),
+        }
+
+
+class NewEndpointSerializer(EndpointSerializer):
+    """A new one is enabled; it can be disabled afterwards."""
+
+    is_enabled = None
+
+
+class SecretSerializer(serializers.Serializer):
+    secret = serializers.CharField(help_text="Shown this once.")
+
+
+class EndpointWithSecretSerializer(EndpointSerializer):
+    secret = serializers.CharField(read_only=True, help_text="Shown this once.")
+
+
+class DefaultSecretSerializer(serializers.Serializer):
+    created_at = serializers.DateTimeField(allow_null=True, help_text="Null: no `callback_url` was called yet.")
+
+
+class DeliverySerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    webhook_id = serializers.UUIDField(help_text="The header `webhook-id`: the same at every try.")
+    type = serializers.ChoiceField([*(t.value for t in EventType), TEST])
+    message = serializers.UUIDField(allow_null=True)
+    status = serializers.ChoiceField(WebhookDelivery.State.values)
+    attempts = serializers.IntegerField()
+    response_status = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    event_at = serializers.DateTimeField(allow_null=True)
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
+    attempted_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: WebhookDelivery) -> dict[str, Any]:
+        event = instance.event
+        return {
+            "id": str(instance.pk),
+            "webhook_id": str(event.public_id if event else instance.pk),
+            "type": event.type if event else TEST,
+            "message": str(event.message_id) if event and event.message_id else None,
+            "status": instance.state,
+            "attempts": instance.attempts,
+            "response_status": instance.response_status,
+            "error": instance.error or None,
+            "event_at": moment(event.at if event else None),
+            "next_attempt_at": moment(instance.next_attempt_at),
+            "attempted_at": moment(instance.attempted_at),
+            "finished_at": moment(instance.finished_at),
+            "created_at": moment(instance.created_at),
+        }
+
+
+class RangeSerializer(serializers.Serializer):
+    since = MomentField(help_text="What happened from here …")
+    until = MomentField(help_text="… to before here.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["since"] >= attrs["until"]:
+            raise serializers.ValidationError({"until": ["Must be after `since`."]}, code="not_after_since")
+        return attrs
+
+
+class RedeliveredSerializer(serializers.Serializer):
+    redelivered = serializers.IntegerField()
+    is_complete = serializers.BooleanField(help_text="False: there is more; ask again.")
+
+
+class DeliveryFilter(django_filters.FilterSet):
+    status = django_filters.ChoiceFilter(field_name="state", choices=WebhookDelivery.State.choices)
+
+    class Meta:
+        model = WebhookDelivery
+        fields: list[str] = []
+
+
+class WebhookEndpointViewSet(viewsets.GenericViewSet):
+    queryset = WebhookEndpoint.objects.none()  # for the schema; `get_queryset` chooses by user
+    serializer_class = EndpointSerializer
+    filterset_class: Any = None
+    lookup_value_converter = "uuid"
+    action_permissions = {
+        "create": ADD,
+        "list": VIEW,
+        "retrieve": VIEW,
+        "partial_update": CHANGE,
+        "destroy": "messaging.delete_webhookendpoint",
+        "rotate_secret": CHANGE,
+        "default_secret": VIEW,
+        "rotate_default_secret": CHANGE,
+        "test": CHANGE,
+        "deliveries": "messaging.view_webhookdelivery",
+        "redeliver_one": CHANGE,
+        "redeliver": CHANGE,
+    }
+
+    def get_queryset(self) -> QuerySet:
+        """What the action's filters and pages are about: deliveries for `deliveries`, else endpoints."""
+        if self.action == "deliveries":
+            return self._endpoint().deliveries.select_related("event").order_by("-pk")
+        return self._endpoints()
+
+    def _endpoints(self) -> QuerySet[WebhookEndpoint]:
+        rows = WebhookEndpoint.objects.filter(kind=WebhookEndpoint.Kind.ENDPOINT).order_by("-pk")
+        user = self.request.user
+        if user.is_staff and user.has_perm(VIEW):
+            return rows
+        return rows.filter(owner=user)
+
+    def _endpoint(self) -> WebhookEndpoint:
+        """404 for one that is not the user's."""
+        return get_object_or_404(self._endpoints(), pk=self.kwargs["pk"])
+
+    @extend_schema(summary="List endpoints, newest first", responses=EndpointSerializer(many=True), **OPERATION)
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(EndpointSerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="Add an endpoint",
+        request=NewEndpointSerializer,
+        responses={201: EndpointWithSecretSerializer},
+        **OPERATION,
+    )
+    def create(self, request: Request) -> Response:
+        serializer = NewEndpointSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        wish = Wish(data["url"], tuple(data.get("events", ())), data.get("description", ""))
+        endpoint, secret = endpoints.create(owner=request.user, wish=wish, guard=_guard(), now=timezone.now())
+        location = reverse("webhook-endpoints-detail", args=[endpoint.pk], request=request)
+        body = {**EndpointSerializer(endpoint).data, "secret": secret}
+        return Response(body, status=201, headers={"Location": location, "Cache-Control": "no-store"})
+
+    @extend_schema(summary="Read one endpoint", responses=EndpointSerializer, **OPERATION)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return Response(EndpointSerializer(self._endpoint()).data)
+
+    @extend_schema(summary="Change an endpoint, or enable it again", responses=EndpointSerializer, **OPERATION)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        endpoint = self._endpoint()
+        serializer = EndpointSerializer(data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        changed = endpoints.change(
+            endpoint_id=endpoint.pk, changes=serializer.validated_data, guard=_guard(), now=timezone.now()
+        )
+        return Response(EndpointSerializer(changed).data)
+
+    @extend_schema(summary="Remove an endpoint with its deliveries", responses={204: None}, **OPERATION)
+    def destroy(self, request: Request, pk: str) -> Response:
+        self._endpoint().delete()
+        return Response(status=204)
+
+    @extend_schema(
+        summary="A new secret; the old one stays valid for 24 hours",
+        request=None,
+        responses=SecretSerializer,
+        **OPERATION,
+    )
+    @action(detail=True, methods=["post"], url_path="rotate-secret")
+    def rotate_secret(self, request: Request, pk: str) -> Response:
+        return _secret(endpoints.rotate_secret(endpoint_id=self._endpoint().pk, now=timezone.now()))
+
+    @extend_schema(
+        summary="Whether there is a secret for `callback_url`s", responses=DefaultSecretSerializer, **OPERATION
+    )
+    @action(detail=False, url_path="default-secret", pagination_class=None)
+    def default_secret(self, request: Request) -> Response:
+        kept = secrets.default_secret(owner_id=request.user.pk)
+        return Response({"created_at": moment(kept.created_at if kept else None)})
+
+    @extend_schema(
+        summary="A new secret for `callback_url`s; the old one stays valid for 24 hours",
+        request=None,
+        responses=SecretSerializer,
+        **OPERATION,
+    )
+    @action(detail=False, methods=["post"], url_path="default-secret/rotate")
+    def rotate_default_secret(self, request: Request) -> Response:
+        return _secret(endpoints.rotate_default_secret(owner=request.user, now=timezone.now()))
+
+    @extend_schema(summary="Deliver a test, tried once", request=None, responses={202: DeliverySerializer}, **OPERATION)
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, pk: str) -> Response:
+        return _on_its_way(endpoints.test(endpoint_id=self._endpoint().pk, now=timezone.now()))
+
+    @extend_schema(summary="Deliveries, newest first", responses=DeliverySerializer(many=True), **OPERATION)
+    @action(detail=True, queryset=WebhookDelivery.objects.none(), filterset_class=DeliveryFilter)
+    def deliveries(self, request: Request, pk: str) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(DeliverySerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="Deliver one again",
+        request=None,
+        responses={202: DeliverySerializer},
+        parameters=[OpenApiParameter("delivery_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
+        **OPERATION,
+    )
+    @action(detail=True, methods=["post"], url_path="deliveries/<uuid:delivery_id>/redeliver")
+    def redeliver_one(self, request: Request, pk: str, delivery_id: str) -> Response:
+        delivery = get_object_or_404(self._endpoint().deliveries, pk=delivery_id)
+        return _on_its_way(redelivery.redeliver(delivery_id=delivery.pk, now=timezone.now()))
+
+    @extend_schema(
+        summary="Deliver again what did not arrive in a stretch of time",
+        request=RangeSerializer,
+        responses={202: RedeliveredSerializer},
+        **OPERATION,
+    )
+    @action(detail=True, methods=["post"])
+    def redeliver(self, request: Request, pk: str) -> Response:
+        endpoint = self._endpoint()
+        asked = RangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        done = redelivery.redeliver_range(endpoint_id=endpoint.pk, now=timezone.now(), **asked.validated_data)
+        doorbell.ring_for_callbacks()
+        return Response({"redelivered": done.count, "is_complete": done.is_complete}, status=202)
+
+
+def _guard() -> Guard:
+    return Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)
+
+
+def _secret(text: str) -> Response:
+    return Response({"secret": text}, headers={"Cache-Control": "no-store"})
+
+
+def _on_its_way(delivery: WebhookDelivery) -> Response:
+    doorbell.ring_for_callbacks()
+    return Response(DeliverySerializer(delivery).data, status=202)

@@ -1,0 +1,16 @@
+"""The limits of incoming texts, as the operator has set them."""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from messaging.services.inbound import Limits
+
+
+def inbound_limits() -> Limits:
+    return Limits(
+        characters=settings.INBOUND_MAX_CHARACTERS,
+        messages=settings.INBOUND_RATE_LIMIT,
+        window=timedelta(seconds=settings.INBOUND_RATE_WINDOW),
+        repeat_window=timedelta(seconds=settings.INBOUND_REPEAT_WINDOW),
+    )

@@ -1,0 +1,51 @@
+"""Files of a message."""
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from media_store.models import MediaAsset
+from messaging.models.message import Message
+
+MAX_ATTACHMENTS = 10
+
+
+class Attachment(models.Model):
+    """One file of one message. What a provider's callback named has an address first and its asset when it was fetched.
+
+    `next_attempt_at` is set while there is something left to fetch; a worker that fetches pushes it forward, as its lease.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments", db_index=False)
+    position = models.PositiveSmallIntegerField()
+    asset = models.ForeignKey(MediaAsset, null=True, on_delete=models.PROTECT, related_name="attachments")
+    source_url = models.CharField(max_length=2000, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            # Also the reader's index: a message's media in order
+            models.UniqueConstraint(name="attachment_position", fields=["message", "position"]),
+            models.UniqueConstraint(
+                name="attachment_asset_once", fields=["message", "asset"], condition=Q(asset__isnull=False)
+            ),
+            models.CheckConstraint(
+                name="attachment_asset_or_address", condition=Q(asset__isnull=False) | ~Q(source_url="")
+            ),
+            models.CheckConstraint(
+                name="attachment_fetched_or_waiting", condition=Q(asset__isnull=True) | Q(next_attempt_at__isnull=True)
+            ),
+        ]
+        indexes = [
+            # Reader: inbound_media.fetch_due
+            models.Index(
+                name="attachment_to_fetch", fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"file {self.position} of {self.message_id}"

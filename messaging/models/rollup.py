@@ -1,0 +1,60 @@
+"""Counts of what has happened, so that nobody has to count rows."""
+
+from datetime import UTC, datetime
+
+from django.db import models
+from django.db.models import Q
+
+NOBODY = 0
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Rollup(models.Model):
+    """`count` things happened in this hour, and `seconds` is the sum of how long they took.
+
+    Rows that are not `folded` are appended by whoever caused what they count, each its own, so that no two workers wait for
+    one row. `services.rollups.fold` adds them to the one folded row of their key and hour, and to the one of the hour `EVER`.
+    So what happened in an hour is the sum of all its rows, and what happened ever that of `EVER` and all not folded yet.
+    """
+
+    class Measure(models.TextChoices):
+        # `word` is a status
+        ENTERED = "entered"  # `seconds` since the message was due; with a provider where one has it
+        LEFT = "left"
+        REMOVED = "removed"  # the row was erased while it had this status
+        # `word` is an outcome or a state; of a provider, nobody's
+        ATTEMPT = "attempt"
+        CALLBACK = "callback"
+        WEBHOOK = "webhook"  # a call to a client's endpoint; of no provider
+        # Histograms: `word` is the upper bound of a bucket; of a provider, nobody's
+        TO_SENT = "to_sent"
+        TO_DELIVERED = "to_delivered"
+        CALL = "call"
+
+    id = models.BigAutoField(primary_key=True)
+    hour = models.DateTimeField()
+    measure = models.CharField(max_length=12)
+    # Not a foreign key: what has happened stays true when the user is gone. Zero is nobody.
+    owner_id = models.BigIntegerField(default=NOBODY)
+    provider_slug = models.CharField(max_length=40, blank=True)
+    word = models.CharField(max_length=12)
+    count = models.BigIntegerField()
+    seconds = models.FloatField(default=0.0)
+    folded = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            # Also the reader's index: rollups.fold and all of `services.statistics`
+            models.UniqueConstraint(
+                name="rollup_one_total",
+                fields=["hour", "measure", "owner_id", "provider_slug", "word"],
+                condition=Q(folded=True),
+            ),
+        ]
+        indexes = [
+            # Reader: rollups.fold, and every sum
+            models.Index(name="rollup_unfolded", fields=["id"], condition=Q(folded=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.measure} {self.word}: {self.count}"

@@ -1,0 +1,87 @@
+"""Who must get nothing, and the words with which people say so."""
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from messaging import keywords
+from providers.models import SenderNumber
+
+
+class Suppression(models.Model):
+    """`number` (E.164) gets nothing from `sender`; an empty sender stands for all of them."""
+
+    class Source(models.TextChoices):
+        KEYWORD = "keyword"
+        PROVIDER = "provider"
+        API = "api"
+        ADMIN = "admin"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    number = models.CharField(max_length=16)
+    sender = models.CharField(max_length=16, blank=True)
+    source = models.CharField(max_length=8, choices=Source.choices)
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # Also the reader's index: submit, dispatch.begin and expansion ask by number
+            models.UniqueConstraint(name="suppression_once", fields=["number", "sender"]),
+            models.CheckConstraint(
+                name="suppression_source_word", condition=Q(source__in=["keyword", "provider", "api", "admin"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} gets nothing from {self.sender or 'anybody'}"
+
+
+class KeywordRule(models.Model):
+    """Other words or another reply for one action, at one sender number or (none) at all that have no rule of their own."""
+
+    class Action(models.TextChoices):
+        STOP = keywords.Action.STOP
+        STOP_ALL = keywords.Action.STOP_ALL, "stop all"
+        START = keywords.Action.START
+        HELP = keywords.Action.HELP
+
+    sender_number = models.ForeignKey(
+        SenderNumber, null=True, blank=True, on_delete=models.CASCADE, related_name="keyword_rules"
+    )
+    action = models.CharField(max_length=8, choices=Action.choices)
+    words = models.TextField(max_length=2000, help_text="One a line. Case, accents and punctuation do not matter.")
+    reply = models.CharField(max_length=480, blank=True, help_text="Empty: nothing is answered.")
+
+    class Meta:
+        ordering = ["sender_number", "action"]
+        constraints = [
+            models.UniqueConstraint(
+                name="keyword_rule_once_per_sender",
+                fields=["sender_number", "action"],
+                condition=Q(sender_number__isnull=False),
+            ),
+            models.UniqueConstraint(
+                name="keyword_rule_once_for_all", fields=["action"], condition=Q(sender_number__isnull=True)
+            ),
+            models.CheckConstraint(
+                name="keyword_rule_action_word", condition=Q(action__in=["stop", "stop_all", "start", "help"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.sender_number or 'every number'}"
+
+    def clean(self) -> None:
+        """An action without a word could never be asked for: people must be able to stop."""
+        if not self.as_rule().words:
+            raise ValidationError({"words": "Give at least one word."})
+
+    def as_rule(self) -> keywords.Rule:
+        return keywords.rule(self.words.splitlines(), self.reply)

@@ -1,0 +1,139 @@
+"""Where clients are called back, what their callbacks are signed with, and every callback that is due or was made."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from messaging.models.client_event import ClientEvent
+
+
+class WebhookEndpoint(models.Model):
+    """An address that an owner gave us; an empty list of `events` means all.
+
+    One of kind `origin` is ours: it stands for all `callback_url`s of an owner on one scheme, host and port, so that these
+    have a lane of their own as well. It is not listed, and never disabled.
+    """
+
+    class Kind(models.TextChoices):
+        ENDPOINT = "endpoint"
+        ORIGIN = "origin"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.ENDPOINT, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    url = models.CharField(max_length=500)
+    events = models.JSONField(default=list, blank=True)
+    description = models.CharField(max_length=200, blank=True)
+    is_enabled = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=100, blank=True)
+    # Since when there has been nothing but failure; null after a success.
+    failing_since = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # Reader: GET /webhook-endpoints/, event_log.number
+            models.Index(name="endpoint_owner", fields=["owner", "id"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="endpoint_one_per_origin", fields=["owner", "url"], condition=Q(kind="origin")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class WebhookSecret(models.Model):
+    """What callbacks are signed with: an endpoint's secret or, without an endpoint, an owner's default one.
+
+    The current one has no end; the one before it is used beside it until `expires_at`. `sealed` is encrypted.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, null=True, on_delete=models.CASCADE, related_name="secrets", db_index=False
+    )
+    sealed = models.TextField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            # Reader: secrets.valid, for the callbacks of an endpoint
+            models.Index(name="webhooksecret_endpoint", fields=["endpoint"], condition=Q(endpoint__isnull=False)),
+            # Reader: secrets.valid, for callback_urls
+            models.Index(name="webhooksecret_owner", fields=["owner"], condition=Q(endpoint__isnull=True)),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="webhooksecret_one_current_of_endpoint",
+                fields=["endpoint"],
+                condition=Q(endpoint__isnull=False, expires_at__isnull=True),
+            ),
+            models.UniqueConstraint(
+                name="webhooksecret_one_current_default",
+                fields=["owner"],
+                condition=Q(endpoint__isnull=True, expires_at__isnull=True),
+            ),
+        ]
+
+
+class WebhookDelivery(models.Model):
+    """One event on its way to one endpoint; without an event it is a test. `claim_id` and `lease_until` are its worker's."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        SENDING = "sending"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    event = models.ForeignKey(
+        ClientEvent, null=True, on_delete=models.CASCADE, related_name="deliveries", db_index=False
+    )
+    state = models.CharField(max_length=9, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    claim_id = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    response_status = models.PositiveSmallIntegerField(null=True)
+    error = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    attempted_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # Reader: deliver.claim, which endpoints have something due, and what
+            models.Index(name="delivery_due", fields=["endpoint", "next_attempt_at"], condition=Q(state="pending")),
+            # Reader: deliver.return_expired_claims
+            models.Index(name="delivery_lease", fields=["lease_until"], condition=Q(state="sending")),
+            # Reader: GET /webhook-endpoints/{id}/deliveries/
+            models.Index(name="delivery_endpoint", fields=["endpoint", "id"]),
+            # Reader: GET /webhook-endpoints/{id}/deliveries/?status=
+            models.Index(name="delivery_endpoint_state", fields=["endpoint", "state", "id"]),
+        ]
+        constraints = [
+            # Also the reader's index: event_log.purge
+            models.UniqueConstraint(name="delivery_once_per_event_and_endpoint", fields=["event", "endpoint"]),
+            models.CheckConstraint(
+                name="delivery_sending_has_claim",
+                condition=Q(state="sending", claim_id__isnull=False, lease_until__isnull=False)
+                | (~Q(state="sending") & Q(claim_id__isnull=True, lease_until__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="delivery_pending_has_time",
+                condition=Q(state="pending", next_attempt_at__isnull=False)
+                | (~Q(state="pending") & Q(next_attempt_at__isnull=True)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,79 @@
+"""What callbacks are signed with: made here, shown once, kept encrypted, and rotated with both valid for a day."""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from messaging.callback_policy import OLD_SECRET_VALID_FOR
+from messaging.models import WebhookEndpoint, WebhookSecret
+
+PREFIX = "whsec_"
+BYTES = 32
+
+
+def rotate(*, owner_id: int, endpoint: WebhookEndpoint | None, now: datetime) -> str:
+    """A new secret of an endpoint, or without one of its owner; the one before it stays valid for 24 hours."""
+    text = PREFIX + base64.b64encode(secrets.token_bytes(BYTES)).decode()
+    with transaction.atomic():
+        _of(owner_id, endpoint).filter(expires_at__isnull=True).update(expires_at=now + OLD_SECRET_VALID_FOR)
+        _of(owner_id, endpoint).filter(expires_at__lte=now).delete()
+        WebhookSecret.objects.create(owner_id=owner_id, endpoint=endpoint, sealed=_seal(text), created_at=now)
+    return text
+
+
+def default_secret(*, owner_id: int) -> WebhookSecret | None:
+    """The owner's current default secret, sealed; None before there is one."""
+    return _of(owner_id, None).filter(expires_at__isnull=True).first()
+
+
+def valid(endpoints: Iterable[WebhookEndpoint], *, now: datetime) -> Mapping[UUID, tuple[str, ...]]:
+    """The secrets to sign with now, the newest first, by endpoint. One that stands for `callback_url`s has its owner's."""
+    rows = list(endpoints)
+    by_owner = [row for row in rows if row.kind == WebhookEndpoint.Kind.ORIGIN]
+    kept = WebhookSecret.objects.filter(
+        Q(endpoint__in=[row.pk for row in rows])
+        | Q(endpoint__isnull=True, owner__in={row.owner_id for row in by_owner}),
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now),
+    ).order_by("-pk")
+    found: dict[object, list[str]] = {}
+    for row in kept:
+        found.setdefault(row.endpoint_id or row.owner_id, []).append(_open(row.sealed))
+    for owner_id in {row.owner_id for row in by_owner} - set(found):
+        # Nobody has asked for it yet, and nothing leaves unsigned.
+        found[owner_id] = [rotate(owner_id=owner_id, endpoint=None, now=now)]
+    return {row.pk: tuple(filter(None, found.get(row.owner_id if row in by_owner else row.pk, ()))) for row in rows}
+
+
+def _of(owner_id: int, endpoint: WebhookEndpoint | None) -> QuerySet[WebhookSecret]:
+    if endpoint is not None:
+        return WebhookSecret.objects.filter(endpoint=endpoint)
+    return WebhookSecret.objects.filter(owner=owner_id, endpoint__isnull=True)
+
+
+def _box() -> MultiFernet:
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derived(key))) for key in keys])
+
+
+def _derived(key: str) -> bytes:
+    return hashlib.sha256(b"switchboard.webhook-secrets:" + key.encode()).digest()
+
+
+def _seal(text: str) -> str:
+    return _box().encrypt(text.encode()).decode()
+
+
+def _open(sealed: str) -> str | None:
+    """None when the key it was sealed with is gone: the endpoint needs a new secret."""
+    try:
+        return _box().decrypt(sealed.encode()).decode()
+    except InvalidToken:
+        return None

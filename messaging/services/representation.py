@@ -1,0 +1,52 @@
+"""How a message is shown to its owner: the same by the API, in a callback and in a live stream."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from messaging import states
+from messaging.models import Message
+
+
+def message_body(message: Message) -> dict[str, Any]:
+    body = {
+        "id": str(message.pk),
+        "direction": message.direction,
+        "from": message.from_number or None,
+        "to": message.to_number,
+        "message": message.text,
+        "status": str(message.status),
+        "queue": message.queue_id,
+        "encoding": str(message.encoding),
+        "segments": message.segments,
+        "reference": message.reference or None,
+        "provider": message.provider_id,
+        "provider_message_id": message.provider_message_id or None,
+        "attempts": message.attempts,
+        "error": error_body(message.error_code, message.error_detail),
+        "schedule": str(message.schedule_id) if message.schedule_id else None,
+        "media": media_ids(message),
+        "send_at": moment(message.send_at),
+        "created_at": moment(message.created_at),
+        "sent_at": moment(message.sent_at),
+        "delivered_at": moment(message.delivered_at),
+        "updated_at": moment(message.updated_at),
+    }
+    if message.direction == states.Direction.INBOUND:
+        body["received_at"] = moment(message.received_at)
+    return body
+
+
+def media_ids(message: Message) -> list[str]:
+    """The assets in their order; no query for a message that has none. Lists prefetch `attachments`."""
+    if not message.media_count:
+        return []
+    return [str(file.asset_id) for file in message.attachments.all() if file.asset_id]
+
+
+def error_body(code: str, detail: str) -> dict[str, str] | None:
+    return {"code": code, "detail": detail} if code else None
+
+
+def moment(value: datetime | None) -> str | None:
+    """UTC in ISO 8601 with `Z`."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

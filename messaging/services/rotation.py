@@ -1,0 +1,50 @@
+"""Putting what is stored under the key that is now the first."""
+
+from collections.abc import Callable
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Cast
+
+from messaging import encryption
+from messaging.models.encrypted import EncryptedJSONField, EncryptedTextField, keys
+from messaging.services.transitions import save_together
+
+BATCH = 500
+
+
+def encrypted_columns(all_models: list[type[models.Model]]) -> list[tuple[type[models.Model], models.Field]]:
+    kinds = (EncryptedTextField, EncryptedJSONField)
+    return [(model, field) for model in all_models for field in model._meta.concrete_fields if isinstance(field, kinds)]  # noqa: SLF001
+
+
+def rotate(
+    model: type[models.Model], field: models.Field, *, after_batch: Callable[[int], None] = lambda _total: None
+) -> int:
+    """Seal each row of the column that is not under the first key yet (or open it, without keys); returns how many.
+
+    Batches are transactions of their own, and what is done is no longer found: after an interruption a second call goes on
+    where the first one stopped. Raises `CannotBeOpened` for a row whose key is not there.
+    """
+    total, last = 0, None
+    while True:
+        with transaction.atomic():
+            rows = list(_to_do(model, field, last)[:BATCH])
+            if rows:
+                save_together(rows, [field.name])
+        if not rows:
+            return total
+        total, last = total + len(rows), rows[-1].pk
+        after_batch(total)
+
+
+def _to_do(model: type[models.Model], field: models.Field, last: object) -> models.QuerySet:
+    stored = model._default_manager.annotate(stored=Cast(field.name, models.TextField()))  # noqa: SLF001
+    quote = '"' if isinstance(field, EncryptedJSONField) else ""
+    if current := encryption.current_mark(keys()):
+        wrong = ~Q(stored__startswith=quote + current) & ~Q(stored__in=["", "{}"])
+    else:
+        sealed = quote + encryption.MARK
+        wrong = Q(stored__startswith=sealed) & ~Q(stored__startswith=f"{sealed}{encryption.PLAIN}:")
+    rows = stored.filter(wrong).select_for_update(of=("self",)).only(field.name).order_by("pk")
+    return rows if last is None else rows.filter(pk__gt=last)

@@ -1,0 +1,104 @@
+"""Who must get nothing: asked before a message is stored and again before it is sent."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from messaging.models import Suppression
+from messaging.services.errors import InvalidField
+from providers.models import ProviderAccount, SenderNumber
+
+EVERY_SENDER = ""
+
+Source = Suppression.Source
+
+
+def add(
+    *, number: str, sender: str, source: Source, reason: str, now: datetime, actor: AbstractBaseUser | None = None
+) -> tuple[Suppression, bool]:
+    """The suppression and whether it is new; one that is there already keeps its reason. An empty sender means all."""
+    return Suppression.objects.get_or_create(
+        number=number,
+        sender=sender,
+        defaults={"source": source, "reason": reason[:200], "created_at": now, "created_by": actor},
+    )
+
+
+def add_by_user(
+    *, number: str, sender: str, reason: str, actor: AbstractBaseUser, now: datetime
+) -> tuple[Suppression, bool]:
+    """As `add`, for a client. Raises `InvalidField` for a sender number that belongs to somebody else."""
+    if sender and SenderNumber.objects.filter(number=sender, owner__isnull=False).exclude(owner=actor).exists():
+        raise InvalidField("sender", "sender_not_allowed", "This is not one of your sender numbers.")
+    return add(number=number, sender=sender, source=Source.API, reason=reason, now=now, actor=actor)
+
+
+def add_reported(pairs: Iterable[tuple[str, str]], *, reason: str, now: datetime) -> None:
+    """What providers say about (number, sender), in one query."""
+    Suppression.objects.bulk_create(
+        [
+            Suppression(number=number, sender=sender, source=Source.PROVIDER, reason=reason[:200], created_at=now)
+            for number, sender in sorted(set(pairs))
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def remove(*, suppression_id: UUID) -> bool:
+    deleted, _ = Suppression.objects.filter(pk=suppression_id).delete()
+    return bool(deleted)
+
+
+def lift(*, number: str, sender: str) -> bool:
+    """What a person takes back with START: all that their own words or their provider put here, and nothing of staff's."""
+    own = Q(source__in=[Source.KEYWORD, Source.PROVIDER]) & (Q(sender=sender) | Q(sender=EVERY_SENDER))
+    deleted, _ = Suppression.objects.filter(own, number=number).delete()
+    return bool(deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class OptOuts:
+    """What `among` has found: for each number the senders that must not write to it."""
+
+    senders: Mapping[str, frozenset[str]] = field(repr=False)
+    named_only: frozenset[str]
+
+    def forbid(self, *, number: str, sender: str) -> bool:
+        """Whether this sender must not write to this number.
+
+        A message without a sender leaves from whatever number its account has, or its provider chooses: it is forbidden
+        by an opt-out from any of these, and allowed by one from a number that is used only where it is named.
+        """
+        found = self.senders.get(number, frozenset())
+        return bool(found & {sender, EVERY_SENDER} if sender else found - self.named_only)
+
+
+def among(*, numbers: Collection[str]) -> OptOuts:
+    """One query; two more where any of the numbers has opted out of anything."""
+    found: dict[str, set[str]] = {}
+    for number, sender in Suppression.objects.filter(number__in=set(numbers)).values_list("number", "sender"):
+        found.setdefault(number, set()).add(sender)
+    if not found:
+        return OptOuts({}, frozenset())
+    named = _named_only().filter(number__in=set().union(*found.values())).values_list("number", flat=True)
+    return OptOuts(
+        {number: frozenset(senders) for number, senders in found.items()}, frozenset(str(number) for number in named)
+    )
+
+
+def subquery(*, number: str, sender: str) -> Exists:
+    """The same for a queryset whose rows have their number under the name `number`."""
+    rows = Suppression.objects.filter(number=OuterRef(number))
+    if sender:
+        return Exists(rows.filter(sender__in=[sender, EVERY_SENDER]))
+    return Exists(rows.exclude(sender__in=_named_only().values("number")))
+
+
+def _named_only() -> QuerySet[SenderNumber]:
+    """The numbers that no message leaves from which does not name them, be it by its owner's default."""
+    own = [account.from_number for account in ProviderAccount.objects.all() if account.from_number]
+    return SenderNumber.objects.exclude(number__in=own)

@@ -1,0 +1,3 @@
+from scheduling.admin.schedules import ScheduleAdmin
+
+__all__ = ["ScheduleAdmin"]

@@ -1,0 +1,129 @@
+"""Schedules in the console: the same services as the API."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxFilter
+from unfold.decorators import display
+
+from console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
+from scheduling.admin.acts import ACTS
+from scheduling.admin.form import ScheduleForm, submit
+from scheduling.admin.pages import next_runs, preview, progress, progress_of
+from scheduling.models import Schedule, ScheduleRun
+from scheduling.services import schedules
+from scheduling.services.errors import AlreadyRan
+
+TONES = {"active": "success", "paused": "warning", "completed": "info", "canceled": "danger"}
+
+
+class RunInline(ReadOnlyMixin, TabularInline):
+    model = ScheduleRun
+    fields = [
+        "due_at",
+        "status",
+        "created_messages",
+        "skipped_inactive",
+        "skipped_opted_out",
+        "skipped_invalid",
+        "detail",
+        "finished_at",
+    ]
+    readonly_fields = fields
+    per_page = 20
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ModelAdmin):
+    form = ScheduleForm
+    change_form_template = "admin/scheduling/schedule/form.html"
+    list_display = ["name", "state", "next_run", "time_zone", "queue", "recipient_count", "owner"]
+    list_filter = [("status", ChoicesCheckboxFilter), ("queue", RelatedCheckboxFilter)]
+    list_select_related = ["queue", "owner"]
+    search_fields = ["name__istartswith"]
+    search_help_text = "The start of a name"
+    ordering = ["-pk"]
+    sortable_by = ()
+    readonly_fields = ["next_runs"]
+    inlines = [RunInline]
+    acts = ACTS
+    custom_urls = (
+        ("preview/", "scheduling_schedule_preview", preview),
+        ("<uuid:object_id>/progress/", "scheduling_schedule_progress", progress),
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> list[str]:
+        form = ["name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for"]
+        if obj is None:
+            return [*form, "pasted", "file"]
+        # Where the form can be edited, its builder shows the next runs.
+        return form if self.has_change_permission(request, obj) else [*form, "next_runs"]
+
+    def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> list:
+        return self.inlines if obj else []
+
+    def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or (obj.occurrences == 0 and obj.status in {"active", "paused"}))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and obj is not None and obj.occurrences == 0
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **kwargs: Any
+    ) -> Any:
+        more = progress_of(obj) if obj is not None else {}
+        return super().render_change_form(request, {**context, **more}, *args, obj=obj, **kwargs)
+
+    @display(description="Status", label=TONES)
+    def state(self, obj: Schedule) -> str:
+        return obj.status
+
+    @display(description="Next run")
+    def next_run(self, obj: Schedule) -> str:
+        return f"{obj.next_run_at:%d %b %Y %H:%M} UTC" if obj.next_run_at else "-"
+
+    @display(description="Next runs")
+    def next_runs(self, obj: Schedule) -> str:
+        return format_html_join("", "{}<br>", ((line,) for line in next_runs(obj))) or "none"
+
+    def save_form(self, request: HttpRequest, form: ScheduleForm, change: bool) -> Schedule:
+        """Through the service, like the API; what it refuses comes back as an error of the form."""
+        return form.instance
+
+    def get_form(self, request: HttpRequest, obj: Schedule | None = None, change: bool = False, **kwargs: Any) -> type:
+        form_class = super().get_form(request, obj, change, **kwargs)
+
+        class Submitting(form_class):
+            def clean(self) -> dict[str, Any]:
+                cleaned = super().clean()
+                if not self.errors:
+                    submit(self, cleaned, request, obj)
+                return cleaned
+
+            def _post_clean(self) -> None:
+                """The service has stored the row: the model form must not write its own fields over it."""
+
+        return Submitting
+
+    def save_model(self, request: HttpRequest, obj: Schedule, form: ScheduleForm, change: bool) -> None:
+        """Stored by the service already."""
+
+    def delete_model(self, request: HttpRequest, obj: Schedule) -> None:
+        try:
+            schedules.delete(schedule_id=obj.pk)
+        except AlreadyRan as error:  # while the person was asked whether they are sure
+            raise PermissionDenied(error.detail) from None
+
+    def save_related(self, request: HttpRequest, form: ScheduleForm, formsets: list, change: bool) -> None:
+        """The recipients were stored by the service too, and the runs are only looked at."""
+
+    def construct_change_message(
+        self, request: HttpRequest, form: ScheduleForm, formsets: list, add: bool = False
+    ) -> list:
+        """Of the form only: the runs beside it are not a formset that anybody has saved."""
+        return super().construct_change_message(request, form, [], add)

@@ -1,0 +1,30 @@
+"""A person wants to be forgotten."""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from messaging import numbers
+from messaging.services.errors import NotErasable
+from scheduling.services import erasure
+
+
+class Command(BaseCommand):
+    help = "Takes a person's number and texts out of all messages, and keeps a proof. Suppressions of the number stay."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("number", help="in international notation")
+        parser.add_argument("--reason", required=True, help="stands in the proof")
+        parser.add_argument("--by", required=True, help="the user who answers for it")
+
+    def handle(self, *, number: str, reason: str, by: str, **_options: Any) -> None:
+        actor = get_user_model().objects.filter(username=by).first()
+        if actor is None:
+            raise CommandError(f"there is no user {by!r}")
+        try:
+            done = erasure.erase(number=numbers.to_e164(number), reason=reason, actor=actor, now=timezone.now())
+        except (numbers.InvalidNumber, NotErasable) as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{done.erasure.messages} messages erased, {done.canceled} canceled; proof {done.erasure.pk}")

@@ -1,0 +1,26 @@
+"""Forgetting a person: on every list, and in every message."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import F
+
+from messaging.services import erasure
+from messaging.services.erasure import Erased
+from scheduling.models import Schedule, ScheduleRecipient
+
+
+def erase(*, number: str, reason: str, actor: AbstractBaseUser, now: datetime) -> Erased:
+    """Take the number off all lists first, so that no run makes a message to it any more. Raises `NotErasable`."""
+    with transaction.atomic():
+        listed = ScheduleRecipient.objects.filter(number=number)
+        schedules = list(
+            Schedule.objects.select_for_update()
+            .filter(pk__in=listed.values("schedule"))
+            .order_by("pk")
+            .values_list("pk", flat=True)
+        )
+        listed.filter(schedule__in=schedules).delete()
+        Schedule.objects.filter(pk__in=schedules).update(recipient_count=F("recipient_count") - 1)
+    return erasure.erase(number=number, reason=reason, actor=actor, now=now)

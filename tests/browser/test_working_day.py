@@ -1,0 +1,155 @@
+"""What staff do on a working day, in Chromium, over a running system: web, worker, beat, and carriers played here."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.journeys.carrier import Answer, Asked, Carrier, post_receipt
+from tests.journeys.client import Client
+from tests.journeys.stack import Stack
+
+MESSAGES = "/admin/messaging/message/"
+CUSTOMER = "+14155550142"
+
+
+class Network(Carrier):
+    """Delivers at once, but not to phones that are switched off."""
+
+    def __init__(self) -> None:
+        super().__init__(self._deliver)
+        self.switched_off: set[str] = set()
+
+    def _deliver(self, asked: Asked) -> Answer:
+        message_id = self.new_id()
+        word = "failed" if asked.content["to_number"] in self.switched_off else "delivered"
+        threading.Timer(0.3, post_receipt, (asked.content["callback_url"], message_id, word)).start()
+        return 200, {"message_id": message_id}
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def stack(network: Network) -> Iterator[Stack]:
+    with Stack(carriers_url=network.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Client:
+    return Client(stack)
+
+
+def give_reason(page: Page, act: str, reason: str) -> None:
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name=act, exact=True).click()
+
+
+def test_the_dashboard_shows_messages_as_they_flow(desk: Page, client: Client) -> None:
+    delivered = desk.locator(".sb-figure", has_text="Delivered in 24 h").locator("strong")
+    expect(delivered).to_have_text("0")
+
+    sent = [client.send(f"+1415555010{digit}")["id"] for digit in range(3)]
+    for message_id in sent:
+        client.wait_for(message_id, "delivered", seconds=60)
+
+    expect(delivered).to_have_text("3")  # without reloading the page
+    expect(desk.locator("canvas")).to_have_attribute("aria-label", re.compile(r"\b3 delivered"))
+    expect(desk.get_by_text("Nothing does. Messages arrive.")).to_be_visible()
+
+
+def test_a_customers_message_is_found_its_failure_seen_and_retried(
+    desk: Page, client: Client, network: Network
+) -> None:
+    network.switched_off = {CUSTOMER}
+    message_id = client.send(CUSTOMER, reference="order-42")["id"]
+    client.wait_for(message_id, "undelivered", seconds=60)
+
+    desk.locator("#nav-sidebar").get_by_role("link", name="Messages").click()
+    desk.get_by_placeholder(re.compile("Number, id")).fill("+1 (415) 555-0142")
+    desk.keyboard.press("Enter")
+    desk.locator("#result_list th a").click()
+
+    expect(desk.get_by_test_id("status")).to_have_text("undelivered")
+    expect(desk.get_by_test_id("why")).to_contain_text("reported failed")
+    expect(desk.locator(".sb-timeline")).to_contain_text("Attempt 1 with sandbox")
+
+    network.switched_off = set()
+    desk.get_by_role("button", name="Retry").click()
+    give_reason(desk, "Retry", "the customer has a new phone")
+
+    expect(desk.get_by_text("1 message queued again.")).to_be_visible()
+    client.wait_for(message_id, "delivered", seconds=60)
+    desk.reload()
+    expect(desk.get_by_test_id("status")).to_have_text("delivered")
+    expect(desk.locator(".sb-timeline")).to_contain_text("the customer has a new phone")
+    expect(desk.locator(".sb-timeline")).to_contain_text("Callback from sandbox")
+    assert client.message(message_id)["attempts"] == 2
+
+
+def test_a_message_is_written_with_its_segments_counted(desk: Page, client: Client) -> None:
+    desk.goto(f"{MESSAGES}send/")
+    counter = desk.get_by_test_id("counter")
+    desk.get_by_label("To").fill("+1 415 555 0177")
+    desk.get_by_label("Text").fill("ж" * 71)
+    expect(counter).to_contain_text("2 of 10 segments")
+    expect(counter).to_contain_text("UCS-2")
+    desk.get_by_label("Text").fill("Hello from the console")
+    expect(counter).to_contain_text("1 of 10 segments")
+    expect(desk.locator("[data-preview=text]")).to_have_text("Hello from the console")
+
+    desk.get_by_role("button", name="Send", exact=True).click()
+
+    expect(desk.get_by_text("The message is queued.")).to_be_visible()
+
+
+def test_a_recurring_schedule_is_made_from_a_csv(desk: Page, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("to,name\n+14155550101,Ada\n+14155550102,Bob\n")
+
+    desk.goto("/admin/scheduling/schedule/add/")
+    desk.get_by_label("Name").fill("Monday greeting")
+    desk.locator("[name=text]").fill("Hi {name}")
+    desk.locator("[name=run_at]").fill("2030-01-07T09:00")
+    desk.locator("[name=time_zone]").select_option("Europe/Berlin")
+    desk.get_by_label("Repeat", exact=True).select_option("weekly")
+    desk.get_by_label("Mon", exact=True).check()
+    desk.get_by_label("Times").fill("2")
+    expect(desk.get_by_test_id("next-runs").locator("li")).to_have_text(
+        ["Mon 07 Jan 2030 09:00 Europe/Berlin", "Mon 14 Jan 2030 09:00 Europe/Berlin"]
+    )
+    desk.locator("[name=file]").set_input_files(people)
+    desk.get_by_role("button", name="Save", exact=True).click()
+
+    desk.get_by_role("link", name="Monday greeting").first.click()
+    expect(desk.get_by_text("2 people are on its list")).to_be_visible()
+    expect(desk.locator("[name=recurrence]")).to_have_value("RRULE:FREQ=WEEKLY;BYDAY=MO;COUNT=2")
+
+
+def test_the_paced_queue_is_paused(desk: Page, client: Client) -> None:
+    desk.goto("/admin/messaging/outboundqueue/paced/change/")
+    desk.get_by_role("button", name="Pause").click()
+    give_reason(desk, "Pause", "the campaign waits")
+
+    expect(desk.get_by_text("1 outbound queue paused.")).to_be_visible()
+    desk.goto("/admin/")
+    expect(desk.get_by_text("Queue paced is paused")).to_be_visible()
+
+
+def test_a_provider_is_disabled_and_the_log_says_who_and_why(desk: Page) -> None:
+    desk.goto("/admin/providers/provideraccount/sandbox1/change/")
+    desk.get_by_role("button", name="Disable").click()
+    give_reason(desk, "Disable", "too many failures")
+
+    expect(desk.get_by_text("1 provider account disabled.")).to_be_visible()
+    desk.get_by_role("link", name="Audit log").click()
+    first = desk.locator("#result_list tbody tr").first
+    expect(first).to_contain_text("Disable. Reason: too many failures")
+    expect(first).to_contain_text("admin")

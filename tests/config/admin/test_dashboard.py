@@ -1,0 +1,164 @@
+"""The first page: every figure right, the same cost for one row and for many, and news without reloading."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from config.admin import dashboard
+from messaging.services import heartbeats, transitions
+from messaging.services.rollups import Tally
+from messaging.services.transitions import Move
+from messaging.states import Source, Status
+from providers.models import ProviderAccount
+from scheduling.models import ScheduleRun
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory
+from tests.messaging.admin.conftest import Staff
+from tests.scheduling.making import create
+
+pytestmark = pytest.mark.django_db
+MAX_QUERIES = 20
+
+
+@pytest.fixture
+def alive() -> None:
+    heartbeats.tick()
+    heartbeats.worker_lives("one")
+
+
+def happened(status: Status, *, at=NOW, provider: str = "", count: int = 1) -> None:
+    account = ProviderAccount.objects.filter(pk=provider).first() or AccountFactory(slug=provider) if provider else None
+    tally = Tally()
+    for _ in range(count):
+        message = MessageFactory.build(
+            status=status, provider=account, owner=None, queue=None, created_at=at, sent_at=at
+        )
+        tally.moved(message, Status.SENDING, now=at)
+    tally.write()
+
+
+def titles(now=NOW) -> list[str]:
+    return [concern.title for concern in dashboard.read(now=now).concerns]
+
+
+def test_the_chart_counts_by_hour_and_by_day() -> None:
+    happened(Status.DELIVERED, count=3)
+    happened(Status.FAILED, at=NOW - timedelta(hours=5))
+    happened(Status.DELIVERED, at=NOW - timedelta(hours=24))
+    happened(Status.DELIVERED, at=NOW - timedelta(days=29))
+    happened(Status.DELIVERED, at=NOW - timedelta(days=30))
+
+    chart = dashboard.read(now=NOW).chart
+
+    assert (chart["hours"]["labels"][0], chart["hours"]["labels"][-1], len(chart["hours"]["labels"])) == (
+        "10:00",
+        "09:00",
+        24,
+    )
+    assert chart["hours"]["series"]["delivered"] == [0] * 23 + [3]
+    assert chart["hours"]["series"]["failed"] == [0] * 18 + [1] + [0] * 5
+    assert (chart["days"]["labels"][0], chart["days"]["labels"][-1]) == ("24 Oct", "22 Nov")
+    assert chart["days"]["series"]["delivered"] == [1] + [0] * 27 + [1, 3]
+
+
+def test_a_provider_has_its_rate_and_its_time() -> None:
+    happened(Status.DELIVERED, provider="acme", count=3)
+    happened(Status.UNDELIVERED, provider="acme")
+
+    [card] = dashboard.read(now=NOW).providers
+
+    assert (card["account"].slug, card["delivery_percent"], card["ended"]) == ("acme", "75.0", 4)
+
+
+def test_queues_have_their_depth_and_their_oldest() -> None:
+    paced = QueueFactory(paced=True)
+    MessageFactory(queue=paced, created_at=NOW - timedelta(hours=1))
+    MessageFactory(queue=paced)
+    QueueFactory()
+
+    express, second = dashboard.read(now=NOW).queues
+
+    assert (express.queue.name, express.depth, express.oldest) == ("express", 0, None)
+    assert (second.queue.name, second.depth, second.oldest) == ("paced", 2, NOW - timedelta(hours=1))
+
+
+@pytest.mark.usefixtures("alive")
+class TestAttention:
+    def test_nothing_needs_it(self) -> None:
+        AccountFactory()
+
+        assert titles() == []
+
+    def test_no_provider(self) -> None:
+        AccountFactory(is_enabled=False), AccountFactory(weight=0)
+
+        assert titles() == ["No provider takes messages"]
+
+    def test_unknown_messages(self) -> None:
+        AccountFactory()
+        message = MessageFactory(sending=True)
+        transitions.apply([Move(message, Status.UNKNOWN, Source.DISPATCH)], now=NOW)
+
+        assert titles() == ["1 unknown"]
+
+    def test_messages_that_are_stuck(self) -> None:
+        AccountFactory()
+        MessageFactory(sending=True, lease_until=NOW - timedelta(minutes=2))
+        MessageFactory(queue=QueueFactory(name="slow"), created_at=NOW - timedelta(minutes=6))
+        MessageFactory(queue=QueueFactory(paced=True), created_at=NOW - timedelta(hours=6))
+        MessageFactory(queue=QueueFactory(name="held", is_paused=True), created_at=NOW - timedelta(hours=6))
+
+        assert titles() == ["1 stuck while being sent", "A message waits for too long", "Queue held is paused"]
+
+    def test_missed_runs_of_the_last_day(self, express, owner) -> None:
+        AccountFactory()
+        schedule = create(owner)
+        for hours in (1, 30):
+            due = NOW - timedelta(hours=hours)
+            ScheduleRun.objects.create(schedule=schedule, due_at=due, status=ScheduleRun.Status.MISSED)
+
+        assert titles() == ["Reminder missed a run"]
+
+
+def test_silent_processes_are_said() -> None:
+    AccountFactory()
+
+    assert titles() == ["Beat is silent", "No worker lives"]
+
+
+def test_it_costs_the_same_for_one_row_and_for_many(admin: Client, express, owner) -> None:
+    costs = []
+    for more in (1, 9):
+        for number in range(more):
+            happened(Status.DELIVERED, provider=f"acme{more}{number}", at=NOW - timedelta(hours=number))
+            MessageFactory(queue=QueueFactory(name=f"q{more}{number}"), created_at=NOW - timedelta(days=1))
+            create(owner)
+        admin.get("/admin/")
+        with CaptureQueriesContext(connection) as queries:
+            page = admin.get("/admin/")
+        assert page.status_code == 200
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
+    assert costs[0] < MAX_QUERIES
+
+
+def test_news_come_as_the_page_would_draw_them(admin: Client) -> None:
+    AccountFactory(slug="acme")
+
+    page, news = admin.get("/admin/"), admin.get("/admin/live/")
+
+    assert set(news.json()) == {"chart", "top", "rest"}
+    assert "acme" in news.json()["rest"]
+    assert "acme" in page.content.decode()
+    assert "no-store" in news.headers["Cache-Control"]
+
+
+def test_figures_are_for_whoever_may_see_messages(staff: Staff) -> None:
+    client = staff("messaging.view_outboundqueue")
+
+    assert client.get("/admin/live/").status_code == 403
+    assert "Your role sees no figures" in client.get("/admin/").content.decode()
+    assert Client().get("/admin/live/").status_code == 302

@@ -1,0 +1,110 @@
+"""What each role may see and do in the console."""
+
+import pytest
+from django.contrib import admin as django_admin
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from messaging.models import Message, OutboundQueue
+from messaging.services import installation
+from scheduling.models import Schedule
+from tests.factories import MessageFactory, QueueFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+PATHS = {
+    "messages": "/admin/messaging/message/",
+    "send": "/admin/messaging/message/send/",
+    "callbacks": "/admin/messaging/providercallback/",
+    "schedules": "/admin/scheduling/schedule/",
+    "new schedule": "/admin/scheduling/schedule/add/",
+    "queues": "/admin/messaging/outboundqueue/",
+    "providers": "/admin/providers/provideraccount/",
+    "numbers": "/admin/messaging/phonenumber/",
+    "audit": "/admin/admin/logentry/",
+    "tasks": "/admin/django_celery_beat/periodictask/",
+    "users": "/admin/auth/user/",
+    "groups": "/admin/auth/group/",
+    "tokens": "/admin/messaging/apitoken/",
+}
+VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks"}
+SEEN = {
+    "Viewer": VIEWER,
+    "Operator": VIEWER | {"send", "new schedule"},
+    "API reader": {"messages", "schedules", "queues", "numbers"},
+    "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers"},
+    "API operator": {"messages", "schedules", "queues", "numbers", "providers"},
+}
+
+
+def member(name: str) -> Client:
+    installation.install()
+    user = UserFactory(is_staff=True)
+    user.groups.add(Group.objects.get(name=name))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("role", SEEN)
+def test_each_role_opens_its_pages_and_no_other(role: str) -> None:
+    client = member(role)
+
+    answers = {name: client.get(path).status_code for name, path in PATHS.items()}
+
+    assert {name for name, status in answers.items() if status == 200} == SEEN[role]
+    assert set(answers.values()) <= {200, 403}
+
+
+@pytest.mark.parametrize("role", SEEN)
+def test_the_menu_has_what_opens(role: str) -> None:
+    client = member(role)
+
+    page = client.get("/admin/")
+
+    links = [item["link"] for group in page.context["sidebar_navigation"] for item in group["items"]]
+    assert {client.get(link).status_code for link in links} == {200}
+
+
+def test_who_is_no_staff_sees_nothing() -> None:
+    client = Client()
+    client.force_login(UserFactory())
+
+    assert {client.get(path).status_code for path in PATHS.values()} == {302}
+
+
+def test_a_viewer_changes_nothing_anywhere() -> None:
+    client = member("Viewer")
+    queue = QueueFactory()
+    message = MessageFactory(status="failed", queue=queue)
+
+    for row in django_admin.site._registry.values():
+        name = f"admin:{row.opts.app_label}_{row.opts.model_name}"
+        if row.has_view_permission(client.get("/admin/").wsgi_request):
+            offered = client.get(reverse(f"{name}_changelist")).context["action_form"]
+            assert offered is None, name
+        assert client.post(reverse(f"{name}_add"), {}).status_code == 403, name
+    client.post(
+        "/admin/messaging/outboundqueue/", {"action": "pause_selected", "_selected_action": "express", "reason": "x"}
+    )
+    client.post(f"/admin/messaging/outboundqueue/{queue.pk}/change/", {"name": "express", "is_paused": "on"})
+    client.post(
+        "/admin/messaging/message/", {"action": "retry_selected", "_selected_action": str(message.pk), "reason": "x"}
+    )
+
+    assert not OutboundQueue.objects.get(pk="express").is_paused
+    assert Message.objects.get().status == "failed"
+    assert not Schedule.objects.exists()
+
+
+def test_an_operator_pauses_a_queue_but_makes_none_and_deletes_none() -> None:
+    client = member("Operator")
+    QueueFactory()
+
+    client.post(
+        "/admin/messaging/outboundqueue/", {"action": "pause_selected", "_selected_action": "express", "reason": "x"}
+    )
+
+    assert OutboundQueue.objects.get(pk="express").is_paused
+    assert client.get("/admin/messaging/outboundqueue/add/").status_code == 403
+    assert client.get("/admin/messaging/outboundqueue/express/delete/").status_code == 403

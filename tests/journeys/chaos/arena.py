@@ -1,0 +1,269 @@
+"""Where faults are played: a stack whose workers take orders, whose carriers lie behind proxies and whose broker is ours."""
+
+import contextlib
+import dataclasses
+import json
+import ssl
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+import requests
+from celery import Celery
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from config.run import commands
+from providers.standing import KEPT_FOR_SECONDS
+from tests.environment import EmbeddedValkey
+from tests.journeys import proxy
+from tests.journeys.chaos.table import ON_THE_WAY, Row, row_of
+from tests.journeys.chaos.worker_orders import Orders
+from tests.journeys.client import Client, Message, numbers
+from tests.journeys.proxy import Proxy
+from tests.journeys.stack import Stack
+
+CONNECT_TIMEOUT, READ_TIMEOUT, LEASE = 1.0, 1.5, 3.0
+CONCURRENCY = 16
+WORKERS = 2
+SETTLED_SECONDS = 90.0
+SOON_MS, NEVER_MS = 100, 3_600_000
+GOOD, BAD = "provider1", "provider2"
+PACED_SIZE, PACED_SECONDS = 5, 2
+EVERYBODY, BRITISH = "+1415200", "+44207946"
+
+# The accounts of this stack: most of the texts go to the carrier that is going to fail.
+SET_UP = """
+import json
+from messaging.services.installation import SANDBOX_FIELDS
+from providers.services import upsert_account
+for account in json.loads({accounts!r}):
+    account["config"]["fields"] = SANDBOX_FIELDS
+    upsert_account(backend="generic_http", **account)
+"""
+
+
+class Arena:
+    """A context manager; scenarios are played in it one after the other."""
+
+    def __init__(self) -> None:
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as cleanup:
+            self._folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="switchboard-chaos-")))
+            self.orders = Orders(self._folder)
+            self.broker = EmbeddedValkey(self._folder)
+            self.broker.start()
+            cleanup.callback(self.broker.stop)
+            self.stack = cleanup.enter_context(
+                Stack(
+                    workers=WORKERS,
+                    environment=self._environment(),
+                    worker_command=worker_with_orders,
+                    broker=self.broker,
+                )
+            )
+            tls = wrong_name(self.orders.authority)
+            self.good, self.bad = (cleanup.enter_context(Proxy(self.stack.sandbox_url)) for _ in range(2))
+            self.tls = cleanup.enter_context(Proxy(self.stack.sandbox_url, tls=tls))
+            self.stack.start_beat()  # the second one, for good measure
+            self.client = Client(self.stack)
+            self._set_up()
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "CHAOS_ORDERS": str(self._folder),
+            "PROVIDER_CONNECT_TIMEOUT": str(CONNECT_TIMEOUT),
+            "PROVIDER_READ_TIMEOUT": str(READ_TIMEOUT),
+            "CLAIM_LEASE_SECONDS": str(LEASE),
+            "DISPATCH_CONCURRENCY": str(CONCURRENCY),
+            "RATE_LIMIT_PER_TOKEN": "10000/s",
+        }
+
+    def _set_up(self) -> None:
+        accounts = [
+            {"slug": "sandbox1", "weight": 30, "config": {"url": f"{self.good.url}/{GOOD}"}},
+            {"slug": "sandbox2", "weight": 70, "config": {"url": f"{self.bad.url}/{BAD}"}},
+            {
+                "slug": "wrong-name",
+                "weight": 900,
+                "config": {"url": f"{self.tls.url}/{BAD}", "allowed_prefixes": [BRITISH[:3]]},
+            },
+        ]
+        self.stack.manage("shell", "--command", SET_UP.format(accounts=json.dumps(accounts)))
+        change = {"batch_size": PACED_SIZE, "interval_seconds": PACED_SECONDS}
+        answer = self.client.session.patch(self.stack.url("queues/paced/"), json=change, timeout=30)
+        assert answer.status_code == 200, answer.text
+
+    # --- Between scenarios --------------------------------------------------------------------------------------------
+
+    def calm(self) -> None:
+        """No fault, all workers, closed circuits."""
+        self.orders.cancel()
+        was_faulty = False
+        for each in (self.good, self.bad, self.tls):
+            was_faulty |= each.visits > 0 or not each.is_listening
+            each.fault = proxy.passed
+            each.visits = 0
+            each.listen()
+        self.set_carriers(latency_ms=50, receipt_delay_ms=SOON_MS, failure_rate=0)
+        for _ in range(WORKERS - len(self.workers())):
+            self.stack.start_worker()
+        with self.redis() as client:
+            for key in client.scan_iter("switchboard:provider:*"):
+                client.delete(key)
+        if was_faulty:
+            time.sleep(KEPT_FOR_SECONDS)  # so long each worker believes in the circuits that it has read before
+
+    def set_carriers(self, *, only: str = "", **settings: float) -> None:
+        self.stack.change_sandbox({carrier: settings for carrier in (GOOD, BAD) if only in {"", carrier}})
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis.from_url(self.broker.url)
+
+    # --- Workers ------------------------------------------------------------------------------------------------------
+
+    def workers(self) -> list[int]:
+        """The indices of those that live."""
+        return [index for index, worker in enumerate(self.stack.workers) if worker.exit_code() is None]
+
+    def pids(self) -> list[int]:
+        return [self.stack.workers[index].pid for index in self.workers()]
+
+    def wait_for_a_death(self) -> None:
+        """Then others are started, which takes a while."""
+        self.stack.wait_until(lambda: len(self.workers()) < WORKERS, seconds=30, pause=0.02)
+        for _ in range(WORKERS - len(self.workers())):
+            self.stack.start_worker()
+
+    def memory(self) -> int:
+        """Bytes that the largest worker holds."""
+        pids = ",".join(map(str, self.pids()))
+        done = subprocess.run(["ps", "-o", "rss=", "-p", pids], capture_output=True, text=True, check=True)
+        return max(int(line) for line in done.stdout.split()) * 1024
+
+    # --- One scenario -------------------------------------------------------------------------------------------------
+
+    def play(self, name: str, act: Callable[["Arena", "Run"], None], *, count: int) -> tuple[Row, "Run"]:
+        self.calm()
+        run = Run(self, name, count=count)
+        act(self, run)
+        run.wait_until_settled()
+        seconds = time.monotonic() - run.started
+        row = row_of(name, ids=run.ids, messages=run.messages(), taken=run.taken(), seconds=seconds)
+        return row, run
+
+
+class Run:
+    """The messages of one scenario, and what the carriers know of them."""
+
+    def __init__(self, arena: Arena, name: str, *, count: int) -> None:
+        self.arena = arena
+        self.client = arena.client
+        self.count = count
+        self.ids: list[str] = []
+        self.started = time.monotonic()
+        self._reference = f"{name} {time.time():.0f}"
+        self._since = arena.stack.sandbox_log()["next"]
+        self.memory_before = 0
+        self._sweeps = Celery(broker=arena.broker.url)
+
+    def send(self, count: int | None = None, *, prefix: str = EVERYBODY, **more: Any) -> None:
+        """In one request; `count` is all that the run has to send, unless it is given."""
+        start = len(self.ids)
+        recipients = numbers(start + (count or self.count), prefix=prefix)[start:]
+        self.ids += self.client.send_batch(recipients, reference=self._reference, **more)
+
+    def log(self) -> dict[str, Any]:
+        wanted = set(self.ids)
+        log = self.client.stack.sandbox_log(self._since)
+        return {
+            kind: [entry for entry in log[kind] if entry["reference"] in wanted] for kind in ("accepted", "refused")
+        }
+
+    def taken(self) -> Counter[str]:
+        """How often the carriers have taken each message."""
+        return Counter(entry["reference"] for entry in self.log()["accepted"])
+
+    def wait_for_taken(self, count: int) -> None:
+        self.arena.stack.wait_until(lambda: len(self.taken()) >= count, seconds=SETTLED_SECONDS, pause=0.02)
+
+    def messages(self) -> dict[str, Message]:
+        found: dict[str, Message] = {}
+        page = self.client.get("messages/", cursor="", limit=100, reference=self._reference)
+        while True:
+            found |= {message["id"]: message for message in page["results"]}
+            if page["next"] is None:
+                return found
+            page = self.client.session.get(page["next"], timeout=60).json()
+
+    def attempts(self) -> Iterator[dict[str, Any]]:
+        for message_id in self.ids:
+            yield from self.client.attempts(message_id)
+
+    def wait_until_settled(self) -> None:
+        """None on its way, and no receipt that comes soon is missing. What is still missing after long is for the table."""
+        with contextlib.suppress(AssertionError):
+            self.arena.stack.wait_until(self._is_settled, seconds=SETTLED_SECONDS, pause=0.5)
+
+    def _is_settled(self) -> bool:
+        self._sweeps.send_task("messaging.recover")  # beat does it every five seconds: here nobody wants to wait
+        settings = self.arena.stack.sandbox_settings()
+        soon = {carrier for carrier, values in settings.items() if values["receipt_delay_ms"] == SOON_MS}
+        due = {entry["reference"] for entry in self.log()["accepted"] if entry["carrier"] in soon}
+        try:
+            messages = self.messages()
+        except (AssertionError, requests.RequestException):  # right after the database has been away
+            return False
+        return all(
+            message["status"] not in ON_THE_WAY and (message["status"] == "delivered" or pk not in due)
+            for pk, message in messages.items()
+        )
+
+
+def worker_with_orders(name: str, *, concurrency: int) -> commands.Command:
+    command = commands.worker(name, concurrency=concurrency)
+    argv = tuple("tests.journeys.chaos.worker" if word == "config" else word for word in command.argv)
+    return dataclasses.replace(command, argv=argv)
+
+
+def wrong_name(authority: Path) -> ssl.SSLContext:
+    """A server's side with a certificate that the workers trust, for a host that it is not."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "carrier.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("carrier.example")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    authority.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    chain = authority.with_name("server.pem")
+    chain.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + authority.read_bytes()
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return context

@@ -1,0 +1,41 @@
+"""The database away for a while, without touching a server that others share."""
+
+import contextlib
+import sqlite3
+import time
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from tests.environment import GIVEN_DATABASE_URL
+from tests.journeys.stack import Stack
+
+END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+
+
+def database_away(stack: Stack, *, seconds: float) -> None:
+    if GIVEN_DATABASE_URL:
+        _refuse_connections(urlsplit(stack.environment["DATABASE_URL"]).path.strip("/"), seconds)
+    else:
+        _hold_the_lock(str(stack.folder / "switchboard.sqlite3"), seconds)
+
+
+def _refuse_connections(name: str, seconds: float) -> None:
+    """PostgreSQL: all sessions of the stack's own database end at once, as in a restart."""
+    switch = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
+    with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
+        connection.execute(switch.format(sql.Identifier(name), sql.SQL("false")))
+        try:
+            connection.execute(END_SESSIONS, [name])
+            time.sleep(seconds)
+        finally:
+            connection.execute(switch.format(sql.Identifier(name), sql.SQL("true")))
+
+
+def _hold_the_lock(path: str, seconds: float) -> None:
+    """SQLite has no sessions to end, only one writer at a time: here it is somebody else."""
+    with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")

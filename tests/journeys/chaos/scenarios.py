@@ -1,0 +1,267 @@
+"""The table of faults: what is broken, what the messages may become then, and what else must hold."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tests.journeys import proxy
+from tests.journeys.chaos.arena import (
+    BAD,
+    BRITISH,
+    CONNECT_TIMEOUT,
+    GOOD,
+    NEVER_MS,
+    PACED_SECONDS,
+    PACED_SIZE,
+    READ_TIMEOUT,
+    Arena,
+    Run,
+)
+from tests.journeys.chaos.outages import database_away
+from tests.journeys.chaos.table import TAKEN, Row
+from tests.journeys.proxy import Fault
+
+Act = Callable[[Arena, Run], None]
+Check = Callable[[Arena, Run, Row], None]
+
+BUSY_SECONDS = 2.0  # how much longer than its time-out a call may seem to take on a machine that is busy
+MEMORY = 48 * 1024 * 1024
+AHEAD_SECONDS = 3600
+SLOW_MS = 300
+EACH_SECOND = 25
+BROKER_SECONDS, DATABASE_SECONDS = 2.0, 3.0
+# Outcomes of attempts.
+NOT_ACCEPTED, NOBODY_KNOWS = "unavailable", "unknown"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`ends` are the statuses that its messages may have at the end; `few` messages in the test suite, `many` by hand.
+
+    What takes long, or is much like another one, is played by hand only.
+    """
+
+    name: str
+    act: Act
+    ends: frozenset[str] = frozenset({"delivered"})
+    check: Check = lambda _arena, _run, _row: None
+    few: int = 40
+    many: int = 200
+    only_by_hand: bool = False
+
+
+# --- Workers that die -------------------------------------------------------------------------------------------------
+
+
+def killed_at(step: str, *, after: int = 1) -> Act:
+    def act(arena: Arena, run: Run) -> None:
+        arena.orders.die(step, after=after)
+        run.send()
+        arena.wait_for_a_death()
+
+    return act
+
+
+def all_killed_before_the_answer(arena: Arena, run: Run) -> None:
+    arena.bad.fault = proxy.killing(arena.pids())
+    run.send()
+    arena.wait_for_a_death()
+
+
+# --- Carriers that misbehave ------------------------------------------------------------------------------------------
+
+
+def answering(fault: Fault, *, receipts: bool = True) -> Act:
+    """Without receipts a message whose call nobody understood stays `unknown`; with them it is settled."""
+
+    def act(arena: Arena, run: Run) -> None:
+        arena.bad.fault = fault
+        if not receipts:
+            arena.set_carriers(only=BAD, receipt_delay_ms=NEVER_MS)
+        run.send()
+
+    return act
+
+
+def refusing(arena: Arena, run: Run) -> None:
+    arena.bad.refuse()
+    run.send()
+
+
+def wrong_name(_arena: Arena, run: Run) -> None:
+    run.send(prefix=BRITISH)
+
+
+def nobody_well(arena: Arena, run: Run) -> None:
+    arena.good.fault = arena.bad.fault = proxy.server_error
+    run.send(valid_for=4)
+
+
+def flooding(arena: Arena, run: Run) -> None:
+    run.memory_before = arena.memory()
+    answering(proxy.flooded, receipts=False)(arena, run)
+
+
+def mostly_failing(arena: Arena, run: Run) -> None:
+    arena.set_carriers(only=BAD, failure_rate=0.6)
+    while len(run.ids) < run.count:
+        run.send(min(EACH_SECOND, run.count - len(run.ids)))
+        time.sleep(1)
+
+
+# --- Broker, database, clocks, beats ----------------------------------------------------------------------------------
+
+
+def broker_restarted(arena: Arena, run: Run) -> None:
+    """It forgets everything, and half of the messages are accepted while it is away."""
+    arena.set_carriers(latency_ms=SLOW_MS)
+    run.send(run.count // 2)
+    run.wait_for_taken(1)
+    arena.broker.stop()
+    run.send(run.count - run.count // 2)
+    time.sleep(BROKER_SECONDS)
+    arena.broker.start()
+
+
+def database_restarted(arena: Arena, run: Run) -> None:
+    arena.set_carriers(latency_ms=SLOW_MS)
+    run.send()
+    run.wait_for_taken(1)
+    database_away(arena.stack, seconds=DATABASE_SECONDS)
+
+
+def clock_moved(seconds: float) -> Act:
+    def act(arena: Arena, run: Run) -> None:
+        arena.orders.live_ahead(arena.pids()[0], seconds)
+        run.send()
+
+    return act
+
+
+def two_beats(_arena: Arena, run: Run) -> None:
+    run.send(queue="paced")
+
+
+# --- What else must hold ----------------------------------------------------------------------------------------------
+
+
+def was_met(outcome: str) -> Check:
+    """Calls have met the fault, no call took longer than it may, and each was understood as it should be."""
+
+    def check(arena: Arena, run: Run, _row: Row) -> None:
+        bad = [attempt for attempt in run.attempts() if attempt["provider"] != "sandbox1"]
+        assert outcome in {attempt["outcome"] for attempt in bad}, "no call has met the fault"
+        assert {attempt["outcome"] for attempt in bad} <= {outcome, "accepted"}
+        longest = max(attempt["latency_ms"] or 0 for attempt in bad) / 1000
+        assert longest < CONNECT_TIMEOUT + READ_TIMEOUT + BUSY_SECONDS
+
+    return check
+
+
+def was_small(arena: Arena, run: Run, row: Row) -> None:
+    was_met(NOBODY_KNOWS)(arena, run, row)
+    assert arena.memory() - run.memory_before < MEMORY
+
+
+def kept_the_pace(_arena: Arena, run: Run, _row: Row) -> None:
+    times = sorted(entry["at"] for entry in run.log()["accepted"])
+    firsts = times[::PACED_SIZE]
+    assert all(later - earlier > PACED_SECONDS / 2 for earlier, later in pairwise(firsts))
+
+
+def was_avoided(_arena: Arena, run: Run, _row: Row) -> None:
+    """Accepted before a second round could begin, and after a minute hardly any call goes to the carrier that fails."""
+    # One round calls each carrier once at the most: a third attempt would be of a second round.
+    messages = run.messages().values()
+    at_once = [
+        message for message in messages if message["status"] in TAKEN and message["attempts"] <= len((GOOD, BAD))
+    ]
+    assert len(at_once) >= 0.97 * run.count, f"only {len(at_once)} of {run.count} at the first pass"
+    calls = sorted((entry["at"], entry["carrier"]) for entries in run.log().values() for entry in entries)
+    later = [carrier for at, carrier in calls if at > calls[0][0] + 60]
+    share = later.count(BAD) / len(later)
+    assert share < 0.10, f"{share:.0%} of the calls after a minute went to the bad carrier"
+
+
+KNOWN_OR_NOT = frozenset({"delivered", "unknown"})
+
+SCENARIOS = (
+    Scenario("worker killed after the claim", killed_at("claimed"), only_by_hand=True),
+    Scenario("worker killed after the attempt was written", killed_at("begun"), KNOWN_OR_NOT),
+    Scenario("worker killed before the request left", killed_at("calling", after=8), KNOWN_OR_NOT),
+    Scenario("workers killed when the carrier had accepted", all_killed_before_the_answer, KNOWN_OR_NOT),
+    Scenario("worker killed before it settled", killed_at("answered"), KNOWN_OR_NOT, only_by_hand=True),
+    Scenario("worker killed while it settled", killed_at("settling", after=2), KNOWN_OR_NOT, only_by_hand=True),
+    Scenario("worker killed after it had settled", killed_at("settled"), KNOWN_OR_NOT, only_by_hand=True),
+    Scenario("carrier answers 500", answering(proxy.server_error), check=was_met(NOT_ACCEPTED)),
+    Scenario(
+        "carrier answers 429, Retry-After", answering(proxy.slow_down), check=was_met(NOT_ACCEPTED), only_by_hand=True
+    ),
+    Scenario("carrier refuses connections", refusing, check=was_met(NOT_ACCEPTED)),
+    Scenario("carrier has the wrong TLS name", wrong_name, check=was_met(NOT_ACCEPTED), only_by_hand=True),
+    Scenario(
+        "carrier accepts and hangs up", answering(proxy.hung_up, receipts=False), KNOWN_OR_NOT, was_met(NOBODY_KNOWS)
+    ),
+    Scenario("the same, and receipts come", answering(proxy.hung_up), check=was_met(NOBODY_KNOWS), only_by_hand=True),
+    Scenario(
+        "carrier accepts and resets",
+        answering(proxy.reset, receipts=False),
+        KNOWN_OR_NOT,
+        was_met(NOBODY_KNOWS),
+        only_by_hand=True,
+    ),
+    Scenario("answer trickles", answering(proxy.trickled, receipts=False), KNOWN_OR_NOT, was_met(NOBODY_KNOWS)),
+    Scenario(
+        "answer is garbage",
+        answering(proxy.garbage, receipts=False),
+        KNOWN_OR_NOT,
+        was_met(NOBODY_KNOWS),
+        only_by_hand=True,
+    ),
+    Scenario(
+        "answer is a web page",
+        answering(proxy.web_page, receipts=False),
+        KNOWN_OR_NOT,
+        was_met(NOBODY_KNOWS),
+        only_by_hand=True,
+    ),
+    Scenario(
+        "answer is a redirect",
+        answering(proxy.redirected, receipts=False),
+        KNOWN_OR_NOT,
+        was_met(NOBODY_KNOWS),
+        only_by_hand=True,
+    ),
+    Scenario("answer is 10 MB", flooding, KNOWN_OR_NOT, was_small),
+    Scenario("answer is empty", answering(proxy.empty), check=was_met("accepted")),
+    Scenario("both carriers answer 500", nobody_well, frozenset({"failed"})),
+    Scenario("broker forgets all and restarts", broker_restarted),
+    Scenario("database restarted", database_restarted, KNOWN_OR_NOT),
+    Scenario("a worker's clock an hour ahead", clock_moved(AHEAD_SECONDS), KNOWN_OR_NOT),
+    Scenario("a worker's clock an hour behind", clock_moved(-AHEAD_SECONDS), KNOWN_OR_NOT, only_by_hand=True),
+    Scenario("two beats, paced queue", two_beats, check=kept_the_pace, few=3 * PACED_SIZE, many=3 * PACED_SIZE),
+    Scenario(
+        "carrier fails 60 % of calls, for long",
+        mostly_failing,
+        KNOWN_OR_NOT | {"sent"},
+        was_avoided,
+        many=2000,
+        only_by_hand=True,
+    ),
+)
+
+
+def play(arena: Arena, scenario: Scenario, *, count: int) -> tuple[Row, list[str]]:
+    """The row, and what is wrong with it."""
+    row, run = arena.play(scenario.name, scenario.act, count=count)
+    wrong = []
+    if row.lost or row.twice:
+        wrong.append(f"{row.lost} lost, {row.twice} sent twice")
+    if not row.statuses.keys() <= scenario.ends:
+        wrong.append(f"ends {dict(row.statuses)}, not only {', '.join(sorted(scenario.ends))}")
+    try:
+        scenario.check(arena, run, row)
+    except AssertionError as error:
+        wrong.append(f"{error}".strip() or "the check failed")
+    return row, wrong

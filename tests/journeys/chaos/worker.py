@@ -1,0 +1,84 @@
+"""A worker of the product into which faults are put from outside: `celery --app tests.journeys.chaos.worker worker`.
+
+It does what files in the folder `CHAOS_ORDERS` say: `die` names a step, and the first worker that passes it is killed;
+`clock.<pid>` holds the seconds by which that process lives ahead of the others.
+"""
+
+import functools
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import django
+import requests.adapters
+from celery import Celery
+from django.conf import settings
+from django.utils import timezone
+
+from config.celery import app as application
+
+DIE, CLOCK = "die", "clock"
+
+app: Celery = application
+folder = Path(os.environ["CHAOS_ORDERS"])
+_passed: Counter[str] = Counter()
+_now = timezone.now
+
+
+def now() -> datetime:
+    try:
+        return _now() + timedelta(seconds=float((folder / f"{CLOCK}.{os.getpid()}").read_text()))
+    except FileNotFoundError:
+        return _now()
+
+
+def passing(step: str) -> None:
+    try:
+        order = json.loads((folder / DIE).read_text())
+    except FileNotFoundError:
+        return
+    if order["step"] != step:
+        return
+    _passed[step] += 1
+    if _passed[step] > order["after"]:
+        try:
+            (folder / DIE).rename(folder / f"died.{os.getpid()}")  # one worker only
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def between(step: Callable[..., Any], *, before: str = "", after: str = "") -> Callable[..., Any]:
+    @functools.wraps(step)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        passing(before)
+        answer = step(*args, **kwargs)
+        passing(after)
+        return answer
+
+    return wrapped
+
+
+timezone.now = now  # before anything else imports it: the process lives in another hour as a whole
+requests.adapters.DEFAULT_CA_BUNDLE_PATH = str(folder / "authority.pem")
+django.setup()
+
+from messaging import doorbell, tasks  # noqa: E402 (after the clock and after Django)
+from messaging.services.dispatch import Dispatcher, drain, settle  # noqa: E402
+from messaging.services.dispatch.calls import perform  # noqa: E402
+
+drain.begin = between(drain.begin, before="claimed", after="begun")
+drain.settle = between(drain.settle, before="answered", after="settled")
+settle.save_together = between(settle.save_together, after="settling")  # inside of the transaction
+tasks.dispatcher = Dispatcher(
+    concurrency=settings.DISPATCH_CONCURRENCY,
+    lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),
+    call=between(perform, before="calling"),
+    clock=now,
+    after_settling=doorbell.ring_for_callbacks,
+)

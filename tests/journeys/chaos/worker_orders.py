@@ -1,0 +1,31 @@
+"""The orders that `worker` follows, as the tests write them: files in a folder that all workers read."""
+
+import json
+from pathlib import Path
+
+
+class Orders:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def authority(self) -> Path:
+        """The certificate authority that workers trust."""
+        return self._folder / "authority.pem"
+
+    def die(self, step: str, *, after: int) -> None:
+        """The first worker that has passed the step so often dies the next time."""
+        self._write("die", json.dumps({"step": step, "after": after}))
+
+    def live_ahead(self, pid: int, seconds: float) -> None:
+        self._write(f"clock.{pid}", str(seconds))
+
+    def cancel(self) -> None:
+        for pattern in ("die", "clock.*"):
+            for file in self._folder.glob(pattern):
+                file.unlink(missing_ok=True)
+
+    def _write(self, name: str, text: str) -> None:
+        written = self._folder / f"new.{name}"
+        written.write_text(text)
+        written.rename(self._folder / name)  # nobody reads half of it

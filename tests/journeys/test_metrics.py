@@ -1,0 +1,70 @@
+"""Two web processes and two workers: whoever is asked tells the same numbers, and they are those of the database."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.journeys.client import ON_THE_WAY, Client, numbers
+from tests.journeys.stack import Stack
+
+COUNT = 1_000
+IN_DATABASE = """
+import json
+from django.db.models import Count
+from messaging.models import DeliveryAttempt, Message, MessageEvent, ProviderCallback
+def rows(queryset, *names):
+    return [[*map(str, key), n] for *key, n in queryset.order_by().values_list(*names).annotate(n=Count("pk"))]
+print(json.dumps({
+    "statuses": rows(MessageEvent.objects, "to_status"),
+    "now": rows(Message.objects, "status"),
+    "attempts": rows(DeliveryAttempt.objects, "provider_id", "outcome"),
+    "callbacks": rows(ProviderCallback.objects, "provider_id", "state"),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack(workers=2, web_workers=2) as running:
+        yield running
+
+
+def scrape(stack: Stack) -> dict[str, list]:
+    """The counters in the shape of `IN_DATABASE`; those that are zero are left out, as the database has no rows for them."""
+    response = requests.get(stack.url("/metrics"), timeout=30)
+    response.raise_for_status()
+    labels = {
+        "switchboard_message_statuses_total": ("statuses", ("status",)),
+        "switchboard_messages": ("now", ("status",)),
+        "switchboard_attempts_total": ("attempts", ("provider", "outcome")),
+        "switchboard_provider_callbacks_total": ("callbacks", ("provider", "state")),
+    }
+    found: dict[str, dict[tuple, int]] = {name: {} for name, _ in labels.values()}
+    for family in text_string_to_metric_families(response.text):
+        for sample in family.samples:
+            if sample.name in labels and sample.value:
+                name, words = labels[sample.name]
+                key = tuple(sample.labels[word] for word in words)
+                found[name][key] = found[name].get(key, 0) + int(sample.value)
+    return {name: sorted([*key, count] for key, count in counts.items()) for name, counts in found.items()}
+
+
+def test_after_a_thousand_messages_the_counters_are_those_of_the_database(stack: Stack) -> None:
+    client = Client(stack)
+    client.send_batch(numbers(COUNT - 5))
+    for number in ("+15005559901", "+15005559902", "+15005559906", "+15005559907", "+15005559908"):
+        client.send(number)
+    client.wait_until_none_is(ON_THE_WAY, seconds=240)
+
+    answers = [scrape(stack) for _ in range(8)]
+
+    told = {
+        name: sorted(rows)
+        for name, rows in json.loads(stack.manage("shell", "--verbosity", "0", "-c", IN_DATABASE)).items()
+    }
+    told["callbacks"] = [row for row in told["callbacks"] if row[1] != "unmatched"]
+    assert sum(count for _, count in told["now"]) == COUNT
+    assert answers == [told] * 8

@@ -1,0 +1,167 @@
+"""A run with all that tells of the inside switched on: debug logs, traces, metrics, errors. None tells what is private."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import redis
+import requests
+
+from config.run import services
+from providers.simulator.magic import MAGIC_NUMBERS
+from tests.journeys.client import Client, numbers
+from tests.journeys.collector import Collector
+from tests.journeys.stack import Stack
+
+TEXT = "Nobody-else-may-read-this 271828"
+PROVIDER_KEY = "key-of-a-dead-provider-31415"
+METRICS_TOKEN = "token-of-prometheus-16180"
+REQUEST_ID = "follow-me-through-the-logs"
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with Collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(collector: Collector) -> Iterator[Stack]:
+    environment = {
+        "LOG_LEVEL": "DEBUG",
+        "LOG_FORMAT": "json",
+        "METRICS_TOKEN": METRICS_TOKEN,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "PROVIDER_CONNECT_TIMEOUT": "1",
+        "PROVIDER_READ_TIMEOUT": "3",
+        "CLAIM_LEASE_SECONDS": "6",
+        "DEAD_KEY": PROVIDER_KEY,
+    }
+    with Stack(environment=environment, sandbox_options=("--hang-ms", "6000")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Client:
+    return Client(stack)
+
+
+@pytest.fixture(scope="module")
+def answers(client: Client) -> list[requests.Response]:
+    """What came back for all kinds of wrong requests, after messages of all kinds."""
+    stack = client.stack
+    dead = {"url": f"http://127.0.0.1:{services.free_port()}/send", "headers": {"X-Key": {"env": "DEAD_KEY"}}}
+    stack.manage(
+        "upsert_provider", "dead", "--backend", "generic_http", "--weight", "100", "--config", json.dumps(dead)
+    )
+    followed = client.post("messages/", {"to": "+14155550401", "message": TEXT}, X_Request_ID=REQUEST_ID).json()
+    for number in (*MAGIC_NUMBERS, *numbers(30)):
+        client.send(number, TEXT)
+    client.wait_for(followed["id"], "delivered", seconds=SECONDS)
+    client.wait_until_none_is(["sending"], seconds=SECONDS)
+    token = client.session.headers["Authorization"]
+    wrong = [
+        client.post("messages/", {"to": "nobody", "message": 7}),
+        client.post(f"messages/{TEXT}/", {}),
+        client.session.get(stack.url(f"nowhere/?search={TEXT}"), timeout=30),
+        client.session.get(stack.url("/admin/nowhere/"), timeout=30),  # the log-in
+        client.session.get(stack.url("/nowhere/"), timeout=30),
+        requests.get(stack.url("messages/"), headers={"Authorization": f"{token}x"}, timeout=30),
+        requests.post(stack.url("auth/token/"), auth=("admin", "a wrong password"), timeout=30),
+        requests.post(stack.url("/webhooks/sandbox1/status/?token=forged"), data=TEXT, timeout=30),
+        requests.get(stack.url("/metrics"), headers={"Authorization": "Bearer wrong"}, timeout=30),
+        requests.get(stack.url("/"), headers={"Host": "wrong.example.org"}, timeout=30),
+    ]
+    assert [answer.status_code for answer in wrong] == [400, 404, 404, 200, 404, 401, 401, 403, 403, 400]
+    return wrong
+
+
+def private(client: Client) -> dict[str, set[str]]:
+    stack = client.stack
+    rows = client.messages().values()
+    return {
+        "text": {TEXT, TEXT.replace(" ", "%20"), TEXT.replace(" ", "+")},
+        "number": {number.removeprefix("+") for row in rows for number in (row["to"], row["from"]) if number},
+        "token": {client.session.headers["Authorization"].removeprefix("Bearer "), METRICS_TOKEN, "token="},
+        "secret": {
+            stack.environment["SECRET_KEY"],
+            PROVIDER_KEY,
+            (stack.folder / "admin_password").read_text().strip(),
+        },
+    }
+
+
+def told(values: dict[str, set[str]], text: str) -> list[str]:
+    """The kinds of private things that stand in the text."""
+    return [kind for kind, words in values.items() if any(word in text for word in words)]
+
+
+def in_redis(url: str) -> str:
+    """Every key and every value."""
+    readers = {
+        b"string": lambda client, key: client.get(key),
+        b"hash": lambda client, key: client.hgetall(key),
+        b"list": lambda client, key: client.lrange(key, 0, -1),
+        b"set": lambda client, key: client.smembers(key),
+        b"zset": lambda client, key: client.zrange(key, 0, -1),
+        b"stream": lambda client, key: client.xrange(key),
+        b"none": lambda _client, _key: "expired meanwhile",
+    }
+    with redis.Redis.from_url(url) as client:
+        return " ".join(f"{key!r} {readers[client.type(key)](client, key)!r}" for key in client.scan_iter())
+
+
+def lines(stack: Stack, name: str) -> list[dict]:
+    """The structured lines of one process."""
+    text = (stack.folder / "logs" / f"{name}.log").read_text()
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def test_logs_tell_nothing_private(client: Client, answers) -> None:
+    logs = "\n".join(file.read_text() for file in (client.stack.folder / "logs").glob("*.log"))
+
+    assert "DEBUG" in logs
+    assert told(private(client), logs) == []
+
+
+def test_traces_tell_nothing_private(client: Client, collector: Collector, answers) -> None:
+    client.stack.wait_until(lambda: any(b"provider call" in body for body in collector.received), seconds=SECONDS)
+
+    spans = b"\n".join(collector.received).decode("utf-8", "replace")
+    assert "HTTP POST" in spans
+    assert told(private(client), spans) == []
+
+
+def test_error_pages_tell_nothing_private(client: Client, answers) -> None:
+    values = private(client)
+
+    assert [told(values, answer.text) for answer in answers] == [[]] * len(answers)
+
+
+def test_metrics_tell_nothing_private(client: Client, answers) -> None:
+    page = requests.get(client.stack.url("/metrics"), timeout=30).text
+
+    assert "switchboard_attempts_total" in page
+    assert told(private(client), page) == []
+
+
+def test_redis_holds_nothing_private(client: Client, answers) -> None:
+    content = in_redis(client.stack.environment["REDIS_URL"])
+
+    values = private(client)
+    assert "heartbeat" in content
+    assert told({kind: values[kind] for kind in ("text", "token", "secret")}, content) == []
+
+
+def test_a_message_can_be_followed_from_the_request_to_the_receipt(client: Client, answers) -> None:
+    web, worker = lines(client.stack, "web"), lines(client.stack, "worker0")
+
+    [accepted] = [line for line in web if line.get("request_id") == REQUEST_ID and line["message"] == "accepted"]
+    message = accepted["message_id"]
+    [call] = [line for line in worker if line.get("message_id") == message and "accepted in" in line["message"]]
+    [receipt] = [line for line in web if line.get("message_id") == message and line["message"].startswith("receipt")]
+    assert call["message"].startswith("attempt ")
+    assert receipt["message"].endswith("delivered, applied")
+    assert {line["logger"] for line in (accepted, call, receipt)} == {"messaging.trail"}

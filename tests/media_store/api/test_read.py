@@ -1,0 +1,291 @@
+"""GET and DELETE under /media/."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from media_store import services
+from media_store.models import MediaAsset
+from messaging.services.installation import API_READER
+from tests.media_store import pictures
+from tests.media_store.api.conftest import upload
+from tests.media_store.folder import Folder
+from tests.messaging.api.conftest import Api, assert_problem
+
+
+@pytest.fixture
+def mine(api, now):
+    """Makes images of the client's user; each number is another content."""
+
+    def make(number: int = 0) -> MediaAsset:
+        content = pictures.encoded("PNG", pictures.picture(shade=number))
+        return services.store(owner=api.user, stream=[content], now=now).asset
+
+    return make
+
+
+class TestList:
+    def test_the_users_own_newest_first(self, api, stranger, mine, now) -> None:
+        first, second = mine(1), mine(2)
+        services.store(owner=stranger.user, stream=[pictures.encoded("GIF")], now=now)
+
+        body = api.get("media/").json()
+
+        assert (body["count"], body["next"], body["previous"]) == (2, None, None)
+        assert [each["id"] for each in body["results"]] == [str(second.pk), str(first.pk)]
+        assert body["results"][0] == api.get(f"media/{second.pk}/").json()
+
+    def test_in_pages(self, api, mine) -> None:
+        for number in range(3):
+            mine(number)
+
+        page = api.get("media/?limit=2").json()
+        rest = api.get(page["next"]).json()
+
+        assert (len(page["results"]), len(rest["results"]), rest["count"]) == (2, 1, 3)
+
+    def test_staff_see_all(self, staff, mine) -> None:
+        asset = mine()
+
+        assert [each["id"] for each in staff.get("media/").json()["results"]] == [str(asset.pk)]
+
+    def test_five_cost_as_many_queries_as_one(self, api, mine) -> None:
+        mine()
+        with CaptureQueriesContext(connection) as one:
+            api.get("media/")
+        for number in range(1, 5):
+            mine(number)
+
+        with CaptureQueriesContext(connection) as five:
+            assert api.get("media/").json()["count"] == 5
+
+        assert len(five) == len(one)
+
+
+class TestOne:
+    def test_of_another_owner_it_is_404(self, api, stranger, mine) -> None:
+        asset = mine()
+
+        for path in (f"media/{asset.pk}/", f"media/{asset.pk}/content/"):
+            assert_problem(stranger.get(path), 404, "not_found")
+        assert_problem(stranger("DELETE", f"media/{asset.pk}/"), 404, "not_found")
+        assert api.get(f"media/{asset.pk}/").status_code == 200
+
+    def test_an_unknown_one_is_404(self, api) -> None:
+        assert_problem(api.get(f"media/{uuid4()}/"), 404, "not_found")
+        assert_problem(api.get("media/no-id/"), 404, "not_found")
+
+    def test_without_a_token_401(self, anonymous, mine) -> None:
+        asset = mine()
+
+        for path in ("media/", f"media/{asset.pk}/", f"media/{asset.pk}/content/"):
+            assert_problem(anonymous.get(path), 401, "not_authenticated")
+
+    def test_readers_read_and_do_not_delete(self, member_of, now) -> None:
+        reader = member_of(API_READER)
+        asset = services.store(owner=reader.user, stream=[pictures.encoded("PNG")], now=now).asset
+
+        assert reader.get(f"media/{asset.pk}/").status_code == 200
+        assert_problem(reader("DELETE", f"media/{asset.pk}/"), 403, "permission_denied")
+        assert MediaAsset.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDelete:
+    def test_the_last_owner_takes_row_and_file_with_it(self, api, mine, folder: Folder) -> None:
+        asset = mine()
+
+        response = api("DELETE", f"media/{asset.pk}/")
+
+        assert (response.status_code, response.content) == (204, b"")
+        assert not MediaAsset.objects.exists()
+        assert folder.names() == []
+        assert_problem(api("DELETE", f"media/{asset.pk}/"), 404, "not_found")
+
+    def test_what_another_has_too_stays_for_that_one(self, api, stranger, mine, folder: Folder) -> None:
+        asset = mine()
+        assert upload(stranger, pictures.encoded("PNG")).json()["id"] == str(asset.pk)
+
+        assert api("DELETE", f"media/{asset.pk}/").status_code == 204
+
+        assert_problem(api.get(f"media/{asset.pk}/"), 404, "not_found")
+        assert stranger.get(f"media/{asset.pk}/").status_code == 200
+        assert len(folder.names()) == 1
+
+    def test_staff_delete_for_everybody(self, staff, mine, folder: Folder) -> None:
+        asset = mine()
+
+        assert staff("DELETE", f"media/{asset.pk}/").status_code == 204
+
+        assert not MediaAsset.objects.exists()
+        assert folder.names() == []
+
+
+class TestContent:
+    def test_the_bytes_as_they_came(self, api, now) -> None:
+        content = pictures.told("JPEG")
+        asset = services.store(owner=api.user, stream=[content], now=now).asset
+
+        response = api.get(f"media/{asset.pk}/content/")
+
+        assert response.status_code == 200
+        assert response.streaming
+        assert response.getvalue() == content
+        assert_headers(response, asset, len(content))
+        assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+        assert response.headers["ETag"] == f'"{asset.sha256}"'
+
+    @pytest.mark.parametrize("accept", ["image/*", "image/avif,image/webp;q=0.8", "text/html", "application/json"])
+    def test_whatever_the_client_would_rather_have(self, api, mine, accept: str) -> None:
+        assert fetched(api.get(f"media/{mine().pk}/content/", Accept=accept)) == 200
+
+    def test_staff_see_all(self, staff, mine) -> None:
+        assert fetched(staff.get(f"media/{mine().pk}/content/")) == 200
+
+    def test_head_is_the_headers(self, api, mine) -> None:
+        asset = mine()
+        got = api.get(f"media/{asset.pk}/content/", X_Request_ID="one-request")
+        assert fetched(got) == 200
+
+        head = api("HEAD", f"media/{asset.pk}/content/", X_Request_ID="one-request")
+
+        assert (head.status_code, head.content) == (200, b"")
+        assert dict(head.headers) == dict(got.headers)
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_who_has_it_gets_304(self, api, mine, method: str) -> None:
+        asset = mine()
+
+        response = api(method, f"media/{asset.pk}/content/", If_None_Match=f'"other", "{asset.sha256}"')
+
+        assert (response.status_code, response.content) == (304, b"")
+        assert response.headers["ETag"] == f'"{asset.sha256}"'
+        assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+    def test_who_has_another_gets_it(self, api, mine) -> None:
+        assert fetched(api.get(f"media/{mine().pk}/content/", If_None_Match='"other"')) == 200
+
+
+class TestSignedAddress:
+    LIFETIME = timedelta(hours=1)
+
+    def address(self, asset: MediaAsset, now) -> str:
+        url = services.signed_url(asset, public_url="https://sms.example.org", lifetime=self.LIFETIME, now=now)
+        host, path = url[:23], url[23:]
+        assert host == "https://sms.example.org"
+        assert path.startswith(f"/api/v1/media/{asset.pk}/content/?expires=")
+        return path
+
+    def test_it_needs_no_token(self, anonymous, mine, now) -> None:
+        asset = mine()
+
+        response = anonymous.get(self.address(asset, now))
+
+        assert response.status_code == 200
+        assert response.getvalue() == pictures.encoded("PNG")
+        assert_headers(response, asset, asset.size)
+        assert response.headers["Cache-Control"] == "private, max-age=3600, immutable"
+
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+    def test_what_it_serves_tells_nothing_of_its_owner(self, anonymous, api, now, kind: str) -> None:
+        content = pictures.told(kind)
+        assert pictures.CAMERA.encode() in content or pictures.COMMENT.encode() in content
+        asset = services.store(owner=api.user, stream=[content], now=now).asset
+
+        response = anonymous.get(self.address(asset, now))
+
+        served = response.getvalue()
+        for secret in (pictures.CAMERA.encode(), pictures.COMMENT.encode(), pictures.XMP):
+            assert secret not in served
+        assert_headers(response, asset, len(served))
+        assert response.headers["ETag"] == f'"{asset.sha256}-clean"'
+
+    def test_head_and_304(self, anonymous, api, now) -> None:
+        asset = services.store(owner=api.user, stream=[pictures.told("JPEG")], now=now).asset
+        path = self.address(asset, now)
+
+        head = anonymous("HEAD", path)
+        again = anonymous.get(path, If_None_Match=head.headers["ETag"])
+
+        assert (head.status_code, head.headers["Content-Length"]) == (200, str(asset.clean_size))
+        assert again.status_code == 304
+
+    def test_it_expires(self, anonymous, mine, now, clock) -> None:
+        path = self.address(mine(), now)
+        clock.advance(self.LIFETIME.total_seconds() - 1)
+        response = anonymous.get(path)
+        assert fetched(response) == 200
+        assert response.headers["Cache-Control"] == "private, max-age=1, immutable"
+
+        clock.advance(1)
+
+        assert_problem(anonymous.get(path), 403, "permission_denied")
+
+    @pytest.mark.parametrize(
+        ("find", "put"),
+        [
+            ("signature=", "signature=x"),
+            ("expires=1", "expires=2"),
+            ("expires=", "expires=%2B"),
+            ("expires=", "expires=0"),
+            ("expires=", "expires=99999999999999999999"),
+            ("expires=", "expires=%D9%A1"),
+            ("expires=", "until="),
+            ("signature=", "signature=%00"),
+        ],
+    )
+    def test_no_letter_of_it_can_be_changed(self, anonymous, mine, now, find: str, put: str) -> None:
+        path = self.address(mine(), now)
+
+        assert_problem(anonymous.get(path.replace(find, put, 1)), 403, "permission_denied")
+
+    def test_it_is_good_for_one_asset(self, anonymous, mine, now) -> None:
+        path, other = self.address(mine(1), now), mine(2)
+
+        assert_problem(anonymous.get(f"media/{other.pk}/content/?{path.split('?')[1]}"), 403, "permission_denied")
+
+    def test_it_opens_nothing_else(self, anonymous, api, mine, now) -> None:
+        asset = mine()
+        query = self.address(asset, now).split("?")[1]
+
+        assert_problem(anonymous.get(f"media/{asset.pk}/?{query}"), 401, "not_authenticated")
+        assert_problem(anonymous("DELETE", f"media/{asset.pk}/content/?{query}"), 401, "not_authenticated")
+
+    def test_a_former_key_is_good_while_keys_are_changed(self, anonymous, mine, now, settings) -> None:
+        path = self.address(mine(), now)
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new" * 20, [settings.SECRET_KEY]
+        assert fetched(anonymous.get(path)) == 200
+
+        settings.SECRET_KEY_FALLBACKS = []
+
+        assert_problem(anonymous.get(path), 403, "permission_denied")
+
+    def test_of_an_image_that_is_gone_it_is_404(self, anonymous, mine, now) -> None:
+        asset = mine()
+        path = self.address(asset, now)
+        services.delete(asset_id=asset.pk, owner=None)
+
+        assert_problem(anonymous.get(path), 404, "not_found")
+
+
+def fetched(response) -> int:
+    """The status of an answer that was read to its end, which closes its file."""
+    response.getvalue()
+    return response.status_code
+
+
+def assert_headers(response, asset: MediaAsset, size: int) -> None:
+    extension = asset.content_type.split("/")[1].replace("jpeg", "jpg")
+    assert response.headers["Content-Type"] == asset.content_type
+    assert response.headers["Content-Length"] == str(size)
+    assert response.headers["Content-Disposition"] == f'inline; filename="{asset.pk}.{extension}"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_answers_have_the_keys_of_the_documentation(api: Api, mine) -> None:
+    body = api.get(f"media/{mine().pk}/").json()
+
+    assert set(body) == {"id", "sha256", "content_type", "size", "width", "height", "url", "created_at"}

@@ -1,0 +1,217 @@
+"""store(): one content, one file, one row."""
+
+import hashlib
+import io
+
+import pytest
+
+from media_store import services
+from media_store.errors import BadImage, FileTooLarge, NotAnImage
+from media_store.models import MediaAsset, MediaOwnership
+from media_store.services import storing
+from tests.factories import UserFactory
+from tests.media_store import pictures
+from tests.media_store.folder import Folder
+from tests.messaging.parallel import at_once
+
+
+def store(content: bytes, owner, now):
+    return services.store(owner=owner, stream=[content], now=now)
+
+
+def place(content: bytes, kind: str = "original") -> str:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return f"{kind}/{sha256[:2]}/{sha256}"
+
+
+@pytest.mark.parametrize("content_type", pictures.KINDS)
+def test_what_is_stored_is_what_came(folder: Folder, owner, now, content_type: str) -> None:
+    content = pictures.KINDS[content_type]()
+
+    stored = store(content, owner, now)
+
+    asset = MediaAsset.objects.get()
+    assert (stored.asset, stored.created) == (asset, True)
+    assert asset.sha256 == hashlib.sha256(content).hexdigest()
+    assert (asset.content_type, asset.size, asset.width, asset.height) == (content_type, len(content), 40, 30)
+    assert (asset.frames, asset.clean_size, asset.created_at) == (1, None, now)
+    assert folder.names() == [place(content)]
+    assert folder.read(place(content)) == content
+
+
+def test_chunks_of_any_size_make_the_same_file(folder: Folder, owner, now) -> None:
+    content = pictures.encoded("PNG")
+    bytewise = (content[at : at + 1] for at in range(len(content)))
+
+    services.store(owner=owner, stream=bytewise, now=now)
+
+    assert not store(content, owner, now).created
+    assert folder.read(place(content)) == content
+
+
+def test_anything_that_can_be_read_is_a_stream(owner, now) -> None:
+    content = pictures.encoded("PNG")
+
+    stored = services.store(owner=owner, stream=services.chunks_of(io.BytesIO(content)), now=now)
+
+    assert stored.asset.size == len(content)
+
+
+def test_the_folder_is_for_us_alone(folder: Folder, owner, now) -> None:
+    content = pictures.encoded("PNG")
+
+    store(content, owner, now)
+
+    path = folder.location / place(content)
+    assert oct(path.stat().st_mode)[-3:] == "600"
+    assert {oct(each.stat().st_mode)[-3:] for each in path.parents if each.is_relative_to(folder.location)} == {"700"}
+
+
+def test_the_same_bytes_again_are_the_same_asset(folder: Folder, owner, now) -> None:
+    content = pictures.encoded("PNG")
+    first = store(content, owner, now)
+
+    again = store(content, owner, now)
+
+    assert (again.asset, again.created) == (first.asset, False)
+    assert MediaOwnership.objects.count() == 1
+    assert folder.names() == [place(content)]
+
+
+def test_another_owner_of_the_same_bytes_sees_it_from_then_on(folder: Folder, owner, now) -> None:
+    content, other = pictures.encoded("PNG"), UserFactory()
+    asset = store(content, owner, now).asset
+    assert not services.visible_to(other).exists()
+
+    again = store(content, other, now)
+
+    assert (again.asset, again.created) == (asset, False)
+    assert list(services.visible_to(other)) == list(services.visible_to(owner)) == [asset]
+    assert folder.names() == [place(content)]
+
+
+def test_without_an_owner_only_staff_see_it(owner, now) -> None:
+    asset = store(pictures.encoded("PNG"), None, now).asset
+
+    assert not services.visible_to(owner).exists()
+    assert list(services.visible_to(UserFactory(is_staff=True, is_superuser=True))) == [asset]
+
+
+def test_staff_without_the_permission_see_their_own(db, now) -> None:
+    staff = UserFactory(is_staff=True)
+    store(pictures.encoded("PNG"), None, now)
+    mine = store(pictures.encoded("GIF"), staff, now).asset
+
+    assert list(services.visible_to(staff)) == [mine]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("content", "error"),
+        [
+            (b"", NotAnImage),
+            (b"no image", NotAnImage),
+            (pictures.encoded("PNG")[:-20], BadImage),
+            (pictures.encoded("JPEG") + b"more", BadImage),
+        ],
+        ids=["empty", "text", "truncated", "trailing"],
+    )
+    def test_nothing_is_left_of_what_is_refused(self, folder: Folder, owner, now, content, error) -> None:
+        with pytest.raises(error):
+            store(content, owner, now)
+
+        assert folder.is_untouched()
+        assert not MediaAsset.objects.exists()
+
+    def test_the_limit_is_of_the_bytes_that_came(self, settings, folder: Folder, owner, now) -> None:
+        content = pictures.encoded("PNG")
+        settings.MEDIA_MAX_BYTES = len(content)
+        assert store(content, owner, now).created
+
+        settings.MEDIA_MAX_BYTES = len(content) - 1
+        with pytest.raises(FileTooLarge):
+            store(pictures.encoded("PNG") + b"x", owner, now)
+
+        assert folder.names() == [place(content)]
+
+    def test_nothing_more_is_read_once_it_is_too_large(self, settings, owner, now) -> None:
+        settings.MEDIA_MAX_BYTES = 1_000
+        taken = []
+
+        def stream():
+            while True:
+                taken.append(1)
+                yield b"x" * 400
+
+        with pytest.raises(FileTooLarge):
+            services.store(owner=owner, stream=stream(), now=now)
+
+        assert len(taken) == 3
+
+    def test_a_stream_that_breaks_leaves_nothing(self, folder: Folder, owner, now) -> None:
+        def stream():
+            yield pictures.encoded("PNG")[:50]
+            raise ConnectionResetError
+
+        with pytest.raises(ConnectionResetError):
+            services.store(owner=owner, stream=stream(), now=now)
+
+        assert folder.is_untouched()
+
+
+class TestCrash:
+    def test_a_file_whose_row_was_never_written_gets_one_with_the_next_upload(
+        self, folder: Folder, owner, now, monkeypatch
+    ) -> None:
+        content = pictures.encoded("PNG")
+        with monkeypatch.context() as patch:
+            patch.setattr(storing, "_insert", _crash)
+            with pytest.raises(KeyboardInterrupt):
+                store(content, owner, now)
+        assert folder.names() == [place(content)]
+        assert not MediaAsset.objects.exists()
+
+        stored = store(content, owner, now)
+
+        assert stored.created
+        assert folder.names() == [place(content)]
+
+    def test_a_row_whose_file_is_gone_gets_it_back_with_the_next_upload(self, folder: Folder, owner, now) -> None:
+        content = pictures.told("JPEG")
+        asset = store(content, owner, now).asset
+        for kind in ("original", "clean"):
+            (folder.location / place(content, kind)).unlink()
+
+        stored = store(content, owner, now)
+
+        assert (stored.asset, stored.created) == (asset, False)
+        assert folder.names() == [place(content, "clean"), place(content)]
+
+
+def _crash(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_fifty_uploads_of_one_image_make_one_file_and_one_asset(self, folder: Folder, now) -> None:
+        content = pictures.told("JPEG")
+        owners = [UserFactory() for _ in range(50)]
+
+        outcomes = at_once([lambda owner=owner: store(content, owner, now) for owner in owners])
+
+        asset = MediaAsset.objects.get()
+        assert {outcome.asset for outcome in outcomes} == {asset}
+        assert sorted(outcome.created for outcome in outcomes) == [False] * 49 + [True]
+        assert set(asset.owners.all()) == set(owners)
+        assert folder.names() == [place(content, "clean"), place(content)]
+        assert folder.read(place(content)) == content
+
+    def test_fifty_uploads_of_one_owner_make_one_ownership(self, folder: Folder, owner, now) -> None:
+        content = pictures.encoded("PNG")
+
+        outcomes = at_once([lambda: store(content, owner, now)] * 50)
+
+        assert sum(outcome.created for outcome in outcomes) == 1
+        assert MediaOwnership.objects.count() == 1
+        assert folder.names() == [place(content)]

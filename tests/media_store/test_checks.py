@@ -1,0 +1,115 @@
+"""A media store that cannot work is named before the first upload."""
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
+from PIL import Image
+
+from media_store import checks, storage_address
+
+SECRET = "wJalrXUtn/FEMI"
+
+
+def storage(address: str) -> dict:
+    return storage_address.storage(address, local_folder=Path("/data/media"))
+
+
+def ids(messages: list) -> list[str]:
+    return [message.id for message in messages]
+
+
+def test_without_an_address_files_lie_in_the_local_folder() -> None:
+    assert storage("") == {
+        "BACKEND": "media_store.storage.LocalMediaStorage",
+        "OPTIONS": {"location": "/data/media"},
+    }
+
+
+def test_an_address_names_all_that_a_bucket_needs() -> None:
+    entry = storage("s3://AKIA:wJalrXUtn%2FFEMI@s3.example.org:9000/pictures?region=eu-1&prefix=a/b/&style=virtual")
+
+    assert entry["BACKEND"] == "media_store.s3_storage.S3MediaStorage"
+    wanted = {
+        "endpoint_url": "https://s3.example.org:9000",
+        "access_key": "AKIA",
+        "secret_key": SECRET,
+        "bucket_name": "pictures",
+        "region_name": "eu-1",
+        "location": "a/b",
+        "addressing_style": "virtual",
+        "default_acl": None,
+    }
+    assert {name: entry["OPTIONS"][name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("s3://k:s@host/bucket", "https://host"),
+        ("s3+http://k:s@127.0.0.1:9000/bucket", "http://127.0.0.1:9000"),
+        ("s3://k:s@[::1]:9000/bucket/", "https://[::1]:9000"),
+    ],
+)
+def test_the_endpoint(address: str, endpoint: str) -> None:
+    assert storage(address)["OPTIONS"]["endpoint_url"] == endpoint
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "nonsense",
+        f"https://key:{SECRET}@host/bucket",
+        f"s3://key:{SECRET}@host",
+        f"s3://key:{SECRET}@host/",
+        f"s3://key:{SECRET}@host/one/two",
+        f"s3://key:{SECRET}@host:port/bucket",
+        f"s3://key:{SECRET}@/bucket",
+        "s3://host/bucket",
+        "s3://key@host/bucket",
+        f"s3://key:{SECRET}@host/bucket?regoin=eu",
+        f"s3://key:{SECRET}@host/bucket?style=other",
+        f"s3://key:{SECRET}@host/bucket?region",
+        f"s3://key:{SECRET}@[host/bucket",
+    ],
+)
+def test_nonsense_is_an_error_that_does_not_quote_the_secret(settings, address: str) -> None:
+    settings.STORAGES = {**settings.STORAGES, "media": storage(address)}
+
+    [error] = checks.check_storage(None)
+
+    assert error.id == "media_store.E001"
+    assert error.msg.startswith("MEDIA_STORAGE_URL")
+    assert SECRET not in error.msg
+    with pytest.raises(ImproperlyConfigured, match="MEDIA_STORAGE_URL"):
+        storages["media"].exists("original/ab/cd")
+
+
+def test_the_defaults_are_sound(settings) -> None:
+    settings.STORAGES = {**settings.STORAGES, "media": storage("")}
+
+    assert checks.check_storage(None) == checks.check_limits(None) == checks.check_transport(None) == []
+
+
+@pytest.mark.parametrize("name", ["MEDIA_MAX_BYTES", "MEDIA_MAX_PIXELS", "MEDIA_MAX_FRAMES"])
+def test_a_limit_that_lets_nothing_in_is_an_error(settings, name: str) -> None:
+    setattr(settings, name, 0)
+
+    [error] = checks.check_limits(None)
+
+    assert (error.id, error.msg) == ("media_store.E002", f"{name} must be greater than zero.")
+
+
+@pytest.mark.parametrize(("more", "found"), [(0, []), (1, ["media_store.E003"])])
+def test_a_limit_beyond_pillows_own_is_an_error(settings, more: int, found: list[str]) -> None:
+    settings.MEDIA_MAX_PIXELS = Image.MAX_IMAGE_PIXELS + more
+
+    assert ids(checks.check_limits(None)) == found
+
+
+@pytest.mark.parametrize(("scheme", "found"), [("s3", []), ("s3+http", ["media_store.W001"])])
+def test_a_deployment_that_sends_images_in_the_clear_is_warned_of(settings, scheme: str, found: list[str]) -> None:
+    settings.STORAGES = {**settings.STORAGES, "media": storage(f"{scheme}://k:s@host/bucket")}
+
+    assert ids(checks.check_transport(None)) == found

@@ -1,0 +1,72 @@
+"""The same store in a bucket: real requests of the real client, to a server on loopback."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.files.storage import storages
+
+from media_store import services, storage_address
+from media_store.models import MediaAsset
+from media_store.services import files
+from tests.media_store import pictures
+from tests.media_store.fake_s3 import Bucket, FakeS3
+from tests.media_store.services.test_storing import place, store
+
+TOLD = pictures.told("JPEG")
+
+
+@pytest.fixture
+def bucket(settings) -> Iterator[Bucket]:
+    with FakeS3() as server:
+        entry = storage_address.storage(server.address, local_folder=Path("/nowhere"))
+        settings.STORAGES = {**settings.STORAGES, "media": entry}
+        yield server.bucket
+        storages["media"].connection.meta.client.close()
+
+
+def test_files_lie_below_the_prefix_and_come_back_as_they_were(bucket: Bucket, owner, now) -> None:
+    asset = store(TOLD, owner, now).asset
+
+    assert sorted(bucket.objects) == [f"sms/{place(TOLD, 'clean')}", f"sms/{place(TOLD)}"]
+    assert bucket.objects[f"sms/{place(TOLD)}"] == TOLD
+    with files.open_file(files.ORIGINAL, asset.sha256) as file:
+        assert file.read() == TOLD
+    with files.open_file(files.CLEAN, asset.sha256) as file:
+        assert len(file.read()) == asset.clean_size
+
+
+def test_a_second_upload_sends_nothing(bucket: Bucket, owner, now) -> None:
+    store(TOLD, owner, now)
+    bucket.calls.clear()
+
+    assert not store(TOLD, owner, now).created
+
+    assert {call.split()[0] for call in bucket.calls} == {"HEAD"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deleting_removes_both_objects(bucket: Bucket, owner, now) -> None:
+    asset = store(TOLD, owner, now).asset
+
+    services.delete(asset_id=asset.pk, owner=owner)
+
+    assert bucket.objects == {}
+    assert not MediaAsset.objects.exists()
+
+
+def test_the_sweep_removes_old_objects_without_a_row(bucket: Bucket, owner, now) -> None:
+    png = pictures.encoded("PNG")
+    store(TOLD, owner, now)
+    for name, age in ((place(png), timedelta(hours=2)), (place(b"new"), timedelta())):
+        bucket.objects[f"sms/{name}"] = b"x"
+        bucket.modified[f"sms/{name}"] = now - age
+    for kind in files.KINDS:
+        bucket.modified[f"sms/{place(TOLD, kind)}"] = now - timedelta(days=9)
+
+    assert services.sweep(now=now) == 1
+
+    assert sorted(bucket.objects) == sorted(
+        [f"sms/{place(TOLD, 'clean')}", f"sms/{place(TOLD)}", f"sms/{place(b'new')}"]
+    )

@@ -1,0 +1,146 @@
+"""What is sent out: the same picture, and nothing else."""
+
+import io
+import struct
+
+import pytest
+from PIL import ExifTags, Image, ImageCms
+
+from media_store.validation import exif
+from tests.media_store import pictures
+from tests.media_store.pictures import encoded, jpeg_with, segment, told
+from tests.media_store.validation.opened import cleaned, inspect
+
+KINDS = ["JPEG", "PNG", "GIF", "WEBP"]
+
+
+def pixels(content: bytes) -> list[bytes]:
+    """Of every frame."""
+    with Image.open(io.BytesIO(content)) as image:
+        frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
+        found = []
+        for number in range(frames):
+            image.seek(number)
+            found.append(image.convert("RGBA").tobytes())
+    return found
+
+
+def tags(content: bytes) -> dict:
+    with Image.open(io.BytesIO(content)) as image:
+        return dict(image.getexif())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_picture_is_the_same_and_the_secrets_are_gone(kind: str) -> None:
+    content = told(kind)
+
+    clean = cleaned(content)
+
+    assert pixels(clean) == pixels(content)
+    for secret in (pictures.CAMERA.encode(), pictures.COMMENT.encode(), pictures.XMP, b"Exif", b"xmp"):
+        assert secret not in clean
+    assert tags(clean) == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_clean_is_a_good_file_of_the_same_data(kind: str) -> None:
+    before, after = inspect(told(kind)), inspect(cleaned(told(kind)))
+
+    assert after[0] is before[0]
+    assert (after[1].width, after[1].height) == (before[1].width, before[1].height)
+    assert cleaned(cleaned(told(kind))) == cleaned(told(kind))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_which_way_is_up_is_all_that_is_kept_of_exif(kind: str, orientation: int) -> None:
+    content = told(kind, orientation)
+
+    clean = cleaned(content)
+
+    assert tags(clean) == {ExifTags.Base.Orientation: orientation}
+    assert pixels(clean) == pixels(content)
+    assert pictures.CAMERA.encode() not in clean
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_an_animation_still_moves(kind: str) -> None:
+    shades = [pictures.picture(8, 8, shade=number * 60) for number in range(3)]
+    secret = {"comment": pictures.COMMENT} if kind == "GIF" else {"exif": pictures.gps()}
+    content = encoded(kind, shades[0], save_all=True, append_images=shades[1:], duration=40, loop=0, **secret)
+
+    clean = cleaned(content)
+
+    assert len(clean) < len(content)
+    assert pixels(clean) == pixels(content)
+    with Image.open(io.BytesIO(clean)) as image:
+        assert (image.n_frames, image.info["loop"]) == (3, 0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_colour_profile_is_part_of_the_picture(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    clean = cleaned(encoded(kind, icc_profile=profile, exif=pictures.gps()))
+
+    with Image.open(io.BytesIO(clean)) as image:
+        assert image.info["icc_profile"] == profile
+    assert pictures.CAMERA.encode() not in clean
+
+
+def test_a_second_image_behind_a_jpeg_is_checked_and_not_sent() -> None:
+    out = io.BytesIO()
+    pictures.picture().save(out, "MPO", save_all=True, append_images=[pictures.picture(shade=90)])
+    content = out.getvalue()
+
+    clean = cleaned(content)
+
+    assert pixels(clean) == pixels(encoded("JPEG"))
+    assert clean.count(b"\xff\xd8\xff") == 1
+
+
+def test_a_thumbnail_in_a_jpegs_head_is_not_sent() -> None:
+    plain = encoded("JPEG")
+    at = plain.index(b"JFIF")
+    thumbnail = segment(0xE0, plain[at : at + 12] + b"\x01\x01" + b"RGB")
+    content = plain[:2] + thumbnail + plain[20:]
+    assert pixels(content) == pixels(plain)
+
+    assert cleaned(content) == plain
+
+
+@pytest.mark.parametrize("marker", [0xE1, 0xE2, 0xE3, 0xEC, 0xED, 0xEF, 0xFE])
+def test_segments_that_nobody_needs_to_see_a_picture_are_not_sent(marker: int) -> None:
+    assert cleaned(jpeg_with(segment(marker, b"a remark"))) == encoded("JPEG")
+
+
+class TestOrientation:
+    def tiff(self, order: str, tag: int, kind: int, value: int) -> bytes:
+        mark = {"<": b"II*\x00", ">": b"MM\x00*"}[order]
+        return mark + struct.pack(f"{order}IHHHIHH", 8, 1, tag, kind, 1, value, 0)
+
+    @pytest.mark.parametrize("order", ["<", ">"])
+    def test_it_is_read_in_both_byte_orders(self, order: str) -> None:
+        assert exif.orientation(self.tiff(order, 0x0112, 3, 6)) == 6
+
+    @pytest.mark.parametrize(
+        "block",
+        [
+            b"",
+            b"II*\x00",
+            b"XX*\x00" + bytes(30),
+            b"II*\x00" + b"\xff" * 4,
+            b"II*\x00\x08\x00\x00\x00\xff\xff",
+            b"II*\x00\x08\x00\x00\x00\x01\x00\x12",
+        ],
+    )
+    def test_what_cannot_be_read_is_upright(self, block: bytes) -> None:
+        assert exif.orientation(block) == 1
+
+    @pytest.mark.parametrize("value", [0, 9, 65_535])
+    def test_a_direction_that_is_none_is_upright(self, value: int) -> None:
+        assert exif.orientation(self.tiff("<", 0x0112, 3, value)) == 1
+
+    def test_another_tag_or_kind_is_not_it(self) -> None:
+        assert exif.orientation(self.tiff("<", 0x0110, 3, 6)) == 1
+        assert exif.orientation(self.tiff("<", 0x0112, 4, 6)) == 1

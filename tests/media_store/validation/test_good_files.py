@@ -1,0 +1,107 @@
+"""Images as programs really write them get in, and their data is right."""
+
+import io
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from media_store.errors import BadImage
+from media_store.validation import Limits
+from media_store.validation.picture import ANIMATION_FACTOR
+from tests.media_store import pictures
+from tests.media_store.pictures import encoded, picture
+from tests.media_store.validation.opened import inspect
+
+VARIETIES = {
+    "a plain JPEG": encoded("JPEG"),
+    "a progressive JPEG": encoded("JPEG", progressive=True),
+    "a grey JPEG": encoded("JPEG", picture(mode="L")),
+    "a CMYK JPEG": encoded("JPEG", picture(mode="CMYK")),
+    "a JPEG with restart markers": encoded("JPEG", restart_marker_blocks=1),
+    "a plain PNG": encoded("PNG"),
+    "a PNG with a palette": encoded("PNG", picture(mode="P")),
+    "a PNG of one bit": encoded("PNG", picture(mode="1")),
+    "a PNG with transparency": encoded("PNG", picture(mode="RGBA")),
+    "a grey PNG with transparency": encoded("PNG", picture(mode="LA")),
+    "a GIF": encoded("GIF"),
+    "a lossy WebP": encoded("WEBP"),
+    "a lossless WebP": encoded("WEBP", lossless=True),
+    "a WebP with transparency": encoded("WEBP", picture(mode="RGBA")),
+}
+
+
+@pytest.mark.parametrize("content", VARIETIES.values(), ids=list(VARIETIES))
+def test_it_gets_in_and_has_nothing_to_remove(content: bytes) -> None:
+    kind, found = inspect(content)
+
+    assert kind.name == Image.open(io.BytesIO(content)).format
+    assert (found.width, found.height, found.frames, found.cuts) == (40, 30, 1, [])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_an_animation_has_its_frames_counted(kind: str) -> None:
+    _, found = inspect(pictures.animation(kind, 7))
+
+    assert (found.width, found.height, found.frames, found.cuts) == (8, 8, 7, [])
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (5, 5), (8, 8), (13, 21), (33, 1)])
+def test_the_passes_of_an_interlaced_png_are_counted_as_its_specification_says(width: int, height: int) -> None:
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    rows = b"".join(
+        b"\x00" + b"\x7f" * len(range(left, width, across))
+        for left, top, across, down in passes
+        for _ in range(top, height, down)
+        if left < width
+    )
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)
+    parts = (pictures.chunk(b"IHDR", header), pictures.chunk(b"IDAT", zlib.compress(rows)), pictures.chunk(b"IEND"))
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    assert set(Image.open(io.BytesIO(content)).tobytes()) == {0x7F}
+
+    _, found = inspect(content)
+
+    assert (found.width, found.height) == (width, height)
+
+
+def test_a_png_may_come_in_many_pieces() -> None:
+    rows = zlib.compress(bytes(11 * 10))
+    header = pictures.chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 0, 0, 0, 0))
+    pieces = b"".join(pictures.chunk(b"IDAT", rows[at : at + 1]) for at in range(len(rows)))
+
+    _, found = inspect(b"\x89PNG\r\n\x1a\n" + header + pieces + pictures.chunk(b"IEND"))
+
+    assert (found.width, found.height) == (10, 10)
+
+
+class TestLimits:
+    def test_of_pixels(self) -> None:
+        content = encoded("PNG")
+        assert inspect(content, Limits(pixels=40 * 30, frames=1))
+
+        with pytest.raises(BadImage) as error:
+            inspect(content, Limits(pixels=40 * 30 - 1, frames=1))
+
+        assert error.value.field_code == "too_many_pixels"
+
+    @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+    def test_of_frames(self, kind: str) -> None:
+        content = pictures.animation(kind, 4)
+        assert inspect(content, Limits(pixels=64, frames=4))
+
+        with pytest.raises(BadImage) as error:
+            inspect(content, Limits(pixels=64, frames=3))
+
+        assert error.value.field_code == "too_many_frames"
+
+    def test_of_the_pixels_of_all_frames(self) -> None:
+        within, beyond = pictures.gif(ANIMATION_FACTOR), pictures.gif(ANIMATION_FACTOR + 1)
+        limits = Limits(pixels=1, frames=500)
+        assert inspect(within, limits)
+
+        with pytest.raises(BadImage) as error:
+            inspect(beyond, limits)
+
+        assert error.value.field_code == "too_many_pixels"

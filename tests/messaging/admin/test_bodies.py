@@ -1,0 +1,61 @@
+"""Texts hold one-time passwords: without `view_body` none of them leaves the console in any way."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from messaging.admin.bodies import callback_fields
+from tests.factories import CallbackFactory, MessageFactory
+from tests.messaging.admin.conftest import Staff
+
+LIST = "/admin/messaging/message/"
+SECRET = "Your code is 471100"
+
+
+def everything(client: Client) -> str:
+    """All that somebody can see of one message."""
+    message = MessageFactory(text=SECRET, to_number="+14155550101")
+    MessageFactory(text=SECRET, inbound=True, from_number="+14155550101", to_number="+15005550006")
+    CallbackFactory(message=message, body=json.dumps({"Body": SECRET, "status": "delivered"}))
+    CallbackFactory(message=message, body=SECRET)
+    export = client.get(f"{LIST}export/")
+    assert export.status_code == 200
+    pages = [LIST, f"{LIST}?q=%2B14155550101", f"{LIST}?q=Your", f"{LIST}{message.pk}/change/"]
+    pages += [f"/admin/messaging/providercallback/{callback.pk}/change/" for callback in message.callbacks.all()]
+    pages.append("/admin/messaging/providercallback/")
+    return "".join(client.get(page).content.decode() for page in pages) + b"".join(export.streaming_content).decode()
+
+
+def test_a_viewer_sees_no_text_anywhere(staff: Staff) -> None:
+    seen = everything(staff("messaging.view_message", "messaging.view_providercallback"))
+
+    assert "471100" not in seen
+    assert "•••••• (19 characters)" in seen
+
+
+def test_whoever_may_read_them_reads_them(staff: Staff) -> None:
+    seen = everything(staff("messaging.view_message", "messaging.view_providercallback", "messaging.view_body"))
+
+    assert seen.count(SECRET) >= 6
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ('{"id": "7", "token": "abc"}', [("id", "7"), ("token", "••••••")]),
+        ('{"a": {"api_key": "abc", "n": 1}}', [("a", '{"api_key": "••••••", "n": 1}')]),
+        ('{"a": [{"password": "abc"}]}', [("a", '[{"password": "••••••"}]')]),
+        ("MessageSid=SM1&X-Signature=abc", [("MessageSid", "SM1"), ("X-Signature", "••••••")]),
+        ("Body=Hi+there&From=%2B1", [("Body", "•••••• (8 characters)"), ("From", "+1")]),
+        ("nonsense", None),
+        ("[1]", None),
+        ("", None),
+    ],
+)
+def test_a_callback_is_shown_without_secrets_and_without_texts(body: str, fields: list | None) -> None:
+    assert callback_fields(body, readable=False) == fields
+
+
+def test_nobody_reads_a_secret() -> None:
+    assert callback_fields('{"secret": "x", "text": "Hi"}', readable=True) == [("secret", "••••••"), ("text", "Hi")]

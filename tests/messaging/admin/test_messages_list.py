@@ -1,0 +1,170 @@
+"""Finding a message: search in any notation, filters, pages by the key, and the same number of queries for any length."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
+
+from console import keyset
+from messaging.models import Message
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, SenderFactory
+
+LIST = "/admin/messaging/message/"
+
+
+def listed(client: Client, query: str = "") -> list[Message]:
+    page = client.get(f"{LIST}?{query}")
+    assert page.status_code == 200
+    return page.context["cl"].result_list
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "+14155550101",
+        "+1 (415) 555-0101",
+        "0014155550101",
+        "14155550101",
+        "+141555501",
+        "415 555 0101",
+        "(415) 555-0101",
+        "order-42",
+        "order",
+        "pm-77",
+    ],
+)
+def test_a_message_is_found_however_somebody_writes_it(admin: Client, term: str) -> None:
+    SenderFactory(number="+15005550006")
+    wanted = MessageFactory(to_number="+14155550101", reference="order-42", provider_message_id="pm-77")
+    MessageFactory(to_number="+14165550199", reference="another")
+
+    assert listed(admin, f"q={term.replace('+', '%2B')}") == [wanted]
+
+
+def test_it_is_found_by_its_id(admin: Client) -> None:
+    wanted, _ = MessageFactory(), MessageFactory()
+
+    assert listed(admin, f"q={wanted.pk}") == [wanted]
+
+
+def test_what_came_in_is_found_by_its_sender(admin: Client) -> None:
+    wanted = MessageFactory(inbound=True, from_number="+14155550101", to_number="+15005550006")
+    MessageFactory(from_number="+14155550101", to_number="+14165550199")
+
+    assert listed(admin, "q=%2B14155550101") == [wanted]
+
+
+def test_a_term_that_fits_nothing_finds_nothing(admin: Client) -> None:
+    MessageFactory()
+
+    assert [listed(admin, f"q={term}") for term in ("nobody", "%2B99999", "%2B", "🙂")] == [[], [], [], []]
+
+
+def test_filters(admin: Client) -> None:
+    schedule = uuid7()
+    paced, acme = QueueFactory(paced=True), AccountFactory(slug="acme")
+    AccountFactory(slug="other"), QueueFactory()
+    failed = MessageFactory(status="failed", queue=paced)
+    sent = MessageFactory(sent=True, provider=acme, schedule_id=schedule)
+    old = MessageFactory(delivered=True, created_at=NOW - timedelta(days=3))
+    inbound = MessageFactory(inbound=True)
+
+    found = {
+        query: listed(admin, query)
+        for query in (
+            "status__exact=failed",
+            "status__exact=failed&status__exact=sent",
+            "direction__exact=inbound",
+            "queue__name__exact=paced",
+            "provider__slug__exact=acme",
+            f"schedule={schedule}",
+            "schedule=nonsense",
+            "created_from=2026-11-19&created_to=2026-11-19",
+            "created_from=2026-11-22",
+            "created_to=nonsense",
+        )
+    }
+
+    assert list(found.values()) == [
+        [failed],
+        [sent, failed],
+        [inbound],
+        [failed],
+        [sent],
+        [sent],
+        [],
+        [old],
+        [inbound, sent, failed],
+        [inbound, old, sent, failed],
+    ]
+
+
+def test_pages_go_on_by_the_key_and_nothing_is_counted(admin: Client) -> None:
+    queue = QueueFactory()
+    rows = [MessageFactory(queue=queue) for _ in range(120)][::-1]
+
+    first = admin.get(LIST).context["cl"]
+    with CaptureQueriesContext(connection) as queries:
+        second = admin.get(f"{LIST}{first.older}").context["cl"]
+    last = admin.get(f"{LIST}{second.older}").context["cl"]
+    back = admin.get(f"{LIST}{last.newer}").context["cl"]
+
+    assert first.result_list + second.result_list + last.result_list == rows
+    assert back.result_list == second.result_list
+    assert (first.newer, last.older) == (None, None)
+    assert [query["sql"] for query in queries if "COUNT(" in query["sql"].upper()] == []
+    assert [query["sql"] for query in queries if "OFFSET" in query["sql"].upper()] == []
+
+
+def test_the_address_of_a_page_keeps_the_filters_and_a_filter_forgets_the_page(admin: Client) -> None:
+    for _ in range(51):
+        MessageFactory(status="failed", queue__name="express")
+
+    first = admin.get(f"{LIST}?status__exact=failed").context["cl"]
+    second = admin.get(f"{LIST}{first.older}").context["cl"]
+
+    assert "status__exact=failed" in first.older
+    assert len(second.result_list) == 1
+    assert "before" not in second.get_query_string()
+
+
+def test_a_page_that_makes_no_sense_is_the_first(admin: Client) -> None:
+    MessageFactory()
+
+    assert len(listed(admin, "before=nonsense")) == 1
+
+
+def test_a_filter_without_an_index_looks_through_a_window_and_offers_to_go_on(admin: Client, monkeypatch) -> None:
+    monkeypatch.setattr(keyset, "WINDOW", 3)
+    paced = QueueFactory(paced=True)
+    AccountFactory(), QueueFactory()
+    wanted = MessageFactory(queue=paced)
+    newer = [MessageFactory(queue__name="express") for _ in range(5)]
+
+    first = admin.get(f"{LIST}?queue__name__exact=paced")
+    second = admin.get(f"{LIST}{first.context['cl'].older}").context["cl"]
+
+    assert first.context["cl"].result_list == []
+    assert b"Look further back" in first.content
+    assert second.result_list == [wanted]
+    assert second.older is None
+    assert len(newer) == 5
+
+
+@pytest.mark.parametrize(
+    "query", ["", "q=%2B1415", "status__exact=queued", "status__exact=failed&created_from=2026-01-01"]
+)
+def test_the_list_costs_the_same_for_one_row_and_for_fifty(admin: Client, query: str) -> None:
+    costs = []
+    for more in (1, 49):
+        for _ in range(more):
+            MessageFactory(status="failed" if "failed" in query else "queued", provider=AccountFactory())
+        admin.get(f"{LIST}?{query}")
+        with CaptureQueriesContext(connection) as queries:
+            assert len(listed(admin, query)) == (1 if more == 1 else 50)
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]

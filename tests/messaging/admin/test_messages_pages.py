@@ -1,0 +1,160 @@
+"""One message's page, writing one, and the export."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from console import csv_export
+from messaging import segments
+from messaging.models import Message
+from tests.factories import (
+    NOW,
+    AttemptFactory,
+    CallbackFactory,
+    EventFactory,
+    MessageFactory,
+    PhoneNumberFactory,
+    QueueFactory,
+    SenderFactory,
+)
+from tests.messaging.admin.conftest import Staff
+
+LIST = "/admin/messaging/message/"
+FORM = {"to": "+1 415 555 0101", "text": "Hello", "sender": "", "queue": "express", "reference": "by hand"}
+
+
+def test_the_page_tells_the_whole_story_in_order(admin: Client) -> None:
+    message = MessageFactory(sent=True, to_number="+14155550101")
+    EventFactory(message=message, at=NOW, to_status="queued")
+    AttemptFactory(message=message, started_at=NOW + timedelta(seconds=1))
+    EventFactory(message=message, at=NOW + timedelta(seconds=2), from_status="sending", to_status="sent")
+    CallbackFactory(message=message, received_at=NOW + timedelta(seconds=3), word="delivered")
+
+    page = admin.get(f"{LIST}{message.pk}/change/")
+
+    titles = [entry.title for entry in page.context["timeline"]]
+    slug = message.delivery_attempts.get().provider_id
+    assert titles[:3] == ["queued", f"Attempt 1 with {slug}", "sending → sent"]
+    assert titles[3].startswith("Callback from ")
+
+
+def test_the_conversation_has_both_directions(admin: Client) -> None:
+    first = MessageFactory(to_number="+14155550101", text="Hi")
+    MessageFactory(inbound=True, from_number="+14155550101", to_number="+15005550006", text="Hello")
+    MessageFactory(to_number="+14155550102", text="to somebody else")
+
+    page = admin.get(f"{LIST}{first.pk}/change/")
+
+    assert [(line["text"], line["is_ours"]) for line in page.context["conversation"]] == [
+        ("Hi", True),
+        ("Hello", False),
+    ]
+
+
+def test_the_page_costs_the_same_for_a_long_story(admin: Client) -> None:
+    costs = []
+    for more in (1, 15):
+        message = MessageFactory(to_number=f"+1415555010{more % 10}")
+        for number in range(1, more + 1):
+            AttemptFactory(message=message, number=number)
+            EventFactory(message=message, actor=admin.user)
+            CallbackFactory(message=message)
+        admin.get(f"{LIST}{message.pk}/change/")
+        with CaptureQueriesContext(connection) as queries:
+            admin.get(f"{LIST}{message.pk}/change/")
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
+
+
+class TestSend:
+    def test_it_goes_the_way_of_every_message(self, admin: Client, express, broker) -> None:
+        SenderFactory(number="+15005550006", is_default=True)
+
+        answer = admin.post(f"{LIST}send/", FORM)
+
+        message = Message.objects.get()
+        assert answer.headers["Location"] == f"{LIST}{message.pk}/change/"
+        assert (message.to_number, message.from_number, message.owner) == ("+14155550101", "+15005550006", admin.user)
+        assert list(message.events.values_list("to_status", "source")) == [("queued", "admin")]
+        assert broker.rings == ["express"]
+        assert LogEntry.objects.get().object_id == str(message.pk)
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"to": "nobody"}, "to"),
+            ({"to": "+14155550199"}, "to"),
+            ({"text": ""}, "text"),
+            ({"text": "\u0416" * 700}, "text"),
+            ({"sender": "+15005550009"}, "sender"),
+            ({"queue": "nowhere"}, "queue"),
+        ],
+    )
+    def test_what_cannot_be_sent_is_said_at_the_field(self, admin: Client, express, changes: dict, field: str) -> None:
+        PhoneNumberFactory(inactive=True, number="+14155550199")
+
+        page = admin.post(f"{LIST}send/", {**FORM, **changes})
+
+        assert (page.status_code, list(page.context["form"].errors)) == (200, [field])
+        assert not Message.objects.exists()
+        assert not LogEntry.objects.exists()
+
+    def test_a_line_break_is_one_character(self, admin: Client, express) -> None:
+        admin.post(f"{LIST}send/", {**FORM, "text": "a\r\nb"})
+
+        assert Message.objects.get().text == "a\nb"
+
+    @pytest.mark.parametrize("text", ["", "Hello", "x" * 161, "€" * 80, "Ж" * 71, "🙂" * 36, "a\r\nb", "x" * 1531])
+    def test_the_counter_counts_as_the_sender_does(self, admin: Client, text: str) -> None:
+        measured = segments.measure(text.replace("\r\n", "\n"))
+
+        answer = admin.post(f"{LIST}measure/", {"text": text}).json()
+
+        assert (answer["units"], answer["segments"]) == (measured.units, measured.segments if text else 0)
+        assert answer["encoding"] == {"gsm7": "GSM-7", "ucs2": "UCS-2"}[measured.encoding]
+        assert answer["fits"] is (measured.segments <= 10)
+
+    def test_whoever_may_not_send_does_not(self, staff: Staff, express) -> None:
+        viewer = staff("messaging.view_message")
+
+        answers = [viewer.get(f"{LIST}send/"), viewer.post(f"{LIST}send/", FORM), viewer.post(f"{LIST}measure/", {})]
+
+        assert [answer.status_code for answer in answers] == [403, 403, 403]
+        assert not Message.objects.exists()
+
+
+class TestExport:
+    def rows(self, client: Client, query: str = "") -> list[dict[str, str]]:
+        answer = client.get(f"{LIST}export/?{query}")
+        text = b"".join(answer.streaming_content).decode("utf-8-sig")
+        return list(csv.DictReader(io.StringIO(text)))
+
+    def test_it_has_what_the_list_shows_and_all_further_pages(self, admin: Client, monkeypatch) -> None:
+        monkeypatch.setattr(csv_export, "CHUNK", 20)
+        QueueFactory()
+        wanted = [MessageFactory(status="failed") for _ in range(65)][::-1]
+        MessageFactory(sent=True)
+
+        rows = self.rows(admin, "status__exact=failed")
+
+        assert [row["id"] for row in rows] == [str(message.pk) for message in wanted]
+        assert LogEntry.objects.get().change_message == "Exported as CSV: status__exact=failed."
+
+    @pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+    def test_no_cell_is_a_formula(self, admin: Client, text: str) -> None:
+        MessageFactory(text=text, to_number="+14155550101")
+
+        [row] = self.rows(admin)
+
+        assert row["text"] == f"'{text}"
+        assert row["to"] == "+14155550101"
+
+    def test_whoever_may_not_look_gets_nothing(self, staff: Staff) -> None:
+        assert staff("messaging.view_outboundqueue").get(f"{LIST}export/").status_code == 403

@@ -1,0 +1,169 @@
+"""Provider accounts over REST: how they do, and the operator's switches."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from messaging.api.providers import ProviderSerializer
+from providers import shared_state, standing
+from providers.errors import CredentialsRefused, RateLimited, Unavailable
+from providers.health import Receipt
+from providers.models import ProviderAccount, ProviderEvent
+from providers.standing import Made
+from tests.factories import AccountFactory
+from tests.messaging.api.conftest import assert_problem, errors_of
+
+NOTHING = {
+    "calls": 0,
+    "by_outcome": {"accepted": 0, "rejected": 0, "limited": 0, "unavailable": 0, "unknown": 0},
+    "error_rate": None,
+    "median_latency_ms": None,
+    "delivery_rate": None,
+}
+CLOSED = {"state": "closed", "reason": None, "held": False, "until": None}
+ACME = {
+    "slug": "acme",
+    "backend": "generic_http",
+    "enabled": True,
+    "weight": 100,
+    "effective_weight": 100.0,
+    "circuit": CLOSED,
+    "paused_until": None,
+    "last_minute": NOTHING,
+    "last_15_minutes": NOTHING,
+}
+ACTS = ["enable", "disable", "open", "reset"]
+
+
+def calls(*errors, at=None) -> None:
+    standing.record([Made("acme", error, 100) for error in errors], now=at or timezone.now())
+
+
+def event() -> tuple:
+    found = ProviderEvent.objects.get()
+    return found.account_id, found.kind, found.detail, found.actor
+
+
+def test_the_list_and_one_account(api) -> None:
+    assert api.get("providers/").json() == {"count": 1, "next": None, "previous": None, "results": [ACME]}
+    assert api.get("providers/acme/").json() == ACME
+
+
+def test_an_account_has_the_documented_keys(api) -> None:
+    assert set(api.get("providers/acme/").json()) == set(ProviderSerializer().fields)
+
+
+def test_it_shows_how_the_account_does(api) -> None:
+    calls(None, None, None, Unavailable("down"), at=timezone.now() - timedelta(minutes=3))
+    calls(None)
+    for receipt in Receipt:
+        standing.record_receipt("acme", receipt, now=timezone.now())
+
+    body = api.get("providers/acme/").json()
+
+    assert body["last_minute"] | {"median_latency_ms": None} == NOTHING | {
+        "calls": 1,
+        "by_outcome": NOTHING["by_outcome"] | {"accepted": 1},
+        "error_rate": 0.0,
+        "delivery_rate": 0.5,
+    }
+    assert (body["last_15_minutes"]["calls"], body["last_15_minutes"]["error_rate"]) == (5, 0.2)
+    assert body["last_minute"]["median_latency_ms"] == pytest.approx(100, rel=0.2)
+    assert 90 < body["effective_weight"] < 100
+
+
+def test_an_open_circuit_says_why_and_until_when(api) -> None:
+    calls(CredentialsRefused("answered 401"))
+
+    circuit = api.get("providers/acme/").json()["circuit"]
+
+    assert (circuit["state"], circuit["held"]) == ("open", False)
+    assert circuit["reason"] == "provider_credentials_refused: answered 401"
+    assert circuit["until"].endswith("Z")
+
+
+def test_a_pause_has_its_end(api) -> None:
+    calls(RateLimited("slow down", retry_after=60))
+
+    assert api.get("providers/acme/").json()["paused_until"].endswith("Z")
+
+
+@pytest.mark.parametrize(("act", "enabled"), [("disable", False), ("enable", True)])
+def test_switching_off_and_on(api, act: str, enabled: bool) -> None:
+    ProviderAccount.objects.update(is_enabled=not enabled)
+
+    response = api.post(f"providers/acme/{act}/", {"reason": "maintenance"})
+
+    assert (response.status_code, response.json()) == (200, ACME | {"enabled": enabled})
+    assert ProviderAccount.objects.get().is_enabled is enabled
+    assert event() == ("acme", f"{act}d", "maintenance", api.user)
+
+
+def test_held_open_until_it_is_reset(api) -> None:
+    held = {"state": "open", "reason": "strange receipts", "held": True, "until": None}
+
+    assert api.post("providers/acme/open/", {"reason": "strange receipts"}).json() == ACME | {"circuit": held}
+    assert event() == ("acme", "held_open", "strange receipts", api.user)
+    assert api.post("providers/acme/reset/", {"reason": "explained"}).json() == ACME
+
+
+def test_a_reset_forgets_all_that_was_heard(api) -> None:
+    calls(*[Unavailable("down")] * 20, RateLimited("slow down", retry_after=60))
+    assert api.get("providers/acme/").json()["circuit"]["state"] == "open"
+
+    assert api.post("providers/acme/reset/", {"reason": "mended"}).json() == ACME
+    assert event() == ("acme", "reset", "mended", api.user)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_nothing_is_done_without_a_reason(api, act: str) -> None:
+    assert errors_of(api.post(f"providers/acme/{act}/", {})) == {("reason", "required")}
+    assert errors_of(api.post(f"providers/acme/{act}/", {"reason": " "})) == {("reason", "blank")}
+
+    assert api.get("providers/acme/").json() == ACME
+    assert not ProviderEvent.objects.exists()
+
+
+@pytest.mark.parametrize("act", ["", *(f"{act}/" for act in ACTS)])
+def test_an_account_that_is_not_there(api, act: str) -> None:
+    assert_problem(api("POST" if act else "GET", f"providers/nobody/{act}", {"reason": "x"}), 404, "not_found")
+
+
+@pytest.mark.parametrize("group", ["API reader", "API sender"])
+@pytest.mark.parametrize("path", ["", "acme/", *(f"acme/{act}/" for act in ACTS)])
+def test_they_are_for_operators_only(member_of, group: str, path: str) -> None:
+    is_act = path.count("/") == 2
+    response = member_of(group)("POST" if is_act else "GET", f"providers/{path}", {"reason": "x"})
+
+    assert_problem(response, 403, "permission_denied")
+    assert not ProviderEvent.objects.exists()
+
+
+def test_without_a_token_there_is_nothing(anonymous) -> None:
+    assert_problem(anonymous.get("providers/"), 401, "not_authenticated")
+
+
+@pytest.mark.parametrize("act", ["open", "reset"])
+def test_what_needs_redis_says_so_and_is_not_done(api, act: str, monkeypatch) -> None:
+    monkeypatch.setattr(shared_state, "ask", lambda _act, otherwise: otherwise)
+
+    assert_problem(api.post(f"providers/acme/{act}/", {"reason": "x"}), 503, "unavailable")
+    assert not ProviderEvent.objects.exists()
+
+
+def test_the_cost_of_the_list_does_not_grow_with_the_accounts(api) -> None:
+    costs = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            api.get("providers/")
+        costs.append(len(queries))
+        AccountFactory.create_batch(4)
+
+    assert costs[0] == costs[1]
+
+
+def test_no_secret_and_no_configuration_is_shown(api) -> None:
+    assert "127.0.0.1" not in api.get("providers/").content.decode()

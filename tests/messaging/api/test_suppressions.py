@@ -1,0 +1,148 @@
+"""Suppressions over REST."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from messaging.models import Message, Suppression
+from messaging.services.installation import API_READER
+from tests.factories import AccountFactory, SenderFactory
+from tests.messaging.api.conftest import assert_problem, errors_of
+
+PERSON, OURS = "+14155550101", "+15005550006"
+
+
+def suppress(now, sender: str = "", number: str = PERSON, **changes) -> Suppression:
+    return Suppression.objects.create(number=number, sender=sender, source="keyword", created_at=now, **changes)
+
+
+def test_a_suppression_is_made_and_read(api) -> None:
+    SenderFactory(number=OURS, owner=api.user)
+
+    response = api.post("suppressions/", {"number": "+1 (415) 555-0101", "sender": OURS, "reason": "asked by phone"})
+
+    row = Suppression.objects.get()
+    assert response.status_code == 201
+    assert response.headers["Location"] == f"http://testserver/api/v1/suppressions/{row.pk}/"
+    body = response.json()
+    assert api.get(f"suppressions/{row.pk}/").json() == body
+    assert body.pop("created_at").endswith("Z")
+    assert body == {
+        "id": str(row.pk), "number": PERSON, "sender": OURS, "reason": "asked by phone", "source": "api"
+    }  # fmt: skip
+    assert row.created_by == api.user
+
+
+def test_one_that_is_there_already_is_200_and_keeps_its_reason(api) -> None:
+    first = api.post("suppressions/", {"number": PERSON, "reason": "first"})
+
+    again = api.post("suppressions/", {"number": PERSON, "sender": None, "reason": "second"})
+
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert first.json()["sender"] is None
+    assert Suppression.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({}, {("number", "required")}),
+        ({"number": "12345"}, {("number", "invalid_number")}),
+        ({"number": PERSON, "sender": "x"}, {("sender", "invalid_number")}),
+        ({"number": PERSON, "reason": "x" * 201}, {("reason", "max_length")}),
+        ({"number": PERSON, "reason": 5}, {("reason", "invalid")}),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_makes_no_sense_is_400(api, body: dict, errors: set) -> None:
+    assert errors_of(api.post("suppressions/", body)) == errors
+
+    assert not Suppression.objects.exists()
+
+
+def test_a_sender_of_somebody_else_is_refused(api, stranger) -> None:
+    SenderFactory(number=OURS, owner=stranger.user)
+
+    assert errors_of(api.post("suppressions/", {"number": PERSON, "sender": OURS})) == {
+        ("sender", "sender_not_allowed")
+    }
+
+    assert not Suppression.objects.exists()
+
+
+def test_those_of_somebody_elses_sender_do_not_exist(api, stranger, now) -> None:
+    SenderFactory(number=OURS, owner=stranger.user)
+    theirs, everybodys = suppress(now, OURS), suppress(now)
+
+    assert [row["id"] for row in api.get("suppressions/").json()["results"]] == [str(everybodys.pk)]
+    assert_problem(api.get(f"suppressions/{theirs.pk}/"), 404, "not_found")
+    assert_problem(api("DELETE", f"suppressions/{theirs.pk}/"), 404, "not_found")
+    assert [row["id"] for row in stranger.get("suppressions/").json()["results"]] == [
+        str(everybodys.pk),
+        str(theirs.pk),
+    ]
+    assert Suppression.objects.count() == 2
+
+
+def test_a_deleted_one_lets_messages_through_again(api, now) -> None:
+    row = suppress(now)
+    send = {"to": PERSON, "message": "Hello"}
+    assert_problem(api.post("messages/", send), 409, "recipient_opted_out")
+    assert not Message.objects.exists()
+
+    response = api("DELETE", f"suppressions/{row.pk}/")
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert_problem(api("DELETE", f"suppressions/{row.pk}/"), 404, "not_found")
+    assert api.post("messages/", send).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("sender", "named", "answer"),
+    [(OURS, OURS, 409), (OURS, None, 409), ("", OURS, 409), ("+15005550007", OURS, 202), ("+15005550007", None, 202)],
+)
+def test_an_opt_out_from_one_number_refuses_what_may_come_from_it(
+    api, now, sender: str, named: str | None, answer: int
+) -> None:
+    AccountFactory(slug="own", config={"url": "http://127.0.0.1:9/", "from_number": OURS})
+    SenderFactory(number=OURS, owner=api.user)
+    SenderFactory(number="+15005550007", owner=api.user)
+    suppress(now, sender)
+
+    assert api.post("messages/", {"to": PERSON, "message": "Hello", "from": named}).status_code == answer
+
+
+def test_one_of_a_batch_is_refused_and_the_others_are_not(api, now) -> None:
+    suppress(now)
+
+    body = api.post(
+        "messages/batch/",
+        {"messages": [{"to": PERSON, "message": "a"}, {"to": "+14155550102", "message": "b"}]},
+    ).json()
+
+    assert (body["accepted"], body["rejected"]) == (1, 1)
+    assert body["results"][0]["error"]["code"] == "recipient_opted_out"
+
+
+def test_the_list_is_filtered_and_its_cost_does_not_grow(api, now) -> None:
+    suppress(now)
+    with CaptureQueriesContext(connection) as few:
+        api.get("suppressions/")
+    for number in range(4):
+        suppress(now, number=f"+1415555020{number}")
+
+    with CaptureQueriesContext(connection) as many:
+        assert api.get("suppressions/").json()["count"] == 5
+
+    assert len(many) == len(few)
+    assert [row["number"] for row in api.get("suppressions/?number=14155550101").json()["results"]] == [PERSON]
+
+
+def test_who_may_only_read_changes_nothing(member_of, now) -> None:
+    reader = member_of(API_READER)
+    row = suppress(now)
+
+    assert_problem(reader.post("suppressions/", {"number": PERSON}), 403, "permission_denied")
+    assert_problem(reader("DELETE", f"suppressions/{row.pk}/"), 403, "permission_denied")
+    assert reader.get("suppressions/").json()["count"] == 1
+    assert Suppression.objects.get() == row

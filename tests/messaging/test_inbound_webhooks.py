@@ -1,0 +1,207 @@
+"""Where providers bring what people write: proof first, never a refusal for length or rate, each text once."""
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from twilio.request_validator import RequestValidator
+
+from messaging.models import Message, ProviderCallback
+from providers import callback_tokens, registry
+from tests.factories import AccountFactory
+from tests.messaging.api.conftest import HANDLER, assert_problem
+
+pytestmark = pytest.mark.django_db
+PERSON, OURS, SECRET = "+14155550101", "+15005550006", "the-auth-token"
+FORM = "application/x-www-form-urlencoded"
+TEXT = {"from": PERSON, "to": OURS, "message": "Hello", "id": "in-1"}
+
+
+class Carrier:
+    """A generic provider that calls us back with its token, in JSON unless `form` says otherwise."""
+
+    def __init__(self, account) -> None:
+        self.account = account
+        self.client = Client(raise_request_exception=False)
+        self.client.handler = HANDLER
+
+    def bring(self, body, *, form: bool = False, token: str | None = None) -> HttpResponse:
+        if token is None:
+            token = callback_tokens.make(slug=self.account.slug, attempt_id="", keys=registry.callback_keys())
+        data = body if isinstance(body, bytes) else (urlencode(body) if form else json.dumps(body)).encode()
+        path = f"/webhooks/{self.account.slug}/inbound/?{urlencode({'token': token})}"
+        return self.client.generic("POST", path, data, content_type=FORM if form else "application/json")
+
+
+class TwilioCarrier:
+    def __init__(self) -> None:
+        config = {"account_sid": "AC00", "auth_token": SECRET, "from_number": OURS}
+        self.account = AccountFactory(slug="twilio", backend="twilio", config=config)
+        self.client = Client(raise_request_exception=False)
+        self.client.handler = HANDLER
+
+    def bring(self, secret: str = SECRET, **fields: str) -> HttpResponse:
+        form = {"MessageSid": "SM1", "From": PERSON, "To": OURS, "Body": "Hello", "NumMedia": "0", **fields}
+        path = "/webhooks/twilio/inbound/"
+        signature = RequestValidator(secret).compute_signature(f"http://public.example{path}", form)
+        headers = {"X-Twilio-Signature": signature}
+        return self.client.generic("POST", path, urlencode(form), content_type=FORM, headers=headers)
+
+
+@pytest.fixture
+def carrier() -> Carrier:
+    config = {"url": "http://127.0.0.1:9/", "inbound": {"id": "id", "media": "media"}}
+    return Carrier(AccountFactory(slug="acme", config=config))
+
+
+@pytest.fixture
+def twilio(settings) -> TwilioCarrier:
+    settings.PUBLIC_URL = "http://public.example"
+    return TwilioCarrier()
+
+
+def assert_nothing_stored() -> None:
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
+def test_a_text_is_stored_and_rung_for(carrier, broker, form: bool) -> None:
+    if form:
+        carrier.account.config |= {"format": "form"}
+        carrier.account.save()
+
+    response = carrier.bring(TEXT, form=form)
+
+    assert (response.status_code, response.json()) == (200, {"result": "stored"})
+    assert response.headers["Content-Type"] == "application/json"
+    message = Message.objects.get()
+    assert (message.from_number, message.to_number, message.text) == (PERSON, OURS, "Hello")
+    assert (message.status, message.provider, message.provider_message_id) == ("received", carrier.account, "in-1")
+    assert broker.rings_for_inbound == ["messaging.process_inbound"]
+    assert not ProviderCallback.objects.exists()
+
+
+def test_the_same_id_again_is_200_and_one_row(carrier) -> None:
+    carrier.bring(TEXT)
+
+    assert carrier.bring(TEXT).status_code == 200
+    assert carrier.bring({**TEXT, "message": "changed"}).status_code == 200
+    assert Message.objects.values_list("text", flat=True).get() == "Hello"
+
+
+def test_the_rate_and_the_length_are_no_reason_to_refuse(carrier) -> None:
+    answers = [carrier.bring({**TEXT, "id": f"in-{n}", "message": "x" * (160 + n)}) for n in range(7)]
+    answers.append(carrier.bring({**TEXT, "id": "long", "message": "x" * 1600}))
+
+    assert {answer.status_code for answer in answers} == {200}
+    marks = Message.objects.order_by("pk").values_list("error_code", flat=True)
+    assert list(marks) == ["", *["too_long"] * 7]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"message": "x" * 1601},
+        {"message": None},
+        {"message": "a\x00b"},
+        {"message": "\ud800"},
+        {"from": ""},
+        {"to": None},
+        {"from": "a name that is too long"},
+        {"id": "x" * 129},
+        {"media": ["ftp://a.example/1"]},
+        {"media": ["https://a.example/" + "x" * 2000]},
+        {"media": [f"https://a.example/{n}" for n in range(11)]},
+        {"media": {"a": 1}},
+    ],
+    ids=lambda changes: repr(changes)[:30],
+)
+def test_what_no_row_can_hold_is_400_and_kept_raw(carrier, broker, changes: dict) -> None:
+    assert_problem(carrier.bring({**TEXT, **changes}), 400, "parse_error")
+
+    assert_nothing_stored()
+    kept = ProviderCallback.objects.get()
+    assert (kept.kind, kept.state, kept.provider) == ("inbound", "malformed", carrier.account)
+    assert broker.rings_for_inbound == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\x00", b"[" * 30_000], ids=lambda body: repr(body[:8]))
+def test_a_body_that_cannot_be_read_is_400_and_kept_raw(carrier, body: bytes) -> None:
+    assert_problem(carrier.bring(body), 400, "parse_error")
+
+    assert ProviderCallback.objects.values_list("state", flat=True).get() == "malformed"
+
+
+@pytest.mark.parametrize("token", ["", "x", "é", "x" * 5000])
+def test_without_its_proof_nothing_is_stored(carrier, token: str) -> None:
+    assert_problem(carrier.bring(TEXT, token=token), 403, "permission_denied")
+
+    assert_nothing_stored()
+    assert not ProviderCallback.objects.exists()
+
+
+def test_an_unknown_provider_is_404(carrier) -> None:
+    carrier.account.slug = "nobody"
+
+    assert_problem(carrier.bring(TEXT), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("14155550101", PERSON), ("+1 415 555 0101", PERSON), ("12345", "12345"), ("ACME", "ACME"), ("80888", "80888")],
+)
+def test_numbers_become_e164_and_names_stay(carrier, given: str, kept: str) -> None:
+    assert carrier.bring({**TEXT, "from": given}).status_code == 200
+
+    assert Message.objects.values_list("from_number", flat=True).get() == kept
+
+
+def test_media_are_named_once_and_rung_for_apart(carrier, broker) -> None:
+    url = "https://a.example/1.png"
+
+    assert carrier.bring({**TEXT, "message": "", "media": [url, url]}).status_code == 200
+
+    message = Message.objects.get()
+    assert message.media_count == 1
+    assert list(message.attachments.values_list("source_url", flat=True)) == [url]
+    assert broker.rings_for_inbound == ["messaging.fetch_inbound_media"]
+
+
+def test_our_own_failure_is_500_so_that_the_provider_tries_again(carrier, monkeypatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("messaging.webhooks.inbound.receive_from_provider", fail)
+
+    assert_problem(carrier.bring(TEXT), 500, "server_error")
+
+
+def test_twilio_gets_an_empty_answer_in_its_own_language(twilio) -> None:
+    response = twilio.bring()
+
+    assert (response.status_code, response.content) == (200, b"<Response/>")
+    assert response.headers["Content-Type"] == "text/xml"
+    message = Message.objects.get()
+    assert (message.text, message.provider_message_id, message.is_automatic) == ("Hello", "SM1", False)
+
+
+def test_what_twilio_has_answered_itself_is_known(twilio) -> None:
+    twilio.bring(Body="STOP", OptOutType="STOP")
+
+    assert Message.objects.get().is_automatic is True
+
+
+def test_a_wrong_twilio_signature_is_403(twilio) -> None:
+    assert_problem(twilio.bring("another-token"), 403, "permission_denied")
+
+    assert_nothing_stored()
+
+
+def test_a_picture_by_twilio_waits_to_be_fetched(twilio) -> None:
+    url = "https://api.twilio.com/2010-04-01/Accounts/AC00/Messages/SM1/Media/ME1"
+
+    assert twilio.bring(Body="", NumMedia="1", MediaUrl0=url).status_code == 200
+
+    assert Message.objects.get().attachments.get().source_url == url

@@ -1,0 +1,57 @@
+"""Accounts in the admin: the acts of the API, and what happened to an account."""
+
+import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.test import Client
+from django.urls import reverse
+
+from providers.models import ProviderAccount, ProviderEvent
+from tests.factories import NOW, AccountFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff() -> Client:
+    client = Client()
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    return client
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"),
+    [
+        ("enable_selected", "enabled"),
+        ("disable_selected", "disabled"),
+        ("hold_open_selected", "held_open"),
+        ("reset_selected", "reset"),
+    ],
+)
+def test_an_act_is_recorded_with_who_and_why(staff, act: str, kind: str) -> None:
+    account = AccountFactory()
+    data = {"action": act, ACTION_CHECKBOX_NAME: [account.pk], "reason": "maintenance"}
+
+    assert staff.post(reverse("admin:providers_provideraccount_changelist"), data).status_code == 302
+
+    event = ProviderEvent.objects.get()
+    assert (event.account, event.kind, event.detail) == (account, kind, "maintenance")
+    assert event.actor.is_staff
+    assert ProviderAccount.objects.get().is_enabled is (kind != "disabled")
+
+
+def test_the_page_of_an_account_shows_its_events(staff) -> None:
+    account = AccountFactory()
+    ProviderEvent.objects.create(account=account, at=NOW, kind="needs_operator", detail="answered 401")
+
+    page = staff.get(reverse("admin:providers_provideraccount_change", args=[account.pk]))
+
+    assert page.status_code == 200
+    assert "answered 401" in page.content.decode()
+
+
+def test_the_list_of_events_can_only_be_read(staff) -> None:
+    ProviderEvent.objects.create(account=AccountFactory(), at=NOW, kind="needs_operator", detail="answered 401")
+    address = reverse("admin:providers_providerevent_changelist")
+
+    assert "answered 401" in staff.get(address).content.decode()
+    assert staff.get(reverse("admin:providers_providerevent_add")).status_code == 403

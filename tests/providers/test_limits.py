@@ -1,0 +1,174 @@
+"""Departures: evenly spaced over all workers, and no place is given twice."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from providers import limits, standing
+from providers.errors import RateLimited, Unavailable
+from providers.limits import Wish
+from providers.standing import Made
+from tests.factories import NOW
+
+ONE = Wish(1)
+
+
+def book(*wishes: Wish, per_second: float = 10, clock: float = 1000.0, **options) -> list[float | None]:
+    options = {"line": "express", "is_bulk": False} | options
+    return limits.book("acme", per_second, wishes or [ONE], clock=clock, **options)
+
+
+def line_up(*wishes: Wish, clock: float = 1000.0, **options) -> list[float]:
+    options = {"line": "express", "is_bulk": False} | options
+    return limits.line_up("acme", 10, wishes, clock=clock, **options)
+
+
+def test_departures_are_spaced_by_the_limit() -> None:
+    departures = book(*[ONE] * 5)
+
+    assert departures == [pytest.approx(0.1 + place * 0.105) for place in range(5)]
+
+
+def test_no_sliding_second_holds_more_than_the_limit_even_if_each_is_late() -> None:
+    leaving = sorted(
+        1000 + second + departure
+        for second in range(5)
+        for departure in book(*[ONE] * 12, clock=1000.0 + second)
+        if departure
+    )
+
+    for start in leaving:
+        assert sum(start - limits.SLACK <= moment <= start + 1 for moment in leaving) <= 11
+    assert len(leaving) >= 45
+
+
+def test_all_workers_take_from_the_same_row() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        given = [each for group in pool.map(lambda _: book(ONE), range(20)) for each in group if each is not None]
+
+    ordered = sorted(given)
+    assert all(later - earlier == pytest.approx(0.105, abs=1e-4) for earlier, later in pairwise(ordered))
+    assert len(ordered) >= 19
+
+
+def test_by_default_the_time_is_that_of_redis() -> None:
+    [first] = limits.book("acme", 1, [ONE], line="express", is_bulk=False)
+    [second] = limits.book("acme", 1, [ONE], line="express", is_bulk=False)
+
+    assert (first, second) == (pytest.approx(0.1, abs=0.01), pytest.approx(1.15, abs=0.3))
+
+
+def test_a_long_text_takes_as_many_places_as_it_has_segments() -> None:
+    assert book(Wish(4), ONE) == [pytest.approx(0.1), pytest.approx(0.52)]
+
+
+def test_one_with_more_segments_than_the_limit_gets_through() -> None:
+    assert book(Wish(12), ONE, per_second=2) == [pytest.approx(0.1), None]
+    assert book(ONE, per_second=2, clock=1006.4) == [pytest.approx(0.1)]
+
+
+def test_less_than_one_a_second() -> None:
+    assert book(ONE, ONE, per_second=0.5) == [pytest.approx(0.1), None]
+    assert book(ONE, per_second=0.5, clock=1002.2) == [pytest.approx(0.1)]
+
+
+def test_bulk_sees_less_far_so_that_single_messages_find_room() -> None:
+    taken = [each for each in book(*[ONE] * 100, is_bulk=True) if each is not None]
+    assert max(taken) <= limits.BULK_HORIZON_SECONDS
+
+    assert book(ONE)[0] == pytest.approx(1.15, abs=0.11)
+
+
+def test_who_finds_no_room_is_spread_over_the_time_that_the_account_needs() -> None:
+    taken = [each for each in book(*[ONE] * 100) if each is not None]
+    waits = line_up(*[ONE] * 50)
+
+    assert waits[0] == pytest.approx(max(taken) + 0.105)
+    assert all(later - earlier == pytest.approx(0.105, abs=1e-3) for earlier, later in pairwise(waits))
+    assert line_up(ONE)[0] == pytest.approx(waits[-1] + 0.105, abs=1e-3)
+
+
+def test_who_comes_fresh_does_not_overtake_those_that_wait() -> None:
+    book(*[ONE] * 100)
+    line_up(*[ONE] * 50)
+    later = 1003.0
+
+    assert book(ONE, clock=later) == [None]
+    assert book(Wish(1, has_waited=True), clock=later) == [pytest.approx(0.1)]
+
+
+@pytest.mark.parametrize("other", [{"line": "paced"}, {"is_bulk": False}], ids=str)
+def test_each_queue_and_bulk_have_lines_of_their_own(other) -> None:
+    book(*[ONE] * 100, is_bulk=True)
+    line_up(*[ONE] * 50, is_bulk=True)
+
+    assert book(ONE, clock=1003.0, is_bulk=True) == [None]
+    assert book(ONE, clock=1003.0, **other) == [pytest.approx(0.1)]
+
+
+def test_who_has_waited_and_finds_no_room_again_does_not_go_to_the_end() -> None:
+    book(*[ONE] * 100)
+    line_up(*[ONE] * 500)
+
+    [wait] = line_up(Wish(1, has_waited=True))
+
+    assert 0.5 <= wait <= limits.HORIZON_SECONDS
+
+
+class TestWindow:
+    """The last word, when a call leaves: by the library `limits`, over the redis-py that is installed."""
+
+    def test_no_more_than_the_limit_leave_at_once(self) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            given = list(pool.map(lambda _: limits.may_leave("acme", 10, 1), range(40)))
+
+        assert given.count(True) == 10
+
+    def test_segments_count(self) -> None:
+        assert [limits.may_leave("acme", 10, segments) for segments in (4, 4, 4, 2)] == [True, True, False, True]
+
+    def test_one_with_more_segments_than_the_limit_gets_through_alone(self) -> None:
+        assert [limits.may_leave("acme", 2, segments) for segments in (12, 1)] == [True, False]
+
+    def test_accounts_are_apart(self) -> None:
+        assert [limits.may_leave(slug, 1, 1) for slug in ("acme", "other", "acme")] == [True, True, False]
+
+    @pytest.mark.parametrize(
+        ("per_second", "amount", "seconds"),
+        [(10, 10, 1), (0.5, 1, 2), (2.5, 5, 2), (0.3, 3, 10), (0.001, 1, 1000), (10_000, 10_000, 1)],
+    )
+    def test_a_fraction_is_a_longer_window(self, per_second: float, amount: int, seconds: int) -> None:
+        window = limits._window(per_second)
+
+        assert (window.amount, window.get_expiry()) == (amount, seconds)
+
+
+class TestPause:
+    def wait(self, seconds: float = 0) -> float:
+        moment = NOW.fromtimestamp(NOW.timestamp() + seconds, tz=NOW.tzinfo)
+        return standing.read_now(["acme"], now=moment)["acme"].wait(moment)
+
+    def test_a_provider_is_left_alone_for_just_as_long_as_it_wishes(self) -> None:
+        standing.record([Made("acme", RateLimited("slow down", retry_after=7), 5)], now=NOW)
+
+        assert (self.wait(), self.wait(6.5), self.wait(7)) == (7.0, 0.5, 0.0)
+
+    def test_a_shorter_wish_does_not_end_a_longer_pause(self) -> None:
+        for seconds in (60, 7):
+            standing.record([Made("acme", RateLimited("slow down", retry_after=seconds), 5)], now=NOW)
+
+        assert self.wait() == 60.0
+
+    def test_no_provider_can_silence_us_for_ever(self) -> None:
+        standing.record([Made("acme", RateLimited("slow down", retry_after=86_400), 5)], now=NOW)
+
+        assert self.wait() == 3600.0
+
+    @pytest.mark.parametrize(
+        "error", [RateLimited("slow down"), Unavailable("down", retry_after=60)], ids=["no wish", "another fault"]
+    )
+    def test_nothing_else_pauses(self, error) -> None:
+        standing.record([Made("acme", error, 5)], now=NOW)
+
+        assert self.wait() == 0.0
