@@ -1,0 +1,156 @@
+"""How long the console's pages take with a million messages, on the PostgreSQL of `DATABASE_URL`.
+
+    DATABASE_URL=… REDIS_URL=… python -m benchmarks.console_pages [--messages 1000000]
+
+Makes the rows in SQL, as one user's history of thirty days, asks for each page a few times as a superuser, and prints the
+median. The database is emptied of messages first: use one of your own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+
+TIMES = 5
+LIMIT_MS = 300
+MAKE = """
+INSERT INTO messaging_message (
+  id, direction, status, owner_id, queue_id, is_bulk, from_number, to_number, text, encoding, segments, reference,
+  callback_url, provider_id, provider_message_id, attempts, rounds_failed, error_code, error_detail, valid_for, expires_at,
+  cancel_requested, created_at, sent_at, delivered_at, updated_at, is_automatic, media_count)
+SELECT
+  (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
+    || substr(md5(n::text), 4, 15))::uuid,
+  'outbound', CASE WHEN n %% 1000 = 0 THEN 'failed' WHEN n %% 997 = 0 THEN 'unknown' WHEN n %% 50 = 0 THEN 'sent'
+    ELSE 'delivered' END,
+  %(owner)s, CASE WHEN n %% 10 = 0 THEN 'paced' ELSE 'express' END, false, '+15005550006',
+  '+1415' || lpad((n %% 300000 + 2000000)::text, 7, '0'), 'Hello, your parcel has arrived.', 'gsm7', 1, 'order-' || n, '',
+  CASE WHEN n %% 3 = 0 THEN 'bench1' ELSE 'bench2' END, 'pm-' || n, 1, 0, '', '', 14400, at + interval '4 hours', false,
+  at, at, at, at, false, 0
+FROM (SELECT n, now() - interval '30 days' * (1 - n::float / %(count)s) AS at FROM generate_series(1, %(count)s) n) AS made
+"""
+PAGES = {
+    "list": "/admin/messaging/message/",
+    "older page": "older",
+    "status delivered": "/admin/messaging/message/?status__exact=delivered",
+    "status failed": "/admin/messaging/message/?status__exact=failed",
+    "status unknown": "/admin/messaging/message/?status__exact=unknown",
+    "status queued (none)": "/admin/messaging/message/?status__exact=queued",
+    "queue paced": "/admin/messaging/message/?queue__name__exact=paced",
+    "queue idle (none)": "/admin/messaging/message/?queue__name__exact=idle",
+    "provider": "/admin/messaging/message/?provider__slug__exact=bench1",
+    "provider idle (none)": "/admin/messaging/message/?provider__slug__exact=idle",
+    "day of a week ago": "day",
+    "number, whole": "/admin/messaging/message/?q=%2B14152000123",
+    "number, national": "/admin/messaging/message/?q=(415)+200-0123",
+    "number, start": "/admin/messaging/message/?q=%2B141520001",
+    "reference": "/admin/messaging/message/?q=order-777777",
+    "provider's id": "/admin/messaging/message/?q=pm-777777",
+    "one message": "one",
+    "dashboard": "/admin/",
+    "dashboard, live": "/admin/live/",
+}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--messages", type=int, default=1_000_000)
+    arguments.add_argument("--keep", action="store_true", help="measure with the rows of the last time")
+    options = arguments.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("SECRET_KEY", "only for a benchmark")
+
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    client = prepare(options.messages, keep=options.keep)
+    measured = {name: median_ms(client, path) for name, path in addresses().items()}
+    for name, milliseconds in measured.items():
+        print(f"{name:24} {milliseconds:8.1f} ms {'' if milliseconds < LIMIT_MS else '  <-- too slow'}")
+    result = {"messages": options.messages, "median_ms": measured}
+    (Path(__file__).parent / "results" / "console_pages.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def prepare(count: int, *, keep: bool):
+    from datetime import timedelta
+
+    from django.contrib.auth import get_user_model
+    from django.db import connection
+    from django.test import Client
+    from django.utils import timezone
+
+    from messaging.models import OutboundQueue, Rollup
+    from messaging.services.installation import install
+    from providers.models import ProviderAccount, SenderNumber
+
+    install()
+    user, _ = get_user_model().objects.get_or_create(username="bench", is_staff=True, is_superuser=True)
+    for slug in ("bench1", "bench2", "idle"):
+        ProviderAccount.objects.get_or_create(slug=slug, backend="generic_http", config={"url": "http://127.0.0.1:9/"})
+    OutboundQueue.objects.get_or_create(name="idle")
+    SenderNumber.objects.get_or_create(number="+15005550006")
+    client = Client(headers={"host": "localhost"})
+    client.force_login(user)
+    if keep:
+        return client
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE messaging_message, messaging_rollup CASCADE")
+        cursor.execute(MAKE, {"owner": user.pk, "count": count})
+    # What a month leaves behind, an hour and a status and a provider each.
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    Rollup.objects.bulk_create(
+        Rollup(
+            hour=hour - timedelta(hours=age),
+            measure=Rollup.Measure.ENTERED,
+            owner_id=user.pk,
+            provider_slug=slug,
+            word=word,
+            count=500,
+            seconds=0,
+            folded=True,
+        )
+        for age in range(720)
+        for slug in ("bench1", "bench2")
+        for word in ("sent", "delivered", "undelivered", "failed")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE messaging_message")
+        cursor.execute("VACUUM ANALYZE messaging_rollup")
+    return client
+
+
+def addresses() -> dict[str, str]:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from messaging.models import Message
+
+    older = Message.objects.order_by("-pk").values_list("pk", flat=True)[50]
+    day = f"{timezone.now() - timedelta(days=7):%Y-%m-%d}"
+    found = {
+        "older": f"{PAGES['list']}?before={older}",
+        "day": f"{PAGES['list']}?created_from={day}&created_to={day}",
+        "one": f"{PAGES['list']}{Message.objects.order_by('pk').first().pk}/change/",
+    }
+    return {name: found.get(path, path) for name, path in PAGES.items()}
+
+
+def median_ms(client, path: str) -> float:
+    times = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        answer = client.get(path)
+        times.append((time.perf_counter() - started) * 1000)
+        if answer.status_code != 200:
+            raise SystemExit(f"{path}: {answer.status_code}")
+    return round(statistics.median(times), 1)
+
+
+if __name__ == "__main__":
+    main()
