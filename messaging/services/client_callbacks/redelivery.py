@@ -50,7 +50,7 @@ def redeliver_range(*, endpoint_id: UUID, since: datetime, until: datetime, now:
                 event__at__lt=until,
             ).values_list("pk", flat=True)[:MAX_AT_ONCE]
         )
-        WebhookDelivery.objects.filter(pk__in=again).exclude(state=State.SENDING).update(
+        due = WebhookDelivery.objects.filter(pk__in=again).exclude(state=State.SENDING).update(
             state=State.PENDING, attempts=0, next_attempt_at=now, finished_at=None
         )
         missed = _missed(endpoint, since, until)[: MAX_AT_ONCE - len(again)]
@@ -58,8 +58,8 @@ def redeliver_range(*, endpoint_id: UUID, since: datetime, until: datetime, now:
             [WebhookDelivery(endpoint=endpoint, event=event, next_attempt_at=now, created_at=now) for event in missed],
             ignore_conflicts=True,
         )
-    count = len(again) + len(made)
-    return Redelivered(count, is_complete=count < MAX_AT_ONCE)
+    count = due + len(made)
+    return Redelivered(count, is_complete=len(again) + len(made) < MAX_AT_ONCE)
 
 
 def _missed(endpoint: WebhookEndpoint, since: datetime, until: datetime):
