@@ -1,9 +1,14 @@
 """The composition root as an application: so that Django finds its system checks, and starts what is set to be started."""
 
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app, check_dependencies
+from django.core.checks import CheckMessage, Tags, register
 
 from config import checks
 
@@ -19,3 +24,16 @@ class ConfigConfig(AppConfig):
         for setting, module in ON_DEMAND.items():
             if getattr(settings, setting):
                 import_module(module).start()
+
+
+class AdminConfig(SimpleAdminConfig):
+    """Who serves no page (workers, beat, commands) does not load those of the admin: config.urls does, when it is needed."""
+
+    def ready(self) -> None:
+        register(check_dependencies, Tags.admin)
+        register(check_admin_pages, Tags.admin)
+
+
+def check_admin_pages(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    import_module(settings.ROOT_URLCONF)
+    return check_admin_app(app_configs, **options)

@@ -88,7 +88,7 @@ INSTALLED_APPS = [
     "console.apps.ConsoleConfig",  # before unfold, unfold before the admin: the first one's templates win
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "config.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.humanize",
     "django.contrib.contenttypes",

@@ -11,6 +11,7 @@ from config.admin.dashboard_page import live
 from config.login import login
 from messaging.webhooks import InboundCallbackView, StatusCallbackView
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Switchboard"
 admin.site.index_title = "Administration"
 

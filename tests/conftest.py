@@ -4,6 +4,7 @@ from pathlib import Path
 
 import django
 import pytest
+from django.contrib import admin
 
 from providers import standing
 from tests.plugin import ENVIRONMENT
@@ -11,6 +12,7 @@ from tests.plugin import ENVIRONMENT
 # Tests that start the product's processes follow one another in one process, while the others run beside them.
 WITH_PROCESSES = tuple(Path(__file__).parent / name for name in ("browser", "journeys"))
 django.setup()  # the conftests of the folders below import models, and are loaded before pytest-django does this
+admin.autodiscover()  # tests that go over all pages are collected before the first request loads them
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -85,7 +85,8 @@ def valkey_configuration(*, port: int, password: str, data: Path, log: Path | No
 
 
 def _celery() -> tuple[str, ...]:
-    return (sys.executable, "-m", "celery", "--quiet", "--app", "config")
+    # Celery runs Django's checks, which load every page, and looks at no result; whatever prepares the start has run them.
+    return (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "--app", "config")
 
 
 def _is_root() -> bool:

@@ -50,8 +50,10 @@ def redeliver_range(*, endpoint_id: UUID, since: datetime, until: datetime, now:
                 event__at__lt=until,
             ).values_list("pk", flat=True)[:MAX_AT_ONCE]
         )
-        due = WebhookDelivery.objects.filter(pk__in=again).exclude(state=State.SENDING).update(
-            state=State.PENDING, attempts=0, next_attempt_at=now, finished_at=None
+        due = (
+            WebhookDelivery.objects.filter(pk__in=again)
+            .exclude(state=State.SENDING)
+            .update(state=State.PENDING, attempts=0, next_attempt_at=now, finished_at=None)
         )
         missed = _missed(endpoint, since, until)[: MAX_AT_ONCE - len(again)]
         made = WebhookDelivery.objects.bulk_create(
