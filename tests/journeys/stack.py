@@ -194,6 +194,12 @@ class Stack:
         answer = requests.patch(f"{self.sandbox_url}/_settings", json=settings, timeout=10)
         answer.raise_for_status()
 
+    def receipts_posted(self) -> int:
+        """How many receipts the sandbox's carriers have brought so far."""
+        answer = requests.get(f"{self.sandbox_url}/healthz", timeout=10)
+        answer.raise_for_status()
+        return answer.json()["receipts"]["posted"]
+
     def start_beat(self) -> Child:
         return self._start(commands.beat())
 
