@@ -169,7 +169,9 @@ class Backend(ABC):
 
     @abstractmethod
     def send(self, text: OutboundText) -> Accepted:
-        """Hand the text over: one HTTP call, no retry. Raises only errors of `providers.errors.SendError`."""
+        """Hand the text over: one HTTP call, no retry. Raises only errors of `providers.errors.SendError`, and
+        `providers.departure.NotYet`, which `providers.transport.Transport` raises before anything has left.
+        """
 
     def media_access(self) -> MediaAccess | None:
         """For media of incoming texts that only the account may read; None where they are public."""

@@ -18,6 +18,8 @@ from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError, SSLError
 
+from providers import departure
+
 # Below ERROR, urllib3 writes addresses with their query, which for a GET carries the number and the text.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
@@ -72,6 +74,12 @@ class TellingConnection(HTTPConnection):
             super().connect()
         except Exception as error:
             raise NotConnectedError(_connect_fault(error)) from error
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.is_closed:
+            self.connect()
+        departure.pass_gate()
+        super().request(*args, **kwargs)
 
     def getresponse(self) -> HTTPResponse:
         # urllib3 has put the read time-out here by now; on a socket it would only limit each single wait.

@@ -1,7 +1,8 @@
 """How fast an account may be called: `max_per_second` for all workers together, and the pauses that a provider asks for.
 
 Calls are booked: each gets a departure of its own, by Redis's clock, so that they leave evenly spaced and whoever finds no room
-knows when to come back. When one leaves it also passes a moving window (library `limits`), exact however late the call is.
+knows when to come back. At the moment of leaving each asks once more, however late a busy machine has made it: for its distance
+to the call before it, and for a place in a moving window (library `limits`), which is exact for segments.
 See docs/decisions/0009-booked-departures.md.
 """
 
@@ -20,9 +21,12 @@ from redis.client import Pipeline
 
 from providers import shared_state
 
-# Departures lie so much further apart than the limit says: one call may be late and the next one punctual.
-SLACK = 0.05
-# Whoever may not leave yet asks again after this time.
+# Departures lie so much further apart than the limit says: on the way to the carrier one call is slower than another, and what
+# left within a little more than a second may arrive within one.
+SLACK = 0.1
+# The distance asked for at the moment of leaving is smaller, so that those that are late can catch up; a little is forgiven.
+LEAVING_SLACK, FORGIVEN_SECONDS = 0.05, 0.02
+# Whoever finds no place in the window asks again after this time.
 ASK_AGAIN_SECONDS = 0.05
 MAX_WINDOW_SECONDS = 60
 # From the booking to the first departure: the attempt has to be committed before the call.
@@ -105,14 +109,37 @@ def book(
     return [float(answer) if answer else None for answer in answers]
 
 
-def may_leave(slug: str, per_second: float, segments: int) -> bool:
-    """Whether a booked call may be made at this moment. It counts as made if so; if not, ask again a little later.
+# KEYS: the earliest next one. ARGV: now or "", seconds that the segments take, seconds forgiven. Answers: seconds to wait.
+_LEAVE = """
+local now = tonumber(ARGV[1])
+if not now then
+  local clock = redis.call('TIME')
+  now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+end
+local free = tonumber(redis.call('GET', KEYS[1]) or '0')
+if free - tonumber(ARGV[3]) > now then return string.format('%.6f', free - now) end
+free = math.max(free, now) + tonumber(ARGV[2])
+redis.call('SET', KEYS[1], string.format('%.6f', free), 'PX', math.ceil((free - now + 60) * 1000))
+return '0'
+"""
 
-    Bookings space the calls; this window is what holds when a busy process is late with some of them.
+
+def leave(slug: str, per_second: float, segments: int, *, clock: float | None = None) -> float:
+    """0.0: the call is to be made at this moment, and counts as made. Else the seconds after which to ask again.
+
+    Bookings space the calls; this is what holds when a busy process is late with some of them. `clock` is for tests.
     """
+    seconds = segments * (1 + LEAVING_SLACK) / per_second
+    arguments = ["" if clock is None else clock, seconds, FORGIVEN_SECONDS]
+    wait = shared_state.ask(
+        lambda client: float(client.eval(_LEAVE, 1, shared_state.key(slug, "left"), *arguments)), otherwise=0.0
+    )
+    if wait:
+        return wait
     item = _window(per_second)
     cost = min(segments, item.amount)
-    return shared_state.ask(lambda _client: _limiter().hit(item, slug, cost=cost), otherwise=True)
+    has_place = shared_state.ask(lambda _client: _limiter().hit(item, slug, cost=cost), otherwise=True)
+    return 0.0 if has_place else ASK_AGAIN_SECONDS
 
 
 @functools.cache

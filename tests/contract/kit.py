@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from providers import departure
 from providers.base import (
     Accepted,
     Backend,
@@ -23,6 +24,7 @@ from providers.base import (
     StatusReport,
     Timeouts,
 )
+from providers.departure import NotYet
 from providers.errors import (
     BadProof,
     CredentialsRefused,
@@ -184,6 +186,28 @@ class BackendContract(ABC):
             backend.send(OUTBOUND)
 
         assert (len(carrier.received), carrier.connections) == (5, 1)
+
+    def test_a_call_asks_for_its_departure_when_its_connection_is_open_and_nothing_has_left(
+        self, carrier: FakeCarrier, backend: Backend
+    ) -> None:
+        carrier.play = answer(self.success_status, self.accepting_body("id-1"))
+        seen: list[tuple[int, int]] = []
+        waits = [0.25, 0.0, 0.0]
+
+        def gate() -> float:
+            seen.append((carrier.connections, len(carrier.received)))
+            return waits.pop(0)
+
+        with departure.through(gate):
+            with pytest.raises(NotYet) as caught:
+                backend.send(OUTBOUND)
+            assert (caught.value.seconds, carrier.received) == (0.25, [])
+            assert backend.send(OUTBOUND) == backend.send(OUTBOUND) == Accepted("id-1")
+        backend.send(OUTBOUND)
+
+        assert [received for _, received in seen] == [0, 0, 1]
+        assert waits == []
+        assert len(carrier.received) == 3
 
     def test_nothing_of_the_environment_reaches_the_call(
         self, carrier: FakeCarrier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
+from limits.strategies import MovingWindowRateLimiter
 
 from providers import limits, standing
 from providers.errors import RateLimited, Unavailable
@@ -12,6 +13,8 @@ from providers.standing import Made
 from tests.factories import NOW
 
 ONE = Wish(1)
+# Of an account that takes ten a second: a tenth more than a tenth.
+SPACING = 0.11
 
 
 def book(*wishes: Wish, per_second: float = 10, clock: float = 1000.0, **options) -> list[float | None]:
@@ -27,7 +30,7 @@ def line_up(*wishes: Wish, clock: float = 1000.0, **options) -> list[float]:
 def test_departures_are_spaced_by_the_limit() -> None:
     departures = book(*[ONE] * 5)
 
-    assert departures == [pytest.approx(0.1 + place * 0.105) for place in range(5)]
+    assert departures == [pytest.approx(0.1 + place * SPACING) for place in range(5)]
 
 
 def test_no_sliding_second_holds_more_than_the_limit_even_if_each_is_late() -> None:
@@ -48,29 +51,29 @@ def test_all_workers_take_from_the_same_row() -> None:
         given = [each for group in pool.map(lambda _: book(ONE), range(20)) for each in group if each is not None]
 
     ordered = sorted(given)
-    assert all(later - earlier == pytest.approx(0.105, abs=1e-4) for earlier, later in pairwise(ordered))
-    assert len(ordered) >= 19
+    assert all(later - earlier == pytest.approx(SPACING, abs=1e-4) for earlier, later in pairwise(ordered))
+    assert len(ordered) >= 18
 
 
 def test_by_default_the_time_is_that_of_redis() -> None:
     [first] = limits.book("acme", 1, [ONE], line="express", is_bulk=False)
     [second] = limits.book("acme", 1, [ONE], line="express", is_bulk=False)
 
-    assert (first, second) == (pytest.approx(0.1, abs=0.01), pytest.approx(1.15, abs=0.3))
+    assert (first, second) == (pytest.approx(0.1, abs=0.01), pytest.approx(1.2, abs=0.3))
 
 
 def test_a_long_text_takes_as_many_places_as_it_has_segments() -> None:
-    assert book(Wish(4), ONE) == [pytest.approx(0.1), pytest.approx(0.52)]
+    assert book(Wish(4), ONE) == [pytest.approx(0.1), pytest.approx(0.1 + 4 * SPACING)]
 
 
 def test_one_with_more_segments_than_the_limit_gets_through() -> None:
     assert book(Wish(12), ONE, per_second=2) == [pytest.approx(0.1), None]
-    assert book(ONE, per_second=2, clock=1006.4) == [pytest.approx(0.1)]
+    assert book(ONE, per_second=2, clock=1006.7) == [pytest.approx(0.1)]
 
 
 def test_less_than_one_a_second() -> None:
     assert book(ONE, ONE, per_second=0.5) == [pytest.approx(0.1), None]
-    assert book(ONE, per_second=0.5, clock=1002.2) == [pytest.approx(0.1)]
+    assert book(ONE, per_second=0.5, clock=1002.3) == [pytest.approx(0.1)]
 
 
 def test_bulk_sees_less_far_so_that_single_messages_find_room() -> None:
@@ -84,9 +87,9 @@ def test_who_finds_no_room_is_spread_over_the_time_that_the_account_needs() -> N
     taken = [each for each in book(*[ONE] * 100) if each is not None]
     waits = line_up(*[ONE] * 50)
 
-    assert waits[0] == pytest.approx(max(taken) + 0.105)
-    assert all(later - earlier == pytest.approx(0.105, abs=1e-3) for earlier, later in pairwise(waits))
-    assert line_up(ONE)[0] == pytest.approx(waits[-1] + 0.105, abs=1e-3)
+    assert waits[0] == pytest.approx(max(taken) + SPACING)
+    assert all(later - earlier == pytest.approx(SPACING, abs=1e-3) for earlier, later in pairwise(waits))
+    assert line_up(ONE)[0] == pytest.approx(waits[-1] + SPACING, abs=1e-3)
 
 
 def test_who_comes_fresh_does_not_overtake_those_that_wait() -> None:
@@ -116,23 +119,71 @@ def test_who_has_waited_and_finds_no_room_again_does_not_go_to_the_end() -> None
     assert 0.5 <= wait <= limits.HORIZON_SECONDS
 
 
-class TestWindow:
-    """The last word, when a call leaves: by the library `limits`, over the redis-py that is installed."""
+class TestLeaving:
+    """The last word, asked at the moment at which a call leaves."""
 
-    def test_no_more_than_the_limit_leave_at_once(self) -> None:
+    @pytest.fixture(autouse=True)
+    def no_window(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It goes by the real clock, these tests by one of their own."""
+        monkeypatch.setattr(MovingWindowRateLimiter, "hit", lambda *_, **__: True)
+
+    def leave(self, at: float, *, per_second: float = 10, segments: int = 1) -> float:
+        return limits.leave("acme", per_second, segments, clock=1000.0 + at)
+
+    def test_calls_that_come_together_leave_one_after_the_other(self) -> None:
         with ThreadPoolExecutor(8) as pool:
-            given = list(pool.map(lambda _: limits.may_leave("acme", 10, 1), range(40)))
+            waits = list(pool.map(lambda _: self.leave(0.0), range(40)))
 
-        assert given.count(True) == 10
+        assert sorted(waits) == [0.0, *[pytest.approx(0.105)] * 39]
+        assert self.leave(0.106) == 0.0
+
+    def test_no_sliding_second_holds_more_than_the_limit_however_late_each_is(self) -> None:
+        # One process stood still for a second: what was booked meanwhile comes at once, and whoever waits asks again.
+        asking = [3.0] * 12 + [3.0 + place * 0.11 for place in range(12)]
+        left: list[float] = []
+        while asking:
+            moment = asking.pop(asking.index(min(asking)))
+            wait = self.leave(moment)
+            if wait:
+                asking.append(moment + wait)
+            else:
+                left.append(moment)
+
+        assert len(left) == 24
+        assert max(sum(start <= moment <= start + 1.0 for moment in left) for start in left) <= 10
+        assert left[-1] - left[0] <= 24 * 0.105
+
+    def test_a_little_is_forgiven_and_not_forgotten(self) -> None:
+        assert [self.leave(at) for at in (0.0, 0.09, 0.18)] == [0.0, 0.0, pytest.approx(0.03, abs=1e-4)]
+
+    def test_a_long_text_takes_the_time_of_its_segments(self) -> None:
+        assert self.leave(0.0, segments=4) == 0.0
+        assert self.leave(0.2) == pytest.approx(0.22)
+        assert self.leave(0.43) == 0.0
+
+    def test_by_default_the_time_is_that_of_redis(self) -> None:
+        assert limits.leave("acme", 1, 1) == 0.0
+        assert limits.leave("acme", 1, 1) == pytest.approx(1.05, abs=0.3)
+
+
+class TestWindow:
+    """By the library `limits`, over the redis-py that is installed: exact where texts of several segments meet short ones."""
+
+    def leave(self, *segments: int, slug: str = "acme", per_second: float = 10) -> list[float]:
+        """Each far enough behind the one before it, by the clock of the departures; the window has its own."""
+        return [
+            limits.leave(slug, per_second, each, clock=1000.0 * place) for place, each in enumerate(segments, start=1)
+        ]
 
     def test_segments_count(self) -> None:
-        assert [limits.may_leave("acme", 10, segments) for segments in (4, 4, 4, 2)] == [True, True, False, True]
+        assert self.leave(4, 4, 4, 2) == [0.0, 0.0, limits.ASK_AGAIN_SECONDS, 0.0]
 
     def test_one_with_more_segments_than_the_limit_gets_through_alone(self) -> None:
-        assert [limits.may_leave("acme", 2, segments) for segments in (12, 1)] == [True, False]
+        assert self.leave(12, 1, per_second=2) == [0.0, limits.ASK_AGAIN_SECONDS]
 
     def test_accounts_are_apart(self) -> None:
-        assert [limits.may_leave(slug, 1, 1) for slug in ("acme", "other", "acme")] == [True, True, False]
+        assert self.leave(1, 1, per_second=1) == [0.0, limits.ASK_AGAIN_SECONDS]
+        assert self.leave(1, slug="other", per_second=1) == [0.0]
 
     @pytest.mark.parametrize(
         ("per_second", "amount", "seconds"),

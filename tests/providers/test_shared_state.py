@@ -32,7 +32,7 @@ def test_every_account_counts_as_well(away) -> None:
 def test_nobody_waits_for_a_limit_or_a_circuit(away) -> None:
     assert limits.book("acme", 1, [Wish(1), Wish(1)], line="express", is_bulk=False) == [0.0, 0.0]
     assert limits.line_up("acme", 1, [Wish(1)], line="express", is_bulk=False) == [1.0]
-    assert [limits.may_leave("acme", 1, 1) for _ in range(3)] == [True] * 3
+    assert [limits.leave("acme", 1, 1) for _ in range(3)] == [0.0] * 3
     assert breaker.ask("acme", now=0) is Permission.ORDINARY
     assert [each.calls for each in health.windows(["acme"], now=1e9, minutes=[1, 15])["acme"]] == [0, 0]
 

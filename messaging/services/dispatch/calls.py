@@ -1,15 +1,19 @@
 """The call itself: no database, no transaction, only a backend and the clock."""
 
+import functools
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from django.conf import settings
 
 from messaging import trail
 from messaging.services.dispatch.begin import Call
-from providers import callback_tokens, registry
+from providers import callback_tokens, departure, limits, registry
 from providers.base import OutboundText
+from providers.candidates import per_second_of
+from providers.departure import NotYet
 from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, SendError
 
 logger = logging.getLogger(__name__)
@@ -25,11 +29,21 @@ class Answer:
     latency_ms: int
 
 
-def perform(call: Call) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The call was not made: its account's limit lets it leave `seconds` from now at the earliest."""
+
+    call: Call
+    seconds: float
+
+
+def perform(call: Call) -> Answer | Postponed:
     """Make one call. Never raises: what is not in the catalogue of errors may have been sent, so it is `OutcomeUnknown`."""
     about = {"switchboard.provider": call.account.slug, "switchboard.attempt": call.number}
     with trail.of_message(call.message.pk), trail.recorder().call(call.message.pk, about) as span:
         answer = _perform(call)
+        if isinstance(answer, Postponed):
+            return answer
         outcome = "accepted" if answer.error is None else answer.error.code
         trail.called(call.account.slug, number=call.number, outcome=outcome, latency_ms=answer.latency_ms)
         if span is not None:
@@ -37,11 +51,15 @@ def perform(call: Call) -> Answer:
     return answer
 
 
-def _perform(call: Call) -> Answer:
+def _perform(call: Call) -> Answer | Postponed:
     started = time.monotonic()
     provider_message_id, error = "", None
     try:
-        provider_message_id = registry.backend_for(call.account).send(_text(call)).provider_message_id
+        backend, text = registry.backend_for(call.account), _text(call)
+        with _limited(call):
+            provider_message_id = backend.send(text).provider_message_id
+    except NotYet as wait:
+        return Postponed(call, wait.seconds)
     except SendError as fault:
         error = fault
     except Exception as fault:  # noqa: BLE001 (a bug in a backend must not lose the message)
@@ -50,6 +68,13 @@ def _perform(call: Call) -> Answer:
     if isinstance(error, (CredentialsRefused, Misconfigured)):
         logger.error("account %s needs an operator: %s", call.account.slug, error.detail)
     return Answer(call, provider_message_id, error, int((time.monotonic() - started) * 1000))
+
+
+def _limited(call: Call) -> AbstractContextManager[None]:
+    per_second = per_second_of(call.account)
+    if per_second is None:
+        return nullcontext()
+    return departure.through(functools.partial(limits.leave, call.account.slug, per_second, call.message.segments))
 
 
 def _text(call: Call) -> OutboundText:

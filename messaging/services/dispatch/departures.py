@@ -4,8 +4,6 @@ import heapq
 import itertools
 
 from messaging.services.dispatch.begin import Call
-from providers import limits
-from providers.candidates import per_second_of
 
 
 class Departures:
@@ -25,13 +23,8 @@ class Departures:
         return max(0.0, self._heap[0][0] - now) if self._heap else None
 
     def due(self, now: float, *, limit: int) -> list[Call]:
-        """Up to `limit` calls that leave now. One that its account's window does not let through tries again a little later."""
+        """Up to `limit` calls whose time has come."""
         leaving: list[Call] = []
         while self._heap and len(leaving) < limit and self._heap[0][0] <= now:
-            call = heapq.heappop(self._heap)[2]
-            per_second = per_second_of(call.account) if call.departs_at else None
-            if per_second is None or limits.may_leave(call.account.slug, per_second, call.message.segments):
-                leaving.append(call)
-            else:
-                heapq.heappush(self._heap, (now + limits.ASK_AGAIN_SECONDS, next(self._numbers), call))
+            leaving.append(heapq.heappop(self._heap)[2])
         return leaving

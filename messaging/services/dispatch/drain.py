@@ -15,14 +15,14 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from messaging.services.dispatch.begin import Call, begin
-from messaging.services.dispatch.calls import Answer, perform
+from messaging.services.dispatch.calls import Answer, Postponed, perform
 from messaging.services.dispatch.claim import claim
 from messaging.services.dispatch.departures import Departures
 from messaging.services.dispatch.observe import observe
@@ -66,7 +66,7 @@ class _Air:
     """The calls of one loop: those that are being made, and those that wait for their departure."""
 
     def __init__(self) -> None:
-        self.calls: set[Future[Answer]] = set()
+        self.calls: set[Future[Answer | Postponed]] = set()
         self.waiting = Departures()
 
     def __bool__(self) -> bool:
@@ -75,6 +75,14 @@ class _Air:
     def add(self, calls: Iterable[Call]) -> None:
         for call in calls:
             self.waiting.add(call)
+
+    def take(self, done: set[Future[Answer | Postponed]]) -> list[Answer]:
+        """The answers among what is done. A call that was not made waits again, for as long as it was told."""
+        self.calls -= done
+        results = [future.result() for future in done]
+        now = time.monotonic()
+        self.add(replace(each.call, departs_at=now + each.seconds) for each in results if isinstance(each, Postponed))
+        return [each for each in results if isinstance(each, Answer)]
 
 
 class Dispatcher:
@@ -89,7 +97,7 @@ class Dispatcher:
         *,
         concurrency: int,
         lease: timedelta,
-        call: Callable[[Call], Answer] = perform,
+        call: Callable[[Call], Answer | Postponed] = perform,
         clock: Callable[[], datetime] = timezone.now,
         executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
         position: Callable[[], float] = random.random,
@@ -186,10 +194,9 @@ class Dispatcher:
 
     def _settle_some(self, air: _Air, bell: Future[None]) -> None:
         """Wait for answers, the next departure or the bell; settle what is answered, and take up the calls that follow."""
-        done = self._wait(air, bell)
-        if done:
-            air.calls -= done
-            air.add(self._settle([future.result() for future in done]))
+        answers = air.take(self._wait(air, bell))
+        if answers:
+            air.add(self._settle(answers))
 
     def _claim(self, queue_name: str, limit: int, created_by: datetime | None = None) -> tuple[int, list[Call]]:
         claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_by=created_by)
@@ -205,7 +212,7 @@ class Dispatcher:
             logger.error("nothing could be claimed (%s); finishing the calls in the air", type(error).__name__)
             return 0, []
 
-    def _wait(self, air: _Air, bell: Future[None]) -> set[Future[Answer]]:
+    def _wait(self, air: _Air, bell: Future[None]) -> set[Future[Answer | Postponed]]:
         has_room = len(air.calls) < self.concurrency
         until_departure = air.waiting.seconds_to_next(time.monotonic()) if has_room else None
         wait({*air.calls, bell}, timeout=until_departure, return_when=FIRST_COMPLETED)

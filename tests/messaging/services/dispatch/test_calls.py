@@ -7,7 +7,7 @@ import pytest
 from messaging.services.dispatch import calls
 from messaging.services.dispatch.begin import begin
 from messaging.services.dispatch.claim import claim
-from providers import callback_tokens, registry
+from providers import callback_tokens, departure, limits, registry
 from providers.base import Accepted
 from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, Unavailable
 from tests.factories import AccountFactory, MessageFactory
@@ -57,6 +57,37 @@ def test_the_backend_gets_the_message_and_a_callback_address_of_the_attempt(acco
     assert named == str(call.attempt_id)
     assert (answer.call, answer.provider_message_id, answer.error) == (call, "p1", None)
     assert 0 <= answer.latency_ms < 10_000
+
+
+def test_a_call_whose_account_is_called_enough_is_not_made_and_says_when_it_may_be(perform, caplog) -> None:
+    account = AccountFactory(config={"url": "http://127.0.0.1:9/", "max_per_second": 2})
+    limits.leave(account.slug, 2, 1)
+
+    class Connected(Backend):
+        def send(self, text):
+            departure.pass_gate()
+            return super().send(text)
+
+    backend = Connected(Accepted("p1"))
+    with caplog.at_level(logging.INFO, logger="messaging.trail"):
+        call, result = perform(backend)
+
+    assert result == calls.Postponed(call, pytest.approx(0.5, abs=0.4))
+    assert backend.texts == []
+    assert caplog.records == []
+
+
+def test_a_call_of_an_account_without_a_limit_asks_nobody(account, perform, monkeypatch) -> None:
+    monkeypatch.setattr("messaging.services.dispatch.calls.limits.leave", lambda *_: pytest.fail("asked"))
+
+    class Connected(Backend):
+        def send(self, text):
+            departure.pass_gate()
+            return super().send(text)
+
+    _, answer = perform(Connected(Accepted("p1")))
+
+    assert answer.provider_message_id == "p1"
 
 
 def test_without_a_sender_the_accounts_own_number_is_used(perform) -> None:

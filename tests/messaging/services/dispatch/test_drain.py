@@ -1,12 +1,16 @@
 """The loop: everything that is ready is sent, once, and no answer is lost on the way."""
 
+import time
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from messaging.models import DeliveryAttempt, Message, OutboundQueue
 from messaging.services import recovery
+from messaging.services.dispatch.begin import Call
+from messaging.services.dispatch.calls import Answer, Postponed
 from providers.errors import OutcomeUnknown, RecipientInvalid, Unavailable
 from tests.factories import AccountFactory, MessageFactory
 from tests.messaging.services.dispatch.fakes import Carrier, Clock, dispatcher
@@ -55,6 +59,25 @@ def test_a_message_that_waits_for_its_next_round_holds_back_only_its_recipient(a
     dispatcher(carrier, clock=clock).drain("express")
 
     assert carrier.texts == ["a1", "b1", "a2"]
+
+
+def test_a_call_that_may_not_leave_yet_is_made_later_and_was_no_attempt_of_its_own(account) -> None:
+    MessageFactory(text="early")
+    carrier, waits = Carrier(), [0.05, 0.02]
+    asked: list[float] = []
+
+    def call(call: Call) -> Answer | Postponed:
+        asked.append(time.monotonic())
+        return Postponed(call, waits.pop(0)) if waits else carrier(call)
+
+    assert dispatcher(call).drain("express") == 1
+
+    assert carrier.texts == ["early"]
+    assert statuses() == {"sent": 1}
+    assert DeliveryAttempt.objects.count() == 1
+    assert [later - earlier >= wait for (earlier, later), wait in zip(pairwise(asked), (0.05, 0.02), strict=True)] == [
+        True
+    ] * 2
 
 
 def test_every_account_is_tried_once_in_a_round(now) -> None:

@@ -1,0 +1,40 @@
+"""The last moment before a call leaves: its connection is open, and not a byte of it has been written.
+
+Whoever limits an account's calls is asked here, in the call's own thread. Asked any earlier, a call could still be held up on
+its way, by a handshake or by a busy machine, and arrive together with the calls of the next second.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Gate = Callable[[], float]
+"""How many seconds the call has to wait; 0.0 when it leaves now, and then it counts as made."""
+
+_gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
+
+
+class NotYet(Exception):
+    """The call was not made: it may leave `seconds` from now at the earliest. No fault of anybody, so no `SendError`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the call has to wait")
+        self.seconds = seconds
+
+
+@contextmanager
+def through(gate: Gate) -> Iterator[None]:
+    """Calls that this thread makes within ask this gate; elsewhere there is none."""
+    token = _gate.set(gate)
+    try:
+        yield
+    finally:
+        _gate.reset(token)
+
+
+def pass_gate() -> None:
+    """Raises `NotYet`. For whatever writes the first byte of a call."""
+    gate = _gate.get()
+    seconds = gate() if gate is not None else 0.0
+    if seconds > 0:
+        raise NotYet(seconds)
