@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -46,7 +47,11 @@ class SuppressionSerializer(serializers.Serializer):
 @extend_schema_view(
     list=extend_schema(summary="List suppressions, newest first", tags=["suppressions"]),
     retrieve=extend_schema(summary="Read one suppression", tags=["suppressions"]),
-    destroy=extend_schema(summary="Allow messages again", tags=["suppressions"]),
+    destroy=extend_schema(
+        summary="Allow messages again",
+        description="For one of your sender numbers, or made by you. What stands for other clients too only staff can lift.",
+        tags=["suppressions"],
+    ),
 )
 class SuppressionViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet
@@ -93,4 +98,7 @@ class SuppressionViewSet(
         return Response(SuppressionSerializer(row).data, status=201 if is_new else 200, headers=headers)
 
     def perform_destroy(self, instance: Suppression) -> None:
+        user = self.request.user
+        if not user.is_staff and not suppressions.may_lift(instance, user=user):
+            raise PermissionDenied("It stands for other clients too: only staff can lift it.")
         suppressions.remove(suppression_id=instance.pk)

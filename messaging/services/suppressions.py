@@ -48,6 +48,16 @@ def add_reported(pairs: Iterable[tuple[str, str]], *, reason: str, now: datetime
     )
 
 
+def may_lift(suppression: Suppression, *, user: AbstractBaseUser) -> bool:
+    """Whether it is this client's own: for a sender number of theirs, or put there by themselves.
+
+    What stands for all senders, or for a number that others use too, protects a person from everybody.
+    """
+    if suppression.created_by_id == user.pk:
+        return True
+    return bool(suppression.sender) and SenderNumber.objects.filter(number=suppression.sender, owner=user).exists()
+
+
 def remove(*, suppression_id: UUID) -> bool:
     deleted, _ = Suppression.objects.filter(pk=suppression_id).delete()
     return bool(deleted)

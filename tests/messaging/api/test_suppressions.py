@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message, Suppression
-from messaging.services.installation import API_READER
+from messaging.services.installation import API_READER, OPERATOR
 from tests.factories import AccountFactory, SenderFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
 
@@ -85,8 +85,9 @@ def test_those_of_somebody_elses_sender_do_not_exist(api, stranger, now) -> None
 
 
 def test_a_deleted_one_lets_messages_through_again(api, now) -> None:
-    row = suppress(now)
-    send = {"to": PERSON, "message": "Hello"}
+    SenderFactory(number=OURS, owner=api.user)
+    row = suppress(now, OURS)
+    send = {"to": PERSON, "message": "Hello", "from": OURS}
     assert_problem(api.post("messages/", send), 409, "recipient_opted_out")
     assert not Message.objects.exists()
 
@@ -95,6 +96,30 @@ def test_a_deleted_one_lets_messages_through_again(api, now) -> None:
     assert (response.status_code, response.content) == (204, b"")
     assert_problem(api("DELETE", f"suppressions/{row.pk}/"), 404, "not_found")
     assert api.post("messages/", send).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "sender", ["", OURS, "+15005550099"], ids=["every sender", "a shared number", "no number of ours"]
+)
+def test_what_protects_a_person_from_everybody_only_staff_can_lift(api, member_of, now, sender: str) -> None:
+    SenderFactory(number=OURS, owner=None)
+    row = suppress(now, sender)
+
+    assert_problem(api("DELETE", f"suppressions/{row.pk}/"), 403, "permission_denied")
+    assert Suppression.objects.get() == row
+
+    staff = member_of(OPERATOR)
+    staff.user.is_staff = True
+    staff.user.save()
+    assert staff("DELETE", f"suppressions/{row.pk}/").status_code == 204
+    assert not Suppression.objects.exists()
+
+
+def test_a_client_can_lift_what_it_has_put_there_itself_and_no_other_client_can(api, stranger) -> None:
+    made = api.post("suppressions/", {"number": PERSON}).json()
+
+    assert_problem(stranger("DELETE", f"suppressions/{made['id']}/"), 403, "permission_denied")
+    assert api("DELETE", f"suppressions/{made['id']}/").status_code == 204
 
 
 @pytest.mark.parametrize(
