@@ -119,10 +119,9 @@ class InboundCallbackView(_CallbackView):
             )
             raise
         inbound.receive_from_provider(incoming=incoming, account=account, limits=inbound_limits(), now=now)
+        doorbell.ring_inbound()
         if incoming.addresses:
             doorbell.ring_inbound_media()
-        else:
-            doorbell.ring_inbound()
         return HttpResponse(backend.inbound_answer.body, content_type=backend.inbound_answer.content_type)
 
 

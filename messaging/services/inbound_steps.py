@@ -1,4 +1,8 @@
-"""`received` → `stored` → `processed`: what a worker does with an incoming text. Every step is safe to repeat."""
+"""`received` → `stored` → `processed`: what a worker does with an incoming text. Every step is safe to repeat.
+
+A text is stored when its keyword was obeyed, which waits for nothing: a STOP counts at once, whatever picture it carries. It is
+processed when its files are here or given up.
+"""
 
 import logging
 from datetime import datetime, timedelta
@@ -24,7 +28,7 @@ _to_fetch = Attachment.objects.filter(message=OuterRef("pk"), next_attempt_at__i
 
 
 def is_anything_open(*, now: datetime) -> bool:
-    """Whether there is a text whose files are all here and that is not processed."""
+    """Whether there is a text that nobody has read, or one that is read and whose files are all here."""
     return _open(now).exists()
 
 
@@ -36,7 +40,8 @@ def process(*, default_queue: str, now: datetime) -> int:
 
 def _open(now: datetime) -> QuerySet[Message]:
     is_due = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now)
-    return Message.objects.filter(~Exists(_to_fetch), is_due, direction=Direction.INBOUND, status__in=OPEN)
+    has_a_step = Q(status=Status.RECEIVED) | ~Exists(_to_fetch)
+    return Message.objects.filter(has_a_step, is_due, direction=Direction.INBOUND, status__in=OPEN)
 
 
 def _process_or_put_off(message_id: UUID, default_queue: str, now: datetime) -> bool:
@@ -58,9 +63,10 @@ def _process_one(message_id: UUID, default_queue: str, now: datetime) -> bool:
         if message is None:  # another worker has it
             return False
         if message.status == Status.RECEIVED:
-            transitions.apply([Move(message, Status.STORED, Source.INBOUND)], now=now)
-        detail = _obey(message, default_queue, now)
-        transitions.apply([Move(message, Status.PROCESSED, Source.INBOUND, detail=detail)], now=now)
+            detail = _obey(message, default_queue, now)
+            transitions.apply([Move(message, Status.STORED, Source.INBOUND, detail=detail)], now=now)
+        if not (message.media_count and message.attachments.filter(next_attempt_at__isnull=False).exists()):
+            transitions.apply([Move(message, Status.PROCESSED, Source.INBOUND)], now=now)
     return True
 
 
@@ -88,7 +94,7 @@ def _has_newer_word(message: Message, rules: dict) -> bool:
         direction=Direction.INBOUND,
         from_number=message.from_number,
         to_number=message.to_number,
-        status=Status.PROCESSED,
+        status__in=[Status.STORED, Status.PROCESSED],
         pk__gt=message.pk,
     )
     return any(

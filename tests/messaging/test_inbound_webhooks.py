@@ -166,7 +166,7 @@ def test_media_are_named_once_and_rung_for_apart(carrier, broker) -> None:
     message = Message.objects.get()
     assert message.media_count == 1
     assert list(message.attachments.values_list("source_url", flat=True)) == [url]
-    assert broker.rings_for_inbound == ["messaging.fetch_inbound_media"]
+    assert broker.rings_for_inbound == ["messaging.process_inbound", "messaging.fetch_inbound_media"]
 
 
 def test_our_own_failure_is_500_so_that_the_provider_tries_again(carrier, monkeypatch) -> None:

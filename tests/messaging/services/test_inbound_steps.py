@@ -84,18 +84,28 @@ def test_a_text_waits_for_its_files(write, now) -> None:
     message = write("Look", media_count=1)
     file = Attachment.objects.create(message=message, position=0, source_url="https://a.example/1", next_attempt_at=now)
 
+    assert (is_anything_open(now=now), run(now)) == (True, 1)
+    assert steps(message) == [("received", "stored", "")]
     assert (is_anything_open(now=now), run(now)) == (False, 0)
     Attachment.objects.filter(pk=file.pk).update(next_attempt_at=None, error="gone")
 
     assert (is_anything_open(now=now), run(now)) == (True, 1)
+    assert steps(message)[1:] == [("stored", "processed", "")]
 
 
-def test_a_text_that_was_stored_before_a_crash_goes_on(write, now) -> None:
-    message = write("STOP", status="stored")
+def test_a_stop_counts_at_once_and_once_whatever_picture_it_carries(write, now) -> None:
+    message = write("STOP", media_count=1)
+    file = Attachment.objects.create(message=message, position=0, source_url="https://a.example/1", next_attempt_at=now)
 
     run(now)
 
-    assert steps(message) == [("stored", "processed", "stop, answered")]
+    assert (suppressed(), len(replies())) == ({(PERSON, OURS, "keyword")}, 1)
+    assert steps(message) == [("received", "stored", "stop, answered")]
+    Suppression.objects.all().delete()  # somebody of the staff, for instance
+    Attachment.objects.filter(pk=file.pk).update(next_attempt_at=None)
+    run(now)
+    assert (suppressed(), len(replies())) == (set(), 1)
+    assert steps(message)[1:] == [("stored", "processed", "")]
 
 
 def test_what_cannot_be_processed_does_not_hold_up_the_others(write, now, monkeypatch, caplog) -> None:
@@ -157,7 +167,7 @@ def test_stop_suppresses_this_sender_and_is_confirmed_to_who_has_opted_out(write
     assert suppressed() == {(PERSON, OURS, "keyword")}
     reply = Message.objects.get(direction="outbound")
     assert (reply.to_number, reply.from_number, reply.status, reply.is_automatic) == (PERSON, OURS, "queued", True)
-    assert steps(message)[-1] == ("stored", "processed", "stop, answered")
+    assert steps(message) == [("received", "stored", "stop, answered"), ("stored", "processed", "")]
 
 
 def test_a_second_stop_is_not_confirmed_again(write, now) -> None:
@@ -168,7 +178,7 @@ def test_a_second_stop_is_not_confirmed_again(write, now) -> None:
     run(now + timedelta(hours=2))
 
     assert len(replies()) == 1
-    assert steps(again)[-1][2] == "stop, nothing to change"
+    assert steps(again)[0][2] == "stop, nothing to change"
 
 
 def test_stop_all_suppresses_every_sender(write, now) -> None:
@@ -194,27 +204,24 @@ def test_start_lifts_what_keywords_and_providers_have_put_and_nothing_of_staffs(
 
 
 def test_an_older_word_does_not_undo_a_newer_one(write, now) -> None:
-    older = write("STOP", media_count=1)
-    file = Attachment.objects.create(message=older, position=0, source_url="https://a.example/1", next_attempt_at=now)
-    write("START")
+    older = write("STOP", next_attempt_at=now + PUT_OFF)
+    newer = write("START", media_count=1)
+    Attachment.objects.create(message=newer, position=0, source_url="https://a.example/1", next_attempt_at=now)
     run(now)
-    Attachment.objects.filter(pk=file.pk).update(next_attempt_at=None)
 
-    run(now)
+    run(now + PUT_OFF)
 
     assert suppressed() == set()
-    assert steps(older)[-1][2] == "stop: a newer word came before it was processed"
+    assert steps(older)[0][2] == "stop: a newer word came before it was processed"
 
 
 @pytest.mark.parametrize("newer", ["HELP", "Hello"])
 def test_a_newer_text_that_is_no_such_word_changes_nothing(write, now, newer: str) -> None:
-    older = write("STOP", media_count=1)
-    file = Attachment.objects.create(message=older, position=0, source_url="https://a.example/1", next_attempt_at=now)
+    write("STOP", next_attempt_at=now + PUT_OFF)
     write(newer)
     run(now)
-    Attachment.objects.filter(pk=file.pk).update(next_attempt_at=None)
 
-    run(now)
+    run(now + PUT_OFF)
 
     assert suppressed() == {(PERSON, OURS, "keyword")}
 
