@@ -153,6 +153,8 @@ if EMBEDDED:
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": LOCAL_DIR / "switchboard.sqlite3",
+            # Opening the file and setting it up costs a tenth of a request.
+            "CONN_MAX_AGE": 600,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
@@ -175,6 +177,8 @@ else:
         "connect_timeout": 5,
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 20},
     }
+    # The pool asks each connection that it hands out: one that a restarted database has cut is replaced, not used.
+    _database["CONN_HEALTH_CHECKS"] = True
     DATABASES = {"default": _database}
 
 # --- Redis protocol: broker, cache, limits ----------------------------------------------------------------------------
