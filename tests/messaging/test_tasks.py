@@ -118,3 +118,15 @@ def test_only_one_function_writes_a_status() -> None:
     files = [file for app in ("messaging", "scheduling") for file in (ROOT / app).rglob("*.py")]
 
     assert {file.name for file in files if writes.search(file.read_text())} == {"transitions.py"}
+
+
+def test_what_happens_while_a_look_at_the_callbacks_gathers_is_the_same_look(broker, monkeypatch) -> None:
+    monkeypatch.setattr(tasks, "gather", doorbell.ring_for_callbacks)
+    monkeypatch.setattr(tasks.deliverer, "run", lambda: 0)
+    doorbell.ring_for_callbacks()
+
+    tasks.deliver()
+
+    assert broker.rings_for_callbacks == 1
+    doorbell.ring_for_callbacks()
+    assert broker.rings_for_callbacks == 2
