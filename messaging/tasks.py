@@ -25,7 +25,7 @@ from messaging.services import (
     rollups,
 )
 from messaging.services.client_callbacks import Deliverer
-from messaging.services.dispatch import Dispatcher
+from messaging.services.dispatch import Dispatcher, settle_remembered
 from providers.public_addresses import Guard
 from providers.public_http import PublicHttp
 
@@ -135,6 +135,7 @@ def fetch_inbound_media() -> None:
 @shared_task(name="messaging.recover")
 def recover() -> None:
     now = timezone.now()
+    settle_remembered(now=now, lease=dispatcher.lease)
     recovery.return_expired_claims(now=now)
     recovery.expire(now=now)
     receipts.sweep_parked(now=now)

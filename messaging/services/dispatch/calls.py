@@ -5,6 +5,7 @@ import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 
@@ -21,12 +22,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a call: `error` is None when the provider has accepted."""
+    """What came of a call: `error` is None when the provider has accepted. `sent_at` where that was long before now."""
 
     call: Call
     provider_message_id: str
     error: SendError | None
     latency_ms: int
+    sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

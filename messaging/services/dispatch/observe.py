@@ -1,4 +1,4 @@
-"""What a batch of answers says about the accounts: once for each batch, however often its settling has to be repeated."""
+"""What a batch of answers says, told to all processes: once for each batch, however often its settling has to be repeated."""
 
 import logging
 from collections.abc import Sequence
@@ -6,7 +6,9 @@ from datetime import datetime
 
 from django.db import DatabaseError
 
+from messaging.services import sent_ids
 from messaging.services.dispatch.calls import Answer
+from messaging.services.sent_ids import SentId
 from providers import standing
 from providers.services import note_circuits
 from providers.standing import Made
@@ -15,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 
 def observe(answers: Sequence[Answer], *, now: datetime) -> None:
+    accepted = [answer for answer in answers if answer.error is None]
+    sent_ids.remember({row.call.attempt_id: SentId(row.provider_message_id, now, row.latency_ms) for row in accepted})
     made = [
         Made(answer.call.account.slug, answer.error, answer.latency_ms, is_probe=answer.call.is_probe)
         for answer in answers

@@ -146,7 +146,7 @@ def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
     if not held:
         batch.late.add(call.attempt_id)
     if error is None:
-        _accepted(call, message, kept_id, batch, movable=held or swept)
+        _accepted(answer, message, kept_id, batch, movable=held or swept)
     elif not held:
         logger.warning("the answer for attempt %s came after its message had moved on", call.attempt_id)
     elif isinstance(error, Unavailable) and message.cancel_requested:
@@ -197,13 +197,14 @@ def _outcome(error: SendError | None) -> str:
     return Outcome.REJECTED if isinstance(error, Rejected) else Outcome.UNKNOWN
 
 
-def _accepted(call: Call, message: Message, kept_id: str, batch: _Batch, *, movable: bool) -> None:
+def _accepted(answer: Answer, message: Message, kept_id: str, batch: _Batch, *, movable: bool) -> None:
+    call = answer.call
     # A receipt may have come before this answer, and an operator may have queued the message again: the answer's facts are
     # kept either way, as long as no later attempt has facts of its own.
     if message.attempts == call.number:
         message.provider = call.account
         message.provider_message_id = kept_id
-        message.sent_at = message.sent_at or batch.now
+        message.sent_at = message.sent_at or answer.sent_at or batch.now
         message.from_number = message.from_number or call.account.from_number or ""
     if movable:
         message.error_code = message.error_detail = ""

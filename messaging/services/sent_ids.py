@@ -1,0 +1,59 @@
+"""What a provider answered to an accepted message, at hand in Redis before the database knows: its message id and the time.
+
+A worker that dies between the two leaves its answer here, and the sweep finds it. Losing the cache loses no fact that is in
+the database; nothing but ids and times lies in it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import redis
+
+from providers import shared_state
+
+KEY = "switchboard:sent:"
+KEPT_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class SentId:
+    """`provider_message_id` may be empty; `sent_at` is when the answer was there, `latency_ms` what the call took."""
+
+    provider_message_id: str
+    sent_at: datetime
+    latency_ms: int
+
+
+def remember(sent: Mapping[UUID, SentId]) -> None:
+    """By attempt. One round trip, and none for nothing; while Redis is away nothing is remembered."""
+    if not sent:
+        return
+
+    def write(client: redis.Redis) -> None:
+        pipeline = client.pipeline(transaction=False)
+        for attempt_id, known in sent.items():
+            value = f"{known.sent_at.isoformat()} {known.latency_ms} {known.provider_message_id}"
+            pipeline.set(f"{KEY}{attempt_id}", value, ex=KEPT_SECONDS)
+        pipeline.execute()
+
+    shared_state.ask(write, otherwise=None)
+
+
+def recall(attempts: Iterable[UUID]) -> dict[UUID, SentId]:
+    """Those attempts of which an accepting answer is known."""
+    wanted = list(attempts)
+    if not wanted:
+        return {}
+
+    def read(client: redis.Redis) -> Sequence[str | None]:
+        return client.mget([f"{KEY}{attempt_id}" for attempt_id in wanted])
+
+    found = zip(wanted, shared_state.ask(read, otherwise=()), strict=False)
+    return {attempt_id: _parsed(value) for attempt_id, value in found if value}
+
+
+def _parsed(value: str) -> SentId:
+    sent_at, latency_ms, provider_message_id = value.split(" ", 2)
+    return SentId(provider_message_id, datetime.fromisoformat(sent_at), int(latency_ms))
