@@ -42,6 +42,7 @@ WITH_BODY = {
     "415": "The body must be JSON.",
     "422": "The Idempotency-Key was used for another request.",
 }
+NOT_MODIFIED = {"description": "Nothing has changed since the answer whose ETag is in If-None-Match."}
 
 
 class ProblemAutoSchema(AutoSchema):
@@ -49,6 +50,8 @@ class ProblemAutoSchema(AutoSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
+        if self.method == "GET":
+            operation["responses"].setdefault("304", NOT_MODIFIED)
         problems = ALWAYS | WITH_BODY if self.method in {"POST", "PUT", "PATCH", "DELETE"} else ALWAYS
         for status, description in problems.items():
             if status not in operation["responses"]:

@@ -17,6 +17,9 @@ admin.autodiscover()  # tests that go over all pages are collected before the fi
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        # Schemathesis gives all operations of a schema one id, of which pytest-xdist would run a single one.
+        if not item.nodeid.endswith(item.name):
+            item._nodeid = f"{item.nodeid.rpartition('::')[0]}::{item.name}"
         if any(item.path.is_relative_to(folder) for folder in WITH_PROCESSES):
             item.add_marker(pytest.mark.xdist_group("processes"))
 

@@ -195,6 +195,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def retry_many(self, request: Request) -> Response:
         reason = ReasonSerializer(data=request.data)
         reason.is_valid(raise_exception=True)
+        _refuse_vague(request)
         wanted = set(request.query_params.getlist("status"))
         if not wanted or wanted - states.RETRYABLE:
             raise InvalidField("status", "not_retryable", "Name one or more of failed, undelivered and unknown.")
@@ -222,6 +223,15 @@ def _once(request: Request, act: Callable[[], dict[str, Any]]) -> tuple[dict[str
         act=act,
     )
     return body, {REPLAY_HEADER: "true"} if replayed else {}
+
+
+def _refuse_vague(request: Request) -> None:
+    """A list may overlook a filter that is empty or misspelt; who acts on all that is found means what was written."""
+    for name, values in request.query_params.lists():
+        if name not in MessageFilter.base_filters:
+            raise InvalidField(name, "unknown_filter", "There is no such filter.")
+        if not all(value.strip() for value in values):
+            raise InvalidField(name, "blank", "A filter needs a value.")
 
 
 def _ring_for(messages: list[Message]) -> None:

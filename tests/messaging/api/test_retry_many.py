@@ -103,3 +103,21 @@ def test_many_go_chunk_by_chunk_and_a_bounded_number_at_a_time(api, monkeypatch)
     assert api.post("messages/retry/?status=failed", REASON).json() == {"changed": 4, "refused": [], "more": True}
     assert api.post("messages/retry/?status=failed", REASON).json() == {"changed": 1, "refused": [], "more": False}
     assert statuses() == ["queued"] * 5
+
+
+@pytest.mark.parametrize(
+    ("filters", "error"),
+    [
+        ("schedule=", ("schedule", "blank")),
+        ("provider=%20", ("provider", "blank")),
+        ("shedule=0190a1b2-0000-7000-8000-000000000000", ("shedule", "unknown_filter")),
+        ("limit=5", ("limit", "unknown_filter")),
+    ],
+)
+def test_a_filter_that_is_empty_or_misspelt_retries_nothing(api, filters: str, error: tuple[str, str]) -> None:
+    message = MessageFactory(owner=api.user, status="failed")
+
+    assert errors_of(api.post(f"messages/retry/?status=failed&{filters}", REASON)) == {error}
+
+    message.refresh_from_db()
+    assert message.status == "failed"
