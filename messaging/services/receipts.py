@@ -62,7 +62,6 @@ MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
 SWEEP_LIMIT = 500
 
 
-@transaction.atomic
 def record(
     *,
     account: ProviderAccount,
@@ -87,14 +86,16 @@ def record(
         attempt_id=_existing_attempt(account, attempt_id),
         **{"state": State.MALFORMED, **understood},
     )
-    ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
-    kept = ProviderCallback.objects.filter(provider=account, digest=callback.digest)
-    if understood:
-        # It may have come before, when the account's configuration could not make sense of it.
-        kept.filter(state=State.MALFORMED).update(attempt=callback.attempt_id, **understood)
-    found = kept.get()
-    if found.pk == callback.pk and found.state == State.MALFORMED:
-        _tally(found, State.MALFORMED, now).write()
+    with transaction.atomic():
+        ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
+        kept = ProviderCallback.objects.filter(provider=account, digest=callback.digest)
+        found = kept.get()
+        if understood and found.state == State.MALFORMED:
+            # It came before, when the account's configuration could not make sense of it.
+            kept.filter(state=State.MALFORMED).update(attempt=callback.attempt_id, **understood)
+            found.refresh_from_db()
+        if found.pk == callback.pk and found.state == State.MALFORMED:
+            _tally(found, State.MALFORMED, now).write()
     return found
 
 

@@ -54,10 +54,15 @@ def submit(
 def submit_many(
     *, owner: AbstractBaseUser, drafts: Sequence[Draft], default_queue: str, now: datetime, source: Source = Source.API
 ) -> list[Message | DomainError]:
-    """Store what can be stored, in the drafts' order; a constant number of queries however many there are."""
+    """Store what can be stored, in the drafts' order; a constant number of queries however many there are.
+
+    All that needs no lock is asked before the transaction: on SQLite it is the only writer as long as it is open. What changes
+    in between, dispatch finds.
+    """
+    checks = _Checks(owner, drafts, default_queue)
+    built = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
     with transaction.atomic():
-        checks = _Checks(owner, drafts, default_queue)
-        results = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
+        results = _with_their_media(built, drafts, owner)
         accepted = [result for result in results if isinstance(result, Message)]
         if accepted:
             # In one order for everybody: two batches that insert the same numbers crosswise would wait for each other.
@@ -94,7 +99,19 @@ class _Checks:
         self.known_numbers = set(statuses)
         self.inactive = {number for number, status in statuses.items() if status == PhoneNumber.Status.INACTIVE}
         self.opt_outs = suppressions.among(numbers=recipients)
-        self.media = MediaChecks(owner, [draft.media for draft in drafts])
+
+
+def _with_their_media(
+    built: Sequence[Message | DomainError], drafts: Sequence[Draft], owner: AbstractBaseUser
+) -> list[Message | DomainError]:
+    """The same, with a fault in the place of each message whose files cannot be sent; the files are held from now on."""
+    media = MediaChecks(owner, [draft.media for draft in drafts])
+    return [
+        (media.fault(draft.media, number=draft.to, sender=result.from_number) or result)
+        if isinstance(result, Message)
+        else result
+        for result, draft in zip(built, drafts, strict=True)
+    ]
 
 
 def _fault(draft: Draft, *, checks: _Checks, sender: str, measured: Measure, now: datetime) -> DomainError | None:
@@ -107,7 +124,6 @@ def _fault(draft: Draft, *, checks: _Checks, sender: str, measured: Measure, now
         RecipientOptedOut("This person does not want messages from this sender.")
         if checks.opt_outs.forbid(number=draft.to, sender=sender) and not draft.is_automatic
         else None,
-        checks.media.fault(draft.media, number=draft.to, sender=sender),
     )
     return next((fault for fault in faults if fault is not None), None)
 
