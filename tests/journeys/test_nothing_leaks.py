@@ -1,6 +1,7 @@
 """A run with all that tells of the inside switched on: debug logs, traces, metrics, errors. None tells what is private."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,14 @@ PROVIDER_KEY = "key-of-a-dead-provider-31415"
 METRICS_TOKEN = "token-of-prometheus-16180"
 REQUEST_ID = "follow-me-through-the-logs"
 SECONDS = 60
+MOST_PAGES, OF_A_KIND = 120, 2
+NOT_FOLLOWED = ("/admin/logout/",)
+LIKE = re.compile(r"[0-9a-f-]{36}|(?<=/)[^/]+(?=/(?:change|delete|history|password|conversation)/)")
+VIEWER = """
+from django.contrib.auth.models import Group, User
+viewer = User.objects.create_user("viewer", password={password!r}, is_staff=True)
+viewer.groups.add(Group.objects.get(name="Viewer"))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +162,44 @@ def test_redis_holds_nothing_private(client: Client, answers) -> None:
     values = private(client)
     assert "heartbeat" in content
     assert told({kind: values[kind] for kind in ("text", "token", "secret")}, content) == []
+
+
+def pages(stack: Stack, username: str, password: str) -> dict[str, str]:
+    """What this person finds in the console by following its links, by path: pages, forms, downloads."""
+    session = requests.Session()
+    session.trust_env = False
+    log_in = stack.url("/admin/login/")
+    session.get(log_in, timeout=30)
+    form = {"username": username, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+    session.post(log_in, data=form, headers={"Referer": log_in}, timeout=30)
+    found: dict[str, str] = {}
+    ahead, seen = ["/admin/"], {"/admin/", *NOT_FOLLOWED}
+    while ahead and len(found) < MOST_PAGES:
+        path = ahead.pop(0)
+        answer = session.get(stack.url(path), timeout=30)
+        assert answer.status_code in {200, 403}, path
+        found[path] = answer.text
+        for link in re.findall(r'href="(/admin/[^"?#]*)', answer.text):
+            if link not in seen and sum(LIKE.sub("N", link) == LIKE.sub("N", other) for other in seen) < OF_A_KIND:
+                seen.add(link)
+                ahead.append(link)
+    return found
+
+
+def test_the_console_shows_no_secret_and_to_who_may_not_read_texts_no_text(client: Client, answers) -> None:
+    stack = client.stack
+    password = (stack.folder / "admin_password").read_text().strip()
+    stack.manage("shell", "--verbosity", "0", "-c", VIEWER.format(password=password))
+    values = private(client)
+    secret = {kind: values[kind] for kind in ("token", "secret")}
+
+    of_admin, of_viewer = pages(stack, "admin", password), pages(stack, "viewer", password)
+
+    assert len(of_admin) > len(of_viewer) > 15
+    assert "/admin/messaging/message/" in of_viewer
+    assert any(TEXT in page for page in of_admin.values())
+    assert {path: kinds for path, page in of_admin.items() if (kinds := told(secret, page))} == {}
+    assert {path: kinds for path, page in of_viewer.items() if (kinds := told(secret | {"text": {TEXT}}, page))} == {}
 
 
 def test_a_message_can_be_followed_from_the_request_to_the_receipt(client: Client, answers) -> None:
