@@ -2,17 +2,22 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.models import DELETION, LogEntry
-from django.db.models import Model
-from django.http import HttpRequest
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import TabularInline as UnfoldTabularInline
 from unfold.views import ChangeList
 
 from console import audit
 from console.acts import ActsMixin
+from console.deletion import consequences
 from console.keyset import KeysetChangeList
 from console.pagination import BoundedPaginator
+
+SAY_WHY = "Say why: it stands in the audit log, and nothing has changed so far."
 
 
 class PlainChangeList(ChangeList):
@@ -41,8 +46,48 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PlainChangeList
 
+    def title_of(self, obj: Model) -> str:
+        """What the row is called above its page."""
+        return str(obj)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **kwargs: Any
+    ) -> Any:
+        if obj is not None:
+            obj.console_title = self.title_of(obj)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
     def prepare(self, request: HttpRequest, rows: list[Any]) -> None:
         """Whatever the columns need to know of who looks, or of all rows together; set it on the rows."""
+
+    # --- Why, and what goes with it ---------------------------------------------------------------------------------------
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> type:
+        """Whoever changes a row says why: the page asks for it, and nothing is stored without."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return _unexplained(form) if change and request.method == "POST" and not _reason(request) else form
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict | None = None) -> HttpResponse:
+        if request.method == "POST" and not _reason(request):
+            self.message_user(request, SAY_WHY, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return super().delete_view(request, object_id, extra_context)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        if request.POST.get("action") == "delete_selected" and request.POST.get("post") and not _reason(request):
+            self.message_user(request, SAY_WHY, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        rows = list(objs)
+        found = consequences(rows)
+        lacking = {self.opts.verbose_name for row in rows if not self.has_delete_permission(request, row)}
+        for model in filter(self.admin_site.is_registered, found.models):
+            options = model._meta  # noqa: SLF001 (public in all but its name)
+            if not request.user.has_perm(f"{options.app_label}.{get_permission_codename('delete', options)}"):
+                lacking.add(options.verbose_name)
+        return found.names, found.going, lacking, found.keeping
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         return super().log_addition(request, obj, _explained(request, message))
@@ -58,6 +103,7 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
 
 class TabularInline(UnfoldTabularInline):
     extra = 0
+    hide_title = True  # the row tells it in its columns
 
 
 class ReadOnlyMixin:
@@ -93,6 +139,16 @@ class KeysetMixin:
 
 def _reason(request: HttpRequest) -> str:
     return request.POST.get(audit.REASON_FIELD, "").strip()[: audit.MAX_REASON]
+
+
+def _unexplained(form: type) -> type:
+    class Unexplained(form):
+        def clean(self) -> Any:
+            cleaned = super().clean()
+            self.add_error(None, SAY_WHY)
+            return cleaned
+
+    return Unexplained
 
 
 def _explained(request: HttpRequest, message: Any) -> Any:

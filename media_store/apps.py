@@ -5,6 +5,7 @@ from django.apps import AppConfig
 
 class MediaStoreConfig(AppConfig):
     name = "media_store"
+    verbose_name = "Media"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -1,13 +1,16 @@
 """Accounts and sender numbers in the admin."""
 
+import json
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
+from django.forms.fields import InvalidJSONInput
 from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import display
+from unfold.widgets import TEXTAREA_CLASSES
 
 from console.acts import Act
 from console.forms import StyledModelForm
@@ -29,12 +32,22 @@ TONES = {
 MAY_CHANGE = "providers.change_provideraccount"
 
 
+class IndentedJSONField(forms.JSONField):
+    """Written for people: a field a line."""
+
+    widget = forms.Textarea(attrs={"rows": 12, "class": " ".join([*TEXTAREA_CLASSES, "sb-mono"]), "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> str:
+        return value if isinstance(value, InvalidJSONInput) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
 class ProviderAccountForm(StyledModelForm):
     backend = forms.ChoiceField(choices=[(name, name) for name in sorted(BACKENDS)])
 
     class Meta:
         model = ProviderAccount
         fields = ["slug", "backend", "weight", "is_enabled", "config"]
+        field_classes = {"config": IndentedJSONField}
         help_texts = {
             "weight": "Share of the traffic, 0 to 1000; 0 sends nothing through this account.",
             "config": 'How the provider speaks, see docs/providers.md. Write {"env": "NAME"} for a secret.',
@@ -137,7 +150,6 @@ class ProviderAccountAdmin(ModelAdmin):
     sortable_by = ["slug", "backend"]
     custom_urls = (("<path:slug>/test/", "providers_provideraccount_test", trial),)
     search_fields = ["slug"]
-    readonly_fields = ["created_at", "updated_at"]
     acts = ACTS
 
     def prepare(self, request: Any, rows: list[ProviderAccount]) -> None:
@@ -167,11 +179,23 @@ class ProviderAccountAdmin(ModelAdmin):
         return row.health.latency
 
     def get_inlines(self, request: Any, obj: ProviderAccount | None = None) -> list[type[TabularInline]]:
-        return [EventInline] if obj else []
+        return [EventInline] if obj and obj.events.exists() else []
+
+    def get_fields(self, request: Any, obj: ProviderAccount | None = None) -> list[str]:
+        """An account that is there is switched on and off by an act, with a reason."""
+        if obj is None:
+            return ["slug", "backend", "weight", "is_enabled", "config"]
+        return ["slug", "state", "backend", "weight", "config", "created_at", "updated_at"]
 
     def get_readonly_fields(self, request: Any, obj: ProviderAccount | None = None) -> list[str]:
         """The slug is the key, and stands in the callback addresses that the provider knows."""
-        return [*self.readonly_fields, "slug"] if obj else self.readonly_fields
+        return ["slug", "state", "created_at", "updated_at"] if obj else []
+
+    def get_object(self, request: Any, object_id: str, from_field: str | None = None) -> ProviderAccount | None:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            self.prepare(request, [found])
+        return found
 
 
 @admin.register(SenderNumber)

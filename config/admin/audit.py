@@ -1,5 +1,6 @@
 """The audit log: every act of staff with who, when and why. Nobody can edit or delete it here."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -19,7 +20,7 @@ TONES = {"added": "success", "changed": "info", "deleted": "danger"}
 @admin.register(LogEntry)
 class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
     list_display = ["when", "user", "kind", "what", "row", "explanation"]
-    list_display_links = None
+    fields = readonly_fields = ["when", "user", "kind", "what", "row", "explanation"]
     list_filter = [("action_flag", ChoicesCheckboxFilter)]
     list_select_related = ["user", "content_type"]
     search_fields = ["user__username__startswith", "object_id"]
@@ -32,8 +33,8 @@ class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
         return queryset.filter(user__username=term) | queryset.filter(object_id=term), False
 
     @display(description="When")
-    def when(self, entry: LogEntry) -> str:
-        return f"{entry.action_time:%d %b %Y %H:%M:%S}"
+    def when(self, entry: LogEntry) -> datetime:
+        return entry.action_time
 
     @display(description="Did", label=TONES)
     def kind(self, entry: LogEntry) -> str:

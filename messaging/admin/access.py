@@ -1,6 +1,6 @@
 """API tokens: staff make them, see them once, and revoke them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -36,8 +36,14 @@ class ApiTokenAdmin(ModelAdmin):
         return row.name or "without a name"
 
     @display(description="Valid until")
-    def ends(self, row: ApiToken) -> str:
-        return f"{row.expiry:%d %b %Y %H:%M}" if row.expiry else "no end"
+    def ends(self, row: ApiToken) -> datetime | str:
+        return row.expiry or "no end"
+
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[str]:
+        return ["label", "user", "token_key", "created", "ends"] if obj else ["user", "name", "days"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[str]:
+        return self.get_fields(request, obj) if obj else []
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

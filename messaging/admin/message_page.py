@@ -37,7 +37,7 @@ class Entry:
 
     @property
     def clock(self) -> str:
-        return f"{self.at:%d %b %Y %H:%M:%S}.{self.at.microsecond // 1000:03}"
+        return f"{self.at:%d %b %Y %H:%M:%S}.{self.at.microsecond // 1000:03} UTC"
 
 
 def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
@@ -128,6 +128,7 @@ def conversation(message: Message, *, readable: bool) -> list[dict[str, Any]]:
             "status": row.status,
             "at": row.created_at,
             "is_this": row.pk == message.pk,
+            "is_erased": row.erased_at is not None,
         }
         for row in rows
     ]

@@ -1,5 +1,6 @@
 """Messages: the list in which a customer's message is found, and the page that tells what became of it."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from messaging.admin.message_export import columns
 from messaging.admin.message_page import message_page
 from messaging.admin.message_search import search
 from messaging.models import Message
-from messaging.states import Status
+from messaging.states import Direction, Status
 
 TONES = {
     Status.SCHEDULED: "info", Status.QUEUED: "info", Status.SENDING: "info", Status.SENT: "primary",
@@ -102,8 +103,8 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
         )
 
     @display(description="Created")
-    def created(self, row: Message) -> str:
-        return f"{row.created_at:%d %b %Y %H:%M:%S}"
+    def created(self, row: Message) -> datetime:
+        return row.created_at
 
     @display(description="Status", label=TONES)
     def status_label(self, row: Message) -> str:
@@ -124,6 +125,9 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
     @display(description="Error", empty_value="")
     def error(self, row: Message) -> str:
         return row.error_code
+
+    def title_of(self, obj: Message) -> str:
+        return f"From {obj.from_number}" if obj.direction == Direction.INBOUND else f"To {obj.to_number}"
 
     # --- Beyond the list ----------------------------------------------------------------------------------------------
 

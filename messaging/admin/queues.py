@@ -84,8 +84,13 @@ class OutboundQueueAdmin(ModelAdmin):
     sortable_by = ["name"]
     acts = ACTS
 
+    def get_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> list[str]:
+        """A queue that is there is paused and resumed by an act, with a reason."""
+        form = ["name", "description", "batch_size", "interval_seconds", "routing_strategy", "preserve_order"]
+        return ["name", "state", *form[1:]] if obj else [*form, "is_paused"]
+
     def get_readonly_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> list[str]:
-        return ["name"] if obj else []
+        return ["name", "state"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: OutboundQueue, form: QueueForm, change: bool) -> None:
         if not change:

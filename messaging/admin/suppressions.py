@@ -32,6 +32,8 @@ class SuppressionForm(StyledModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "reason" not in self.fields:  # on the page of one that is only looked at
+            return
         own = [str(number) for number in SenderNumber.objects.values_list("number", flat=True)]
         self.fields["sender"].choices = [("", "from all of them"), *((number, number) for number in own)]
         self.fields["reason"].required = True

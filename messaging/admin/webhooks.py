@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter
 from unfold.decorators import display
 
@@ -86,6 +87,9 @@ class WebhookEndpointAdmin(KeysetMixin, ReadOnlyAdmin):
     readonly_fields = fields
     acts = ENDPOINT_ACTS
 
+    def title_of(self, obj: WebhookEndpoint) -> str:
+        return obj.url
+
     @display(description="State", label=ENDPOINT_TONES)
     def state(self, row: WebhookEndpoint) -> str:
         if not row.is_enabled:
@@ -117,6 +121,9 @@ class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
     readonly_fields = fields
     acts = DELIVERY_ACTS
 
+    def title_of(self, obj: WebhookDelivery) -> str:
+        return f"{self.event_type(obj)} to {obj.endpoint.url}"
+
     @display(description="Endpoint")
     def endpoint_url(self, row: WebhookDelivery) -> str:
         return row.endpoint.url
@@ -127,7 +134,9 @@ class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
 
     @display(description="Message")
     def message(self, row: WebhookDelivery) -> str:
-        return str(row.event.message_id or "-") if row.event else "-"
+        if row.event is None or row.event.message_id is None:
+            return "-"
+        return format_html('<a class="sb-link" href="/admin/messaging/message/{0}/change/">{0}</a>', row.event.message_id)
 
     @display(description="State", label=DELIVERY_TONES)
     def result(self, row: WebhookDelivery) -> str:

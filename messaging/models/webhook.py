@@ -110,6 +110,7 @@ class WebhookDelivery(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name_plural = "webhook deliveries"
         indexes = [
             # Reader: deliver.claim, which endpoints have something due, and what
             models.Index(name="delivery_due", fields=["endpoint", "next_attempt_at"], condition=Q(state="pending")),

@@ -1,5 +1,6 @@
 """Schedules in the console: the same services as the API."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html_join
+from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxFilter
 from unfold.decorators import display
 
@@ -34,6 +36,7 @@ class RunInline(ReadOnlyMixin, TabularInline):
         "finished_at",
     ]
     readonly_fields = fields
+    verbose_name_plural = "runs"
     per_page = 20
 
 
@@ -41,14 +44,14 @@ class RunInline(ReadOnlyMixin, TabularInline):
 class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
     change_form_template = "admin/scheduling/schedule/form.html"
-    list_display = ["name", "state", "next_run", "time_zone", "queue", "recipient_count", "owner"]
+    list_display = ["name", "state", "next_run", "time_zone", "queue", "people", "owner"]
     list_filter = [("status", ChoicesCheckboxFilter), ("queue", RelatedCheckboxFilter)]
     list_select_related = ["queue", "owner"]
     search_fields = ["name__istartswith"]
     search_help_text = "The start of a name"
     ordering = ["-pk"]
     sortable_by = ()
-    readonly_fields = ["next_runs"]
+    readonly_fields = ["first_run", "repeats", "validity", "next_runs"]
     inlines = [RunInline]
     acts = ACTS
     custom_urls = (
@@ -60,11 +63,12 @@ class ScheduleAdmin(ModelAdmin):
         form = ["name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for"]
         if obj is None:
             return [*form, "pasted", "file"]
-        # Where the form can be edited, its builder shows the next runs.
-        return form if self.has_change_permission(request, obj) else [*form, "next_runs"]
+        if self.has_change_permission(request, obj):
+            return form  # its builder shows the next runs
+        return ["name", "text", "first_run", "time_zone", "repeats", "next_runs", "queue", "validity", "owner"]
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> list:
-        return self.inlines if obj else []
+        return self.inlines if obj and obj.runs.exists() else []
 
     def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         allowed = super().has_change_permission(request, obj)
@@ -84,8 +88,24 @@ class ScheduleAdmin(ModelAdmin):
         return obj.status
 
     @display(description="Next run")
-    def next_run(self, obj: Schedule) -> str:
-        return f"{obj.next_run_at:%d %b %Y %H:%M} UTC" if obj.next_run_at else "-"
+    def next_run(self, obj: Schedule) -> datetime | None:
+        return obj.next_run_at
+
+    @display(description="First run")
+    def first_run(self, obj: Schedule) -> str:
+        return f"{datetime.fromisoformat(obj.start_wall):%d %b %Y %H:%M} {obj.time_zone}"
+
+    @display(description="Repeats")
+    def repeats(self, obj: Schedule) -> str:
+        return obj.recurrence or "no, one run"
+
+    @display(description="Valid for")
+    def validity(self, obj: Schedule) -> str:
+        return timesince(obj.created_at, obj.created_at + timedelta(seconds=obj.valid_for))
+
+    @display(description="People")
+    def people(self, obj: Schedule) -> str:
+        return f"{obj.recipient_count:,}"
 
     @display(description="Next runs")
     def next_runs(self, obj: Schedule) -> str:

@@ -91,8 +91,8 @@ class TestDelete:
     def test_rows_and_files_go(self, admin, asset, folder: Folder) -> None:
         first, second = asset(1), asset(2)
 
-        admin.post(f"{LIST}{first.pk}/delete/", {"post": "yes"})
-        admin.post(LIST, {"action": "delete_selected", "_selected_action": [str(second.pk)], "post": "yes"})
+        admin.post(f"{LIST}{first.pk}/delete/", {"post": "yes", "_reason": "asked for"})
+        admin.post(LIST, {"action": "delete_selected", "_selected_action": [str(second.pk)], "post": "yes", "_reason": "asked for"})
 
         assert not MediaAsset.objects.exists()
         assert folder.names() == []
@@ -105,9 +105,9 @@ class TestDelete:
 
         monkeypatch.setattr(services, "delete", refuse)
         responses = [
-            admin.post(f"{LIST}{image.pk}/delete/", {"post": "yes"}, follow=True),
+            admin.post(f"{LIST}{image.pk}/delete/", {"post": "yes", "_reason": "asked for"}, follow=True),
             admin.post(
-                LIST, {"action": "delete_selected", "_selected_action": [str(image.pk)], "post": "yes"}, follow=True
+                LIST, {"action": "delete_selected", "_selected_action": [str(image.pk)], "post": "yes", "_reason": "asked for"}, follow=True
             ),
         ]
 

@@ -1,3 +1,25 @@
 // Loaded on every page of the console, right after htmx: it must add no style of its own, the policy refuses it.
 htmx.config.includeIndicatorStyles = false;
 htmx.config.allowEval = false;
+
+// unfold opens its menus by clicks on plain elements: these are made buttons, for the keyboard and for a screen reader.
+(() => {
+  const PLAIN = ["span", "div"].map((tag) => `${tag}[x-on\\:click]`).join();
+  const NAMES = { dock_to_right: "Menu", unfold_more: "Account", add: "Add" };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const element of document.querySelectorAll(PLAIN)) {
+      if (element.querySelector("a, button, input")) continue;
+      element.tabIndex = 0;
+      element.setAttribute("role", "button");
+      const word = element.textContent.trim();
+      if (NAMES[word]) element.setAttribute("aria-label", NAMES[word]);
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if ((event.key === "Enter" || event.key === " ") && event.target.matches?.(PLAIN)) {
+      event.preventDefault();
+      event.target.click();
+    }
+  });
+})();

@@ -1,0 +1,1 @@
+"""How the pages write times: one way everywhere, and always with the zone."""

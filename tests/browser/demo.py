@@ -1,0 +1,374 @@
+"""A company that sends texts, as the console shows it on an ordinary afternoon: something of everything that has a page."""
+
+import json
+import math
+import random
+from datetime import datetime, timedelta
+
+from django.contrib.admin.models import ADDITION, DELETION
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser, Group
+from django.db.models import Model
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
+
+from console import audit
+from media_store.services.storing import store
+from messaging.models import ApiToken, KeywordRule, Message, OutboundQueue, RetentionRule, Rollup, Suppression
+from messaging.segments import measure
+from messaging.services import erasure, heartbeats
+from messaging.services.installation import OPERATOR, VIEWER, install, service_user
+from messaging.states import Source, Status
+from providers import services as providers
+from providers.models import ProviderAccount, SenderNumber
+from scheduling.models import Schedule, ScheduleRun
+from tests.factories import (
+    AccountFactory,
+    AttemptFactory,
+    CallbackFactory,
+    ClientEventFactory,
+    EndpointFactory,
+    EventFactory,
+    MessageFactory,
+    PhoneNumberFactory,
+    QueueFactory,
+    SenderFactory,
+    UserFactory,
+    WebhookDeliveryFactory,
+)
+from tests.media_store.pictures import encoded, picture
+from tests.scheduling.making import create, people
+
+CUSTOMER, PASSWORD = "+14155550142", "a long afternoon in November"
+TEXTS = [
+    "Your code is 493 201. It is valid for ten minutes. Nobody of us will ever ask you for it.",
+    "Hello Ada, your parcel 00340434161094021501 arrives today between 14:00 and 16:00.",
+    "Ihr Termin in der Praxis Dr. Öztürk ist morgen um 9:15 Uhr. Antworten Sie mit NEIN, wenn Sie nicht kommen können.",
+    "Ваш заказ готов к выдаче 🎉",
+    "ご予約ありがとうございます。明日の10時にお待ちしております。",
+    "تم تأكيد حجزك. رقم الحجز 58213.",
+    "https://example.com/a/very/long/address/without/any/break/that/a/narrow/column/could/be/torn/apart/by?with=a&q=too",
+]
+ERRORS = {
+    Status.FAILED: ("attempts_exhausted", "The last attempt: carrier-eu answered 500 Internal Server Error."),
+    Status.UNDELIVERED: ("unreachable", "The carrier reported: handset switched off or out of reach (30003)."),
+    Status.UNKNOWN: ("no_answer", "The connection was reset after the request had been sent."),
+}
+STATUSES = [*[Status.DELIVERED] * 9, *ERRORS, Status.SENT, Status.QUEUED, Status.CANCELED, Status.SCHEDULED]
+
+
+def make(now: datetime) -> dict[str, Model]:
+    """Rows with a page worth looking at besides the newest of each list, each by a name."""
+    install()
+    mara, shop, clinic = _people()
+    _carriers(mara, now)
+    _queues_and_numbers(shop)
+    chance = random.Random(7)
+    for place in range(70):
+        _message(chance, [shop, clinic], now - timedelta(minutes=7 * (70 - place)), place)
+    found = {
+        "unknown": Message.objects.filter(status=Status.UNKNOWN).first(),
+        "failed after two calls": _asked_about(shop, mara, now - timedelta(hours=2)),
+        **_schedules(shop, now),
+    }
+    _clients(shop, clinic, now)
+    _people_who_said_stop(shop, mara, now)
+    _images(shop, clinic, now)
+    _periodic_tasks(now)
+    _figures(chance, shop, now)
+    _what_staff_did(mara)
+    heartbeats.tick()
+    heartbeats.worker_lives("worker-1:4711")
+    return found
+
+
+def _people() -> tuple[AbstractUser, AbstractUser, AbstractUser]:
+    mara = UserFactory(
+        username="mara", first_name="Mara", last_name="Lindqvist", email="mara@example.com", is_staff=True,
+        is_superuser=True,
+    )  # fmt: skip
+    mara.set_password(PASSWORD)
+    mara.save()
+    operator = UserFactory(username="jonathan.okonkwo-williams", first_name="Jonathan", is_staff=True)
+    operator.groups.add(Group.objects.get(name=OPERATOR))
+    viewer = UserFactory(username="vera", email="vera@example.com", is_staff=True)
+    viewer.set_password(PASSWORD)
+    viewer.save()
+    viewer.groups.add(Group.objects.get(name=VIEWER))
+    return mara, service_user("shop-backend"), service_user("clinic-reminders")
+
+
+def _carriers(mara: AbstractUser, now: datetime) -> None:
+    AccountFactory(
+        slug="twilio-main", backend="twilio", weight=70,
+        config={"account_sid": "AC00000000000000000000000000000042", "auth_token": {"env": "TWILIO_AUTH_TOKEN"},
+                "from_number": "+15005550006"},
+    )  # fmt: skip
+    AccountFactory(slug="carrier-eu", weight=30, config={
+        "url": "https://gateway.carrier.example/v2/messages", "fields": {"to": "recipient", "message": "body"},
+        "headers": {"Authorization": {"env": "CARRIER_EU_KEY"}},
+    })  # fmt: skip
+    AccountFactory(slug="carrier-us-west-backup", weight=100)
+    AccountFactory(slug="old-gateway", weight=0)
+    providers.hold_open(slug="carrier-us-west-backup", reason="They bill twice, see ticket 8812", actor=mara, now=now)
+    providers.set_enabled(slug="old-gateway", is_enabled=False, reason="The contract has ended", actor=mara, now=now)
+
+
+def _queues_and_numbers(shop: AbstractUser) -> None:
+    QueueFactory(
+        name="newsletter", description="Offers of the week.", batch_size=200, interval_seconds=60, is_paused=True
+    )
+    SenderFactory(number="+15005550006", is_default=True)
+    SenderFactory(number="+4915735985000", owner=shop, account=ProviderAccount.objects.get(pk="carrier-eu"))
+    SenderFactory(number="+442071838750", is_default=True, owner=shop)
+
+
+# --- Messages ---------------------------------------------------------------------------------------------------------
+
+
+def _message(chance: random.Random, owners: list[AbstractUser], at: datetime, place: int) -> Message:
+    text = TEXTS[place % len(TEXTS)]
+    if place % 9 == 4:
+        return MessageFactory(
+            inbound=True, status=Status.PROCESSED, from_number=f"+1415555{place:04}", to_number="+15005550006",
+            text="Can I come an hour later?", created_at=at, updated_at=at, received_at=at,
+        )  # fmt: skip
+    status = STATUSES[place % len(STATUSES)]
+    code, detail = ERRORS.get(status, ("", ""))
+    was_sent = status in {Status.SENT, Status.DELIVERED, Status.UNDELIVERED}
+    account = chance.choice(["twilio-main", "carrier-eu", "carrier-us-west-backup"])
+    waits = status in {Status.QUEUED, Status.SCHEDULED, Status.CANCELED}
+    message = MessageFactory(
+        status=status, owner=chance.choice(owners), to_number=f"+1415555{1000 + place}", text=text,
+        encoding=measure(text).encoding, segments=measure(text).segments, reference=f"order-{90_000 + place}",
+        queue=OutboundQueue.objects.get(name=chance.choice(["express", "express", "paced", "newsletter"])),
+        provider=None if waits else ProviderAccount.objects.get(pk=account), created_at=at, updated_at=at,
+        provider_message_id="" if waits else f"SM{place:032x}", error_code=code, error_detail=detail,
+        send_at=at + timedelta(days=2) if status == Status.SCHEDULED else None,
+        expires_at=at + timedelta(days=3), attempts=0 if waits else 1, sent_at=at if was_sent else None,
+        delivered_at=at + timedelta(seconds=4) if status == Status.DELIVERED else None,
+    )  # fmt: skip
+    EventFactory(message=message, at=at, to_status=Status.QUEUED)
+    if status not in {Status.QUEUED, Status.SCHEDULED}:
+        EventFactory(message=message, at=at, from_status=Status.QUEUED, to_status=status, source=Source.DISPATCH)
+    return message
+
+
+def _asked_about(shop: AbstractUser, mara: AbstractUser, at: datetime) -> Message:
+    """What a customer calls about: two providers tried, a callback of each kind, a retry by hand, and a conversation."""
+    earlier = at - timedelta(days=1)
+    for minutes, text in enumerate(
+        ["Hello Ada, your parcel is on its way.", "Thank you! Can you leave it with my neighbour?"]
+    ):
+        moment = earlier + timedelta(minutes=minutes)
+        theirs = {"inbound": True, "status": Status.PROCESSED, "from_number": CUSTOMER, "to_number": "+15005550006"}
+        ours = {"delivered": True, "owner": shop, "to_number": CUSTOMER, "delivered_at": moment, "sent_at": moment}
+        MessageFactory(
+            **(theirs | {"received_at": moment} if minutes else ours), text=text, created_at=moment, updated_at=moment
+        )
+    eu, twilio = (ProviderAccount.objects.get(pk=slug) for slug in ("carrier-eu", "twilio-main"))
+    message = MessageFactory(
+        status=Status.UNDELIVERED, owner=shop, to_number=CUSTOMER, text=TEXTS[1] + "\n\nYour shop", provider=twilio,
+        provider_message_id="SM5e1f0cde8f3b4d54a2d3bd7a2f6b1c99", error_code="unreachable",
+        error_detail=ERRORS[Status.UNDELIVERED][1], attempts=2, sent_at=at, reference="order-81134-the-second-parcel",
+        created_at=at, updated_at=at, callback_url="https://shop.example/hooks/sms",
+    )  # fmt: skip
+
+    def later(seconds: float) -> datetime:
+        return at + timedelta(seconds=seconds)
+
+    EventFactory(message=message, at=at, to_status=Status.QUEUED, source=Source.API)
+    moves = [
+        (0.2, Status.QUEUED, Status.SENDING, Source.DISPATCH, "carrier-eu", ""),
+        (3.4, Status.SENDING, Status.FAILED, Source.DISPATCH, "carrier-eu", "rejected: 422 sender is not registered"),
+        (300, Status.FAILED, Status.QUEUED, Source.OPERATOR, "", "The sender is registered now, see ticket 8790"),
+        (300.3, Status.QUEUED, Status.SENDING, Source.DISPATCH, "twilio-main", ""),
+        (300.9, Status.SENDING, Status.SENT, Source.DISPATCH, "twilio-main", ""),
+        (420, Status.SENT, Status.UNDELIVERED, Source.RECEIPT, "twilio-main", "30003"),
+    ]
+    for seconds, before, after, source, slug, detail in moves:
+        EventFactory(
+            message=message, at=later(seconds), from_status=before, to_status=after, source=source, provider_slug=slug,
+            detail=detail, actor=mara if source == Source.OPERATOR else None,
+        )  # fmt: skip
+    AttemptFactory(
+        message=message, provider=eu, started_at=later(0.2), finished_at=later(3.4), latency_ms=3187, outcome="rejected",
+        error_code="sender_refused", error_detail="422 Unprocessable: sender is not registered for this country",
+    )  # fmt: skip
+    AttemptFactory(
+        message=message, number=2, provider=twilio, started_at=later(300.3), finished_at=later(300.9), latency_ms=587,
+        provider_message_id=message.provider_message_id,
+    )  # fmt: skip
+    told = {"MessageSid": message.provider_message_id, "MessageStatus": "undelivered", "ErrorCode": "30003",
+            "To": CUSTOMER, "Body": TEXTS[1], "ApiVersion": "2010-04-01"}  # fmt: skip
+    CallbackFactory(provider=twilio, message=message, received_at=later(301.2), state="ignored", word="sent",
+                    reported="sent", provider_message_id=message.provider_message_id, note="It was sent already.",
+                    body="MessageSid=SM5e1f0cde8f3b4d54a2d3bd7a2f6b1c99&MessageStatus=sent")  # fmt: skip
+    CallbackFactory(provider=twilio, message=message, received_at=later(420), state="applied", word="undelivered",
+                    reported="undelivered", error_code="30003", provider_message_id=message.provider_message_id,
+                    body=json.dumps({**told, "Segments": {"count": 1, "encoding": "GSM-7"}}))  # fmt: skip
+    CallbackFactory(provider=eu, received_at=later(500), state="unmatched", provider_message_id="eu-unseen-before-771")
+    CallbackFactory(provider=eu, received_at=later(700), state="malformed", word="", reported="", provider_message_id="",
+                    body="<html>Bad gateway</html>", note="neither JSON nor a form")  # fmt: skip
+    return message
+
+
+# --- Schedules --------------------------------------------------------------------------------------------------------
+
+
+def _schedules(shop: AbstractUser, now: datetime) -> dict[str, Schedule]:
+    tomorrow = (now + timedelta(days=1)).replace(hour=9, minute=0, second=0, microsecond=0, tzinfo=None)
+    listed = people(*((f"+1415556{place:04}", {"name": "Ada"}) for place in range(40)))
+    recurring = create(
+        shop, listed, now=now, name="Appointments of the week, with a reminder for the day before", text="Hi {name}",
+        run_at=tomorrow, time_zone="Europe/Berlin", recurrence="RRULE:FREQ=WEEKLY;BYDAY=MO,TH;COUNT=12",
+    )  # fmt: skip
+    create(shop, 3, now=now, name="Opening hours on Sunday", run_at=tomorrow, time_zone="America/New_York")
+    paused = create(shop, 12, now=now, name="Offer of the month", run_at=tomorrow, recurrence="RRULE:FREQ=MONTHLY")
+    running = create(shop, listed, now=now, name="Stock has arrived", run_at=tomorrow)
+    ended = create(shop, 5, now=now, name="Thank you for your visit", run_at=tomorrow)
+    Schedule.objects.filter(pk=paused.pk).update(status="paused")
+    Schedule.objects.filter(pk=running.pk).update(occurrences=1, status="completed", next_wall="", next_run_at=None)
+    Schedule.objects.filter(pk=ended.pk).update(status="canceled", next_wall="", next_run_at=None)
+    run = ScheduleRun.objects.create(
+        schedule=running, due_at=now - timedelta(minutes=4), status="expanding", started_at=now, created_messages=24,
+        skipped_inactive=1, skipped_opted_out=2,
+    )  # fmt: skip
+    ScheduleRun.objects.create(
+        schedule=recurring, due_at=now - timedelta(hours=9), status="missed", detail="Nobody was there at that time."
+    )
+    for place in range(24):
+        MessageFactory(
+            owner=shop, schedule_id=running.pk, run_id=run.pk, is_bulk=True, to_number=f"+1415556{place:04}",
+            status=Status.DELIVERED if place < 15 else Status.QUEUED, text="Hi Ada", created_at=now, updated_at=now,
+            delivered_at=now if place < 15 else None, expires_at=now + timedelta(hours=4),
+        )  # fmt: skip
+    return {"recurring": recurring, "running": running}
+
+
+# --- The rest ---------------------------------------------------------------------------------------------------------
+
+
+def _clients(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
+    good = EndpointFactory(
+        owner=shop, url="https://shop.example/hooks/switchboard/messages?tenant=europe-and-middle-east",
+        events=["message.delivered", "message.failed", "message.undelivered", "schedule.completed"],
+        description="The order database", created_at=now, updated_at=now,
+    )  # fmt: skip
+    bad = EndpointFactory(owner=clinic, url="https://clinic.example/sms", failing_since=now - timedelta(hours=3),
+                          created_at=now, updated_at=now)  # fmt: skip
+    EndpointFactory(owner=clinic, url="https://old.example/", is_enabled=False, disabled_reason="410 Gone", created_at=now,
+                    updated_at=now)  # fmt: skip
+    ended = {"created_at": now, "attempted_at": now, "finished_at": now, "attempts": 1}
+    for message in Message.objects.filter(owner=shop, status=Status.DELIVERED)[:4]:
+        event = ClientEventFactory(message=message, at=now)
+        WebhookDeliveryFactory(endpoint=good, event=event, state="succeeded", response_status=200, **ended)
+    message = Message.objects.filter(owner=clinic, status=Status.DELIVERED).first()
+    pending = {"state": "pending", "attempts": 5, "response_status": 503, "error": "503 Service Unavailable"}
+    WebhookDeliveryFactory(endpoint=bad, event=ClientEventFactory(message=message, at=now), created_at=now,
+                           next_attempt_at=now + timedelta(minutes=40), attempted_at=now, **pending)  # fmt: skip
+    WebhookDeliveryFactory(endpoint=bad, event=None, state="failed", error="the connection was refused", **ended)
+    for name, user in (("order database, Frankfurt", shop), ("", clinic)):
+        ApiToken.objects.create(user=user, name=name, expiry=timedelta(days=90) if name else None)
+
+
+def _people_who_said_stop(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
+    PhoneNumberFactory(number=CUSTOMER)
+    PhoneNumberFactory(number="+14155550199", inactive=True, reason="twilio-main: 21211 is not a valid number")
+    PhoneNumberFactory(number="+4915112345678", inactive=True, reason="Asked for on the phone")
+    rows = [
+        ("keyword", "", "STOP"),
+        ("admin", "+15005550006", "Has called us twice"),
+        ("provider", "", "21610"),
+        ("api", "", ""),
+    ]
+    for place, (source, sender, reason) in enumerate(rows):
+        Suppression.objects.create(
+            number=f"+141555577{place:02}", sender=sender, source=source, reason=reason, created_at=now,
+            created_by=mara if source == "admin" else None,
+        )  # fmt: skip
+    KeywordRule.objects.create(action="stop", words="STOP\nSTOPP\nNEIN DANKE", reply="You get nothing more from us.")
+    KeywordRule.objects.create(
+        sender_number=SenderNumber.objects.get(owner=shop, is_default=True), action="help", words="HELP\nINFO",
+        reply="Shop: call +44 20 7183 8750, Monday to Friday. Reply STOP to get nothing more.",
+    )  # fmt: skip
+    RetentionRule.objects.create(owner=shop, text_days=30, row_days=400)
+    RetentionRule.objects.create(queue=OutboundQueue.objects.get(name="newsletter"), text_days=7)
+    MessageFactory(
+        owner=shop,
+        delivered=True,
+        to_number="+14155550111",
+        created_at=now,
+        updated_at=now,
+        sent_at=now,
+        delivered_at=now,
+    )
+    erasure.erase(number="+14155550111", reason="Article 17, letter of 3 November, case 2026-118", actor=mara, now=now)
+
+
+def _images(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
+    sizes = [(1200, 800), (300, 900), (64, 64), (900, 200)]
+    for shade, (width, height) in enumerate(sizes):
+        content = encoded("PNG" if shade % 2 else "JPEG", picture(width, height, shade=shade * 40))
+        store(owner=shop, stream=[content], now=now)
+    store(owner=clinic, stream=[content], now=now)
+
+
+def _periodic_tasks(now: datetime) -> None:
+    second = IntervalSchedule.objects.create(every=1, period="seconds")
+    night = CrontabSchedule.objects.create(minute="30", hour="2", timezone="Europe/Berlin")
+    SolarSchedule.objects.create(event="sunrise", latitude=52.52, longitude=13.41)
+    ClockedSchedule.objects.create(clocked_time=now + timedelta(days=3))
+    PeriodicTask.objects.create(
+        name="tick", task="messaging.tick", interval=second, last_run_at=now, total_run_count=81_234
+    )
+    PeriodicTask.objects.create(name="media", task="media_store.sweep", crontab=night, description="Files nobody has.")
+    PeriodicTask.objects.create(name="purge", task="messaging.purge", crontab=night, enabled=False, one_off=False)
+
+
+def _figures(chance: random.Random, shop: AbstractUser, now: datetime) -> None:
+    """What a month leaves behind: by day more than by night, and a bad hour of one provider."""
+    newest = now.replace(minute=0, second=0, microsecond=0)
+    shares = {"delivered": 1.0, "undelivered": 0.03, "failed": 0.008, "canceled": 0.004, "sent": 1.05}
+    rows = []
+    for age in range(720):
+        hour = newest - timedelta(hours=age)
+        busy = 250 * (1.15 + math.sin((hour.hour - 9) / 24 * 2 * math.pi)) * chance.uniform(0.85, 1.15)
+        for word, share in shares.items():
+            bad = 12 if age in {5, 6} and word in {"failed", "undelivered"} else 1
+            for slug, part in (("twilio-main", 0.7), ("carrier-eu", 0.3)):
+                rows.append(_rollup("entered", hour, shop, slug, word, int(busy * share * part * bad)))
+        rows.append(_rollup("entered", hour, shop, "", "received", int(busy / 20)))
+    
+    counts = {status: Message.objects.filter(status=status).count() for status in ("queued", "scheduled", "unknown")}
+    rows += [_rollup("entered", newest, shop, "", status, count) for status, count in counts.items()]
+    Rollup.objects.bulk_create(row for row in rows if row.count)
+
+
+def _rollup(measure: str, hour: datetime, owner: AbstractUser, slug: str, word: str, count: int) -> Rollup:
+    return Rollup(measure=measure, hour=hour, owner_id=owner.pk, provider_slug=slug, word=word, count=count,
+                  seconds=count * 3.4, folded=measure == "entered" and word not in {"queued", "scheduled", "unknown"})  # fmt: skip
+
+
+def _what_staff_did(mara: AbstractUser) -> None:
+    queue = OutboundQueue.objects.get(name="newsletter")
+    audit.record(mara, [queue], "Pause", reason="The offer of this week has a wrong price")
+    audit.record(
+        mara, [Message.objects.filter(status=Status.CANCELED).first()], "Cancel", reason="Sent twice by the shop"
+    )
+    audit.record(mara, [Suppression.objects.first()], "Added", reason="Has called us", flag=ADDITION)
+    audit.record(
+        mara, [KeywordRule.objects.first()], "Deleted", reason="The words are in the other rule", flag=DELETION
+    )
+    audit.record_on_table(mara, Message, "Exported as CSV: status__exact=failed.")
+
+
+def admin() -> AbstractUser:
+    return get_user_model().objects.get(username="mara")
+
+
+def viewer() -> AbstractUser:
+    return get_user_model().objects.get(username="vera")
+
+
+def group() -> Group:
+    return Group.objects.get(name=VIEWER)

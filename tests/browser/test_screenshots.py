@@ -1,0 +1,200 @@
+"""Every page of the console in Chromium: light and dark, wide and on a phone. What was seen is kept as pictures in build/.
+
+At each page: nothing is wider than the window, the browser's console says nothing (errors, violations of the policy), nothing
+is asked of another host, and no request fails.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client, RequestFactory
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, Request, Response
+
+from config.run.environment import BASE_DIR
+from tests.browser import demo
+from tests.browser.conftest import TIMEOUT_MS, Complaints
+
+PICTURES = BASE_DIR / "build" / "screenshots"
+WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+VARIANTS = [(WIDE, "light"), (WIDE, "dark"), (PHONE, "dark"), (PHONE, "light")]
+TALLEST = 4_000
+TOO_WIDE = """() => {
+  const room = document.documentElement.clientWidth;
+  const wide = document.documentElement.scrollWidth;
+  return wide > room ? `${wide} of ${room} pixels` : "";
+}"""
+# In both colours a page stands still for its picture: the chart draws at once, and unfold fades most of its colours.
+STILL = "() => document.fonts.ready.then(() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0))))"
+THEME = "(theme) => { localStorage.setItem('_x_adminTheme', JSON.stringify(theme)); Alpine.$data(document.documentElement).switchTheme(theme) }"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _queries_beside_a_browser() -> Iterator[None]:
+    """Playwright runs a loop in this thread, and Django would take each query of ours for one in a coroutine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield
+
+
+@dataclass
+class Camera:
+    page: Page
+    host: str
+    taken: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    expected_status: int = 200
+    complaints: Complaints = field(default_factory=Complaints)
+
+    def __post_init__(self) -> None:
+        self.complaints.listen(self.page)
+        self.page.on("request", self._asked)
+        self.page.on("requestfailed", self._failed)
+        self.page.on("response", self._answered)
+
+    def visit(self, name: str, path: str, *, status: int = 200) -> None:
+        self.expected_status = status
+        self.page.goto(path, wait_until="load")
+        self.take(name)
+
+    def take(self, name: str) -> None:
+        for size, theme in VARIANTS:
+            self.page.set_viewport_size(size)
+            height = min(max(self.page.evaluate("document.documentElement.scrollHeight"), size["height"]), TALLEST)
+            self.page.set_viewport_size({**size, "height": height})
+            self.page.emulate_media(color_scheme=theme)
+            if self.page.evaluate("typeof Alpine") == "object":
+                self.page.evaluate(THEME, theme)
+            self.page.evaluate(STILL)
+            if too_wide := self.page.evaluate(TOO_WIDE):
+                self.wrong.append(f"{name}: {too_wide}")
+            file = PICTURES / f"{name}-{size['width']}-{theme}.png"
+            self.page.screenshot(path=file)
+            self.taken.append(file.name)
+        self.wrong += [f"{name}: {line}" for line in self.complaints.lines if not self._is_expected(line)]
+        self.complaints.lines.clear()
+
+    def _is_expected(self, line: str) -> bool:
+        """The browser's console repeats the status of a page that is meant to be refused."""
+        return self.expected_status != 200 and f"status of {self.expected_status}" in line
+
+    def _asked(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme not in {"data", "blob"} and address.netloc != self.host:
+            self.wrong.append(f"asked {request.url}")
+
+    def _failed(self, request: Request) -> None:
+        if "ERR_ABORTED" not in (request.failure or ""):  # the page was left while it asked for news
+            self.wrong.append(f"no answer: {request.url}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400 and response.status != self.expected_status:
+            self.wrong.append(f"{response.status}: {response.url}")
+
+
+def pages(found: dict[str, Model], user) -> Iterator[tuple[str, str]]:
+    """The list of every admin, its form for a new row, and the page of its newest row; then what has pages of its own."""
+    request = RequestFactory().get("/admin/")
+    request.user = user
+    for model, row in sorted(admin.site._registry.items(), key=lambda entry: entry[0]._meta.label_lower):
+        prefix, name = f"admin:{model._meta.app_label}_{model._meta.model_name}", model._meta.model_name
+        yield f"{name}-list", reverse(f"{prefix}_changelist")
+        if row.has_add_permission(request):
+            yield f"{name}-add", reverse(f"{prefix}_add")
+        newest = model._default_manager.order_by("-pk").first()
+        assert newest, f"the demo has no {name}"
+        yield f"{name}-page", reverse(f"{prefix}_change", args=[newest.pk])
+    for name, row in found.items():
+        prefix = f"admin:{row._meta.app_label}_{row._meta.model_name}"
+        yield f"{row._meta.model_name}-{name.replace(' ', '-')}", reverse(f"{prefix}_change", args=[row.pk])
+
+
+def pages_between(camera: Camera, found: dict[str, Model]) -> None:
+    """What no list and no row is: forms of their own, questions, answers, and what goes wrong."""
+    page, message = camera.page, found["failed after two calls"]
+    camera.visit("compose", "/admin/messaging/message/send/?to=%2B14155550142")
+    page.get_by_label("Text").fill("ж" * 701)
+    page.get_by_test_id("counter").get_by_text("11", exact=True).wait_for()
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_role("alert").first.wait_for()
+    camera.take("compose-refused")
+    camera.visit("message-list-empty", "/admin/messaging/message/?q=nobody-has-this-reference")
+    camera.visit("message-list-filtered", "/admin/messaging/message/?status__exact=failed&queue__name__exact=express")
+    page.get_by_role("link", name="Filters").or_(page.get_by_text("Filters", exact=True)).first.click()
+    camera.take("message-list-filters")
+    camera.visit("provider-test", "/admin/providers/provideraccount/carrier-eu/test/")
+    camera.visit("act-on-a-provider", "/admin/providers/provideraccount/carrier-eu/change/")
+    page.get_by_role("button", name="Disable").click()
+    camera.take("act-asks-why")
+    camera.visit("act-on-a-message", f"/admin/messaging/message/{message.pk}/change/")
+    page.locator("summary").last.click()
+    camera.take("message-callback-open")
+    page.get_by_role("button", name="Retry").click()
+    page.get_by_label("Reason").fill("The phone is on again")
+    camera.take("act-retry")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    page.get_by_text("1 message queued again.").wait_for()
+    camera.take("act-done")
+    for model, pk in (("auth/group", demo.group().pk), ("auth/user", demo.admin().pk), ("providers/provideraccount", "carrier-eu")):
+        camera.visit(f"delete-{model.replace('/', '-')}", f"/admin/{model}/{pk}/delete/")
+    camera.visit("history", "/admin/messaging/outboundqueue/newsletter/history/")
+    camera.visit("password", "/admin/password_change/")
+    camera.visit("application", "/admin/messaging/")
+    page.goto("/admin/messaging/apitoken/add/")
+    page.get_by_label("Name").fill("till 4")
+    page.locator("[name=user]").select_option(label="shop-backend")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("shown this once").wait_for()
+    camera.take("apitoken-made")
+    page.goto("/admin/messaging/outboundqueue/express/change/")
+    page.locator("[name=batch_size]").fill("2")
+    page.get_by_label("Why?").fill("slower")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Please correct the error").first.wait_for()
+    camera.take("form-refused")
+    camera.visit("start-page", "/")
+    camera.visit("not-found", "/admin/nothing/here/", status=404)
+
+
+def as_a_viewer(camera: Camera, message: Model) -> None:
+    """A role that reads no texts and changes nothing."""
+    client = Client()
+    client.force_login(demo.viewer())
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": camera.page.url}
+    camera.page.context.add_cookies([cookie])
+    camera.visit("viewer-dashboard", "/admin/")
+    camera.visit("viewer-message", f"/admin/messaging/message/{message.pk}/change/")
+    camera.visit("viewer-queue", "/admin/messaging/outboundqueue/paced/change/")
+    camera.visit("viewer-refused", "/admin/auth/user/", status=403)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_page_looks_right(browser: Browser, live_server) -> None:
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    PICTURES.mkdir(parents=True)
+    found = demo.make(timezone.now())
+    context = browser.new_context(base_url=live_server.url)
+    context.set_default_timeout(TIMEOUT_MS)
+    camera = Camera(context.new_page(), urlsplit(live_server.url).netloc)
+    page = camera.page
+
+    camera.visit("login", "/admin/login/?next=/admin/")
+    page.get_by_label("Username").fill("mara")
+    page.get_by_label("Password").fill(demo.PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/admin/")
+    camera.take("dashboard")
+    for name, path in pages(found, demo.admin()):
+        camera.visit(name, path)
+    pages_between(camera, found)
+    as_a_viewer(camera, found["failed after two calls"])
+    context.close()
+
+    assert camera.wrong == [], "\n".join(camera.wrong)
