@@ -20,7 +20,7 @@ TONES = {"added": "success", "changed": "info", "deleted": "danger"}
 @admin.register(LogEntry)
 class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
     list_display = ["when", "user", "kind", "what", "row", "explanation"]
-    fields = readonly_fields = ["when", "user", "kind", "what", "row", "explanation"]
+    fields = readonly_fields = ["action_time", "user", "kind", "what", "row", "explanation"]
     list_filter = [("action_flag", ChoicesCheckboxFilter)]
     list_select_related = ["user", "content_type"]
     search_fields = ["user__username__startswith", "object_id"]

@@ -1,12 +1,13 @@
 """API tokens: staff make them, see them once, and revoke them."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.formats import date_format
 from unfold.decorators import display
 
 from console.forms import StyledModelForm
@@ -16,7 +17,7 @@ from messaging.models import ApiToken
 
 class NewTokenForm(StyledModelForm):
     days = forms.IntegerField(
-        min_value=1, max_value=3650, required=False, help_text="Valid for so many days; empty for no end."
+        label="Valid for days", min_value=1, max_value=3650, required=False, help_text="Empty: no end."
     )
 
     class Meta:
@@ -36,8 +37,8 @@ class ApiTokenAdmin(ModelAdmin):
         return row.name or "without a name"
 
     @display(description="Valid until")
-    def ends(self, row: ApiToken) -> datetime | str:
-        return row.expiry or "no end"
+    def ends(self, row: ApiToken) -> str:
+        return date_format(row.expiry, "DATETIME_FORMAT") if row.expiry else "no end"
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[str]:
         return ["label", "user", "token_key", "created", "ends"] if obj else ["user", "name", "days"]

@@ -66,7 +66,7 @@ def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpRe
 
 @admin.register(Message)
 class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
-    list_display = ["created", "status_label", "direction_icon", "number", "text_start", "queue", "provider", "error"]
+    list_display = ["created", "status_label", "person", "text_start", "queue", "provider", "error"]
     list_filter = [
         ("status", ChoicesCheckboxFilter),
         ("direction", ChoicesRadioFilter),
@@ -110,13 +110,9 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
     def status_label(self, row: Message) -> str:
         return Status(row.status)
 
-    @display(description="Way")
-    def direction_icon(self, row: Message) -> str:
-        return "in" if row.direction == "inbound" else "out"
-
-    @display(description="Number")
-    def number(self, row: Message) -> str:
-        return row.from_number if row.direction == "inbound" else row.to_number
+    @display(description="To or from")
+    def person(self, row: Message) -> str:
+        return self.title_of(row)
 
     @display(description="Text")
     def text_start(self, row: Message) -> str:

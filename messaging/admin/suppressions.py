@@ -53,6 +53,14 @@ class SuppressionAdmin(KeysetMixin, ModelAdmin):
     search_fields = ["number"]
     search_help_text = "The start of a number"
 
+    def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+        if obj is None:
+            return ["number", "sender", "reason"]
+        return ["number", "what_for", "source_label", "reason", "created_at", "created_by"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+        return self.get_fields(request, obj) if obj else []
+
     def has_change_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
         return False
 

@@ -4,7 +4,7 @@ htmx.config.allowEval = false;
 
 // unfold opens its menus by clicks on plain elements: these are made buttons, for the keyboard and for a screen reader.
 (() => {
-  const PLAIN = ["span", "div"].map((tag) => `${tag}[x-on\\:click]`).join();
+  const PLAIN = ["span", "div", "a:not([href])"].map((tag) => `${tag}[x-on\\:click]`).join();
   const NAMES = { dock_to_right: "Menu", unfold_more: "Account", add: "Add" };
 
   document.addEventListener("DOMContentLoaded", () => {
@@ -12,6 +12,7 @@ htmx.config.allowEval = false;
       if (element.querySelector("a, button, input")) continue;
       element.tabIndex = 0;
       element.setAttribute("role", "button");
+      for (const icon of element.querySelectorAll(".material-symbols-outlined")) icon.setAttribute("aria-hidden", "true");
       const word = element.textContent.trim();
       if (NAMES[word]) element.setAttribute("aria-label", NAMES[word]);
     }
