@@ -106,7 +106,7 @@ def _ask_or_do(model_admin: Any, request: HttpRequest, queryset: QuerySet, act: 
         "title": f"{act.title}?",
         "act": act,
         "form": form,
-        "rows": rows[:10],
+        "rows": [(model_admin.title_of(row), row) for row in rows[:10]],
         "more": len(rows[:MAX_ROWS]) - len(rows[:10]),
         "selected": [str(row.pk) for row in rows[:MAX_ROWS]],
         "checkbox_name": ACTION_CHECKBOX_NAME,

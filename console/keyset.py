@@ -55,7 +55,10 @@ class KeysetChangeList(ChangeList):
     def _before(self, key: Any) -> list[Model]:
         """The page that begins below `key`, or with the newest."""
         rows = self.queryset if key is None else self.queryset.filter(pk__lt=key)
-        floor = self._floor(key)
+        oldest, newest = self._period()
+        floor = self._floor(newest if key is None else key)
+        if floor is not None and oldest is not None and floor < oldest:
+            floor = None  # the period begins within the window
         if floor is not None:
             rows = rows.filter(pk__gte=floor)
         found = list(rows[: self.list_per_page + 1])
@@ -81,6 +84,10 @@ class KeysetChangeList(ChangeList):
             return None
         rows = self.root_queryset if key is None else self.root_queryset.filter(pk__lt=key)
         return rows.order_by("-pk").values_list("pk", flat=True)[WINDOW : WINDOW + 1].first()
+
+    def _period(self) -> tuple[Any, Any]:
+        """The keys that a filter by time leaves."""
+        return next((spec.keys() for spec in self.filter_specs if hasattr(spec, "keys")), (None, None))
 
     def _key(self, request: HttpRequest, name: str) -> Any:
         text = request.GET.get(name)

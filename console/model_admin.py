@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth import get_permission_codename
 from django.db.models import Model, QuerySet
@@ -40,6 +41,7 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
     list_disable_select_all = True
     list_per_page = 50
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # each number beside a filter is a count of its rows
     warn_unsaved_form = True
     paginator = BoundedPaginator
 

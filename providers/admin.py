@@ -35,7 +35,9 @@ MAY_CHANGE = "providers.change_provideraccount"
 class IndentedJSONField(forms.JSONField):
     """Written for people: a field a line."""
 
-    widget = forms.Textarea(attrs={"rows": 12, "class": " ".join([*TEXTAREA_CLASSES, "sb-mono"]), "spellcheck": "false"})
+    widget = forms.Textarea(
+        attrs={"rows": 12, "class": " ".join([*TEXTAREA_CLASSES, "sb-mono"]), "spellcheck": "false"}
+    )
 
     def prepare_value(self, value: Any) -> str:
         return value if isinstance(value, InvalidJSONInput) else json.dumps(value, indent=2, ensure_ascii=False)

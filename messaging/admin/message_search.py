@@ -7,7 +7,7 @@ import phonenumbers
 from django.db.models import Q, QuerySet
 
 from messaging import numbers
-from messaging.services.search import any_of
+from messaging.services.search import any_of, starts_with
 from messaging.states import Direction
 from providers.models import SenderNumber
 
@@ -24,7 +24,7 @@ def search(queryset: QuerySet, term: str) -> QuerySet:
         return queryset.filter(pk=UUID(text))
     except ValueError:
         pass
-    conditions = [Q(reference__startswith=text), Q(provider_message_id__startswith=text)]
+    conditions = [starts_with("reference", text), starts_with("provider_message_id", text)]
     if _NUMBER.match(text) and any(character.isdecimal() for character in text):
         conditions += _numbers(text)
     return any_of(queryset, conditions)

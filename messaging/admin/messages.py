@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -34,25 +33,6 @@ TONES = {
 INDEXED_STATUSES = {Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN, Status.CANCELED}
 
 
-class ScheduleFilter(admin.SimpleListFilter):
-    """Reached from the page of a schedule; the list of all schedules would be too long to choose from."""
-
-    title = "schedule"
-    parameter_name = "schedule"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        value = request.GET.get(self.parameter_name)
-        return [(value, "This schedule")] if value else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if not self.value():
-            return queryset
-        try:
-            return queryset.filter(schedule_id=UUID(self.value()))
-        except ValueError:
-            return queryset.none()
-
-
 def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpResponse:
     """What the list shows with the filters and the search of this address, and all its further pages."""
     if not model_admin.has_view_permission(request):
@@ -73,7 +53,6 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
         ("queue", RelatedCheckboxFilter),
         ("provider", RelatedCheckboxFilter),
         CreatedFilter,
-        ScheduleFilter,
     ]
     list_select_related = ["queue", "provider"]
     search_fields = ["to_number"]  # `get_search_results` is what searches

@@ -109,7 +109,7 @@ class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
         "event_type",
         "result",
         "attempts",
-        "response_status",
+        "answer",
         "next_attempt_at",
     ]
     list_filter = [("state", ChoicesCheckboxFilter)]
@@ -136,7 +136,13 @@ class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
     def message(self, row: WebhookDelivery) -> str:
         if row.event is None or row.event.message_id is None:
             return "-"
-        return format_html('<a class="sb-link" href="/admin/messaging/message/{0}/change/">{0}</a>', row.event.message_id)
+        return format_html(
+            '<a class="sb-link" href="/admin/messaging/message/{0}/change/">{0}</a>', row.event.message_id
+        )
+
+    @display(description="Answer")
+    def answer(self, row: WebhookDelivery) -> int | None:
+        return row.response_status
 
     @display(description="State", label=DELIVERY_TONES)
     def result(self, row: WebhookDelivery) -> str:

@@ -11,7 +11,7 @@ from django_filters.fields import IsoDateTimeField
 
 from messaging import numbers, states
 from messaging.models import Message, PhoneNumber, Suppression
-from messaging.services.search import any_of
+from messaging.services.search import any_of, starts_with
 
 
 class _TextField(CharField):
@@ -85,8 +85,8 @@ class MessageFilter(django_filters.FilterSet):
             (
                 Q(to_number__startswith=number),
                 Q(from_number__startswith=number, direction=states.Direction.INBOUND),
-                Q(reference__startswith=text),
-                Q(provider_message_id__startswith=text),
+                starts_with("reference", text),
+                starts_with("provider_message_id", text),
             ),
         )
 

@@ -1,3 +1,4 @@
+from scheduling.admin.messages import MessageWithScheduleAdmin
 from scheduling.admin.schedules import ScheduleAdmin
 
-__all__ = ["ScheduleAdmin"]
+__all__ = ["MessageWithScheduleAdmin", "ScheduleAdmin"]

@@ -329,24 +329,24 @@ def _figures(chance: random.Random, shop: AbstractUser, now: datetime) -> None:
     """What a month leaves behind: by day more than by night, and a bad hour of one provider."""
     newest = now.replace(minute=0, second=0, microsecond=0)
     shares = {"delivered": 1.0, "undelivered": 0.03, "failed": 0.008, "canceled": 0.004, "sent": 1.05}
-    rows = []
+    counts: dict[tuple[datetime, str, str], float] = {}
     for age in range(720):
         hour = newest - timedelta(hours=age)
         busy = 250 * (1.15 + math.sin((hour.hour - 9) / 24 * 2 * math.pi)) * chance.uniform(0.85, 1.15)
         for word, share in shares.items():
             bad = 12 if age in {5, 6} and word in {"failed", "undelivered"} else 1
-            for slug, part in (("twilio-main", 0.7), ("carrier-eu", 0.3)):
-                rows.append(_rollup("entered", hour, shop, slug, word, int(busy * share * part * bad)))
-        rows.append(_rollup("entered", hour, shop, "", "received", int(busy / 20)))
-    
-    counts = {status: Message.objects.filter(status=status).count() for status in ("queued", "scheduled", "unknown")}
-    rows += [_rollup("entered", newest, shop, "", status, count) for status, count in counts.items()]
-    Rollup.objects.bulk_create(row for row in rows if row.count)
-
-
-def _rollup(measure: str, hour: datetime, owner: AbstractUser, slug: str, word: str, count: int) -> Rollup:
-    return Rollup(measure=measure, hour=hour, owner_id=owner.pk, provider_slug=slug, word=word, count=count,
-                  seconds=count * 3.4, folded=measure == "entered" and word not in {"queued", "scheduled", "unknown"})  # fmt: skip
+            counts[hour, "twilio-main", word] = busy * share * bad * 0.7
+            counts[hour, "carrier-eu", word] = busy * share * bad * 0.3
+        counts[hour, "", "received"] = busy / 20
+    # What is so now is the sum of all that ever was, which is not folded into its one row yet.
+    waiting = {word: Message.objects.filter(status=word).count() for word in ("queued", "scheduled", "unknown")}
+    Rollup.objects.bulk_create(
+        Rollup(
+            measure="entered", hour=hour, owner_id=shop.pk, provider_slug=slug, word=word, count=int(count),
+            seconds=count * 3.4, folded=word not in waiting,
+        )
+        for (hour, slug, word), count in {**counts, **{(newest, "", word): n for word, n in waiting.items()}}.items()
+    )  # fmt: skip
 
 
 def _what_staff_did(mara: AbstractUser) -> None:

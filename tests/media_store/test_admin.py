@@ -17,6 +17,7 @@ from tests.media_store import pictures
 from tests.media_store.folder import Folder
 
 LIST = "/admin/media_store/mediaasset/"
+CHOSEN = {"action": "delete_selected", "post": "yes", "_reason": "asked for"}
 
 
 @pytest.fixture
@@ -92,7 +93,10 @@ class TestDelete:
         first, second = asset(1), asset(2)
 
         admin.post(f"{LIST}{first.pk}/delete/", {"post": "yes", "_reason": "asked for"})
-        admin.post(LIST, {"action": "delete_selected", "_selected_action": [str(second.pk)], "post": "yes", "_reason": "asked for"})
+        admin.post(
+            LIST,
+            {**CHOSEN, "_selected_action": [str(second.pk)]},
+        )
 
         assert not MediaAsset.objects.exists()
         assert folder.names() == []
@@ -107,7 +111,14 @@ class TestDelete:
         responses = [
             admin.post(f"{LIST}{image.pk}/delete/", {"post": "yes", "_reason": "asked for"}, follow=True),
             admin.post(
-                LIST, {"action": "delete_selected", "_selected_action": [str(image.pk)], "post": "yes", "_reason": "asked for"}, follow=True
+                LIST,
+                {
+                    "action": "delete_selected",
+                    "_selected_action": [str(image.pk)],
+                    "post": "yes",
+                    "_reason": "asked for",
+                },
+                follow=True,
             ),
         ]
 

@@ -13,7 +13,7 @@ from messaging.models import Message
 from messaging.services import installation
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.services import schedules
-from tests.factories import QueueFactory, SenderFactory, UserFactory
+from tests.factories import MessageFactory, QueueFactory, SenderFactory, UserFactory
 from tests.messaging.api.conftest import Api
 from tests.messaging.services.dispatch.fakes import Clock
 from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, people, statuses, tick
@@ -449,3 +449,30 @@ def test_the_list_can_be_searched_and_filtered(admin, owner) -> None:
     ]
 
     assert found == [["Two", "One"], ["One"], ["Two"], ["Two"]]
+
+
+class TestFilterOfMessages:
+    """`messaging` knows no schedules; the filter of its list is added here."""
+
+    def test_it_offers_schedules_by_the_start_of_their_name(self, admin, owner) -> None:
+        wanted, _ = create(owner, name="Spring offer"), create(owner, name="Winter offer")
+
+        page = admin.get("/admin/messaging/message/").content.decode()
+        answer = admin.get(
+            "/admin/autocomplete/?term=spr&app_label=scheduling&model_name=schedulerun&field_name=schedule"
+        )
+
+        assert 'name="schedule"' in page
+        assert 'data-field-name="schedule"' in page
+        assert [row["id"] for row in answer.json()["results"]] == [str(wanted.pk)]
+
+    def test_the_chosen_one_is_shown_by_its_name(self, admin, owner) -> None:
+        run = due_run(owner, 2, name="Spring offer")
+        expand_all()
+        MessageFactory(queue__name="express")
+
+        page = admin.get(f"/admin/messaging/message/?schedule={run.schedule_id}")
+
+        assert {row.schedule_id for row in page.context["cl"].result_list} == {run.schedule_id}
+        assert len(page.context["cl"].result_list) == 2
+        assert "Spring offer" in page.content.decode()

@@ -1,0 +1,67 @@
+"""The list of messages with a filter by schedule, which `messaging` cannot know of."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.forms import AutocompleteDropdownForm
+
+from messaging.admin import MessageAdmin
+from messaging.models import Message
+from scheduling.models import ScheduleRun
+
+PARAMETER = "schedule"
+
+admin.site.unregister(Message)
+
+
+class ScheduleFilter(admin.ListFilter):
+    """By the start of a schedule's name, asked for while somebody types: there may be too many to list."""
+
+    title = "schedule"
+    template = "unfold/filters/filters_field.html"
+    form_class = AutocompleteDropdownForm
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: type, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.request, self.model_admin = request, model_admin
+        self.used_parameters = {PARAMETER: params.pop(PARAMETER)[-1]} if PARAMETER in params else {}
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str]:
+        return [PARAMETER]
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        form = self.form_class(
+            request=self.request,
+            name=PARAMETER,
+            label="By schedule",
+            choices=(),
+            field=ScheduleRun._meta.get_field("schedule"),  # noqa: SLF001 (public in all but its name)
+            model_admin=self.model_admin,
+            data={PARAMETER: self._chosen()} if self._chosen() else {},
+        )
+        yield {"form": form}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not self.used_parameters.get(PARAMETER):
+            return queryset
+        chosen = self._chosen()
+        return queryset.filter(schedule_id=chosen) if chosen else queryset.none()
+
+    def _chosen(self) -> UUID | None:
+        try:
+            return UUID(self.used_parameters.get(PARAMETER, ""))
+        except ValueError:
+            return None
+
+
+@admin.register(Message)
+class MessageWithScheduleAdmin(MessageAdmin):
+    list_filter = [*MessageAdmin.list_filter, ScheduleFilter]
