@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys.carrier import Answer, Asked, Carrier, post_receipt
 from tests.journeys.client import Client
@@ -50,6 +50,19 @@ def client(stack: Stack) -> Client:
 def give_reason(page: Page, act: str, reason: str) -> None:
     page.get_by_label("Reason").fill(reason)
     page.get_by_role("button", name=act, exact=True).click()
+
+
+MAX_STOPS = 200
+
+
+def go_to(page: Page, target: Locator) -> None:
+    """Tab until it has the focus, and Enter: what somebody does who has no mouse."""
+    expect(target).to_be_visible()
+    for _ in range(MAX_STOPS):
+        page.keyboard.press("Tab")
+        if target.evaluate("(element) => element === document.activeElement"):
+            return page.keyboard.press("Enter")
+    raise AssertionError(f"{MAX_STOPS} stops, and not at {target}")
 
 
 def test_the_dashboard_shows_messages_as_they_flow(desk: Page, client: Client) -> None:
@@ -141,6 +154,34 @@ def test_the_paced_queue_is_paused(desk: Page, client: Client) -> None:
     expect(desk.get_by_text("1 outbound queue paused.")).to_be_visible()
     desk.goto("/admin/")
     expect(desk.get_by_text("Queue paced is paused")).to_be_visible()
+
+
+def test_a_queue_is_resumed_with_the_keyboard_alone(desk: Page, client: Client) -> None:
+    """From the dashboard: the list of queues, the row, the act, the reason."""
+    desk.goto("/admin/")
+    go_to(desk, desk.locator("#nav-sidebar").get_by_role("link", name="Queues"))
+    go_to(desk, desk.locator("#result_list").get_by_role("link", name="paced"))
+    go_to(desk, desk.get_by_role("button", name="Resume"))
+    reason = desk.get_by_label("Reason")
+    expect(reason).to_be_focused()  # nobody has to look for it
+    desk.keyboard.type("the campaign goes on")
+    go_to(desk, desk.get_by_role("button", name="Resume", exact=True))
+
+    expect(desk.get_by_text("1 outbound queue resumed.")).to_be_visible()
+    assert client.get("queues/paced/")["is_paused"] is False
+
+
+def test_the_menus_open_with_the_keyboard(desk: Page) -> None:
+    """unfold's are plain elements; the console makes them buttons."""
+    desk.goto("/admin/messaging/message/")
+
+    go_to(desk, desk.get_by_role("button", name="Mara").or_(desk.get_by_role("button", name="admin")).first)
+    expect(desk.get_by_role("button", name="Log out")).to_be_visible()
+    desk.keyboard.press("Enter")
+    expect(desk.get_by_role("button", name="Log out")).to_be_hidden()
+
+    go_to(desk, desk.get_by_role("button", name="Filters"))
+    expect(desk.get_by_role("button", name="Apply Filters")).to_be_visible()
 
 
 def test_a_provider_is_disabled_and_the_log_says_who_and_why(desk: Page) -> None:

@@ -1,0 +1,79 @@
+"""One row more for the list of every admin of the site."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.contrib.auth.models import Group
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
+
+from console import audit
+from media_store.models import MediaAsset
+from messaging.models import ApiToken, Erasure, KeywordRule, RetentionRule, Suppression
+from providers.models import ProviderEvent
+from tests.factories import (
+    NOW,
+    AccountFactory,
+    CallbackFactory,
+    EndpointFactory,
+    MessageFactory,
+    PhoneNumberFactory,
+    QueueFactory,
+    SenderFactory,
+    UserFactory,
+    WebhookDeliveryFactory,
+)
+from tests.scheduling.making import create
+
+
+def _image(number: int) -> None:
+    asset = MediaAsset.objects.create(
+        sha256=f"{number:064x}", content_type="image/png", size=1, width=1, height=1, created_at=NOW
+    )
+    asset.owners.add(UserFactory())
+
+
+def _task(number: int) -> None:
+    interval, _ = IntervalSchedule.objects.get_or_create(every=7, period="seconds")
+    PeriodicTask.objects.create(name=f"task {number}", task="messaging.tick", interval=interval)
+
+
+MAKERS: dict[str, Callable[[int], object]] = {
+    "admin/logentry": lambda _n: audit.record(UserFactory(), [QueueFactory()], "Pause", reason="a test"),
+    "auth/group": lambda n: Group.objects.create(name=f"group {n}"),
+    "auth/user": lambda _n: UserFactory(),
+    "django_celery_beat/clockedschedule": lambda n: ClockedSchedule.objects.create(
+        clocked_time=NOW + timedelta(days=n)
+    ),
+    "django_celery_beat/crontabschedule": lambda n: CrontabSchedule.objects.create(minute=str(n)),
+    "django_celery_beat/intervalschedule": lambda n: IntervalSchedule.objects.create(every=n + 1000, period="seconds"),
+    "django_celery_beat/periodictask": _task,
+    "django_celery_beat/solarschedule": lambda n: SolarSchedule.objects.create(
+        event="sunrise", latitude=n, longitude=1
+    ),
+    "media_store/mediaasset": _image,
+    "messaging/apitoken": lambda _n: ApiToken.objects.create(user=UserFactory()),
+    "messaging/erasure": lambda n: Erasure.objects.create(
+        digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1
+    ),
+    "messaging/keywordrule": lambda _n: KeywordRule.objects.create(
+        sender_number=SenderFactory(), action="stop", words="STOP"
+    ),
+    "messaging/message": lambda _n: MessageFactory(owner=UserFactory(), provider=AccountFactory()),
+    "messaging/outboundqueue": lambda n: MessageFactory(queue=QueueFactory(name=f"q{n}")),
+    "messaging/phonenumber": lambda _n: PhoneNumberFactory(),
+    "messaging/providercallback": lambda _n: CallbackFactory(),
+    "messaging/retentionrule": lambda n: RetentionRule.objects.create(
+        owner=UserFactory(), queue=QueueFactory(name=f"q{n}"), text_days=1
+    ),
+    "messaging/suppression": lambda n: Suppression.objects.create(
+        number=f"+1415555{n:04}", source="admin", created_at=NOW, created_by=UserFactory()
+    ),
+    "messaging/webhookdelivery": lambda _n: WebhookDeliveryFactory(),
+    "messaging/webhookendpoint": lambda _n: EndpointFactory(),
+    "providers/provideraccount": lambda _n: AccountFactory(),
+    "providers/providerevent": lambda _n: ProviderEvent.objects.create(
+        account=AccountFactory(), at=NOW, kind="disabled", actor=UserFactory()
+    ),
+    "providers/sendernumber": lambda _n: SenderFactory(owner=UserFactory(), account=AccountFactory()),
+    "scheduling/schedule": lambda n: create(UserFactory(), queue=QueueFactory(name=f"q{n}").pk),
+}

@@ -1,0 +1,118 @@
+"""Nothing that staff do goes without a reason: acts, edits and deletions, of every admin of the site."""
+
+import pytest
+from django.contrib import admin as site_of_django
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.models import LogEntry
+from django.test import Client, RequestFactory
+
+from console.model_admin import SAY_WHY
+from messaging.models import OutboundQueue
+from tests.config.admin.rows import MAKERS
+from tests.factories import MessageFactory, QueueFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+ADMINS = [pytest.param(row, id=row.opts.label_lower) for row in site_of_django.site._registry.values()]
+ACTS = [
+    pytest.param(row, act, id=f"{row.opts.label_lower}-{act.name}")
+    for row in site_of_django.site._registry.values()
+    for act in row.acts
+]
+QUEUE = "/admin/messaging/outboundqueue/"
+
+
+def path_of(row: ModelAdmin) -> str:
+    return f"/admin/{row.opts.app_label}/{row.opts.model_name}/"
+
+
+@pytest.mark.parametrize("row", ADMINS)
+def test_there_is_no_action_beside_acts_and_deletion(row: ModelAdmin) -> None:
+    request = RequestFactory().get("/")
+    request.user = UserFactory(is_staff=True, is_superuser=True)
+
+    assert set(row.get_actions(request)) <= {act.name for act in row.acts} | {"delete_selected"}
+
+
+@pytest.mark.parametrize(("row", "act"), ACTS)
+@pytest.mark.parametrize("given", [{}, {"reason": ""}, {"reason": "  \n"}], ids=["not asked yet", "empty", "blank"])
+def test_an_act_asks_why_and_does_nothing_without(admin: Client, row: ModelAdmin, act, given: dict[str, str]) -> None:
+    MAKERS[path_of(row)[len("/admin/") : -1]](1)
+    before = list(row.model._base_manager.values())
+    chosen = [str(each.pk) for each in row.model._base_manager.all()]
+
+    page = admin.post(path_of(row), {"action": act.name, "_selected_action": chosen, **given})
+
+    assert page.status_code == 200
+    assert 'name="reason"' in page.content.decode()
+    assert list(row.model._base_manager.values()) == before
+    assert not LogEntry.objects.filter(user=admin.user).exists()
+
+
+def test_an_edit_without_a_reason_is_not_stored(admin: Client) -> None:
+    QueueFactory(description="as it was")
+    shown = admin.get(f"{QUEUE}express/change/").context["adminform"].form
+    data = {name: value for name in shown.fields if (value := shown[name].value()) is not None}
+
+    page = admin.post(f"{QUEUE}express/change/", {**data, "description": "other", "_reason": "  "})
+
+    assert page.status_code == 200
+    assert page.context["adminform"].form.non_field_errors() == [SAY_WHY]
+    assert OutboundQueue.objects.get().description == "as it was"
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        (f"{QUEUE}express/delete/", {"post": "yes"}),
+        (QUEUE, {"post": "yes", "action": "delete_selected", "_selected_action": "express"}),
+    ],
+)
+def test_a_deletion_without_a_reason_deletes_nothing(admin: Client, path: str, data: dict[str, str]) -> None:
+    QueueFactory()
+
+    refused = admin.post(path, {**data, "_reason": " "}, follow=True)
+
+    assert [str(message) for message in refused.context["messages"]] == [SAY_WHY]
+    assert OutboundQueue.objects.exists()
+    assert not LogEntry.objects.exists()
+
+    admin.post(path, {**data, "_reason": "nobody uses it"})
+    assert not OutboundQueue.objects.exists()
+
+
+def test_switches_that_acts_turn_are_not_in_the_forms_beside_them(admin: Client) -> None:
+    MAKERS["messaging/outboundqueue"](1), MAKERS["providers/provideraccount"](1)
+    registry = {row.opts.model_name: row for row in site_of_django.site._registry.values()}
+
+    forms = {}
+    for name in ("outboundqueue", "provideraccount"):
+        pk = registry[name].model.objects.first().pk
+        forms[name] = set(admin.get(f"{path_of(registry[name])}{pk}/change/").context["adminform"].form.fields)
+
+    assert "is_paused" not in forms["outboundqueue"]
+    assert "is_enabled" not in forms["provideraccount"]
+
+
+class TestDeletionPages:
+    """They count what hangs on a row and load none of it."""
+
+    def test_what_is_kept_by_others_says_so(self, admin: Client) -> None:
+        MessageFactory.create_batch(3, queue=QueueFactory())
+
+        page = admin.get(f"{QUEUE}express/delete/").content.decode()
+
+        assert "cannot be deleted" in page
+        assert "3 messages" in page
+        assert admin.post(f"{QUEUE}express/delete/", {"post": "yes", "_reason": "x"}).status_code == 200
+        assert OutboundQueue.objects.exists()
+
+    def test_it_costs_the_same_for_one_row_and_for_fifty(self, admin: Client, django_assert_max_num_queries) -> None:
+        costs = []
+        for more in (1, 49):
+            MessageFactory.create_batch(more, queue=QueueFactory())
+            with django_assert_max_num_queries(40) as queries:
+                admin.get(f"{QUEUE}express/delete/")
+            costs.append(len(queries))
+
+        assert costs[0] == costs[1]
