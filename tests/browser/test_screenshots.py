@@ -180,6 +180,7 @@ def as_a_viewer(camera: Camera, message: Model) -> None:
     camera.visit("viewer-refused", "/admin/auth/user/", status=403)
 
 
+@pytest.mark.timeout(900)  # some four hundred pictures
 @pytest.mark.django_db(transaction=True)
 def test_every_page_looks_right(browser: Browser, live_server) -> None:
     shutil.rmtree(PICTURES, ignore_errors=True)
