@@ -2,14 +2,13 @@
 
 import itertools
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
+
+from tests.journeys.local_server import LocalServer, QuietHandler
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Asked:
 Answer = tuple[int, Any]
 
 
-class Carrier:
+class Carrier(LocalServer):
     """A context manager. `answer` is called for each text, in a thread of its own, and may take its time."""
 
     def __init__(self, answer: Callable[[Asked], Answer] | None = None) -> None:
@@ -33,10 +32,10 @@ class Carrier:
         self._ids = itertools.count(1)
         carrier = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:
+            def do_POST(self) -> None:  # noqa: N802 (the name that its base class calls)
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 asked = Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, content)
                 carrier.asked.append(asked)
@@ -50,33 +49,7 @@ class Carrier:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, *_: Any) -> None:
-                """A caller that did not wait for the answer is part of the play."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(Handler)
 
     def new_id(self) -> str:
         return f"carrier-{next(self._ids)}"
