@@ -5,6 +5,9 @@ WORKERS := 2
 BIN := $(VENV)/bin
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-header
 
+# Where it is set, each process that starts compiles the whole program again, which takes longer than all else that it does.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv dev run test chaos lint format lock token manage clean
 .SUFFIXES:
