@@ -34,6 +34,7 @@ def check_positive(app_configs: Any, **_: Any) -> list[CheckMessage]:
     names = (
         "DISPATCH_CONCURRENCY",
         "CALLBACK_CONCURRENCY",
+        "LIVE_STREAMS_PER_USER",
         "PROVIDER_CONNECT_TIMEOUT",
         "PROVIDER_READ_TIMEOUT",
         "SCHEDULE_MAX_LATENESS",

@@ -245,6 +245,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # beyond that, what is uploaded goes to
 
 CALLBACK_ALLOWED_NETWORKS = env.list("CALLBACK_ALLOWED_NETWORKS", default=[])
 CALLBACK_CONCURRENCY = env.int("CALLBACK_CONCURRENCY", default=32)
+LIVE_STREAMS_PER_USER = env.int("LIVE_STREAMS_PER_USER", default=20)
+
 # --- Data protection --------------------------------------------------------------------------------------------------
 
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])

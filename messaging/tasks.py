@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from messaging import doorbell
+from messaging import doorbell, wakeups
 from messaging.services import (
     heartbeats,
     inbound_media,
@@ -40,7 +40,9 @@ dispatcher = Dispatcher(
     after_settling=doorbell.ring_for_callbacks,
 )
 deliverer = Deliverer(
-    PublicHttp(Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)), concurrency=settings.CALLBACK_CONCURRENCY
+    PublicHttp(Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)),
+    concurrency=settings.CALLBACK_CONCURRENCY,
+    after_numbering=wakeups.publish,
 )
 
 

@@ -10,6 +10,8 @@ from config.run.environment import BASE_DIR
 from config.run.errors import StartError
 
 STATIC_FILES = BASE_DIR / "static"
+# Streams end by themselves when the server is told to stop; it waits no longer than this for any that does not.
+STREAMS = ("--workers-kill-timeout", "5")
 
 # `make run` as root is usual in a container, and Celery's warning about it has no addressee there.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
@@ -34,17 +36,24 @@ def web(port: int) -> Command:
     files = (
         ("--static-path-route", "/static", "--static-path-mount", str(STATIC_FILES)) if STATIC_FILES.is_dir() else ()
     )
-    return _granian(port, "asginl", "config.asgi:application", *files)
+    return _granian("web", port, "asginl", "config.asgi:application", *STREAMS, *files)
 
 
 def web_of_a_deployment(port: int, *, workers: int) -> Command:
     """The `web` of the Procfile, on loopback."""
-    return _granian(port, "wsgi", "config.wsgi:application", "--blocking-threads", "2", "--workers", str(workers))
+    return _granian(
+        "web", port, "wsgi", "config.wsgi:application", "--blocking-threads", "2", "--workers", str(workers)
+    )
 
 
-def _granian(port: int, interface: str, application: str, *options: str) -> Command:
+def live_of_a_deployment(port: int) -> Command:
+    """The `live` of the Procfile, on loopback."""
+    return _granian("live", port, "asginl", "config.asgi:application", "--workers", "1", *STREAMS)
+
+
+def _granian(name: str, port: int, interface: str, application: str, *options: str) -> Command:
     common = ("--interface", interface, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning")
-    return Command("web", (sys.executable, "-m", "granian", *common, *options, application), stop_seconds=10.0)
+    return Command(name, (sys.executable, "-m", "granian", *common, *options, application), stop_seconds=10.0)
 
 
 def worker(name: str = "worker", *, concurrency: int = 8) -> Command:

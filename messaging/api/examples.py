@@ -1,5 +1,7 @@
 """Examples for the OpenAPI document."""
 
+import json
+
 from drf_spectacular.utils import OpenApiExample
 
 _MESSAGE = {
@@ -44,4 +46,24 @@ NEW_MESSAGE = [
         request_only=True,
     ),
     OpenApiExample("Accepted", value=_MESSAGE, response_only=True, status_codes=["202"]),
+]
+
+_SENT = {
+    **_MESSAGE,
+    "status": "sent",
+    "provider": "acme",
+    "provider_message_id": "SM4711",
+    "attempts": 1,
+    "sent_at": "2026-11-22T09:00:00.471100Z",
+    "updated_at": "2026-11-22T09:00:00.471100Z",
+}
+_EVENT = {"type": "message.sent", "timestamp": _SENT["updated_at"], "sequence": 4711, "data": _SENT}
+
+STREAM = [
+    OpenApiExample(
+        "One event",
+        value=f"retry: 2000\nid: 4710\n\nid: 4711\nevent: message.sent\ndata: {json.dumps(_EVENT)}\n\n:\n",
+        response_only=True,
+        media_type="text/event-stream",
+    ),
 ]

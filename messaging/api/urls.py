@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from messaging.api.auth import LogoutView, TokenView
+from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
 from messaging.api.message_media import MessageMediaViewSet
 from messaging.api.messages import MessageViewSet
 from messaging.api.phone_numbers import PhoneNumberViewSet
@@ -29,6 +30,9 @@ urlpatterns = [
         MessageMediaViewSet.as_view({"get": "list", "post": "create"}),
         name="messages-media",
     ),
+    path("live/events/", LiveStreamViewSet.as_view({"get": "events"}), name="live-events"),
+    path("live/messages/<uuid:pk>/", LiveStreamViewSet.as_view({"get": "message"}), name="live-message"),
+    path("live/messages/<uuid:pk>/wait/", LiveWaitViewSet.as_view({"get": "wait"}), name="live-wait"),
     path("stats/", StatsViewSet.as_view({"get": "retrieve"}), name="stats"),
     *router.urls,
 ]

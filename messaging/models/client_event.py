@@ -22,7 +22,7 @@ class ClientEvent(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     type = models.CharField(max_length=32, choices=[(t, t) for t in EventType])
     at = models.DateTimeField()
-    # No foreign key: an event that has been told may outlive its message, and nothing is looked up by it.
+    # No foreign key: an event that has been told may outlive its message.
     message_id = models.UUIDField(null=True)
     has_callback_url = models.BooleanField(default=False)
     snapshot = models.JSONField()
@@ -33,6 +33,8 @@ class ClientEvent(models.Model):
         indexes = [
             # Reader: event_log.number
             models.Index(name="clientevent_unnumbered", fields=["id"], condition=Q(sequence__isnull=True)),
+            # Reader: GET /live/messages/{id}/
+            models.Index(name="clientevent_of_message", fields=["message_id", "sequence"]),
         ]
         constraints = [
             # Also the reader's index: live streams, and what is delivered again, of one owner in order

@@ -4,7 +4,7 @@ A number is given in a transaction that no other numbering can overtake, so numb
 that has seen one has seen all that are below it. The one who numbers is also the one who fans out; both are done or none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -20,31 +20,37 @@ PURGE_CHUNK = 2_000
 MAX_PURGE_CHUNKS = 500
 
 
-def number(*, now: datetime) -> int:
-    """Number what has been committed, oldest first, and write the deliveries that follow; returns how many events."""
+def number(*, now: datetime, tell: Callable[[Collection[int]], None] = lambda _owners: None) -> int:
+    """Number what has been committed, oldest first, and write the deliveries that follow; returns how many events.
+
+    `tell` hears whose events they were, after each commit.
+    """
     total = 0
     while ClientEvent.objects.filter(sequence__isnull=True).exists():
-        done = _number_chunk(now)
-        total += done
-        if done < CHUNK:
+        owners = _number_chunk(now)
+        if owners:
+            tell(set(owners))
+        total += len(owners)
+        if len(owners) < CHUNK:
             break
     return total
 
 
-def _number_chunk(now: datetime) -> int:
+def _number_chunk(now: datetime) -> list[int]:
+    """The owner of each event that has its number now."""
     EventLog.objects.get_or_create(pk=1)
     with transaction.atomic():
         log = EventLog.objects.select_for_update().get(pk=1)
         events = list(ClientEvent.objects.filter(sequence__isnull=True).order_by("pk")[:CHUNK])
         if not events:
-            return 0
+            return []
         # The id, raised above the last number where a transaction was committed later than its id says.
         raised_by = max(0, log.last_sequence + 1 - events[0].pk)
         ClientEvent.objects.filter(pk__in=[event.pk for event in events]).update(sequence=F("pk") + raised_by)
         log.last_sequence = events[-1].pk + raised_by
         log.save(update_fields=["last_sequence"])
         _fan_out(events, now)
-    return len(events)
+    return [event.owner_id for event in events]
 
 
 def _fan_out(events: Sequence[ClientEvent], now: datetime) -> None:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from config import live
 from config.run import commands
 from config.run.environment import BASE_DIR
 
@@ -57,6 +58,20 @@ def test_waiting_requests_go_to_the_process_made_for_waiting() -> None:
     caddyfile = (BASE_DIR / "docs" / "deploy" / "Caddyfile").read_text()
 
     assert re.search(r"handle /api/v1/live/\* \{\s+reverse_proxy live:8001", caddyfile)
+    assert live.PREFIX == "/api/v1/live/"
+
+
+def test_the_process_made_for_waiting_is_the_one_of_the_journeys(
+    procfile: dict[str, str], services: dict[str, dict]
+) -> None:
+    command = commands.live_of_a_deployment(8001).argv[2:]
+    of_each = [command, procfile["live"].replace("${LIVE_PORT:-8001}", "8001").split(), services["live"]["command"]]
+
+    said = [[word.replace("127.0.0.1", "0.0.0.0") for word in words] for words in of_each]  # noqa: S104
+
+    assert {tuple(sorted(words)) for words in said} == {tuple(sorted(said[0]))}
+    assert all(" ".join(words).count("--workers-kill-timeout 5") == 1 for words in said)
+    assert "--workers-kill-timeout" in commands.web(8000).argv
 
 
 def test_no_secret_and_no_index_stands_in_a_file() -> None:

@@ -62,6 +62,7 @@ class Stack:
 
     The accounts `sandbox1` and `sandbox2` send to the simulator, or to `carriers_url` where a test plays the carriers.
     `worker_command` takes a name and the concurrency. A `broker` that is given is started and stopped by the test.
+    With `live` the process for what waits runs beside the web, at `live_url`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Stack:
         carriers_url: str = "",
         worker_command: Callable[..., commands.Command] = commands.worker,
         broker: EmbeddedValkey | None = None,
+        live: bool = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="switchboard-journey-"))
         self.workers: list[Child] = []
@@ -86,6 +88,8 @@ class Stack:
         self._carriers_url = carriers_url
         self._worker_command = worker_command
         self._broker = broker
+        self._live_port = services.free_port() if live else 0
+        self.live_url = f"http://127.0.0.1:{self._live_port}" if live else ""
         self._others: list[Child] = []
         self._cleanup = contextlib.ExitStack()
         self._tokens: dict[str, str] = {}
@@ -123,6 +127,8 @@ class Stack:
         for _ in range(self._first_workers):
             self.start_worker()
         self._start(commands.web_of_a_deployment(web_port, workers=self._web_workers))
+        if self._live_port:
+            self.start_live()
         self.start_beat()
         self.session = self.new_session((self.folder / "demo_token").read_text().strip())
         self.wait_until(self._is_ready, seconds=READY_SECONDS)
@@ -199,6 +205,26 @@ class Stack:
         answer = requests.get(f"{self.sandbox_url}/healthz", timeout=10)
         answer.raise_for_status()
         return answer.json()["receipts"]["posted"]
+
+    def start_live(self) -> Child:
+        """Returns when it answers."""
+        child = self._start(commands.live_of_a_deployment(self._live_port))
+
+        def live_answers() -> bool:
+            try:
+                return requests.get(f"{self.live_url}/healthz", timeout=2).ok
+            except requests.RequestException:
+                return False
+
+        self.wait_until(live_answers, seconds=READY_SECONDS)
+        return child
+
+    def stop_live(self) -> None:
+        """SIGTERM, and wait until it has stopped."""
+        [live] = [child for child in self._others if child.name == "live"]
+        self._others.remove(live)
+        live.terminate()
+        assert live.wait(live.command.stop_seconds), "live does not stop"
 
     def start_beat(self) -> Child:
         return self._start(commands.beat())

@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -41,7 +41,7 @@ class Deliverer:
         clock: Callable[[], datetime] = timezone.now,
         executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
         position: Callable[[], float] = random.random,
-        after_numbering: Callable[[], None] = lambda: None,
+        after_numbering: Callable[[Collection[int]], None] = lambda _owners: None,
     ) -> None:
         self._http = http
         self._concurrency = concurrency
@@ -109,8 +109,7 @@ class Deliverer:
         if self._stopping.is_set():
             return []
         now = self._clock()
-        if event_log.number(now=now):
-            self._after_numbering()
+        event_log.number(now=now, tell=self._after_numbering)
         return_expired_claims(now=now)
         limit = self._concurrency - len(in_air)
         if not limit:

@@ -117,6 +117,22 @@ def test_a_reader_misses_nothing_while_many_write_and_number() -> None:
     assert sorted(seen) == sorted(ClientEvent.objects.values_list("pk", flat=True))
 
 
+def test_whose_events_were_numbered_is_told_after_each_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "CHUNK", 2)
+    first, second = UserFactory(), UserFactory()
+    for owner in (first, first, second):
+        ClientEventFactory(message=MessageFactory(owner=owner))
+    told: list[tuple[set[int], int]] = []
+
+    def tell(owners: set[int]) -> None:
+        told.append((owners, ClientEvent.objects.filter(sequence__isnull=True).count()))
+
+    event_log.number(now=NOW, tell=tell)
+    event_log.number(now=NOW, tell=tell)
+
+    assert told == [({first.pk}, 1), ({second.pk}, 0)]
+
+
 # --- Who gets what ----------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,157 @@
+"""Serving what waits: `/api/v1/live/`, in the process made for it.
+
+Django's own handler keeps a thread for each request until its end. Here a request goes through all middlewares to its view in a
+thread of a small pool, which is free again before the waiting begins.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from messaging.live.admission import Admitted, LongPoll, Visit, note_visit
+from messaging.live.hub import Follower, Hub, NoPlace
+from messaging.live.streams import stream, wait_for_change
+from messaging.live.threads import Threads
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "/api/v1/live/"
+THREADS = 8
+# What the sockets' buffers do not take for so long is not read by anybody.
+WRITE_SECONDS = 10.0
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class LiveHandler(ASGIHandler):
+    def __init__(self, *, write_seconds: float = WRITE_SECONDS) -> None:
+        super().__init__()
+        self._write_seconds = write_seconds
+        self.threads = Threads(THREADS)
+        self.hub = Hub(redis_url=settings.REDIS_URL, per_user=settings.LIVE_STREAMS_PER_USER, threads=self.threads)
+
+    async def close(self) -> None:
+        await self.hub.close()
+        self.threads.close()
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        request, refusal = self.create_request(scope, body)
+        if request is None:
+            await self.send_response(refusal, send)
+            return
+        answering = asyncio.create_task(self._answer(request, scope, self._impatient(send)))
+        leaving = asyncio.create_task(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (answering, leaving):
+                task.cancel()
+            outcome, _ = await asyncio.gather(answering, leaving, return_exceptions=True)
+            body.close()
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _answer(self, request: HttpRequest, scope: Message, send: Send) -> None:
+        response = await self._pass(request, scope, Visit.ARRIVED)
+        if isinstance(response, Admitted):
+            try:
+                response = await self._wait(request, scope, response, send)
+            except NoPlace:
+                response = await self._pass(request, scope, Visit.NO_PLACE)
+        if response is not None:
+            await self.send_response(response, send)
+
+    async def _wait(
+        self, request: HttpRequest, scope: Message, admitted: Admitted, send: Send
+    ) -> HttpResponseBase | None:
+        """The answer that is left to give: that of a long poll. Raises `NoPlace`."""
+        order = admitted.order
+        if isinstance(order, LongPoll):
+            follower = Follower(order.guest, owner_id=order.owner_id, message_id=order.message_id, unlike=order.unlike)
+            async with self.hub.follow(follower):
+                await wait_for_change(order, follower, self.threads)
+            return await self._pass(request, scope, Visit.HAS_WAITED)
+        follower = Follower(order.guest, owner_id=order.owner_id, message_id=order.message_id)
+        async with self.hub.follow(follower, from_the_oldest=order.resumes):
+            admitted.streaming_content = stream(order, follower, self.threads)
+            try:
+                await self.send_response(admitted, send)
+            except TimeoutError:
+                logger.info("a live stream that nobody reads is cut")
+        return None
+
+    async def _pass(self, request: HttpRequest, scope: Message, visit: Visit) -> HttpResponseBase:
+        note_visit(request, visit)
+        return await self.threads.run(self._through, request, scope)
+
+    def _through(self, request: HttpRequest, scope: Message) -> HttpResponseBase:
+        """Through all middlewares to the view and back."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        try:
+            return self.get_response(request)
+        finally:
+            signals.request_finished.send(sender=self.__class__)
+
+    def _impatient(self, send: Send) -> Send:
+        """Raises `TimeoutError` when the reader takes nothing for too long."""
+
+        async def within_time(message: Message) -> None:
+            async with asyncio.timeout(self._write_seconds):
+                await send(message)
+
+        return within_time
+
+
+class Application:
+    """What is live to its handler, all else to Django's. Streams end when the server is told to stop, so that it can."""
+
+    def __init__(self, django: ASGIHandler) -> None:
+        self._django = django
+        self._live = LiveHandler()
+        self._listens_to_signals = False
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._django(scope, receive, send)
+            return
+        if not self._listens_to_signals:
+            self._listens_to_signals = True
+            self._end_streams_on(signal.SIGTERM, signal.SIGINT)
+        await self._live(scope, receive, send)
+
+    def _end_streams_on(self, *numbers: signal.Signals) -> None:
+        """Beside the server's own handling, which goes by the loop's wake-up descriptor."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in numbers:
+            before = signal.getsignal(number)
+            if callable(before):  # the server listens; else the signal is to do what it does by itself
+
+                def handle(received: int, frame: Any, before: Callable[..., Any] = before) -> None:
+                    loop.call_soon_threadsafe(self._live.hub.end_all)
+                    before(received, frame)
+
+                signal.signal(number, handle)
+                signal.siginterrupt(number, False)

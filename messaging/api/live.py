@@ -1,0 +1,199 @@
+"""Following live over REST: these views say who may follow what; the server that waits does the rest."""
+
+import math
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.http.response import HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import exceptions, serializers, viewsets
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from messaging import states
+from messaging.api import examples
+from messaging.api.access import messages_of
+from messaging.api.serializers import STATUS_CHOICES, MessageSerializer, message_body
+from messaging.live.admission import Admitted, LongPoll, Stream, Visit, visit_of
+from messaging.models import ApiToken, Message
+from messaging.services import live_events
+from messaging.services.live_guests import PERMISSION, Guest
+
+LARGEST_NUMBER = 2**63 - 1
+MAX_WAIT_SECONDS = 60
+DEFAULT_WAIT_SECONDS = 30
+COME_BACK_SECONDS = 5
+RESUME = "Last-Event-ID"
+
+OPERATION: dict[str, Any] = {"tags": ["live"]}
+RESUME_HEADER = OpenApiParameter(
+    RESUME,
+    {"type": "string", "pattern": "^[0-9]{1,19}$"},
+    OpenApiParameter.HEADER,
+    description="The last `id` that was received: what came after it is sent first. `0`: all that is kept, a week.",
+)
+MESSAGE_ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+STREAM = OpenApiResponse(
+    OpenApiTypes.STR,
+    description=(
+        "Server-sent events without an end: `id` is the event's `sequence`, `event` its type, `data` the JSON that a client "
+        "callback has as its body. A comment line at least each 15 seconds."
+    ),
+    examples=examples.STREAM,
+)
+
+
+class ServedElsewhere(exceptions.APIException):
+    status_code = 503
+    default_detail = "This process cannot wait: send /api/v1/live/ to the process `live` (docs/live.md)."
+    default_code = "served_by_live_process"
+
+
+class TooManyStreams(exceptions.Throttled):
+    default_detail = "As many streams and long polls are open for this user as may be."
+    default_code = "too_many_streams"
+
+
+class EventStreamRenderer(JSONRenderer):
+    """For the negotiation, and for problems; a stream itself is not rendered."""
+
+    media_type = "text/event-stream"
+    format = "event-stream"
+
+
+class WaitSerializer(serializers.Serializer):
+    after = serializers.ChoiceField(STATUS_CHOICES, required=False)
+    timeout = serializers.FloatField(min_value=0, max_value=MAX_WAIT_SECONDS, default=DEFAULT_WAIT_SECONDS)
+
+    def validate_timeout(self, seconds: float) -> float:
+        if not math.isfinite(seconds):
+            raise serializers.ValidationError("A valid number is required.", code="invalid")
+        return seconds
+
+
+class LiveViewSet(viewsets.ViewSet):
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if visit_of(request._request) is None:  # noqa: SLF001 (the server talks to the view through Django's request)
+            raise ServedElsewhere
+        super().initial(request, *args, **kwargs)
+        if visit_of(request._request) is Visit.NO_PLACE:  # noqa: SLF001
+            raise TooManyStreams(wait=COME_BACK_SECONDS)
+
+
+class LiveStreamViewSet(LiveViewSet):
+    renderer_classes = [EventStreamRenderer]
+    action_permissions = {"events": PERMISSION, "message": PERMISSION}
+
+    @extend_schema(
+        operation_id="live_events_list",
+        summary="Follow your events",
+        parameters=[RESUME_HEADER],
+        responses={(200, EventStreamRenderer.media_type): STREAM},
+        **OPERATION,
+    )
+    def events(self, request: Request) -> HttpResponseBase:
+        after = _resumed_at(request)
+        return _stream(
+            request,
+            Stream(
+                guest=_guest(request),
+                owner_id=request.user.pk,
+                message_id=None,
+                after=live_events.last_sequence() if after is None else after,
+                resumes=after is not None,
+            ),
+        )
+
+    @extend_schema(
+        operation_id="live_messages_retrieve",
+        summary="Follow one message, from its first event on",
+        parameters=[MESSAGE_ID, RESUME_HEADER],
+        responses={(200, EventStreamRenderer.media_type): STREAM},
+        **OPERATION,
+    )
+    def message(self, request: Request, pk: UUID) -> HttpResponseBase:
+        after = _resumed_at(request)
+        message = get_object_or_404(messages_of(request.user), pk=pk)
+        return _stream(
+            request,
+            Stream(
+                guest=_guest(request, message),
+                owner_id=message.owner_id,
+                message_id=message.pk,
+                after=after or 0,
+                resumes=after is not None,
+            ),
+        )
+
+
+class LiveWaitViewSet(LiveViewSet):
+    action_permissions = {"wait": PERMISSION}
+
+    @extend_schema(
+        operation_id="live_messages_wait_retrieve",
+        summary="Wait until a message has another status",
+        parameters=[
+            MESSAGE_ID,
+            OpenApiParameter(
+                "after",
+                {"type": "string", "enum": STATUS_CHOICES},
+                description="The status that you know. Left out: the answer comes at once.",
+            ),
+            OpenApiParameter(
+                "timeout",
+                {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS, "default": DEFAULT_WAIT_SECONDS},
+                description="Seconds; afterwards the message is answered as it is.",
+            ),
+        ],
+        responses=MessageSerializer,
+        **OPERATION,
+    )
+    def wait(self, request: Request, pk: UUID) -> HttpResponseBase:
+        query = WaitSerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        message = get_object_or_404(messages_of(request.user).prefetch_related("attachments"), pk=pk)
+        unlike, seconds = query.validated_data.get("after"), query.validated_data["timeout"]
+        is_to_wait = visit_of(request._request) is Visit.ARRIVED and request.method == "GET"  # noqa: SLF001
+        if message.status == unlike and seconds and is_to_wait:
+            return Admitted(
+                LongPoll(
+                    guest=_guest(request, message),
+                    owner_id=message.owner_id,
+                    message_id=message.pk,
+                    unlike=states.Status(message.status),
+                    seconds=seconds,
+                )
+            )
+        return Response(message_body(message), headers={"Cache-Control": "no-store"})
+
+
+def _resumed_at(request: Request) -> int | None:
+    """The number that the client has got to; None when it begins. Raises `ValidationError` for one that was never given."""
+    given = request.headers.get(RESUME, "").strip()
+    if not given:
+        return None
+    number = int(given) if given.isascii() and given.isdigit() and len(given) <= len(str(LARGEST_NUMBER)) else -1
+    if not 0 <= number <= max(live_events.last_sequence(), 0):
+        raise serializers.ValidationError({RESUME: ["This is not an id of an event."]}, code="invalid")
+    return number
+
+
+def _guest(request: Request, message: Message | None = None) -> Guest:
+    user: AbstractBaseUser = request.user
+    return Guest(
+        user_id=user.pk,
+        token=request.auth.digest if isinstance(request.auth, ApiToken) else "",
+        session=getattr(request._request.session, "session_key", None) or "",  # noqa: SLF001
+        as_staff=message is not None and message.owner_id != user.pk,
+    )
+
+
+def _stream(request: Request, order: Stream) -> HttpResponseBase:
+    # nginx, too, is to pass on each event at once.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    options = {"content_type": EventStreamRenderer.media_type, "headers": headers}
+    return HttpResponse(**options) if request.method == "HEAD" else Admitted(order, **options)

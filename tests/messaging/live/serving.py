@@ -1,0 +1,148 @@
+"""The live handler without a server: requests as a server would bring them, and what it would send."""
+
+import asyncio
+import gc
+import json
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Self, TypeVar
+
+from config.live import LiveHandler
+from messaging import wakeups
+from messaging.models import ClientEvent
+from messaging.services import event_log
+from tests.factories import NOW, ClientEventFactory
+
+T = TypeVar("T")
+SECONDS = 20.0
+
+
+def served(act: Callable[[LiveHandler], Awaitable[T]], **options: Any) -> T:
+    """What `act` returns, in a loop and with a handler of its own."""
+
+    async def main() -> T:
+        handler = LiveHandler(**options)
+        try:
+            return await asyncio.wait_for(act(handler), SECONDS)
+        finally:
+            await handler.close()
+
+    with warnings.catch_warnings():
+        # Each thread of the pool has its own connection to the cache, which ends with it.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            return asyncio.run(main())
+        finally:
+            gc.collect()
+
+
+class Connection:
+    """One request, open while the block lasts. What is sent piles up until it is read; `is_slow`: nothing is taken."""
+
+    def __init__(
+        self, handler: LiveHandler, path: str, *, token: str = "", method: str = "GET", **headers: str
+    ) -> None:
+        self._handler = handler
+        path, _, query = path.partition("?")
+        sent = {name.replace("_", "-"): value for name, value in headers.items()} | {"Host": "127.0.0.1"}
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        self._scope = {
+            "type": "http",
+            "method": method,
+            "path": f"/api/v1/live/{path}",
+            "query_string": query.encode(),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+            "client": ("127.0.0.1", 1),
+        }
+        self.is_slow = False
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self.body = b""
+        self._gone = asyncio.Event()
+        self._asked = False
+        self._news = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(self._handler(self._scope, self._receive, self._send))
+        self.task.add_done_callback(lambda _task: asyncio.ensure_future(self._notify()))
+        await self.until(lambda: bool(self.status))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.hang_up()
+        await asyncio.wait_for(self.task, SECONDS)
+
+    def hang_up(self) -> None:
+        self._gone.set()
+
+    @property
+    def is_over(self) -> bool:
+        return self.task.done()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Or until the answer is complete."""
+        async with self._news:
+            await asyncio.wait_for(self._news.wait_for(lambda: condition() or self.task.done()), SECONDS)
+        assert condition(), (self.status, self.body)
+
+    async def events(self, count: int) -> list[dict[str, Any]]:
+        """The first so many, as soon as they are there."""
+        await self.until(lambda: len(self.told) >= count)
+        return [json.loads(block["data"]) for block in self.told[:count]]
+
+    async def json(self) -> Any:
+        await asyncio.wait_for(asyncio.shield(self.task), SECONDS)
+        return json.loads(self.body)
+
+    @property
+    def blocks(self) -> list[dict[str, str]]:
+        """The fields of each complete block; a comment has none."""
+        *complete, _rest = self.body.decode().split("\n\n")
+        return [dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":") for block in complete]
+
+    @property
+    def told(self) -> list[dict[str, str]]:
+        return [block for block in self.blocks if "data" in block]
+
+    @property
+    def heartbeats(self) -> int:
+        return self.body.decode().splitlines().count(":")
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self.is_slow:
+            await asyncio.Event().wait()
+        if message["type"] == "http.response.start":
+            self.status = HTTPStatus(message["status"])
+            self.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
+        self.body += message.get("body", b"")
+        await self._notify()
+
+    async def _notify(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+
+def happen(owner: Any, count: int = 1, **more: Any) -> list[int]:
+    """So many events of this owner, numbered; whoever follows is woken. Returns the numbers."""
+    events = [ClientEventFactory(message__owner=owner, **more) for _ in range(count)]
+    event_log.number(now=NOW, tell=wakeups.publish)
+    return list(
+        ClientEvent.objects.filter(pk__in=[e.pk for e in events]).order_by("pk").values_list("sequence", flat=True)
+    )
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        await asyncio.sleep(0.01)

@@ -1,0 +1,37 @@
+"""The word that wakes those who follow live."""
+
+import logging
+
+import pytest
+from redis import Redis
+
+from messaging import tasks, wakeups
+from tests.plugin import ENVIRONMENT
+
+
+def test_the_owners_are_told_to_whoever_listens() -> None:
+    with Redis.from_url(ENVIRONMENT.redis_url) as redis, redis.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(wakeups.CHANNEL)
+        channel.get_message(timeout=5)
+
+        wakeups.publish({12, 3})
+
+        assert wakeups.owners_of(channel.get_message(timeout=5)["data"]) == {3, 12}
+
+
+@pytest.mark.parametrize("word", [b"", b"end 0191", b"x,y", b"-1"])
+def test_a_word_of_somebody_else_is_about_nobody(word: bytes) -> None:
+    assert wakeups.owners_of(word) == set()
+
+
+def test_a_redis_that_is_away_stops_nobody(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    monkeypatch.setattr(wakeups, "_redis", lambda: Redis(port=9))
+
+    with caplog.at_level(logging.WARNING):
+        wakeups.publish({1})
+
+    assert caplog.messages == ["nobody was woken (ConnectionError); live streams look by themselves"]
+
+
+def test_the_workers_say_it_when_they_number() -> None:
+    assert tasks.deliverer._after_numbering is wakeups.publish
