@@ -179,9 +179,10 @@ def _opens(stack: Stack, headers: dict[str, str], opened: contextlib.ExitStack) 
 
 
 def test_a_token_that_is_revoked_ends_its_stream(stack: Stack) -> None:
-    follower = began(stack, stack.token("leaver"))
+    follower = Follower(stack.token("leaver"))
     session = stack.new_session(stack.token("leaver"))
     with follower.connect(stack.live_url) as connection:
+        follower.read(connection, until=lambda: bool(follower.last_id))
         assert session.post(stack.url("auth/logout/"), timeout=SECONDS).status_code == 204
         assert follower.read(connection, until=lambda: False) == "ended"
 
