@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import threading
 from datetime import timedelta
 from typing import Any
 
@@ -30,9 +29,6 @@ from providers.public_addresses import Guard
 from providers.public_http import PublicHttp
 
 logger = logging.getLogger(__name__)
-
-# What happens within a moment is told together: a look at it costs about the same for one event as for fifty.
-GATHER_SECONDS = 0.05
 
 dispatcher = Dispatcher(
     concurrency=settings.DISPATCH_CONCURRENCY,
@@ -79,14 +75,10 @@ def drain(queue_name: str) -> None:
         dispatcher.drain(queue_name)
 
 
-def gather() -> None:
-    threading.Event().wait(GATHER_SECONDS)
-
-
 @shared_task(name="messaging.deliver")
 def deliver() -> None:
     """Beat's every second, and whenever somebody rings: new events are numbered, due callbacks made."""
-    gather()
+    doorbell.gather()
     doorbell.answered(doorbell.CALLBACKS)
     deliverer.run()
 

@@ -78,11 +78,19 @@ class Tally:
         self._add(now, Measure.WEBHOOK, outcome)
 
     def write(self) -> None:
-        """One INSERT, or none where there is nothing to count. Call it inside the transaction of what it counts."""
+        """One INSERT, or none where there is nothing to count. Call it inside the transaction of what it counts.
+
+        In SQL, because each message comes by here five times: `bulk_create` costs three times as much.
+        """
         if self._counts:
-            Rollup.objects.bulk_create(
-                Rollup(**key._asdict(), count=count, seconds=self._seconds[key]) for key, count in self._counts.items()
-            )
+            rows = _prepared((*key, count, self._seconds[key]) for key, count in self._counts.items())
+            table, names = _table_and_columns()
+            places = ", ".join([f"({'%s, ' * len(names)}false)"] * len(rows))
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"INSERT INTO {table} ({', '.join(names)}, folded) VALUES {places}",  # noqa: S608
+                    [value for row in rows for value in row],
+                )
 
     def _observe(self, now: datetime, measure: Measure, provider: str, seconds: float) -> None:
         self._add(now, measure, BUCKETS[bisect_left(BOUNDS, seconds)], provider=provider, seconds=seconds)
@@ -149,23 +157,29 @@ def _add_to_totals(sums: Mapping[Key, tuple[int, float]]) -> None:
     """In SQL, the same for both databases: `bulk_create` can replace what is there, but not add to it."""
     if not sums:
         return
-    fields = [Rollup._meta.get_field(name) for name in (*Key._fields, "count", "seconds")]  # noqa: SLF001
-    quote = connection.ops.quote_name
-    table, names = quote(Rollup._meta.db_table), [quote(field.column) for field in fields]  # noqa: SLF001
+    table, names = _table_and_columns()
     added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in names[-2:])
     statement = (
-        f"INSERT INTO {table} ({', '.join(names)}, {quote('folded')}) VALUES ({'%s, ' * len(names)}true) "  # noqa: S608
-        f"ON CONFLICT ({', '.join(names[:-2])}) WHERE {quote('folded')} DO UPDATE SET {added}"
+        f"INSERT INTO {table} ({', '.join(names)}, folded) VALUES ({'%s, ' * len(names)}true) "  # noqa: S608
+        f"ON CONFLICT ({', '.join(names[:-2])}) WHERE folded DO UPDATE SET {added}"
     )
     # In one order for everybody: two folds at once do not wait for each other crosswise.
     rows = [(*key, *values) for key, values in sorted(sums.items())]
     with connection.cursor() as cursor:
-        cursor.executemany(statement, _prepared(fields, rows))
+        cursor.executemany(statement, _prepared(rows))
 
 
-def _prepared(fields: list, rows: Iterable[tuple]) -> list[list]:
+_FIELDS = [Rollup._meta.get_field(name) for name in (*Key._fields, "count", "seconds")]  # noqa: SLF001
+
+
+def _table_and_columns() -> tuple[str, list[str]]:
+    quote = connection.ops.quote_name
+    return quote(Rollup._meta.db_table), [quote(field.column) for field in _FIELDS]  # noqa: SLF001
+
+
+def _prepared(rows: Iterable[tuple]) -> list[list]:
     return [
-        [field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True)] for row in rows
+        [field.get_db_prep_save(value, connection) for field, value in zip(_FIELDS, row, strict=True)] for row in rows
     ]
 
 

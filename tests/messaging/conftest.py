@@ -38,6 +38,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     """No test of this folder leaves a task in a broker."""
     broker = Broker()
     monkeypatch.setattr("messaging.doorbell.current_app", broker)
+    monkeypatch.setattr("messaging.doorbell._gathering.until", 0.0)
     return broker
 
 

@@ -72,3 +72,28 @@ def test_a_cache_that_is_away_raises_nothing(broker, monkeypatch: pytest.MonkeyP
     doorbell.answered("express")
 
     assert broker.rings == []
+
+
+def test_while_a_look_at_the_callbacks_gathers_nobody_is_asked_for_another(broker, monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("messaging.doorbell.time.monotonic", lambda: now[0])
+    doorbell.ring_for_callbacks()
+    cache.clear()  # as if it were answered: this process knows that it cannot be
+
+    now[0] += doorbell.GATHER_SECONDS / 3
+    doorbell.ring_for_callbacks()
+    assert broker.rings_for_callbacks == 1
+
+    now[0] += doorbell.GATHER_SECONDS / 3
+    doorbell.ring_for_callbacks()
+    assert broker.rings_for_callbacks == 2
+
+
+def test_a_ring_that_somebody_else_made_says_nothing_about_the_next_one(broker) -> None:
+    cache.set("doorbell:/callbacks", 1)
+    doorbell.ring_for_callbacks()
+    doorbell.answered(doorbell.CALLBACKS)
+
+    doorbell.ring_for_callbacks()
+
+    assert broker.rings_for_callbacks == 1

@@ -121,7 +121,8 @@ def test_only_one_function_writes_a_status() -> None:
 
 
 def test_what_happens_while_a_look_at_the_callbacks_gathers_is_the_same_look(broker, monkeypatch) -> None:
-    monkeypatch.setattr(tasks, "gather", doorbell.ring_for_callbacks)
+    monkeypatch.setattr(doorbell, "GATHER_SECONDS", 0)
+    monkeypatch.setattr(doorbell, "gather", doorbell.ring_for_callbacks)
     monkeypatch.setattr(tasks.deliverer, "run", lambda: 0)
     doorbell.ring_for_callbacks()
 
