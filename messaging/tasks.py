@@ -71,7 +71,7 @@ def take_leave(**_: object) -> None:
 @shared_task(name="messaging.drain")
 def drain(queue_name: str) -> None:
     doorbell.answered(queue_name)
-    if queue_name in pacing.queues_to_drain():
+    if not dispatcher.wake(queue_name) and queue_name in pacing.queues_to_drain():
         dispatcher.drain(queue_name)
 
 

@@ -51,6 +51,24 @@ def test_a_drain_answers_the_doorbell_first(carrier, broker) -> None:
     assert broker.rings == ["express", "express"]
 
 
+def test_a_drain_beside_another_one_asks_the_database_nothing_and_what_came_is_sent(
+    carrier, django_assert_num_queries
+) -> None:
+    fresh(text="first")
+
+    def second_drain(call) -> None:
+        if call.message.text == "first":
+            fresh(text="second")
+            with django_assert_num_queries(0):
+                tasks.drain("express")
+
+    carrier.before_answer = second_drain
+
+    tasks.drain("express")
+
+    assert carrier.texts == ["first", "second"]
+
+
 @pytest.mark.parametrize(
     "queue", [{"is_paused": True}, {"batch_size": 2, "interval_seconds": 120}], ids=["paused", "paced"]
 )

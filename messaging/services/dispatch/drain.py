@@ -137,6 +137,12 @@ class Dispatcher:
                 lane.busy.release()
         return total
 
+    def wake(self, queue_name: str) -> bool:
+        """Whether a drain of this queue runs in this process: then it looks once more, and nobody else has to."""
+        lane = self._lane(queue_name)
+        lane.ring()  # first: a drain that ends now sees it after it has let go
+        return lane.busy.locked()
+
     def send_batch(self, queue_name: str, *, size: int, created_by: datetime) -> int:
         """One tick of a paced queue: at most `size` messages that were there by `created_by`.
 
