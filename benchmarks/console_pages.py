@@ -19,7 +19,7 @@ MAKE = """
 INSERT INTO messaging_message (
   id, direction, status, owner_id, queue_id, is_bulk, from_number, to_number, text, encoding, segments, reference,
   callback_url, provider_id, provider_message_id, attempts, rounds_failed, error_code, error_detail, valid_for, expires_at,
-  cancel_requested, created_at, sent_at, delivered_at, updated_at, is_automatic, media_count)
+  cancel_requested, created_at, sent_at, delivered_at, updated_at, is_automatic, media_count, schedule_id)
 SELECT
   (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
     || substr(md5(n::text), 4, 15))::uuid,
@@ -28,9 +28,10 @@ SELECT
   %(owner)s, CASE WHEN n %% 10 = 0 THEN 'paced' ELSE 'express' END, false, '+15005550006',
   '+1415' || lpad((n %% 300000 + 2000000)::text, 7, '0'), 'Hello, your parcel has arrived.', 'gsm7', 1, 'order-' || n, '',
   CASE WHEN n %% 3 = 0 THEN 'bench1' ELSE 'bench2' END, 'pm-' || n, 1, 0, '', '', 14400, at + interval '4 hours', false,
-  at, at, at, at, false, 0
+  at, at, at, at, false, 0, CASE WHEN n %% 20 = 0 THEN %(schedule)s::uuid END
 FROM (SELECT n, now() - interval '30 days' * (1 - n::float / %(count)s) AS at FROM generate_series(1, %(count)s) n) AS made
 """
+SCHEDULE = "01900000-0000-7000-8000-0000000000aa"
 PAGES = {
     "list": "/admin/messaging/message/",
     "older page": "older",
@@ -42,13 +43,19 @@ PAGES = {
     "queue idle (none)": "/admin/messaging/message/?queue__name__exact=idle",
     "provider": "/admin/messaging/message/?provider__slug__exact=bench1",
     "provider idle (none)": "/admin/messaging/message/?provider__slug__exact=idle",
+    "schedule": f"/admin/messaging/message/?schedule={SCHEDULE}",
+    "schedule, none": "/admin/messaging/message/?schedule=01900000-0000-7000-8000-000000000000",
     "day of a week ago": "day",
+    "failed, a week ago": "failed that day",
+    "id": "id",
     "number, whole": "/admin/messaging/message/?q=%2B14152000123",
     "number, national": "/admin/messaging/message/?q=(415)+200-0123",
     "number, start": "/admin/messaging/message/?q=%2B141520001",
     "reference": "/admin/messaging/message/?q=order-777777",
     "provider's id": "/admin/messaging/message/?q=pm-777777",
     "one message": "one",
+    "may the owner be deleted?": "owner",
+    "may a queue be deleted?": "/admin/messaging/outboundqueue/express/delete/",
     "dashboard": "/admin/",
     "dashboard, live": "/admin/live/",
 }
@@ -100,7 +107,7 @@ def prepare(count: int, *, keep: bool):
         return client
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE messaging_message, messaging_rollup CASCADE")
-        cursor.execute(MAKE, {"owner": user.pk, "count": count})
+        cursor.execute(MAKE, {"owner": user.pk, "count": count, "schedule": SCHEDULE})
     # What a month leaves behind, an hour and a status and a provider each.
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     Rollup.objects.bulk_create(
@@ -136,6 +143,9 @@ def addresses() -> dict[str, str]:
     found = {
         "older": f"{PAGES['list']}?before={older}",
         "day": f"{PAGES['list']}?created_from={day}&created_to={day}",
+        "failed that day": f"{PAGES['list']}?created_from={day}&created_to={day}&status__exact=failed",
+        "id": f"{PAGES['list']}?q={older}",
+        "owner": f"/admin/auth/user/{Message.objects.get(pk=older).owner_id}/delete/",
         "one": f"{PAGES['list']}{Message.objects.order_by('pk').first().pk}/change/",
     }
     return {name: found.get(path, path) for name, path in PAGES.items()}

@@ -18,6 +18,7 @@ from messaging.services import queues
 from messaging.services.errors import InvalidField
 
 MAY_CHANGE = "messaging.change_outboundqueue"
+HALF_A_PACE = "Give both the batch size and the interval, or neither."
 TONES = {"open": "success", "paused": "warning"}
 
 
@@ -73,7 +74,7 @@ class QueueForm(StyledModelForm):
         try:
             queues.check_pace(pace)
         except InvalidField as error:
-            self.add_error(error.field, error.detail)
+            self.add_error(error.field, HALF_A_PACE if error.code == "half_a_pace" else error.detail)
         return cleaned
 
 

@@ -121,37 +121,35 @@ def pages(found: dict[str, Model], user) -> Iterator[tuple[str, str]]:
         yield f"{row._meta.model_name}-{name.replace(' ', '-')}", reverse(f"{prefix}_change", args=[row.pk])
 
 
-def pages_between(camera: Camera, found: dict[str, Model]) -> None:
-    """What no list and no row is: forms of their own, questions, answers, and what goes wrong."""
-    page, message = camera.page, found["failed after two calls"]
+def the_list_of_messages(camera: Camera, schedule: Model) -> None:
+    """Empty, filtered, its panel of filters, and the menus beside it."""
+    page = camera.page
+    camera.visit("message-list-empty", "/admin/messaging/message/?q=nobody-has-this-reference")
+    camera.visit("message-list-filtered", "/admin/messaging/message/?status__exact=failed&queue__name__exact=express")
+    page.get_by_role("button", name="Filters").click()
+    camera.take("message-list-filters")
+    page.locator(".select2-selection").click()
+    page.locator(".select2-search__field").fill("app")
+    page.get_by_role("option", name="Appointments of the week").click()
+    camera.take("message-list-filter-by-schedule")
+    page.get_by_role("button", name="Apply Filters").click()
+    page.wait_for_url(f"**schedule={schedule.pk}**")
+    page.set_viewport_size(WIDE)
+    page.get_by_role("button", name="Mara Lindqvist").click()
+    camera.take("menu-of-the-account")
+    page.get_by_role("button", name="Menu").click()  # the last picture was one of a phone, where it covers the page
+    camera.take("menu")
+
+
+def writing(camera: Camera) -> None:
+    """Forms that are refused, and what is shown once."""
+    page = camera.page
     camera.visit("compose", "/admin/messaging/message/send/?to=%2B14155550142")
     page.get_by_label("Text").fill("ж" * 701)
     page.get_by_test_id("counter").get_by_text("11", exact=True).wait_for()
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("alert").first.wait_for()
     camera.take("compose-refused")
-    camera.visit("message-list-empty", "/admin/messaging/message/?q=nobody-has-this-reference")
-    camera.visit("message-list-filtered", "/admin/messaging/message/?status__exact=failed&queue__name__exact=express")
-    page.get_by_role("button", name="Filters").click()
-    camera.take("message-list-filters")
-    camera.visit("provider-test", "/admin/providers/provideraccount/carrier-eu/test/")
-    camera.visit("act-on-a-provider", "/admin/providers/provideraccount/carrier-eu/change/")
-    page.get_by_role("button", name="Disable").click()
-    camera.take("act-asks-why")
-    camera.visit("act-on-a-message", f"/admin/messaging/message/{message.pk}/change/")
-    page.locator("summary").last.click()
-    camera.take("message-callback-open")
-    page.get_by_role("button", name="Retry").click()
-    page.get_by_label("Reason").fill("The phone is on again")
-    camera.take("act-retry")
-    page.get_by_role("button", name="Retry", exact=True).click()
-    page.get_by_text("1 message queued again.").wait_for()
-    camera.take("act-done")
-    camera.visit("delete", f"/admin/auth/group/{demo.group().pk}/delete/")
-    camera.visit("delete-not-possible", "/admin/providers/provideraccount/carrier-eu/delete/")
-    camera.visit("history", "/admin/messaging/outboundqueue/newsletter/history/")
-    camera.visit("password", "/admin/password_change/")
-    camera.visit("application", "/admin/messaging/")
     page.goto("/admin/messaging/apitoken/add/")
     page.get_by_label("Name").fill("till 4")
     page.locator("[name=user]").select_option(label="shop-backend")
@@ -164,6 +162,33 @@ def pages_between(camera: Camera, found: dict[str, Model]) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("Please correct the error").first.wait_for()
     camera.take("form-refused")
+
+
+def acting(camera: Camera, message: Model) -> None:
+    """What asks for a reason, and what it answers."""
+    page = camera.page
+    page.goto("/admin/providers/provideraccount/carrier-eu/change/")
+    page.get_by_role("button", name="Disable").click()
+    page.get_by_label("Reason").wait_for()
+    camera.take("act-asks-why")
+    page.goto(f"/admin/messaging/message/{message.pk}/change/")
+    page.locator("summary").last.click()
+    camera.take("message-callback-open")
+    page.get_by_role("button", name="Retry").click()
+    page.get_by_label("Reason").fill("The phone is on again")
+    camera.take("act-retry")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    page.get_by_text("1 message queued again.").wait_for()
+    camera.take("act-done")
+
+
+def elsewhere(camera: Camera) -> None:
+    camera.visit("provider-test", "/admin/providers/provideraccount/carrier-eu/test/")
+    camera.visit("delete", f"/admin/auth/group/{demo.group().pk}/delete/")
+    camera.visit("delete-not-possible", "/admin/providers/provideraccount/carrier-eu/delete/")
+    camera.visit("history", "/admin/messaging/outboundqueue/newsletter/history/")
+    camera.visit("password", "/admin/password_change/")
+    camera.visit("application", "/admin/messaging/")
     camera.visit("start-page", "/")
     camera.visit("not-found", "/admin/nothing/here/", status=404)
 
@@ -199,7 +224,10 @@ def test_every_page_looks_right(browser: Browser, live_server) -> None:
     camera.take("dashboard")
     for name, path in pages(found, demo.admin()):
         camera.visit(name, path)
-    pages_between(camera, found)
+    the_list_of_messages(camera, found["recurring"])
+    writing(camera)
+    acting(camera, found["failed after two calls"])
+    elsewhere(camera)
     as_a_viewer(camera, found["failed after two calls"])
     context.close()
 
