@@ -74,7 +74,7 @@ class QueueForm(StyledModelForm):
         try:
             queues.check_pace(pace)
         except InvalidField as error:
-            self.add_error(error.field, HALF_A_PACE if error.code == "half_a_pace" else error.detail)
+            self.add_error(error.field, HALF_A_PACE if error.field_code == "half_a_pace" else error.detail)
         return cleaned
 
 

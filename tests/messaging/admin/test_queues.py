@@ -1,0 +1,31 @@
+"""The form of a queue."""
+
+import pytest
+from django.test import Client
+
+from messaging.models import OutboundQueue
+from tests.factories import QueueFactory
+
+FORM = {"description": "", "routing_strategy": "weighted", "preserve_order": "on", "_reason": "slower"}
+PAGE = "/admin/messaging/outboundqueue/express/change/"
+
+
+@pytest.mark.parametrize(("given", "missing"), [("batch_size", "interval_seconds"), ("interval_seconds", "batch_size")])
+def test_half_a_pace_is_refused_in_words(admin: Client, given: str, missing: str) -> None:
+    QueueFactory()
+
+    page = admin.post(PAGE, {**FORM, given: "2"})
+
+    assert page.context["adminform"].form.errors == {
+        missing: ["Give both the batch size and the interval, or neither."]
+    }
+    assert OutboundQueue.objects.get().batch_size is None
+
+
+def test_a_whole_pace_is_stored(admin: Client) -> None:
+    QueueFactory()
+
+    assert admin.post(PAGE, {**FORM, "batch_size": "2", "interval_seconds": "60"}).status_code == 302
+
+    queue = OutboundQueue.objects.get()
+    assert (queue.batch_size, queue.interval_seconds) == (2, 60)
