@@ -13,7 +13,7 @@ def test_a_connection_that_the_server_has_cut_is_replaced_before_anybody_uses_it
     connection.close()  # back into the pool, as at the end of each request
     with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as other:
         cut = other.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s",
+            "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 30000)) FROM pg_stat_activity WHERE datname = %s",
             [connection.settings_dict["NAME"]],
         ).fetchone()
 
