@@ -73,18 +73,26 @@ class LiveHandler(ASGIHandler):
 
     async def _answer(self, request: HttpRequest, scope: Message, send: Send) -> None:
         response = await self._pass(request, scope, Visit.ARRIVED)
-        if isinstance(response, Admitted):
-            try:
+        try:
+            if isinstance(response, Admitted):
                 response = await self._wait(request, scope, response, send)
-            except NoPlace:
-                response = await self._pass(request, scope, Visit.NO_PLACE)
-        if response is not None:
-            await self.send_response(response, send)
+            if response is not None:
+                await self.send_response(response, send)
+        except TimeoutError:
+            logger.info("a connection from which nobody reads is cut")
 
     async def _wait(
         self, request: HttpRequest, scope: Message, admitted: Admitted, send: Send
     ) -> HttpResponseBase | None:
-        """The answer that is left to give: that of a long poll. Raises `NoPlace`."""
+        """The answer that is left to give: none after a stream."""
+        try:
+            return await self._follow(request, scope, admitted, send)
+        except NoPlace:
+            return await self._pass(request, scope, Visit.NO_PLACE)
+
+    async def _follow(
+        self, request: HttpRequest, scope: Message, admitted: Admitted, send: Send
+    ) -> HttpResponseBase | None:
         order = admitted.order
         if isinstance(order, LongPoll):
             follower = Follower(order.guest, owner_id=order.owner_id, message_id=order.message_id, unlike=order.unlike)
@@ -94,10 +102,7 @@ class LiveHandler(ASGIHandler):
         follower = Follower(order.guest, owner_id=order.owner_id, message_id=order.message_id)
         async with self.hub.follow(follower, from_the_oldest=order.resumes):
             admitted.streaming_content = stream(order, follower, self.threads)
-            try:
-                await self.send_response(admitted, send)
-            except TimeoutError:
-                logger.info("a live stream that nobody reads is cut")
+            await self.send_response(admitted, send)
         return None
 
     async def _pass(self, request: HttpRequest, scope: Message, visit: Visit) -> HttpResponseBase:

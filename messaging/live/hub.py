@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from psycopg_pool import PoolTimeout
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
@@ -29,6 +29,7 @@ LOOK_SECONDS = 2.0
 CHECK_SECONDS = 5.0
 RENEW_SECONDS = 4.0
 LISTEN_AGAIN_SECONDS = 1.0
+CONNECTIONS = 8
 # A connection that was cut a moment ago may not have given its place back yet.
 TAKE_PAUSES = (0.1, 0.3, 0.6)
 DATABASE_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
@@ -202,9 +203,17 @@ class Hub:
     def _start(self) -> None:
         if self._running:
             return
-        self._redis = Redis.from_url(
-            self._redis_url, socket_connect_timeout=1, socket_timeout=2, socket_keepalive=True, health_check_interval=10
+        # When all come back at once, they share a few connections.
+        pool = BlockingConnectionPool.from_url(
+            self._redis_url,
+            max_connections=CONNECTIONS,
+            timeout=5,
+            socket_connect_timeout=1,
+            socket_timeout=2,
+            socket_keepalive=True,
+            health_check_interval=10,
         )
+        self._redis = Redis.from_pool(pool)
         self._places = Places(self._redis, most=self._per_user, channel=CHANNEL)
         every = (
             (self._look, LOOK_SECONDS, "the database", DATABASE_AWAY),

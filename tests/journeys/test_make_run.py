@@ -1,6 +1,7 @@
 """`make run` as a person sees it: `python -m config.run` in a folder of its own, over real HTTP."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -184,6 +185,23 @@ def test_a_token_can_be_issued_while_it_runs_and_nothing_else_is_printed(run: Ru
     )
     assert answer.status_code == 200
     assert answer.json()["count"] == 0
+
+
+def test_its_one_server_serves_what_waits_too(run: Run) -> None:
+    address = f"http://127.0.0.1:{run.port}/api/v1"
+    token = (run.folder / "demo_token").read_text().strip()
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {token}"
+        body = {"to": "+14155550199", "message": "Your code is 123456"}
+        message = session.post(f"{address}/messages/", json=body, timeout=10).json()
+        answer = session.get(f"{address}/live/messages/{message['id']}/wait/?after=queued", timeout=40)
+        stream = session.get(f"{address}/live/messages/{message['id']}/", timeout=40, stream=True)
+        lines = itertools.islice(stream.iter_lines(chunk_size=None), 5)
+
+        assert answer.status_code == 200
+        assert answer.json()["status"] != "queued"
+        assert b"event: message.sent" in list(lines)
+        stream.close()
 
 
 def test_a_second_start_in_the_same_folder_is_refused(run: Run) -> None:
