@@ -21,7 +21,7 @@ from django.urls import set_script_prefix
 
 from messaging.live.admission import Admitted, LongPoll, Visit, note_visit
 from messaging.live.hub import Follower, Hub, NoPlace
-from messaging.live.streams import stream, wait_for_change
+from messaging.live.streams import Reader, stream, wait_for_change
 from messaging.live.threads import Threads
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class LiveHandler(ASGIHandler):
         super().__init__()
         self._write_seconds = write_seconds
         self.threads = Threads(THREADS)
+        self._reader = Reader(self.threads)
         self.hub = Hub(redis_url=settings.REDIS_URL, per_user=settings.LIVE_STREAMS_PER_USER, threads=self.threads)
 
     async def close(self) -> None:
@@ -101,7 +102,7 @@ class LiveHandler(ASGIHandler):
             return await self._pass(request, scope, Visit.HAS_WAITED)
         follower = Follower(order.guest, owner_id=order.owner_id, message_id=order.message_id)
         async with self.hub.follow(follower, from_the_oldest=order.resumes):
-            admitted.streaming_content = stream(order, follower, self.threads)
+            admitted.streaming_content = stream(order, follower, self._reader)
             await self.send_response(admitted, send)
         return None
 

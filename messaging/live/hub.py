@@ -61,12 +61,14 @@ class Follower:
         self.is_over = True
         self._news.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Until there may be news, or it is over, or the time is."""
+    async def wait(self, seconds: float) -> bool:
+        """Until there may be news, or it is over, or, with False, the time is."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
+        is_news = self._news.is_set()
         self._news.clear()
+        return is_news
 
 
 class Hub:

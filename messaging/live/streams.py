@@ -1,10 +1,12 @@
 """What goes over the wire while a client follows: server-sent events, or one answer after a wait."""
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 from messaging.live.admission import LongPoll, Stream
 from messaging.live.hub import DATABASE_AWAY, LOOK_SECONDS, Follower
@@ -17,35 +19,59 @@ HEARTBEAT_SECONDS = 10.0
 RETRY_MILLISECONDS = 2_000
 HEARTBEAT = b":\n"
 
+Question = tuple[int | None, UUID | None, int]
+"""Whose events, of which message only, after which number."""
 
-async def stream(order: Stream, follower: Follower, threads: Threads) -> AsyncIterator[bytes]:
+
+class Reader:
+    """Reads the log. Those who ask for the same piece in the same moment, as a user's streams do when woken, share it."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._asked: dict[Question, asyncio.Task[tuple[bytes, live_events.Piece]]] = {}
+
+    async def read(self, question: Question) -> tuple[bytes, live_events.Piece]:
+        """The piece as it goes over the wire, and itself."""
+        if question not in self._asked:
+            self._asked[question] = asyncio.create_task(self._ask(question))
+        return await asyncio.shield(self._asked[question])
+
+    async def _ask(self, question: Question) -> tuple[bytes, live_events.Piece]:
+        await asyncio.sleep(0)  # until all that were woken together have asked
+        del self._asked[question]  # who asks from now on may know of something newer
+        return await self._threads.run(_read, question)
+
+
+def _read(question: Question) -> tuple[bytes, live_events.Piece]:
+    owner_id, message_id, after = question
+    piece = live_events.read(owner_id=owner_id, message_id=message_id, after=after)
+    return b"".join(map(frame, piece.events)), piece
+
+
+async def stream(order: Stream, follower: Follower, reader: Reader) -> AsyncIterator[bytes]:
     """Until the follower is over. What has not been read lies in the database: a slow reader costs one piece of the log."""
     position = order.after
     # The number alone, so that who is cut before the first event knows where to resume.
     yield f"retry: {RETRY_MILLISECONDS}\nid: {position}\n\n".encode()
     said_at = time.monotonic()
+    is_news = True
     while not follower.is_over:
-        try:
-            said, piece = await threads.run(_read, order, position)
-        except DATABASE_AWAY as error:
-            logger.warning("a live stream waits for the database (%s)", type(error).__name__)
-            await follower.wait(LOOK_SECONDS)
+        if is_news:
+            try:
+                said, piece = await reader.read((order.owner_id, order.message_id, position))
+            except DATABASE_AWAY as error:
+                logger.warning("a live stream waits for the database (%s)", type(error).__name__)
+                await follower.wait(LOOK_SECONDS)
+            else:
+                position, is_news = piece.upto, piece.is_more
+                if said:
+                    yield said
+                    said_at = time.monotonic()
         else:
-            position = piece.upto
-            if said:
-                yield said
-                said_at = time.monotonic()
-            if piece.is_more:
-                continue
-            await follower.wait(max(0.0, said_at + HEARTBEAT_SECONDS - time.monotonic()))
+            is_news = await follower.wait(max(0.0, said_at + HEARTBEAT_SECONDS - time.monotonic()))
         if time.monotonic() >= said_at + HEARTBEAT_SECONDS and not follower.is_over:
             yield HEARTBEAT
             said_at = time.monotonic()
-
-
-def _read(order: Stream, position: int) -> tuple[bytes, live_events.Piece]:
-    piece = live_events.read(owner_id=order.owner_id, message_id=order.message_id, after=position)
-    return b"".join(map(frame, piece.events)), piece
 
 
 def frame(event: dict[str, Any]) -> bytes:

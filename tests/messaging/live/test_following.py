@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -147,6 +148,52 @@ def test_a_subscription_that_breaks_is_made_again(api: Api, slow, monkeypatch: p
             await connection.events(1)
 
     served(act)
+
+
+def test_the_streams_of_a_user_share_what_they_read(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, reads = live_events.read, []
+
+    def counted(**given: Any) -> live_events.Piece:
+        reads.append(given)
+        return read(**given)
+
+    monkeypatch.setattr(live_events, "read", counted)
+
+    async def act(handler: LiveHandler) -> list[list[dict]]:
+        async with AsyncExitStack() as open_:
+            streams_ = [
+                await open_.enter_async_context(Connection(handler, "events/", token=api.token)) for _ in range(10)
+            ]
+            await asyncio.gather(*(each.until(lambda each=each: bool(each.blocks)) for each in streams_))
+            await asyncio.sleep(0.3)
+            reads.clear()
+            await handler.threads.run(happen, api.user)
+            return await asyncio.gather(*(each.events(1) for each in streams_))
+
+    told = served(act)
+
+    assert len(told) == 10
+    assert all(events == told[0] for events in told)
+    assert len(reads) < 5
+
+
+def test_nothing_is_read_while_nothing_happens(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
+    read, reads = live_events.read, []
+
+    def counted(**given: Any) -> live_events.Piece:
+        reads.append(given)
+        return read(**given)
+
+    monkeypatch.setattr(live_events, "read", counted)
+
+    async def act(handler: LiveHandler) -> None:
+        async with Connection(handler, "events/", token=api.token) as connection:
+            await connection.until(lambda: connection.heartbeats >= 10)
+
+    served(act)
+
+    assert len(reads) <= 3  # at the start, at the first look, and when the subscription stands
 
 
 # --- While nothing happens --------------------------------------------------------------------------------------------
