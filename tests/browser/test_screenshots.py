@@ -26,15 +26,15 @@ WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 VARIANTS = [(WIDE, "light"), (WIDE, "dark"), (PHONE, "dark"), (PHONE, "light")]
 TALLEST = 4_000
 # The pages beside the console follow the system's colours; in it somebody chooses them.
-SHOW = """async (theme) => {
+SHOW = """async ([theme, width]) => {
   if (window.Alpine) {
     localStorage.setItem("_x_adminTheme", JSON.stringify(theme));
     Alpine.$data(document.documentElement).switchTheme(theme);
   }
   await document.fonts.ready;
   const page = document.documentElement;
-  // What measures itself, like the chart, has taken its new size a moment after the window has.
-  for (let tries = 0; tries < 100 && page.scrollWidth > page.clientWidth; tries++) {
+  // The page takes its new size a moment after the window; what measures itself, like the chart, one moment later.
+  for (let tries = 0; tries < 100 && (innerWidth !== width || page.scrollWidth > page.clientWidth); tries++) {
     await new Promise((go) => setTimeout(go, 50));
   }
   return {height: page.scrollHeight, wide: page.scrollWidth, room: page.clientWidth};
@@ -74,7 +74,7 @@ class Camera:
         for size, theme in VARIANTS:
             self.page.set_viewport_size(size)
             self.page.emulate_media(color_scheme=theme)
-            found = self.page.evaluate(SHOW, theme)
+            found = self.page.evaluate(SHOW, [theme, size["width"]])
             if found["wide"] > found["room"]:
                 self.wrong.append(f"{name}: {found['wide']} of {found['room']} pixels")
             if (
