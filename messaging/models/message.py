@@ -78,6 +78,8 @@ class Message(models.Model):
 
     created_at = models.DateTimeField()
     received_at = models.DateTimeField(null=True)
+    # Of a text that came in: since when what it asks for (STOP …) has counted, which does not wait for its files.
+    keyword_read_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()

@@ -1,7 +1,7 @@
 """`received` → `stored` → `processed`: what a worker does with an incoming text. Every step is safe to repeat.
 
-A text is stored when its keyword was obeyed, which waits for nothing: a STOP counts at once, whatever picture it carries. It is
-processed when its files are here or given up.
+A text is stored when its files are here or given up, and then processed. Its keyword waits for neither: a STOP counts at once,
+whatever picture it carries.
 """
 
 import logging
@@ -28,7 +28,7 @@ _to_fetch = Attachment.objects.filter(message=OuterRef("pk"), next_attempt_at__i
 
 
 def is_anything_open(*, now: datetime) -> bool:
-    """Whether there is a text that nobody has read, or one that is read and whose files are all here."""
+    """Whether there is a text whose keyword nobody has read, or one whose files are all here."""
     return _open(now).exists()
 
 
@@ -40,7 +40,7 @@ def process(*, default_queue: str, now: datetime) -> int:
 
 def _open(now: datetime) -> QuerySet[Message]:
     is_due = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now)
-    has_a_step = Q(status=Status.RECEIVED) | ~Exists(_to_fetch)
+    has_a_step = Q(keyword_read_at__isnull=True) | ~Exists(_to_fetch)
     return Message.objects.filter(has_a_step, is_due, direction=Direction.INBOUND, status__in=OPEN)
 
 
@@ -62,11 +62,15 @@ def _process_one(message_id: UUID, default_queue: str, now: datetime) -> bool:
         message = rows.select_related("provider", "owner").first()
         if message is None:  # another worker has it
             return False
+        detail = "its keyword was read before"
+        if message.keyword_read_at is None:
+            detail, message.keyword_read_at = _obey(message, default_queue, now), now
+            message.save(update_fields=["keyword_read_at"])
+        if message.media_count and message.attachments.filter(next_attempt_at__isnull=False).exists():
+            return True
         if message.status == Status.RECEIVED:
-            detail = _obey(message, default_queue, now)
-            transitions.apply([Move(message, Status.STORED, Source.INBOUND, detail=detail)], now=now)
-        if not (message.media_count and message.attachments.filter(next_attempt_at__isnull=False).exists()):
-            transitions.apply([Move(message, Status.PROCESSED, Source.INBOUND)], now=now)
+            transitions.apply([Move(message, Status.STORED, Source.INBOUND)], now=now)
+        transitions.apply([Move(message, Status.PROCESSED, Source.INBOUND, detail=detail)], now=now)
     return True
 
 
@@ -94,7 +98,7 @@ def _has_newer_word(message: Message, rules: dict) -> bool:
         direction=Direction.INBOUND,
         from_number=message.from_number,
         to_number=message.to_number,
-        status__in=[Status.STORED, Status.PROCESSED],
+        keyword_read_at__isnull=False,
         pk__gt=message.pk,
     )
     return any(

@@ -74,7 +74,7 @@ def outcome(row: Attachment) -> tuple[bool, int, object, str]:
 
 def test_a_picture_is_kept_and_its_text_goes_on(site, message, file) -> None:
     row = file(f"{site.url}/1.png")
-    Message.objects.filter(pk=message.pk).update(status="stored")
+    Message.objects.filter(pk=message.pk).update(keyword_read_at=NOW)
     assert inbound_steps.is_anything_open(now=NOW) is False
 
     assert fetch() == 1
