@@ -16,7 +16,7 @@ from messaging.services import event_log
 from tests.factories import NOW, ClientEventFactory
 
 T = TypeVar("T")
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def served(act: Callable[[LiveHandler], Awaitable[T]], **options: Any) -> T:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import OperationalError, connections
+from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 
@@ -250,23 +250,21 @@ def test_who_waits_holds_neither_a_thread_nor_a_connection(api: Api, monkeypatch
     monkeypatch.setattr(BaseDatabaseWrapper, "connect", remember)
     before = threading.active_count()
 
-    async def act(handler: LiveHandler) -> tuple[int, int]:
+    async def act(handler: LiveHandler) -> int:
         streams_ = [Connection(handler, "events/", token=api.token) for _ in range(100)]
         await asyncio.gather(*(each.__aenter__() for each in streams_))
         await asyncio.gather(*(each.until(lambda each=each: bool(each.blocks)) for each in streams_))
-        await asyncio.sleep(0.5)
-        counted = threading.active_count() - before, sum(database.connection is not None for database in opened)
+        await eventually(lambda: not any(database.connection is not None for database in opened))
+        threads = threading.active_count() - before
         await asyncio.gather(*(each.__aexit__() for each in streams_))
-        return counted
+        return threads
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("django.conf.settings.LIVE_STREAMS_PER_USER", 200)
-        threads, held = served(act)
+        threads = served(act)
 
     assert opened
-    assert held == 0
     assert threads <= 9  # the pool, and the one in which asyncio looks names up
-    assert connections["default"].connection is None or not connections["default"].in_atomic_block
 
 
 # --- Places -----------------------------------------------------------------------------------------------------------
@@ -277,7 +275,12 @@ def one_place(settings) -> None:
     settings.LIVE_STREAMS_PER_USER = 1
 
 
-def test_a_connection_that_is_cut_gives_its_place_back_at_once(api: Api, one_place) -> None:
+def test_a_connection_that_is_cut_gives_its_place_back_at_once(
+    api: Api, one_place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before its lease ends."""
+    monkeypatch.setattr(hub, "TAKE_PAUSES", (0.1,) * 100)
+
     async def act(handler: LiveHandler) -> None:
         for _ in range(10):
             connection = await Connection(handler, "events/", token=api.token).__aenter__()
@@ -287,7 +290,11 @@ def test_a_connection_that_is_cut_gives_its_place_back_at_once(api: Api, one_pla
     served(act)
 
 
-def test_one_that_is_cut_before_it_has_a_place_leaves_none_behind(api: Api, one_place) -> None:
+def test_one_that_is_cut_before_it_has_a_place_leaves_none_behind(
+    api: Api, one_place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "TAKE_PAUSES", (0.1,) * 100)
+
     async def act(handler: LiveHandler) -> None:
         for moment in range(10):
             connection = Connection(handler, "events/", token=api.token)
@@ -328,11 +335,11 @@ async def _nothing(*_: object, **__: object) -> None:
 
 
 def test_the_places_of_those_who_stay_are_kept(api: Api, one_place, quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("messaging.live.places.LEASE_SECONDS", 0.5)
+    monkeypatch.setattr("messaging.live.places.LEASE_SECONDS", 2.0)
 
     async def act(handler: LiveHandler) -> int:
         async with Connection(handler, "events/", token=api.token):
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(2.5)
             async with Connection(handler, "events/", token=api.token) as second:
                 return second.status
 
@@ -343,7 +350,7 @@ def test_a_redis_that_has_forgotten_everything_is_told_again(api: Api, one_place
     async def act(handler: LiveHandler) -> int:
         async with Connection(handler, "events/", token=api.token) as first:
             await handler.threads.run(ENVIRONMENT.empty_redis)
-            await asyncio.sleep(0.5)
+            await eventually(lambda: bool(ENVIRONMENT._client.keys("switchboard:live:places:*")))
             async with Connection(handler, "events/", token=api.token) as second:
                 assert not first.is_over
                 return second.status
@@ -443,7 +450,7 @@ def test_a_reader_that_takes_nothing_is_cut_and_can_resume(api: Api) -> None:
         async with Connection(handler, "events/", token=api.token, Last_Event_ID=str(numbers[-1])) as resumed:
             return await resumed.events(1)
 
-    assert len(served(act, write_seconds=0.3)) == 1
+    assert len(served(act, write_seconds=2.0)) == 1
 
 
 def test_a_piece_of_the_log_at_a_time_waits_for_its_reader(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
