@@ -103,7 +103,11 @@ async def measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, floa
     process = Process(live.pid)
     token = (stack.folder / "demo_token").read_text().strip()
     streams = [Stream() for _ in range(arguments.streams)]
-    before = {"RSS before, MB": process.megabytes, "threads before": process.status("Threads")}
+    before = {
+        "RSS before, MB": process.megabytes,
+        "threads before": process.status("Threads"),
+        **await asyncio.to_thread(connections_of, stack, "before"),
+    }
 
     started = time.perf_counter()
     for place in range(0, len(streams), OPENING_AT_ONCE):
@@ -119,7 +123,7 @@ async def measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, floa
         "opened per second": len(streams) / opened,
         "RSS while they wait, MB": process.megabytes,
         "threads while they wait": process.status("Threads"),
-        "database connections while they wait": await asyncio.to_thread(connections_of, stack),
+        **await asyncio.to_thread(connections_of, stack, "while they wait"),
         "CPU while they wait, % of a core": 100 * (process.cpu_seconds - cpu) / arguments.seconds,
         "fewest heartbeats of a stream": min(stream.heartbeats for stream in streams),
     }
@@ -150,16 +154,16 @@ def tell_all(client: Client, streams: list[Stream], count: int) -> tuple[list[fl
     return [min(each) for each in moments], [max(each) for each in moments]
 
 
-def connections_of(stack: Stack) -> int:
-    """On PostgreSQL those that are in the middle of something, of all processes; a pool keeps one open that nobody holds."""
+def connections_of(stack: Stack, when: str) -> dict[str, int]:
+    """On PostgreSQL: the pools of all processes together, web and workers included."""
     url = stack.environment["DATABASE_URL"]
     if not url:
-        return 0
+        return {}
     with psycopg.connect(url) as connection:
-        [[busy]] = connection.execute(
+        [[count]] = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ).fetchall()
-    return busy
+    return {f"pooled database connections {when}": count}
 
 
 if __name__ == "__main__":
