@@ -3,13 +3,16 @@
 import contextlib
 import errno
 import socket
+import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import redis
+from django.conf import settings
 
 from config.run.child import Child
 from config.run.errors import StartError, StopAsked
@@ -55,6 +58,14 @@ def check_database_address(url: str) -> None:
         raise StartError(f"DATABASE_URL must name a PostgreSQL database ({wanted}); without it SQLite is used")
     if not parts.path.strip("/"):
         raise StartError(f"DATABASE_URL does not say which database ({wanted})")
+
+
+def close_database() -> None:
+    """SQLite's journal goes into its file when the last connection closes; a process that ended with one open left it there."""
+    database = settings.DATABASES["default"]
+    if settings.EMBEDDED and Path(database["NAME"]).exists():
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database["NAME"])) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def check_database(database: dict[str, Any]) -> None:

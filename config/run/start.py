@@ -65,6 +65,7 @@ def _run(plan: Plan, signals: StopSignals) -> None:
     finally:
         say("\nStopping …")
         supervisor.stop(in_a_hurry=signals.in_a_hurry)
+        services.close_database()
         say(f"Stopped. The data stays in {plan.folder.path}" if settings.EMBEDDED else "Stopped.")
 
 

@@ -99,6 +99,7 @@ class TestMessages:
             "lease_until": None,
             "created_at": now,
             "received_at": None,
+            "keyword_read_at": None,
             "sent_at": None,
             "delivered_at": None,
             "updated_at": now,
