@@ -9,19 +9,21 @@ from django.contrib import admin
 from providers import standing
 from tests.plugin import ENVIRONMENT
 
-# Tests that start the product's processes follow one another in one process, while the others run beside them.
-WITH_PROCESSES = tuple(Path(__file__).parent / name for name in ("browser", "journeys"))
+# Tests that start the product's processes follow one another in one process, folder by folder, while others run beside them.
+WITH_PROCESSES = {name: Path(__file__).parent / name for name in ("browser", "journeys")}
 django.setup()  # the conftests of the folders below import models, and are loaded before pytest-django does this
 admin.autodiscover()  # tests that go over all pages are collected before the first request loads them
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist puts the group's name behind the id
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # Schemathesis gives all operations of a schema one id, of which pytest-xdist would run a single one.
         if not item.nodeid.endswith(item.name):
             item._nodeid = f"{item.nodeid.rpartition('::')[0]}::{item.name}"
-        if any(item.path.is_relative_to(folder) for folder in WITH_PROCESSES):
-            item.add_marker(pytest.mark.xdist_group("processes"))
+        for name, folder in WITH_PROCESSES.items():
+            if item.path.is_relative_to(folder):
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(autouse=True)
