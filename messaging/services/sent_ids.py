@@ -27,7 +27,12 @@ class SentId:
 
 
 def remember(sent: Mapping[UUID, SentId]) -> None:
-    """By attempt. One round trip, and none for nothing; while Redis is away nothing is remembered."""
+    """By attempt. One round trip, and none for nothing; while Redis is away nothing is remembered.
+
+    An id that cannot be written is a backend's broken contract, which must not take the other answers along: settling
+    sorts it out.
+    """
+    sent = {attempt_id: known for attempt_id, known in sent.items() if known.provider_message_id.isprintable()}
     if not sent:
         return
 

@@ -106,6 +106,14 @@ def test_a_message_that_was_not_remembered_is_unknown_as_ever(now) -> None:
     assert attempt.message.status == "unknown"
 
 
+def test_an_id_that_cannot_be_written_takes_no_other_answer_along(now) -> None:
+    good, bad = AttemptFactory(open=True), AttemptFactory(open=True)
+
+    sent_ids.remember({bad.pk: SentId("half a pair: \ud800", now, 7), good.pk: SentId("p1", now, 7)})
+
+    assert sent_ids.recall([bad.pk, good.pk]) == {good.pk: SentId("p1", now, 7)}
+
+
 def test_while_redis_is_away_the_sweep_goes_on_without(now, monkeypatch) -> None:
     attempt = AttemptFactory(open=True, message__lease_until=now)
     sent_ids.remember({attempt.pk: SentId("p1", now, 7)})
