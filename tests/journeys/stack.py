@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -248,6 +249,21 @@ class Stack:
         worker = self.workers[index]
         worker.terminate()
         assert worker.wait(worker.command.stop_seconds), f"{worker.name} does not stop"
+
+    @contextlib.contextmanager
+    def nobody_writes(self) -> Iterator[None]:
+        """On SQLite we have the one write lock meanwhile: a worker that is frozen with it would freeze everybody.
+
+        On PostgreSQL nothing happens: a transaction that stands still there keeps only its own rows.
+        """
+        if GIVEN_DATABASE_URL:
+            yield
+            return
+        with contextlib.closing(sqlite3.connect(self.folder / "switchboard.sqlite3", timeout=30)) as connection:
+            connection.isolation_level = None
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
     # --- Waiting and looking ------------------------------------------------------------------------------------------
 

@@ -58,13 +58,17 @@ def alive(stack: Stack) -> list[int]:
 @contextlib.contextmanager
 def paused(stack: Stack, indices: list[int]) -> Iterator[None]:
     """These workers stand still meanwhile, as on a machine that is frozen."""
-    for index in indices:
-        os.kill(stack.workers[index].pid, signal.SIGSTOP)
+    pids = [stack.workers[index].pid for index in indices]
     try:
+        with stack.nobody_writes():
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            for pid in pids:
+                os.waitpid(pid, os.WUNTRACED)  # returns when it stands still
         yield
     finally:
-        for index in indices:
-            os.kill(stack.workers[index].pid, signal.SIGCONT)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Run:
