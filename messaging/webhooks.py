@@ -137,7 +137,7 @@ def incoming_of(text: InboundText) -> Incoming:
         text=text.text,
         addresses=tuple(dict.fromkeys(text.media_urls)),
         provider_message_id=text.provider_message_id,
-        answered_by_provider=text.is_answered,
+        provider_keyword=text.keyword,
     )
 
 

@@ -83,11 +83,20 @@ class StatusReport:
     error_code: str = ""
 
 
+class ProviderKeyword(StrEnum):
+    """What a person has asked for by a word that the provider has understood itself, and has answered."""
+
+    STOP = "stop"
+    START = "start"
+    HELP = "help"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class InboundText:
     """One text from a person. `provider_message_id` is empty when the provider gives none.
 
-    `is_answered`: the provider has understood a keyword such as STOP itself, and has answered it.
+    `keyword` is set where the provider has obeyed and answered a keyword itself, in whatever language; it decides then.
     """
 
     provider_message_id: str
@@ -95,7 +104,7 @@ class InboundText:
     recipient: str = field(repr=False)
     text: str = field(repr=False)
     media_urls: tuple[str, ...] = field(default=(), repr=False)
-    is_answered: bool = False
+    keyword: ProviderKeyword | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from messaging.api.filters import SuppressionFilter
 from messaging.models import Suppression
 from messaging.services import suppressions
 from messaging.services.representation import moment
-from providers.models import SenderNumber
 
 
 class NewSuppressionSerializer(serializers.Serializer):
@@ -56,7 +55,7 @@ class SuppressionSerializer(serializers.Serializer):
 class SuppressionViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet
 ):
-    """Those for all senders, and those for a sender number that the user may use; staff with the permission see all."""
+    """Those for numbers that the user may use, but for what other clients made; staff with the permission see all."""
 
     queryset = Suppression.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = SuppressionSerializer
@@ -74,8 +73,7 @@ class SuppressionViewSet(
         user = self.request.user
         if user.is_staff and user.has_perm("messaging.view_suppression"):
             return rows
-        foreign = SenderNumber.objects.filter(owner__isnull=False).exclude(owner=user)
-        return rows.exclude(sender__in=foreign.values("number"))
+        return suppressions.visible_to(user).order_by("-pk")
 
     @extend_schema(
         summary="Suppress a number",

@@ -80,6 +80,8 @@ class Message(models.Model):
     received_at = models.DateTimeField(null=True)
     # Of a text that came in: since when what it asks for (STOP …) has counted, which does not wait for its files.
     keyword_read_at = models.DateTimeField(null=True)
+    # What the provider says that it asks for, where the provider understands and answers such words itself.
+    provider_keyword = models.CharField(max_length=8, blank=True)
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()

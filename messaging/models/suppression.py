@@ -11,7 +11,11 @@ from providers.models import SenderNumber
 
 
 class Suppression(models.Model):
-    """`number` (E.164) gets nothing from `sender`; an empty sender stands for all of them."""
+    """`number` (E.164) gets nothing from `sender`; an empty sender stands for all of them.
+
+    One row for each who says so: what a client or staff has put there does not stand in for the person's own word, and is
+    not lifted with it.
+    """
 
     class Source(models.TextChoices):
         KEYWORD = "keyword"
@@ -25,15 +29,26 @@ class Suppression(models.Model):
     source = models.CharField(max_length=8, choices=Source.choices)
     reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()
+    # The client or the one of staff whose request it was; none where a provider brought it or the person's own word.
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            # Reader: submit, dispatch.begin and expansion ask by number
+            models.Index(name="suppression_number", fields=["number", "sender"]),
+        ]
         constraints = [
-            # Also the reader's index: submit, dispatch.begin and expansion ask by number
-            models.UniqueConstraint(name="suppression_once", fields=["number", "sender"]),
+            models.UniqueConstraint(
+                name="suppression_once_per_client",
+                fields=["number", "sender", "created_by"],
+                condition=Q(source="api"),
+            ),
+            models.UniqueConstraint(
+                name="suppression_once_per_source", fields=["number", "sender", "source"], condition=~Q(source="api")
+            ),
             models.CheckConstraint(
                 name="suppression_source_word", condition=Q(source__in=["keyword", "provider", "api", "admin"])
             ),

@@ -15,6 +15,7 @@ from messaging.models import Attachment, Message
 from messaging.services import attachments, phone_numbers, transitions
 from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.states import Direction, Source, Status
+from providers.base import ProviderKeyword
 from providers.models import ProviderAccount, SenderNumber
 
 REPLY_WINDOW = timedelta(days=30)
@@ -45,7 +46,7 @@ class Incoming:
     assets: tuple[UUID, ...] = ()
     addresses: tuple[str, ...] = field(default=(), repr=False)
     provider_message_id: str = ""
-    answered_by_provider: bool = False
+    provider_keyword: ProviderKeyword | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ def _store(
         provider=account,
         provider_message_id=incoming.provider_message_id,
         media_count=len(incoming.assets) + len(incoming.addresses),
-        is_automatic=incoming.answered_by_provider,
+        is_automatic=incoming.provider_keyword is not None,
+        provider_keyword=incoming.provider_keyword or "",
         error_code=mark,
         error_detail=MARKS.get(mark, ""),
         created_at=now,

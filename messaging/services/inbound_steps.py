@@ -5,6 +5,7 @@ whatever picture it carries.
 """
 
 import logging
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,17 +13,25 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from messaging import keywords
-from messaging.keywords import Action
-from messaging.models import Attachment, Message, Suppression
+from messaging.keywords import Action, Rule
+from messaging.models import Attachment, Message
 from messaging.services import automatic_replies, keyword_rules, phone_numbers, suppressions, transitions
+from messaging.services.suppressions import EVERY_SENDER
 from messaging.services.transitions import Move
 from messaging.states import Direction, Source, Status
+from providers.base import ProviderKeyword
+from providers.models import SenderNumber
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 200
 PUT_OFF = timedelta(minutes=1)
 OPEN = (Status.RECEIVED, Status.STORED)
+PROVIDER_ACTIONS: Mapping[str, Action] = {
+    ProviderKeyword.STOP: Action.STOP,
+    ProviderKeyword.START: Action.START,
+    ProviderKeyword.HELP: Action.HELP,
+}
 
 _to_fetch = Attachment.objects.filter(message=OuterRef("pk"), next_attempt_at__isnull=False)
 
@@ -80,41 +89,72 @@ def _obey(message: Message, default_queue: str, now: datetime) -> str:
     The order of one person's words counts: an older text that is processed late must not undo a newer one.
     """
     rules = keyword_rules.rules_for(message.to_number)
-    action = keywords.recognise(message.text, rules)
+    action = _action(message, rules)
     if action is None:
         return ""
+    if not _may_speak_for(message):
+        return f"{action}: the number is another client's"
     phone_numbers.hold(message.from_number)  # two words of one person at two workers: one after the other
-    if action is not Action.HELP and _has_newer_word(message, rules):
+    senders = _senders(message, action)
+    if not senders and action is not Action.HELP:
         return f"{action}: a newer word came before it was processed"
-    changed = _change(message, action, now)
+    changed = action is Action.HELP or _change(message, action, senders, now)
     reply = None
-    if changed:
+    if changed and action in rules:
         reply = automatic_replies.answer(message, rules[action].reply, default_queue=default_queue, now=now)
     return f"{action}{'' if changed else ', nothing to change'}{', answered' if reply else ''}"
 
 
-def _has_newer_word(message: Message, rules: dict) -> bool:
-    newer = Message.objects.filter(
+def _action(message: Message, rules: Mapping[Action, Rule]) -> Action | None:
+    """What the provider has understood decides: the person has its answer already. Else the text does."""
+    if message.provider_keyword in PROVIDER_ACTIONS:
+        return PROVIDER_ACTIONS[message.provider_keyword]
+    return keywords.recognise(message.text, rules)
+
+
+def _may_speak_for(message: Message) -> bool:
+    """What a client posts as written to another client's number changes nothing there."""
+    if message.provider_id is not None:
+        return True
+    number = SenderNumber.objects.filter(number=message.to_number).first()
+    return number is None or number.owner_id in {None, message.owner_id}
+
+
+def _senders(message: Message, action: Action) -> set[str]:
+    """Whom the word is about and has the last word on: the number that was written to, or all of them, or both."""
+    wanted = {
+        Action.STOP: {message.to_number},
+        Action.STOP_ALL: {EVERY_SENDER},
+        Action.START: {message.to_number, EVERY_SENDER},
+    }.get(action, set())
+    for later in _newer_words(message):
+        rules = keyword_rules.rules_for(later.to_number)
+        match _action(later, rules):
+            case Action.STOP | Action.START as newer:
+                wanted -= {later.to_number}
+                if newer is Action.START:
+                    wanted -= {EVERY_SENDER}
+            case Action.STOP_ALL:
+                wanted -= {EVERY_SENDER}
+    return wanted
+
+
+def _newer_words(message: Message) -> Iterable[Message]:
+    """What this person has written since, to any of our numbers, and was read already."""
+    return Message.objects.filter(
         direction=Direction.INBOUND,
         from_number=message.from_number,
-        to_number=message.to_number,
         keyword_read_at__isnull=False,
         pk__gt=message.pk,
-    )
-    return any(
-        keywords.recognise(text, rules) not in {None, Action.HELP} for text in newer.values_list("text", flat=True)
-    )
+    ).only("to_number", "text", "provider_keyword")
 
 
-def _change(message: Message, action: Action, now: datetime) -> bool:
+def _change(message: Message, action: Action, senders: Collection[str], now: datetime) -> bool:
     """Whether there was anything to do: a second STOP is not confirmed again."""
-    person, ours = message.from_number, message.to_number
-    if action is Action.HELP:
-        return True
+    brought_by = message.owner if message.provider_id is None else None
     if action is Action.START:
-        return suppressions.lift(number=person, sender=ours)
-    sender = suppressions.EVERY_SENDER if action is Action.STOP_ALL else ours
-    _, is_new = suppressions.add(
-        number=person, sender=sender, source=Suppression.Source.KEYWORD, reason=f"wrote {action}", now=now
+        return suppressions.lift(number=message.from_number, senders=senders, brought_by=brought_by)
+    [sender] = senders
+    return suppressions.add_by_word(
+        number=message.from_number, sender=sender, reason=f"wrote {action}", brought_by=brought_by, now=now
     )
-    return is_new

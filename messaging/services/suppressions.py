@@ -20,12 +20,24 @@ Source = Suppression.Source
 def add(
     *, number: str, sender: str, source: Source, reason: str, now: datetime, actor: AbstractBaseUser | None = None
 ) -> tuple[Suppression, bool]:
-    """The suppression and whether it is new; one that is there already keeps its reason. An empty sender means all."""
-    return Suppression.objects.get_or_create(
-        number=number,
-        sender=sender,
-        defaults={"source": source, "reason": reason[:200], "created_at": now, "created_by": actor},
-    )
+    """The suppression and whether it is new; one that is there already keeps its reason. An empty sender means all.
+
+    Each source has its own, and of clients each: what another has said is neither shown nor taken back with it.
+    """
+    same = {"number": number, "sender": sender, "source": source}
+    values = {"reason": reason[:200], "created_at": now, "created_by": actor}
+    if source == Source.API:
+        same["created_by"] = values.pop("created_by")
+    return Suppression.objects.get_or_create(**same, defaults=values)
+
+
+def add_by_word(*, number: str, sender: str, reason: str, brought_by: AbstractBaseUser | None, now: datetime) -> bool:
+    """What a person has asked for with a word of theirs; whether it is new. `brought_by`: the client that posted it, if any."""
+    row, is_new = add(number=number, sender=sender, source=Source.KEYWORD, reason=reason, now=now, actor=brought_by)
+    if row.created_by_id is not None and brought_by is None:
+        # Their provider says so too: now it is not one client's account of it any more.
+        Suppression.objects.filter(pk=row.pk).update(created_by=None)
+    return is_new
 
 
 def add_by_user(
@@ -53,7 +65,7 @@ def may_lift(suppression: Suppression, *, user: AbstractBaseUser) -> bool:
 
     What stands for all senders, or for a number that others use too, protects a person from everybody.
     """
-    if suppression.created_by_id == user.pk:
+    if suppression.source == Source.API and suppression.created_by_id == user.pk:
         return True
     return bool(suppression.sender) and SenderNumber.objects.filter(number=suppression.sender, owner=user).exists()
 
@@ -63,9 +75,23 @@ def remove(*, suppression_id: UUID) -> bool:
     return bool(deleted)
 
 
-def lift(*, number: str, sender: str) -> bool:
-    """What a person takes back with START: all that their own words or their provider put here, and nothing of staff's."""
-    own = Q(source__in=[Source.KEYWORD, Source.PROVIDER]) & (Q(sender=sender) | Q(sender=EVERY_SENDER))
+def visible_to(user: AbstractBaseUser) -> QuerySet[Suppression]:
+    """For a client: what stands for its numbers or for everybody's, but not what other clients have put there."""
+    foreign = SenderNumber.objects.filter(owner__isnull=False).exclude(owner=user)
+    return Suppression.objects.exclude(sender__in=foreign.values("number")).filter(
+        ~Q(source=Source.API) | Q(created_by=user)
+    )
+
+
+def lift(*, number: str, senders: Collection[str], brought_by: AbstractBaseUser | None) -> bool:
+    """What a person takes back with START: all that their own words or their provider put here, and nothing of staff's.
+
+    A client that posted the START cannot take back in the person's name what stands for all senders, unless it brought
+    that word, too: it protects the person from every client.
+    """
+    own = Q(source__in=[Source.KEYWORD, Source.PROVIDER], sender__in=senders)
+    if brought_by is not None:
+        own &= ~Q(sender=EVERY_SENDER) | Q(created_by=brought_by)
     deleted, _ = Suppression.objects.filter(own, number=number).delete()
     return bool(deleted)
 

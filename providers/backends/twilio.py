@@ -26,6 +26,7 @@ from providers.base import (
     InboundText,
     MediaAccess,
     OutboundText,
+    ProviderKeyword,
     Question,
     ReportedStatus,
     StatusReport,
@@ -93,6 +94,12 @@ RECEIPT_FAULTS: Mapping[int, ReportedStatus] = {
     **dict.fromkeys(UNDELIVERED_CODES, ReportedStatus.UNDELIVERED),
 }
 FAILED_WORDS = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED})
+# Twilio obeys and answers these itself where the account has that switched on, and says so (`OptOutType`).
+KEYWORDS: Mapping[str, ProviderKeyword] = {
+    "STOP": ProviderKeyword.STOP,
+    "START": ProviderKeyword.START,
+    "HELP": ProviderKeyword.HELP,
+}
 MAX_MEDIA = 10
 # Our clock and Twilio's, and the time that a call takes to get there.
 LOOK_UP_MARGIN = timedelta(minutes=2)
@@ -221,9 +228,9 @@ class TwilioBackend(Backend):
         text = storable_text(form.get("Body", [""])[-1])
         if text is None or not (text or media_urls or "Body" in form):
             raise MalformedCallback("there is no text that can be stored")
-        # Twilio answers STOP, START and HELP itself where the account has that switched on, and says so.
-        is_answered = bool(form.one("OptOutType"))
-        return InboundText(message_id, sender, recipient, text, media_urls, is_answered=is_answered)
+        return InboundText(
+            message_id, sender, recipient, text, media_urls, keyword=_keyword(form.one("OptOutType").upper())
+        )
 
     def media_access(self) -> MediaAccess:
         base = urlsplit(self.config.api_base_url or API_ORIGIN)
@@ -328,6 +335,10 @@ def _fault(error: TwilioRestException | TwilioServiceException) -> SendError:  #
     if code in CREDENTIAL_CODES or status in {401, 403}:
         return CredentialsRefused(detail)
     return Rejected(detail, code=named) if code else Unavailable(detail, code="provider_refused")
+
+
+def _keyword(word: str) -> ProviderKeyword | None:
+    return KEYWORDS.get(word, ProviderKeyword.OTHER) if word else None
 
 
 def _twilio_code(value: Any) -> int:

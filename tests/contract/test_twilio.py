@@ -53,11 +53,13 @@ class TestTwilio(BackendContract):
     def malformed_bodies(self) -> dict[str, bytes]:
         return {"JSON": b'{"MessageSid": "a", "MessageStatus": "sent"}', "too many fields": b"a=b&" * 2000}
 
-    @pytest.mark.parametrize(("word", "is_answered"), [("STOP", True), ("HELP", True), ("", False)])
-    def test_what_twilio_has_answered_itself_is_known(self, backend: Backend, word: str, is_answered: bool) -> None:
-        fields = {"MessageSid": "in-1", "From": SENDER, "To": TO, "Body": "stop", "OptOutType": word}
+    @pytest.mark.parametrize(
+        ("word", "keyword"), [("STOP", "stop"), ("start", "start"), ("HELP", "help"), ("LATER", "other"), ("", None)]
+    )
+    def test_what_twilio_has_answered_itself_is_known(self, backend: Backend, word: str, keyword: str | None) -> None:
+        fields = {"MessageSid": "in-1", "From": SENDER, "To": TO, "Body": "Arrêt", "OptOutType": word}
 
-        assert backend.parse_inbound(self.proven(_form(fields))).is_answered is is_answered
+        assert backend.parse_inbound(self.proven(_form(fields))).keyword == keyword
 
     def test_a_signature_for_another_address_is_refused(self, backend: Backend) -> None:
         request = self.proven(self.receipt_body("id-1", "delivered"))

@@ -45,7 +45,7 @@ def begin(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> lis
     turns = [Turn(message, message.claim_id) for message in claimed]
     verdicts = Accounts(turns, now=now).assign()
     with transaction.atomic():
-        held = _without_opted_out(_without_canceled(lock_held(turns, now), now), now)
+        held = without_opted_out(_without_canceled(lock_held(turns, now), now), now)
         calls = open_attempts(turns, held, verdicts, now=now, lease=lease)
         begun = {call.message.pk for call in calls}
         _put_back([message for pk, message in held.items() if pk not in begun], verdicts, now)
@@ -60,8 +60,11 @@ def _without_canceled(held: dict[UUID, Message], now: datetime) -> dict[UUID, Me
     return {pk: message for pk, message in held.items() if not message.cancel_requested}
 
 
-def _without_opted_out(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:
-    """Those whose recipient has opted out since they were accepted fail here. An answer to the very STOP goes on."""
+def without_opted_out(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:
+    """Those whose recipient has opted out since they were accepted fail here. An answer to the very STOP goes on.
+
+    To be asked before each call, also that to the next account: the one before may have taken long to say no.
+    """
     ordinary = [message for message in held.values() if not message.is_automatic]
     opt_outs = suppressions.among(numbers={message.to_number for message in ordinary})
     refused = [row for row in ordinary if opt_outs.forbid(number=row.to_number, sender=row.from_number)]

@@ -13,7 +13,7 @@ from messaging import retry_policy
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import phone_numbers, receipts, suppressions, transitions
 from messaging.services.dispatch.accounts import Accounts, Turn, Verdict
-from messaging.services.dispatch.begin import Call, open_attempts
+from messaging.services.dispatch.begin import Call, open_attempts, without_opted_out
 from messaging.services.dispatch.calls import Answer
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move, save_together
@@ -217,11 +217,11 @@ def _fail_over(batch: _Batch, verdicts: Mapping[UUID, Verdict], lease: timedelta
     """The next account at once; a message that has none left waits for its next round or fails."""
     if not batch.turns:
         return []
-    held = {turn.message.pk: turn.message for turn in batch.turns}
+    held = without_opted_out({turn.message.pk: turn.message for turn in batch.turns}, batch.now)
     calls = open_attempts(batch.turns, held, verdicts, now=batch.now, lease=lease)
     begun = {call.message.pk for call in calls}
     for turn in batch.turns:
-        if turn.message.pk not in begun:
+        if turn.message.pk in held and turn.message.pk not in begun:
             _defer(turn, batch)
     return calls
 

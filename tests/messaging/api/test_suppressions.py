@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message, Suppression
+from messaging.services import suppressions
 from messaging.services.installation import API_READER, OPERATOR
 from tests.factories import AccountFactory, SenderFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
@@ -118,8 +119,22 @@ def test_what_protects_a_person_from_everybody_only_staff_can_lift(api, member_o
 def test_a_client_can_lift_what_it_has_put_there_itself_and_no_other_client_can(api, stranger) -> None:
     made = api.post("suppressions/", {"number": PERSON}).json()
 
-    assert_problem(stranger("DELETE", f"suppressions/{made['id']}/"), 403, "permission_denied")
+    assert_problem(stranger("DELETE", f"suppressions/{made['id']}/"), 404, "not_found")
+    assert stranger("GET", "suppressions/").json()["results"] == []
     assert api("DELETE", f"suppressions/{made['id']}/").status_code == 204
+
+
+def test_what_one_client_takes_back_stands_for_whoever_else_has_said_so(api, stranger, now) -> None:
+    theirs = stranger.post("suppressions/", {"number": PERSON, "reason": "their reason"}).json()
+    suppressions.add_by_word(number=PERSON, sender="", reason="wrote stop_all", brought_by=None, now=now)
+
+    mine = api.post("suppressions/", {"number": PERSON, "reason": "mine"})
+
+    assert (mine.status_code, mine.json()["reason"]) == (201, "mine")
+    assert api("DELETE", f"suppressions/{mine.json()['id']}/").status_code == 204
+    assert_problem(api.post("messages/", {"to": PERSON, "message": "Hello"}), 409, "recipient_opted_out")
+    assert {row["source"] for row in api("GET", "suppressions/").json()["results"]} == {"keyword"}
+    assert Suppression.objects.filter(pk=theirs["id"]).exists()
 
 
 @pytest.mark.parametrize(

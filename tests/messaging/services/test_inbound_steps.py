@@ -6,13 +6,14 @@ import pytest
 from django.db import OperationalError
 
 from messaging.models import Attachment, ClientEvent, KeywordRule, Message, MessageEvent, Suppression
-from messaging.services import automatic_replies, inbound_steps, keyword_rules
+from messaging.services import automatic_replies, inbound_steps, keyword_rules, suppressions
 from messaging.services.automatic_replies import SERVICE_USER
 from messaging.services.inbound_steps import PUT_OFF, is_anything_open, process
 from tests.factories import AccountFactory, MessageFactory, PhoneNumberFactory, SenderFactory, UserFactory
 from tests.messaging.parallel import at_once
 
-PERSON, OURS = "+14155550101", "+15005550006"
+PERSON, OTHER = "+14155550101", "+14155550102"
+OURS, OURS_TOO = "+15005550006", "+15005550007"
 pytestmark = pytest.mark.usefixtures("express")
 
 
@@ -243,6 +244,109 @@ def test_the_last_word_wins_whichever_worker_is_first(write, now) -> None:
     at_once([lambda pk=pk: inbound_steps._process_one(pk, "express", now) for pk in reversed(ids)])
 
     assert suppressed() == set()
+
+
+@pytest.mark.parametrize(
+    ("stood", "words", "stands"),
+    [
+        ([OURS, ""], ("START", "STOP ALL"), [""]),
+        ([], ("STOP ALL", "START"), []),
+        ([], ("STOP", "START"), [OURS]),
+        ([], ("STOP ALL", "STOP"), ["", OURS_TOO]),
+        ([OURS, ""], ("START", "STOP"), [OURS_TOO]),
+    ],
+)
+def test_the_last_word_wins_also_where_it_was_sent_to_another_number(
+    write, now, stood: list[str], words: tuple[str, str], stands: list[str]
+) -> None:
+    """What the older one says of its own number stands, but for what the newer one says of all of them."""
+    older, newer = words
+    for sender in stood:
+        Suppression.objects.create(number=PERSON, sender=sender, source="keyword", created_at=now)
+    write(older, next_attempt_at=now + PUT_OFF)
+    write(newer, to_number=OURS_TOO)
+    run(now)
+
+    run(now + PUT_OFF)
+
+    assert suppressed() == {(PERSON, sender, "keyword") for sender in stands}
+
+
+def test_a_word_that_the_provider_has_understood_counts_whatever_the_text_is(write, now) -> None:
+    account = AccountFactory(slug="acme")
+    write("Arrêt", provider=account, provider_keyword="stop", is_automatic=True)
+    run(now)
+    assert suppressed() == {(PERSON, OURS, "keyword")}
+
+    write("YES", provider=account, provider_keyword="start", is_automatic=True)
+    run(now)
+
+    assert suppressed() == set()
+    assert replies() == []
+
+
+def test_a_word_of_another_kind_of_the_providers_leaves_the_text_to_us(write, now) -> None:
+    write("STOP", provider=AccountFactory(slug="acme"), provider_keyword="other", is_automatic=True)
+
+    run(now)
+
+    assert suppressed() == {(PERSON, OURS, "keyword")}
+
+
+def test_a_persons_own_word_stands_beside_what_a_client_has_put_there(write, now) -> None:
+    suppressions.add_by_user(number=PERSON, sender="", reason="", actor=UserFactory(), now=now)
+    write("STOP ALL")
+
+    run(now)
+
+    assert suppressed() == {(PERSON, "", "api"), (PERSON, "", "keyword")}
+
+
+def test_a_client_cannot_take_back_for_all_what_it_has_not_brought(write, now) -> None:
+    write("STOP ALL", provider=AccountFactory(slug="acme"))
+    write("STOP ALL", owner=UserFactory(), from_number=OTHER)
+    run(now)
+
+    client = UserFactory()
+    write("START", owner=client)
+    write("START", owner=client, from_number=OTHER)
+    run(now)
+
+    assert suppressed() == {(PERSON, "", "keyword"), (OTHER, "", "keyword")}
+
+
+def test_a_client_that_has_brought_the_word_may_bring_the_other(write, now) -> None:
+    client = UserFactory()
+    write("STOP ALL", owner=client)
+    run(now)
+    write("START", owner=client)
+
+    run(now)
+
+    assert suppressed() == set()
+
+
+def test_what_a_provider_brings_too_is_no_longer_one_clients_word(write, now) -> None:
+    client = UserFactory()
+    write("STOP ALL", owner=client)
+    write("STOP ALL", provider=AccountFactory(slug="acme"))
+    write("START", owner=client)
+
+    run(now)
+
+    assert suppressed() == {(PERSON, "", "keyword")}
+
+
+def test_what_a_client_posts_as_written_to_anothers_number_changes_nothing_there(write, ours, now) -> None:
+    ours.owner = UserFactory()
+    ours.save()
+    message = write("STOP", owner=UserFactory())
+
+    run(now)
+
+    assert suppressed() == set()
+    assert replies() == []
+    assert steps(message)[-1][2] == "stop: the number is another client's"
 
 
 def test_a_numbers_own_words_take_the_place_of_the_others(write, ours, now) -> None:

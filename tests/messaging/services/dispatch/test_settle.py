@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import DeliveryAttempt, Message, PhoneNumber
+from messaging.models import DeliveryAttempt, Message, PhoneNumber, Suppression
 from messaging.services import receipts, recovery
 from messaging.services.dispatch.begin import begin
 from messaging.services.dispatch.claim import claim
@@ -116,6 +116,17 @@ def test_only_an_invalid_recipient_becomes_inactive(account, now) -> None:
 
 
 class TestFailover:
+    def test_who_has_opted_out_during_the_call_gets_nothing_from_the_next_account(self, call, now) -> None:
+        AccountFactory(slug="other")
+        to = call.message.to_number
+        Suppression.objects.create(number=to, sender="", source="keyword", created_at=now)
+
+        assert settle([answer(call, Unavailable("busy"))], now) == []
+
+        message, attempt = outcome_of(call)
+        assert (message.status, message.error_code) == ("failed", "recipient_opted_out")
+        assert (message.attempts, attempt.outcome) == (1, "unavailable")
+
     @pytest.mark.parametrize("error", [Unavailable, RateLimited, CredentialsRefused], ids=lambda e: e.__name__)
     def test_the_next_account_is_tried_at_once(self, call, now, error) -> None:
         AccountFactory(slug="other")
