@@ -15,7 +15,8 @@ SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
 APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
-MAX_SCANS = 200  # a progressive image has about ten; each costs the decoder a walk over the whole picture
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+MAX_SCANS = 64  # a progressive image has about ten; each costs the decoder a walk over the whole picture
 
 EXIF, ICC, MULTI_PICTURE = b"Exif\x00\x00", b"ICC_PROFILE\x00", b"MPF\x00"
 # What is left of these segments: their fixed part. What could follow (a thumbnail, anything) is no part of the picture.
@@ -27,6 +28,7 @@ class _Image:
     width: int = 0
     height: int = 0
     scans: int = 0
+    is_progressive: bool = False
     is_multi_picture: bool = False
     has_orientation: bool = False
     cuts: list[Cut] = field(default_factory=list)
@@ -44,7 +46,7 @@ def walk(data: Data, limits: Limits) -> Picture:
         while data[end : end + 2] == b"\xff\xd8":
             end = _image(data, end, limits, parts).end
     check_end(data, end)
-    return Picture(image.width, image.height, cuts=cuts)
+    return Picture(image.width, image.height, is_progressive=image.is_progressive, cuts=cuts)
 
 
 def _image(data: Data, start: int, limits: Limits, parts: Parts) -> _Image:
@@ -65,6 +67,7 @@ def _image(data: Data, start: int, limits: Limits, parts: Parts) -> _Image:
         if length < 2 or end > len(data):  # noqa: PLR2004 (the length counts itself)
             truncated() if end > len(data) else damaged("A segment has an impossible length.")
         if marker in FRAME_HEADERS:
+            image.is_progressive = marker in PROGRESSIVE
             _frame(image, read(data, at + 2, 5), limits)
         elif marker == SOS:
             end = _scan(image, data, end)

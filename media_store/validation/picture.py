@@ -7,6 +7,9 @@ from media_store.errors import BadImage
 
 # An animation may show so many times the pixels of one picture, all its frames together.
 ANIMATION_FACTOR = 10
+# So many bytes of rows for each pixel that one picture may have, all frames together: they are inflated to be counted, which
+# takes about a second for a hundred megabytes. The richest single picture has eight.
+ROW_BYTES_FACTOR = 10
 # Chunks, segments and blocks of one file: more of them than any encoder writes only cost us time and memory.
 MAX_PARTS = 10_000
 
@@ -28,6 +31,13 @@ class Limits:
         if pixels > self.pixels * ANIMATION_FACTOR:
             raise BadImage("too_many_pixels", f"Its frames have more than {self.pixels * ANIMATION_FACTOR:,} pixels.")
 
+    def check_rows(self, count: int) -> None:
+        """`count` in bytes, of all frames."""
+        if count > self.pixels * ROW_BYTES_FACTOR:
+            raise BadImage(
+                "too_many_pixels", f"Its frames have more than {self.pixels * ROW_BYTES_FACTOR:,} bytes of rows."
+            )
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -45,6 +55,7 @@ class Picture:
     width: int
     height: int
     frames: int = 1
+    is_progressive: bool = False
     cuts: list[Cut] = field(default_factory=list)
 
 

@@ -75,6 +75,7 @@ class _Image:
     declared_frames: int = 0
     frames: int = 0
     pixels: int = 0
+    row_bytes: int = 0
     has_data: bool = False
     cuts: list[Cut] = field(default_factory=list)
 
@@ -82,6 +83,7 @@ class _Image:
 def walk(data: Data, limits: Limits) -> Picture:
     header = _header(data, limits)
     image = _Image(header, limits, _Rows(header.bytes_of(header.width, header.height)))
+    image.row_bytes = header.bytes_of(header.width, header.height)
     parts = Parts()
     at = len(SIGNATURE)
     kind = b""
@@ -161,6 +163,8 @@ def _frame(image: _Image, control: bytes) -> None:
     if image.has_data:  # the first frame may be the picture itself
         image.rows.finish()
         image.rows = _Rows(header.bytes_of(width, height))
+        image.row_bytes += header.bytes_of(width, height)
+        image.limits.check_rows(image.row_bytes)
 
 
 def _instead(kind: bytes, data: Data, start: int, end: int) -> bytes:

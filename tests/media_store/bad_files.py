@@ -74,6 +74,17 @@ def apng(declared: int, frames: int) -> bytes:
     return png(1, 1, b"\x00\x00", chunk(b"acTL", struct.pack(">II", declared, 0)), control * frames)
 
 
+def large_apng(frames: int, side: int = 5_000) -> bytes:
+    """Frames of eight bytes a pixel, all of them zero, the first of which is the picture itself."""
+    rows = zlib.compress(bytes(side * (1 + 8 * side)), 9)
+    header = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0)
+    parts = [PNG[:8], chunk(b"IHDR", header), chunk(b"acTL", struct.pack(">II", frames, 0))]
+    for number in range(frames):
+        parts.append(chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, side, side, 0, 0, 1, 10, 0, 0)))
+        parts.append(chunk(b"fdAT", bytes(4) + rows) if number else chunk(b"IDAT", rows))
+    return b"".join([*parts, chunk(b"IEND")])
+
+
 def corrupted(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
 
@@ -144,6 +155,7 @@ CORPUS: dict[str, Bad] = {
         jpeg_of_65535_by_65535=lambda: resized_jpeg(65_535, 65_535),
         gif_of_65535_by_65535=lambda: resized_gif(65_535, 65_535),
         webp_of_16384_by_16384=lambda: riff(vp8x(16_384, 16_384), still()),
+        apng_of_large_frames=lambda: large_apng(2),
         gif_of_large_frames=lambda: gif(500, size=(5_000, 5_000), frame=(5_000, 5_000)),
     ),
     **bad(
@@ -185,6 +197,7 @@ CORPUS: dict[str, Bad] = {
         jpeg_that_is_a_head_and_noise=lambda: JPEG[:20] + b"\x00" * 200,
         jpeg_with_a_lying_length=lambda: jpeg_with(b"\xff\xe1\x00\x01"),
         jpeg_with_two_sizes=lambda: jpeg_with(segment(SOF0, bytes([8, 0, 9, 0, 9, 1, 1, 0x11, 0]))),
+        jpeg_of_a_hundred_scans=lambda: JPEG[:-2] + JPEG[JPEG.index(bytes([0xFF, SOS])) : -2] * 100 + JPEG[-2:],
         jpeg_of_a_thousand_scans=lambda: JPEG[:-2] + JPEG[JPEG.index(bytes([0xFF, SOS])) : -2] * 1_000 + JPEG[-2:],
         gif_smaller_than_its_frame=lambda: resized_gif(2, 2),
         gif_without_a_frame=lambda: gif(0),

@@ -3,9 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from media_store.api.streaming import StreamedFile
 
 CONTENT = bytes(range(256)) * 1_000
+# The end of an answer is the end of a request, at which Django looks after a connection that an earlier test has left open.
+pytestmark = pytest.mark.django_db
 
 
 def opened(tmp_path: Path):

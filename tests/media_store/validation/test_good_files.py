@@ -89,10 +89,10 @@ class TestLimits:
     @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
     def test_of_frames(self, kind: str) -> None:
         content = pictures.animation(kind, 4)
-        assert inspect(content, Limits(pixels=64, frames=4))
+        assert inspect(content, Limits(pixels=640, frames=4))
 
         with pytest.raises(BadImage) as error:
-            inspect(content, Limits(pixels=64, frames=3))
+            inspect(content, Limits(pixels=640, frames=3))
 
         assert error.value.field_code == "too_many_frames"
 

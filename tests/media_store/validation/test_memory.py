@@ -65,3 +65,13 @@ def test_the_whole_process_stays_flat() -> None:
     run = subprocess.run([sys.executable, "-c", PEAK_OF_ALL], capture_output=True, text=True, check=True, timeout=120)
 
     assert int(run.stdout) * KIB < 48 * MIB
+
+
+def test_a_large_progressive_jpeg_is_not_held_in_memory(tmp_path) -> None:
+    """All of its coefficients would be: six bytes for each of its pixels."""
+    path = tmp_path / "large.jpg"
+    path.write_bytes(pictures.encoded("JPEG", pictures.picture(5_000, 5_000), progressive=True, subsampling=0))
+    one_file = PEAK_OF_ALL.replace("[bad.make() for bad in CORPUS.values()]", f"[open({str(path)!r}, 'rb').read()]")
+    run = subprocess.run([sys.executable, "-c", one_file], capture_output=True, text=True, check=True)
+
+    assert int(run.stdout) * KIB < 48 * MIB
