@@ -59,17 +59,19 @@ def check_rates(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register()
 def check_networks(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    try:
-        Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)
-    except ValueError as error:
-        return [
-            Error(
-                f"CALLBACK_ALLOWED_NETWORKS is not a list of networks: {error}.",
-                hint="Write them as 10.1.0.0/16,fd00:1::/64, with no bits set beyond the mask.",
-                id="switchboard.E004",
+    found: list[CheckMessage] = []
+    for name in ("CALLBACK_ALLOWED_NETWORKS", "MEDIA_FETCH_ALLOWED_NETWORKS"):
+        try:
+            Guard.allowing(getattr(settings, name))
+        except ValueError as error:
+            found.append(
+                Error(
+                    f"{name} is not a list of networks: {error}.",
+                    hint="Write them as 10.1.0.0/16,fd00:1::/64, with no bits set beyond the mask.",
+                    id="switchboard.E004",
+                )
             )
-        ]
-    return []
+    return found
 
 
 @register(deploy=True)

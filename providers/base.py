@@ -182,6 +182,11 @@ class Backend(ABC):
         `providers.departure.NotYet`, which `providers.transport.Transport` raises before anything has left.
         """
 
+    @property
+    def is_called_with_token(self) -> bool:
+        """Whether a callback proves itself by a token of ours in its address."""
+        return False
+
     def media_access(self) -> MediaAccess | None:
         """For media of incoming texts that only the account may read; None where they are public."""
         return None

@@ -25,6 +25,12 @@ def read(token: str, *, slug: str, keys: tuple[str, ...]) -> str | None:
         return None
 
 
+def inbound_url(*, public_url: str, slug: str, keys: tuple[str, ...], has_token: bool) -> str:
+    """Where the account's provider brings the texts that people write; the token is of the account as such."""
+    query = f"?{urlencode({'token': make(slug=slug, attempt_id='', keys=keys)})}" if has_token else ""
+    return f"{public_url}/webhooks/{slug}/inbound/{query}"
+
+
 def callback_url(*, public_url: str, slug: str, attempt_id: str, keys: tuple[str, ...]) -> str:
     token = make(slug=slug, attempt_id=attempt_id, keys=keys)
     return f"{public_url}/webhooks/{slug}/status/?{urlencode({'token': token})}"

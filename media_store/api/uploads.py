@@ -3,11 +3,12 @@
 `ImageUploadParser` takes one; a subclass with another `max_files` takes several of the same field.
 """
 
+from tempfile import TemporaryFile
 from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.parsers import DataAndFiles, MultiPartParser
@@ -38,8 +39,12 @@ class _Counted:
         return data
 
 
-class _ImageHandler(TemporaryFileUploadHandler):
-    """Refuses while the form arrives what would be refused after it."""
+class _ImageHandler(FileUploadHandler):
+    """Refuses while the form arrives what would be refused after it.
+
+    What arrives goes into a file without a name (Django's own handler gives it one): nothing is left of it, however the
+    process ends.
+    """
 
     def __init__(self, request: HttpRequest, max_files: int) -> None:
         super().__init__(request)
@@ -53,11 +58,21 @@ class _ImageHandler(TemporaryFileUploadHandler):
         if self.files > self.max_files:
             raise _too_many(self.max_files)
         super().new_file(field_name, *args, **kwargs)
+        kept = TemporaryFile()  # noqa: SIM115 (closed with the form)
+        self.file = UploadedFile(kept, self.file_name, self.content_type, 0, self.charset)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         if start + len(raw_data) > settings.MEDIA_MAX_BYTES:
             raise FileTooLarge(settings.MEDIA_MAX_BYTES)
-        super().receive_data_chunk(raw_data, start)
+        self.file.write(raw_data)
+
+    def file_complete(self, file_size: int) -> UploadedFile:
+        self.file.seek(0)
+        self.file.size = file_size
+        return self.file
+
+    def upload_interrupted(self) -> None:
+        self.close()
 
     def close(self) -> None:
         """Gives the file up that was arriving."""

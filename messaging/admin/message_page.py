@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from messaging import segments
 from messaging.admin import bodies
-from messaging.models import DeliveryAttempt, Message, MessageEvent, ProviderCallback
+from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
 from messaging.states import Direction
 
 CONVERSATION = 20
@@ -48,10 +48,17 @@ def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
         "text": bodies.shown(message.text, readable=readable),
         "readable": readable,
         "units": measured.units,
+        "files": files(message),
+        "may_see_files": readable and user.has_perm("media_store.view_mediaasset"),
         "timeline": timeline(message, readable=readable),
         "conversation": conversation(message, readable=readable),
         "other_number": other_number(message),
     }
+
+
+def files(message: Message) -> list[Attachment]:
+    """In their order; what was not fetched says why."""
+    return list(message.attachments.select_related("asset")) if message.media_count else []
 
 
 def timeline(message: Message, *, readable: bool) -> list[Entry]:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Q
 
 from messaging.models import Message, PhoneNumber
 from messaging.numbers import InvalidNumber, to_e164
@@ -24,13 +23,17 @@ SERVICE_USER = "switchboard"
 def answer(message: Message, text: str, *, default_queue: str, now: datetime) -> Message | None:
     """Answer an incoming text from the number it was sent to; None where nothing may be answered.
 
+    The caller holds the row of the person's number.
     Nobody gets more than one automatic reply in an hour: two machines that answer each other would never stop.
     """
     if not text or message.error_code or message.is_automatic or not _is_ours(message) or not _is_a_person(message):
         return None
-    free = Q(auto_replied_at__isnull=True) | Q(auto_replied_at__lte=now - ONCE_IN)
-    if not PhoneNumber.objects.filter(free, pk=message.from_number).update(auto_replied_at=now):
+    last = PhoneNumber.objects.values_list("auto_replied_at", flat=True).get(
+        pk=message.from_number
+    )  # held by the caller
+    if last is not None and last > now - ONCE_IN:
         return None
+    PhoneNumber.objects.filter(pk=message.from_number).update(auto_replied_at=now)
     draft = Draft(to=message.from_number, text=text, valid_for=VALID_FOR, sender=message.to_number, is_automatic=True)
     try:
         return submit(
@@ -41,6 +44,7 @@ def answer(message: Message, text: str, *, default_queue: str, now: datetime) ->
             source=Source.INBOUND,
         )
     except DomainError as error:
+        PhoneNumber.objects.filter(pk=message.from_number).update(auto_replied_at=last)  # nothing was answered
         logger.warning("the automatic reply to message %s is refused: %s", message.pk, error.code)
         return None
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from messaging import segments
@@ -78,6 +78,17 @@ def receive(*, incoming: Incoming, owner: AbstractBaseUser, limits: Limits, now:
 
 def receive_from_provider(*, incoming: Incoming, account: ProviderAccount, limits: Limits, now: datetime) -> Received:
     """Store what a provider brings. It is never refused: who wrote it cannot be told; what is over a limit is marked."""
+    try:
+        return _receive_from_provider(incoming, account, limits, now)
+    except IntegrityError:
+        # The same id at the same moment under another sender, whose row is another one to wait at: one of them is there now.
+        known = _known(incoming, account)
+        if known is None:
+            raise
+        return Received(known, is_repeat=True)
+
+
+def _receive_from_provider(incoming: Incoming, account: ProviderAccount, limits: Limits, now: datetime) -> Received:
     with transaction.atomic():
         phone_numbers.hold(incoming.sender)
         repeat = _known(incoming, account) or _repeat(incoming, Q(provider=account), limits, now)

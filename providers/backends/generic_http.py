@@ -74,6 +74,10 @@ class GenericHttpBackend(Backend):
     def supports_media(self) -> bool:
         return "media" in self.config.request_fields
 
+    @property
+    def is_called_with_token(self) -> bool:
+        return self.config.callback_auth == "token"
+
     # --- verify -------------------------------------------------------------------------------------------------------
 
     def verify(self, request: CallbackRequest) -> None:

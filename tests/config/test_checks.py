@@ -32,11 +32,14 @@ def test_a_number_that_must_be_positive_is(settings, name: str) -> None:
     assert error.msg == f"{name} must be greater than zero."
 
 
+@pytest.mark.parametrize("name", ["CALLBACK_ALLOWED_NETWORKS", "MEDIA_FETCH_ALLOWED_NETWORKS"])
 @pytest.mark.parametrize("networks", [["10.0.0.1/8"], ["everywhere"]])
-def test_networks_that_are_none_are_named(settings, networks: list[str]) -> None:
-    settings.CALLBACK_ALLOWED_NETWORKS = networks
+def test_networks_that_are_none_are_named(settings, name: str, networks: list[str]) -> None:
+    setattr(settings, name, networks)
 
-    assert ids(checks.check_networks(None)) == ["switchboard.E004"]
+    [error] = checks.check_networks(None)
+
+    assert (error.id, error.msg.split()[0]) == ("switchboard.E004", name)
 
 
 @pytest.mark.parametrize("rate", ["", "200", "0/s", "200/x", "-1/s", "200/s "])

@@ -1,9 +1,13 @@
 """Where providers bring what people write: proof first, never a refusal for length or rate, each text once."""
 
 import json
+from io import StringIO
 from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.http import HttpResponse
 from django.test import Client
 from twilio.request_validator import RequestValidator
@@ -48,6 +52,30 @@ class TwilioCarrier:
         signature = RequestValidator(secret).compute_signature(f"http://public.example{path}", form)
         headers = {"X-Twilio-Signature": signature}
         return self.client.generic("POST", path, urlencode(form), content_type=FORM, headers=headers)
+
+
+def test_the_address_that_a_provider_is_given_works(carrier: Carrier) -> None:
+    output = StringIO()
+    call_command("inbound_address", "acme", stdout=output)
+
+    path = output.getvalue().strip().removeprefix(settings.PUBLIC_URL)
+    response = carrier.client.generic("POST", path, json.dumps(TEXT).encode(), content_type="application/json")
+
+    assert response.status_code == 200
+    assert Message.objects.get().text == "Hello"
+
+
+def test_an_address_has_no_token_where_the_provider_proves_itself_otherwise(twilio: TwilioCarrier) -> None:
+    output = StringIO()
+
+    call_command("inbound_address", "twilio", stdout=output)
+
+    assert output.getvalue() == f"{settings.PUBLIC_URL}/webhooks/twilio/inbound/\n"
+
+
+def test_there_is_no_address_for_what_is_no_account() -> None:
+    with pytest.raises(CommandError, match="there is no account 'nobody'"):
+        call_command("inbound_address", "nobody")
 
 
 @pytest.fixture

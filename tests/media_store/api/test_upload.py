@@ -8,6 +8,7 @@ from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from media_store.api import uploads
+from media_store.errors import BadImage
 from media_store.models import MediaAsset
 from messaging.services.installation import API_OPERATOR, API_READER
 from tests.media_store import pictures
@@ -64,6 +65,19 @@ def test_what_arrives_is_on_disk_and_gone_when_it_is_answered(api, folder: Folde
 
     assert len(folder.names()) == 1
     assert not list(folder.temporary.iterdir())
+
+
+def test_what_arrives_has_no_name_that_a_killed_process_could_leave_behind(api, folder: Folder, monkeypatch) -> None:
+    names: list[str] = []
+
+    def look(*_args, **_kwargs):
+        names.extend(path.name for path in folder.temporary.iterdir())
+        raise BadImage("damaged", "for this test")
+
+    monkeypatch.setattr("media_store.services.storing.inspect", look)
+
+    assert upload(api, PNG).status_code == 400
+    assert names == []
 
 
 @pytest.mark.parametrize("path", ["media/", "media"])

@@ -11,8 +11,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from console import csv_export
+from media_store.models import MediaAsset
 from messaging import segments
-from messaging.models import Message
+from messaging.models import Attachment, Message
 from tests.factories import (
     NOW,
     AttemptFactory,
@@ -55,6 +56,27 @@ def test_the_conversation_has_both_directions(admin: Client) -> None:
         ("Hi", True),
         ("Hello", False),
     ]
+
+
+def test_the_page_shows_the_pictures_and_says_which_could_not_be_fetched(admin: Client, staff: Staff) -> None:
+    message = MessageFactory(inbound=True, media_count=3)
+    asset = MediaAsset.objects.create(
+        sha256="0" * 64, content_type="image/png", size=9, width=3, height=3, created_at=NOW
+    )
+    Attachment.objects.create(message=message, position=0, asset=asset)
+    Attachment.objects.create(message=message, position=1, source_url="https://a.example/1", error="too large")
+    Attachment.objects.create(message=message, position=2, source_url="https://a.example/2", next_attempt_at=NOW)
+    picture = f'src="/api/v1/media/{asset.pk}/content/"'
+
+    page = admin.get(f"{LIST}{message.pk}/change/").content.decode()
+
+    assert picture in page
+    assert "Image 2 could not be fetched: too large" in page
+    assert "Image 3 is being fetched" in page
+    assert "a.example" not in page
+    may_look = ("messaging.view_message", "media_store.view_mediaasset")
+    assert picture not in staff(*may_look).get(f"{LIST}{message.pk}/change/").content.decode()
+    assert picture in staff(*may_look, "messaging.view_body").get(f"{LIST}{message.pk}/change/").content.decode()
 
 
 def test_the_page_costs_the_same_for_a_long_story(admin: Client) -> None:

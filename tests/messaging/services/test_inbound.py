@@ -227,6 +227,16 @@ def test_a_callback_that_comes_twice_at_once_is_one_row(bring) -> None:
     assert sorted(result.is_repeat for result in results) == [False] + [True] * 7
 
 
+@pytest.mark.django_db(transaction=True)
+def test_one_id_under_several_senders_at_once_is_one_row(bring) -> None:
+    calls = [lambda last=last: bring(provider_message_id="p1", sender=f"+1415555010{last}") for last in range(8)]
+
+    results = at_once(calls)
+
+    assert Message.objects.count() == 1
+    assert sorted(result.is_repeat for result in results) == [False] + [True] * 7
+
+
 # --- By a provider ----------------------------------------------------------------------------------------------------
 
 

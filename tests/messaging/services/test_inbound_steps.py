@@ -426,6 +426,10 @@ def test_an_inactive_number_gets_no_answer(write, now, caplog) -> None:
 
     assert (replies(), suppressed()) == ([], {(PERSON, OURS, "keyword")})
     assert caplog.messages == [f"the automatic reply to message {message.pk} is refused: recipient_inactive"]
+    PhoneNumberFactory._meta.model.objects.update(status="active")
+    write("START")
+    run(now)
+    assert len(replies()) == 1  # what was refused has not used up the hour
 
 
 def test_a_rule_without_a_reply_answers_nothing(write, now) -> None:
