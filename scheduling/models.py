@@ -15,6 +15,7 @@ class Schedule(models.Model):
 
     `start_wall`, `last_wall` and `next_wall` are wall times in `time_zone` (ISO 8601 without an offset): that is what a
     recurrence keeps when clocks change. The next run's moment stands in `next_run_at` (UTC); it is null when there is none.
+    `start_moment` is set where the start was asked for by its offset: then another zone moves the wall time, not the moment.
     """
 
     class Status(models.TextChoices):
@@ -35,12 +36,18 @@ class Schedule(models.Model):
     time_zone = models.CharField(max_length=64)
     recurrence = models.CharField(max_length=510, blank=True)
     start_wall = models.CharField(max_length=26)
+    start_moment = models.DateTimeField(null=True)
     last_wall = models.CharField(max_length=26, blank=True)
     occurrences = models.PositiveIntegerField(default=0)
     next_wall = models.CharField(max_length=26, blank=True)
     next_run_at = models.DateTimeField(null=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     recipient_count = models.PositiveIntegerField(default=0)
+    # Set while a cancel takes messages back. When it is over, whoever was at it has died, and the tick goes on.
+    cancel_lease_until = models.DateTimeField(null=True)
+    canceled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -52,6 +59,12 @@ class Schedule(models.Model):
             # Reader: runs.start_due
             models.Index(
                 name="schedule_due", fields=["next_run_at"], condition=Q(status="active", next_run_at__isnull=False)
+            ),
+            # Reader: schedules.finish_cancels
+            models.Index(
+                name="schedule_canceling",
+                fields=["cancel_lease_until"],
+                condition=Q(cancel_lease_until__isnull=False),
             ),
         ]
         constraints = [
@@ -65,6 +78,10 @@ class Schedule(models.Model):
             models.CheckConstraint(
                 name="schedule_ended_has_no_next_run",
                 condition=Q(status__in=["active", "paused"]) | Q(next_run_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="schedule_canceling_is_canceled",
+                condition=Q(cancel_lease_until__isnull=True) | Q(status="canceled"),
             ),
         ]
 

@@ -1,7 +1,8 @@
 """A list of recipients as a CSV file, read as a stream: memory does not grow with the file.
 
 UTF-8 with or without a byte order mark; comma, semicolon or tab, whichever the header has; fields in quotes may hold
-delimiters, line ends and doubled quotes. The column `to` (in any case) has the numbers, every other column is a variable.
+delimiters, line ends and doubled quotes. The column `to` (in any case) has the numbers, every other column is a variable;
+one whose name no variable can have (`first name`, or none, behind a delimiter at the line's end) is passed over.
 
 A row's number is the one that a spreadsheet shows: the header is row 1 (later if blank lines precede it), a blank line counts,
 a record in quotes that goes over several lines is one row.
@@ -77,12 +78,14 @@ class _Reader:
         self._row = 0
         self._size = 0
         self._ended = False
+        self._passed_over: list[str] = []
 
     def rows(self) -> Iterator[Row | RowError]:
         records = self._records()
         names = self._columns(next(records))
         to, width = names.index("to"), len(names)
         variables = names[:to] + names[to + 1 :]
+        self._passed_over = [name for name in variables if not IDENTIFIER.fullmatch(name)]
         for record in records:
             if isinstance(record, RowError):
                 yield record
@@ -104,7 +107,10 @@ class _Reader:
         if record and max(map(len, record)) > MAX_VALUE:
             name = next(name for name, value in zip(variables, record, strict=True) if len(value) > MAX_VALUE)
             return RowError(self._row, name, "too_long", f"A value has at most {MAX_VALUE} characters.")
-        return Row(self._row, number, dict(zip(variables, record, strict=True)))
+        values = dict(zip(variables, record, strict=True))
+        for name in self._passed_over:
+            values.pop(name, None)
+        return Row(self._row, number, values)
 
     def _records(self) -> Iterator[list[str] | RowError]:
         lines = self._lines()
@@ -155,10 +161,12 @@ class _Reader:
                 raise self._invalid("no_header", "The first row must name the columns, one of them to.")
             raise self._invalid("missing_to", "There is no column named to.")
         for place, name in enumerate(names):
-            if not IDENTIFIER.fullmatch(name):
-                detail = f"Column {place + 1} needs a name of letters, digits and underscores, at most 40."
+            if set(name) & set(_DELIMITERS):
+                detail = (
+                    f"The name of column {place + 1} has a comma, semicolon or tab in it; use one of them throughout."
+                )
                 raise self._invalid("bad_column_name", detail)
-            if name in names[:place]:
+            if name in names[:place] and IDENTIFIER.fullmatch(name):
                 raise self._invalid("duplicate_column", f"There are two columns named {name}.")
         return names
 

@@ -1,7 +1,7 @@
 """Celery's side of schedules."""
 
+import threading
 from datetime import timedelta
-from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
@@ -9,18 +9,28 @@ from django.utils import timezone
 
 from messaging import doorbell
 from messaging.tasks import dispatcher
-from scheduling.services import expansion, runs
+from scheduling.services import expansion, runs, schedules
+
+# Held by the one task of this process that expands: all other threads are left for what people wait for.
+_expanding = threading.Lock()
 
 
 @shared_task(name="scheduling.tick")
 def tick() -> None:
-    """Beat's every second: what is due gets its run, and runs that nobody is at work on are expanded."""
+    """Beat's every second: what is due gets its run, and somebody expands what nobody is at work on."""
     now = timezone.now()
     runs.start_due(now=now, max_lateness=timedelta(seconds=settings.SCHEDULE_MAX_LATENESS))
-    for run_id in expansion.unfinished(now=now):
-        expand.delay(str(run_id))
+    if expansion.unfinished(now=now):
+        expand.delay()
+    schedules.finish_cancels(clock=timezone.now)
 
 
 @shared_task(name="scheduling.expand")
-def expand(run_id: str) -> None:
-    expansion.expand(UUID(run_id), after_chunk=doorbell.ring, stopping=lambda: dispatcher.is_stopping)
+def expand() -> None:
+    """Everything that is due, one thread a process: whoever finds it taken leaves it to the others, or to the next tick."""
+    if not _expanding.acquire(blocking=False):
+        return
+    try:
+        expansion.expand_all(after_chunk=doorbell.ring, stopping=lambda: dispatcher.is_stopping)
+    finally:
+        _expanding.release()

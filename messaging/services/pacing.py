@@ -8,6 +8,8 @@ from messaging.models import Message, OutboundQueue
 from messaging.states import Status
 
 EARLY_GRACE = timedelta(seconds=1)
+# A tick that comes later than this part of the interval begins a new grid.
+LATE = 4
 
 _ready = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED, next_attempt_at__isnull=True)
 
@@ -22,7 +24,7 @@ def take_tick(*, queue_name: str, now: datetime) -> int:
     """How many messages this tick may send; 0 when it is not due, is taken already, or the queue is paused or has no pace.
 
     One conditional UPDATE decides, so that two beats or ten workers still make one tick. Ticks that were missed are not
-    made up for: the next one is an interval from now.
+    made up for. One that comes a little late keeps the grid: the next one, which is punctual, counts again.
     """
     queue = OutboundQueue.objects.filter(pk=queue_name, is_paused=False, batch_size__isnull=False).first()
     if queue is None:
@@ -34,7 +36,6 @@ def take_tick(*, queue_name: str, now: datetime) -> int:
     due = (
         Q(last_tick_at__isnull=True) | Q(last_tick_at__lte=now - interval + grace) | Q(last_tick_at__gt=now + interval)
     )
-    on_grid = queue.last_tick_at is not None and queue.last_tick_at <= now < queue.last_tick_at + interval
     taken = OutboundQueue.objects.filter(
         due,
         pk=queue_name,
@@ -42,8 +43,24 @@ def take_tick(*, queue_name: str, now: datetime) -> int:
         batch_size=queue.batch_size,
         interval_seconds=queue.interval_seconds,
         last_tick_at=queue.last_tick_at,
-    ).update(last_tick_at=queue.last_tick_at + interval if on_grid else now)
+    ).update(last_tick_at=_on_grid(queue.last_tick_at, now, interval, grace))
     return queue.batch_size if taken else 0
+
+
+def _on_grid(last: datetime | None, now: datetime, interval: timedelta, grace: timedelta) -> datetime:
+    """The tick of the grid that has come, or now where there is none."""
+    if last is None or last > now:
+        return now
+    tick = last + (now - last + grace) // interval * interval
+    return tick if now - tick <= interval / LATE else now
+
+
+def last_tick_before(queue: OutboundQueue, *, now: datetime) -> datetime | None:
+    """Where the queue's grid had its last tick, taken or not; None before the first, and without a pace."""
+    if queue.last_tick_at is None or queue.interval_seconds is None or queue.last_tick_at > now:
+        return None
+    interval = timedelta(seconds=queue.interval_seconds)
+    return queue.last_tick_at + (now - queue.last_tick_at) // interval * interval
 
 
 def oldest_ready() -> datetime | None:

@@ -9,6 +9,7 @@ from django.db.models import Count, OuterRef
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from messaging.models import Message, OutboundQueue
+from messaging.services import pacing
 from messaging.services.errors import InvalidField
 from messaging.states import Status
 
@@ -64,6 +65,9 @@ def keep_beat_in_step(queue: OutboundQueue) -> None:
     }
     task, created = PeriodicTask.objects.get_or_create(name=task_name, defaults=wanted)
     if not created and any(getattr(task, field) != value for field, value in wanted.items()):
+        if not task.enabled:
+            # What is switched off forgets its last run, and would wait for a whole interval when it is switched on again.
+            task.last_run_at = pacing.last_tick_before(queue, now=queue.updated_at)
         for field, value in wanted.items():
             setattr(task, field, value)
         task.save()

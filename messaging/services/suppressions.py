@@ -8,11 +8,12 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from messaging.models import Suppression
+from messaging.models import Message, Suppression
 from messaging.services.errors import InvalidField
 from providers.models import ProviderAccount, SenderNumber
 
 EVERY_SENDER = ""
+OPTED_OUT = "The recipient has opted out."
 
 Source = Suppression.Source
 
@@ -124,6 +125,13 @@ def among(*, numbers: Collection[str]) -> OptOuts:
     return OptOuts(
         {number: frozenset(senders) for number, senders in found.items()}, frozenset(str(number) for number in named)
     )
+
+
+def who_must_not_get(messages: Iterable[Message]) -> list[Message]:
+    """Those of the messages whose recipient has opted out of them. An answer to the very STOP is none of these."""
+    ordinary = [message for message in messages if not message.is_automatic]
+    opt_outs = among(numbers={message.to_number for message in ordinary})
+    return [row for row in ordinary if opt_outs.forbid(number=row.to_number, sender=row.from_number)]
 
 
 def subquery(*, number: str, sender: str) -> Exists:

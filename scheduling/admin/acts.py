@@ -65,6 +65,6 @@ ACTS = (
         refusals=DomainError,
         is_danger=True,
         warning="Ends the schedule for good, and takes back all its messages that are unsent.",
-        applies=lambda row: row.status in {Status.ACTIVE, Status.PAUSED},
+        applies=schedules.is_cancelable,
     ),
 )

@@ -1,11 +1,12 @@
 """Turning a run into messages, chunk by chunk: bounded memory, and after a crash on from the last chunk."""
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 RunStatus = ScheduleRun.Status
 LEASE = timedelta(seconds=30)
+# So long one run is expanded before the others that are due have their turn.
+TURN_SECONDS = 2.0
 
 _inactive = Exists(PhoneNumber.objects.filter(number=OuterRef("number"), status=PhoneNumber.Status.INACTIVE))
 
@@ -33,6 +36,35 @@ def unfinished(*, now: datetime) -> list[UUID]:
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     rows = ScheduleRun.objects.filter(free, status__in=runs.UNFINISHED).order_by("due_at")
     return list(rows.values_list("pk", flat=True)[:100])
+
+
+def expand_all(
+    *,
+    clock: Callable[[], datetime] = timezone.now,
+    after_chunk: Callable[[str], None] = lambda queue_name: None,
+    stopping: Callable[[], bool] = lambda: False,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> int:
+    """Expand what nobody is at work on, each run for a moment at a time, until nothing is left; returns how many messages.
+
+    A run that cannot be expanded does not hold up the others: its lease keeps it away until somebody tries again.
+    """
+    total = 0
+    while not stopping() and (waiting := unfinished(now=clock())):
+        for run_id in waiting:
+            ends = monotonic() + TURN_SECONDS
+            try:
+                total += expand(
+                    run_id,
+                    clock=clock,
+                    after_chunk=after_chunk,
+                    stopping=lambda ends=ends: stopping() or monotonic() >= ends,
+                )
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as fault:  # noqa: BLE001 (a fault in the program, or in one row)
+                logger.error("run %s cannot be expanded: %s", run_id, type(fault).__name__)
+    return total
 
 
 def expand(

@@ -1,14 +1,16 @@
 """Making, changing and ending schedules. API and admin call the same functions."""
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from messaging import states
 from messaging.models import Message, OutboundQueue
@@ -23,10 +25,15 @@ from scheduling.services.errors import AlreadyRan, ScheduleEnded
 from scheduling.services.recipients import Recipient
 from scheduling.services.timing import Timing
 
+logger = logging.getLogger(__name__)
+
 RunStatus = ScheduleRun.Status
 Status = Schedule.Status
+ENDED = frozenset({Status.CANCELED, Status.COMPLETED})
 UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
 CANCEL_CHUNK = 1_000
+CANCEL_LEASE = timedelta(seconds=30)
+CANCELS_AT_ONCE = 10
 UNSENT = sorted(states.CANCELABLE | {states.Status.SENDING})
 
 
@@ -81,10 +88,11 @@ def change(*, schedule_id: UUID, owner: AbstractBaseUser, changes: dict[str, Any
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
-        if schedule.occurrences:
+        if has_run(schedule):
             raise AlreadyRan("The schedule has run already; make a new one.")
         if {"run_at", "time_zone", "recurrence"} & changes.keys():
             _set_timing(schedule, _new_timing(schedule, changes, now))
+            schedule.last_wall, schedule.occurrences = "", 0  # of runs that were missed
         if "text" in changes:
             schedule.text = changes["text"]
             _check_everybody(schedule)
@@ -97,6 +105,11 @@ def change(*, schedule_id: UUID, owner: AbstractBaseUser, changes: dict[str, Any
         schedule.updated_at = now
         schedule.save()
     return schedule
+
+
+def has_run(schedule: Schedule) -> bool:
+    """Whether anything was ever sent, or skipped because something was. A run that was missed is none."""
+    return schedule.occurrences > 0 and schedule.runs.exclude(status=RunStatus.MISSED).exists()
 
 
 def pause(*, schedule_id: UUID, now: datetime) -> Schedule:
@@ -122,35 +135,68 @@ def cancel(*, schedule_id: UUID, actor: AbstractBaseUser, now: datetime, source:
 
     First no run can start or grow any more, then the messages go. What a worker has in the air is not among them: it may be
     with the provider already. It is marked, so that it is canceled instead of tried again if the provider does not take it.
+    A schedule that is over is canceled too as long as messages of it wait. Raises `ScheduleEnded` where there is nothing left.
+
+    Should this process die on the way, `finish_cancels` goes on.
     """
     with transaction.atomic():
-        schedule = _locked(schedule_id)
+        schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
+        if not is_cancelable(schedule):
+            raise ScheduleEnded(f"The schedule is {schedule.status}.")
         schedule.status, schedule.updated_at = Status.CANCELED, now
+        schedule.canceled_by, schedule.cancel_lease_until = actor, now + CANCEL_LEASE
         timing.set_next(schedule, None)
-        schedule.save(update_fields=["status", "updated_at", "next_wall", "next_run_at"])
+        schedule.save(
+            update_fields=["status", "updated_at", "next_wall", "next_run_at", "canceled_by", "cancel_lease_until"]
+        )
         # A chunk that is being written holds its run's row: this waits for it and sees its messages afterwards.
         unfinished = ScheduleRun.objects.select_for_update().filter(schedule=schedule, status__in=UNFINISHED)
         for run in unfinished:
             run.status, run.finished_at, run.lease_until = RunStatus.SKIPPED, now, None
             run.detail = f"canceled after {run.created_messages} messages"
             run.save(update_fields=["status", "finished_at", "lease_until", "detail"])
+    return schedule, _take_back(schedule, actor, now, source)
+
+
+def is_cancelable(schedule: Schedule) -> bool:
+    return schedule.status not in ENDED or _to_take_back(schedule).exists()
+
+
+def finish_cancels(*, clock: Callable[[], datetime]) -> int:
+    """Go on where a cancel's process died; returns how many messages were taken back."""
     canceled = 0
+    interrupted = Schedule.objects.filter(cancel_lease_until__lte=clock()).select_related("canceled_by")
+    for schedule in interrupted[:CANCELS_AT_ONCE]:
+        now = clock()
+        mine = Schedule.objects.filter(pk=schedule.pk, cancel_lease_until__lte=now)
+        if mine.update(cancel_lease_until=now + CANCEL_LEASE):
+            logger.error("the cancel of schedule %s was interrupted; going on", schedule.pk)
+            canceled += _take_back(schedule, schedule.canceled_by, now, Source.SWEEP)
+    return canceled
+
+
+def _take_back(schedule: Schedule, actor: AbstractBaseUser | None, now: datetime, source: Source) -> int:
+    """The messages, chunk by chunk, under the lease that the caller has taken and this prolongs."""
+    row = Schedule.objects.filter(pk=schedule.pk)
+    began, canceled = time.monotonic(), 0
     while (step := _cancel_chunk(schedule, actor, now, source)) is not None:
         canceled += step
-    return schedule, canceled
+        row.update(cancel_lease_until=now + timedelta(seconds=time.monotonic() - began) + CANCEL_LEASE)
+    row.update(cancel_lease_until=None)
+    return canceled
 
 
-def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser, now: datetime, source: Source) -> int | None:
+def _to_take_back(schedule: Schedule) -> QuerySet[Message]:
+    return Message.objects.filter(schedule_id=schedule.pk, status__in=UNSENT, cancel_requested=False)
+
+
+def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser | None, now: datetime, source: Source) -> int | None:
     """How many messages of the next chunk were canceled; None when there is nothing left to cancel or to mark.
 
     Until a chunk is empty, not until it is short: rows that moved on while we waited for their lock shorten it as well.
     """
     with transaction.atomic():
-        rows = list(
-            Message.objects.select_for_update()
-            .filter(schedule_id=schedule.pk, status__in=UNSENT, cancel_requested=False)
-            .order_by("pk")[:CANCEL_CHUNK]
-        )
+        rows = list(_to_take_back(schedule).select_for_update().order_by("pk")[:CANCEL_CHUNK])
         if not rows:
             return None
         in_the_air = [row.pk for row in rows if row.status == states.Status.SENDING]
@@ -177,7 +223,7 @@ def delete(*, schedule_id: UUID) -> None:
 
 def _locked(schedule_id: UUID) -> Schedule:
     schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
-    if schedule.status in {Status.CANCELED, Status.COMPLETED}:
+    if schedule.status in ENDED:
         raise ScheduleEnded(f"The schedule is {schedule.status}.")
     return schedule
 
@@ -186,12 +232,15 @@ def _set_timing(schedule: Schedule, when: Timing) -> None:
     schedule.time_zone = when.time_zone
     schedule.recurrence = when.recurrence
     schedule.start_wall = when.start_wall.isoformat()
+    schedule.start_moment = when.start_moment
     timing.set_next(schedule, (when.first_wall, when.first_moment))
 
 
 def _new_timing(schedule: Schedule, changes: dict[str, Any], now: datetime) -> Timing:
+    """A start that was named as a moment stays that moment in another zone; one that was named as a wall time stays that."""
+    start = schedule.start_moment or datetime.fromisoformat(schedule.start_wall)
     return timing.check(
-        run_at=changes.get("run_at", datetime.fromisoformat(schedule.start_wall)),
+        run_at=changes.get("run_at", start),
         time_zone=changes.get("time_zone", schedule.time_zone),
         rule=changes.get("recurrence", schedule.recurrence),
         now=now,

@@ -13,11 +13,12 @@ from scheduling.recurrence import Position
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When a schedule fires: validated."""
+    """When a schedule fires: validated. `start_moment` where the client has named the moment and not the wall time."""
 
     time_zone: str
     recurrence: str
     start_wall: datetime
+    start_moment: datetime | None
     first_wall: datetime
     first_moment: datetime
 
@@ -47,7 +48,7 @@ def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime) 
     if first_wall == wall:
         # With an offset the client has named the moment, which matters where a wall time occurs twice.
         first_moment = start_moment
-    return Timing(zone.key, text, wall, first_wall, first_moment)
+    return Timing(zone.key, text, wall, start_moment if run_at.tzinfo else None, first_wall, first_moment)
 
 
 def _as_given(rule: str) -> str:

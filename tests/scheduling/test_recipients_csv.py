@@ -114,12 +114,7 @@ def test_bad_rows_are_reported_and_good_ones_kept() -> None:
         ("\nname,time\nx,y", "missing_to", 2),
         (f"{ADA},Ada\n{BOB},Bob", "no_header", 1),
         ("14155550101\n", "no_header", 1),
-        ("to,first name\n", "bad_column_name", 1),
-        ("to,\n", "bad_column_name", 1),
-        ("to,1st\n", "bad_column_name", 1),
-        ("to,n\u00e4me\n", "bad_column_name", 1),
         ("to,name;time\n", "bad_column_name", 1),
-        (f"to,{'n' * 41}\n", "bad_column_name", 1),
         ('to,"na"me\n', "bad_column_name", 1),
         ("to,name,name\n", "duplicate_column", 1),
         ("to,TO\n", "duplicate_column", 1),
@@ -139,6 +134,15 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_row(content: str | bytes
     assert refusal_of(content) == (code, row)
 
 
+@pytest.mark.parametrize("name", ["first name", "", "1st", "n\u00e4me", "n" * 41])
+def test_a_column_that_can_be_no_variable_is_passed_over(name: str) -> None:
+    assert rows_of(f"to,{name},time\n{ADA},Ada,10:00\n") == [Row(2, ADA, {"time": "10:00"})]
+
+
+def test_the_blank_column_behind_a_last_delimiter_is_passed_over() -> None:
+    assert rows_of(f"to;time;;\n{ADA};10:00;;\n") == [Row(2, ADA, {"time": "10:00"})]
+
+
 def test_fifty_columns_are_allowed() -> None:
     names = [f"v{number}" for number in range(49)]
 
@@ -156,7 +160,7 @@ def test_rows_before_the_fault_have_been_given() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        "to,secret words\n",
+        "to,secret;words\n",
         "secret,time\n",
         "+19995550199,secret\n",
         'to,name\n+19995550199,"secret',

@@ -65,12 +65,9 @@ def without_opted_out(held: dict[UUID, Message], now: datetime) -> dict[UUID, Me
 
     To be asked before each call, also that to the next account: the one before may have taken long to say no.
     """
-    ordinary = [message for message in held.values() if not message.is_automatic]
-    opt_outs = suppressions.among(numbers={message.to_number for message in ordinary})
-    refused = [row for row in ordinary if opt_outs.forbid(number=row.to_number, sender=row.from_number)]
+    refused = suppressions.who_must_not_get(held.values())
     for message in refused:
-        message.error_code = RecipientOptedOut.code
-        message.error_detail = "The recipient has opted out."
+        message.error_code, message.error_detail = RecipientOptedOut.code, suppressions.OPTED_OUT
     moves = [Move(message, Status.FAILED, Source.DISPATCH, detail="the recipient has opted out") for message in refused]
     transitions.apply(moves, now=now, fields=["error_code", "error_detail"])
     gone = {message.pk for message in refused}

@@ -1,5 +1,6 @@
 """Taking ready messages under a lease."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -7,7 +8,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, OutboundQueue, PhoneNumber
-from messaging.services import transitions
+from messaging.services import suppressions, transitions
+from messaging.services.errors import RecipientOptedOut
 from messaging.services.transitions import Move
 from messaging.states import Source, Status
 
@@ -46,6 +48,10 @@ def _claim_once(
         if not rows:
             return [], 0
         refused = _refusals(rows, now)
+        if (
+            created_by is not None
+        ):  # who has opted out takes no place of a tick; elsewhere it is soon enough before the call
+            refused |= _opted_out(row for row in rows if row.pk not in refused)
         claimed = [row for row in rows if row.pk not in refused]
         for row in claimed:
             row.queue = queue  # its strategy decides about the account; nobody has to fetch it again
@@ -96,6 +102,11 @@ def _refusals(rows: list[Message], now: datetime) -> dict:
         elif row.to_number in inactive:
             refused[row.pk] = ("recipient_inactive", "The number became inactive while the message waited.")
     return refused
+
+
+def _opted_out(rows: Iterable[Message]) -> dict:
+    found = suppressions.who_must_not_get(rows)
+    return {row.pk: (RecipientOptedOut.code, suppressions.OPTED_OUT) for row in found}
 
 
 def _fail(rows: list[Message], refused: dict, now: datetime) -> None:

@@ -68,6 +68,18 @@ def test_missed_ticks_are_not_made_up_for(paced, now) -> None:
     assert tick(late + INTERVAL) == 2
 
 
+@pytest.mark.parametrize(
+    ("seconds", "sent"),
+    [
+        ((0, 120, 242.5, 360, 480), [2, 2, 2, 2, 2]),
+        ((0, 121.5, 240, 390, 480, 600), [2, 2, 2, 2, 2, 2]),
+        ((0, 230, 240, 350), [2, 2, 0, 2]),
+    ],
+)
+def test_a_late_tick_does_not_cost_the_next_one(paced, now, seconds: tuple, sent: list[int]) -> None:
+    assert [tick(now + timedelta(seconds=each)) for each in seconds] == sent
+
+
 @pytest.mark.parametrize("name", ["express", "nowhere"])
 def test_a_queue_without_a_pace_has_no_ticks(express, now, name: str) -> None:
     assert pacing.take_tick(queue_name=name, now=now) == 0

@@ -23,6 +23,10 @@ def slow(**values) -> OutboundQueue:
     return queues.create(OutboundQueue(**{"name": "slow", "batch_size": 2, "interval_seconds": 120, **values}))
 
 
+def queue_interval(queue: OutboundQueue) -> timedelta:
+    return timedelta(seconds=queue.interval_seconds)
+
+
 def beat_rows() -> list[tuple]:
     rows = PeriodicTask.objects.order_by("name")
     return [
@@ -88,6 +92,17 @@ class TestBeat:
         queues.change(name="slow", changes={"description": "x"})
 
         assert beat_rows() == [row(120)]
+
+    def test_beat_goes_on_where_it_was_when_a_pause_is_over(self, monkeypatch) -> None:
+        queue = slow()
+        ticked = queue.updated_at - 3.5 * queue_interval(queue)
+        OutboundQueue.objects.update(last_tick_at=ticked)
+        queues.change(name="slow", changes={"is_paused": True})
+        assert PeriodicTask.objects.get(name="queue slow").last_run_at is None
+
+        queues.change(name="slow", changes={"is_paused": False})
+
+        assert PeriodicTask.objects.get(name="queue slow").last_run_at == ticked + 3 * queue_interval(queue)
 
     def test_beat_is_told_of_a_change_and_not_of_none(self) -> None:
         slow()

@@ -1,17 +1,19 @@
 """From a run to its messages: chunk by chunk, each recipient once, whoever dies on the way."""
 
+import itertools
 import threading
 from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, MessageEvent
 from messaging.services import bulk
 from messaging.states import Source
+from scheduling import tasks
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import expansion, recipients, schedules
 from tests.factories import PhoneNumberFactory, QueueFactory, UserFactory
@@ -83,6 +85,7 @@ class TestMessages:
             "callback_url": "",
             "media_count": 0,
             "is_automatic": False,
+            "provider_keyword": "",
             "provider_id": None,
             "provider_message_id": "",
             "attempts": 0,
@@ -357,6 +360,72 @@ class TestLease:
 
         assert taken == [4]
         assert recipients_of_messages() == numbers(6)
+
+
+class TestAll:
+    def test_runs_that_are_due_together_take_turns(self, owner, chunk) -> None:
+        chunk(2)
+        first, second = due_run(owner, 6), due_run(owner, 4)
+        seconds = itertools.count(0, expansion.TURN_SECONDS * 3 / 4)  # the second chunk would begin after the turn
+        order: list[tuple[int, int]] = []
+
+        def note(_queue: str) -> None:
+            made = dict(ScheduleRun.objects.values_list("pk", "created_messages"))
+            order.append((made[first.pk], made[second.pk]))
+
+        total = expansion.expand_all(clock=lambda: DUE, after_chunk=note, monotonic=lambda: next(seconds))
+
+        assert total == 10
+        assert order == [(2, 0), (2, 2), (4, 2), (4, 4), (6, 4)]
+        assert set(ScheduleRun.objects.values_list("status", flat=True)) == {"done"}
+
+    def test_one_that_cannot_be_expanded_does_not_hold_up_the_others(self, owner, monkeypatch, caplog) -> None:
+        poison, good = due_run(owner, 2), due_run(owner, 3)
+        expand_chunk = expansion.expand_chunk
+
+        def fail_for_one(run_id, *, now):
+            if run_id == poison.pk:
+                raise ValueError("the text of somebody")
+            return expand_chunk(run_id, now=now)
+
+        monkeypatch.setattr(expansion, "expand_chunk", fail_for_one)
+
+        assert expansion.expand_all(clock=lambda: DUE) == 3
+
+        good.refresh_from_db()
+        assert good.status == "done"
+        assert caplog.messages == [f"run {poison.pk} cannot be expanded: ValueError"]
+        assert expansion.unfinished(now=DUE + expansion.LEASE) == [poison.pk]
+
+    def test_a_database_that_is_away_is_no_fault_of_the_run(self, owner, monkeypatch) -> None:
+        due_run(owner)
+
+        def away(*_arguments, **_values):
+            raise OperationalError
+
+        monkeypatch.setattr(expansion, "expand_chunk", away)
+
+        with pytest.raises(OperationalError):
+            expansion.expand_all(clock=lambda: DUE)
+
+    def test_a_worker_that_stops_leaves_the_rest_to_others(self, owner, chunk) -> None:
+        chunk(2)
+        run = due_run(owner, 6)
+        made: list[str] = []
+
+        assert expansion.expand_all(clock=lambda: DUE, after_chunk=made.append, stopping=lambda: len(made) == 2) == 4
+
+        assert expansion.unfinished(now=DUE) == [run.pk]
+
+
+def test_a_process_expands_in_one_thread(owner, monkeypatch) -> None:
+    monkeypatch.setattr(tasks.expansion, "expand_all", lambda **_values: tasks.expand() or inside.append(True))
+    inside: list[bool] = []
+
+    tasks.expand()
+    tasks.expand()
+
+    assert inside == [True, True]  # and not for ever: the second one within the first has found it taken
 
 
 @pytest.mark.django_db(transaction=True)

@@ -259,7 +259,7 @@ class TestAddCsv:
             (b"", "empty"),
             (f"{A}\n{B}\n".encode(), "no_header"),
             (b"phone,name\nx,y\n", "missing_to"),
-            (f"to,first name\n{A},Ada\n".encode(), "bad_column_name"),
+            (f"to,name;time\n{A},Ada\n".encode(), "bad_column_name"),
             (f"to,name,name\n{A},a,b\n".encode(), "duplicate_column"),
             (f"to,name\n{A},Ada\n{B},J\xfcrgen\n".encode("latin-1"), "not_utf8"),
             (f"to,name\n{A},Ada\n{B},\0\n".encode(), "nul"),

@@ -44,6 +44,18 @@ def change(schedule: Schedule, now: datetime, **changes) -> Schedule:
     return schedules.change(schedule_id=schedule.pk, owner=schedule.owner, changes=changes, now=now)
 
 
+def die_at_the_second_chunk(monkeypatch) -> None:
+    chunks = iter([schedules._cancel_chunk])
+
+    def cancel_chunk(*arguments):
+        chunk = next(chunks, None)
+        if chunk is None:
+            raise SystemExit
+        return chunk(*arguments)
+
+    monkeypatch.setattr(schedules, "_cancel_chunk", cancel_chunk)
+
+
 def cancel(schedule: Schedule, now: datetime) -> tuple[Schedule, int]:
     return schedules.cancel(schedule_id=schedule.pk, actor=schedule.owner, now=now, source=Source.API)
 
@@ -78,6 +90,9 @@ class TestCreate:
             "time_zone": "Europe/Berlin",
             "recurrence": "RRULE:FREQ=DAILY;COUNT=4",
             "start_wall": "2026-12-01T09:00:00",
+            "start_moment": None,
+            "cancel_lease_until": None,
+            "canceled_by_id": None,
             "last_wall": "",
             "occurrences": 0,
             "next_wall": "2026-12-01T09:00:00",
@@ -227,6 +242,23 @@ class TestChange:
         assert schedule.start_wall == "2026-12-01T09:00:00"
         assert schedule.next_run_at == datetime(2026, 12, 1, 14, 0, tzinfo=UTC)
 
+    def test_a_new_zone_keeps_the_moment_where_a_moment_was_asked_for(self, owner, now) -> None:
+        schedule = create(owner, run_at=datetime.fromisoformat("2026-12-01T09:00+01:00"), time_zone="Europe/Berlin")
+
+        change(schedule, now, time_zone="Asia/Tokyo")
+
+        schedule.refresh_from_db()
+        assert schedule.start_wall == "2026-12-01T17:00:00"
+        assert schedule.next_run_at == datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
+
+    def test_the_second_of_two_equal_hours_stays_it_with_another_recurrence(self, owner, now) -> None:
+        second = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)  # 2:30 in Berlin, for the second time
+        schedule = create(owner, run_at=second, time_zone="Europe/Berlin", now=second - HOUR)
+
+        change(schedule, second - HOUR, recurrence="FREQ=DAILY")
+
+        assert Schedule.objects.get().next_run_at == second
+
     def test_a_recurrence_can_be_taken_away(self, owner, now) -> None:
         schedule = create(owner, recurrence="FREQ=DAILY")
 
@@ -288,6 +320,18 @@ class TestChange:
             change(schedule, DUE, name="Other", run_at=DUE + HOUR)
 
         assert Schedule.objects.values().get() == before
+
+    def test_runs_that_were_missed_are_none(self, owner) -> None:
+        schedule = create(owner, recurrence="FREQ=DAILY;COUNT=3")
+        late = DUE + 2 * HOUR
+        tick(late)
+        assert ScheduleRun.objects.get().status == "missed"
+
+        change(schedule, late, text="Other", run_at=late + HOUR)
+
+        schedule.refresh_from_db()
+        assert (schedule.text, schedule.next_run_at, schedule.occurrences) == ("Other", late + HOUR, 0)
+        assert sum(tick(late + HOUR + day * 24 * HOUR) for day in range(5)) == 3
 
     def test_a_paused_one_can_be_changed_and_stays_paused(self, owner, now) -> None:
         schedule = create(owner)
@@ -368,6 +412,52 @@ class TestCancel:
         assert statuses() == {"canceled": 9}
         assert MessageEvent.objects.filter(to_status="canceled").count() == 9
 
+    def test_a_completed_one_is_canceled_as_long_as_messages_of_it_wait(self, owner) -> None:
+        schedule = due_run(owner, 3).schedule
+        expand_all()
+        schedule.refresh_from_db()
+        assert schedule.status == "completed"
+        assert schedules.is_cancelable(schedule)
+
+        ended, canceled = cancel(schedule, DUE)
+
+        assert (ended.status, canceled) == ("canceled", 3)
+        assert statuses() == {"canceled": 3}
+        assert not schedules.is_cancelable(ended)
+
+    def test_where_its_process_dies_the_tick_goes_on(self, owner, monkeypatch, caplog) -> None:
+        monkeypatch.setattr(schedules, "CANCEL_CHUNK", 3)
+        schedule = due_run(owner, 9, recurrence="FREQ=DAILY").schedule
+        expand_all()
+        with monkeypatch.context() as dying:
+            die_at_the_second_chunk(dying)
+            with pytest.raises(SystemExit):
+                cancel(schedule, DUE)
+        assert statuses() == {"canceled": 3, "queued": 6}
+
+        assert schedules.finish_cancels(clock=lambda: DUE) == 0
+        over = DUE + timedelta(minutes=2)
+        assert schedules.finish_cancels(clock=lambda: over) == 6
+        assert schedules.finish_cancels(clock=lambda: over + HOUR) == 0
+
+        assert statuses() == {"canceled": 9}
+        assert caplog.messages == [f"the cancel of schedule {schedule.pk} was interrupted; going on"]
+        last = MessageEvent.objects.filter(to_status="canceled").order_by("pk").last()
+        assert (last.actor, last.source) == (owner, "sweep")
+
+    def test_one_that_died_can_be_asked_for_again(self, owner, monkeypatch) -> None:
+        monkeypatch.setattr(schedules, "CANCEL_CHUNK", 3)
+        schedule = due_run(owner, 9).schedule
+        expand_all()
+        with monkeypatch.context() as dying:
+            die_at_the_second_chunk(dying)
+            with pytest.raises(SystemExit):
+                cancel(schedule, DUE)
+
+        assert cancel(schedule, DUE)[1] == 6
+
+        assert Schedule.objects.get().cancel_lease_until is None
+
     def test_a_run_that_has_not_begun_makes_nothing(self, owner) -> None:
         run = due_run(owner, 5)
 
@@ -416,6 +506,7 @@ def test_an_ended_schedule_cannot_be_paused_or_resumed(owner, now, ending: str, 
 @pytest.mark.parametrize("ending", ["canceled", "completed"])
 def test_an_ended_schedule_cannot_be_canceled_or_changed(owner, now, ending: str) -> None:
     schedule = ended(owner, ending)
+    Message.objects.update(status="sent")
     before, messages = Schedule.objects.values().get(), statuses()
 
     with pytest.raises(ScheduleEnded):

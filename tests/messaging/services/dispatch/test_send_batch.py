@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from messaging import tasks
-from messaging.models import OutboundQueue
+from messaging.models import OutboundQueue, Suppression
 from messaging.services import queues
 from messaging.services.dispatch.claim import claim
 from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, UserFactory
@@ -177,6 +177,16 @@ def test_refused_ones_take_no_place_in_a_tick(beat) -> None:
     assert beat.tick() == ["0", "1"]
 
     assert statuses() == {"failed": 2, "sent": 2, "queued": 1}
+
+
+def test_who_has_opted_out_takes_no_place_in_a_tick(beat) -> None:
+    Suppression.objects.create(number=A, sender="", source="keyword", created_at=NOW)
+    ready(1, 2, to_number=A)
+    ready(3, 4)
+
+    assert beat.tick() == ["3", "4"]
+
+    assert statuses() == {"failed": 2, "sent": 2}
 
 
 def test_a_queue_without_a_pace_is_not_held_back_by_a_paced_one(beat) -> None:
