@@ -71,12 +71,17 @@ def problem(
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": int(status),
-        "detail": detail or f"{HTTPStatus(status).phrase}.",
+        "detail": _encodable(detail) or f"{HTTPStatus(status).phrase}.",
         "code": code or CODES.get(status, "error"),
     }
     if field_errors is not None:
-        body["errors"] = field_errors
+        body["errors"] = [{name: _encodable(text) for name, text in error.items()} for error in field_errors]
     return body
+
+
+def _encodable(text: str) -> str:
+    """Errors may quote what was sent, and an answer that cannot be written would be a 500 instead."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:

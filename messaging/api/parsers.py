@@ -1,16 +1,21 @@
 """JSON as the contract wants it: bounded, strict, and a clear 400 for everything else."""
 
 import json
+import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from django.conf import settings
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
 from messaging.request_bodies import read_bounded
 
 MAX_DIGITS = 30
 MAX_DEPTH = 32
+# UTF-8 has no surrogates, so they come as escapes only: what has none of these need not be searched.
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -41,6 +46,32 @@ def _refuse_depth(data: Any) -> None:
     raise ParseError("The body is nested too deeply.")
 
 
+def _refuse_lone_surrogates(data: Any) -> None:
+    """Half a character can be neither stored nor written into an answer, so it gets no further than here."""
+    place = _lone_surrogate(data)
+    if place is not None:
+        detail = ErrorDetail("Half of a surrogate pair is not a character.", "surrogate_characters_not_allowed")
+        raise ValidationError({".".join(place): [detail]})
+
+
+def _lone_surrogate(data: Any) -> tuple[str, ...] | None:
+    """Where the first one is; one in a key is in the object that has the key."""
+    if isinstance(data, str):
+        return () if _SURROGATE.search(data) else None
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(data, dict):
+        if any(_SURROGATE.search(key) for key in data):
+            return ()
+        children = data.items()
+    elif isinstance(data, list):
+        children = enumerate(data)
+    for step, child in children:
+        place = _lone_surrogate(child)
+        if place is not None:
+            return (str(step), *place)
+    return None
+
+
 class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
@@ -59,4 +90,6 @@ class StrictJSONParser(BaseParser):
         if not isinstance(data, dict):
             raise ParseError("The body must be a JSON object.")
         _refuse_depth(data)
+        if _SURROGATE_ESCAPE.search(text):
+            _refuse_lone_surrogates(data)
         return data

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.exceptions import ErrorDetail
+from rest_framework.renderers import JSONRenderer
 
 from config.problems import DOMAIN_STATUS, ProblemMiddleware, exception_handler, flatten, problem
 from messaging.services import errors
@@ -84,6 +85,26 @@ def test_a_database_that_is_away_says_when_to_come_back(error: type[Exception], 
 
     assert (response.status_code, response.data["code"], response.headers["Retry-After"]) == (503, "unavailable", "5")
     assert "hunter2" not in str(response.data) + caplog.text
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ValidationError({HALF: f"{HALF} is not a choice."}),
+        exceptions.ParseError(f"{HALF} is odd."),
+        errors.InvalidField("to", "odd", f"{HALF} is odd."),
+        errors.NotCancelable(f"{HALF} is odd."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_that_quotes_half_a_character_can_be_written(error: Exception) -> None:
+    response = handle(error)
+
+    written = JSONRenderer().render(response.data).decode()
+    assert "\\\\ud800 is " in written
 
 
 @pytest.mark.parametrize("error", [RuntimeError("x"), DataError("x"), errors.IllegalTransition("x"), KeyError("x")])

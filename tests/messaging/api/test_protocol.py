@@ -2,9 +2,9 @@
 
 import pytest
 
-from messaging.models import Message
+from messaging.models import Message, OutboundQueue, WebhookEndpoint
 from tests.factories import MessageFactory, PhoneNumberFactory
-from tests.messaging.api.conftest import Api, assert_problem
+from tests.messaging.api.conftest import Api, assert_problem, errors_of
 
 GOOD = '{"to": "+14155550101", "message": "Hello"}'
 PK = "0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55"
@@ -62,6 +62,51 @@ def test_a_body_that_is_no_json_object_is_400(api, rows, path: str, data: bytes)
 
     assert body["errors"] == []
     assert_nothing_changed()
+
+
+HALVES = [
+    ({"to": "\ud800"}, "to"),
+    ({"to": "+1\udfff"}, "to"),
+    ({"unknown": "\ud83d\ud83d\ude00"}, "unknown"),
+    ({"messages": [{"to": "+14155550101", "message": "x"}, {"message": "\udc00"}]}, "messages.1.message"),
+    ({"a": {"b": [1, ["\ud800"]]}}, "a.b.1.0"),
+    ({"\ud800": 1}, ""),
+    ({"a": [{"b\udfff": "x"}]}, "a.0"),
+]
+
+
+@pytest.mark.parametrize("path", WRITES)
+@pytest.mark.parametrize(("body", "field"), HALVES, ids=repr)
+def test_half_a_character_anywhere_is_400_and_says_where(api, rows, path: str, body: dict, field: str) -> None:
+    assert errors_of(api.post(path, body)) == {(field, "surrogate_characters_not_allowed")}
+
+    assert_nothing_changed()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "webhook-endpoints/", {"url": "https://example.com", "events": ["\ud800"]}, "events.0"),
+        ("PATCH", "queues/express/", {"routing_strategy": "\udfff"}, "routing_strategy"),
+    ],
+)
+def test_nor_does_a_choice_that_quotes_it_break_the_answer(api, method: str, path: str, body: dict, field: str) -> None:
+    assert errors_of(api(method, path, body)) == {(field, "surrogate_characters_not_allowed")}
+
+    assert not WebhookEndpoint.objects.exists()
+    assert OutboundQueue.objects.get(pk="express").routing_strategy == "weighted"
+
+
+def test_a_whole_pair_is_one_character(api) -> None:
+    response = api.post("messages/", data=f'{GOOD[:-1]}, "reference": "\\uD83D\\uDE42"}}')
+
+    assert (response.status_code, response.json()["reference"]) == (202, "🙂")
+
+
+def test_an_escaped_backslash_is_no_half_of_a_character(api) -> None:
+    response = api.post("messages/", data=f'{GOOD[:-1]}, "reference": "\\\\ud800"}}')
+
+    assert (response.status_code, response.json()["reference"]) == (202, "\\ud800")
 
 
 @pytest.mark.parametrize(("open_", "close"), [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
