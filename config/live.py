@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from config.requests import Utf8ASGIRequest
 from messaging.live.admission import Admitted, LongPoll, Visit, note_visit
 from messaging.live.hub import Follower, Hub, NoPlace
 from messaging.live.streams import Reader, stream, wait_for_change
@@ -37,6 +38,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class LiveHandler(ASGIHandler):
+    request_class = Utf8ASGIRequest
+
     def __init__(self, *, write_seconds: float = WRITE_SECONDS) -> None:
         super().__init__()
         self._write_seconds = write_seconds

@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "config.request_ids.RequestIdMiddleware",
     "config.problems.ProblemMiddleware",
     "config.slashes.OptionalSlashMiddleware",
+    "config.requests.ReadableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.content_security.ContentSecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -57,6 +57,18 @@ def test_a_message_is_accepted_at_once_and_delivered_within_ten_seconds(client: 
     assert moment(delivered["created_at"]) <= moment(delivered["sent_at"]) <= moment(delivered["delivered_at"])
 
 
+def test_a_body_without_a_length_and_an_odd_charset_are_read_all_the_same(client: Client) -> None:
+    session, address = client.stack.session, client.stack.url("messages/?reference=x")
+    pieces = (b'{"to": "+14155550101", ', b'"message": "In pieces"}')
+
+    answer = session.post(
+        address, data=iter(pieces), headers={"Content-Type": "application/json; charset=hex"}, timeout=30
+    )
+
+    assert answer.request.headers["Transfer-Encoding"] == "chunked"
+    assert (answer.status_code, answer.json()["message"]) == (202, "In pieces")
+
+
 def test_the_history_and_the_attempt_tell_how_it_got_there(client: Client) -> None:
     message_id = client.send("+14155550102")["id"]
 
