@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import sync_and_async_middleware
@@ -105,6 +105,8 @@ def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None
         exc = exceptions.ParseError(str(exc))
     elif isinstance(exc, RequestDataTooBig):
         return 413, problem(413), {}
+    elif isinstance(exc, (TooManyFieldsSent, TooManyFilesSent)):
+        exc = exceptions.ParseError("There are too many parameters or fields.")
     elif isinstance(exc, (OperationalError, InterfaceError, PoolTimeout)):
         logger.error("the database is out of reach: %s", type(exc).__name__)
         return 503, problem(503, detail="The database is out of reach; try again in a moment."), {"Retry-After": "5"}

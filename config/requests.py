@@ -1,4 +1,4 @@
-"""What a request is before anybody reads it: text in UTF-8, a body of known length."""
+"""What a request is before anybody reads it: text in UTF-8, a body of known length, a query of bounded size."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
@@ -43,6 +43,10 @@ class Utf8ASGIRequest(_Utf8, ASGIRequest):
 
 def _refusal(request: HttpRequest, held: ExitStack) -> HttpResponse | None:
     """What is wrong with it before it has been looked at; `held` lets go of its body after the answer."""
+    try:
+        _ = request.GET
+    except TooManyFieldsSent:  # anybody can ask so, and it is no news for the log
+        return HttpResponse(status=400)
     if request.META.get("CONTENT_LENGTH") or request.method in WITHOUT_BODY:
         return None
     try:

@@ -1,7 +1,7 @@
 """One table from what can go wrong to what leaves the API."""
 
 import pytest
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
@@ -57,6 +57,8 @@ def test_every_refusal_of_a_request_has_its_status() -> None:
         (BadProof("secret"), 403, "permission_denied"),
         (MalformedCallback("no id"), 400, "parse_error"),
         (RequestDataTooBig(), 413, "body_too_large"),
+        (TooManyFieldsSent("secret"), 400, "parse_error"),
+        (TooManyFilesSent("secret"), 400, "parse_error"),
         (exceptions.NotAuthenticated(), 401, "not_authenticated"),
         (exceptions.AuthenticationFailed(), 401, "authentication_failed"),
         (exceptions.MethodNotAllowed("PUT"), 405, "method_not_allowed"),

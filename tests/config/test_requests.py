@@ -1,7 +1,8 @@
-"""What comes without a length or in odd encodings, under both kinds of server."""
+"""What comes without a length, in odd encodings or with too many parameters, under both kinds of server."""
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -195,4 +196,18 @@ class TestCharset:
         answer = send("POST", "/api/v1/messages/", NEW, f"{JSON}; x*=nonsense''x")
 
         assert_problem(answer, 415, "unsupported_media_type")
+        assert not Message.objects.exists()
+
+
+class TestQuery:
+    MANY = "&".join(["a=1"] * 1_001)
+
+    @pytest.mark.parametrize("path", ["/api/v1/messages/", "/api/v1/nowhere/", "/webhooks/acme/status/"])
+    @pytest.mark.parametrize("content_type", [JSON, f"{FORM}; charset=latin-1"])
+    def test_too_many_parameters_are_400_and_no_news(self, send, caplog, path: str, content_type: str) -> None:
+        with caplog.at_level(logging.WARNING):
+            answer = send("POST", f"{path}?{self.MANY}", NEW, content_type)
+
+        assert_problem(answer, 400, "invalid")
+        assert [record.name for record in caplog.records if record.levelno >= logging.ERROR] == []
         assert not Message.objects.exists()
