@@ -74,6 +74,7 @@ def _lone_surrogate(data: Any) -> tuple[str, ...] | None:
 
 class StrictJSONParser(BaseParser):
     media_type = "application/json"
+    takes_lists = False
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: dict | None = None) -> Any:
         body = read_bounded(stream, settings.MAX_BODY_BYTES)
@@ -87,8 +88,8 @@ class StrictJSONParser(BaseParser):
             raise ParseError("The body is nested too deeply.") from None
         except ValueError:
             raise ParseError("The body is not valid JSON.") from None
-        if not isinstance(data, dict):
-            raise ParseError("The body must be a JSON object.")
+        if not isinstance(data, (dict, list) if self.takes_lists else dict):
+            raise ParseError(f"The body must be a JSON object{' or list' if self.takes_lists else ''}.")
         _refuse_depth(data)
         if _SURROGATE_ESCAPE.search(text):
             _refuse_lone_surrogates(data)

@@ -29,10 +29,11 @@ from messaging.services.representation import moment
 from messaging.states import Source
 from scheduling import recurrence
 from scheduling.api.serializers import (
+    MORE_RECIPIENTS,
+    MoreRecipientsSerializer,
     NewScheduleSerializer,
     PreviewQuerySerializer,
     PreviewSerializer,
-    RecipientListSerializer,
     RecipientsReportSerializer,
     RunSerializer,
     ScheduleRequestSerializer,
@@ -46,6 +47,10 @@ from scheduling.services.recipients import Report
 
 OPERATION = {"tags": ["schedules"]}
 INCLUDE = OpenApiParameter("include", str, enum=["messages"], description="`messages` nests the newest ten.")
+
+
+class _JSONParser(StrictJSONParser):
+    takes_lists = True
 
 
 class ScheduleFilter(django_filters.FilterSet):
@@ -207,13 +212,13 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         summary="Add recipients",
         parameters=[OpenApiParameter("report", str, enum=["csv"], description="`csv`: the bad rows as a file.")],
         request={
-            "application/json": RecipientListSerializer,
+            "application/json": MORE_RECIPIENTS,
             "multipart/form-data": inline_serializer("CsvFile", {"file": serializers.FileField()}),
         },
         responses={(200, "application/json"): RecipientsReportSerializer, (200, "text/csv"): OpenApiTypes.STR},
         **OPERATION,
     )
-    @action(detail=True, methods=["post"], parser_classes=[StrictJSONParser, CsvUploadParser])
+    @action(detail=True, methods=["post"], parser_classes=[_JSONParser, CsvUploadParser])
     def recipients(self, request: Request, pk: str) -> Response | HttpResponse:
         schedule = self._schedule()
         report = _add_recipients(schedule, request)
@@ -228,12 +233,10 @@ def _add_recipients(schedule: Schedule, request: Request) -> Report:
         if not isinstance(upload, UploadedFile):
             raise ValidationError({"file": ["Send the CSV as the form field file."]}, code="required")
         return recipients.add_csv(schedule_id=schedule.pk, stream=upload.file, now=timezone.now())
-    serializer = RecipientListSerializer(data=request.data)
+    body = {"recipients": request.data} if isinstance(request.data, list) else request.data
+    serializer = MoreRecipientsSerializer(data=body)
     serializer.is_valid(raise_exception=True)
-    people = serializer.people()
-    if not people:
-        raise ValidationError({"recipients": ["This field is required."]}, code="required")
-    return recipients.add(schedule_id=schedule.pk, rows=people, now=timezone.now())
+    return recipients.add(schedule_id=schedule.pk, rows=serializer.rows(), now=timezone.now())
 
 
 def _body(schedule: Schedule) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Shapes of schedules that go in and out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from messaging.segments import MAX_OUTBOUND_CHARACTERS
 from messaging.services.representation import moment
 from scheduling import recurrence, templates
 from scheduling.models import Schedule, ScheduleRun
+from scheduling.recipients_csv import RowError
 from scheduling.services.recipients import Recipient
 from scheduling.services.schedules import Plan
 
@@ -37,22 +38,28 @@ class WallOrMomentField(serializers.Field):
         return value
 
 
-@extend_schema_field(
-    {
-        "oneOf": [
-            {"type": "string", "maxLength": numbers.MAX_INPUT},
-            {
-                "type": "object",
-                "required": ["to"],
-                "additionalProperties": False,
-                "properties": {
-                    "to": {"type": "string", "maxLength": numbers.MAX_INPUT},
-                    "variables": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number"]}},
-                },
+RECIPIENT = {
+    "oneOf": [
+        {"type": "string", "maxLength": numbers.MAX_INPUT},
+        {
+            "type": "object",
+            "required": ["to"],
+            "additionalProperties": False,
+            "properties": {
+                "to": {"type": "string", "maxLength": numbers.MAX_INPUT},
+                "variables": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number"]}},
             },
-        ]
-    }
-)
+        },
+    ]
+}
+RECIPIENTS = {"type": "array", "items": RECIPIENT, "minItems": 1, "maxItems": MAX_JSON_RECIPIENTS}
+# A list, or the same in an object.
+MORE_RECIPIENTS = {
+    "oneOf": [RECIPIENTS, {"type": "object", "required": ["recipients"], "properties": {"recipients": RECIPIENTS}}]
+}
+
+
+@extend_schema_field(RECIPIENT)
 class RecipientField(serializers.Field):
     """A number, or `{"to": number, "variables": {…}}`; the value is (E.164, variables)."""
 
@@ -118,6 +125,35 @@ class RecipientListSerializer(serializers.Serializer):
     def people(self) -> list[Recipient]:
         rows = self.validated_data.get("recipients", [])
         return [Recipient(position, number, variables) for position, (number, variables) in enumerate(rows)]
+
+
+class MoreRecipientsSerializer(serializers.Serializer):
+    """The body of POST /schedules/{id}/recipients/, a list already in its place; entries are read one by one.
+
+    So bad ones do not stop good ones.
+    """
+
+    recipients = serializers.ListField(
+        child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_JSON_RECIPIENTS
+    )
+
+    def rows(self) -> Iterator[Recipient | RowError]:
+        """After `is_valid()`: each entry, by its position in the list."""
+        entry = RecipientField()
+        for position, given in enumerate(self.validated_data["recipients"]):
+            try:
+                number, variables = entry.run_validation(given)
+            except serializers.ValidationError as error:
+                yield _row_error(position, error.detail)
+            else:
+                yield Recipient(position, number, variables)
+
+
+def _row_error(row: int, details: Any) -> RowError:
+    """The first thing that is wrong with an entry: a fault of one of its fields, or of all of it."""
+    field, details = next(iter(details.items())) if isinstance(details, dict) else ("", details)
+    detail = details[0] if isinstance(details, list) else details
+    return RowError(row, field, detail.code, str(detail))
 
 
 class ScheduleRequestSerializer(NewScheduleSerializer, RecipientListSerializer):
@@ -225,7 +261,7 @@ class PreviewQuerySerializer(serializers.Serializer):
 
 
 class RowErrorSerializer(FieldErrorSerializer):
-    row = serializers.IntegerField()
+    row = serializers.IntegerField(help_text="The row of the file; in a list the position, counted from 0.")
 
 
 class RecipientsReportSerializer(serializers.Serializer):

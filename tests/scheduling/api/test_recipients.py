@@ -67,6 +67,61 @@ class TestJson:
         assert listed() == [(A, {"name": "Ada"})]
         assert api.get(f"schedules/{schedule.pk}/").json()["recipient_count"] == 1
 
+    @pytest.mark.parametrize("is_list", [True, False], ids=["list", "object"])
+    def test_a_bad_entry_does_not_stop_good_ones(self, api, schedule, is_list: bool) -> None:
+        people = [
+            {"to": A, "variables": {"name": "Ada"}},
+            "nobody",
+            {"to": 1},
+            None,
+            7,
+            ["+14155550104"],
+            {"to": B, "variables": {"name": None}},
+            {"to": B, "name": "Bob"},
+            {"to": C, "variables": {"name": "Cy"}},
+        ]
+
+        response = api.post(path(schedule), people if is_list else {"recipients": people})
+
+        assert response.status_code == 200
+        body = response.json()
+        assert (body["added"], body["duplicates"], body["rejected"]) == (2, 0, 7)
+        assert [(error["row"], error["field"], error["code"]) for error in body["errors"]] == [
+            (1, "to", "invalid_number"),
+            (2, "to", "invalid"),
+            (3, "", "null"),
+            (4, "", "invalid"),
+            (5, "", "invalid"),
+            (6, "variables", "invalid_value"),
+            (7, "", "invalid"),
+        ]
+        assert all(error["detail"] for error in body["errors"])
+        assert listed() == [(A, {"name": "Ada"}), (C, {"name": "Cy"})]
+
+    def test_a_list_of_numbers_is_enough(self, api, mine) -> None:
+        plain = mine(0)
+
+        assert api.post(path(plain), [A, B, A]).json() == {"added": 2, "duplicates": 1, "rejected": 0, "errors": []}
+
+    def test_a_schedule_that_has_ended_takes_no_list(self, api, schedule) -> None:
+        Schedule.objects.update(status="canceled", next_run_at=None, next_wall="")
+
+        assert_problem(api.post(path(schedule), [A]), 409, "schedule_ended")
+        assert_nobody(schedule)
+
+    @pytest.mark.parametrize("data", [b"7", b'"+14155550101"', b"null", b"[" * 40 + b"]" * 40])
+    def test_neither_a_list_nor_an_object_is_400(self, api, schedule, data: bytes) -> None:
+        assert_problem(api.post(path(schedule), data=data), 400, "parse_error")
+
+        assert_nobody(schedule)
+
+    def test_the_documentation_has_both_forms(self, api) -> None:
+        operation = api.get("/api/schema/").json()["paths"]["/api/v1/schedules/{id}/recipients/"]["post"]
+
+        forms = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+        assert [form["type"] for form in forms] == ["array", "object"]
+        assert forms[1]["properties"]["recipients"] == forms[0]
+
     def test_the_answer_has_the_keys_of_the_documentation(self, api, schedule) -> None:
         body = api.post(path(schedule), {"recipients": [A]}).json()
 
@@ -80,10 +135,7 @@ class TestJson:
             ({"recipients": []}, ("recipients", "min_length")),
             ({"recipients": None}, ("recipients", "null")),
             ({"recipients": A}, ("recipients", "not_a_list")),
-            (
-                {"recipients": [{"to": A, "variables": {"name": "Ada"}}, "nobody"]},
-                ("recipients.1.to", "invalid_number"),
-            ),
+            ([], ("recipients", "min_length")),
         ],
         ids=str,
     )
