@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -19,7 +19,7 @@ from messaging.states import Direction, Source, Status
 from providers.models import SenderNumber
 
 DEFAULT_VALID_FOR = 14_400
-MAX_AHEAD = timedelta(days=366)
+LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,8 @@ def _faulty_field(draft: Draft, *, checks: _Checks, measured: Measure, now: date
         return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
     if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
         return InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
-    if draft.send_at is not None and draft.send_at > now + MAX_AHEAD:
-        return InvalidField("send_at", "too_far_ahead", "A message can wait for a year at the most.")
+    if draft.send_at is not None and draft.send_at > LATEST - timedelta(seconds=draft.valid_for):
+        return InvalidField("send_at", "too_far_ahead", "It would still be valid after the year 9999.")
     if measured.segments > segments.MAX_SEGMENTS:
         return InvalidField(
             "message",

@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message, MessageEvent, PhoneNumber
 from messaging.services.errors import InvalidField, RecipientInactive
-from messaging.services.submit import MAX_AHEAD, Draft, submit, submit_many
-from tests.factories import AccountFactory, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
+from messaging.services.submit import LATEST, Draft, submit, submit_many
+from tests.factories import NOW, AccountFactory, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
 from tests.messaging.parallel import at_once
 
 pytestmark = pytest.mark.usefixtures("express")
@@ -94,16 +94,26 @@ def test_a_draft_that_makes_no_sense_stores_nothing(owner, now, changes, field: 
     assert_nothing_stored()
 
 
-def test_a_year_ahead_is_accepted_and_a_second_more_is_not(owner, now) -> None:
-    submit(owner=owner, draft=draft(send_at=now + MAX_AHEAD), default_queue="express", now=now)
+@pytest.mark.parametrize("send_at", [NOW + timedelta(days=400), LATEST - timedelta(seconds=60)])
+def test_any_time_ahead_is_waited_for(owner, now, send_at) -> None:
+    submit(owner=owner, draft=draft(send_at=send_at, valid_for=60), default_queue="express", now=now)
 
+    message = Message.objects.get()
+    assert (message.status, message.send_at, message.next_attempt_at) == ("scheduled", send_at, send_at)
+    assert message.expires_at == send_at + timedelta(seconds=60)
+
+
+def test_a_validity_that_no_timestamp_can_express_is_refused(owner, now) -> None:
     with pytest.raises(InvalidField) as refused:
         submit(
-            owner=owner, draft=draft(send_at=now + MAX_AHEAD + timedelta(seconds=1)), default_queue="express", now=now
+            owner=owner,
+            draft=draft(send_at=LATEST - timedelta(seconds=59), valid_for=60),
+            default_queue="express",
+            now=now,
         )
 
     assert (refused.value.field, refused.value.field_code) == ("send_at", "too_far_ahead")
-    assert Message.objects.count() == 1
+    assert_nothing_stored()
 
 
 @pytest.mark.parametrize(("text", "segments"), [("a" * 1530, 10), ("я" * 670, 10), ("€" * 760, 10)])
