@@ -5,13 +5,13 @@ from typing import Any
 
 import django_filters
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.forms import CharField
 from django_filters.fields import IsoDateTimeField
 
 from messaging import numbers, states
 from messaging.models import Message, PhoneNumber, Suppression
-from messaging.services.search import any_of, starts_with
+from messaging.services.search import any_of, number_starts_with, starts_with
 
 
 class _TextField(CharField):
@@ -68,7 +68,8 @@ class MessageFilter(django_filters.FilterSet):
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
     search = TextFilter(
-        method="starts_with", help_text="The start of a number, a reference or a provider's message id."
+        method="starts_with",
+        help_text="The start of a number, a reference or a provider's message id, in the same case.",
     )
     ordering = django_filters.OrderingFilter(fields=[("pk", "created_at")])
 
@@ -83,10 +84,9 @@ class MessageFilter(django_filters.FilterSet):
         return any_of(
             queryset,
             (
-                Q(to_number__startswith=number),
-                Q(from_number__startswith=number, direction=states.Direction.INBOUND),
                 starts_with("reference", text),
                 starts_with("provider_message_id", text),
+                *number_starts_with(number),
             ),
         )
 

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from messaging.api import pagination
-from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, SenderFactory
 from tests.messaging.api.conftest import errors_of
 
 
@@ -63,9 +63,11 @@ def test_staff_also_see_what_came_in(staff) -> None:
 @pytest.fixture
 def various(mine):
     QueueFactory(name="bulk")
-    account = AccountFactory(slug="other")
+    account = AccountFactory(slug="other", config={"url": "http://127.0.0.1:9/send", "from_number": "ACME"})
+    for number in ("+15005550006", "+15005550007"):
+        SenderFactory(number=number)
     later = NOW + timedelta(hours=1)
-    mine(text="a", to_number="+14155550101", reference="order-1", created_at=NOW)
+    mine(text="a", to_number="+14155550101", from_number="ACME", reference="order-1", created_at=NOW)
     mine(text="b", to_number="+4915112345678", queue_id="bulk", sent=True, provider=account, provider_message_id="SM1")
     mine(text="c", to_number="+14155550101", from_number="+15005550007", delivered=True, created_at=later)
     mine(text="d", to_number="+14155550102", reference="order-22", status="failed", schedule_id=uuid7())
@@ -95,6 +97,14 @@ def various(mine):
         ("created_after=2026-11-22T09:00:00Z&created_before=2026-11-22T09:00:01Z", "dba"),
         ("created_after=2026-11-23", ""),
         ("search=order", "da"),
+        ("search=ORDER", ""),
+        ("search=sm", ""),
+        ("search=%2B1500555", "dcb"),
+        ("search=15005550007", "c"),
+        ("search=%2B1500555000", "dcb"),
+        ("search=%2B1500555000&direction=inbound", ""),
+        ("search=ACME", "a"),
+        ("search=acme", ""),
         ("search=order-2", "d"),
         ("search=%2B1415", "dca"),
         ("search=1415", "dca"),
@@ -281,3 +291,23 @@ def test_the_cost_does_not_grow_with_the_rows(api, mine, query: str) -> None:
         costs.append(len(queries))
 
     assert costs[0] == costs[1]
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="only PostgreSQL has these indexes in a part of the table"
+)
+@pytest.mark.parametrize(("term", "look_ups"), [("+141555501", 4), ("+150055500", 5), ("order-4", 4)])
+def test_each_look_up_of_a_search_has_an_index(api, mine, term: str, look_ups: int) -> None:
+    mine()
+    SenderFactory(number="+15005550006")
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
+        api.get(f"messages/?search={quote(term)}")
+        asked = [query["sql"] for query in queries if "LIMIT 1001" in query["sql"]]
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plans = []
+        for sql in asked:
+            cursor.execute(f"EXPLAIN {sql}")
+            plans.append("\n".join(line for [line] in cursor.fetchall()))
+
+    assert len(asked) == look_ups
+    assert [plan for plan in plans if "Seq Scan" in plan or "message_" not in plan] == []
