@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from media_store import errors as media
+from messaging.encryption import CannotBeOpened
 from messaging.services import errors
 from providers.errors import BadProof, MalformedCallback, StateAway
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
@@ -107,14 +108,21 @@ def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None
         return 413, problem(413), {}
     elif isinstance(exc, (TooManyFieldsSent, TooManyFilesSent)):
         exc = exceptions.ParseError("There are too many parameters or fields.")
-    elif isinstance(exc, (OperationalError, InterfaceError, PoolTimeout)):
+    if isinstance(exc, exceptions.APIException):
+        return _api_exception(exc)
+    return _unavailable(exc)
+
+
+def _unavailable(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
+    if isinstance(exc, (OperationalError, InterfaceError, PoolTimeout)):
         logger.error("the database is out of reach: %s", type(exc).__name__)
         return 503, problem(503, detail="The database is out of reach; try again in a moment."), {"Retry-After": "5"}
-    elif isinstance(exc, StateAway):
+    if isinstance(exc, CannotBeOpened):
+        logger.error("a text cannot be opened: %s", exc)
+        return 503, problem(503, code=exc.code, detail="This text cannot be opened with the present keys."), {}
+    if isinstance(exc, StateAway):
         return 503, problem(503, detail=exc.detail), {"Retry-After": "5"}
-    if not isinstance(exc, exceptions.APIException):
-        return None
-    return _api_exception(exc)
+    return None
 
 
 def _domain(exc: errors.DomainError | media.MediaError) -> tuple[int, dict[str, Any], dict[str, str]] | None:

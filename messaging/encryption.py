@@ -24,6 +24,8 @@ class InvalidKeys(ValueError):
 class CannotBeOpened(Exception):
     """A stored text whose key is not among the keys, or that was tampered with. Never sent to anybody as it is."""
 
+    code = "text_unreadable"
+
 
 @dataclass(frozen=True, slots=True)
 class Key:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import factory
 from django.contrib.auth import get_user_model
+from django.db import models
 from uuid_utils.compat import uuid7
 
 from messaging.models import (
@@ -202,6 +203,13 @@ class WebhookDeliveryFactory(factory.django.DjangoModelFactory):
         sending = factory.Trait(
             state="sending", attempts=1, claim_id=factory.LazyFunction(uuid7), lease_until=NOW + timedelta(seconds=60)
         )
+
+
+def lose_the_key(row: models.Model, column: str = "text") -> None:
+    """What lies in the database is from now on under a key that nobody has."""
+    is_json = isinstance(row._meta.get_field(column), models.JSONField)
+    sealed = models.Value("enc:v1:lost:gAAAAA", output_field=models.JSONField() if is_json else models.TextField())
+    type(row)._default_manager.filter(pk=row.pk).update(**{column: sealed})
 
 
 def make_token(user, *, valid_for: timedelta | None = None) -> str:

@@ -7,8 +7,12 @@ from urllib.parse import parse_qsl
 
 from django.contrib.auth.models import AbstractBaseUser
 
+from messaging.models import Message, ProviderCallback
+from messaging.models.encrypted import fault_of
+
 PERMISSION = "messaging.view_body"
 HIDDEN = "••••••"
+UNREADABLE = "(cannot be opened with the present keys)"
 SECRET_KEYS = re.compile(
     r"secret|token|signature|password|passwd|authorization|api[_-]?key|^auth$|credential", re.IGNORECASE
 )
@@ -23,6 +27,19 @@ def may_read(user: AbstractBaseUser) -> bool:
 def shown(text: str, *, readable: bool) -> str:
     """The text, or how long it is."""
     return text if readable else f"{HIDDEN} ({len(text)} characters)"
+
+
+def shown_text(message: Message, *, readable: bool) -> str:
+    """The message's text; of one that cannot be opened this is said in its place."""
+    return UNREADABLE if fault_of(message, "text") else shown(message.text, readable=readable)
+
+
+def shown_callback(callback: ProviderCallback, *, readable: bool) -> list[tuple[str, str]] | str:
+    """A callback's fields, or its body where nobody can say which part of it is what."""
+    if fault_of(callback, "body"):
+        return UNREADABLE
+    fields = callback_fields(callback.body, readable=readable)
+    return shown(callback.body, readable=readable) if fields is None else fields
 
 
 def callback_fields(body: str, *, readable: bool) -> list[tuple[str, str]] | None:

@@ -52,8 +52,8 @@ class ProviderCallbackAdmin(KeysetMixin, ReadOnlyAdmin):
 
 
 def _content(row: ProviderCallback, *, readable: bool) -> str:
-    fields = bodies.callback_fields(row.body, readable=readable)
-    if fields is None:
-        return bodies.shown(row.body, readable=readable)
+    fields = bodies.shown_callback(row, readable=readable)
+    if isinstance(fields, str):
+        return fields
     lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", fields)
     return format_html('<dl class="sb-facts sb-mono">{}</dl>', lines)

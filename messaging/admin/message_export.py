@@ -16,7 +16,7 @@ def columns(*, readable: bool) -> dict[str, Callable[[Message], Any]]:
         "status": lambda row: row.status,
         "from": lambda row: row.from_number,
         "to": lambda row: row.to_number,
-        "text": lambda row: bodies.shown(row.text, readable=readable),
+        "text": lambda row: bodies.shown_text(row, readable=readable),
         "segments": lambda row: row.segments,
         "queue": lambda row: row.queue_id,
         "provider": lambda row: row.provider_id,

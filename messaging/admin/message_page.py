@@ -11,6 +11,7 @@ from django.db.models import Q
 from messaging import segments
 from messaging.admin import bodies
 from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
+from messaging.models.encrypted import fault_of
 from messaging.states import Direction
 
 CONVERSATION = 20
@@ -42,10 +43,10 @@ class Entry:
 
 def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
     readable = bodies.may_read(user)
-    measured = segments.measure(message.text)
+    measured = segments.measure("" if fault_of(message, "text") else message.text)
     return {
         "message": message,
-        "text": bodies.shown(message.text, readable=readable),
+        "text": bodies.shown_text(message, readable=readable),
         "readable": readable,
         "units": measured.units,
         "files": files(message),
@@ -101,9 +102,7 @@ def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[Entry]:
 
 def _callbacks(rows: Iterable[ProviderCallback], *, readable: bool) -> Iterable[Entry]:
     for row in rows:
-        fields = bodies.callback_fields(row.body, readable=readable)
-        if fields is None:
-            fields = [("body", bodies.shown(row.body[:2_000], readable=readable))]
+        fields = bodies.shown_callback(row, readable=readable)
         yield Entry(
             at=row.received_at,
             icon="download",
@@ -111,7 +110,7 @@ def _callbacks(rows: Iterable[ProviderCallback], *, readable: bool) -> Iterable[
             tone="callback",
             detail=row.note,
             facts=[("became", row.state), *([("error", row.error_code)] if row.error_code else [])],
-            raw=fields,
+            raw=[("body", fields[:2_000])] if isinstance(fields, str) else fields,
         )
 
 
@@ -130,7 +129,7 @@ def conversation(message: Message, *, readable: bool) -> list[dict[str, Any]]:
     return [
         {
             "pk": row.pk,
-            "text": bodies.shown(row.text, readable=readable),
+            "text": bodies.shown_text(row, readable=readable),
             "is_ours": row.direction == Direction.OUTBOUND,
             "status": row.status,
             "at": row.created_at,

@@ -70,7 +70,7 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
     def prepare(self, request: HttpRequest, rows: list[Message]) -> None:
         readable = bodies.may_read(request.user)
         for row in rows:
-            row.shown_text = bodies.shown(row.text, readable=readable)
+            row.shown_text = bodies.shown_text(row, readable=readable)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         return search(queryset, search_term), False

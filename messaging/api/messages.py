@@ -41,6 +41,7 @@ from messaging.services import idempotency
 from messaging.services.cancel import cancel
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.inbound import receive
+from messaging.services.representation import body_among_others
 from messaging.services.retry import retry, retry_many
 from messaging.services.submit import submit, submit_many
 from messaging.states import Status
@@ -160,7 +161,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def cancel(self, request: Request, pk: str) -> Response:
         message = cancel(message_id=self.get_object().pk, actor=request.user, now=timezone.now())
         doorbell.ring_for_callbacks()
-        return Response(message_body(message))
+        return Response(body_among_others(message))
 
     @extend_schema(
         summary="Send a message again that ended badly",
@@ -179,7 +180,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             now=timezone.now(),
         )
         _ring_for([message])
-        return Response(message_body(message))
+        return Response(body_among_others(message))
 
     @extend_schema(
         summary="Send all messages again that the filters find and that ended badly",

@@ -20,7 +20,7 @@ from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.segments import Encoding
 from messaging.services.inbound import Incoming
-from messaging.services.representation import error_body, message_body, moment
+from messaging.services.representation import body_among_others, error_body, message_body, moment
 from messaging.services.retry import Report
 from messaging.services.submit import DEFAULT_VALID_FOR, Draft
 
@@ -142,7 +142,7 @@ class BatchAnswerSerializer(serializers.Serializer):
 
 
 class MessageSerializer(serializers.Serializer):
-    """The message as it goes out; `message_body` builds it."""
+    """The message as it goes out. Alone, one whose text cannot be opened is a problem; in a list it has an empty text."""
 
     id = serializers.UUIDField()
     direction = serializers.ChoiceField([d.value for d in states.Direction])
@@ -172,7 +172,8 @@ class MessageSerializer(serializers.Serializer):
         return fields
 
     def to_representation(self, instance: Message) -> dict[str, Any]:
-        return message_body(instance)
+        is_listed = isinstance(self.parent, serializers.ListSerializer)
+        return body_among_others(instance) if is_listed else message_body(instance)
 
 
 class EventSerializer(serializers.Serializer):

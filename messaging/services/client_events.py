@@ -1,6 +1,6 @@
 """Writing down what clients are told, and reading it back as it was then."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -41,11 +41,16 @@ def record_data(*, owner_id: int, event_type: EventType, data: dict[str, Any], a
     ClientEvent.objects.create(owner_id=owner_id, type=event_type, at=at, snapshot={"data": data})
 
 
-def body(event: ClientEvent, message: Message | None) -> dict[str, Any] | None:
-    """The event as its owner is shown it, or None when its message (to be fetched by `message_id`) has been erased."""
+def body(
+    event: ClientEvent, message: Message | None, *, show: Callable[[Message], dict[str, Any]] = message_body
+) -> dict[str, Any] | None:
+    """The event as its owner is shown it, or None when its message (to be fetched by `message_id`) has been erased.
+
+    Raises what `show` raises: `CannotBeOpened` as it stands.
+    """
     data = event.snapshot.get("data") if event.message_id is None else None
     if message is not None:
-        data = message_body(_as_of(message, event))
+        data = show(_as_of(message, event))
     if data is None:
         return None
     return {"type": event.type, "timestamp": moment(event.at), "sequence": event.sequence, "data": data}

@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from messaging import segments
 from messaging.models import Attachment, Message
+from messaging.models.encrypted import fault_of
 from messaging.services import attachments, phone_numbers, transitions
 from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.states import Direction, Source, Status
@@ -127,7 +128,7 @@ def _repeat(incoming: Incoming, came_the_same_way: Q, limits: Limits, now: datet
 
 
 def _is_same(message: Message, incoming: Incoming) -> bool:
-    if message.text != incoming.text:
+    if fault_of(message, "text") or message.text != incoming.text:
         return False
     media = message.attachments.values_list("asset_id", "source_url") if message.media_count else []
     wanted = {*incoming.assets, *incoming.addresses}

@@ -10,6 +10,7 @@ from django.db.models import OuterRef, Subquery
 
 from messaging.models import ClientEvent, EventLog, Message
 from messaging.services import client_events
+from messaging.services.representation import body_among_others
 
 CHUNK = 100
 
@@ -35,7 +36,8 @@ def read(*, owner_id: int | None, message_id: UUID | None, after: int, limit: in
     events = events.filter(message_id=message_id) if message_id else events.filter(owner=owner_id)
     rows = list(events[:limit])
     messages = Message.objects.prefetch_related("attachments").in_bulk({row.message_id for row in rows} - {None})
-    bodies = [client_events.body(row, messages.get(row.message_id)) for row in rows]
+    # A stream is read once and in order: an event whose text cannot be opened goes out without it, or it would never.
+    bodies = [client_events.body(row, messages.get(row.message_id), show=body_among_others) for row in rows]
     return Piece(
         events=[
             body for body in bodies if body is not None

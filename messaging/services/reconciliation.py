@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 
+from messaging.encryption import CannotBeOpened
 from messaging.models import DeliveryAttempt
 from messaging.services import receipts
 from messaging.states import Status
@@ -78,17 +79,13 @@ def _is_ours(attempt: DeliveryAttempt) -> bool:
 
 def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], datetime]) -> bool:
     message = attempt.message
-    question = Question(
-        to=message.to_number,
-        text=message.text,
-        sender=message.from_number or attempt.provider.from_number,
-        reference=str(message.pk),
-        called_at=attempt.started_at,
-    )
     try:
-        found = backend.look_up(question)
+        found = backend.look_up(_question(attempt))
     except SendError as error:
         logger.warning("account %s could not be asked about a message: %s", attempt.provider_id, error.error_code)
+        return False
+    except CannotBeOpened as fault:
+        logger.warning("nobody is asked about message %s: %s", message.pk, fault)
         return False
     report = _only_new(attempt, found)
     if report is None:
@@ -100,6 +97,17 @@ def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], date
     receipts.apply(kept.pk, now=now)
     message.refresh_from_db(fields=["status"])
     return message.status != Status.UNKNOWN
+
+
+def _question(attempt: DeliveryAttempt) -> Question:
+    message = attempt.message
+    return Question(
+        to=message.to_number,
+        text=message.text,
+        sender=message.from_number or attempt.provider.from_number,
+        reference=str(message.pk),
+        called_at=attempt.started_at,
+    )
 
 
 def _only_new(attempt: DeliveryAttempt, found: Sequence[StatusReport]) -> StatusReport | None:

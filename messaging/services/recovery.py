@@ -42,6 +42,7 @@ def _release_chunk(now: datetime) -> int:
     with transaction.atomic():
         rows = list(
             Message.objects.filter(status__in=[Status.QUEUED, Status.SCHEDULED], next_attempt_at__lte=now)
+            .defer("text")
             .order_by("next_attempt_at")
             .select_for_update(skip_locked=True)[:CHUNK]
         )
@@ -68,6 +69,7 @@ def _expire_chunk(now: datetime) -> int:
     with transaction.atomic():
         rows = list(
             Message.objects.filter(status=Status.QUEUED, expires_at__lte=now)
+            .defer("text")
             .order_by("expires_at")
             .select_for_update(skip_locked=True)[:CHUNK]
         )
@@ -92,6 +94,7 @@ def _return_chunk(now: datetime) -> int:
     with transaction.atomic():
         rows = list(
             Message.objects.filter(status=Status.SENDING, lease_until__lte=now)
+            .defer("text")
             .order_by("lease_until")
             .select_for_update(skip_locked=True)[:CHUNK]
         )

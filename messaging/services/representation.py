@@ -5,15 +5,26 @@ from typing import Any
 
 from messaging import states
 from messaging.models import Message
+from messaging.models.encrypted import fault_of
 
 
 def message_body(message: Message) -> dict[str, Any]:
+    """Raises `CannotBeOpened`."""
+    return _body(message, message.text)
+
+
+def body_among_others(message: Message) -> dict[str, Any]:
+    """The same where one text that cannot be opened must not keep all else back: it is empty, like one that was erased."""
+    return _body(message, "" if fault_of(message, "text") else message.text)
+
+
+def _body(message: Message, text: str) -> dict[str, Any]:
     body = {
         "id": str(message.pk),
         "direction": message.direction,
         "from": message.from_number or None,
         "to": message.to_number,
-        "message": message.text,
+        "message": text,
         "status": str(message.status),
         "queue": message.queue_id,
         "encoding": str(message.encoding),

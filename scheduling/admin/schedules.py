@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxF
 from unfold.decorators import display
 
 from console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
+from messaging.models.encrypted import fault_of
 from scheduling.admin.acts import ACTS
 from scheduling.admin.form import ScheduleForm, submit
 from scheduling.admin.pages import next_runs, preview, progress, progress_of
@@ -58,6 +59,14 @@ class ScheduleAdmin(ModelAdmin):
         ("preview/", "scheduling_schedule_preview", preview),
         ("<uuid:object_id>/progress/", "scheduling_schedule_progress", progress),
     )
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Schedule | None:
+        """A text that cannot be opened is left out and said so: the rest of the page is of use, and nothing is written back."""
+        found = super().get_object(request, object_id, from_field)
+        if found is not None and (fault := fault_of(found, "text")):
+            messages.warning(request, f"The text of this schedule cannot be opened: {fault}.")
+            found.text = ""
+        return found
 
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> list[str]:
         form = ["name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for"]

@@ -23,9 +23,9 @@ from rest_framework.reverse import reverse
 from messaging.api.filters import MessageFilter, MomentFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
-from messaging.api.serializers import MessageSerializer, message_body
+from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
-from messaging.services.representation import moment
+from messaging.services.representation import body_among_others, moment
 from messaging.states import Source
 from scheduling import recurrence
 from scheduling.api.serializers import (
@@ -143,8 +143,9 @@ class ScheduleViewSet(viewsets.GenericViewSet):
 
     @extend_schema(summary="Read one schedule", parameters=[INCLUDE], **OPERATION)
     def retrieve(self, request: Request, pk: str) -> Response:
-        [body] = _bodies([self._schedule()], request)
-        return Response(body)
+        schedule = self._schedule()
+        [body] = _bodies([schedule], request)
+        return Response({**body, "message": schedule.text})  # alone, one that cannot be opened is a problem
 
     @extend_schema(summary="Edit or reschedule before the first run", request=NewScheduleSerializer, **OPERATION)
     def partial_update(self, request: Request, pk: str) -> Response:
@@ -170,7 +171,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     )
     def messages(self, request: Request, pk: str) -> Response:
         rows = self.filter_queryset(self.get_queryset())
-        return self.get_paginated_response([message_body(row) for row in self.paginate_queryset(rows)])
+        return self.get_paginated_response([body_among_others(row) for row in self.paginate_queryset(rows)])
 
     @extend_schema(summary="Runs so far, newest first", responses=RunSerializer(many=True), **OPERATION)
     @action(detail=True, filterset_class=None)
@@ -253,7 +254,7 @@ def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
     if include == "messages":
         newest = reading.newest_messages(ids)
         for row, body in zip(rows, bodies, strict=True):
-            body["messages"] = [message_body(message) for message in newest.get(row.pk, [])]
+            body["messages"] = [body_among_others(message) for message in newest.get(row.pk, [])]
             body["messages_url"] = reverse("schedules-messages", args=[row.pk], request=request)
     return bodies
 

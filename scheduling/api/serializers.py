@@ -11,6 +11,7 @@ from rest_framework import serializers
 from messaging import numbers
 from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField
 from messaging.api.serializers import DEFAULT_VALID_FOR, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
+from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
 from messaging.services.representation import moment
 from scheduling import recurrence, templates
@@ -186,6 +187,7 @@ class ScheduleSerializer(serializers.Serializer):
 
 
 def schedule_body(schedule: Schedule, counts: Mapping[str, int]) -> dict[str, Any]:
+    """A text that cannot be opened is empty here."""
     zone = recurrence.zone(schedule.time_zone)
     start = recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone)
     if schedule.next_wall == schedule.start_wall:  # of two equal wall times the one that was asked for
@@ -193,7 +195,7 @@ def schedule_body(schedule: Schedule, counts: Mapping[str, int]) -> dict[str, An
     return {
         "id": str(schedule.pk),
         "name": schedule.name,
-        "message": schedule.text,
+        "message": "" if fault_of(schedule, "text") else schedule.text,
         "run_at": start.astimezone(zone).isoformat(),
         "time_zone": schedule.time_zone,
         "recurrence": schedule.recurrence or None,

@@ -11,7 +11,9 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from messaging import segments
+from messaging.encryption import CannotBeOpened
 from messaging.models import Message, PhoneNumber
+from messaging.models.encrypted import opened
 from messaging.segments import Measure
 from messaging.services import bulk, suppressions
 from messaging.services.bulk import Variant
@@ -78,6 +80,7 @@ def expand(
 
     `after_chunk` is told the queue after each commit. A lease keeps other workers off; that none of them makes a message
     twice does not rest on it but on the row's lock, the cursor in the chunk's own transaction and the unique constraint.
+    A run whose texts cannot be opened waits: when the lease is over it is tried again.
     """
     now = clock()
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
@@ -85,7 +88,11 @@ def expand(
         return 0
     total = 0
     while not stopping():
-        made, queue_name = expand_chunk(run_id, now=clock())
+        try:
+            made, queue_name = expand_chunk(run_id, now=clock())
+        except CannotBeOpened as fault:
+            logger.error("run %s waits, its text or its variables cannot be opened: %s", run_id, fault)
+            return total
         if queue_name is None:
             return total
         total += made
@@ -162,7 +169,7 @@ def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
 def _text(template: Template, variables: dict) -> tuple[str, Measure] | None:
     """None for a text that cannot be written: the list is checked when it is stored, so this is a last guard."""
     try:
-        text = template.render(variables)
+        text = template.render(opened(variables))
     except MissingVariable:
         return None
     measured = segments.measure(text)

@@ -9,6 +9,7 @@ from django.db.models import Count, OuterRef, Subquery
 
 from messaging import segments
 from messaging.models import Message
+from messaging.models.encrypted import opened
 from scheduling import templates
 from scheduling.models import Schedule
 
@@ -51,7 +52,7 @@ def rendered_sample(schedule: Schedule) -> tuple[list[Rendered], int]:
     total = 0
     rows = schedule.recipients.order_by("pk").values_list("number", "variables")
     for number, variables in rows.iterator(chunk_size=2_000):
-        text = template.render(variables)
+        text = template.render(opened(variables))
         measured = segments.measure(text)
         total += measured.segments
         if len(sample) < PREVIEWED:

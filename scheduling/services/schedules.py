@@ -14,6 +14,7 @@ from django.db.models import F, Q, QuerySet
 
 from messaging import states
 from messaging.models import Message, OutboundQueue
+from messaging.models.encrypted import opened
 from messaging.services import transitions
 from messaging.services.errors import InvalidField
 from messaging.services.transitions import Move
@@ -251,7 +252,7 @@ def _check_everybody(schedule: Schedule) -> None:
     template = recipients.compiled(schedule.text)
     rows = schedule.recipients.order_by("pk").values_list("number", "variables")
     for position, (number, variables) in enumerate(rows.iterator(chunk_size=2_000)):
-        error = recipients.check(Recipient(position, number, variables), template)
+        error = recipients.check(Recipient(position, number, opened(variables)), template)
         if error is not None:
             raise InvalidField("message", error.code, f"{error.detail} (recipient {position + 1})")
 

@@ -10,10 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message
+from messaging.models.encrypted import fault_of
 from messaging.services import installation
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.services import schedules
-from tests.factories import MessageFactory, QueueFactory, SenderFactory, UserFactory
+from tests.factories import MessageFactory, QueueFactory, SenderFactory, UserFactory, lose_the_key
 from tests.messaging.api.conftest import Api
 from tests.messaging.services.dispatch.fakes import Clock
 from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, people, statuses, tick
@@ -206,6 +207,20 @@ class TestAdd:
         assert add(client).status_code == 403
 
         assert_nothing_stored()
+
+
+def test_a_text_that_cannot_be_opened_is_said_so_and_stays(admin, owner) -> None:
+    schedule = create(owner)
+    lose_the_key(schedule)
+
+    page = admin.get(f"{LIST}{schedule.pk}/change/")
+
+    assert page.status_code == 200
+    assert "The text of this schedule cannot be opened" in page.content.decode()
+    assert list(errors(edit(admin, schedule, name="Other", text=""))) == ["text"]
+    assert fault_of(Schedule.objects.get(), "text") is not None
+    edit(admin, schedule, name="Other", text="Hello again")
+    assert Schedule.objects.get().text == "Hello again"
 
 
 class TestEdit:

@@ -1,6 +1,7 @@
 """Taking due deliveries under a lease, a few of each endpoint, so that none holds up another."""
 
 import json
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,13 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from uuid_utils.compat import uuid7
 
 from messaging import callback_policy, event_types
+from messaging.encryption import CannotBeOpened
 from messaging.models import ClientEvent, Message, WebhookDelivery, WebhookEndpoint
 from messaging.services import client_events
 from messaging.services.client_callbacks import secrets
 from messaging.services.representation import moment
+
+logger = logging.getLogger(__name__)
 
 State = WebhookDelivery.State
 # Calls at once to one endpoint of one worker process: as long as it takes them, and while its last one failed.
@@ -40,7 +44,8 @@ class Job:
 def claim(*, limit: int, in_air: Mapping[UUID, int], now: datetime, lease: timedelta) -> list[Job]:
     """Up to `limit` due deliveries, now ours; `in_air` are the calls that this process is making, by endpoint.
 
-    Two workers at once get different ones. What cannot be told any more (its message was erased) ends here.
+    Two workers at once get different ones. What cannot be told any more (its message was erased) ends here; what cannot be told
+    now (its text cannot be opened) is put off like what was not taken.
     """
     if not _due(now).exists():  # mostly; on SQLite even a look inside a transaction keeps all writers waiting
         return []
@@ -61,11 +66,12 @@ def claim(*, limit: int, in_air: Mapping[UUID, int], now: datetime, lease: timed
         if not rows:
             return []
         _take(rows, claim_id, now, lease)
-        jobs = _jobs(rows, {endpoint.pk: endpoint for endpoint in endpoints}, claim_id, now)
-        told = {job.delivery_id for job in jobs}
+        jobs, unreadable = _jobs(rows, {endpoint.pk: endpoint for endpoint in endpoints}, claim_id, now)
+        told = {job.delivery_id for job in jobs} | {row.pk for row in unreadable}
         WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows if row.pk not in told]).update(
             state=State.FAILED, claim_id=None, lease_until=None, finished_at=now, error="The message has been erased."
         )
+        _try_again(unreadable, "The message's text cannot be opened.", now)
     return jobs
 
 
@@ -90,21 +96,29 @@ def _take(rows: Sequence[WebhookDelivery], claim_id: UUID, now: datetime, lease:
         lease_until=now + lease,
         attempted_at=now,
     )
+    for row in rows:
+        row.attempts += 1
 
 
 def _jobs(
     rows: Sequence[WebhookDelivery], endpoints: Mapping[UUID, WebhookEndpoint], claim_id: UUID, now: datetime
-) -> list[Job]:
+) -> tuple[list[Job], list[WebhookDelivery]]:
+    """The calls to make, and the deliveries whose message's text cannot be opened."""
     events = ClientEvent.objects.in_bulk({row.event_id for row in rows if row.event_id})
     messages = Message.objects.prefetch_related("attachments").in_bulk(
         {event.message_id for event in events.values() if event.message_id}
     )
     signing = secrets.valid([endpoints[pk] for pk in {row.endpoint_id for row in rows}], now=now)
-    jobs = []
+    jobs, unreadable = [], []
     for row in rows:
         event, endpoint = events.get(row.event_id), endpoints[row.endpoint_id]
         message = messages.get(event.message_id) if event else None
-        body = client_events.body(event, message) if event else _test(now)
+        try:
+            body = client_events.body(event, message) if event else _test(now)
+        except CannotBeOpened as fault:
+            logger.error("a callback about message %s waits: %s", event.message_id, fault)
+            unreadable.append(row)
+            continue
         if body is not None:
             jobs.append(
                 Job(
@@ -117,7 +131,7 @@ def _jobs(
                     secrets=signing[row.endpoint_id],
                 )
             )
-    return jobs
+    return jobs, unreadable
 
 
 def _url(endpoint: WebhookEndpoint, message: Message | None) -> str:
@@ -136,15 +150,20 @@ def return_expired_claims(*, now: datetime) -> int:
         return 0
     with transaction.atomic():
         rows = list(expired.order_by("lease_until").select_for_update(skip_locked=True)[:SWEEP_CHUNK])
-        for row in rows:
-            delay = callback_policy.next_delay(attempts=row.attempts, position=random.random())  # noqa: S311 (jitter)
-            row.claim_id = row.lease_until = None
-            row.error = "The worker ended during the call."
-            row.state = State.PENDING if delay is not None else State.FAILED
-            row.next_attempt_at = now + timedelta(seconds=delay) if delay is not None else None
-            row.finished_at = None if delay is not None else now
-        if rows:
-            WebhookDelivery.objects.bulk_update(
-                rows, ["claim_id", "lease_until", "error", "state", "next_attempt_at", "finished_at"]
-            )
+        _try_again(rows, "The worker ended during the call.", now)
     return len(rows)
+
+
+def _try_again(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+    """Claimed ones that came to nothing are due again later, or fail after the last try."""
+    for row in rows:
+        delay = callback_policy.next_delay(attempts=row.attempts, position=random.random())  # noqa: S311 (jitter)
+        row.claim_id = row.lease_until = None
+        row.error = error
+        row.state = State.PENDING if delay is not None else State.FAILED
+        row.next_attempt_at = now + timedelta(seconds=delay) if delay is not None else None
+        row.finished_at = None if delay is not None else now
+    if rows:
+        WebhookDelivery.objects.bulk_update(
+            rows, ["claim_id", "lease_until", "error", "state", "next_attempt_at", "finished_at"]
+        )

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import attachments, suppressions, transitions
 from messaging.services.dispatch.accounts import Accounts, Place, Turn, Verdict, Wait
+from messaging.services.dispatch.lost_texts import without_lost_texts
 from messaging.services.errors import RecipientOptedOut
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
@@ -45,7 +46,8 @@ def begin(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> lis
     turns = [Turn(message, message.claim_id) for message in claimed]
     verdicts = Accounts(turns, now=now).assign()
     with transaction.atomic():
-        held = without_opted_out(_without_canceled(lock_held(turns, now), now), now)
+        held = without_lost_texts(_without_canceled(lock_held(turns, now), now), now)
+        held = without_opted_out(held, now)
         calls = open_attempts(turns, held, verdicts, now=now, lease=lease)
         begun = {call.message.pk for call in calls}
         _put_back([message for pk, message in held.items() if pk not in begun], verdicts, now)

@@ -9,8 +9,9 @@ from uuid_utils.compat import uuid7
 
 from messaging.models import Message, OutboundQueue, PhoneNumber
 from messaging.services import suppressions, transitions
+from messaging.services.dispatch import lost_texts
 from messaging.services.errors import RecipientOptedOut
-from messaging.services.transitions import Move
+from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
 
 
@@ -22,8 +23,8 @@ def claim(
     Two workers at once get different ones: PostgreSQL passes over locked rows, on SQLite the transaction is the only writer.
     `created_by` is for a paced queue's tick: it leaves younger messages for the next one, and ends before the second message
     to the same number, which is next as soon as the first is sent: the oldest go first, whoever they are for. Messages that
-    must not be sent any more (expired, recipient inactive) end here as `failed`; they are not returned, and those behind them
-    take their places.
+    must not be sent any more (expired, recipient inactive, erased) end here as `failed`, and those whose text cannot be opened
+    are put off; they are not returned, and those behind them take their places.
     """
     claimed: list[Message] = []
     while len(claimed) < limit:
@@ -37,7 +38,7 @@ def claim(
 def _claim_once(
     queue_name: str, limit: int, now: datetime, lease: timedelta, created_by: datetime | None
 ) -> tuple[list[Message], int]:
-    """The messages taken, and how many were refused."""
+    """The messages taken, and how many were refused or put off."""
     with transaction.atomic():
         queue = OutboundQueue.objects.filter(pk=queue_name, is_paused=False).first()
         if queue is None:
@@ -48,16 +49,18 @@ def _claim_once(
         if not rows:
             return [], 0
         refused = _refusals(rows, now)
-        if (
-            created_by is not None
-        ):  # who has opted out takes no place of a tick; elsewhere it is soon enough before the call
+        if created_by is not None:
+            # Who has opted out takes no place of a tick; elsewhere it is soon enough to look before the call.
             refused |= _opted_out(row for row in rows if row.pk not in refused)
-        claimed = [row for row in rows if row.pk not in refused]
+        waiting = lost_texts.put_off([row for row in rows if row.pk not in refused], now)
+        claimed = [row for row in rows if row.pk not in refused and row not in waiting]
         for row in claimed:
             row.queue = queue  # its strategy decides about the account; nobody has to fetch it again
         _fail(rows, refused, now)
+        if waiting:
+            save_together(waiting, lost_texts.FIELDS)
         _take(claimed, now, lease)
-    return claimed, len(refused)
+    return claimed, len(refused) + len(waiting)
 
 
 def _ready(queue: OutboundQueue, now: datetime, created_by: datetime | None) -> QuerySet[Message]:
@@ -101,6 +104,8 @@ def _refusals(rows: list[Message], now: datetime) -> dict:
             refused[row.pk] = ("expired", "The message was not sent before its validity ended.")
         elif row.to_number in inactive:
             refused[row.pk] = ("recipient_inactive", "The number became inactive while the message waited.")
+        elif row.erased_at is not None:
+            refused[row.pk] = lost_texts.ERASED
     return refused
 
 

@@ -15,6 +15,7 @@ from messaging.services import phone_numbers, receipts, suppressions, transition
 from messaging.services.dispatch.accounts import Accounts, Turn, Verdict
 from messaging.services.dispatch.begin import Call, open_attempts, without_opted_out
 from messaging.services.dispatch.calls import Answer
+from messaging.services.dispatch.lost_texts import without_lost_texts
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
@@ -217,7 +218,8 @@ def _fail_over(batch: _Batch, verdicts: Mapping[UUID, Verdict], lease: timedelta
     """The next account at once; a message that has none left waits for its next round or fails."""
     if not batch.turns:
         return []
-    held = without_opted_out({turn.message.pk: turn.message for turn in batch.turns}, batch.now)
+    held = without_lost_texts({turn.message.pk: turn.message for turn in batch.turns}, batch.now)
+    held = without_opted_out(held, batch.now)
     calls = open_attempts(batch.turns, held, verdicts, now=batch.now, lease=lease)
     begun = {call.message.pk for call in calls}
     for turn in batch.turns:

@@ -23,6 +23,7 @@ from tests.factories import (
     PhoneNumberFactory,
     QueueFactory,
     SenderFactory,
+    lose_the_key,
 )
 from tests.messaging.admin.conftest import Staff
 
@@ -43,6 +44,25 @@ def test_the_page_tells_the_whole_story_in_order(admin: Client) -> None:
     slug = message.delivery_attempts.get().provider_id
     assert titles[:3] == ["queued", f"Attempt 1 with {slug}", "sending → sent"]
     assert titles[3].startswith("Callback from ")
+
+
+def test_texts_that_cannot_be_opened_say_so_in_the_list_the_page_and_the_export(admin: Client) -> None:
+    lost = MessageFactory(delivered=True, to_number="+14155550101")
+    callback = CallbackFactory(message=lost, body="a=b")
+    MessageFactory(delivered=True, to_number="+14155550101", text="Hello")
+    lose_the_key(lost)
+    lose_the_key(callback, "body")
+    said = "(cannot be opened with the present keys)"
+
+    page = admin.get(f"{LIST}{lost.pk}/change/")
+
+    assert page.context["text"] == said
+    assert [line["text"] for line in page.context["conversation"]] == [said, "Hello"]
+    assert [entry.raw for entry in page.context["timeline"] if entry.tone == "callback"] == [[("body", said)]]
+    assert said in admin.get(f"/admin/messaging/providercallback/{callback.pk}/change/").content.decode()
+    assert [row.shown_text for row in admin.get(LIST).context["cl"].result_list] == ["Hello", said]
+    export = b"".join(admin.get(f"{LIST}export/").streaming_content).decode("utf-8-sig")
+    assert [row["text"] for row in csv.DictReader(io.StringIO(export))] == ["Hello", said]
 
 
 def test_the_conversation_has_both_directions(admin: Client) -> None:

@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from messaging.api import pagination
-from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, SenderFactory
-from tests.messaging.api.conftest import errors_of
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, SenderFactory, lose_the_key
+from tests.messaging.api.conftest import assert_problem, errors_of
 
 
 @pytest.fixture
@@ -40,6 +40,18 @@ def test_the_newest_come_first_and_look_like_the_detail(api, mine) -> None:
 
     assert texts(response) == ["new", "old"]
     assert response.json()["results"][0] == api.get(f"messages/{newest.pk}/").json()
+
+
+def test_a_text_that_cannot_be_opened_is_empty_in_a_list_and_a_problem_alone(api, mine) -> None:
+    mine(text="old")
+    lost = mine(to_number="+14155550101")
+    lose_the_key(lost)
+
+    assert texts(api.get("messages/")) == ["", "old"]
+    assert texts(api.get("messages/?cursor=")) == ["", "old"]
+    assert_problem(api.get(f"messages/{lost.pk}/"), 503, "text_unreadable")
+    answer = api.post(f"messages/{lost.pk}/cancel/")
+    assert (answer.status_code, answer.json()["status"], answer.json()["message"]) == (200, "canceled", "")
 
 
 def test_only_ones_own_are_listed_and_staff_see_all(api, stranger, staff, mine) -> None:

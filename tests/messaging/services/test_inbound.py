@@ -12,7 +12,7 @@ from messaging.models import Attachment, Message, PhoneNumber
 from messaging.services import inbound
 from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.services.inbound import Incoming, Limits, receive, receive_from_provider
-from tests.factories import NOW, AccountFactory, MessageFactory, SenderFactory, UserFactory
+from tests.factories import NOW, AccountFactory, MessageFactory, SenderFactory, UserFactory, lose_the_key
 from tests.media_store import pictures
 from tests.messaging.parallel import at_once
 
@@ -70,6 +70,12 @@ def test_a_text_is_received(post, owner, now) -> None:
     assert (message.provider, message.provider_message_id, message.error_code) == (None, "", "")
     [event] = message.events.all()
     assert (event.at, event.to_status, event.source, event.actor) == (now, "received", "api", owner)
+
+
+def test_a_text_after_one_that_cannot_be_opened_is_taken(post) -> None:
+    lose_the_key(post().message)
+
+    assert post(after=1).is_repeat is False
 
 
 @pytest.mark.parametrize("after", [0, 0.5, 2])

@@ -11,7 +11,7 @@ from django.utils import timezone
 from messaging.models import ApiToken, ClientEvent, Message
 from messaging.services import event_log, live_events
 from messaging.services.live_guests import Guest, still_welcome
-from tests.factories import NOW, ClientEventFactory, MessageFactory, UserFactory, make_token
+from tests.factories import NOW, ClientEventFactory, MessageFactory, UserFactory, lose_the_key, make_token
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +49,18 @@ def test_a_piece_of_erased_messages_is_no_end() -> None:
     piece = live_events.read(owner_id=owner.pk, message_id=None, after=0, limit=2)
 
     assert (piece.events, piece.upto, piece.is_more) == ([], numbers[1], True)
+
+
+def test_an_event_whose_text_cannot_be_opened_is_told_without_it() -> None:
+    owner = UserFactory()
+    numbers = numbered(owner, 2)
+    lost = Message.objects.get(pk=ClientEvent.objects.get(sequence=numbers[0]).message_id)
+    lose_the_key(lost)
+
+    piece = live_events.read(owner_id=owner.pk, message_id=None, after=0)
+
+    assert [event["data"]["message"] for event in piece.events] == ["", "Your code is 123456"]
+    assert [event["sequence"] for event in piece.events] == numbers
 
 
 @pytest.mark.parametrize("size", [1, 5])

@@ -10,7 +10,7 @@ import pytest
 from messaging.models import DeliveryAttempt, Message, ProviderCallback
 from messaging.services import reconciliation
 from tests.contract.fake_carrier import FakeCarrier, answer, hang_up
-from tests.factories import NOW, AccountFactory, AttemptFactory, MessageFactory
+from tests.factories import NOW, AccountFactory, AttemptFactory, MessageFactory, lose_the_key
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -53,6 +53,17 @@ def test_what_the_provider_has_delivered_is_delivered(account, carrier) -> None:
     assert (kept.state, kept.message, kept.word) == ("applied", message, "delivered")
     assert json.loads(kept.body)["looked_up"] == str(DeliveryAttempt.objects.get().pk)
     assert [event.source for event in message.events.all()] == ["receipt"]
+
+
+def test_a_text_that_cannot_be_opened_is_not_asked_about_and_the_next_one_is(account, carrier) -> None:
+    lost, other = unknown(account), unknown(account)
+    lose_the_key(lost)
+
+    assert ask() == 1
+
+    assert [request.target for request in carrier.received] == [f"/texts/{other.pk}"]
+    lost.refresh_from_db(fields=["status"])
+    assert lost.status == "unknown"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from messaging.models import Message
 from scheduling.api.serializers import PreviewSerializer, RunSerializer, ScheduleSerializer
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import schedules
-from tests.factories import MessageFactory, PhoneNumberFactory
+from tests.factories import MessageFactory, PhoneNumberFactory, lose_the_key
 from tests.messaging.api.conftest import assert_problem, errors_of
 from tests.scheduling.making import DUE, create, expand_all, numbers, people, tick
 
@@ -33,6 +33,24 @@ def ran(mine) -> Schedule:
     expand_all()
     schedule.refresh_from_db()
     return schedule
+
+
+def test_a_text_that_cannot_be_opened_is_empty_in_a_list_and_a_problem_alone(api, mine) -> None:
+    mine(text="old")
+    lost = mine(text="lost")
+    MessageFactory(owner=api.user, schedule_id=lost.pk)
+    lose_the_key(lost)
+    lose_the_key(Message.objects.get())
+
+    [first, second] = api.get("schedules/?include=messages").json()["results"]
+
+    assert (first["message"], second["message"]) == ("", "old")
+    assert [message["message"] for message in first["messages"]] == [""]
+    assert [row["message"] for row in api.get(f"schedules/{lost.pk}/messages/").json()["results"]] == [""]
+    for path in ("", "preview/"):
+        assert_problem(api.get(f"schedules/{lost.pk}/{path}"), 503, "text_unreadable")
+    answer = api.post(f"schedules/{lost.pk}/pause/")
+    assert (answer.status_code, answer.json()["status"], answer.json()["message"]) == (200, "paused", "")
 
 
 class TestList:

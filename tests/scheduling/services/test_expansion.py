@@ -14,9 +14,9 @@ from messaging.models import Message, MessageEvent
 from messaging.services import bulk
 from messaging.states import Source
 from scheduling import tasks
-from scheduling.models import Schedule, ScheduleRun
+from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from scheduling.services import expansion, recipients, schedules
-from tests.factories import PhoneNumberFactory, QueueFactory, UserFactory
+from tests.factories import PhoneNumberFactory, QueueFactory, UserFactory, lose_the_key
 from tests.messaging.parallel import at_once
 from tests.scheduling.making import (
     DUE,
@@ -310,6 +310,22 @@ class TestOnce:
 
         assert not Message.objects.exists()
         assert ScheduleRun.objects.get().lease_until is None
+
+    @pytest.mark.parametrize("what", ["text", "variables"])
+    def test_a_run_that_cannot_be_opened_waits_for_its_key_and_no_other_waits_for_it(self, owner, what: str) -> None:
+        lost = due_run(owner, people((A, {"name": "Ada"})), text="Hi {name}")
+        lose_the_key(*((lost.schedule,) if what == "text" else (ScheduleRecipient.objects.get(), "variables")))
+        due_run(owner, people((B, {"name": "Bob"})), text="Hi {name}")
+
+        assert expand_all() == 1
+
+        assert recipients_of_messages() == [B]
+        run = ScheduleRun.objects.get(pk=lost.pk)
+        assert (run.status, run.cursor, run.lease_until) == ("pending", 0, DUE + expansion.LEASE)
+        Schedule.objects.filter(pk=lost.schedule_id).update(text="Hi {name}")
+        ScheduleRecipient.objects.filter(schedule=lost.schedule_id).update(variables={"name": "Ada"})
+        assert expand_all(DUE + expansion.LEASE) == 1
+        assert recipients_of_messages() == [B, A]
 
     def test_a_run_that_does_not_exist_makes_nothing(self) -> None:
         assert expansion.expand(uuid7()) == 0

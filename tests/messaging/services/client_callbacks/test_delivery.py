@@ -27,6 +27,7 @@ from tests.factories import (
     MessageFactory,
     UserFactory,
     WebhookDeliveryFactory,
+    lose_the_key,
 )
 from tests.messaging.services.client_callbacks.conftest import AtOnceExecutor, broken, status
 
@@ -76,6 +77,34 @@ def test_an_event_is_delivered_as_the_standard_says(deliverer: Deliverer, receiv
         200,
     )
     assert (delivery.attempted_at, delivery.finished_at, delivery.error) == (NOW, NOW, "")
+
+
+def test_a_message_whose_text_cannot_be_opened_waits_and_keeps_nobody_waiting(
+    clock, deliverer: Deliverer, receiver, monkeypatch
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+    lost, other = (endpoint_with_secret()[0] for _ in range(2))
+    delivery = due(lost)
+    lose_the_key(Message.objects.get())
+    due(other)
+
+    assert deliverer.run() == 1
+
+    assert [call.url for call in receiver.calls] == [other.url]
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, delivery.next_attempt_at, delivery.claim_id, delivery.error) == (
+        "pending",
+        1,
+        NOW + timedelta(seconds=5),
+        None,
+        "The message's text cannot be opened.",
+    )
+    lost.refresh_from_db()
+    assert lost.failing_since is None
+    Message.objects.update(text="Hello")
+    clock.forward(seconds=5)
+    assert deliverer.run() == 1
+    assert json.loads(receiver.calls[-1].body)["data"]["message"] == "Hello"
 
 
 def test_both_secrets_sign_for_a_day_after_a_rotation(clock, deliverer: Deliverer, receiver) -> None:
