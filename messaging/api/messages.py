@@ -219,7 +219,7 @@ def _once(request: Request, act: Callable[[], dict[str, Any]]) -> tuple[dict[str
     body, replayed = idempotency.once(
         owner=request.user,
         key=idempotency.check_key(key),
-        request_fingerprint=idempotency.fingerprint(request.path, request.data),
+        request_fingerprints=idempotency.fingerprints(request.path, request.data),
         now=timezone.now(),
         act=act,
     )

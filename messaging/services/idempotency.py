@@ -1,8 +1,7 @@
 """A client that repeats a request gets the first answer again, and nothing is sent twice."""
 
-import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 
 from messaging.models import IdempotencyRecord
+from messaging.services import digests
 from messaging.services.errors import IdempotencyKeyReused, InvalidField
 
 KEPT_FOR = timedelta(hours=24)
@@ -22,14 +22,17 @@ def check_key(key: str) -> str:
     return key
 
 
-def fingerprint(path: str, body: Any) -> str:
-    """The same for two requests that ask for the same: spaces and the order of keys do not matter."""
+def fingerprints(path: str, body: Any) -> list[str]:
+    """The same for two requests that ask for the same: spaces and the order of keys do not matter.
+
+    The first is the one to store; an answer from before an exchange of `SECRET_KEY` is found by one of the others.
+    """
     canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return digests.keyed("idempotency", canonical.encode())
 
 
 def once(
-    *, owner: AbstractBaseUser, key: str, request_fingerprint: str, now: datetime, act: Callable[[], Any]
+    *, owner: AbstractBaseUser, key: str, request_fingerprints: Sequence[str], now: datetime, act: Callable[[], Any]
 ) -> tuple[Any, bool]:
     """`act`'s JSON answer and whether it is a replay. The key is taken in the transaction of what `act` does.
 
@@ -37,10 +40,10 @@ def once(
     answer) or rolled back (then it acts itself). Raises `IdempotencyKeyReused` for another request under the same key.
     """
     with transaction.atomic():
-        record = _take(owner, key, request_fingerprint, now)
+        record = _take(owner, key, request_fingerprints[0], now)
         if record is None:
             known = IdempotencyRecord.objects.get(owner=owner, key=key)
-            if known.fingerprint != request_fingerprint:
+            if known.fingerprint not in request_fingerprints:
                 raise IdempotencyKeyReused("This key was used for another request.")
             return json.loads(known.response), True
         answer = act()

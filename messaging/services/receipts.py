@@ -1,6 +1,5 @@
 """Providers' receipts: kept raw first, then applied by rank, or parked until their message is known."""
 
-import hashlib
 import logging
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from messaging import trail
 from messaging.models import DeliveryAttempt, Message, ProviderCallback
-from messaging.services import phone_numbers, suppressions, transitions
+from messaging.services import digests, phone_numbers, suppressions, transitions
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move
 from messaging.states import Source, Status, may_move
@@ -82,7 +81,7 @@ def record(
         kind=kind,
         received_at=now,
         body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
-        digest=hashlib.sha256(body).hexdigest(),
+        digest=_digest(account, body),
         attempt_id=_existing_attempt(account, attempt_id),
         **{"state": State.MALFORMED, **understood},
     )
@@ -97,6 +96,15 @@ def record(
         if found.pk == callback.pk and found.state == State.MALFORMED:
             _tally(found, State.MALFORMED, now).write()
     return found
+
+
+def _digest(account: ProviderAccount, body: bytes) -> str:
+    """The one under which the very same callback is here already, from before an exchange of `SECRET_KEY`, or a new one."""
+    newest, *older = digests.keyed("callback", body)
+    if not older:
+        return newest
+    kept = ProviderCallback.objects.filter(provider=account, digest__in=older).values_list("digest", flat=True)
+    return kept.first() or newest
 
 
 def _tally(callback: ProviderCallback, state: State, now: datetime) -> Tally:

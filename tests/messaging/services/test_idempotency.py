@@ -34,7 +34,7 @@ def owner(db):
 
 
 def once(owner, act, *, now, key="k", body="a"):
-    return idempotency.once(owner=owner, key=key, request_fingerprint=body, now=now, act=act)
+    return idempotency.once(owner=owner, key=key, request_fingerprints=[body], now=now, act=act)
 
 
 def test_the_first_request_acts_and_a_repeat_gets_its_answer(owner, now) -> None:
@@ -54,6 +54,28 @@ def test_the_same_key_for_another_request_is_refused(owner, now) -> None:
 
     assert act.times == 1
     assert once(owner, act, now=now) == ({"time": 1}, True)
+
+
+def test_a_fingerprint_tells_nothing_to_who_has_no_key(settings) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "here", []
+    [here] = idempotency.fingerprints("/path", {"message": "Your code is 123456"})
+    settings.SECRET_KEY = "elsewhere"
+
+    assert idempotency.fingerprints("/path", {"message": "Your code is 123456"}) != [here]
+
+
+def test_a_key_is_known_through_an_exchange_of_the_secret_key(owner, now, settings) -> None:
+    act = Act()
+
+    def post() -> tuple[dict, bool]:
+        found = idempotency.fingerprints("/path", {"message": "Hello"})
+        return idempotency.once(owner=owner, key="k", request_fingerprints=found, now=now, act=act)
+
+    settings.SECRET_KEY = "old"
+    post()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", ["old"]
+
+    assert post() == ({"time": 1}, True)
 
 
 def test_keys_belong_to_their_owner(owner, now) -> None:
@@ -100,12 +122,12 @@ def test_anything_else_is_none(key: str) -> None:
 
 
 def test_a_fingerprint_looks_at_the_meaning_only() -> None:
-    reference = idempotency.fingerprint("/p/", {"a": 1, "b": [1, {"c": None}]})
+    reference = idempotency.fingerprints("/p/", {"a": 1, "b": [1, {"c": None}]})
 
-    assert idempotency.fingerprint("/p/", {"b": [1, {"c": None}], "a": 1}) == reference
-    assert idempotency.fingerprint("/q/", {"a": 1, "b": [1, {"c": None}]}) != reference
-    assert idempotency.fingerprint("/p/", {"a": "1", "b": [1, {"c": None}]}) != reference
-    assert idempotency.fingerprint("/p/", {"a": 1, "b": [{"c": None}, 1]}) != reference
+    assert idempotency.fingerprints("/p/", {"b": [1, {"c": None}], "a": 1}) == reference
+    assert idempotency.fingerprints("/q/", {"a": 1, "b": [1, {"c": None}]}) != reference
+    assert idempotency.fingerprints("/p/", {"a": "1", "b": [1, {"c": None}]}) != reference
+    assert idempotency.fingerprints("/p/", {"a": 1, "b": [{"c": None}, 1]}) != reference
 
 
 @pytest.mark.django_db(transaction=True)
@@ -116,7 +138,7 @@ class TestAtOnce:
         def act() -> dict:
             return {"id": str(submit(owner=owner, draft=draft, default_queue="express", now=now).pk)}
 
-        return idempotency.once(owner=owner, key=key, request_fingerprint=text, now=now, act=act)
+        return idempotency.once(owner=owner, key=key, request_fingerprints=[text], now=now, act=act)
 
     def test_twenty_requests_with_one_key_make_one_message(self, express, now) -> None:
         owner = UserFactory()

@@ -52,6 +52,16 @@ def test_delivered_is_delivered_at_that_time(account, sent, now) -> None:
     assert (event.source, event.provider_slug, event.detail) == ("receipt", "acme", "acme reported word-delivered")
 
 
+def test_the_very_same_callback_is_known_through_an_exchange_of_the_secret_key(account, sent, now, settings) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "old", []
+    first = receive(account, report(R.DELIVERED), now=now)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", ["old"]
+
+    assert receive(account, report(R.DELIVERED), now=now) == first
+    settings.SECRET_KEY_FALLBACKS = []
+    assert receive(account, report(R.DELIVERED), now=now).digest != first.digest
+
+
 @pytest.mark.parametrize(
     ("reported", "status", "code"),
     [
