@@ -44,7 +44,7 @@ ACTS = (
         refusals=DomainError,
         warning="An unknown message may have reached the person: retried, it may reach them twice.",
         after=_ring,
-        applies=lambda row: row.status in states.RETRYABLE,
+        applies=lambda row: row.status in states.RETRYABLE and row.erased_at is None,
     ),
     Act(
         name="cancel_selected",

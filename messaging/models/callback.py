@@ -26,6 +26,9 @@ class ProviderCallback(models.Model):
         IGNORED = "ignored"
         MALFORMED = "malformed"
 
+    # Those that belong to no message: nothing but their own age takes them away.
+    LOOSE = (State.UNMATCHED, State.MALFORMED)
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     provider = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.STATUS)
@@ -51,6 +54,10 @@ class ProviderCallback(models.Model):
             # Reader: receipts.match_parked, when an attempt's provider id becomes known, and the sweep
             models.Index(
                 name="callback_unmatched", fields=["provider", "provider_message_id"], condition=Q(state="unmatched")
+            ),
+            # Reader: recovery.purge, and mentions.take_out
+            models.Index(
+                name="callback_loose", fields=["received_at"], condition=Q(state__in=["unmatched", "malformed"])
             ),
             # Reader: the admin's page of one message
             models.Index(name="callback_message", fields=["message"], condition=Q(message__isnull=False)),

@@ -1,12 +1,9 @@
 """Taking a person's number and texts away because the person has asked for it, with a proof that it was done."""
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
@@ -17,41 +14,57 @@ from uuid_utils.compat import uuid7
 from messaging.models import (
     ClientEvent,
     Erasure,
-    IdempotencyRecord,
     Message,
     PhoneNumber,
     ProviderCallback,
 )
-from messaging.services import retention, transitions
+from messaging.services import digests, mentions, retention, transitions
 from messaging.services.errors import NotErasable
 from messaging.services.transitions import Move
 from messaging.states import CANCELABLE, Source, Status
 
 CHUNK = 500
+PURPOSE = "erasure"
+UNSENT = CANCELABLE | {Status.SENDING}
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
+    """`left` messages were just being sent, or put back, and are untouched: a repeat takes them."""
+
     erasure: Erasure
     canceled: int
+    left: int
+
+
+def refuse_in_the_air(number: str) -> None:
+    """Raise `NotErasable` while a message to the number is being sent; to be asked before anything is taken."""
+    if _messages(number).filter(status=Status.SENDING).exists():
+        raise NotErasable("A message to this number is being sent at this moment; try again in a minute.")
 
 
 def erase(*, number: str, reason: str, actor: AbstractBaseUser, now: datetime) -> Erased:
     """Cancel what waits, then take texts, files, callbacks and the number itself out of every message, chunk by chunk.
 
     A pseudonym stands in the number's place, so that counts stay true. Safe to repeat: what a crash has left, the next
-    call takes. Suppressions stay: without them the person would be written to again. Raises `NotErasable` while a message
-    to the number is in the air, then nothing has been taken.
+    call takes. Suppressions stay: without them the person would be written to again. What is not ended is never erased: it
+    would be sent without its text, or to a pseudonym.
     """
-    if _messages(number).filter(status=Status.SENDING).exists():
-        raise NotErasable("A message to this number is being sent at this moment; try again in a minute.")
     pseudonym = f"erased-{uuid7().hex[-8:]}"
     canceled = _in_chunks(lambda: _cancel_chunk(number, actor, reason, now))
+    # What began meanwhile is not tried a second time.
+    _messages(number).filter(status=Status.SENDING).update(cancel_requested=True)
     messages = _in_chunks(lambda: _erase_chunk(number, pseudonym, now))
+    mentions.take_out(number, pseudonym)
     with transaction.atomic():
         PhoneNumber.objects.filter(pk=number).delete()
         erasure = Erasure.objects.create(
-            digest=digest(number), pseudonym=pseudonym, reason=reason[:200], actor=actor, at=now, messages=messages
+            digest=digests.keyed(PURPOSE, number.encode())[0],
+            pseudonym=pseudonym,
+            reason=reason[:200],
+            actor=actor,
+            at=now,
+            messages=messages,
         )
         LogEntry.objects.create(
             user_id=actor.pk,
@@ -61,17 +74,12 @@ def erase(*, number: str, reason: str, actor: AbstractBaseUser, now: datetime) -
             action_flag=DELETION,
             change_message=f"A person's number and {messages} messages erased. Reason: {reason[:200]}",
         )
-    return Erased(erasure, canceled)
+    return Erased(erasure, canceled, left=_messages(number).count())
 
 
 def proofs(number: str) -> QuerySet[Erasure]:
-    """The erasures of this number."""
-    return Erasure.objects.filter(digest=digest(number))
-
-
-def digest(number: str) -> str:
-    """Keyed, because all numbers of the world are soon tried through."""
-    return hmac.new(settings.SECRET_KEY.encode(), b"erasure:" + number.encode(), hashlib.sha256).hexdigest()
+    """The erasures of this number, also those from before an exchange of `SECRET_KEY`."""
+    return Erasure.objects.filter(digest__in=digests.keyed(PURPOSE, number.encode()))
 
 
 def _messages(number: str) -> QuerySet[Message]:
@@ -102,19 +110,18 @@ def _cancel_chunk(number: str, actor: AbstractBaseUser, reason: str, now: dateti
 
 def _erase_chunk(number: str, pseudonym: str, now: datetime) -> int:
     with transaction.atomic():
-        rows = list(_messages(number).order_by("pk").select_for_update(of=("self",)).only("pk", "owner_id")[:CHUNK])
-        ids = [row.pk for row in rows]
-        _forget(ids, {row.owner_id for row in rows})
+        ended = _messages(number).exclude(status__in=UNSENT).order_by("pk")
+        ids = list(ended.select_for_update(of=("self",)).values_list("pk", flat=True)[:CHUNK])
+        _forget(ids)
         retention.take_texts(ids, now=now)
         Message.objects.filter(pk__in=ids, to_number=number).update(to_number=pseudonym, updated_at=now)
         Message.objects.filter(pk__in=ids, from_number=number).update(from_number=pseudonym, updated_at=now)
-    return len(rows)
+    return len(ids)
 
 
-def _forget(message_ids: list[UUID], owners: set[int | None]) -> None:
-    """Where else a text or the number may stand: answers that are kept for a repeat, and events that are kept for a stream."""
+def _forget(message_ids: list[UUID]) -> None:
+    """What was told about them and is kept: events for a stream, and what providers said."""
     if not message_ids:
         return
-    IdempotencyRecord.objects.filter(owner__in=owners - {None}).delete()
     ClientEvent.objects.filter(message_id__in=message_ids).delete()
     ProviderCallback.objects.filter(attempt__message__in=message_ids).delete()

@@ -95,6 +95,8 @@ def _refusals(rows: Sequence[Message]) -> dict[UUID, DomainError]:
             refusals[row.pk] = NotRetryable(
                 f"The message is {row.status}; only a failed, undelivered or unknown one can be retried."
             )
+        elif row.erased_at is not None:
+            refusals[row.pk] = NotRetryable("The text has been erased.")
         elif row.to_number in inactive:
             refusals[row.pk] = RecipientInactive("This number is inactive; activate it first.")
         elif not row.is_automatic and opt_outs.forbid(number=row.to_number, sender=row.from_number):

@@ -12,7 +12,11 @@ from scheduling.models import Schedule, ScheduleRecipient
 
 
 def erase(*, number: str, reason: str, actor: AbstractBaseUser, now: datetime) -> Erased:
-    """Take the number off all lists first, so that no run makes a message to it any more. Raises `NotErasable`."""
+    """Take the number off all lists first, so that no run makes a message to it any more.
+
+    Raises `NotErasable` while a message to it is in the air; then it is on its lists as before.
+    """
+    erasure.refuse_in_the_air(number)
     with transaction.atomic():
         listed = ScheduleRecipient.objects.filter(number=number)
         schedules = list(

@@ -28,3 +28,5 @@ class Command(BaseCommand):
         except (numbers.InvalidNumber, NotErasable) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"{done.erasure.messages} messages erased, {done.canceled} canceled; proof {done.erasure.pk}")
+        if done.left:
+            raise CommandError(f"{done.left} messages were just being sent and are left; run it again in a minute")

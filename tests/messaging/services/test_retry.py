@@ -42,6 +42,17 @@ def test_what_ended_badly_is_queued_as_if_it_were_new(db, status: Status) -> Non
     assert message.attempts == 6
 
 
+def test_one_whose_text_was_erased_is_refused(db) -> None:
+    message = MessageFactory(status=Status.FAILED, text="", erased_at=NOW)
+
+    with pytest.raises(NotRetryable, match="has been erased"):
+        put_back(message)
+
+    message.refresh_from_db()
+    assert (message.status, message.updated_at) == ("failed", NOW)
+    assert not MessageEvent.objects.exists()
+
+
 def test_who_and_why_stand_in_the_history(db) -> None:
     message = MessageFactory(status=Status.FAILED)
 

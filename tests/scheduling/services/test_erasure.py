@@ -1,15 +1,20 @@
 """A person wants to be forgotten."""
 
+from functools import partial
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 
+from console import audit
 from messaging.models import Erasure, Message, PhoneNumber, ProviderCallback, Suppression
 from messaging.services import erasure as of_messages
+from messaging.services import idempotency
 from messaging.services.errors import NotErasable
+from messaging.services.representation import message_body
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.services import erasure
-from tests.factories import NOW, CallbackFactory, MessageFactory, PhoneNumberFactory, UserFactory
+from tests.factories import NOW, CallbackFactory, MessageFactory, PhoneNumberFactory, UserFactory, lose_the_key
 from tests.scheduling.making import due_run, people
 
 pytestmark = pytest.mark.django_db
@@ -62,12 +67,89 @@ def test_what_waits_is_canceled_first(staff) -> None:
 def test_what_is_in_the_air_is_waited_for(staff) -> None:
     message = MessageFactory(sending=True, to_number=PERSON)
 
+    due_run(staff, people(PERSON))
     with pytest.raises(NotErasable):
         erasure.erase(number=PERSON, reason="x", actor=staff, now=NOW)
 
     message.refresh_from_db()
-    assert (message.to_number, message.text) == (PERSON, "Your code is 123456")
+    assert (message.to_number, message.text, message.cancel_requested) == (PERSON, "Your code is 123456", False)
+    assert ScheduleRecipient.objects.get().number == PERSON
+    assert Schedule.objects.get().recipient_count == 1
     assert not Erasure.objects.exists()
+
+
+def test_what_is_taken_by_a_worker_meanwhile_is_left_and_not_tried_twice(staff, monkeypatch, capsys) -> None:
+    MessageFactory(delivered=True, to_number=PERSON)
+    begun = MessageFactory(sending=True, to_number=PERSON)
+    monkeypatch.setattr(of_messages, "refuse_in_the_air", lambda _number: None)
+
+    with pytest.raises(CommandError, match="1 messages were just being sent"):
+        call_command("erase_number", PERSON, reason="asked", by=staff.username)
+
+    begun.refresh_from_db()
+    assert (begun.status, begun.to_number, begun.text) == ("sending", PERSON, "Your code is 123456")
+    assert (begun.erased_at, begun.cancel_requested) == (None, True)
+    assert "1 messages erased" in capsys.readouterr().out
+
+
+def test_every_key_of_a_client_still_keeps_it_from_sending_twice(staff) -> None:
+    owner = UserFactory()
+    for key, to in (("person", PERSON), ("other", OTHER)):
+        once(owner, key, partial(message_body, MessageFactory(owner=owner, delivered=True, to_number=to)))
+    once(owner, "batch", lambda: {"accepted": 1, "results": [{"index": 0, "id": "x"}]})
+
+    done = erasure.erase(number=PERSON, reason="x", actor=staff, now=NOW)
+
+    assert once(owner, "other", pytest.fail) == (message_body(Message.objects.get(to_number=OTHER)), True)
+    answer, is_replay = once(owner, "person", pytest.fail)
+    assert is_replay
+    assert (answer["to"], answer["message"], answer["status"]) == (done.erasure.pseudonym, "", "delivered")
+    assert once(owner, "batch", pytest.fail) == ({"accepted": 1, "results": [{"index": 0, "id": "x"}]}, True)
+
+
+def once(owner, key: str, act) -> tuple[dict, bool]:
+    return idempotency.once(owner=owner, key=key, request_fingerprints=["f"], now=NOW, act=act)
+
+
+@pytest.mark.parametrize("state", ["malformed", "unmatched"])
+@pytest.mark.parametrize("body", [f"From={PERSON}", "From=%2B14155550101", '{"from": "14155550101", "text": "Hi"}'])
+def test_callbacks_that_belong_to_no_message_go_where_they_hold_the_number(staff, state: str, body: str) -> None:
+    CallbackFactory(state=state, body=body)
+    kept = {CallbackFactory(state=state, body=text).pk for text in (OTHER, f"{PERSON}5", "{}")}
+    lost = CallbackFactory(state=state, body=PERSON)
+    lose_the_key(lost, "body")
+
+    erasure.erase(number=PERSON, reason="x", actor=staff, now=NOW)
+
+    assert set(ProviderCallback.objects.values_list("pk", flat=True)) == kept | {lost.pk}
+
+
+def test_the_audit_log_has_the_pseudonym_in_its_place(staff) -> None:
+    audit.record(staff, [PhoneNumberFactory(number=PERSON), PhoneNumberFactory(number=OTHER)], "Deactivated")
+    audit.record_on_table(staff, Message, "Exported as CSV: q=%2B14155550101.")
+
+    name = erasure.erase(number=PERSON, reason="x", actor=staff, now=NOW).erasure.pseudonym
+
+    assert list(LogEntry.objects.order_by("pk").values_list("object_id", "object_repr", "change_message"))[:3] == [
+        (name, name, "Deactivated."),
+        (OTHER, OTHER, "Deactivated."),
+        (None, "messages", f"Exported as CSV: q={name}."),
+    ]
+
+
+def test_a_proof_is_found_through_an_exchange_of_the_secret_key(staff, settings, capsys) -> None:
+    settings.SECRET_KEY = "old"
+    proof = erasure.erase(number=PERSON, reason="asked", actor=staff, now=NOW).erasure
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", ["old"]
+
+    call_command("erasure_proof", "+1 415 555 0101")
+
+    assert capsys.readouterr().out == (
+        f"{proof.pk}: erased at 2026-11-22 09:00:00 UTC by {staff}, 0 messages, as {proof.pseudonym}; asked\n"
+    )
+    for number, why in ((OTHER, "no proof"), ("12", "number")):
+        with pytest.raises(CommandError, match=why):
+            call_command("erasure_proof", number)
 
 
 def test_the_command(staff, capsys) -> None:

@@ -1,0 +1,28 @@
+"""Somebody asks whether a person was forgotten."""
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from messaging import numbers
+from messaging.services import erasure
+
+
+class Command(BaseCommand):
+    help = "Shows the proofs that a number was erased: when, by whom, why, and how many messages."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("number", help="in international notation")
+
+    def handle(self, *, number: str, **_options: Any) -> None:
+        try:
+            found = erasure.proofs(numbers.to_e164(number)).select_related("actor")
+        except numbers.InvalidNumber as error:
+            raise CommandError(str(error)) from None
+        if not found:
+            raise CommandError("there is no proof that this number was erased")
+        for proof in found:
+            self.stdout.write(
+                f"{proof.pk}: erased at {proof.at:%Y-%m-%d %H:%M:%S} UTC by {proof.actor}, {proof.messages} messages, "
+                f"as {proof.pseudonym}; {proof.reason}"
+            )
