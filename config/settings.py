@@ -223,6 +223,7 @@ CELERY_BEAT_SCHEDULE = {
     "callbacks": {"task": "messaging.deliver", "schedule": 1.0, "options": {"expires": 5}},
     "reconcile": {"task": "messaging.reconcile", "schedule": 30.0, "options": {"expires": 30}},
     "retain": {"task": "messaging.retain", "schedule": 60.0, "options": {"expires": 50}},
+    "retain-schedules": {"task": "scheduling.retain", "schedule": 600.0, "options": {"expires": 300}},
     "purge": {"task": "messaging.purge", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from messaging import doorbell
 from messaging.tasks import dispatcher
-from scheduling.services import expansion, runs, schedules
+from scheduling.services import expansion, retention, runs, schedules
 
 # Held by the one task of this process that expands: all other threads are left for what people wait for.
 _expanding = threading.Lock()
@@ -34,3 +34,8 @@ def expand() -> None:
         expansion.expand_all(after_chunk=doorbell.ring, stopping=lambda: dispatcher.is_stopping)
     finally:
         _expanding.release()
+
+
+@shared_task(name="scheduling.retain")
+def retain() -> None:
+    retention.take(now=timezone.now(), chunks=100)

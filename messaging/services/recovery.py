@@ -9,7 +9,7 @@ from django.db import transaction
 from knox.models import get_token_model
 
 from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, ProviderCallback
-from messaging.services import event_log, idempotency, rollups, transitions
+from messaging.services import event_log, idempotency, retention, rollups, transitions
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move
 from messaging.states import Source, Status
@@ -18,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 500
 MAX_CHUNKS = 20
-UNMATCHED_KEPT_FOR = timedelta(days=30)
 ORPHANED_AFTER = timedelta(minutes=10)
 
 
@@ -151,7 +150,7 @@ def purge(*, now: datetime) -> None:
     close_orphaned_attempts(now=now)
     IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
     ProviderCallback.objects.filter(
-        state=ProviderCallback.State.UNMATCHED, received_at__lt=now - UNMATCHED_KEPT_FOR
+        state__in=ProviderCallback.LOOSE, received_at__lt=now - retention.loose_kept_for()
     ).delete()
     event_log.purge(now=now)
     get_token_model().objects.filter(expiry__lt=now).delete()

@@ -19,6 +19,8 @@ from messaging.states import Status
 logger = logging.getLogger(__name__)
 
 CHUNK = 1_000
+# What belongs to no message, and so to no owner and no queue.
+LOOSE_DAYS = 30
 # A new walk over all that is kept begins so long after the last one began.
 PAUSE = timedelta(hours=20)
 NOT_ENDED = frozenset({Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.RECEIVED, Status.STORED})
@@ -53,6 +55,11 @@ class Rules:
         """After how many days the first thing goes at all; None when nothing ever does."""
         all_days = (self._everywhere, *self._special.values())
         return min((days.least for days in all_days if days.least is not None), default=None)
+
+
+def loose_kept_for() -> timedelta:
+    """What providers said that belongs to no message goes when the first text of anybody's would go."""
+    return timedelta(days=min(LOOSE_DAYS, Rules().least or LOOSE_DAYS))
 
 
 def walk(*, now: datetime, chunks: int) -> int:

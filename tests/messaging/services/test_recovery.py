@@ -185,11 +185,16 @@ class TestPurge:
 
         assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["young"]
 
-    def test_callbacks_that_nothing_matched_go_after_a_month_and_the_others_never(self, now) -> None:
-        month, older = now - timedelta(days=29), now - timedelta(days=31)
-        CallbackFactory(received_at=older)
-        kept = {CallbackFactory(received_at=month).pk}
-        kept |= {CallbackFactory(received_at=older, state=state).pk for state in ("applied", "ignored", "malformed")}
+    @pytest.mark.parametrize(("text_days", "kept_for"), [(0, 30), (90, 30), (2, 2)])
+    def test_callbacks_that_belong_to_no_message_go_after_a_month_or_with_the_first_text_and_the_others_stay(
+        self, now, settings, text_days: int, kept_for: int
+    ) -> None:
+        settings.RETENTION_TEXT_DAYS = text_days
+        older = now - timedelta(days=kept_for, seconds=1)
+        for state in ("unmatched", "malformed"):
+            CallbackFactory(received_at=older, state=state)
+        kept = {CallbackFactory(received_at=now - timedelta(days=kept_for), state="malformed").pk}
+        kept |= {CallbackFactory(received_at=older, state=state).pk for state in ("applied", "ignored")}
 
         recovery.purge(now=now)
 
