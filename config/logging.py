@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from messaging import trail
 
 # PostgreSQL quotes the whole row that breaks a constraint, texts and numbers included, in a line (or more, if the text has
-# line breaks) that begins with DETAIL.
+# line breaks) that begins with DETAIL; a row that came by COPY once more in the line that begins with CONTEXT.
 _ROW = re.compile(
-    r"DETAIL:.*?(?=\n(?:HINT|CONTEXT|QUERY|STATEMENT|Traceback|  File|The above|During handling|\n)|\Z)", re.DOTALL
+    r"(DETAIL|CONTEXT(?=:\s+COPY)):.*?(?=\n(?:HINT|CONTEXT|QUERY|STATEMENT|Traceback|  File|The above|During handling)|\Z)",
+    re.DOTALL,
 )
 # The last guard: nobody should log a phone number in the first place. Parts of ids and of moments are left alone.
 _NUMBER = re.compile(r"(?:\+|%2[Bb])\d{7,15}|(?<![\w.:-])\d{10,15}(?![\w:-])")
@@ -18,7 +19,7 @@ _NUMBER = re.compile(r"(?:\+|%2[Bb])\d{7,15}|(?<![\w.:-])\d{10,15}(?![\w:-])")
 
 def discreet(text: str) -> str:
     """Without what a database quotes of its rows, and with phone numbers cut down to their ends."""
-    return _NUMBER.sub(_masked, _ROW.sub("DETAIL: (left out)", text))
+    return _NUMBER.sub(_masked, _ROW.sub(r"\1: (left out)", text))
 
 
 def _masked(found: re.Match) -> str:

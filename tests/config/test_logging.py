@@ -20,11 +20,24 @@ def refuse() -> None:
     raise ValueError(ROW)
 
 
-@pytest.mark.parametrize("end", ["", "\nCONTEXT:  COPY messaging_message, line 1"])
-def test_a_row_in_a_message_is_left_out(end: str) -> None:
-    text = DiscreetFormatter("{message}", style="{").format(record_of("failed: %s", ROW + end))
+COPIED = '\nCONTEXT:  COPY messaging_message, line 1: "0191\\t+14155550101\\tYour code is 123456"'
+COLUMN = '\nCONTEXT:  COPY messaging_message, line 1, column text: "Your code\n\nis 123456"'
 
-    assert text == f"failed: null value violates constraint\nDETAIL: (left out){end}"
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        ("", ""),
+        ("\nCONTEXT:  PL/pgSQL function f() line 1", "\nCONTEXT:  PL/pgSQL function f() line 1"),
+        (COPIED, "\nCONTEXT: (left out)"),
+        (f"{COLUMN}\nHINT:  None.", "\nCONTEXT: (left out)\nHINT:  None."),
+    ],
+)
+@pytest.mark.parametrize("row", [ROW, ROW.replace("is 123456", "\nis 123456")])
+def test_a_row_in_a_message_is_left_out(row: str, end: str, kept: str) -> None:
+    text = DiscreetFormatter("{message}", style="{").format(record_of("failed: %s", row + end))
+
+    assert text == f"failed: null value violates constraint\nDETAIL: (left out){kept}"
 
 
 def test_a_row_in_a_traceback_is_left_out() -> None:
