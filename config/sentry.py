@@ -18,6 +18,8 @@ def options() -> dict[str, Any]:
         "max_request_body_size": "never",
         "max_breadcrumbs": 0,
         "auto_session_tracking": False,
+        # What we call is not ours: providers and clients get neither our release nor our public key in their headers.
+        "trace_propagation_targets": [],
         "before_send": scrub,
     }
 

@@ -9,6 +9,7 @@ import pytest
 import sentry_sdk
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import EventHandler
+from sentry_sdk.tracing_utils import should_propagate_trace
 from sentry_sdk.transport import Transport
 
 from config import sentry
@@ -55,6 +56,10 @@ def test_a_failure_is_reported_without_variables_and_numbers(kept: Kept) -> None
     assert (exception["type"], exception["value"]) == ("ValueError", "no route to +14***01")
     assert "vars" not in json.dumps(event)
     assert not [value for value in PRIVATE if value in json.dumps(event)]
+
+
+def test_who_is_called_gets_no_header_about_us(kept: Kept) -> None:
+    assert not should_propagate_trace(sentry_sdk.get_client(), "https://provider.example.com/send")
 
 
 def test_an_error_that_was_logged_is_reported_without_extras(kept: Kept) -> None:
