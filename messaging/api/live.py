@@ -83,6 +83,13 @@ class LiveViewSet(viewsets.ViewSet):
         if visit_of(request._request) is Visit.NO_PLACE:  # noqa: SLF001
             raise TooManyStreams(wait=COME_BACK_SECONDS)
 
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if visit_of(request._request) is None:  # noqa: SLF001
+            # Anybody can ask here without a token: Django would write an error into the log each time.
+            answer._has_been_logged = True  # noqa: SLF001
+        return answer
+
 
 class LiveStreamViewSet(LiveViewSet):
     renderer_classes = [EventStreamRenderer]

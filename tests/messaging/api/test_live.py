@@ -224,13 +224,16 @@ def test_another_host_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["events/", "messages/{id}/", "messages/{id}/wait/"])
-def test_a_process_that_cannot_wait_says_who_can(api: Api, anonymous: Api, path: str) -> None:
+def test_a_process_that_cannot_wait_says_who_can_and_fills_no_log(
+    api: Api, anonymous: Api, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     message = MessageFactory(owner=api.user)
 
     for client in (api, anonymous):
         body = assert_problem(client.get("live/" + path.format(id=message.pk)), 503, "served_by_live_process")
 
     assert "live" in body["detail"]
+    assert not [record for record in caplog.records if record.name == "django.request"]
 
 
 # --- One message ------------------------------------------------------------------------------------------------------
