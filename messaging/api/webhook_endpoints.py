@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging import doorbell
-from messaging.api.fields import MomentField, StrictBooleanField, StrictStringField
+from messaging.api.fields import MomentField, StrictBooleanField, StrictIntegerField, StrictStringField
 from messaging.event_types import TEST, EventType
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services.client_callbacks import endpoints, redelivery, secrets
@@ -118,6 +118,7 @@ class DeliverySerializer(serializers.Serializer):
 class RangeSerializer(serializers.Serializer):
     since = MomentField(help_text="What happened from here …")
     until = MomentField(help_text="… to before here.")
+    after = StrictIntegerField(min_value=0, max_value=2**63 - 1, required=False, help_text="Beyond this `sequence`.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["since"] >= attrs["until"]:
@@ -127,7 +128,8 @@ class RangeSerializer(serializers.Serializer):
 
 class RedeliveredSerializer(serializers.Serializer):
     redelivered = serializers.IntegerField()
-    is_complete = serializers.BooleanField(help_text="False: there is more; ask again.")
+    is_complete = serializers.BooleanField(help_text="False: there is more; ask again with `after`.")
+    after = serializers.IntegerField(required=False, help_text="To go on from; only where there is more.")
 
 
 class DeliveryFilter(django_filters.FilterSet):
@@ -267,7 +269,7 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         return _on_its_way(redelivery.redeliver(delivery_id=delivery.pk, now=timezone.now()))
 
     @extend_schema(
-        summary="Deliver again what did not arrive in a stretch of time",
+        summary="Deliver all of a stretch of time again",
         request=RangeSerializer,
         responses={202: RedeliveredSerializer},
         **OPERATION,
@@ -279,7 +281,8 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         asked.is_valid(raise_exception=True)
         done = redelivery.redeliver_range(endpoint_id=endpoint.pk, now=timezone.now(), **asked.validated_data)
         doorbell.ring_for_callbacks()
-        return Response({"redelivered": done.count, "is_complete": done.is_complete}, status=202)
+        more = {} if done.after is None else {"after": done.after}
+        return Response({"redelivered": done.count, "is_complete": done.after is None, **more}, status=202)
 
 
 def _guard() -> Guard:

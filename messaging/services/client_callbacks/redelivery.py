@@ -1,11 +1,11 @@
-"""Delivering once more, by hand: one delivery, or what an endpoint missed in a stretch of time."""
+"""Delivering once more, by hand: one delivery, or all of a stretch of time."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from messaging.models import ClientEvent, WebhookDelivery, WebhookEndpoint
 from messaging.services.errors import EndpointDisabled, NotRedeliverable
@@ -16,10 +16,10 @@ MAX_AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Redelivered:
-    """How many are due now. `is_complete` is false when there is more: ask again."""
+    """How many are due now. `after` is the `sequence` to go on from when there is more, else None."""
 
     count: int
-    is_complete: bool
+    after: int | None
 
 
 def redeliver(*, delivery_id: UUID, now: datetime) -> WebhookDelivery:
@@ -35,43 +35,35 @@ def redeliver(*, delivery_id: UUID, now: datetime) -> WebhookDelivery:
     return row
 
 
-def redeliver_range(*, endpoint_id: UUID, since: datetime, until: datetime, now: datetime) -> Redelivered:
-    """What happened from `since` to before `until` and did not arrive: deliveries given up, and events of a time when the
-    endpoint was disabled or not there. What waits for its next try becomes due now. Raises `EndpointDisabled`.
+def redeliver_range(
+    *, endpoint_id: UUID, since: datetime, until: datetime, now: datetime, after: int = 0
+) -> Redelivered:
+    """All that happened from `since` to before `until`, in its order: what was delivered, what was given up, and what happened
+    while the endpoint was disabled or not there. What waits for its next try becomes due now; what is being delivered is left.
+
+    At most `MAX_AT_ONCE` events, those beyond the `sequence` `after`. Raises `EndpointDisabled`.
     """
     with transaction.atomic():
         endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id)
         if not endpoint.is_enabled:
             raise EndpointDisabled("The endpoint is disabled; enable it first.")
-        again = list(
-            endpoint.deliveries.filter(
-                Q(state=State.FAILED) | Q(state=State.PENDING, next_attempt_at__gt=now),
-                event__at__gte=since,
-                event__at__lt=until,
-            ).values_list("pk", flat=True)[:MAX_AT_ONCE]
+        happened = _events(endpoint).filter(at__gte=since, at__lt=until, sequence__gt=after).order_by("sequence")
+        rows = list(happened.values_list("pk", "sequence", "is_known")[: MAX_AT_ONCE + 1])
+        events, is_more = rows[:MAX_AT_ONCE], len(rows) > MAX_AT_ONCE
+        again = endpoint.deliveries.filter(event__in=[pk for pk, _, is_known in events if is_known])
+        due = again.exclude(state=State.SENDING).update(
+            state=State.PENDING, attempts=0, next_attempt_at=now, finished_at=None
         )
-        due = (
-            WebhookDelivery.objects.filter(pk__in=again)
-            .exclude(state=State.SENDING)
-            .update(state=State.PENDING, attempts=0, next_attempt_at=now, finished_at=None)
-        )
-        missed = _missed(endpoint, since, until)[: MAX_AT_ONCE - len(again)]
         made = WebhookDelivery.objects.bulk_create(
-            [WebhookDelivery(endpoint=endpoint, event=event, next_attempt_at=now, created_at=now) for event in missed],
-            ignore_conflicts=True,
+            WebhookDelivery(endpoint=endpoint, event_id=pk, next_attempt_at=now, created_at=now)
+            for pk, _, is_known in events
+            if not is_known
         )
-    count = due + len(made)
-    return Redelivered(count, is_complete=len(again) + len(made) < MAX_AT_ONCE)
+    return Redelivered(due + len(made), after=events[-1][1] if is_more else None)
 
 
-def _missed(endpoint: WebhookEndpoint, since: datetime, until: datetime):
-    events = ClientEvent.objects.filter(
-        ~Exists(WebhookDelivery.objects.filter(endpoint=endpoint, event=OuterRef("pk"))),
-        owner=endpoint.owner_id,
-        sequence__isnull=False,
-        at__gte=since,
-        at__lt=until,
-    )
-    if endpoint.events:
-        events = events.filter(type__in=endpoint.events)
-    return events.order_by("sequence")
+def _events(endpoint: WebhookEndpoint) -> QuerySet[ClientEvent]:
+    """The owner's numbered events that the endpoint wants, or has had. `is_known`: there is a delivery of it."""
+    known = Exists(WebhookDelivery.objects.filter(endpoint=endpoint, event=OuterRef("pk")))
+    events = ClientEvent.objects.filter(owner=endpoint.owner_id, sequence__isnull=False).annotate(is_known=known)
+    return events.filter(Q(is_known=True) | Q(type__in=endpoint.events)) if endpoint.events else events

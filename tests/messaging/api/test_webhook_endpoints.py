@@ -7,7 +7,7 @@ import pytest
 
 from messaging.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
 from messaging.services import event_log
-from messaging.services.client_callbacks import endpoints
+from messaging.services.client_callbacks import endpoints, redelivery
 from messaging.services.installation import API_READER, API_SENDER
 from tests.factories import (
     NOW,
@@ -240,7 +240,7 @@ def test_one_is_delivered_again(api: Api, broker) -> None:
     assert_problem(api.post(f"{path}/{uuid4()}/redeliver/"), 404, "not_found")
 
 
-def test_what_did_not_arrive_in_a_stretch_of_time_is_delivered_again(api: Api) -> None:
+def test_all_of_a_stretch_of_time_is_delivered_again(api: Api) -> None:
     endpoint = EndpointFactory(owner=api.user, events=["message.delivered"])
     message = MessageFactory(owner=api.user)
 
@@ -258,12 +258,34 @@ def test_what_did_not_arrive_in_a_stretch_of_time_is_delivered_again(api: Api) -
         {"since": "2026-11-22T09:00:00Z", "until": "2026-11-22T10:00:00Z"},
     )
 
-    assert (answer.status_code, answer.json()) == (202, {"redelivered": 2, "is_complete": True})
+    assert (answer.status_code, answer.json()) == (202, {"redelivered": 3, "is_complete": True})
     assert dict(WebhookDelivery.objects.values_list("event", "state")) == {
         failed.pk: "pending",
-        arrived.pk: "succeeded",
+        arrived.pk: "pending",
         outside.pk: "failed",
         missed.pk: "pending",
+    }
+
+
+def test_a_long_stretch_is_gone_through_in_pieces_that_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redelivery, "MAX_AT_ONCE", 2)
+    endpoint = EndpointFactory(owner=api.user)
+    message = MessageFactory(owner=api.user)
+    events = [ClientEventFactory(message=message, sequence=number) for number in (3, 5, 7)]
+    WebhookDeliveryFactory(endpoint=endpoint, event=events[0], state="succeeded")
+    WebhookDeliveryFactory(endpoint=endpoint, event=events[2], sending=True)
+    path = f"webhook-endpoints/{endpoint.pk}/redeliver/"
+    stretch = {"since": "2026-11-22T09:00:00Z", "until": "2026-11-22T10:00:00Z"}
+
+    first = api.post(path, stretch)
+    second = api.post(path, {**stretch, "after": 5})
+
+    assert first.json() == {"redelivered": 2, "is_complete": False, "after": 5}
+    assert second.json() == {"redelivered": 0, "is_complete": True}
+    assert dict(WebhookDelivery.objects.values_list("event__sequence", "state")) == {
+        3: "pending",
+        5: "pending",
+        7: "sending",
     }
 
 
