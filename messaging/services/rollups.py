@@ -74,7 +74,7 @@ class Tally:
         self._add(now, Measure.CALLBACK, state, provider=provider)
 
     def notified(self, outcome: str, *, now: datetime) -> None:
-        """A client's endpoint was called, with this outcome."""
+        """A try to tell a client has come to this outcome, be it that nothing could be told."""
         self._add(now, Measure.WEBHOOK, outcome)
 
     def write(self) -> None:

@@ -3,8 +3,7 @@
 import json
 import logging
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,31 +17,19 @@ from messaging.encryption import CannotBeOpened
 from messaging.models import ClientEvent, Message, WebhookDelivery, WebhookEndpoint
 from messaging.services import client_events
 from messaging.services.client_callbacks import secrets
+from messaging.services.client_callbacks.room import Job, Room
 from messaging.services.representation import moment
+from messaging.services.rollups import Tally
+from messaging.services.transitions import save_together
 
 logger = logging.getLogger(__name__)
 
 State = WebhookDelivery.State
-# Calls at once to one endpoint of one worker process: as long as it takes them, and while its last one failed.
-CALLS_AT_ONCE, CALLS_WHILE_FAILING = 4, 1
 SWEEP_CHUNK = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One call to make. `webhook_id` is the same at every try, so that a receiver can tell a repeat."""
-
-    delivery_id: UUID
-    endpoint_id: UUID
-    claim_id: UUID
-    webhook_id: str
-    url: str = field(repr=False)
-    body: str = field(repr=False)
-    secrets: tuple[str, ...] = field(repr=False)
-
-
-def claim(*, limit: int, in_air: Mapping[UUID, int], now: datetime, lease: timedelta) -> list[Job]:
-    """Up to `limit` due deliveries, now ours; `in_air` are the calls that this process is making, by endpoint.
+def claim(*, limit: int, in_air: Collection[Job], now: datetime, lease: timedelta) -> list[Job]:
+    """Up to `limit` due deliveries, now ours; `in_air` are the calls that this process is making.
 
     Two workers at once get different ones. What cannot be told any more (its message was erased) ends here; what cannot be told
     now (its text cannot be opened) is put off like what was not taken.
@@ -53,24 +40,19 @@ def claim(*, limit: int, in_air: Mapping[UUID, int], now: datetime, lease: timed
     with transaction.atomic():
         rows: list[WebhookDelivery] = []
         endpoints = _with_something_due(now)
+        room = Room(limit=limit, in_air=in_air, endpoints=endpoints)
         for endpoint in endpoints:
-            at_once = CALLS_WHILE_FAILING if endpoint.failing_since else CALLS_AT_ONCE
-            free = min(at_once - in_air.get(endpoint.pk, 0), limit - len(rows))
-            if free > 0:
-                rows += (
-                    _due(now)
-                    .filter(endpoint=endpoint)
-                    .order_by("next_attempt_at")
-                    .select_for_update(skip_locked=True)[:free]
-                )
+            if free := room.of(endpoint):
+                due = _due(now).filter(endpoint=endpoint).order_by("next_attempt_at")
+                taken = list(due.select_for_update(skip_locked=True)[:free])
+                room.take(endpoint, len(taken))
+                rows += taken
         if not rows:
             return []
         _take(rows, claim_id, now, lease)
         jobs, unreadable = _jobs(rows, {endpoint.pk: endpoint for endpoint in endpoints}, claim_id, now)
         told = {job.delivery_id for job in jobs} | {row.pk for row in unreadable}
-        WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows if row.pk not in told]).update(
-            state=State.FAILED, claim_id=None, lease_until=None, finished_at=now, error="The message has been erased."
-        )
+        _end([row for row in rows if row.pk not in told], "The message has been erased.", now)
         _try_again(unreadable, "The message's text cannot be opened.", now)
     return jobs
 
@@ -80,10 +62,10 @@ def _due(now: datetime) -> QuerySet[WebhookDelivery]:
 
 
 def _with_something_due(now: datetime) -> list[WebhookEndpoint]:
-    """In any order, so that with many of them each has its turn."""
+    """In any order, so that with many of them each has its turn; those that fail after all others."""
     endpoints = list(WebhookEndpoint.objects.filter(Exists(_due(now).filter(endpoint=OuterRef("pk"))), is_enabled=True))
     random.shuffle(endpoints)
-    return endpoints
+    return sorted(endpoints, key=lambda endpoint: endpoint.failing_since is not None)
 
 
 def _take(rows: Sequence[WebhookDelivery], claim_id: UUID, now: datetime, lease: timedelta) -> None:
@@ -124,11 +106,13 @@ def _jobs(
                 Job(
                     delivery_id=row.pk,
                     endpoint_id=row.endpoint_id,
+                    owner_id=endpoint.owner_id,
                     claim_id=claim_id,
                     webhook_id=str(event.public_id if event else row.pk),
                     url=_url(endpoint, message),
                     body=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
                     secrets=signing[row.endpoint_id],
+                    is_failing=endpoint.failing_since is not None,
                 )
             )
     return jobs, unreadable
@@ -158,12 +142,26 @@ def _try_again(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> No
     """Claimed ones that came to nothing are due again later, or fail after the last try."""
     for row in rows:
         delay = callback_policy.next_delay(attempts=row.attempts, position=random.random())  # noqa: S311 (jitter)
-        row.claim_id = row.lease_until = None
-        row.error = error
         row.state = State.PENDING if delay is not None else State.FAILED
         row.next_attempt_at = now + timedelta(seconds=delay) if delay is not None else None
-        row.finished_at = None if delay is not None else now
-    if rows:
-        WebhookDelivery.objects.bulk_update(
-            rows, ["claim_id", "lease_until", "error", "state", "next_attempt_at", "finished_at"]
-        )
+    _write(rows, error, now)
+
+
+def _end(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+    for row in rows:
+        row.state, row.next_attempt_at = State.FAILED, None
+    _write(rows, error, now)
+
+
+def _write(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+    """Without a claim. Each counts like a call that was answered."""
+    if not rows:
+        return
+    tally = Tally()
+    for row in rows:
+        row.claim_id = row.lease_until = None
+        row.error = error
+        row.finished_at = now if row.state == State.FAILED else None
+        tally.notified("failed" if row.state == State.FAILED else "retried", now=now)
+    save_together(rows, ["claim_id", "lease_until", "error", "state", "next_attempt_at", "finished_at"])
+    tally.write()

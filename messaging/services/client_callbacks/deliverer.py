@@ -3,7 +3,6 @@
 import logging
 import random
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -13,7 +12,8 @@ from django.utils import timezone
 from standardwebhooks import Webhook
 
 from messaging.services import event_log
-from messaging.services.client_callbacks.claim import Job, claim, return_expired_claims
+from messaging.services.client_callbacks.claim import claim, return_expired_claims
+from messaging.services.client_callbacks.room import Job
 from messaging.services.client_callbacks.settle import Result, settle
 from providers.public_addresses import AddressRefused
 from providers.public_http import FetchFailed, PublicHttp
@@ -114,7 +114,7 @@ class Deliverer:
         limit = self._concurrency - len(in_air)
         if not limit:
             return []
-        return claim(limit=limit, in_air=Counter(job.endpoint_id for job in in_air.values()), now=now, lease=LEASE)
+        return claim(limit=limit, in_air=in_air.values(), now=now, lease=LEASE)
 
     def _call(self, job: Job) -> Result:
         now = self._clock()

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from messaging import callback_policy
 from messaging.models import WebhookDelivery, WebhookEndpoint
-from messaging.services.client_callbacks.claim import Job
+from messaging.services.client_callbacks.room import Job
 from messaging.services.rollups import Tally
 from messaging.services.transitions import save_together
 

@@ -115,7 +115,7 @@ def test_claims_at_once_share_what_is_due() -> None:
         state="pending", claim_id=None, lease_until=None, next_attempt_at=NOW - timedelta(seconds=1)
     )
 
-    claims = at_once([lambda: claim(limit=32, in_air={}, now=NOW, lease=timedelta(seconds=60))] * 4)
+    claims = at_once([lambda: claim(limit=32, in_air=(), now=NOW, lease=timedelta(seconds=60))] * 4)
 
     assert Counter(job.delivery_id for jobs in claims for job in jobs) == dict.fromkeys(
         WebhookDelivery.objects.values_list("pk", flat=True), 1

@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -413,20 +414,71 @@ def test_a_success_in_the_same_batch_outweighs_the_failures(clock, deliverer, re
 # --- Claims -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_claim_takes_few_of_each_endpoint_and_fewer_of_one_that_fails() -> None:
+def by_endpoint(jobs) -> dict:
+    return dict(Counter(job.endpoint_id for job in jobs))
+
+
+def test_a_claim_takes_few_of_each_endpoint() -> None:
     well, _ = endpoint_with_secret()
     failing, _ = endpoint_with_secret(failing_since=NOW)
     for _ in range(6):
         due(well)
         due(failing)
 
-    jobs = claim(limit=32, in_air={}, now=NOW, lease=LEASE)
-    more = claim(limit=32, in_air={well.pk: 4, failing.pk: 1}, now=NOW, lease=LEASE)
-    after_one = claim(limit=32, in_air={well.pk: 3, failing.pk: 1}, now=NOW, lease=LEASE)
+    jobs = claim(limit=32, in_air=(), now=NOW, lease=LEASE)
+    more = claim(limit=24, in_air=jobs, now=NOW, lease=LEASE)
+    [one] = [job for job in jobs if job.endpoint_id == well.pk][:1]
+    after_one = claim(limit=25, in_air=[job for job in jobs if job is not one], now=NOW, lease=LEASE)
 
-    assert sorted([job.endpoint_id for job in jobs]) == sorted([well.pk] * 4 + [failing.pk])
+    assert by_endpoint(jobs) == {well.pk: 4, failing.pk: 4}
     assert more == []
-    assert [job.endpoint_id for job in after_one] == [well.pk]
+    assert by_endpoint(after_one) == {well.pk: 1}
+
+
+def test_all_that_fail_share_half_of_the_places() -> None:
+    failing = [endpoint_with_secret(failing_since=NOW)[0] for _ in range(3)]
+    well, _ = endpoint_with_secret()
+    for endpoint in (*failing, well):
+        for _ in range(6):
+            due(endpoint)
+
+    jobs = claim(limit=14, in_air=(), now=NOW, lease=LEASE)
+    more = claim(limit=14 - len(jobs), in_air=jobs, now=NOW, lease=LEASE)
+
+    assert by_endpoint(jobs) == {well.pk: 4} | {endpoint.pk: 2 for endpoint in failing}
+    assert more == []
+
+
+def test_many_that_fail_leave_half_of_the_places_to_those_that_answer() -> None:
+    for _ in range(10):
+        due(endpoint_with_secret(failing_since=NOW)[0])
+
+    jobs = claim(limit=8, in_air=(), now=NOW, lease=LEASE)
+    due(endpoint_with_secret()[0])
+    [one] = claim(limit=4, in_air=jobs, now=NOW, lease=LEASE)
+
+    assert len(jobs) == 4
+    assert (one.is_failing, {job.is_failing for job in jobs}) == (False, {True})
+
+
+def test_an_owner_with_many_endpoints_has_half_of_the_places_while_another_one_waits() -> None:
+    many, other = UserFactory(), UserFactory()
+    for owner in [many] * 5 + [other]:
+        endpoint, _ = endpoint_with_secret(owner=owner)
+        for _ in range(4):
+            due(endpoint)
+
+    jobs = claim(limit=8, in_air=(), now=NOW, lease=LEASE)
+
+    assert Counter(job.owner_id for job in jobs) == {many.pk: 4, other.pk: 4}
+
+
+def test_an_owner_alone_has_all_places() -> None:
+    owner = UserFactory()
+    for _ in range(8):
+        due(endpoint_with_secret(owner=owner)[0])
+
+    assert len(claim(limit=8, in_air=(), now=NOW, lease=LEASE)) == 8
 
 
 def test_a_claim_is_no_larger_than_asked_for() -> None:
@@ -434,14 +486,14 @@ def test_a_claim_is_no_larger_than_asked_for() -> None:
         endpoint, _ = endpoint_with_secret()
         due(endpoint)
 
-    assert len(claim(limit=2, in_air={}, now=NOW, lease=LEASE)) == 2
+    assert len(claim(limit=2, in_air=(), now=NOW, lease=LEASE)) == 2
 
 
 def test_what_is_claimed_does_not_show_its_text_or_its_secret() -> None:
     endpoint, secret = endpoint_with_secret(url="https://client.example.com/token-in-path")
     due(endpoint)
 
-    [job] = claim(limit=1, in_air={}, now=NOW, lease=LEASE)
+    [job] = claim(limit=1, in_air=(), now=NOW, lease=LEASE)
 
     shown = repr(job) + repr(Result(job)) + repr(endpoint.secrets.get()) + str(endpoint.secrets.get())
     assert not [
@@ -453,7 +505,7 @@ def test_what_is_claimed_does_not_show_its_text_or_its_secret() -> None:
 def test_a_claim_that_outlives_its_worker_is_made_again_and_counts() -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint, state="pending")
-    claim(limit=1, in_air={}, now=NOW, lease=LEASE)
+    claim(limit=1, in_air=(), now=NOW, lease=LEASE)
 
     assert return_expired_claims(now=NOW + LEASE - timedelta(seconds=1)) == 0
     assert return_expired_claims(now=NOW + LEASE) == 1
@@ -466,7 +518,7 @@ def test_a_claim_that_outlives_its_worker_is_made_again_and_counts() -> None:
 def test_a_result_that_comes_after_its_lease_changes_nothing() -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint)
-    [job] = claim(limit=1, in_air={}, now=NOW, lease=LEASE)
+    [job] = claim(limit=1, in_air=(), now=NOW, lease=LEASE)
     return_expired_claims(now=NOW + LEASE)
 
     settle([Result(job, status=200)], now=NOW + LEASE, positions=[0.5])
@@ -480,7 +532,7 @@ def test_the_cost_of_settling_does_not_grow(size: int, django_assert_num_queries
     endpoint, _ = endpoint_with_secret()
     for _ in range(size):
         due(endpoint)
-    jobs = claim(limit=4, in_air={}, now=NOW, lease=LEASE)
+    jobs = claim(limit=4, in_air=(), now=NOW, lease=LEASE)
     results = [Result(job, status=(200, 500)[place % 2]) for place, job in enumerate(jobs)]
 
     with django_assert_num_queries(6):  # the savepoint's two, look, write, count, the endpoint
@@ -515,7 +567,7 @@ def test_calls_are_counted_by_outcome(deliverer: Deliverer, receiver) -> None:
     endpoint, _secret = endpoint_with_secret()
     rows = [due(endpoint) for _ in range(3)]
     WebhookDelivery.objects.filter(pk=rows[2].pk).update(attempts=len(SCHEDULE) - 1)
-    jobs = claim(limit=3, in_air={}, now=NOW, lease=LEASE)
+    jobs = claim(limit=3, in_air=(), now=NOW, lease=LEASE)
 
     settle(
         [Result(job, status=200 if job.delivery_id == rows[0].pk else 500) for job in jobs],
@@ -525,3 +577,23 @@ def test_calls_are_counted_by_outcome(deliverer: Deliverer, receiver) -> None:
 
     counted = {total.word: total.count for total in statistics.totals(measures=(Rollup.Measure.WEBHOOK,))}
     assert counted == {"succeeded": 1, "retried": 1, "failed": 1}
+
+
+@pytest.mark.parametrize(("attempts", "outcome"), [(0, "retried"), (len(SCHEDULE) - 1, "failed")])
+def test_a_call_whose_worker_died_is_counted_too(attempts: int, outcome: str) -> None:
+    due(endpoint_with_secret()[0], attempts=attempts)
+    claim(limit=1, in_air=(), now=NOW, lease=LEASE)
+
+    return_expired_claims(now=NOW + LEASE)
+
+    assert {total.word: total.count for total in statistics.totals(measures=(Rollup.Measure.WEBHOOK,))} == {outcome: 1}
+
+
+def test_what_cannot_be_told_any_more_is_counted_too() -> None:
+    due(endpoint_with_secret()[0])
+    Message.objects.all().delete()
+
+    assert claim(limit=1, in_air=(), now=NOW, lease=LEASE) == []
+
+    assert WebhookDelivery.objects.get().state == "failed"
+    assert {total.word: total.count for total in statistics.totals(measures=(Rollup.Measure.WEBHOOK,))} == {"failed": 1}
