@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Cast
 
 from messaging import encryption
-from messaging.models.encrypted import EncryptedJSONField, EncryptedTextField, keys
+from messaging.models.encrypted import EncryptedJSONField, EncryptedTextField, fault_of, keys
 from messaging.services.transitions import save_together
 
 BATCH = 500
@@ -24,18 +24,25 @@ def rotate(
     """Seal each row of the column that is not under the first key yet (or open it, without keys); returns how many.
 
     Batches are transactions of their own, and what is done is no longer found: after an interruption a second call goes on
-    where the first one stopped. Raises `CannotBeOpened` for a row whose key is not there.
+    where the first one stopped. A row that cannot be opened is passed over; the first of them is raised, as
+    `CannotBeOpened`, when all others are done.
     """
-    total, last = 0, None
+    total, last, fault = 0, None, None
     while True:
         with transaction.atomic():
             rows = list(_to_do(model, field, last)[:BATCH])
-            if rows:
-                save_together(rows, [field.name])
+            faults = {row.pk: found for row in rows if (found := fault_of(row, field.name))}
+            opened = [row for row in rows if row.pk not in faults]
+            if opened:
+                save_together(opened, [field.name])
         if not rows:
-            return total
-        total, last = total + len(rows), rows[-1].pk
+            break
+        total, last = total + len(opened), rows[-1].pk
+        fault = fault or next(iter(faults.values()), None)
         after_batch(total)
+    if fault is not None:
+        raise fault
+    return total
 
 
 def _to_do(model: type[models.Model], field: models.Field, last: object) -> models.QuerySet:

@@ -16,13 +16,19 @@ class Command(BaseCommand):
     )
 
     def handle(self, **_options: Any) -> None:
-        try:
-            for model, field in rotation.encrypted_columns(apps.get_models()):
-                name = f"{model._meta.label}.{field.name}"  # noqa: SLF001 (public in all but its name)
+        faults = []
+        for model, field in rotation.encrypted_columns(apps.get_models()):
+            name = f"{model._meta.label}.{field.name}"  # noqa: SLF001 (public in all but its name)
+            try:
                 total = rotation.rotate(model, field, after_batch=lambda done, name=name: self._told(name, done))
+            except CannotBeOpened as error:
+                faults.append(f"{name}: {error}")
+            else:
                 self.stdout.write(f"{name}: {total} rows")
-        except CannotBeOpened as error:
-            raise CommandError(f"{error}; put the missing key back behind the first one") from None
+        if faults:
+            raise CommandError(
+                f"{'; '.join(faults)}. All other rows are done; put a missing key back behind the first one"
+            )
 
     def _told(self, name: str, done: int) -> None:
         if done % (20 * rotation.BATCH) == 0:

@@ -13,7 +13,7 @@ from messaging.services import bulk, rotation
 from messaging.services.bulk import Variant
 from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRecipient
-from tests.factories import NOW, CallbackFactory, MessageFactory, UserFactory
+from tests.factories import NOW, CallbackFactory, MessageFactory, UserFactory, lose_the_key
 from tests.scheduling.making import due_run, people
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +118,22 @@ def test_the_command_says_what_it_did_and_takes_the_seals_off_again(use_keys, ca
     assert "messaging.Message.text: 1 rows" in capsys.readouterr().out
     assert all(text.startswith("enc:v1:old:") for text in stored(ScheduleRecipient, "variables"))
     assert ScheduleRecipient.objects.get().variables == {"name": "Ada"}
+
+
+def test_a_row_that_cannot_be_opened_keeps_no_other_from_its_rotation(use_keys, monkeypatch) -> None:
+    monkeypatch.setattr(rotation, "BATCH", 2)
+    use_keys(OLD)
+    lost, *others = (MessageFactory(text=f"text {number}") for number in range(4))
+    lose_the_key(lost)
+    use_keys(NEW, OLD)
+
+    with pytest.raises(CommandError, match=r"messaging\.Message\.text: .* has no key 'lost'"):
+        call_command("rotate_encryption")
+
+    use_keys(NEW)
+    rows = Message.objects.filter(pk__in=[other.pk for other in others])
+    assert sorted(rows.values_list("text", flat=True)) == ["text 1", "text 2", "text 3"]
+    assert "enc:v1:lost:gAAAAA" in stored(Message, "text")
 
 
 def test_search_by_number_goes_on(use_keys) -> None:
