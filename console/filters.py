@@ -1,18 +1,38 @@
 """Filters of lists beyond those of unfold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import DateField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date
 
 from console.forms import StyledForm
+
+
+def parameters(model: type[Model], list_filter: Iterable[Any]) -> set[str]:
+    """All that the filters of a list ask for in its address. A filter with a name of its own has it in `parameter_name`, or
+    several of them in `parameters`.
+    """
+    found: set[str] = set()
+    for item in list_filter:
+        if isinstance(item, type):
+            found |= set(getattr(item, "parameters", None) or (item.parameter_name,))
+            continue
+        path = item if isinstance(item, str) else item[0]
+        field = get_fields_from_path(model, path)[-1]
+        found |= {path, f"{path}__exact", f"{path}__isnull"}
+        if field.is_relation:
+            found.add(f"{path}__{field.target_field.name}__exact")
+        elif isinstance(field, DateField):
+            found |= {f"{path}__gte", f"{path}__lt"}
+    return found
 
 
 class PeriodForm(StyledForm):
@@ -33,6 +53,7 @@ class CreatedFilter(admin.ListFilter):
 
     title = "day"
     template = "unfold/filters/filters_field.html"
+    parameters = ("created_from", "created_to")
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: type, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
@@ -42,7 +63,7 @@ class CreatedFilter(admin.ListFilter):
         return True
 
     def expected_parameters(self) -> list[str]:
-        return ["created_from", "created_to"]
+        return list(self.parameters)
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
         yield {"form": PeriodForm(data=self.used_parameters)}

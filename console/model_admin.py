@@ -12,12 +12,13 @@ from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.admin import TabularInline as UnfoldTabularInline
 from unfold.views import ChangeList
 
-from console import audit
+from console import audit, filters
 from console.acts import ActsMixin
 from console.deletion import consequences
 from console.keyset import KeysetChangeList
 from console.pagination import BoundedPaginator
 
+LONGEST_INTEGER = 18
 SAY_WHY = "Say why: it stands in the audit log, and nothing has changed so far."
 
 
@@ -47,6 +48,16 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PlainChangeList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """What the list's own filters ask for, and nothing else.
+
+        Django allows any question about any column, and an answer tells about a column that is not shown: one-time passwords,
+        for instance, letter by letter.
+        """
+        if value.isdecimal() and len(value) > LONGEST_INTEGER:  # SQLite takes no such key
+            return False
+        return lookup in filters.parameters(self.model, self.get_list_filter(request))
 
     def title_of(self, obj: Model) -> str:
         """What the row is called above its page."""

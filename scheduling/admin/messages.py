@@ -24,6 +24,7 @@ class ScheduleFilter(admin.ListFilter):
 
     title = "schedule"
     template = "unfold/filters/filters_field.html"
+    parameters = (PARAMETER,)
     form_class = AutocompleteDropdownForm
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: type, model_admin: Any) -> None:
@@ -35,7 +36,7 @@ class ScheduleFilter(admin.ListFilter):
         return True
 
     def expected_parameters(self) -> list[str]:
-        return [PARAMETER]
+        return list(self.parameters)
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
         form = self.form_class(

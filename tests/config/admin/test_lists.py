@@ -6,6 +6,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
+from console import filters
 from tests.config.admin.rows import MAKERS
 from tests.messaging.admin.conftest import Staff
 
@@ -33,3 +34,33 @@ def test_the_list_costs_the_same_for_one_row_and_for_fifty(staff: Staff, model: 
 
 def test_no_list_counts_rows_beside_its_filters() -> None:
     assert {row.show_facets for row in admin.site._registry.values()} == {admin.ShowFacets.NEVER}
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label_lower)
+def test_a_list_answers_its_own_filters_and_no_other_question(staff: Staff, model: type[Model]) -> None:
+    client, path = staff(), f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    asked = filters.parameters(model, admin.site.get_model_admin(model).list_filter)
+    others = [f"{field.name}__contains" for field in model._meta.concrete_fields] + ["pk__regex", "nothing", "a__b"]
+
+    own = {
+        (name, value): client.get(path, {name: value}).status_code
+        for name in asked
+        for value in ("", "1", "nonsense", "99999999999999999999", "(")
+    }
+    refused = {name: client.get(path, {name: "("}).status_code for name in others}
+
+    assert {status for (_, value), status in own.items() if len(value) < 20} <= {200, 302}, own
+    assert set(own.values()) <= {200, 302, 400}, own
+    assert set(refused.values()) == {400}, refused
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label_lower)
+def test_a_filter_is_asked_for_by_the_names_that_its_list_offers(staff: Staff, model: type[Model]) -> None:
+    """What a filter calls its parameters stands in two places."""
+    path = f"{model._meta.app_label}/{model._meta.model_name}"
+    MAKERS[path](1)
+    page = staff().get(f"/admin/{path}/")
+
+    offered = {name for spec in page.context["cl"].filter_specs for name in spec.expected_parameters()}
+
+    assert offered <= filters.parameters(model, admin.site.get_model_admin(model).list_filter)

@@ -40,6 +40,30 @@ def test_whoever_may_read_them_reads_them(staff: Staff) -> None:
     assert seen.count(SECRET) >= 6
 
 
+@pytest.mark.parametrize("page", ["", "export/"])
+@pytest.mark.parametrize(
+    "lookup",
+    ["text", "text__exact", "text__contains", "text__startswith", "text__regex", "text__gt", "text__in",
+     "events__message__text__contains", "owner__password__startswith", "pk__gt", "id"],
+)  # fmt: skip
+def test_nobody_finds_out_a_text_by_asking_for_it(staff: Staff, page: str, lookup: str) -> None:
+    """Not even whoever may read them: no list offers such a question."""
+    MessageFactory(text=SECRET)
+
+    for client in (staff("messaging.view_message"), staff()):
+        answer = client.get(f"{LIST}{page}", {lookup: "Your"})
+
+        assert answer.status_code == 400
+        assert "471100" not in answer.content.decode()
+
+
+def test_what_came_in_of_a_provider_is_not_found_out_either(staff: Staff) -> None:
+    CallbackFactory(body=SECRET)
+    client = staff("messaging.view_providercallback")
+
+    assert client.get("/admin/messaging/providercallback/", {"body__contains": "Your"}).status_code == 400
+
+
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
