@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxF
 from unfold.decorators import display
 
 from console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
+from messaging.admin import bodies
 from messaging.models.encrypted import fault_of
 from scheduling.admin.acts import ACTS
 from scheduling.admin.form import ScheduleForm, submit
@@ -52,7 +53,7 @@ class ScheduleAdmin(ModelAdmin):
     search_help_text = "The start of a name"
     ordering = ["-pk"]
     sortable_by = ()
-    readonly_fields = ["first_run", "repeats", "validity", "next_runs"]
+    readonly_fields = ["hidden_text", "first_run", "repeats", "validity", "next_runs"]
     inlines = [RunInline]
     acts = ACTS
     custom_urls = (
@@ -74,13 +75,15 @@ class ScheduleAdmin(ModelAdmin):
             return [*form, "pasted", "file"]
         if self.has_change_permission(request, obj):
             return form  # its builder shows the next runs
-        return ["name", "text", "first_run", "time_zone", "repeats", "next_runs", "queue", "validity", "owner"]
+        text = "text" if bodies.may_read(request.user) else "hidden_text"
+        return ["name", text, "first_run", "time_zone", "repeats", "next_runs", "queue", "validity", "owner"]
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> list:
         return self.inlines if obj and obj.runs.exists() else []
 
     def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
-        allowed = super().has_change_permission(request, obj)
+        """The form shows the text, so it is for those who may read it; acts show none."""
+        allowed = super().has_change_permission(request, obj) and bodies.may_read(request.user)
         return allowed and (obj is None or (obj.occurrences == 0 and obj.status in {"active", "paused"}))
 
     def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
@@ -99,6 +102,10 @@ class ScheduleAdmin(ModelAdmin):
     @display(description="Next run")
     def next_run(self, obj: Schedule) -> datetime | None:
         return obj.next_run_at
+
+    @display(description="Text")
+    def hidden_text(self, obj: Schedule) -> str:
+        return bodies.shown(obj.text, readable=False)
 
     @display(description="First run")
     def first_run(self, obj: Schedule) -> str:

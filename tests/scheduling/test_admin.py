@@ -15,10 +15,12 @@ from messaging.services import installation
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.services import schedules
 from tests.factories import MessageFactory, QueueFactory, SenderFactory, UserFactory, lose_the_key
+from tests.messaging.admin.conftest import staff
 from tests.messaging.api.conftest import Api
 from tests.messaging.services.dispatch.fakes import Clock
 from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, people, statuses, tick
 
+__all__ = ["staff"]
 pytestmark = pytest.mark.usefixtures("express")
 LIST = "/admin/scheduling/schedule/"
 FORM = {
@@ -308,6 +310,38 @@ class TestEdit:
 
         assert "Mon 23 Nov 2026 10:00 UTC" in page
         assert "3 queued" in page
+
+
+class TestTexts:
+    """They are for whoever may read those of messages."""
+
+    @pytest.fixture
+    def schedule(self, owner) -> Schedule:
+        return create(owner, people((A, {"code": "471100"})), text="Your code is {code}", recurrence="FREQ=DAILY")
+
+    def test_whoever_may_not_read_them_sees_how_long_they_are_and_no_form(self, staff, schedule) -> None:
+        client = staff("scheduling.view_schedule", "scheduling.change_schedule")
+        before = Schedule.objects.values().get()
+
+        page = client.get(f"{LIST}{schedule.pk}/change/").content.decode()
+        refused = client.post(f"{LIST}{schedule.pk}/change/", {**FORM, **NO_RUNS, "_reason": "asked to"})
+
+        assert "•••••• (19 characters)" in page
+        assert "Your code" not in page
+        assert "471100" not in page
+        assert 'name="_save"' not in page
+        assert refused.status_code == 403
+        assert Schedule.objects.values().get() == before
+
+    def test_but_pauses_it_where_the_role_allows_that(self, staff, schedule) -> None:
+        client = staff("scheduling.view_schedule", "scheduling.change_schedule")
+
+        assert act(client, "pause_selected", schedule) == [("success", "1 schedule paused.")]
+
+    def test_whoever_may_reads_them_also_where_nothing_can_be_edited_any_more(self, staff, schedule) -> None:
+        client = staff("scheduling.view_schedule", "messaging.view_body")
+
+        assert "Your code is {code}" in client.get(f"{LIST}{schedule.pk}/change/").content.decode()
 
 
 class TestDelete:
