@@ -9,9 +9,8 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from messaging.models import Message, ProviderCallback
 from messaging.models.encrypted import fault_of
+from messaging.services.representation import HIDDEN, READ_TEXTS
 
-PERMISSION = "messaging.view_body"
-HIDDEN = "••••••"
 UNREADABLE = "(cannot be opened with the present keys)"
 SECRET_KEYS = re.compile(
     r"secret|token|signature|password|passwd|authorization|api[_-]?key|^auth$|credential", re.IGNORECASE
@@ -21,7 +20,7 @@ TEXT_KEYS = re.compile(r"^(body|text|message|content|msg|sms)$", re.IGNORECASE)
 
 
 def may_read(user: AbstractBaseUser) -> bool:
-    return user.has_perm(PERMISSION)
+    return user.has_perm(READ_TEXTS)
 
 
 def shown(text: str, *, readable: bool) -> str:

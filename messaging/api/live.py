@@ -17,11 +17,12 @@ from rest_framework.response import Response
 from messaging import states
 from messaging.api import examples
 from messaging.api.access import messages_of
-from messaging.api.serializers import STATUS_CHOICES, MessageSerializer, message_body
+from messaging.api.serializers import STATUS_CHOICES, MessageSerializer
 from messaging.live.admission import Admitted, LongPoll, Stream, Visit, visit_of
 from messaging.models import ApiToken, Message
 from messaging.services import live_events
 from messaging.services.live_guests import PERMISSION, Guest
+from messaging.services.representation import may_read_texts, message_body_for
 
 LARGEST_NUMBER = 2**63 - 1
 MAX_WAIT_SECONDS = 60
@@ -175,7 +176,7 @@ class LiveWaitViewSet(LiveViewSet):
                     seconds=seconds,
                 )
             )
-        return Response(message_body(message), headers={"Cache-Control": "no-store"})
+        return Response(message_body_for(request.user, message), headers={"Cache-Control": "no-store"})
 
 
 def _resumed_at(request: Request) -> int | None:
@@ -196,6 +197,7 @@ def _guest(request: Request, message: Message | None = None) -> Guest:
         token=request.auth.digest if isinstance(request.auth, ApiToken) else "",
         session=getattr(request._request.session, "session_key", None) or "",  # noqa: SLF001
         as_staff=message is not None and message.owner_id != user.pk,
+        reads_texts=message is None or may_read_texts(user, message.owner_id),
     )
 
 

@@ -32,7 +32,6 @@ from messaging.api.serializers import (
     ReasonSerializer,
     RetryReportSerializer,
     draft_of,
-    message_body,
     retry_report_body,
 )
 from messaging.inbound_limits import inbound_limits
@@ -41,7 +40,7 @@ from messaging.services import idempotency
 from messaging.services.cancel import cancel
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.inbound import receive
-from messaging.services.representation import body_among_others
+from messaging.services.representation import body_among_others_for, message_body_for
 from messaging.services.retry import retry, retry_many
 from messaging.services.submit import submit, submit_many
 from messaging.states import Status
@@ -104,7 +103,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             message = submit(owner=request.user, draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
             trail.accepted([message.pk])
             _ring_for([message])
-            return message_body(message)
+            return message_body_for(request.user, message)
 
         body, headers = _once(request, act)
         headers["Location"] = reverse("messages-detail", args=[body["id"]], request=request)
@@ -138,7 +137,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         received = receive(
             incoming=serializer.incoming(), owner=request.user, limits=inbound_limits(), now=timezone.now()
         )
-        body = message_body(received.message)
+        body = message_body_for(request.user, received.message)
         if received.is_repeat:
             return Response(body, headers={"Duplicate": "true"})
         transaction.on_commit(doorbell.ring_inbound)
@@ -161,7 +160,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def cancel(self, request: Request, pk: str) -> Response:
         message = cancel(message_id=self.get_object().pk, actor=request.user, now=timezone.now())
         doorbell.ring_for_callbacks()
-        return Response(body_among_others(message))
+        return Response(body_among_others_for(request.user, message))
 
     @extend_schema(
         summary="Send a message again that ended badly",
@@ -180,7 +179,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             now=timezone.now(),
         )
         _ring_for([message])
-        return Response(body_among_others(message))
+        return Response(body_among_others_for(request.user, message))
 
     @extend_schema(
         summary="Send all messages again that the filters find and that ended badly",

@@ -71,7 +71,9 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     def messages(self, request: Request, number: str) -> Response:
         self.sides = sides(self.get_object().number)
         page = self.paginate_queryset(messages_of(request.user).prefetch_related("attachments"))
-        return self.get_paginated_response(MessageSerializer(page, many=True).data)
+        return self.get_paginated_response(
+            MessageSerializer(page, many=True, context=self.get_serializer_context()).data
+        )
 
     @extend_schema(summary="Allow messages again", tags=["phone numbers"], request=ReasonSerializer)
     @action(detail=True, methods=["post"])

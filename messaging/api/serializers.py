@@ -20,13 +20,14 @@ from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.segments import Encoding
 from messaging.services.inbound import Incoming
-from messaging.services.representation import body_among_others, error_body, message_body, moment
+from messaging.services.representation import HIDDEN, body_among_others_for, error_body, message_body_for, moment
 from messaging.services.retry import Report
 from messaging.services.submit import DEFAULT_VALID_FOR, Draft
 
 MAX_BATCH = 1000
 MAX_VALID_FOR = 604_800
 
+MASKED = "it belongs to another owner and the caller lacks `messaging.view_body`"
 STATUS_CHOICES = sorted(states.OUTBOUND | states.INBOUND)
 
 
@@ -142,12 +143,14 @@ class BatchAnswerSerializer(serializers.Serializer):
 
 
 class MessageSerializer(serializers.Serializer):
-    """The message as it goes out. Alone, one whose text cannot be opened is a problem; in a list it has an empty text."""
+    """The message as it goes out to the user of the request. Alone, one whose text cannot be opened is a problem; in a list
+    it has an empty text.
+    """
 
     id = serializers.UUIDField()
     direction = serializers.ChoiceField([d.value for d in states.Direction])
     to = serializers.CharField()
-    message = serializers.CharField()
+    message = serializers.CharField(help_text=f"The text; `{HIDDEN}` where {MASKED}.")
     status = serializers.ChoiceField(STATUS_CHOICES)
     queue = serializers.CharField(allow_null=True)
     encoding = serializers.ChoiceField([e.value for e in Encoding])
@@ -173,7 +176,7 @@ class MessageSerializer(serializers.Serializer):
 
     def to_representation(self, instance: Message) -> dict[str, Any]:
         is_listed = isinstance(self.parent, serializers.ListSerializer)
-        return body_among_others(instance) if is_listed else message_body(instance)
+        return (body_among_others_for if is_listed else message_body_for)(self.context["request"].user, instance)
 
 
 class EventSerializer(serializers.Serializer):

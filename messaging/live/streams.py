@@ -19,8 +19,8 @@ HEARTBEAT_SECONDS = 10.0
 RETRY_MILLISECONDS = 2_000
 HEARTBEAT = b":\n"
 
-Question = tuple[int | None, UUID | None, int]
-"""Whose events, of which message only, after which number."""
+Question = tuple[int | None, UUID | None, int, bool]
+"""Whose events, of which message only, after which number, and whether with texts."""
 
 
 class Reader:
@@ -43,8 +43,8 @@ class Reader:
 
 
 def _read(question: Question) -> tuple[bytes, live_events.Piece]:
-    owner_id, message_id, after = question
-    piece = live_events.read(owner_id=owner_id, message_id=message_id, after=after)
+    owner_id, message_id, after, readable = question
+    piece = live_events.read(owner_id=owner_id, message_id=message_id, after=after, readable=readable)
     return b"".join(map(frame, piece.events)), piece
 
 
@@ -58,7 +58,7 @@ async def stream(order: Stream, follower: Follower, reader: Reader) -> AsyncIter
     while not follower.is_over:
         if is_news:
             try:
-                said, piece = await reader.read((order.owner_id, order.message_id, position))
+                said, piece = await reader.read((order.owner_id, order.message_id, position, order.guest.reads_texts))
             except DATABASE_AWAY as error:
                 logger.warning("a live stream waits for the database (%s)", type(error).__name__)
                 await follower.wait(LOOK_SECONDS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -29,15 +30,18 @@ def last_sequence() -> int:
     return EventLog.objects.filter(pk=1).values_list("last_sequence", flat=True).first() or 0
 
 
-def read(*, owner_id: int | None, message_id: UUID | None, after: int, limit: int = CHUNK) -> Piece:
-    """What comes after that number: of one message where it is named, else of all of the owner's."""
+def read(
+    *, owner_id: int | None, message_id: UUID | None, after: int, readable: bool = True, limit: int = CHUNK
+) -> Piece:
+    """What comes after that number: of one message where it is named, else of all of the owner's; with texts if `readable`."""
     events = ClientEvent.objects.filter(sequence__gt=after).order_by("sequence")
     # By either index alone, never by both: the planner would read an owner's whole log for one message.
     events = events.filter(message_id=message_id) if message_id else events.filter(owner=owner_id)
     rows = list(events[:limit])
     messages = Message.objects.prefetch_related("attachments").in_bulk({row.message_id for row in rows} - {None})
     # A stream is read once and in order: an event whose text cannot be opened goes out without it, or it would never.
-    bodies = [client_events.body(row, messages.get(row.message_id), show=body_among_others) for row in rows]
+    show = partial(body_among_others, readable=readable)
+    bodies = [client_events.body(row, messages.get(row.message_id), show=show) for row in rows]
     return Piece(
         events=[
             body for body in bodies if body is not None

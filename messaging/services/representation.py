@@ -1,20 +1,41 @@
-"""How a message is shown to its owner: the same by the API, in a callback and in a live stream."""
+"""How a message is shown: to its owner the same by the API, in a callback and in a live stream; to others without its text."""
 
 from datetime import UTC, datetime
 from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
 
 from messaging import states
 from messaging.models import Message
 from messaging.models.encrypted import fault_of
 
-
-def message_body(message: Message) -> dict[str, Any]:
-    """Raises `CannotBeOpened`."""
-    return _body(message, message.text)
+READ_TEXTS = "messaging.view_body"
+HIDDEN = "••••••"
 
 
-def body_among_others(message: Message) -> dict[str, Any]:
+def may_read_texts(reader: AbstractBaseUser, owner_id: int | None) -> bool:
+    """Everybody reads their own; what belongs to others, or to nobody, is for whoever has the permission."""
+    return owner_id == reader.pk or reader.has_perm(READ_TEXTS)
+
+
+def message_body_for(reader: AbstractBaseUser, message: Message) -> dict[str, Any]:
+    """As somebody is shown it who may see the row, but perhaps not its text. Raises `CannotBeOpened`."""
+    return message_body(message, readable=may_read_texts(reader, message.owner_id))
+
+
+def body_among_others_for(reader: AbstractBaseUser, message: Message) -> dict[str, Any]:
+    return body_among_others(message, readable=may_read_texts(reader, message.owner_id))
+
+
+def message_body(message: Message, *, readable: bool = True) -> dict[str, Any]:
+    """As its owner is shown it. Raises `CannotBeOpened`."""
+    return _body(message, message.text if readable else HIDDEN)
+
+
+def body_among_others(message: Message, *, readable: bool = True) -> dict[str, Any]:
     """The same where one text that cannot be opened must not keep all else back: it is empty, like one that was erased."""
+    if not readable:
+        return _body(message, HIDDEN)
     return _body(message, "" if fault_of(message, "text") else message.text)
 
 

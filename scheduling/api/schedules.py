@@ -7,6 +7,7 @@ from typing import Any
 
 import django_filters
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
@@ -25,7 +26,7 @@ from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
-from messaging.services.representation import body_among_others, moment
+from messaging.services.representation import HIDDEN, body_among_others_for, may_read_texts, moment
 from messaging.states import Source
 from scheduling import recurrence
 from scheduling.api.serializers import (
@@ -139,7 +140,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
             now=timezone.now(),
         )
         location = reverse("schedules-detail", args=[schedule.pk], request=request)
-        return Response(_body(schedule), status=201, headers={"Location": location})
+        return Response(_body(schedule, request), status=201, headers={"Location": location})
 
     @extend_schema(summary="Read one schedule", parameters=[INCLUDE], **OPERATION)
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -155,7 +156,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         changed = schedules.change(
             schedule_id=schedule.pk, owner=schedule.owner, changes=serializer.changes(), now=timezone.now()
         )
-        return Response(_body(changed))
+        return Response(_body(changed, request))
 
     @extend_schema(summary="Delete before the first run", responses={204: None}, **OPERATION)
     def destroy(self, request: Request, pk: str) -> Response:
@@ -171,7 +172,9 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     )
     def messages(self, request: Request, pk: str) -> Response:
         rows = self.filter_queryset(self.get_queryset())
-        return self.get_paginated_response([body_among_others(row) for row in self.paginate_queryset(rows)])
+        return self.get_paginated_response(
+            [body_among_others_for(request.user, row) for row in self.paginate_queryset(rows)]
+        )
 
     @extend_schema(summary="Runs so far, newest first", responses=RunSerializer(many=True), **OPERATION)
     @action(detail=True, filterset_class=None)
@@ -189,17 +192,17 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     def preview(self, request: Request, pk: str) -> Response:
         query = PreviewQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(preview_body(self._schedule(), query.validated_data["count"]))
+        return Response(preview_body(self._schedule(), query.validated_data["count"], reader=request.user))
 
     @extend_schema(summary="Start no further runs", request=None, **OPERATION)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        return Response(_body(schedules.pause(schedule_id=self._schedule().pk, now=timezone.now())))
+        return Response(_body(schedules.pause(schedule_id=self._schedule().pk, now=timezone.now()), request))
 
     @extend_schema(summary="Start runs again", request=None, **OPERATION)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        return Response(_body(schedules.resume(schedule_id=self._schedule().pk, now=timezone.now())))
+        return Response(_body(schedules.resume(schedule_id=self._schedule().pk, now=timezone.now()), request))
 
     @extend_schema(summary="End it and take its unsent messages back", request=None, **OPERATION)
     @action(detail=True, methods=["post"])
@@ -207,7 +210,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         schedule, canceled = schedules.cancel(
             schedule_id=self._schedule().pk, actor=request.user, now=timezone.now(), source=Source.API
         )
-        return Response({**_body(schedule), "canceled": canceled})
+        return Response({**_body(schedule, request), "canceled": canceled})
 
     @extend_schema(
         summary="Add recipients",
@@ -240,28 +243,29 @@ def _add_recipients(schedule: Schedule, request: Request) -> Report:
     return recipients.add(schedule_id=schedule.pk, rows=serializer.rows(), now=timezone.now())
 
 
-def _body(schedule: Schedule) -> dict[str, Any]:
-    return schedule_body(schedule, reading.counts_by_status([schedule.pk])[schedule.pk])
+def _body(schedule: Schedule, request: Request) -> dict[str, Any]:
+    return schedule_body(schedule, reading.counts_by_status([schedule.pk])[schedule.pk], reader=request.user)
 
 
 def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
     ids = [row.pk for row in rows]
     counts = reading.counts_by_status(ids)
-    bodies = [schedule_body(row, counts[row.pk]) for row in rows]
+    bodies = [schedule_body(row, counts[row.pk], reader=request.user) for row in rows]
     include = request.query_params.get("include")
     if include not in {None, "", "messages"}:
         raise ValidationError({"include": ["Only messages can be included."]}, code="invalid_choice")
     if include == "messages":
         newest = reading.newest_messages(ids)
         for row, body in zip(rows, bodies, strict=True):
-            body["messages"] = [body_among_others(message) for message in newest.get(row.pk, [])]
+            body["messages"] = [body_among_others_for(request.user, message) for message in newest.get(row.pk, [])]
             body["messages_url"] = reverse("schedules-messages", args=[row.pk], request=request)
     return bodies
 
 
-def preview_body(schedule: Schedule, count: int) -> dict[str, Any]:
+def preview_body(schedule: Schedule, count: int, *, reader: AbstractBaseUser) -> dict[str, Any]:
     zone = recurrence.zone(schedule.time_zone)
     sample, total = reading.rendered_sample(schedule)
+    readable = may_read_texts(reader, schedule.owner_id)
     return {
         "time_zone": schedule.time_zone,
         "runs": [
@@ -269,7 +273,12 @@ def preview_body(schedule: Schedule, count: int) -> dict[str, Any]:
             for _, utc in timing.preview(schedule, count=count)
         ],
         "messages": [
-            {"to": text.to, "message": text.text, "encoding": text.encoding, "segments": text.segments}
+            {
+                "to": text.to,
+                "message": text.text if readable else HIDDEN,
+                "encoding": text.encoding,
+                "segments": text.segments,
+            }
             for text in sample
         ],
         "recipients": schedule.recipient_count,

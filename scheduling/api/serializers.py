@@ -4,16 +4,17 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import numbers
 from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField
-from messaging.api.serializers import DEFAULT_VALID_FOR, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
+from messaging.api.serializers import DEFAULT_VALID_FOR, MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
-from messaging.services.representation import moment
+from messaging.services.representation import HIDDEN, may_read_texts, moment
 from scheduling import recurrence, templates
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.recipients_csv import RowError
@@ -164,7 +165,7 @@ class ScheduleRequestSerializer(NewScheduleSerializer, RecipientListSerializer):
 class ScheduleSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     name = serializers.CharField()
-    message = serializers.CharField()
+    message = serializers.CharField(help_text=f"The text; `{HIDDEN}` where {MASKED}.")
     run_at = serializers.DateTimeField(help_text="The first time asked for, in the schedule's zone.")
     time_zone = serializers.CharField()
     recurrence = serializers.CharField(allow_null=True)
@@ -186,8 +187,14 @@ class ScheduleSerializer(serializers.Serializer):
         return fields
 
 
-def schedule_body(schedule: Schedule, counts: Mapping[str, int]) -> dict[str, Any]:
-    """A text that cannot be opened is empty here."""
+def _text(schedule: Schedule, reader: AbstractBaseUser) -> str:
+    if not may_read_texts(reader, schedule.owner_id):
+        return HIDDEN
+    return "" if fault_of(schedule, "text") else schedule.text
+
+
+def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: AbstractBaseUser) -> dict[str, Any]:
+    """As somebody is shown it who may see the row, but perhaps not its text. One that cannot be opened is empty here."""
     zone = recurrence.zone(schedule.time_zone)
     start = recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone)
     if schedule.next_wall == schedule.start_wall:  # of two equal wall times the one that was asked for
@@ -195,7 +202,7 @@ def schedule_body(schedule: Schedule, counts: Mapping[str, int]) -> dict[str, An
     return {
         "id": str(schedule.pk),
         "name": schedule.name,
-        "message": "" if fault_of(schedule, "text") else schedule.text,
+        "message": _text(schedule, reader),
         "run_at": start.astimezone(zone).isoformat(),
         "time_zone": schedule.time_zone,
         "recurrence": schedule.recurrence or None,
@@ -240,7 +247,7 @@ class RunSerializer(serializers.Serializer):
 
 class RenderedSerializer(serializers.Serializer):
     to = serializers.CharField()
-    message = serializers.CharField()
+    message = serializers.CharField(help_text=f"The text; `{HIDDEN}` where {MASKED}.")
     encoding = serializers.CharField()
     segments = serializers.IntegerField()
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from config.live import LiveHandler
 from messaging import wakeups
 from messaging.models import Message
 from messaging.services import client_events, event_log
-from messaging.services.representation import message_body
-from tests.factories import NOW, ClientEventFactory, MessageFactory, make_token
+from messaging.services.representation import HIDDEN, message_body
+from tests.factories import NOW, ClientEventFactory, MessageFactory, UserFactory, make_token
 from tests.messaging.api.conftest import PROBLEM_KEYS, Api, assert_problem
 from tests.messaging.live.serving import Connection, eventually, happen, served
 
@@ -273,6 +274,26 @@ def test_staff_follow_anybodys_message(api: Api, staff: Api) -> None:
     [event] = served(act)
 
     assert event["data"]["id"] == str(message.pk)
+    assert event["data"]["message"] == HIDDEN
+
+
+def test_of_all_who_follow_it_only_who_may_read_texts_reads_them(api: Api, staff: Api) -> None:
+    """Whoever is woken together shares a piece of the log."""
+    message = MessageFactory(owner=api.user, delivered=True)
+    reader = Api(UserFactory(is_staff=True))
+    reader.user.user_permissions.add(*Permission.objects.filter(codename__in=["view_message", "view_body"]))
+    path = f"messages/{message.pk}/"
+
+    async def act(handler: LiveHandler) -> list[str]:
+        async with (
+            Connection(handler, path, token=api.token) as own,
+            Connection(handler, path, token=staff.token) as looking,
+            Connection(handler, path, token=reader.token) as reading,
+        ):
+            await handler.threads.run(_event_of, message)
+            return [(await each.events(1))[0]["data"]["message"] for each in (own, looking, reading)]
+
+    assert served(act) == [message.text, HIDDEN, message.text]
 
 
 def _event_of(message: Message) -> None:
@@ -297,6 +318,15 @@ def test_a_message_in_another_status_is_answered_at_once(api: Api, query: str) -
     assert connection.headers["content-type"] == "application/json"
     assert connection.headers["cache-control"] == "no-store"
     assert body == message_body(Message.objects.get())
+
+
+def test_staff_who_may_not_read_texts_wait_without_them(api: Api, staff: Api) -> None:
+    message = MessageFactory(owner=api.user)
+
+    async def act(handler: LiveHandler) -> Any:
+        return await _answer(handler, f"messages/{message.pk}/wait/", staff.token)
+
+    assert served(act)["message"] == HIDDEN
 
 
 def test_a_change_of_status_is_answered_when_it_comes(api: Api) -> None:

@@ -140,5 +140,22 @@ def test_a_token_is_good_for_its_own_user_only() -> None:
     }
 
 
+def test_whoever_may_no_longer_read_texts_follows_none_of_somebody_else() -> None:
+    user = UserFactory(is_staff=True)
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_message", "view_body"]))
+    make_token(user)
+    token = ApiToken.objects.get().digest
+    reading, looking, own = (
+        Guest(user.pk, token=token, as_staff=as_staff, reads_texts=reads)
+        for as_staff, reads in ((True, True), (True, False), (False, True))
+    )
+    before = still_welcome({reading, looking, own}, now=timezone.now())
+
+    user.user_permissions.remove(Permission.objects.get(codename="view_body"))
+
+    assert before == {reading, looking, own}
+    assert still_welcome({reading, looking, own}, now=timezone.now()) == {looking, own}
+
+
 def test_neither_token_nor_session_is_shown() -> None:
     assert "secret" not in repr(Guest(1, token="secret-a", session="secret-b"))
