@@ -1,6 +1,7 @@
 """What a person types to find a message: a number as they have it, an id, a provider's id, a reference."""
 
 import re
+import unicodedata
 from uuid import UUID
 
 import phonenumbers
@@ -13,11 +14,12 @@ from providers.models import SenderNumber
 
 _NUMBER = re.compile(r"^[+\uff0b]?[\d\s().\-/\u00a0\u2010-\u2013\u2212]+$")
 MAX_TERM = 128
+LINK = "tel:"
 
 
 def search(queryset: QuerySet, term: str) -> QuerySet:
     """Messages that it fits. Every condition has an index of its own, so the cost does not grow with the table."""
-    text = term.strip()[:MAX_TERM]
+    text = _plain(term)
     if not text:
         return queryset
     try:
@@ -30,12 +32,21 @@ def search(queryset: QuerySet, term: str) -> QuerySet:
     return any_of(queryset, conditions)
 
 
+def _plain(term: str) -> str:
+    """Without what comes along when a number is copied: invisible marks of direction, and the `tel:` of a link."""
+    visible = "".join(character for character in term if unicodedata.category(character) != "Cf").strip()
+    return (visible[len(LINK) :] if visible[: len(LINK)].lower() == LINK else visible).strip()[:MAX_TERM]
+
+
 def _numbers(text: str) -> list[Q]:
-    """The whole number where it can be told, in the notation of the countries that we send from too, else its beginning."""
+    """Whatever begins like this; and the whole number as it is stored, read at home in the countries that we send from too."""
     digits = "".join(str(int(character)) for character in text if character.isdecimal())
     written = text.startswith(("+", "\uff0b")) or digits.startswith("00")
     international = f"+{digits.removeprefix('00') if digits.startswith('00') else digits}"
-    found = _to_or_from(_exact(international) or international, exact=_exact(international) is not None)
+    found = _to_or_from(international, exact=False)
+    whole = _exact(international)
+    if whole is not None and whole != international:
+        found += _to_or_from(whole, exact=True)
     if not written:
         found += [condition for number in _national(text) for condition in _to_or_from(number, exact=True)]
     return found

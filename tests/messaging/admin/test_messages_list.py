@@ -46,6 +46,32 @@ def test_a_message_is_found_however_somebody_writes_it(admin: Client, term: str)
     assert listed(admin, f"q={term.replace('+', '%2B')}") == [wanted]
 
 
+@pytest.mark.parametrize("number", ["+14155550101", "+4915123456789", "+442071838750"])
+def test_a_number_is_found_by_its_start_at_every_length(admin: Client, number: str) -> None:
+    wanted = MessageFactory(to_number=number)
+    MessageFactory(to_number="+33612345678")
+
+    lengths = range(3, len(number) + 1)
+
+    assert [listed(admin, f"q={quote(number[:length])}") for length in lengths] == [[wanted]] * len(lengths)
+
+
+def test_a_number_with_the_zero_of_its_country_is_found(admin: Client) -> None:
+    wanted = MessageFactory(to_number="+442071838750")
+
+    assert listed(admin, f"q={quote('+44 (0)20 7183 8750')}") == [wanted]
+
+
+@pytest.mark.parametrize(
+    "term", ["\u202a+1 415 555 0101\u202c", "tel:+14155550101", "TEL: +1-415-555-0101", "\u2068order-42\u2069"]
+)
+def test_what_comes_along_when_something_is_copied_does_not_matter(admin: Client, term: str) -> None:
+    wanted = MessageFactory(to_number="+14155550101", reference="order-42")
+    MessageFactory(to_number="+14165550199")
+
+    assert listed(admin, f"q={quote(term)}") == [wanted]
+
+
 def test_it_is_found_by_its_id(admin: Client) -> None:
     wanted, _ = MessageFactory(), MessageFactory()
 
