@@ -213,7 +213,7 @@ CELERY_TASK_PUBLISH_RETRY = False  # a doorbell that cannot be rung is not worth
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "messaging.tick", "schedule": 1.0, "options": {"expires": 5}},
     "inbound_media": {"task": "messaging.fetch_inbound_media", "schedule": 5.0, "options": {"expires": 5}},

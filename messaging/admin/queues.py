@@ -70,6 +70,8 @@ class QueueForm(StyledModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        if queues.PACE & self.errors.keys():
+            return cleaned
         pace = OutboundQueue(batch_size=cleaned.get("batch_size"), interval_seconds=cleaned.get("interval_seconds"))
         try:
             queues.check_pace(pace)

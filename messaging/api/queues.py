@@ -13,11 +13,10 @@ from rest_framework.response import Response
 
 from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField
 from messaging.models import OutboundQueue
+from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
 from messaging.services import queues
 from messaging.services.representation import moment
 from providers.routing import Strategy
-
-MAX_BATCH, MAX_INTERVAL = 100_000, 86_400
 
 
 class QueueSerializer(serializers.Serializer):

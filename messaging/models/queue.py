@@ -1,10 +1,12 @@
 """Named streams of outbound messages, each with its own pace."""
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from providers.routing import Strategy
+
+MAX_BATCH, MAX_INTERVAL = 100_000, 86_400
 
 
 class OutboundQueue(models.Model):
@@ -12,8 +14,12 @@ class OutboundQueue(models.Model):
 
     name = models.SlugField(max_length=40, primary_key=True)
     description = models.CharField(max_length=200, blank=True)
-    batch_size = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
-    interval_seconds = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    batch_size = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(MAX_BATCH)]
+    )
+    interval_seconds = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL)]
+    )
     routing_strategy = models.CharField(
         max_length=10, choices=[(s.value, s.value) for s in Strategy], default=Strategy.WEIGHTED.value
     )

@@ -9,16 +9,19 @@ from django.db.models import Count, OuterRef
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from messaging.models import Message, OutboundQueue
+from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
 from messaging.services import pacing
 from messaging.services.errors import InvalidField
 from messaging.states import Status
 
 TICK_TASK = "messaging.drain_tick"
+MOST = {"batch_size": MAX_BATCH, "interval_seconds": MAX_INTERVAL}
+PACE = MOST.keys()
 EDITABLE = ("description", "batch_size", "interval_seconds", "preserve_order", "is_paused", "routing_strategy")
 
 
 def create(queue: OutboundQueue) -> OutboundQueue:
-    """Store a new queue. Raises `InvalidField` for half a pace."""
+    """Store a new queue. Raises `InvalidField` for half a pace, or one that is none."""
     check_pace(queue)
     with transaction.atomic():
         queue.save(force_insert=True)
@@ -29,14 +32,15 @@ def create(queue: OutboundQueue) -> OutboundQueue:
 def change(*, name: str, changes: dict[str, Any]) -> OutboundQueue:
     """Change some of the `EDITABLE` fields. A pause stops claims at once, everything else counts from the next tick on.
 
-    Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for half a pace.
+    Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for half a pace, or one that is none.
     """
     with transaction.atomic():
         queue = OutboundQueue.objects.select_for_update().get(pk=name)
         for field in EDITABLE:
             if field in changes:
                 setattr(queue, field, changes[field])
-        check_pace(queue)
+        if PACE & changes.keys():
+            check_pace(queue)
         queue.save(update_fields=[*EDITABLE, "updated_at"])
         keep_beat_in_step(queue)
     return queue
@@ -46,6 +50,9 @@ def check_pace(queue: OutboundQueue) -> None:
     if (queue.batch_size is None) != (queue.interval_seconds is None):
         missing = "interval_seconds" if queue.interval_seconds is None else "batch_size"
         raise InvalidField(missing, "half_a_pace", "Set batch_size and interval_seconds together, or neither.")
+    for field, most in MOST.items():
+        if (getattr(queue, field) or 0) > most:
+            raise InvalidField(field, "max_value", f"This is {most:,} at the most.")
 
 
 def keep_beat_in_step(queue: OutboundQueue) -> None:

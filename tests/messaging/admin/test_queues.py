@@ -22,6 +22,18 @@ def test_half_a_pace_is_refused_in_words(admin: Client, given: str, missing: str
     assert OutboundQueue.objects.get().batch_size is None
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("batch_size", 100_001), ("interval_seconds", 86_401), ("interval_seconds", 2**63 - 1)]
+)
+def test_a_pace_beyond_all_measure_is_refused_at_its_field(admin: Client, field: str, value: int) -> None:
+    QueueFactory()
+
+    page = admin.post(PAGE, {**FORM, "batch_size": "2", "interval_seconds": "60", field: str(value)})
+
+    assert set(page.context["adminform"].form.errors) == {field}
+    assert OutboundQueue.objects.get().batch_size is None
+
+
 def test_a_whole_pace_is_stored(admin: Client) -> None:
     QueueFactory()
 

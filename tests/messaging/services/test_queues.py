@@ -15,6 +15,8 @@ from messaging.states import Status
 from tests.factories import MessageFactory, QueueFactory, UserFactory
 from tests.messaging.parallel import at_once
 
+# What a row may have from before there was a most.
+BEYOND = {"batch_size": 100_001, "interval_seconds": 86_401}
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
 
@@ -226,3 +228,24 @@ class TestDepth:
             costs.append(len(found))
 
         assert costs == [3, 3]
+
+
+@pytest.mark.parametrize("field", BEYOND)
+def test_a_pace_beyond_all_measure_is_refused(field: str) -> None:
+    queue = slow()
+
+    with pytest.raises(InvalidField) as error:
+        queues.change(name="slow", changes={field: BEYOND[field]})
+    with pytest.raises(InvalidField):
+        queues.create(OutboundQueue(**{"name": "new", "batch_size": 2, "interval_seconds": 120, field: BEYOND[field]}))
+
+    assert (error.value.field, error.value.field_code) == (field, "max_value")
+    assert OutboundQueue.objects.values().get() == OutboundQueue.objects.filter(pk=queue.pk).values().get()
+    assert [row[3] for row in beat_rows()] == [120]
+
+
+def test_a_queue_that_has_one_from_before_can_be_paused() -> None:
+    slow()
+    OutboundQueue.objects.update(**BEYOND)
+
+    assert queues.change(name="slow", changes={"is_paused": True}).is_paused
