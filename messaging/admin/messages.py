@@ -40,7 +40,7 @@ def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpRe
     rows = model_admin.get_changelist_instance(request).queryset
     audit.record_on_table(request.user, Message, f"Exported as CSV: {request.GET.urlencode() or 'all'}.")
     return csv_export.stream(
-        csv_export.newest_first(rows), columns(readable=bodies.may_read(request.user)), filename="messages.csv"
+        request, csv_export.newest_first(rows), columns(readable=bodies.may_read(request.user)), filename="messages.csv"
     )
 
 
