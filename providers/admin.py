@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.forms.fields import InvalidJSONInput
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import TEXTAREA_CLASSES
 
@@ -187,11 +188,17 @@ class ProviderAccountAdmin(ModelAdmin):
         """An account that is there is switched on and off by an act, with a reason."""
         if obj is None:
             return ["slug", "backend", "weight", "is_enabled", "config"]
-        return ["slug", "state", "backend", "weight", "config", "created_at", "updated_at"]
+        config = "config" if self.has_change_permission(request, obj) else "config_shown"
+        return ["slug", "state", "backend", "weight", config, "created_at", "updated_at"]
 
     def get_readonly_fields(self, request: Any, obj: ProviderAccount | None = None) -> list[str]:
         """The slug is the key, and stands in the callback addresses that the provider knows."""
-        return ["slug", "state", "created_at", "updated_at"] if obj else []
+        return ["slug", "state", "config_shown", "created_at", "updated_at"] if obj else []
+
+    @display(description="Config")
+    def config_shown(self, row: ProviderAccount) -> str:
+        """As in the form. unfold would colour it by styles in the page, which the policy refuses."""
+        return format_html('<pre class="sb-mono">{}</pre>', json.dumps(row.config, indent=2, ensure_ascii=False))
 
     def get_object(self, request: Any, object_id: str, from_field: str | None = None) -> ProviderAccount | None:
         found = super().get_object(request, object_id, from_field)

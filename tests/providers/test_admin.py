@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -55,3 +56,17 @@ def test_the_list_of_events_can_only_be_read(staff) -> None:
 
     assert "answered 401" in staff.get(address).content.decode()
     assert staff.get(reverse("admin:providers_providerevent_add")).status_code == 403
+
+
+def test_who_may_only_look_sees_the_config_without_styles_in_the_page() -> None:
+    """unfold would colour it, by styles that the policy refuses."""
+    account = AccountFactory(config={"url": "http://127.0.0.1:9/<send>", "fields": {"to": "who"}})
+    viewer = UserFactory(is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_provideraccount"))
+    client = Client()
+    client.force_login(viewer)
+
+    page = client.get(reverse("admin:providers_provideraccount_change", args=[account.pk])).content.decode()
+
+    assert "&quot;url&quot;: &quot;http://127.0.0.1:9/&lt;send&gt;&quot;" in page
+    assert " style=" not in page
