@@ -91,7 +91,8 @@ class _Reader:
                 yield record
             elif len(record) != width:
                 if not _is_blank(record):
-                    detail = f"This row has {len(record)} fields, the header has {width}."
+                    fields = "1 field" if len(record) == 1 else f"{len(record)} fields"
+                    detail = f"This row has {fields}, the header has {width}."
                     yield RowError(self._row, "", "wrong_number_of_fields", detail)
             elif (row := self._row_of(record, to, variables)) is not None:
                 yield row

@@ -1,11 +1,12 @@
 """One form for a new schedule and for one that has not run. Recipients are pasted or come as a file."""
 
-import io
+from dataclasses import fields
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 from django.utils import timezone
@@ -17,14 +18,15 @@ from messaging.api.serializers import MAX_VALID_FOR
 from messaging.models import OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.submit import DEFAULT_VALID_FOR
+from scheduling.admin import people
 from scheduling.models import Schedule
-from scheduling.recipients_csv import InvalidCsv, RowError, read_rows
-from scheduling.services import schedules
-from scheduling.services.recipients import Recipient
+from scheduling.services import recipients, schedules
+from scheduling.services.recipients import Report
 from scheduling.services.schedules import Plan
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
-MAX_LISTED_ERRORS = 20
+NOBODY = "Give at least one recipient."
+PLANNED = {field.name for field in fields(Plan)}
 # What a browser's own field for a day and a time can show; a wall time with seconds is shown as text.
 PICKER_LENGTH = len("2026-12-01T09:00")
 
@@ -62,7 +64,7 @@ class ScheduleForm(StyledModelForm):
         required=False,
         label="Recipients",
         widget=forms.Textarea(attrs={"rows": 8}),
-        help_text="CSV with a header: to,name,time. A list of numbers alone needs no header.",
+        help_text="CSV with a header: to,name,time. A list of numbers alone needs no header. Bad rows are left out and named.",
     )
     file = forms.FileField(
         required=False, label="or a CSV file", help_text="UTF-8; a column to, the others are variables."
@@ -73,6 +75,8 @@ class ScheduleForm(StyledModelForm):
         fields = ["name", "text", "queue", "valid_for"]
         widgets = {"text": forms.Textarea(attrs={"rows": 4})}
 
+    report: Report | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         zones = sorted(available_timezones() | {self.instance.time_zone or "UTC"})
@@ -82,8 +86,7 @@ class ScheduleForm(StyledModelForm):
             if len(wall) != PICKER_LENGTH:
                 self.fields["run_at"].widget.input_type = "text"
             self.initial["recurrence"] = self.instance.recurrence
-            for name in ("pasted", "file"):
-                self.fields.pop(name)
+            self.fields["pasted"].label = "More recipients"
 
     def clean_file(self) -> Any:
         upload = self.cleaned_data.get("file")
@@ -102,34 +105,45 @@ class ScheduleForm(StyledModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        if "pasted" in self.fields:
-            cleaned["people"] = self._people(cleaned)
+        if cleaned.get("pasted", "").strip() and cleaned.get("file"):
+            self.add_error("file", "Paste the list or choose a file, not both.")
+        elif not self.instance.start_wall and not self.gives_a_list(cleaned) and "file" not in self.errors:
+            self.add_error("pasted", NOBODY)
         return cleaned
 
-    def _people(self, cleaned: dict[str, Any]) -> list[Recipient]:
-        stream = (
-            cleaned["file"].file if cleaned.get("file") else io.BytesIO(with_header(cleaned.get("pasted", "")).encode())
-        )
-        try:
-            rows = list(read_rows(stream))
-        except InvalidCsv as error:
-            self.add_error("pasted", str(error))
-            return []
-        bad = [row for row in rows if isinstance(row, RowError)]
-        for row in bad[:MAX_LISTED_ERRORS]:
-            self.add_error("pasted", f"Row {row.row}, {row.field}: {row.detail}")
-        if not rows:
-            self.add_error("pasted", "Give at least one recipient.")
-        return [Recipient(row.row, row.number, row.variables) for row in rows if not isinstance(row, RowError)]
+    @staticmethod
+    def gives_a_list(cleaned: dict[str, Any]) -> bool:
+        return bool(cleaned.get("pasted", "").strip() or cleaned.get("file"))
 
 
-def with_header(pasted: str) -> str:
-    """Numbers one a line are a list without variables."""
-    first = pasted.lstrip()[:1]
-    return f"to\n{pasted.lstrip()}" if first == "+" else pasted.lstrip()
+class NobodyAdded(Exception):
+    """Of a list not one row is good: nothing is stored, so that the whole can be given again."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
 
 
 def submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, obj: Schedule | None) -> None:
+    """Through the services that the API calls. What they refuse comes back as errors of the form; `form.report` tells of the
+    list, if one was given.
+    """
+    list_field = "file" if cleaned.get("file") else "pasted"
+    try:
+        with transaction.atomic():
+            schedule = _store(form, cleaned, request, obj)
+            form.report = _add_people(schedule, cleaned) if form.gives_a_list(cleaned) else None
+        form.instance = schedule
+    except NobodyAdded as refusal:
+        form.add_error(list_field, people.named(refusal.report) or NOBODY)
+    except InvalidField as error:
+        field = {"message": "text", "file": list_field}.get(error.field, error.field)
+        form.add_error(field if field in form.fields else None, error.detail)
+    except DomainError as error:
+        form.add_error(None, error.detail)
+
+
+def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, obj: Schedule | None) -> Schedule:
     plan = Plan(
         name=cleaned["name"],
         text=cleaned["text"],
@@ -140,23 +154,20 @@ def submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
         sender=None,
         valid_for=cleaned["valid_for"],
     )
-    try:
-        if obj is None:
-            form.instance = schedules.create(
-                owner=request.user,
-                plan=plan,
-                people=cleaned["people"],
-                default_queue=settings.DEFAULT_QUEUE,
-                now=timezone.now(),
-            )
-        else:
-            # Only what was edited: a time that is left as it is must not be read anew, it may have passed meanwhile.
-            changes = {name: getattr(plan, name) for name in form.changed_data}
-            form.instance = schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now())
-    except InvalidField as error:
-        field = {"message": "text"}.get(error.field, error.field)
-        _, _, row = field.partition("recipients.")
-        detail = f"Row {row.partition('.')[0]}: {error.detail}" if row else error.detail
-        form.add_error("pasted" if row else field if field in form.fields else None, detail)
-    except DomainError as error:
-        form.add_error(None, error.detail)
+    if obj is None:
+        return schedules.create(
+            owner=request.user, plan=plan, people=[], default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
+        )
+    # Only what was edited: a time that is left as it is must not be read anew, it may have passed meanwhile.
+    changes = {name: getattr(plan, name) for name in form.changed_data if name in PLANNED}
+    return schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now())
+
+
+def _add_people(schedule: Schedule, cleaned: dict[str, Any]) -> Report:
+    """Raises `NobodyAdded`; the good rows are kept whatever the others are."""
+    stream, own_rows = (cleaned["file"].file, 0) if cleaned.get("file") else people.as_csv(cleaned["pasted"])
+    report = recipients.add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now())
+    report.errors = [error._replace(row=error.row - own_rows) for error in report.errors]
+    if not report.added + report.duplicates:
+        raise NobodyAdded(report)
+    return report

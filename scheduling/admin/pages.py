@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from messaging import states
 from messaging.services.errors import InvalidField
+from scheduling import recurrence
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import reading, timing
 
@@ -43,7 +44,10 @@ def preview(request: HttpRequest, model_admin: Any) -> JsonResponse:
 
 
 def next_runs(schedule: Schedule) -> list[str]:
-    return [f"{wall:%a %d %b %Y %H:%M} {schedule.time_zone}" for wall, _ in timing.preview(schedule, count=SHOWN)]
+    """When it really runs: a wall time may not exist on that day, or twice."""
+    zone = recurrence.zone(schedule.time_zone)
+    moments = [moment.astimezone(zone) for _, moment in timing.preview(schedule, count=SHOWN)]
+    return [f"{moment:%a %d %b %Y %H:%M %Z}" for moment in moments]
 
 
 @never_cache

@@ -18,6 +18,7 @@ from messaging.models.encrypted import fault_of
 from scheduling.admin.acts import ACTS
 from scheduling.admin.form import ScheduleForm, submit
 from scheduling.admin.pages import next_runs, preview, progress, progress_of
+from scheduling.admin.people import bad_rows, first_of, tell
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import schedules
 from scheduling.services.errors import AlreadyRan
@@ -53,12 +54,21 @@ class ScheduleAdmin(ModelAdmin):
     search_help_text = "The start of a name"
     ordering = ["-pk"]
     sortable_by = ()
-    readonly_fields = ["hidden_text", "first_run", "repeats", "validity", "next_runs"]
+    readonly_fields = [
+        "hidden_text",
+        "on_the_list",
+        "numbers_on_the_list",
+        "first_run",
+        "repeats",
+        "validity",
+        "next_runs",
+    ]
     inlines = [RunInline]
     acts = ACTS
     custom_urls = (
         ("preview/", "scheduling_schedule_preview", preview),
         ("<uuid:object_id>/progress/", "scheduling_schedule_progress", progress),
+        ("<uuid:object_id>/bad-rows/", "scheduling_schedule_bad_rows", bad_rows),
     )
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Schedule | None:
@@ -73,10 +83,12 @@ class ScheduleAdmin(ModelAdmin):
         form = ["name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for"]
         if obj is None:
             return [*form, "pasted", "file"]
+        listed = "on_the_list" if bodies.may_read(request.user) else "numbers_on_the_list"
         if self.has_change_permission(request, obj):
-            return form  # its builder shows the next runs
+            return [*form, listed, "pasted", "file"]  # the rule's builder shows the next runs
         text = "text" if bodies.may_read(request.user) else "hidden_text"
-        return ["name", text, "first_run", "time_zone", "repeats", "next_runs", "queue", "validity", "owner"]
+        timing = ["first_run", "time_zone", "repeats", "next_runs"]
+        return ["name", text, *timing, "queue", "validity", "owner", listed]
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> list:
         return self.inlines if obj and obj.runs.exists() else []
@@ -123,6 +135,14 @@ class ScheduleAdmin(ModelAdmin):
     def people(self, obj: Schedule) -> str:
         return f"{obj.recipient_count:,}"
 
+    @display(description="On the list")
+    def on_the_list(self, obj: Schedule) -> str:
+        return first_of(obj, readable=True)
+
+    @display(description="On the list")
+    def numbers_on_the_list(self, obj: Schedule) -> str:
+        return first_of(obj, readable=False)
+
     @display(description="Next runs")
     def next_runs(self, obj: Schedule) -> str:
         return format_html_join("", "{}<br>", ((line,) for line in next_runs(obj))) or "none"
@@ -148,6 +168,8 @@ class ScheduleAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: ScheduleForm, change: bool) -> None:
         """Stored by the service already."""
+        if form.report is not None:
+            tell(request, obj, form.report)
 
     def delete_model(self, request: HttpRequest, obj: Schedule) -> None:
         try:

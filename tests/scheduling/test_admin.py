@@ -7,6 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message
@@ -58,16 +59,17 @@ def admin(user) -> Client:
     return client
 
 
-def add(admin: Client, **changes):
-    return admin.post(f"{LIST}add/", {**FORM, **changes})
+def add(admin: Client, *, follow: bool = False, **changes):
+    return admin.post(f"{LIST}add/", {**FORM, **changes}, follow=follow)
 
 
-def edit(admin: Client, schedule: Schedule, **changes):
+def edit(admin: Client, schedule: Schedule, *, follow: bool = False, **changes):
     """The form as the page shows it, with these changes."""
     page = admin.get(f"{LIST}{schedule.pk}/change/")
     shown = page.context["adminform"].form
-    data = {name: shown.get_initial_for_field(field, name) for name, field in shown.fields.items()}
-    return admin.post(f"{LIST}{schedule.pk}/change/", {**data, **NO_RUNS, "_reason": "asked to", **changes})
+    data = {name: shown.get_initial_for_field(field, name) or "" for name, field in shown.fields.items()}
+    data = {**data, **NO_RUNS, "_reason": "asked to", **changes}
+    return admin.post(f"{LIST}{schedule.pk}/change/", data, follow=follow)
 
 
 def act(admin: Client, action: str, *chosen: Schedule) -> list[tuple[str, str]]:
@@ -137,7 +139,13 @@ class TestAdd:
 
         assert Schedule.objects.get().start_wall == "2026-12-01T15:00:00"
 
-    @pytest.mark.parametrize("pasted", [f"{A}\n{B}\n", f"\n {A}\r\n{B}", f"to\n{A}\n{B}", f"To;x\n{A};1\n{B};2"])
+    @pytest.mark.parametrize(
+        "pasted",
+        [
+            *(f"{A}\n{B}\n", f"\n {A}\r\n{B}", f"to\n{A}\n{B}", f"To;x\n{A};1\n{B};2"),
+            *(f"{A}, {B}", f"{A};{B}", f"{A},\n{B},\n", f"+1 415 555-0101, {B}"),
+        ],
+    )
     def test_recipients_are_pasted_with_or_without_a_header(self, admin, pasted: str) -> None:
         add(admin, text="Hello", pasted=pasted)
 
@@ -173,7 +181,8 @@ class TestAdd:
             ({"pasted": ""}, "pasted"),
             ({"pasted": "to,name\n"}, "pasted"),
             ({"pasted": f"phone\n{A}"}, "pasted"),
-            ({"pasted": f"to,name\n{A},Ada\nnobody,Bob"}, "pasted"),
+            ({"pasted": "to,name\nnobody,Bob"}, "pasted"),
+            ({"file": SimpleUploadedFile("people.csv", f"to,name\n{A},Ada\n".encode())}, "file"),
         ],
         ids=str,
     )
@@ -182,23 +191,54 @@ class TestAdd:
 
         assert_nothing_stored()
 
-    def test_bad_rows_are_named(self, admin) -> None:
-        [first, second] = errors(add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada\n{B}"))["pasted"]
+    def test_bad_rows_are_named_and_keep_no_good_one_back(self, admin, user) -> None:
+        page = add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada\n{B}\n{A},again", follow=True)
 
-        assert first.startswith("Row 2, to: ")
-        assert second.startswith("Row 4, ")
-        assert_nothing_stored()
+        assert listed() == [(A, {"name": "Ada"})]
+        assert Schedule.objects.get().recipient_count == 1
+        lines = next(str(message) for message in page.context["messages"]).split("<br>")
+        assert lines[0] == "1 added to the list, 1 on it already, 2 bad rows left out:"
+        assert lines[1].startswith("Row 2, to: Give the number in international notation")
+        assert lines[2] == "Row 4: This row has 1 field, the header has 2."
+        assert str(Schedule.objects.get().pk) in lines[3]
 
-    def test_a_row_without_a_value_that_the_text_needs_is_named(self, admin) -> None:
-        [error] = errors(add(admin, text="Hi {time}"))["pasted"]
+    def test_they_can_be_had_as_the_file_that_the_api_gives(self, admin, user) -> None:
+        pasted = f"to,name\nnobody,Bob\n{A},Ada\n{B}"
+        add(admin, pasted=pasted)
+        schedule = Schedule.objects.get()
+        address = f"{LIST}{schedule.pk}/bad-rows/"
 
-        assert error == "Row 2: The text needs a value for time."
+        mine = b"".join(admin.get(address).streaming_content).decode("utf-8-sig")
+
+        other = create(user, text="Hi {name}", to=[])
+        api = Api(user)
+        upload = encode_multipart(BOUNDARY, {"file": SimpleUploadedFile("people.csv", pasted.encode())})
+        theirs = api.post(f"schedules/{other.pk}/recipients/?report=csv", data=upload, content_type=MULTIPART_CONTENT)
+        assert mine == theirs.content.decode()
+        assert mine.splitlines()[0] == "row,field,code,detail"
+        assert "Bob" not in mine
+
+    def test_nobody_else_has_them(self, admin, staff) -> None:
+        add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada")
+        address = f"{LIST}{Schedule.objects.get().pk}/bad-rows/"
+
+        assert staff().get(address).status_code == 404
+        assert staff("messaging.view_message").get(address).status_code == 403
+
+    def test_where_no_row_is_good_all_are_named_and_nothing_is_stored(self, admin) -> None:
+        rows = "".join(f"{number},\n" for number in range(30))
+
+        found = errors(add(admin, text="Hi {time}"))["pasted"]
+        many = errors(add(admin, pasted=f"to,name\n{rows}"))["pasted"]
+
+        assert found == [f"Row {row}, time: The text needs a value for time." for row in (2, 3, 4)]
+        assert (len(many), many[-1]) == (21, "and 10 more rows")
         assert_nothing_stored()
 
     def test_a_file_that_is_no_list_is_refused(self, admin) -> None:
-        file = SimpleUploadedFile("people.csv", b"to,name\n\xff\n")
+        file = SimpleUploadedFile("people.csv", f"to,name\n{A},Ada\n\xff\n".encode("latin-1"))
 
-        assert set(errors(add(admin, file=file))) == {"pasted"}
+        assert set(errors(add(admin, pasted="", file=file))) == {"file"}
 
         assert_nothing_stored()
 
@@ -267,6 +307,39 @@ class TestEdit:
         schedule.refresh_from_db()
         assert (schedule.name, schedule.next_run_at) == ("Other", due)
 
+    def test_people_are_added_to_the_list(self, admin, owner) -> None:
+        schedule = create(owner, people((A, {"name": "Ada"})), text="Hi {name}")
+
+        page = edit(admin, schedule, text="Dear {name}", pasted=f"to,name\n{A},again\n{B},Bob\n{C}", follow=True)
+
+        assert listed() == [(A, {"name": "Ada"}), (B, {"name": "Bob"})]
+        schedule.refresh_from_db()
+        assert (schedule.text, schedule.recipient_count) == ("Dear {name}", 2)
+        assert next(str(message).split("<br>")[:2] for message in page.context["messages"]) == [
+            "1 added to the list, 1 on it already, 1 bad row left out:",
+            "Row 4: This row has 1 field, the header has 2.",
+        ]
+
+    def test_if_none_of_them_is_good_nothing_is_changed(self, admin, owner) -> None:
+        schedule = create(owner, people((A, {"name": "Ada"})), text="Hi {name}")
+        before = Schedule.objects.values().get()
+
+        found = errors(edit(admin, schedule, name="Other", pasted="12345, 23456"))
+
+        assert [error.partition(":")[0] for error in found["pasted"]] == ["Row 1, to", "Row 2, to"]
+        assert Schedule.objects.values().get() == before
+        assert listed() == [(A, {"name": "Ada"})]
+
+    def test_the_page_shows_the_first_of_the_list_and_how_many_there_are(self, admin, owner) -> None:
+        schedule = create(owner, people(*((f"+1415556{place:04}", {"name": "Ada"}) for place in range(25))))
+
+        page = admin.get(f"{LIST}{schedule.pk}/change/").content.decode()
+
+        assert "25 people<br>+14155560000" in page
+        assert page.count("name: Ada") == 20
+        assert "+14155560020" not in page
+        assert "and 5 more" in page
+
     def test_a_bad_edit_changes_nothing(self, admin, owner) -> None:
         schedule = create(owner)
         before = Schedule.objects.values().get()
@@ -329,6 +402,8 @@ class TestTexts:
         assert "•••••• (19 characters)" in page
         assert "Your code" not in page
         assert "471100" not in page
+        assert f"1 person<br>{A}" in page
+        assert "code: ••••••" in page
         assert 'name="_save"' not in page
         assert refused.status_code == 403
         assert Schedule.objects.values().get() == before
@@ -434,8 +509,13 @@ class TestLive:
     def test_the_next_runs_of_a_rule_are_shown_in_its_zone(self, admin) -> None:
         assert self.preview(admin, recurrence="RRULE:FREQ=WEEKLY;BYDAY=TU;COUNT=2") == {
             "error": "",
-            "runs": ["Tue 01 Dec 2026 09:00 Europe/Berlin", "Tue 08 Dec 2026 09:00 Europe/Berlin"],
+            "runs": ["Tue 01 Dec 2026 09:00 CET", "Tue 08 Dec 2026 09:00 CET"],
         }
+
+    def test_a_time_that_a_day_does_not_have_is_shown_as_it_will_be(self, admin) -> None:
+        runs = self.preview(admin, run_at="2027-03-27T02:30", recurrence="RRULE:FREQ=DAILY;COUNT=3")["runs"]
+
+        assert runs == ["Sat 27 Mar 2027 02:30 CET", "Sun 28 Mar 2027 03:00 CEST", "Mon 29 Mar 2027 02:30 CEST"]
 
     @pytest.mark.parametrize(
         "data",

@@ -101,7 +101,7 @@ def test_bad_rows_are_reported_and_good_ones_kept() -> None:
         (8, "", "bad_quotes"),
         (9, "name", "too_long"),
     ]
-    assert found[4].detail == "This row has 1 fields, the header has 2."
+    assert found[4].detail == "This row has 1 field, the header has 2."
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ class TestCsv:
         assert rows == [
             ["row", "field", "code", "detail"],
             ["3", "to", "invalid_number", rows[1][3]],
-            ["6", "", "wrong_number_of_fields", "This row has 1 fields, the header has 2."],
+            ["6", "", "wrong_number_of_fields", "This row has 1 field, the header has 2."],
         ]
         assert len(listed()) == 2
 
