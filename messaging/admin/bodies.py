@@ -15,8 +15,18 @@ UNREADABLE = "(cannot be opened with the present keys)"
 SECRET_KEYS = re.compile(
     r"secret|token|signature|password|passwd|authorization|api[_-]?key|^auth$|credential", re.IGNORECASE
 )
-_NAME = re.compile(r"[\w.\[\]-]{1,64}")  # what is not the name of a field may be anything, a text too
-TEXT_KEYS = re.compile(r"^(body|text|message|content|msg|sms)$", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}")  # what is not the name of a field may be anything, a text too
+# The last word of a field's name that says: an id, a number, a status, a time, a count. Each provider calls its text as it
+# likes, so whoever may not read texts sees these and nothing else; a code alone may be the one that somebody is sent.
+_PLAIN_WORDS = frozenset({
+    *("id", "sid", "uuid", "ref", "reference", "status", "state", "event", "error", "version"),
+    *("number", "msisdn", "phone", "from", "to", "src", "dst", "source", "destination", "recipient", "sender"),
+    *("date", "time", "timestamp", "at", "sent", "received", "delivered"),
+    *("segments", "parts", "count", "price", "currency", "country", "mcc", "mnc"),
+})  # fmt: skip
+_CODE_OF = frozenset({"error", "err", "status", "country", "network", "reason", "result"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_VALUE = re.compile(r"[\w.:+@/-]{0,64}|[\d:./+ TZ-]{0,40}")
 
 
 def may_read(user: AbstractBaseUser) -> bool:
@@ -42,7 +52,7 @@ def shown_callback(callback: ProviderCallback, *, readable: bool) -> list[tuple[
 
 
 def callback_fields(body: str, *, readable: bool) -> list[tuple[str, str]] | None:
-    """A callback's fields in their order, without secrets, and without texts for whoever may not read them.
+    """A callback's fields in their order, without secrets, and for whoever may not read texts only what cannot be one.
 
     None where it is neither JSON nor a form: then nobody can say which part of it is what.
     """
@@ -64,9 +74,19 @@ def _cleaned(key: str, value: Any, *, readable: bool) -> Any:
     if SECRET_KEYS.search(key):
         return HIDDEN
     if isinstance(value, dict):
-        return {name: _cleaned(str(name), inner, readable=readable) for name, inner in value.items()}
+        return {
+            name if readable or _NAME.fullmatch(name) else HIDDEN: _cleaned(name, inner, readable=readable)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
         return [_cleaned(key, inner, readable=readable) for inner in value]
-    if TEXT_KEYS.match(key) and isinstance(value, str):
-        return shown(value, readable=readable)
-    return value
+    return value if readable or _is_plain(key, value) else HIDDEN
+
+
+def _is_plain(key: str, value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return True
+    words = [word.lower() for word in _WORD.findall(key)]
+    if not words or not _VALUE.fullmatch(str(value)):
+        return False
+    return words[-1] in _PLAIN_WORDS or (words[-1] == "code" and not _CODE_OF.isdisjoint(words))

@@ -68,10 +68,25 @@ def test_what_came_in_of_a_provider_is_not_found_out_either(staff: Staff) -> Non
     ("body", "fields"),
     [
         ('{"id": "7", "token": "abc"}', [("id", "7"), ("token", "••••••")]),
-        ('{"a": {"api_key": "abc", "n": 1}}', [("a", '{"api_key": "••••••", "n": 1}')]),
+        ('{"a": {"api_key": "abc", "count": 1}}', [("a", '{"api_key": "••••••", "count": 1}')]),
         ('{"a": [{"password": "abc"}]}', [("a", '[{"password": "••••••"}]')]),
         ("MessageSid=SM1&X-Signature=abc", [("MessageSid", "SM1"), ("X-Signature", "••••••")]),
-        ("Body=Hi+there&From=%2B1", [("Body", "•••••• (8 characters)"), ("From", "+1")]),
+        ("Body=Hi+there&From=%2B1", [("Body", "••••••"), ("From", "+1")]),
+        (
+            "MessageStatus=failed&ErrorCode=30003&ApiVersion=2010-04-01",
+            [("MessageStatus", "failed"), ("ErrorCode", "30003"), ("ApiVersion", "2010-04-01")],
+        ),
+        (
+            '{"src": "+1", "sent_at": "2026-11-22 09:00:00", "final": true, "reason": null}',
+            [("src", "+1"), ("sent_at", "2026-11-22 09:00:00"), ("final", "true"), ("reason", "null")],
+        ),
+        ('{"sms_text": "Your code 1234", "code": 1234}', [("sms_text", "••••••"), ("code", "••••••")]),
+        ('{"sms": {"value": "Your code 1234"}}', [("sms", '{"value": "••••••"}')]),
+        ('{"messageText": "1234"}', [("messageText", "••••••")]),
+        ("SmsBody=1234", [("SmsBody", "••••••")]),
+        ('{"messages": ["Your code 1234"], "id": "Your code 1234"}', [("messages", '["••••••"]'), ("id", "••••••")]),
+        ('{"a": {"Your code 1234": 1}}', [("a", '{"••••••": "••••••"}')]),
+        ("1234=", None),
         ("nonsense", None),
         ("[1]", None),
         ("", None),
@@ -82,4 +97,6 @@ def test_a_callback_is_shown_without_secrets_and_without_texts(body: str, fields
 
 
 def test_nobody_reads_a_secret() -> None:
-    assert callback_fields('{"secret": "x", "text": "Hi"}', readable=True) == [("secret", "••••••"), ("text", "Hi")]
+    body = '{"secret": "x", "text": "Hi", "a": {"b c": 1}}'
+
+    assert callback_fields(body, readable=True) == [("secret", "••••••"), ("text", "Hi"), ("a", '{"b c": 1}')]
