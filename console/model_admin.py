@@ -4,8 +4,10 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth import get_permission_codename
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
@@ -20,6 +22,7 @@ from console.pagination import BoundedPaginator
 
 LONGEST_INTEGER = 18
 SAY_WHY = "Say why: it stands in the audit log, and nothing has changed so far."
+NO_SUCH_ROW = "There is no such row, and nothing has changed."
 
 
 class PlainChangeList(ChangeList):
@@ -45,6 +48,7 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
     show_facets = ShowFacets.NEVER  # each number beside a filter is a count of its rows
     warn_unsaved_form = True
     paginator = BoundedPaginator
+    reason_field = audit.REASON_FIELD  # a form that has a reason as a field of its own is not asked for another
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PlainChangeList
@@ -68,6 +72,7 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
     ) -> Any:
         if obj is not None:
             obj.console_title = self.title_of(obj)
+        context |= {"reason": reason_of(request), "asks_why": self.reason_field == audit.REASON_FIELD}
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def prepare(self, request: HttpRequest, rows: list[Any]) -> None:
@@ -78,19 +83,30 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> type:
         """Whoever changes a row says why: the page asks for it, and nothing is stored without."""
         form = super().get_form(request, obj, change, **kwargs)
-        return _unexplained(form) if change and request.method == "POST" and not _reason(request) else form
+        return _unexplained(form) if change and request.method == "POST" and not reason_of(request) else form
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict | None = None) -> HttpResponse:
-        if request.method == "POST" and not _reason(request):
+        if request.method == "POST" and not reason_of(request):
             self.message_user(request, SAY_WHY, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
         return super().delete_view(request, object_id, extra_context)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        if request.POST.get("action") == "delete_selected" and request.POST.get("post") and not _reason(request):
+        if "delete_selected" in request.POST.getlist("action") and request.POST.get("post") and not reason_of(request):
             self.message_user(request, SAY_WHY, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if chosen and not queryset.filter(pk__in=self._keys(chosen)).exists():
+            self.message_user(request, NO_SUCH_ROW, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
         return super().response_action(request, queryset)
+
+    def _keys(self, chosen: list[str]) -> list[Any]:
+        """None at all where one of them cannot be a key."""
+        try:
+            return [self.opts.pk.clean(key, None) for key in chosen]
+        except ValidationError:
+            return []
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
         rows = list(objs)
@@ -103,14 +119,14 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
         return found.names, found.going, lacking, found.keeping
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        return super().log_addition(request, obj, _explained(request, message))
+        return super().log_addition(request, obj, _explained(message, reason_of(request, self.reason_field)))
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        return super().log_change(request, obj, _explained(request, message))
+        return super().log_change(request, obj, _explained(message, reason_of(request)))
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         return LogEntry.objects.log_actions(
-            request.user.pk, queryset, DELETION, audit.with_reason("Deleted", _reason(request))
+            request.user.pk, queryset, DELETION, audit.with_reason("Deleted", reason_of(request))
         )
 
 
@@ -150,8 +166,8 @@ class KeysetMixin:
         return False
 
 
-def _reason(request: HttpRequest) -> str:
-    return request.POST.get(audit.REASON_FIELD, "").strip()[: audit.MAX_REASON]
+def reason_of(request: HttpRequest, field: str = audit.REASON_FIELD) -> str:
+    return request.POST.get(field, "").strip()[: audit.MAX_REASON]
 
 
 def _unexplained(form: type) -> type:
@@ -164,6 +180,5 @@ def _unexplained(form: type) -> type:
     return Unexplained
 
 
-def _explained(request: HttpRequest, message: Any) -> Any:
-    reason = _reason(request)
+def _explained(message: Any, reason: str) -> Any:
     return audit.with_reason(audit.as_text(message), reason) if reason else message

@@ -48,6 +48,7 @@ class SuppressionForm(StyledModelForm):
 @admin.register(Suppression)
 class SuppressionAdmin(KeysetMixin, ModelAdmin):
     form = SuppressionForm
+    reason_field = "reason"
     list_display = ["number", "what_for", "source_label", "reason", "created_at"]
     list_filter = [("source", ChoicesCheckboxFilter)]
     search_fields = ["number"]

@@ -9,7 +9,7 @@ from django.test import Client, RequestFactory
 from console.model_admin import SAY_WHY
 from messaging.models import OutboundQueue
 from tests.config.admin.rows import MAKERS
-from tests.factories import MessageFactory, QueueFactory, UserFactory
+from tests.factories import AccountFactory, MessageFactory, QueueFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 ADMINS = [pytest.param(row, id=row.opts.label_lower) for row in site_of_django.site._registry.values()]
@@ -18,6 +18,7 @@ ACTS = [
     for row in site_of_django.site._registry.values()
     for act in row.acts
 ]
+PASSWORD = "a long afternoon"
 QUEUE = "/admin/messaging/outboundqueue/"
 
 
@@ -59,6 +60,64 @@ def test_an_edit_without_a_reason_is_not_stored(admin: Client) -> None:
     assert page.context["adminform"].form.non_field_errors() == [SAY_WHY]
     assert OutboundQueue.objects.get().description == "as it was"
     assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["messaging/outboundqueue/express", "providers/provideraccount/acme"])
+def test_a_reason_stays_when_the_form_comes_back_with_an_error(admin: Client, path: str) -> None:
+    QueueFactory(), AccountFactory(slug="acme")
+
+    page = admin.post(f"/admin/{path}/change/", {"batch_size": "x", "config": "{", "_reason": 'the "new" pace'})
+
+    assert page.context["adminform"].form.errors
+    assert 'value="the &quot;new&quot; pace"' in page.content.decode()
+
+
+def test_a_password_of_another_is_changed_with_a_reason_only(admin: Client) -> None:
+    user = UserFactory()
+    page = f"/admin/auth/user/{user.pk}/password/"
+    form = {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true", "set-password": "1"}
+
+    refused = admin.post(page, {**form, "_reason": " "}, follow=True)
+    again = admin.post(page, {**form, "password2": "x", "_reason": "forgotten"})
+    user.refresh_from_db()
+    before = user.password
+    admin.post(page, {**form, "_reason": "forgotten"})
+    user.refresh_from_db()
+
+    assert [str(message) for message in refused.context["messages"]] == [SAY_WHY]
+    assert 'value="forgotten"' in again.content.decode()
+    assert (before, user.check_password(PASSWORD)) == ("", True)
+    assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Changed password. Reason: forgotten"]
+
+
+def test_a_suppression_is_asked_for_one_reason_which_stands_in_the_log(admin: Client) -> None:
+    page = "/admin/messaging/suppression/add/"
+
+    asked = admin.get(page).content.decode()
+    admin.post(page, {"number": "+14155550101", "sender": "", "reason": "has called us"})
+
+    assert 'name="_reason"' not in asked
+    assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Added. Reason: has called us"]
+
+
+@pytest.mark.parametrize("row", ADMINS)
+@pytest.mark.parametrize("key", ["garbage?", "9" * 30, ""])
+def test_what_is_no_key_is_no_row(admin: Client, row: ModelAdmin, key: str) -> None:
+    actions = [act.name for act in row.acts] + ["delete_selected"]
+
+    for action in actions:
+        data = {"action": action, "_selected_action": key, "reason": "x", "_reason": "x", "post": "yes"}
+        assert admin.post(path_of(row), data).status_code in {200, 302}
+
+    assert not LogEntry.objects.exists()
+
+
+def test_a_deletion_named_twice_needs_its_reason_too(admin: Client) -> None:
+    QueueFactory()
+
+    admin.post(QUEUE, {"post": "yes", "action": ["delete_selected", "other"], "_selected_action": "express"})
+
+    assert OutboundQueue.objects.exists()
 
 
 @pytest.mark.parametrize(
