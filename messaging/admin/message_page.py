@@ -1,7 +1,7 @@
 """Everything about one message, as its page shows it: in one order of time, with what was done and what came back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -63,12 +63,21 @@ def files(message: Message) -> list[Attachment]:
 
 
 def timeline(message: Message, *, readable: bool) -> list[Entry]:
+    """In the order of time. What happened at the same moment: a callback, then what it changed, then the call to a provider."""
     entries = [
-        *_events(message.events.select_related("actor")),
-        *_attempts(message.delivery_attempts.all()),
         *_callbacks(message.callbacks.order_by("pk"), readable=readable),
+        *_never_back(_events(message.events.select_related("actor"))),
+        *_attempts(message.delivery_attempts.all()),
     ]
     return sorted(entries, key=lambda entry: entry.at)
+
+
+def _never_back(entries: Iterable[Entry]) -> Iterable[Entry]:
+    """Changes of status follow one another as they were written, also where the clocks of two hosts differ."""
+    latest: datetime | None = None
+    for entry in entries:
+        latest = entry.at if latest is None else max(latest, entry.at)
+        yield entry if entry.at == latest else replace(entry, at=latest)
 
 
 def _events(rows: Iterable[MessageEvent]) -> Iterable[Entry]:

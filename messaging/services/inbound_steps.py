@@ -71,6 +71,7 @@ def _process_one(message_id: UUID, default_queue: str, now: datetime) -> bool:
         message = rows.select_related("provider", "owner").first()
         if message is None:  # another worker has it
             return False
+        now = max(now, message.received_at)  # the worker looked at its clock before the text was here
         detail = "its keyword was read before"
         if message.keyword_read_at is None:
             detail, message.keyword_read_at = _obey(message, default_queue, now), now

@@ -66,6 +66,21 @@ def test_texts_that_cannot_be_opened_say_so_in_the_list_the_page_and_the_export(
     assert [row["text"] for row in csv.DictReader(io.StringIO(export))] == ["Hello", said]
 
 
+def test_what_happened_at_one_moment_stands_with_its_cause_first_and_statuses_never_go_back(admin: Client) -> None:
+    message = MessageFactory(delivered=True)
+    EventFactory(message=message, at=NOW + timedelta(milliseconds=21), to_status="queued")
+    EventFactory(message=message, at=NOW, from_status="queued", to_status="sending")
+    EventFactory(message=message, at=NOW + timedelta(seconds=1), from_status="sent", to_status="delivered")
+    CallbackFactory(message=message, received_at=NOW + timedelta(seconds=1), word="delivered")
+
+    story = admin.get(f"{LIST}{message.pk}/change/").context["timeline"]
+
+    assert [entry.title.partition(" from ")[0] for entry in story] == [
+        "queued", "queued → sending", "Callback", "sent → delivered",
+    ]  # fmt: skip
+    assert [(entry.at - NOW).total_seconds() for entry in story] == [0.021, 0.021, 1, 1]
+
+
 def test_the_conversation_has_both_directions(admin: Client) -> None:
     first = MessageFactory(to_number="+14155550101", text="Hi")
     MessageFactory(inbound=True, from_number="+14155550101", to_number="+15005550006", text="Hello")

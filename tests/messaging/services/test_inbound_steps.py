@@ -56,6 +56,16 @@ def suppressed() -> set[tuple[str, str, str]]:
 # --- The steps --------------------------------------------------------------------------------------------------------
 
 
+def test_no_step_is_older_than_the_text(write, now) -> None:
+    """A worker looks at its clock, and then finds a text that came after that."""
+    later = now + timedelta(milliseconds=21)
+    message = write("Hello", received_at=later)
+
+    assert run(now) == 1
+
+    assert {event.at for event in message.events.all()} == {later}
+
+
 def test_a_text_is_stored_and_then_processed(write, now) -> None:
     message = write("Hello")
 
