@@ -91,12 +91,16 @@ class SenderNumber(models.Model):
         ordering = ["number"]
         constraints = [
             models.UniqueConstraint(
-                name="sender_one_default_per_owner", fields=["owner"], condition=Q(is_default=True, owner__isnull=False)
+                name="sender_one_default_per_owner",
+                fields=["owner"],
+                condition=Q(is_default=True, owner__isnull=False),
+                violation_error_message="This owner has a default number already; take that away first.",
             ),
             models.UniqueConstraint(
                 name="sender_one_shared_default",
                 fields=["is_default"],
                 condition=Q(is_default=True, owner__isnull=True),
+                violation_error_message="There is a default number for everybody already; take that away first.",
             ),
         ]
 

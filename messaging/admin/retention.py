@@ -2,12 +2,26 @@
 
 from django.contrib import admin
 
+from console.forms import StyledModelForm
 from console.model_admin import ModelAdmin, ReadOnlyAdmin
 from messaging.models import Erasure, RetentionRule
 
 
+class RetentionRuleForm(StyledModelForm):
+    class Meta:
+        model = RetentionRule
+        fields = ["owner", "queue", "text_days", "row_days"]
+        help_texts = {
+            "owner": "Empty: the messages of every owner.",
+            "queue": "Empty: the messages of every queue.",
+            "text_days": "Days after which an ended message loses its text and its files. Empty: they are kept for ever.",
+            "row_days": "Days after which its row goes too. Empty: it is kept for ever.",
+        }
+
+
 @admin.register(RetentionRule)
 class RetentionRuleAdmin(ModelAdmin):
+    form = RetentionRuleForm
     list_display = ["__str__", "text_days", "row_days"]
     list_select_related = ["owner", "queue"]
     fields = ["owner", "queue", "text_days", "row_days"]

@@ -32,11 +32,24 @@ class RetentionRule(models.Model):
                 name="retention_once_per_owner_and_queue",
                 fields=["owner", "queue"],
                 condition=Q(owner__isnull=False, queue__isnull=False),
+                violation_error_message="This owner has a rule for this queue already; change that one.",
             ),
-            models.UniqueConstraint(name="retention_once_per_owner", fields=["owner"], condition=Q(queue__isnull=True)),
-            models.UniqueConstraint(name="retention_once_per_queue", fields=["queue"], condition=Q(owner__isnull=True)),
+            models.UniqueConstraint(
+                name="retention_once_per_owner",
+                fields=["owner"],
+                condition=Q(queue__isnull=True),
+                violation_error_message="This owner has a rule for every queue already; change that one.",
+            ),
+            models.UniqueConstraint(
+                name="retention_once_per_queue",
+                fields=["queue"],
+                condition=Q(owner__isnull=True),
+                violation_error_message="This queue has a rule for every owner already; change that one.",
+            ),
             models.CheckConstraint(
-                name="retention_is_about_something", condition=Q(owner__isnull=False) | Q(queue__isnull=False)
+                name="retention_is_about_something",
+                condition=Q(owner__isnull=False) | Q(queue__isnull=False),
+                violation_error_message="Name an owner, a queue, or both; what holds for all is a setting.",
             ),
         ]
 

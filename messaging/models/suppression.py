@@ -81,9 +81,13 @@ class KeywordRule(models.Model):
                 name="keyword_rule_once_per_sender",
                 fields=["sender_number", "action"],
                 condition=Q(sender_number__isnull=False),
+                violation_error_message="This number has a rule for this action already; change that one.",
             ),
             models.UniqueConstraint(
-                name="keyword_rule_once_for_all", fields=["action"], condition=Q(sender_number__isnull=True)
+                name="keyword_rule_once_for_all",
+                fields=["action"],
+                condition=Q(sender_number__isnull=True),
+                violation_error_message="There is a rule for this action at all numbers already; change that one.",
             ),
             models.CheckConstraint(
                 name="keyword_rule_action_word", condition=Q(action__in=["stop", "stop_all", "start", "help"])

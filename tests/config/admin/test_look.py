@@ -8,7 +8,8 @@ from django.urls import reverse
 from unfold.admin import TabularInline
 
 from console.model_admin import ModelAdmin
-from tests.factories import UserFactory
+from messaging.models import KeywordRule, RetentionRule
+from tests.factories import QueueFactory, SenderFactory, UserFactory
 
 ADMINS = [pytest.param(row, id=row.opts.label) for row in admin.site._registry.values()]
 
@@ -34,3 +35,23 @@ def test_its_list_and_its_form_open(staff: Client, row: DjangoModelAdmin) -> Non
 
     assert pages["changelist"] == 200
     assert pages["add"] in {200, 403}
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "said"),
+    [
+        ("providers/sendernumber", {"number": "+15005550007", "is_default": "on"}, "There is a default number for everybody"),
+        ("messaging/keywordrule", {"action": "stop", "words": "STOP"}, "There is a rule for this action at all numbers"),
+        ("messaging/retentionrule", {"queue": "express", "text_days": "1"}, "This queue has a rule for every owner"),
+        ("messaging/retentionrule", {"text_days": "1"}, "Name an owner, a queue, or both"),
+    ],
+)  # fmt: skip
+def test_what_can_be_there_once_says_so_in_words(staff: Client, path: str, data: dict[str, str], said: str) -> None:
+    SenderFactory(is_default=True)
+    KeywordRule.objects.create(action="stop", words="STOP")
+    RetentionRule.objects.create(queue=QueueFactory())
+
+    page = staff.post(f"/admin/{path}/add/", data)
+
+    [error] = page.context["adminform"].form.non_field_errors()
+    assert error.startswith(said)
