@@ -83,6 +83,20 @@ def test_the_dashboard_shows_messages_as_they_flow(desk: Page, client: Client) -
     expect(desk.get_by_text("Nothing does. Messages arrive.")).to_be_visible()
 
 
+def test_a_dashboard_that_gets_no_news_says_since_when(desk: Page) -> None:
+    desk.goto("/admin/")
+    warning = desk.get_by_role("alert").filter(has_text="No news since")
+    expect(warning).to_be_hidden()
+    cookies = desk.context.cookies()
+
+    desk.context.clear_cookies()
+    expect(warning).to_be_visible()
+    expect(warning).to_contain_text(re.compile(r"since \d\d:\d\d:\d\d UTC"))
+
+    desk.context.add_cookies(cookies)
+    expect(warning).to_be_hidden()
+
+
 def test_a_customers_message_is_found_its_failure_seen_and_retried(
     desk: Page, client: Client, network: Network
 ) -> None:

@@ -26,7 +26,7 @@
       borderColor: colors[status],
       borderWidth: LINES.has(status) ? 2 : 0,
       pointRadius: 0,
-      tension: 0.25,
+      tension: 0,
       stack: LINES.has(status) ? status : "ended",
       order: LINES.has(status) ? 0 : 1,
     }));
@@ -62,11 +62,20 @@
     describe();
   }
 
+  // What stands here without a word that it is old would be taken for the present.
+  const noNews = page.querySelector("[data-no-news]");
+  function warn() {
+    noNews.querySelector("[data-since]").textContent = ` since ${page.querySelector("[data-as-of]").textContent}`;
+    noNews.hidden = false;
+  }
+
   async function refresh() {
     if (document.hidden) return;
     const answer = await fetch(page.dataset.live, { headers: { Accept: "application/json" } }).catch(() => null);
-    if (!answer || !answer.ok || answer.redirected) return;
-    const news = await answer.json();
+    if (!answer || !answer.ok || answer.redirected) return warn();
+    const news = await answer.json().catch(() => null);
+    if (!news) return warn();
+    noNews.hidden = true;
     data = news.chart;
     update();
     // Nobody's focus is taken away: what is being used is renewed when it is left.

@@ -1,12 +1,14 @@
 // Renews the progress of a schedule while it moves and somebody looks at it.
 (() => {
   const panel = document.getElementById("progress");
+  const noNews = document.querySelector("[data-no-news]");
 
   async function refresh() {
     if (document.hidden || panel.contains(document.activeElement)) return;
     const answer = await fetch(panel.dataset.live).catch(() => null);
-    if (!answer || !answer.ok || answer.redirected) return;
-    const news = await answer.json();
+    const news = answer && answer.ok && !answer.redirected ? await answer.json().catch(() => null) : null;
+    noNews.hidden = news !== null;
+    if (!news) return;
     panel.innerHTML = news.html;
     panel.dataset.moves = news.moves;
   }
