@@ -96,7 +96,7 @@ class ScheduleAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         """The form shows the text, so it is for those who may read it; acts show none."""
         allowed = super().has_change_permission(request, obj) and bodies.may_read(request.user)
-        return allowed and (obj is None or (obj.occurrences == 0 and obj.status in {"active", "paused"}))
+        return allowed and (obj is None or (obj.status in {"active", "paused"} and not schedules.has_run(obj)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         return super().has_delete_permission(request, obj) and obj is not None and obj.occurrences == 0

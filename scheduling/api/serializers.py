@@ -196,9 +196,7 @@ def _text(schedule: Schedule, reader: AbstractBaseUser) -> str:
 def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: AbstractBaseUser) -> dict[str, Any]:
     """As somebody is shown it who may see the row, but perhaps not its text. One that cannot be opened is empty here."""
     zone = recurrence.zone(schedule.time_zone)
-    start = recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone)
-    if schedule.next_wall == schedule.start_wall:  # of two equal wall times the one that was asked for
-        start = schedule.next_run_at
+    start = schedule.start_moment or recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone)
     return {
         "id": str(schedule.pk),
         "name": schedule.name,

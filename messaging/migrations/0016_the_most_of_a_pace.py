@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0014_who_says_stop'),
+        ('messaging', '0015_loose_callbacks'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0017_the_most_of_a_pace'),
+        ('messaging', '0016_the_most_of_a_pace'),
         ('providers', '0003_violations_in_words'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
