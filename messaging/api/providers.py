@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from messaging.api.serializers import ReasonSerializer
+from messaging.api.serializers import OptionalReasonSerializer, ReasonSerializer
 from messaging.services.representation import moment
 from providers import health, services, standing
 from providers.breaker import Circuit
@@ -125,12 +125,12 @@ class ProviderViewSet(viewsets.GenericViewSet):
     def retrieve(self, request: Request, slug: str) -> Response:
         return _answer(self.get_object())
 
-    @extend_schema(summary="Send through it again", tags=["providers"], request=ReasonSerializer)
+    @extend_schema(summary="Send through it again", tags=["providers"], request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def enable(self, request: Request, slug: str) -> Response:
         return _done(request, services.set_enabled, slug=slug, is_enabled=True)
 
-    @extend_schema(summary="Send nothing through it", tags=["providers"], request=ReasonSerializer)
+    @extend_schema(summary="Send nothing through it", tags=["providers"], request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def disable(self, request: Request, slug: str) -> Response:
         return _done(request, services.set_enabled, slug=slug, is_enabled=False)
@@ -138,23 +138,29 @@ class ProviderViewSet(viewsets.GenericViewSet):
     @extend_schema(summary="Hold its circuit open until it is reset", tags=["providers"], request=ReasonSerializer)
     @action(detail=True, methods=["post"])
     def open(self, request: Request, slug: str) -> Response:
-        return _done(request, services.hold_open, slug=slug)
+        return _done(request, services.hold_open, reason=ReasonSerializer, slug=slug)
 
     @extend_schema(
         summary="Close its circuit, end a pause and forget what was counted",
         tags=["providers"],
-        request=ReasonSerializer,
+        request=OptionalReasonSerializer,
     )
     @action(detail=True, methods=["post"])
     def reset(self, request: Request, slug: str) -> Response:
         return _done(request, services.reset, slug=slug)
 
 
-def _done(request: Request, act: Callable[..., ProviderAccount], **arguments: Any) -> Response:
-    reason = ReasonSerializer(data=request.data)
-    reason.is_valid(raise_exception=True)
+def _done(
+    request: Request,
+    act: Callable[..., ProviderAccount],
+    reason: type[serializers.Serializer] = OptionalReasonSerializer,
+    **arguments: Any,
+) -> Response:
+    given = reason(data=request.data)
+    given.is_valid(raise_exception=True)
+    text = given.validated_data.get("reason") or ""
     try:
-        account = act(reason=reason.validated_data["reason"], actor=request.user, now=timezone.now(), **arguments)
+        account = act(reason=text, actor=request.user, now=timezone.now(), **arguments)
     except ProviderAccount.DoesNotExist:
         raise Http404 from None
     return _answer(account)

@@ -227,6 +227,12 @@ class ReasonSerializer(serializers.Serializer):
     reason = TextField(max_length=200, help_text="Stands in the history.")
 
 
+class OptionalReasonSerializer(serializers.Serializer):
+    reason = TextField(
+        max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Stands in the history."
+    )
+
+
 class RefusalCountSerializer(serializers.Serializer):
     code = serializers.CharField()
     detail = serializers.CharField()

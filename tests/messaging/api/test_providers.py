@@ -118,10 +118,31 @@ def test_a_reset_forgets_all_that_was_heard(api) -> None:
     assert event() == ("acme", "reset", "mended", api.user)
 
 
+def test_nobody_holds_it_open_without_a_reason(api) -> None:
+    assert errors_of(api.post("providers/acme/open/")) == {("reason", "required")}
+    assert errors_of(api.post("providers/acme/open/", {"reason": ""})) == {("reason", "blank")}
+
+    assert api.get("providers/acme/").json() == ACME
+    assert not ProviderEvent.objects.exists()
+
+
+@pytest.mark.parametrize(("act", "kind"), [("enable", "enabled"), ("disable", "disabled"), ("reset", "reset")])
+@pytest.mark.parametrize("body", [{}, {"reason": None}, {"reason": ""}], ids=str)
+def test_the_others_need_none(api, act: str, kind: str, body: dict) -> None:
+    assert api.post(f"providers/acme/{act}/", body).status_code == 200
+    assert event() == ("acme", kind, "", api.user)
+
+
+def test_nor_do_they_need_a_body(api) -> None:
+    assert api.post("providers/acme/disable/").json() == ACME | {"enabled": False}
+
+
 @pytest.mark.parametrize("act", ACTS)
-def test_nothing_is_done_without_a_reason(api, act: str) -> None:
-    assert errors_of(api.post(f"providers/acme/{act}/", {})) == {("reason", "required")}
-    assert errors_of(api.post(f"providers/acme/{act}/", {"reason": " "})) == {("reason", "blank")}
+@pytest.mark.parametrize(
+    ("reason", "code"), [(" ", "blank"), (7, "invalid"), ("x" * 201, "max_length")], ids=["blank", "number", "long"]
+)
+def test_a_reason_that_makes_no_sense_is_400_and_nothing_is_done(api, act: str, reason: object, code: str) -> None:
+    assert errors_of(api.post(f"providers/acme/{act}/", {"reason": reason})) == {("reason", code)}
 
     assert api.get("providers/acme/").json() == ACME
     assert not ProviderEvent.objects.exists()
