@@ -20,6 +20,7 @@ from messaging.api import examples
 from messaging.api.access import messages_of
 from messaging.api.filters import MessageFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
+from messaging.api.parsers import UnreadBodies
 from messaging.api.serializers import (
     AttemptSerializer,
     BatchAnswerSerializer,
@@ -64,12 +65,13 @@ REPLAY_HEADER = "Idempotent-Replay"
     list=extend_schema(summary="List messages, newest first", tags=["messages"]),
     retrieve=extend_schema(summary="Read one message", tags=["messages"]),
 )
-class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+class MessageViewSet(UnreadBodies, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     queryset = Message.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = MessageSerializer
     filterset_class = MessageFilter
     pagination_class = KeysetOrOffsetPagination
     lookup_value_converter = "uuid"
+    without_body = frozenset({"cancel"})
     action_permissions = {
         "create": "messaging.add_message",
         "batch": "messaging.add_message",

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField
+from messaging.api.parsers import UnreadBodies
 from messaging.models import OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
 from messaging.services import queues
@@ -52,12 +53,13 @@ def _body(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str
 
 
 @extend_schema_view(retrieve=extend_schema(responses=QueueSerializer))
-class QueueViewSet(viewsets.GenericViewSet):
+class QueueViewSet(UnreadBodies, viewsets.GenericViewSet):
     queryset = OutboundQueue.objects.order_by("name")
     serializer_class = QueueSerializer
     filter_backends: list = []
     lookup_url_kwarg = "name"
     lookup_value_converter = "slug"
+    without_body = frozenset({"pause", "resume"})
     action_permissions = {
         "list": "messaging.view_outboundqueue",
         "retrieve": "messaging.view_outboundqueue",

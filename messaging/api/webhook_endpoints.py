@@ -17,6 +17,7 @@ from rest_framework.reverse import reverse
 
 from messaging import doorbell
 from messaging.api.fields import MomentField, StrictBooleanField, StrictIntegerField, StrictStringField
+from messaging.api.parsers import UnreadBodies
 from messaging.event_types import TEST, EventType
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services.client_callbacks import endpoints, redelivery, secrets
@@ -140,11 +141,12 @@ class DeliveryFilter(django_filters.FilterSet):
         fields: list[str] = []
 
 
-class WebhookEndpointViewSet(viewsets.GenericViewSet):
+class WebhookEndpointViewSet(UnreadBodies, viewsets.GenericViewSet):
     queryset = WebhookEndpoint.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = EndpointSerializer
     filterset_class: Any = None
     lookup_value_converter = "uuid"
+    without_body = frozenset({"rotate_secret", "rotate_default_secret", "test", "redeliver_one"})
     action_permissions = {
         "create": ADD,
         "list": VIEW,

@@ -23,7 +23,7 @@ from rest_framework.reverse import reverse
 
 from messaging.api.filters import MessageFilter, MomentFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
-from messaging.api.parsers import StrictJSONParser
+from messaging.api.parsers import StrictJSONParser, UnreadBodies
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
 from messaging.services.representation import HIDDEN, body_among_others_for, may_read_texts, moment
@@ -82,11 +82,12 @@ class ScheduleFilter(django_filters.FilterSet):
         return queryset.filter(next_run | Exists(past))
 
 
-class ScheduleViewSet(viewsets.GenericViewSet):
+class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
     queryset = Schedule.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = ScheduleSerializer
     filterset_class = ScheduleFilter
     lookup_value_converter = "uuid"
+    without_body = frozenset({"pause", "resume", "cancel"})
     action_permissions = {
         "create": "scheduling.add_schedule",
         "list": "scheduling.view_schedule",
