@@ -11,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField
+from messaging.api.fields import FixedFields, StrictBooleanField, StrictIntegerField, StrictStringField
 from messaging.api.parsers import UnreadBodies
 from messaging.models import OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
@@ -20,7 +20,7 @@ from messaging.services.representation import moment
 from providers.routing import Strategy
 
 
-class QueueSerializer(serializers.Serializer):
+class QueueSerializer(FixedFields):
     name = serializers.CharField(read_only=True)
     description = StrictStringField(max_length=200, allow_blank=True)
     batch_size = StrictIntegerField(min_value=1, max_value=MAX_BATCH, allow_null=True, help_text="Null: no pace.")

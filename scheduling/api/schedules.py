@@ -32,11 +32,11 @@ from scheduling import recurrence
 from scheduling.api.serializers import (
     MORE_RECIPIENTS,
     MoreRecipientsSerializer,
-    NewScheduleSerializer,
     PreviewQuerySerializer,
     PreviewSerializer,
     RecipientsReportSerializer,
     RunSerializer,
+    ScheduleChangeSerializer,
     ScheduleRequestSerializer,
     ScheduleSerializer,
     schedule_body,
@@ -149,10 +149,10 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
         [body] = _bodies([schedule], request)
         return Response({**body, "message": schedule.text})  # alone, one that cannot be opened is a problem
 
-    @extend_schema(summary="Edit or reschedule before the first run", request=NewScheduleSerializer, **OPERATION)
+    @extend_schema(summary="Edit or reschedule before the first run", request=ScheduleChangeSerializer, **OPERATION)
     def partial_update(self, request: Request, pk: str) -> Response:
         schedule = self._schedule()
-        serializer = NewScheduleSerializer(data=request.data, partial=True)
+        serializer = ScheduleChangeSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         changed = schedules.change(
             schedule_id=schedule.pk, owner=schedule.owner, changes=serializer.changes(), now=timezone.now()

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import numbers
-from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField
+from messaging.api.fields import FixedFields, NumberField, StrictIntegerField, StrictStringField, TextField
 from messaging.api.serializers import DEFAULT_VALID_FOR, MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
@@ -114,10 +114,6 @@ class NewScheduleSerializer(serializers.Serializer):
             valid_for=data["valid_for"],
         )
 
-    def changes(self) -> dict[str, Any]:
-        names = {"message": "text", "from": "sender"}
-        return {names.get(name, name): value for name, value in self.validated_data.items()}
-
 
 class RecipientListSerializer(serializers.Serializer):
     recipients = serializers.ListField(
@@ -166,7 +162,7 @@ class ScheduleSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     name = serializers.CharField()
     message = serializers.CharField(help_text=f"The text; `{HIDDEN}` where {MASKED}.")
-    run_at = serializers.DateTimeField(help_text="The first time asked for, in the schedule's zone.")
+    run_at = serializers.DateTimeField(help_text="The first time asked for.")
     time_zone = serializers.CharField()
     recurrence = serializers.CharField(allow_null=True)
     queue = serializers.CharField()
@@ -214,6 +210,17 @@ def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: Abst
         "created_at": moment(schedule.created_at),
         "updated_at": moment(schedule.updated_at),
     }
+
+
+class ScheduleChangeSerializer(FixedFields, ScheduleRequestSerializer):
+    """The body of PATCH /schedules/{id}/; `recipients` replaces the whole list."""
+
+    fixed = frozenset(ScheduleSerializer().fields) - frozenset(ScheduleRequestSerializer().fields)
+
+    def changes(self) -> dict[str, Any]:
+        names = {"message": "text", "from": "sender", "recipients": "people"}
+        changes = {names.get(name, name): value for name, value in self.validated_data.items()}
+        return changes | ({"people": self.people()} if "people" in changes else {})
 
 
 class RunSerializer(serializers.Serializer):

@@ -56,14 +56,9 @@ def create(
     *, owner: AbstractBaseUser, plan: Plan, people: Sequence[Recipient], default_queue: str, now: datetime
 ) -> Schedule:
     """Store a schedule with its list; a number that is repeated is kept once. Raises `InvalidField`, then nothing is stored."""
-    template = recipients.compiled(plan.text)
-    for person in people:
-        error = recipients.check(person, template)
-        if error is not None:
-            raise InvalidField(f"recipients.{error.row}.{error.field}", error.code, error.detail)
+    unique = _checked_people(people, plan.text)
     when = timing.check(run_at=plan.run_at, time_zone=plan.time_zone, rule=plan.recurrence, now=now)
     queue = _checked_queue(plan.queue or default_queue)
-    unique = list(recipients.first_of_each_number(people).values())
     with transaction.atomic():
         schedule = Schedule(
             owner=owner,
@@ -85,7 +80,8 @@ def create(
 def change(*, schedule_id: UUID, owner: AbstractBaseUser, changes: dict[str, Any], now: datetime) -> Schedule:
     """Edit or reschedule one that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
 
-    `changes` has any of: name, text, queue, sender, valid_for, run_at, time_zone, recurrence.
+    `changes` has any of: name, text, people, queue, sender, valid_for, run_at, time_zone, recurrence. `people` takes the
+    place of the whole list.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
@@ -96,6 +92,9 @@ def change(*, schedule_id: UUID, owner: AbstractBaseUser, changes: dict[str, Any
             schedule.last_wall, schedule.occurrences = "", 0  # of runs that were missed
         if "text" in changes:
             schedule.text = changes["text"]
+        if "people" in changes:
+            _replace_people(schedule, changes["people"])
+        elif "text" in changes:
             _check_everybody(schedule)
         if changes.get("queue"):
             schedule.queue_id = _checked_queue(changes["queue"])
@@ -246,6 +245,23 @@ def _new_timing(schedule: Schedule, changes: dict[str, Any], now: datetime) -> T
         rule=changes.get("recurrence", schedule.recurrence),
         now=now,
     )
+
+
+def _checked_people(people: Sequence[Recipient], text: str) -> list[Recipient]:
+    """The first of each number. Raises `InvalidField` for the text, or for somebody whom it cannot be written to."""
+    template = recipients.compiled(text)
+    for person in people:
+        error = recipients.check(person, template)
+        if error is not None:
+            raise InvalidField(f"recipients.{error.row}.{error.field}", error.code, error.detail)
+    return list(recipients.first_of_each_number(people).values())
+
+
+def _replace_people(schedule: Schedule, people: Sequence[Recipient]) -> None:
+    unique = _checked_people(people, schedule.text)
+    schedule.recipients.all().delete()
+    recipients.store(schedule, unique)
+    schedule.recipient_count = len(unique)
 
 
 def _check_everybody(schedule: Schedule) -> None:

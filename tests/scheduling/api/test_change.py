@@ -65,11 +65,54 @@ class TestPatch:
 
         assert api("PATCH", f"schedules/{before['id']}/", {}).json() == before
 
-    def test_what_is_not_ours_to_set_is_ignored(self, api, mine) -> None:
-        before = api.get(f"schedules/{mine().pk}/").json()
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("id", "0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55"),
+            ("status", "completed"),
+            ("next_run_at", None),
+            ("recipient_count", 0),
+            ("counts", {"sent": 1}),
+            ("created_at", "2026-11-22T08:00:00Z"),
+            ("updated_at", "2026-11-22T08:00:00Z"),
+            ("messages", []),
+            ("canceled", 1),
+        ],
+    )
+    def test_what_is_not_ours_to_set_is_400_and_changes_nothing(self, api, mine, field: str, value: object) -> None:
+        schedule = mine()
+        before = rows()
 
-        changes = {"id": str(uuid7()), "status": "completed", "next_run_at": None, "counts": {"sent": 1}}
-        assert api("PATCH", f"schedules/{before['id']}/", changes).json() == before
+        changes = {"name": "Other", "recipients": ["+14155550109"], field: value}
+        assert errors_of(api("PATCH", f"schedules/{schedule.pk}/", changes)) == {(field, "read_only")}
+
+        assert rows() == before
+
+    def test_the_list_can_be_replaced(self, api, mine) -> None:
+        before = api.get(f"schedules/{mine(3).pk}/").json()
+        others = ["+14155550109", {"to": "+14155550108", "variables": {"name": "Ada"}}, "+14155550109"]
+
+        response = api("PATCH", f"schedules/{before['id']}/", {"recipients": others})
+
+        assert (response.status_code, response.json()) == (200, {**before, "recipient_count": 2})
+        assert list(ScheduleRecipient.objects.order_by("pk").values_list("number", "variables")) == [
+            ("+14155550109", {}),
+            ("+14155550108", {"name": "Ada"}),
+        ]
+
+    def test_a_new_list_is_for_the_new_text(self, api, mine) -> None:
+        changes = {"message": "Hi {name}", "recipients": [{"to": "+14155550109", "variables": {"name": "Ada"}}]}
+
+        body = api("PATCH", f"schedules/{mine(3).pk}/", changes).json()
+
+        assert (body["message"], body["recipient_count"]) == ("Hi {name}", 1)
+
+    def test_another_schedules_list_stays(self, api, mine) -> None:
+        other = mine(2)
+
+        api("PATCH", f"schedules/{mine(3).pk}/", {"recipients": ["+14155550109"]})
+
+        assert ScheduleRecipient.objects.filter(schedule=other).count() == 2
 
     @pytest.mark.parametrize(
         ("changes", "error"),
@@ -83,6 +126,12 @@ class TestPatch:
             ({"queue": "nowhere"}, ("queue", "unknown_queue")),
             ({"from": "+15005550009"}, ("from", "sender_not_allowed")),
             ({"valid_for": None}, ("valid_for", "null")),
+            ({"recipients": []}, ("recipients", "min_length")),
+            ({"recipients": ["+14155550109", "nobody"]}, ("recipients.1.to", "invalid_number")),
+            (
+                {"message": "Hi {name}", "recipients": ["+14155550109"]},
+                ("recipients.0.name", "missing_variable"),
+            ),
         ],
         ids=str,
     )
@@ -97,7 +146,8 @@ class TestPatch:
     def test_after_the_first_run_it_is_409(self, api, ran) -> None:
         before = rows()
 
-        assert_problem(api("PATCH", f"schedules/{ran.pk}/", {"name": "Other"}), 409, "schedule_already_ran")
+        for changes in ({"name": "Other"}, {"recipients": ["+14155550109"]}):
+            assert_problem(api("PATCH", f"schedules/{ran.pk}/", changes), 409, "schedule_already_ran")
 
         assert rows() == before
 
