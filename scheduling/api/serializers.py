@@ -197,7 +197,7 @@ def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: Abst
         "id": str(schedule.pk),
         "name": schedule.name,
         "message": _text(schedule, reader),
-        "run_at": start.astimezone(zone).isoformat(),
+        "run_at": moment(start),
         "time_zone": schedule.time_zone,
         "recurrence": schedule.recurrence or None,
         "queue": schedule.queue_id,
