@@ -48,7 +48,7 @@ class EndpointSerializer(serializers.Serializer):
     updated_at = serializers.DateTimeField(read_only=True)
 
     def validate_events(self, events: list[str]) -> list[str]:
-        return sorted(set(map(str, events)))
+        return list(dict.fromkeys(map(str, events)))
 
     def to_representation(self, instance: WebhookEndpoint) -> dict[str, Any]:
         return {

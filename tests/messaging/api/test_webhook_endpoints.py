@@ -43,6 +43,16 @@ def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(api: Api) -> None:
     assert WebhookSecret.objects.get().endpoint_id == WebhookEndpoint.objects.get().pk
 
 
+def test_events_stay_in_the_order_in_which_they_were_named_each_once(api: Api) -> None:
+    named = ["message.sent", "message.delivered", "message.sent", "message.canceled"]
+    kept = ["message.sent", "message.delivered", "message.canceled"]
+
+    made = api.post("webhook-endpoints/", {**NEW, "events": named}).json()
+    changed = api("PATCH", f"webhook-endpoints/{made['id']}/", {"events": named[::-1]}).json()
+
+    assert (made["events"], changed["events"]) == (kept, [kept[2], *kept[:2]])
+
+
 def test_only_the_address_is_required(api: Api) -> None:
     body = api.post("webhook-endpoints/", {"url": NEW["url"]}).json()
 
