@@ -172,9 +172,18 @@ def _is_leaf(item: Any) -> bool:
     return isinstance(item, dict) and set(item) == {"message", "code"}
 
 
-def _replace_html(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def _mend(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    if not request.path.startswith(API_PREFIXES):
+        return response
+    if "Allow" in response.headers:  # the framework names OPTIONS, which is 405 everywhere
+        allowed = response.headers["Allow"].split(", ")
+        response.headers["Allow"] = ", ".join(method for method in allowed if method != "OPTIONS")
+    return _without_html(response)
+
+
+def _without_html(response: HttpResponse) -> HttpResponse:
     """Errors that Django answers itself (no such path, a bad host, a crash) come as HTML: not under the API."""
-    if response.status_code < HTTPStatus.BAD_REQUEST or not request.path.startswith(API_PREFIXES):
+    if response.status_code < HTTPStatus.BAD_REQUEST:
         return response
     if response.headers.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json")):
         return response
@@ -192,11 +201,11 @@ def ProblemMiddleware(get_response: Callable) -> Callable:  # noqa: N802 (named 
     if iscoroutinefunction(get_response):
 
         async def middleware(request: HttpRequest) -> HttpResponse:
-            return _replace_html(request, await get_response(request))
+            return _mend(request, await get_response(request))
 
     else:
 
         def middleware(request: HttpRequest) -> HttpResponse:
-            return _replace_html(request, get_response(request))
+            return _mend(request, get_response(request))
 
     return middleware

@@ -173,6 +173,13 @@ class TestMiddleware:
 
         assert self.through("/api/", page).headers[name] == "this"
 
+    @pytest.mark.parametrize(("path", "allowed"), [("/api/v1/x/", "GET, HEAD"), ("/admin/", "GET, HEAD, OPTIONS")])
+    @pytest.mark.parametrize("status", [200, 405])
+    def test_a_method_that_nothing_under_the_api_has_is_not_offered(self, path: str, allowed: str, status: int) -> None:
+        answer = HttpResponse("x", status=status, headers={"Allow": "GET, HEAD, OPTIONS"})
+
+        assert self.through(path, answer).headers["Allow"] == allowed
+
     @pytest.mark.parametrize("path", ["/admin/", "/", "/readyz"])
     def test_pages_for_people_stay_pages(self, path: str) -> None:
         page = HttpResponse("<h1>Not found</h1>", status=404)

@@ -227,7 +227,10 @@ def test_another_method_is_405_and_says_which_there_are(api, rows, method: str, 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "BREW"])
 def test_odd_methods_are_405(api, method: str) -> None:
-    assert_problem(api(method, "messages/"), 405, "method_not_allowed")
+    response = api(method, "messages/")
+
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["Allow"] == "GET, POST, HEAD"
 
 
 def test_head_is_get_without_a_body(api) -> None:
