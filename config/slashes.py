@@ -12,7 +12,7 @@ PREFIXES = ("/api/", "/webhooks/")
 def _complete(request: HttpRequest) -> None:
     # The provider signed the address that it called, so the callback views need the path as it came.
     request.path_as_sent = request.path
-    if request.path_info.startswith(PREFIXES) and not request.path_info.endswith("/"):
+    if not request.path_info.endswith("/") and f"{request.path_info}/".startswith(PREFIXES):
         request.path_info += "/"
         request.path += "/"
 

@@ -240,7 +240,7 @@ def test_head_is_get_without_a_body(api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["nowhere/", "messages/x/y/", "/api/", "/api/v2/messages/", "messages//", "%00", "/webhooks/"]
+    "path", ["nowhere/", "messages/x/y/", "/api", "/api/", "/api/v2/messages/", "messages//", "%00", "/webhooks/"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_path_that_is_not_there_is_404(api, method: str, path: str) -> None:
