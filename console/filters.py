@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import DateField, Model, QuerySet
@@ -58,6 +59,10 @@ class CreatedFilter(admin.ListFilter):
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: type, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         self.used_parameters = {name: params.pop(name)[-1] for name in self.expected_parameters() if name in params}
+        for text in filter(None, self.used_parameters.values()):
+            if _day(text) is None:
+                messages.error(request, f"{text[:40]} is no day, so there is no such filter. Write it as 2026-12-01.")
+                raise IncorrectLookupParameters
 
     def has_output(self) -> bool:
         return True

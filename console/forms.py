@@ -30,7 +30,7 @@ def dress(field: forms.Field) -> None:
         return
     if field.widget.attrs.get("class"):
         return
-    if type(field.widget) is forms.Select:
+    if isinstance(field.widget, forms.Select) and field.widget.template_name == forms.Select.template_name:
         field.widget.template_name = widgets.UnfoldAdminSelectWidget.template_name
     for kind, classes in LOOKS.items():
         if isinstance(field.widget, kind):

@@ -48,6 +48,8 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
     show_facets = ShowFacets.NEVER  # each number beside a filter is a count of its rows
     warn_unsaved_form = True
     paginator = BoundedPaginator
+    list_title = ""  # what the list is called where that is not the plural of its rows
+    nothing_yet = ""  # said beside an empty list
     reason_field = audit.REASON_FIELD  # a form that has a reason as a field of its own is not asked for another
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -63,6 +65,10 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
             return False
         return lookup in filters.parameters(self.model, self.get_list_filter(request))
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        request.console_list = self.list_title
+        return super().changelist_view(request, extra_context)
+
     def title_of(self, obj: Model) -> str:
         """What the row is called above its page."""
         return str(obj)
@@ -70,8 +76,11 @@ class ModelAdmin(ActsMixin, UnfoldModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **kwargs: Any
     ) -> Any:
+        request.console_list = self.list_title
         if obj is not None:
             obj.console_title = self.title_of(obj)
+        elif kwargs.get("add"):
+            request.console_page = f"New {self.opts.verbose_name}"
         context |= {"reason": reason_of(request), "asks_why": self.reason_field == audit.REASON_FIELD}
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 

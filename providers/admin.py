@@ -16,6 +16,7 @@ from unfold.widgets import TEXTAREA_CLASSES
 from console.acts import Act
 from console.forms import StyledModelForm
 from console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
+from console.names import name_of
 from providers import overview, services
 from providers.errors import ConfigError, StateAway
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
@@ -131,7 +132,8 @@ class EventInline(ReadOnlyMixin, TabularInline):
     """The newest of the account's events; all of them are in the list of events."""
 
     model = ProviderEvent
-    fields = ["at", "kind", "detail", "actor"]
+    fields = readonly_fields = ["at", "kind", "detail", "actor_name"]
+    actor_name = name_of("actor", "Actor")
     per_page = 20
 
     def get_queryset(self, request: Any) -> Any:
@@ -143,11 +145,14 @@ class ProviderEventAdmin(ReadOnlyAdmin):
     list_display = ["at", "account", "kind", "detail", "actor"]
     list_filter = ["kind", "account"]
     list_select_related = ["account", "actor"]
+    fields = readonly_fields = ["at", "account", "kind", "detail", "actor_name"]
+    actor_name = name_of("actor", "Actor")
 
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(ModelAdmin):
     form = ProviderAccountForm
+    list_title = "Providers"
     list_display = ["slug", "state", "backend", "weight", "effective", "errors", "latency", "updated_at"]
     list_filter = ["backend", "is_enabled"]
     sortable_by = ["slug", "backend"]
@@ -214,3 +219,9 @@ class SenderNumberAdmin(ModelAdmin):
     list_select_related = ["owner", "account"]
     search_fields = ["number"]
     autocomplete_fields = ["owner"]
+    readonly_fields = ["owner_name"]
+    owner_name = name_of("owner", "Owner")
+
+    def get_fields(self, request: Any, obj: SenderNumber | None = None) -> list[str]:
+        may_change = obj is None or self.has_change_permission(request, obj)
+        return ["number", "owner" if may_change else "owner_name", "account", "is_default"]

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -12,6 +14,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
 from console.model_admin import KeysetMixin, ReadOnlyAdmin
+from console.names import name_of
 
 WORDS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}
 TONES = {"added": "success", "changed": "info", "deleted": "danger"}
@@ -20,7 +23,9 @@ TONES = {"added": "success", "changed": "info", "deleted": "danger"}
 @admin.register(LogEntry)
 class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
     list_display = ["when", "user", "kind", "what", "row", "explanation"]
-    fields = readonly_fields = ["action_time", "user", "kind", "what", "row", "explanation"]
+    fields = readonly_fields = ["action_time", "user_name", "kind", "what", "row", "explanation"]
+    user_name = name_of("user", "User")
+    list_title = "Audit log"
     list_filter = [("action_flag", ChoicesCheckboxFilter)]
     list_select_related = ["user", "content_type"]
     search_fields = ["user__username__startswith", "object_id"]
@@ -31,6 +36,16 @@ class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
         if not term:
             return queryset, False
         return queryset.filter(user__username=term) | queryset.filter(object_id=term), False
+
+    def prepare(self, request: HttpRequest, rows: list[LogEntry]) -> None:
+        for row in rows:
+            row.reader = request.user
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LogEntry | None:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            self.prepare(request, [found])
+        return found
 
     @display(description="When")
     def when(self, entry: LogEntry) -> datetime:
@@ -47,12 +62,11 @@ class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
 
     @display(description="Which")
     def row(self, entry: LogEntry) -> str:
-        if entry.is_deletion() or not entry.object_id or not entry.content_type:
+        kind = entry.content_type
+        if entry.is_deletion() or not entry.object_id or not kind or not _may_open(entry.reader, kind):
             return entry.object_repr
         try:
-            link = reverse(
-                f"admin:{entry.content_type.app_label}_{entry.content_type.model}_change", args=[entry.object_id]
-            )
+            link = reverse(f"admin:{kind.app_label}_{kind.model}_change", args=[entry.object_id])
         except NoReverseMatch:
             return entry.object_repr
         return format_html('<a class="sb-link" href="{}">{}</a>', link, entry.object_repr)
@@ -60,3 +74,7 @@ class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
     @display(description="How and why")
     def explanation(self, entry: LogEntry) -> str:
         return entry.get_change_message() or "-"
+
+
+def _may_open(reader: AbstractBaseUser, kind: ContentType) -> bool:
+    return any(reader.has_perm(f"{kind.app_label}.{act}_{kind.model}") for act in ("view", "change"))

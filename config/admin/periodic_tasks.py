@@ -7,6 +7,7 @@ from typing import Any
 from celery import current_app
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
 from django_celery_beat.admin import (
     ClockedScheduleAdmin,
     CrontabScheduleAdmin,
@@ -19,9 +20,11 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from console.acts import Act
 from console.forms import StyledFormMixin
 from console.model_admin import ModelAdmin, TabularInline
+from console.names import name_of
 
 admin.site.unregister([ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule])
 
+SCHEDULERS = {"interval", "crontab", "solar", "clocked"}
 MAY_CHANGE = "django_celery_beat.change_periodictask"
 
 
@@ -72,11 +75,22 @@ ACTS = (
 
 
 class TaskForm(StyledFormMixin, PeriodicTaskForm):
-    pass
+    """The library's words, as ours are written."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = str(field.label).capitalize()
+        if "enabled" in self.fields:
+            self.fields["enabled"].help_text = "Whether beat runs it."
 
 
 class TaskInline(PeriodicTaskInline, TabularInline):
     pass
+
+
+def _shown(field: str) -> str:
+    return "scheduler_name" if field in SCHEDULERS else field
 
 
 @admin.register(PeriodicTask)
@@ -88,6 +102,20 @@ class ConsolePeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):
     change_form_template = None
     actions = ()
     acts = ACTS
+    scheduler_name = name_of("scheduler", "Runs")
+
+    def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> list:
+        """Whoever only looks sees when it runs; the pages of intervals and times are for whoever edits them."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": list(dict.fromkeys(map(_shown, options["fields"])))})
+            for title, options in fieldsets
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PeriodicTask | None = None) -> list[str]:
+        return [*super().get_readonly_fields(request, obj), "scheduler_name"]
 
 
 @admin.register(IntervalSchedule, SolarSchedule)

@@ -15,6 +15,7 @@ TONES = {"unmatched": "warning", "applied": "success", "ignored": "info", "malfo
 
 @admin.register(ProviderCallback)
 class ProviderCallbackAdmin(KeysetMixin, ReadOnlyAdmin):
+    list_title = "Callbacks received"
     list_display = ["received_at", "provider", "word", "state_label", "provider_message_id", "error_code", "note"]
     list_filter = [("state", ChoicesCheckboxFilter), ("provider", RelatedCheckboxFilter)]
     list_select_related = ["provider"]

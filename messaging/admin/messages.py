@@ -4,10 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.defaultfilters import truncatechars
+from django.urls import reverse
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter, RelatedCheckboxFilter
 from unfold.decorators import display
 
@@ -33,11 +36,14 @@ TONES = {
 INDEXED_STATUSES = {Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN, Status.CANCELED}
 
 
-def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpResponse:
+def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpResponse | HttpResponseRedirect:
     """What the list shows with the filters and the search of this address, and all its further pages."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    rows = model_admin.get_changelist_instance(request).queryset
+    try:
+        rows = model_admin.get_changelist_instance(request).queryset
+    except IncorrectLookupParameters:  # as the list does it; nothing leaves as if it were filtered
+        return HttpResponseRedirect(f"{reverse('admin:messaging_message_changelist')}?{ERROR_FLAG}=1")
     audit.record_on_table(request.user, Message, f"Exported as CSV: {request.GET.urlencode() or 'all'}.")
     return csv_export.stream(
         request, csv_export.newest_first(rows), columns(readable=bodies.may_read(request.user)), filename="messages.csv"

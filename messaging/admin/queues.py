@@ -83,6 +83,7 @@ class QueueForm(StyledModelForm):
 @admin.register(OutboundQueue)
 class OutboundQueueAdmin(ModelAdmin):
     form = QueueForm
+    list_title = "Queues"
     list_display = ["name", "state", "pace", "waiting", "oldest", "routing_strategy", "preserve_order", "description"]
     sortable_by = ["name"]
     acts = ACTS

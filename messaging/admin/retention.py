@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from console.forms import StyledModelForm
 from console.model_admin import ModelAdmin, ReadOnlyAdmin
+from console.names import name_of
 from messaging.models import Erasure, RetentionRule
 
 
@@ -31,4 +32,5 @@ class RetentionRuleAdmin(ModelAdmin):
 class ErasureAdmin(ReadOnlyAdmin):
     list_display = ["pseudonym", "at", "messages", "actor", "reason"]
     list_select_related = ["actor"]
-    fields = ["pseudonym", "at", "messages", "actor", "reason", "digest"]
+    fields = readonly_fields = ["pseudonym", "at", "messages", "actor_name", "reason", "digest"]
+    actor_name = name_of("actor", "Actor")

@@ -12,11 +12,13 @@ from unfold.decorators import display
 
 from console.forms import StyledModelForm
 from console.model_admin import KeysetMixin, ModelAdmin
-from messaging import numbers
+from console.names import name_of
+from messaging import keywords, numbers
 from messaging.models import KeywordRule, Suppression
 from messaging.services import suppressions
 from providers.models import SenderNumber
 
+WORDS = ", ".join(word for words in keywords.DEFAULT_WORDS.values() for word in words)
 TONES = {"keyword": "warning", "provider": "info", "api": "info", "admin": "primary"}
 
 
@@ -49,6 +51,7 @@ class SuppressionForm(StyledModelForm):
 class SuppressionAdmin(KeysetMixin, ModelAdmin):
     form = SuppressionForm
     reason_field = "reason"
+    created_by_name = name_of("created_by", "Created by")
     list_display = ["number", "what_for", "source_label", "reason", "created_at"]
     list_filter = [("source", ChoicesCheckboxFilter)]
     search_fields = ["number"]
@@ -57,7 +60,7 @@ class SuppressionAdmin(KeysetMixin, ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
         if obj is None:
             return ["number", "sender", "reason"]
-        return ["number", "what_for", "source_label", "reason", "created_at", "created_by"]
+        return ["number", "what_for", "source_label", "reason", "created_at", "created_by_name"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
         return self.get_fields(request, obj) if obj else []
@@ -109,6 +112,8 @@ class KeywordRuleForm(StyledModelForm):
 @admin.register(KeywordRule)
 class KeywordRuleAdmin(ModelAdmin):
     form = KeywordRuleForm
+    list_title = "Keywords"
+    nothing_yet = f"At every number these words hold: {WORDS}. A rule puts other words or another reply in their place."
     list_display = ["action", "where", "reply"]
     list_select_related = ["sender_number"]
 

@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from console.acts import Act
 from console.model_admin import KeysetMixin, ReadOnlyAdmin
+from console.names import name_of
 from messaging import doorbell
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services.client_callbacks import endpoints, redelivery
@@ -81,10 +82,11 @@ class WebhookEndpointAdmin(KeysetMixin, ReadOnlyAdmin):
     search_fields = ["owner__username", "url__startswith"]
     search_help_text = "A user, or the start of an address"
     fields = [
-        *("url", "kind", "owner", "state", "wants", "description"),
+        *("url", "kind", "owner_name", "state", "wants", "description"),
         *("failing_since", "disabled_reason", "created_at", "updated_at"),
     ]
     readonly_fields = fields
+    owner_name = name_of("owner", "Owner")
     acts = ENDPOINT_ACTS
 
     def title_of(self, obj: WebhookEndpoint) -> str:

@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxF
 from unfold.decorators import display
 
 from console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
+from console.names import name_of
 from messaging.admin import bodies
 from messaging.models.encrypted import fault_of
 from scheduling.admin.acts import ACTS
@@ -62,8 +63,10 @@ class ScheduleAdmin(ModelAdmin):
         "repeats",
         "validity",
         "next_runs",
+        "owner_name",
     ]
     inlines = [RunInline]
+    owner_name = name_of("owner", "Owner")
     acts = ACTS
     custom_urls = (
         ("preview/", "scheduling_schedule_preview", preview),
@@ -88,7 +91,7 @@ class ScheduleAdmin(ModelAdmin):
             return [*form, listed, "pasted", "file"]  # the rule's builder shows the next runs
         text = "text" if bodies.may_read(request.user) else "hidden_text"
         timing = ["first_run", "time_zone", "repeats", "next_runs"]
-        return ["name", text, *timing, "queue", "validity", "owner", listed]
+        return ["name", text, *timing, "queue", "validity", "owner_name", listed]
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> list:
         return self.inlines if obj and obj.runs.exists() else []

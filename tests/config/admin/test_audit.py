@@ -84,6 +84,21 @@ def test_a_new_token_is_logged_without_its_text(admin: Client) -> None:
     assert "no-store" in page.headers["Cache-Control"]
 
 
+def test_loading_the_page_of_a_new_token_again_makes_no_second_one(admin: Client) -> None:
+    once = admin.get("/admin/messaging/apitoken/add/").context["adminform"].form["once"].value()
+    form = {"user": admin.user.pk, "name": "till", "days": "30", "once": once}
+    token = admin.post("/admin/messaging/apitoken/add/", form).context["token"]
+
+    again = admin.post("/admin/messaging/apitoken/add/", form, follow=True)
+
+    assert ApiToken.objects.count() == 1
+    assert len(logged()) == 1
+    assert token not in again.content.decode()
+    assert again.redirect_chain == [("/admin/messaging/apitoken/", 302)]
+    assert admin.post("/admin/messaging/apitoken/add/", {**form, "once": "another"}).status_code == 200
+    assert ApiToken.objects.count() == 2
+
+
 def test_the_page_of_the_log_tells_it_and_can_be_searched(admin: Client) -> None:
     QueueFactory(), QueueFactory(name="paced")
     for name in ("express", "paced"):

@@ -1,8 +1,11 @@
 """Every admin and every inline of the site stands on our base: one that does not looks broken."""
 
+import re
+
 import pytest
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from unfold.admin import TabularInline
@@ -55,3 +58,43 @@ def test_what_can_be_there_once_says_so_in_words(staff: Client, path: str, data:
 
     [error] = page.context["adminform"].form.non_field_errors()
     assert error.startswith(said)
+
+
+def heading(page: str) -> str:
+    """What the header says, in words."""
+    text = re.sub(r"<span[^>]*material-symbols[^>]*>.*?</span>|<[^>]+>", " ", re.search(r"<h1.*?</h1>", page, re.S)[0])
+    return " ".join(text.split())
+
+
+def test_a_list_is_called_in_its_header_as_in_the_menu(staff: Client) -> None:
+    menu = [entry for group in staff.get("/admin/").context["sidebar_navigation"] for entry in group["items"]]
+
+    headings = {entry["title"]: heading(staff.get(entry["link"]).content.decode()) for entry in menu}
+
+    assert {title: said for title, said in headings.items() if not said.endswith(title)} == {}
+
+
+@pytest.mark.parametrize("row", ADMINS)
+def test_the_form_for_a_new_row_says_so_and_offers_no_other_one(staff: Client, row: DjangoModelAdmin) -> None:
+    page = staff.get(reverse(f"admin:{row.opts.app_label}_{row.opts.model_name}_add"))
+
+    if page.status_code == 200:
+        assert heading(page.content.decode()).endswith(f"New {row.opts.verbose_name}")
+        assert "addlink bg-primary-600" not in page.content.decode()
+
+
+def test_an_empty_list_of_keywords_says_which_words_hold(staff: Client) -> None:
+    page = staff.get("/admin/messaging/keywordrule/").content.decode()
+
+    assert "At every number these words hold: STOP, UNSUBSCRIBE," in page
+
+
+def test_a_day_that_is_none_is_said_and_nothing_is_exported_as_if_it_were_one(staff: Client) -> None:
+    for path in ("/admin/messaging/message/", "/admin/messaging/message/export/"):
+        page = staff.get(f"{path}?created_from=abc", follow=True)
+
+        assert [str(message) for message in page.context["messages"]] == [
+            "abc is no day, so there is no such filter. Write it as 2026-12-01."
+        ]
+        assert page.redirect_chain[-1][0] == "/admin/messaging/message/?e=1"
+    assert not LogEntry.objects.exists()

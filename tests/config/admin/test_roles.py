@@ -1,15 +1,20 @@
 """What each role may see and do in the console."""
 
+import re
+
 import pytest
 from django.contrib import admin as django_admin
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
+from console import audit
 from messaging.models import Message, OutboundQueue
 from messaging.services import installation
+from providers.models import ProviderEvent
 from scheduling.models import Schedule
-from tests.factories import MessageFactory, QueueFactory, UserFactory
+from tests.config.admin.rows import MAKERS
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 PATHS = {
@@ -108,3 +113,37 @@ def test_an_operator_pauses_a_queue_but_makes_none_and_deletes_none() -> None:
     assert OutboundQueue.objects.get(pk="express").is_paused
     assert client.get("/admin/messaging/outboundqueue/add/").status_code == 403
     assert client.get("/admin/messaging/outboundqueue/express/delete/").status_code == 403
+
+
+def pages_of(client: Client) -> dict[str, str]:
+    """Of every model that this client may look at: the list, and the page of a row of which something is to be told."""
+    found = {}
+    for model, row in django_admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        MAKERS[f"{model._meta.app_label}/{model._meta.model_name}"](1)
+        if row.has_view_permission(client.get("/admin/").wsgi_request):
+            newest = model._default_manager.order_by("-pk").first()
+            for path in (reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[newest.pk])):
+                found[path] = client.get(path).content.decode()
+    return found
+
+
+def test_no_page_of_a_viewer_leads_to_one_that_it_may_not_see_nor_has_a_style_of_its_own() -> None:
+    """An inline style is refused by the policy, and leaves an error in the console of the browser."""
+    client = member("Viewer")
+    account = AccountFactory()
+    ProviderEvent.objects.create(account=account, at=NOW, kind="disabled", actor=UserFactory())
+    audit.record(UserFactory(), [UserFactory(), account], "Looked at")
+
+    pages = {
+        **pages_of(client),
+        **{
+            path: client.get(path).content.decode()
+            for path in ("/admin/", reverse("admin:providers_provideraccount_change", args=[account.pk]))
+        },
+    }
+
+    links = {link for page in pages.values() for link in re.findall(r'href="(/admin/[^"]*)"', page)}
+    assert len(pages) > 25
+    assert {link for link in links if client.get(link.replace("&amp;", "&")).status_code == 403} == set()
+    assert [path for path, page in pages.items() if re.search(r"<[^>]* style=", page)] == []
