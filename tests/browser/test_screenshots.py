@@ -64,11 +64,16 @@ class Camera:
         self.page.on("response", self._answered)
 
     def visit(self, name: str, path: str, *, status: int = 200) -> None:
+        self.open(name, path, status=status)
+        self.take(name)
+
+    def open(self, name: str, path: str, *, status: int = 200) -> None:
+        """Without a picture of it."""
         self.expected_status = status
         answer = self.page.goto(path, wait_until="load")
         if answer.status != status:
             self.wrong.append(f"{name}: {answer.status} instead of {status}")
-        self.take(name)
+        self._note_complaints(name)
 
     def take(self, name: str) -> None:
         for size, theme in VARIANTS:
@@ -83,6 +88,9 @@ class Camera:
                 self.page.set_viewport_size({**size, "height": min(found["height"], TALLEST)})
             file = PICTURES / f"{name}-{size['width']}-{theme}.jpeg"
             self.page.screenshot(path=file, type="jpeg", quality=80, animations="disabled")
+        self._note_complaints(name)
+
+    def _note_complaints(self, name: str) -> None:
         self.wrong += [f"{name}: {line}" for line in self.complaints.lines if not self._is_expected(line)]
         self.complaints.lines.clear()
 
@@ -104,11 +112,16 @@ class Camera:
             self.wrong.append(f"{response.status}: {response.url}")
 
 
-def pages(found: dict[str, Model], user) -> Iterator[tuple[str, str]]:
-    """The list of every admin, its form for a new row, and the page of its newest row; then what has pages of its own."""
+def pages(found: dict[str, Model], user, *, looking: bool = False) -> Iterator[tuple[str, str]]:
+    """The list of every admin, its form for a new row, and the page of its newest row; then what has pages of its own.
+
+    `looking`: of those that this user may look at.
+    """
     request = RequestFactory().get("/admin/")
     request.user = user
     for model, row in sorted(admin.site._registry.items(), key=lambda entry: entry[0]._meta.label_lower):
+        if looking and not row.has_view_permission(request):
+            continue
         prefix, name = f"admin:{model._meta.app_label}_{model._meta.model_name}", model._meta.model_name
         yield f"{name}-list", reverse(f"{prefix}_changelist")
         if row.has_add_permission(request):
@@ -188,13 +201,14 @@ def elsewhere(camera: Camera) -> None:
     camera.visit("delete-not-possible", "/admin/providers/provideraccount/carrier-eu/delete/")
     camera.visit("history", "/admin/messaging/outboundqueue/newsletter/history/")
     camera.visit("password", "/admin/password_change/")
+    camera.visit("password-of-another", f"/admin/auth/user/{demo.viewer().pk}/password/")
     camera.visit("application", "/admin/messaging/")
     camera.visit("start-page", "/")
     camera.visit("not-found", "/admin/nothing/here/", status=404)
 
 
-def as_a_viewer(camera: Camera, message: Model) -> None:
-    """A role that reads no texts and changes nothing."""
+def as_a_viewer(camera: Camera, message: Model, schedule: Model) -> None:
+    """A role that reads no texts and changes nothing: pictures of what looks different, and all other pages are opened."""
     client = Client()
     client.force_login(demo.viewer())
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": f"http://{camera.host}/"}
@@ -202,6 +216,10 @@ def as_a_viewer(camera: Camera, message: Model) -> None:
     camera.visit("viewer-dashboard", "/admin/")
     camera.visit("viewer-message", f"/admin/messaging/message/{message.pk}/change/")
     camera.visit("viewer-queue", "/admin/messaging/outboundqueue/paced/change/")
+    camera.visit("viewer-schedule", f"/admin/scheduling/schedule/{schedule.pk}/change/")
+    camera.visit("viewer-provider", "/admin/providers/provideraccount/carrier-eu/change/")
+    for name, path in pages({}, demo.viewer(), looking=True):
+        camera.open(f"viewer-{name}", path)
     camera.visit("viewer-refused", "/admin/auth/user/", status=403)
 
 
@@ -228,7 +246,7 @@ def test_every_page_looks_right(browser: Browser, live_server) -> None:
     writing(camera)
     acting(camera, found["failed after two calls"])
     elsewhere(camera)
-    as_a_viewer(camera, found["failed after two calls"])
+    as_a_viewer(camera, found["failed after two calls"], found["recurring"])
     context.close()
 
     assert camera.wrong == [], "\n".join(camera.wrong)
