@@ -147,7 +147,9 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
     def retrieve(self, request: Request, pk: str) -> Response:
         schedule = self._schedule()
         [body] = _bodies([schedule], request)
-        return Response({**body, "message": schedule.text})  # alone, one that cannot be opened is a problem
+        if may_read_texts(request.user, schedule.owner_id):
+            body["message"] = schedule.text  # alone, one that cannot be opened is a problem
+        return Response(body)
 
     @extend_schema(summary="Edit or reschedule before the first run", request=ScheduleChangeSerializer, **OPERATION)
     def partial_update(self, request: Request, pk: str) -> Response:
