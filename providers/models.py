@@ -1,11 +1,15 @@
 """Provider accounts and the numbers we send from."""
 
+import os
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from phonenumber_field.modelfields import PhoneNumberField
 from uuid_utils.compat import uuid7
+
+from providers.config_types import is_reference
 
 MAX_WEIGHT = 1000
 
@@ -34,8 +38,14 @@ class ProviderAccount(models.Model):
 
     @property
     def from_number(self) -> str | None:
-        """The number this account sends from when the message names none."""
-        return self.config.get("from_number")
+        """The number this account sends from when the message names none; None also where its variable is not set.
+
+        Then the account is misconfigured, as with any other value, and carries nothing.
+        """
+        value = self.config.get("from_number")
+        if is_reference(value):
+            value = os.environ.get(value["env"])
+        return value or None
 
 
 class ProviderEvent(models.Model):
