@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from celery import shared_task
@@ -128,12 +130,25 @@ def fetch_inbound_media() -> None:
 
 @shared_task(name="messaging.recover")
 def recover() -> None:
+    """Each step stands for itself: what makes one of them fail would make it fail again and again, and the others with it."""
     now = timezone.now()
-    settle_remembered(now=now, lease=dispatcher.lease)
-    recovery.return_expired_claims(now=now)
-    recovery.expire(now=now)
-    receipts.sweep_parked(now=now)
-    rollups.fold()
+    steps = (
+        partial(settle_remembered, now=now, lease=dispatcher.lease),
+        partial(recovery.return_expired_claims, now=now),
+        partial(recovery.expire, now=now),
+        partial(receipts.sweep_parked, now=now),
+        rollups.fold,
+    )
+    for step in steps:
+        _take(step)
+
+
+def _take(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other steps go on, and an operator reads of it)
+        name = (step.func if isinstance(step, partial) else step).__name__
+        logger.error("the sweep's step %s failed (%s); it is taken again at the next sweep", name, type(error).__name__)
 
 
 @shared_task(name="messaging.reconcile")

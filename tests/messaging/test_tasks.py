@@ -1,11 +1,13 @@
 """Celery's side: a few lines each, and no time that only a broker knows."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import DataError
 from django.utils import timezone
 
 from messaging import doorbell, tasks
@@ -112,6 +114,35 @@ def test_a_sweep_puts_lost_claims_back_and_fails_what_expired() -> None:
     lost.refresh_from_db()
     late.refresh_from_db()
     assert (lost.status, late.status) == ("queued", "failed")
+
+
+def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    taken = []
+
+    def failing(name: str) -> Callable[..., None]:
+        def step(**_: object) -> None:
+            taken.append(name)
+            raise DataError("value too long: +14155550101")
+
+        step.__name__ = name
+        return step
+
+    steps = [
+        (tasks, "settle_remembered"),
+        (tasks.recovery, "return_expired_claims"),
+        (tasks.recovery, "expire"),
+        (tasks.receipts, "sweep_parked"),
+        (tasks.rollups, "fold"),
+    ]
+    for owner, name in steps:
+        monkeypatch.setattr(owner, name, failing(name))
+
+    tasks.recover()
+
+    assert taken == [name for _, name in steps]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("ERROR", f"the sweep's step {name} failed (DataError); it is taken again at the next sweep") for name in taken
+    ]
 
 
 def test_beat_sends_tasks_that_there_are() -> None:

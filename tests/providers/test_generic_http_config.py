@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from messaging.models import Message
 from providers.backends.generic_http_config import GenericHttpConfig
 from providers.config_types import STORED, EnvReference
 
@@ -82,6 +83,13 @@ def test_a_reference_may_stand_for_any_text(config: dict[str, Any]) -> None:
     stored(**config)
 
 
+def test_a_sender_is_no_longer_than_what_a_message_can_keep() -> None:
+    longest = "1234567890123456"
+
+    assert stored(from_number=longest).from_number == longest
+    assert len(longest) == Message._meta.get_field("from_number").max_length
+
+
 def test_a_stored_reference_stays_a_reference() -> None:
     assert stored(headers={"X-Api-Key": REFERENCE}).headers == {"X-Api-Key": EnvReference("ACME_KEY")}
 
@@ -155,6 +163,8 @@ def test_a_secret_is_never_stored_and_never_shown(config: dict[str, Any]) -> Non
         {"status_url": "nowhere"},
         {"idempotency_header": "a b"},
         {"from_number": "a\nb"},
+        {"from_number": "+15005550006 and x"},
+        {"from_number": "12345678901234567"},
         {"max_per_second": 0},
         {"max_per_second": "5"},
         {"max_per_second": True},

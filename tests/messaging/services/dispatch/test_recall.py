@@ -5,10 +5,11 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from django.db import DataError, IntegrityError, connection
 
 from messaging.models import DeliveryAttempt, Message, MessageEvent
 from messaging.services import recovery, sent_ids
-from messaging.services.dispatch import Dispatcher, drain, settle_remembered
+from messaging.services.dispatch import Dispatcher, drain, recall, settle_remembered
 from messaging.services.sent_ids import SentId
 from providers import shared_state
 from providers.errors import OutcomeUnknown, Unavailable
@@ -112,6 +113,42 @@ def test_an_id_that_cannot_be_written_takes_no_other_answer_along(now) -> None:
     sent_ids.remember({bad.pk: SentId("half a pair: \ud800", now, 7), good.pk: SentId("p1", now, 7)})
 
     assert sent_ids.recall([bad.pk, good.pk]) == {good.pk: SentId("p1", now, 7)}
+
+
+@pytest.mark.parametrize("fault", [DataError, IntegrityError])
+def test_an_answer_that_cannot_be_settled_is_left_to_the_sweep_and_takes_no_other_along(
+    now, monkeypatch, caplog, fault
+) -> None:
+    good, bad = AttemptFactory(open=True, message__lease_until=now), AttemptFactory(open=True, message__lease_until=now)
+    sent_ids.remember({bad.pk: SentId("p0", now, 7), good.pk: SentId("p1", now, 7)})
+    real = recall.settle
+
+    def settle(answers, **options):
+        if bad.pk in {answer.call.attempt_id for answer in answers}:
+            raise fault("value too long")
+        return real(answers, **options)
+
+    monkeypatch.setattr(recall, "settle", settle)
+
+    assert sweep(now) == 1
+
+    good.message.refresh_from_db()
+    bad.message.refresh_from_db()
+    assert (good.message.status, good.message.provider_message_id) == ("sent", "p1")
+    assert (bad.message.status, bad.message.error_code) == ("unknown", "worker_lost")
+    assert sweep(now) == 0
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite writes any length into any column")
+def test_a_sender_that_is_too_long_for_its_column_stops_no_sweep(now) -> None:
+    config = {"url": "http://127.0.0.1:9/", "from_number": "A sender longer than sixteen"}
+    attempt = AttemptFactory(open=True, message__lease_until=now, message__from_number="", provider__config=config)
+    sent_ids.remember({attempt.pk: SentId("p0", now, 7)})
+
+    assert sweep(now) == 0
+
+    attempt.message.refresh_from_db()
+    assert attempt.message.status == "unknown"
 
 
 def test_while_redis_is_away_the_sweep_goes_on_without(now, monkeypatch) -> None:
