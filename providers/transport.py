@@ -36,14 +36,19 @@ class Answer:
     body: bytes = field(repr=False)
 
     def retry_after(self, now: datetime) -> float | None:
-        """The provider's wish in seconds, from seconds or from an HTTP date; None when it names none."""
+        """The provider's wish in seconds, from seconds or from an HTTP date; None when it names none that makes sense."""
         value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
             return min(float(value[:10]), MAX_RETRY_AFTER)
         try:
             moment = parsedate_to_datetime(value)
             seconds = (moment - now).total_seconds()
-        except (ValueError, TypeError):
+        except (
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):  # as the parser stumbles; a date of no calendar overflows
             return None
         return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 

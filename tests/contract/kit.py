@@ -308,6 +308,20 @@ class BackendContract(ABC):
         assert isinstance(error, RateLimited)
         assert error.retry_after == 7
 
+    def test_a_429_whose_wish_makes_no_sense_is_a_rate_limit_all_the_same(
+        self, carrier: FakeCarrier, backend: Backend
+    ) -> None:
+        for wish in (
+            "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT",
+            "Mon, 1 Jan 2024 00:00:00 +99999999999999999999",
+        ):
+            carrier.play = answer(429, b"slow down", {"Retry-After": wish})
+
+            error = self.fault(backend)
+
+            assert isinstance(error, RateLimited)
+            assert error.retry_after is None
+
     def test_401_means_that_the_credentials_are_refused(self, carrier: FakeCarrier, backend: Backend) -> None:
         carrier.play = answer(401, b"no")
 

@@ -29,6 +29,11 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
         ("soon", None),
         ("\u0665", None),
         ("Sun, 99 Nov 2026 99:00:00 GMT", None),
+        ("Mon, 99999999999999999999 Jan 2024 00:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 +9999999999999999999999", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86_400),
+        ("Mon, 01 Jan 2024 00:00:00 -0000", None),
     ],
 )
 def test_the_wish_when_to_come_back_is_read(value: str, seconds: float | None) -> None:
