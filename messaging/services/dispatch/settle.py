@@ -74,9 +74,19 @@ def _turn(answer: Answer, message: Message) -> Turn:
         message,
         call.claim_id,
         call.tried,
-        retry_after=max(filter(None, [call.retry_after, error.retry_after]), default=None),
+        retry_after=_earliest(call, error.retry_after),
         only_limited=call.only_limited and isinstance(error, RateLimited),
     )
+
+
+def _earliest(call: Call, wish: float | None) -> float | None:
+    """The next round begins when the first account of this one may be called again; pauses keep it from the others.
+
+    None, the usual delay, as soon as one of them has no wish; "at once" is none.
+    """
+    if not wish or len(call.tried) == 1:
+        return wish or None
+    return None if call.retry_after is None else min(wish, call.retry_after)
 
 
 def _match_parked(attempts: Sequence[DeliveryAttempt], now: datetime) -> None:

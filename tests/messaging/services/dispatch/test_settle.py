@@ -197,13 +197,45 @@ class TestDeferral:
 
         assert Message.objects.get().next_attempt_at == now + timedelta(seconds=77)
 
-    def test_the_longest_wish_of_the_round_counts(self, call, now) -> None:
+    @pytest.mark.parametrize(
+        ("wishes", "seconds"),
+        [
+            ((77, 11), 11),
+            ((11, 77), 11),
+            ((3600, None), 5),
+            ((None, 3600), 5),
+            ((None, None), 5),
+            ((0, 3600), 5),
+            ((77, 0), 5),
+        ],
+    )
+    def test_the_account_that_may_be_called_first_decides(self, call, now, wishes, seconds: float) -> None:
         AccountFactory(slug="other")
-        [following] = settle([answer(call, RateLimited("slow down", retry_after=77))], now)
+        first, second = (Unavailable("down", retry_after=wish) for wish in wishes)
+        [following] = settle([answer(call, first)], now)
 
-        settle([answer(following, Unavailable("down", retry_after=11))], now)
+        settle([answer(following, second)], now)
 
-        assert Message.objects.get().next_attempt_at == now + timedelta(seconds=77)
+        assert Message.objects.get().next_attempt_at == now + timedelta(seconds=seconds)
+
+    def test_one_without_a_wish_among_three_means_the_usual_delay(self, call, now) -> None:
+        AccountFactory.create_batch(2)
+        calls = [call]
+
+        for wish in (600, None, 900):
+            calls = settle([answer(calls[0], RateLimited("slow down", retry_after=wish))], now)
+
+        assert Message.objects.get().next_attempt_at == now + timedelta(seconds=5)
+
+    def test_the_wish_of_an_earlier_round_is_forgotten(self, call, now) -> None:
+        settle([answer(call, RateLimited("slow down", retry_after=3600))], now)
+        later = now + timedelta(seconds=3600)
+        recovery.release_due(now=later)
+        [again] = start(later)
+
+        settle([answer(again, Unavailable("down"))], later)
+
+        assert Message.objects.get().next_attempt_at == later + timedelta(seconds=5)
 
     def test_the_next_round_may_try_all_accounts_again(self, call, now) -> None:
         settle([answer(call, Unavailable("down"))], now)
