@@ -175,8 +175,9 @@ def _work(
                 "account %s reported a status word that its configuration does not know", callback.provider_id
             )
         return State.IGNORED, "says nothing new"
+    _note_number(callback, message, reported, now)
     if target is not Status.DELIVERED:
-        if attempt.number < message.attempts:
+        if attempt.number < message.attempts and not _has_its_id(message, callback):
             return State.IGNORED, f"belongs to attempt {attempt.number}; a later one was made"
         if message.status == Status.QUEUED:
             return State.IGNORED, f"belongs to attempt {attempt.number}; the message is queued again"
@@ -189,23 +190,35 @@ def _work(
         fields=MESSAGE_FIELDS,
         tally=_tally(callback, State.APPLIED, now),
     )
+    return State.APPLIED, ""
+
+
+def _note_number(callback: ProviderCallback, message: Message, reported: ReportedStatus, now: datetime) -> None:
+    """What a receipt says of the number and its person holds whatever has become of the message since, except delivered."""
+    if message.status == Status.DELIVERED:
+        return
     if reported is R.INVALID:
         phone_numbers.mark_inactive({message.to_number: f"{callback.provider_id}: recipient_invalid"}, now=now)
     if reported is R.OPTED_OUT:
-        suppressions.add_reported(
-            [(message.to_number, message.from_number)], reason=f"{callback.provider_id}: opted out", now=now
-        )
-    return State.APPLIED, ""
+        sender = message.from_number or callback.provider.from_number or suppressions.EVERY_SENDER
+        suppressions.add_reported([(message.to_number, sender)], reason=f"{callback.provider_id}: opted out", now=now)
+
+
+def _has_its_id(message: Message, callback: ProviderCallback) -> bool:
+    """A provider that recognises a repeat answers a later attempt with the id of the first, which alone keeps it."""
+    shown = (message.provider_id, message.provider_message_id)
+    return shown == (callback.provider_id, callback.provider_message_id)
 
 
 def _describe(
     callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, reported: ReportedStatus, now: datetime
 ) -> None:
-    message.provider_id = callback.provider_id
     message.next_attempt_at = None
     message.sent_at = message.sent_at or attempt.started_at
-    if not message.provider_message_id and not _is_taken(callback):
-        message.provider_message_id = callback.provider_message_id
+    if message.provider_id != callback.provider_id or not message.provider_message_id:
+        # The two are a pair: a receipt of another account's attempt brings its own id along.
+        message.provider_id = callback.provider_id
+        message.provider_message_id = "" if _is_taken(callback) else callback.provider_message_id
     if reported is R.DELIVERED:
         message.delivered_at = now
     message.error_code = ERROR_CODES.get(reported, "")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from messaging import retry_policy
@@ -29,13 +29,25 @@ ANSWER_FIELDS = ("provider", "provider_message_id", "from_number", "sent_at")
 MESSAGE_FIELDS = (*ANSWER_FIELDS, "error_code", "error_detail", "rounds_failed", "next_attempt_at")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """Attempts that cannot keep the provider message id of their answer.
+
+    `conflicts`: another message has it, so this one goes without receipts. `repeats`: an earlier attempt of the same message
+    has it, at a provider that recognises what it has taken; receipts find the message by that one.
+    """
+
+    conflicts: frozenset[UUID]
+    repeats: frozenset[UUID]
+
+
 @dataclass(slots=True)
 class _Batch:
     """What one settling is about to write."""
 
     now: datetime
     position: Callable[[], float]
-    conflicts: frozenset[UUID]
+    ids: _Ids
     attempts: list[DeliveryAttempt] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     already_moved: list[Message] = field(default_factory=list)
@@ -93,7 +105,7 @@ def _match_parked(attempts: Sequence[DeliveryAttempt], now: datetime) -> None:
     """Not worth the calls to make next, which exist nowhere else by now: what fails here, the sweep does."""
     try:
         receipts.match_parked(attempts, now=now)
-    except (OperationalError, InterfaceError) as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, those calls have to be made)
         logger.warning("parked receipts are left to the sweep (%s)", type(error).__name__)
 
 
@@ -108,7 +120,7 @@ def _settle(
     with transaction.atomic():
         ids = [answer.call.message.pk for answer in answers]
         rows = {row.pk: row for row in Message.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
-        batch = _Batch(now=now, position=position, conflicts=_conflicts(answers))
+        batch = _Batch(now=now, position=position, ids=_ids(answers))
         for answer in answers:
             if answer.call.message.pk in rows:  # else it was erased meanwhile, with its attempts
                 _weigh(answer, rows[answer.call.message.pk], batch)
@@ -125,10 +137,11 @@ def _settle(
     return calls, batch
 
 
-def _conflicts(answers: Sequence[Answer]) -> frozenset[UUID]:
-    """Attempts whose provider message id another attempt of the account has already: they go without receipts."""
+def _ids(answers: Sequence[Answer]) -> _Ids:
+    """Which attempts cannot keep the provider message id of their answer, because another attempt has it already."""
     claimed: dict[tuple[str, str], UUID] = {}
-    conflicts = set()
+    conflicts, repeats = set(), set()
+    messages = {answer.call.attempt_id: answer.call.message.pk for answer in answers}
     for answer in answers:
         if answer.provider_message_id:
             key = (answer.call.account.slug, answer.provider_message_id)
@@ -138,17 +151,21 @@ def _conflicts(answers: Sequence[Answer]) -> frozenset[UUID]:
         clauses = Q()
         for slug in {slug for slug, _ in claimed}:
             clauses |= Q(provider=slug, provider_message_id__in=[pmid for s, pmid in claimed if s == slug])
-        taken = DeliveryAttempt.objects.filter(clauses).values_list("provider_id", "provider_message_id", "pk")
-        conflicts |= {claimed[slug, pmid] for slug, pmid, pk in taken if claimed[slug, pmid] != pk}
+        columns = ("provider_id", "provider_message_id", "pk", "message_id")
+        for slug, pmid, pk, message_id in DeliveryAttempt.objects.filter(clauses).values_list(*columns):
+            attempt_id = claimed[slug, pmid]
+            if attempt_id != pk:
+                (repeats if messages[attempt_id] == message_id else conflicts).add(attempt_id)
     for _ in conflicts:
         logger.error("a provider answered with a message id that another message has; the message has no receipts")
-    return frozenset(conflicts)
+    return _Ids(frozenset(conflicts), frozenset(repeats))
 
 
 def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
     call, error = answer.call, answer.error
-    kept_id = "" if call.attempt_id in batch.conflicts else answer.provider_message_id
-    batch.attempts.append(_finished(answer, kept_id, batch.now))
+    kept_id = "" if call.attempt_id in batch.ids.conflicts else answer.provider_message_id
+    batch.attempts.append(_finished(answer, "" if call.attempt_id in batch.ids.repeats else kept_id, batch.now))
+    _note_number(answer, message, batch)
     # The number too: the same claim may already be at its next account, when an answer is settled again after a commit
     # whose confirmation was lost with the connection.
     is_latest = message.attempts == call.number
@@ -170,11 +187,18 @@ def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
         message.error_code, message.error_detail = error.error_code, error.detail[:300]
         target = Status.FAILED if isinstance(error, Rejected) else Status.UNKNOWN
         batch.moves.append(_move(message, target, call, error.error_code))
-        if isinstance(error, RecipientInvalid):
-            batch.invalid[message.to_number] = f"{call.account.slug}: {error.error_code}"
-        if isinstance(error, RecipientOptedOut):
-            sender = message.from_number or call.account.from_number or suppressions.EVERY_SENDER
-            batch.opted_out.append((message.to_number, sender))
+
+
+def _note_number(answer: Answer, message: Message, batch: _Batch) -> None:
+    """What the provider says of the number and its person holds however late it comes, except of a delivered message."""
+    account, error = answer.call.account, answer.error
+    if message.status == Status.DELIVERED:
+        return
+    if isinstance(error, RecipientInvalid):
+        batch.invalid[message.to_number] = f"{account.slug}: {error.error_code}"
+    if isinstance(error, RecipientOptedOut):
+        sender = message.from_number or account.from_number or suppressions.EVERY_SENDER
+        batch.opted_out.append((message.to_number, sender))
 
 
 def _count(batch: _Batch) -> None:

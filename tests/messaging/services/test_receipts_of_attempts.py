@@ -4,11 +4,11 @@ from uuid import uuid4
 
 import pytest
 
-from messaging.models import DeliveryAttempt, PhoneNumber
+from messaging.models import DeliveryAttempt, PhoneNumber, Suppression
 from messaging.services import receipts
 from messaging.states import Status
 from providers.base import ReportedStatus as R
-from tests.factories import AttemptFactory, MessageFactory
+from tests.factories import AccountFactory, AttemptFactory, MessageFactory
 from tests.messaging.services.test_receipts import receive, report, sent, steps
 
 __all__ = ["sent"]
@@ -80,7 +80,56 @@ def test_an_older_attempts_receipt_does_not_end_a_newer_one(account, second_atte
     second_attempt.refresh_from_db()
     assert (second_attempt.status, steps(second_attempt), kept.state) == ("sending", [], "ignored")
     assert kept.note == "belongs to attempt 1; a later one was made"
+    assert PhoneNumber.objects.filter(status="inactive").exists() == (reported is R.INVALID)
+    assert Suppression.objects.exists() == (reported is R.OPTED_OUT)
+
+
+@pytest.mark.parametrize("status", ["failed", "undelivered", "canceled", "queued"])
+def test_what_one_says_of_the_number_is_kept_although_the_message_does_not_move(account, now, status: str) -> None:
+    message = MessageFactory(status=status, attempts=1)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    kept = [receive(account, report(reported), now=now) for reported in (R.INVALID, R.OPTED_OUT)]
+
+    message.refresh_from_db()
+    assert (message.status, steps(message), [each.state for each in kept]) == (status, [], ["ignored"] * 2)
+    number = PhoneNumber.objects.get(number=message.to_number)
+    assert (number.status, number.reason) == ("inactive", "acme: recipient_invalid")
+    opted_out = Suppression.objects.get()
+    assert (opted_out.number, opted_out.sender, opted_out.source) == (message.to_number, "+15005550006", "provider")
+
+
+def test_what_contradicts_a_delivery_says_nothing_of_the_number(account, now) -> None:
+    message = MessageFactory(delivered=True)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    for reported in (R.INVALID, R.OPTED_OUT):
+        assert receive(account, report(reported), now=now).state == "ignored"
+
     assert not PhoneNumber.objects.exists()
+    assert not Suppression.objects.exists()
+
+
+def test_an_opt_out_from_a_message_that_lost_its_sender_is_from_the_accounts_own(now) -> None:
+    account = AccountFactory(config={"url": "http://127.0.0.1:9/", "from_number": "+15005550042"})
+    message = MessageFactory(status=Status.QUEUED, attempts=1, from_number="")
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    receive(account, report(R.OPTED_OUT), now=now)
+
+    assert Suppression.objects.get().sender == "+15005550042"
+
+
+def test_a_delivery_of_an_earlier_account_brings_its_own_id_along(account, now) -> None:
+    other = AccountFactory(slug="other")
+    message = MessageFactory(sent=True, attempts=2, provider=other, provider_message_id="B-1")
+    first = AttemptFactory(message=message, provider=account, outcome="unknown", number=1)
+    AttemptFactory(message=message, provider=other, provider_message_id="B-1", number=2)
+
+    receive(account, report(R.DELIVERED), now=now, attempt_id=first.pk)
+
+    message.refresh_from_db()
+    assert (message.status, message.provider, message.provider_message_id) == ("delivered", account, "p1")
 
 
 def test_but_its_delivery_does(account, second_attempt, now) -> None:

@@ -3,11 +3,11 @@
 import pytest
 from django.db import OperationalError
 
-from messaging.models import DeliveryAttempt, Message, MessageEvent
+from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber, Suppression
 from messaging.services import receipts, recovery
 from messaging.services.retry import retry
 from providers.base import ReportedStatus, StatusReport
-from providers.errors import OutcomeUnknown, Rejected, Unavailable
+from providers.errors import OutcomeUnknown, RecipientInvalid, RecipientOptedOut, Rejected, Unavailable
 from tests.factories import AccountFactory, MessageFactory
 from tests.messaging.services.dispatch.fakes import LEASE, answer
 from tests.messaging.services.dispatch.test_settle import outcome_of, settle, start
@@ -130,13 +130,40 @@ def test_failing_over_twice_is_failing_over_once(call, now) -> None:
     assert DeliveryAttempt.objects.get(outcome="calling").pk == following.attempt_id
 
 
-def test_parked_receipts_that_cannot_be_matched_now_do_not_lose_the_calls_to_make_next(call, now, monkeypatch) -> None:
+@pytest.mark.parametrize("gone", ["swept", "canceled"])
+def test_what_a_late_fault_says_of_the_number_is_kept(call, now, gone: str) -> None:
+    other = MessageFactory()
+    [second] = start(now)
+    recovery.return_expired_claims(now=now + LEASE)
+    if gone == "canceled":
+        Message.objects.update(status="canceled")
+
+    settle([answer(call, RecipientInvalid("no")), answer(second, RecipientOptedOut("no"))], now + LEASE)
+
+    assert set(Message.objects.values_list("status", flat=True)) == {"unknown" if gone == "swept" else "canceled"}
+    assert PhoneNumber.objects.get(status="inactive").number == call.message.to_number
+    opted_out = Suppression.objects.get()
+    assert (opted_out.number, opted_out.sender) == (other.to_number, other.from_number)
+
+
+def test_but_not_of_a_message_that_was_delivered(call, now) -> None:
+    receive(call, ReportedStatus.DELIVERED, now)
+
+    settle([answer(call, RecipientInvalid("no"))], now)
+
+    assert not PhoneNumber.objects.filter(status="inactive").exists()
+
+
+@pytest.mark.parametrize("fault", [OperationalError("gone"), ValueError("odd")], ids=lambda fault: type(fault).__name__)
+def test_parked_receipts_that_cannot_be_matched_now_do_not_lose_the_calls_to_make_next(
+    call, now, monkeypatch, fault
+) -> None:
     AccountFactory(slug="other")
     MessageFactory()
     [second] = start(now)
 
     def away(*_args, **_options) -> None:
-        raise OperationalError("gone")
+        raise fault
 
     monkeypatch.setattr("messaging.services.dispatch.settle.receipts.match_parked", away)
     [following] = settle([answer(second, "p2"), answer(call, Unavailable("down"))], now)
