@@ -35,6 +35,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT, LEASE = 1.0, 1.5, 3.0
 CONCURRENCY = 16
 WORKERS = 2
 SETTLED_SECONDS = 90.0
+SWEEPS = 12
 SOON_MS, NEVER_MS = 100, 3_600_000
 GOOD, BAD = "provider1", "provider2"
 PACED_SIZE, PACED_SECONDS = 5, 2
@@ -176,6 +177,7 @@ class Run:
         self.client = arena.client
         self.count = count
         self.ids: list[str] = []
+        self.on_the_way = ON_THE_WAY
         self.started = time.monotonic()
         self._reference = f"{name} {time.time():.0f}"
         self._since = arena.stack.sandbox_log()["next"]
@@ -201,6 +203,15 @@ class Run:
 
     def wait_for_taken(self, count: int) -> None:
         self.arena.stack.wait_until(lambda: len(self.taken()) >= count, seconds=SETTLED_SECONDS, pause=0.02)
+
+    def sweep_while_in_the_air(self) -> None:
+        """So often that both workers have their turn, while a first call waits for its answer."""
+        self.arena.stack.wait_until(lambda: "sending" in self.statuses(), seconds=SETTLED_SECONDS, pause=0.02)
+        for _ in range(SWEEPS):
+            self._sweeps.send_task("messaging.recover")
+
+    def statuses(self) -> set[str]:
+        return {message["status"] for message in self.messages().values()}
 
     def messages(self) -> dict[str, Message]:
         found: dict[str, Message] = {}
@@ -230,7 +241,7 @@ class Run:
         except (AssertionError, requests.RequestException):  # right after the database has been away
             return False
         return all(
-            message["status"] not in ON_THE_WAY and (message["status"] == "delivered" or pk not in due)
+            message["status"] not in self.on_the_way and (message["status"] == "delivered" or pk not in due)
             for pk, message in messages.items()
         )
 
