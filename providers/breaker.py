@@ -124,13 +124,15 @@ def observe(
     pipe: Pipeline, slug: str, *, answered: int, faults: int, refused: bool, probe: str, reason: str, now: float
 ) -> None:
     """Queue the step that these outcomes mean; its answer is a `Step`. `probe` is "", "ok" or "fault"."""
-    pipe.eval(_OBSERVE, 2, _key(slug), _probe_key(slug), now, answered, faults, int(refused), probe, reason[:200])
+    pipe.eval(
+        _OBSERVE, 2, circuit_key(slug), _probe_key(slug), now, answered, faults, int(refused), probe, reason[:200]
+    )
 
 
 def ask(slug: str, *, now: float) -> Permission:
     """May an account whose circuit was half-open be called? `PROBE` is given once, to one worker of all."""
     answer = shared_state.ask(
-        lambda client: client.eval(_ASK, 2, _key(slug), _probe_key(slug), now), otherwise=Permission.ORDINARY
+        lambda client: client.eval(_ASK, 2, circuit_key(slug), _probe_key(slug), now), otherwise=Permission.ORDINARY
     )
     return Permission(answer)
 
@@ -142,7 +144,7 @@ def give_back(slug: str) -> None:
 
 def read(pipe: Pipeline, slug: str) -> None:
     """Queue the look that `parsed` understands."""
-    pipe.hmget(_key(slug), *FIELDS)
+    pipe.hmget(circuit_key(slug), *FIELDS)
 
 
 def parsed(fields: list[str | None]) -> State:
@@ -155,8 +157,8 @@ def hold_open(slug: str, *, reason: str, now: float) -> bool:
 
     def act(client: redis.Redis) -> bool:
         with client.pipeline() as pipe:
-            pipe.hset(_key(slug), mapping={"until": now, "held": 1, "reason": reason[:200]})
-            pipe.persist(_key(slug))
+            pipe.hset(circuit_key(slug), mapping={"until": now, "held": 1, "reason": reason[:200]})
+            pipe.persist(circuit_key(slug))
             pipe.execute()
         return True
 
@@ -165,10 +167,11 @@ def hold_open(slug: str, *, reason: str, now: float) -> bool:
 
 def close(pipe: Pipeline, slug: str) -> None:
     """Queue the command that closes it as if it had never been open."""
-    pipe.delete(_key(slug), _probe_key(slug))
+    pipe.delete(circuit_key(slug), _probe_key(slug))
 
 
-def _key(slug: str) -> str:
+def circuit_key(slug: str) -> str:
+    """A hash whose field `until` is there unless the circuit is closed, and `held` while a person holds it open."""
     return shared_state.key(slug, "circuit")
 
 

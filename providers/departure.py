@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Gate = Callable[[], float]
-"""How many seconds the call has to wait; 0.0 when it leaves now, and then it counts as made."""
+"""How many seconds the call has to wait; 0.0 when it leaves now, and then it counts as made.
+
+Raises `providers.errors.NotCalled` for one that must not leave at all.
+"""
 
 _gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
 
@@ -33,7 +36,7 @@ def through(gate: Gate) -> Iterator[None]:
 
 
 def pass_gate() -> None:
-    """Raises `NotYet`. For whatever writes the first byte of a call."""
+    """Raises `NotYet` or `NotCalled`. For whatever writes the first byte of a call."""
     gate = _gate.get()
     seconds = gate() if gate is not None else 0.0
     if seconds > 0:

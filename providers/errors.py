@@ -5,6 +5,7 @@ A backend raises nothing else out of `send`. Dispatch interprets a fault by its 
 | class | was it accepted? | what dispatch does |
 | --- | --- | --- |
 | `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | the next account, else later |
+| `NotCalled` | provably not: the account was not called | the same, and it says nothing of the account |
 | `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, and never will be | the message is failed |
 | `OutcomeUnknown` | nobody knows | the message is `unknown`, never sent again blindly |
 """
@@ -47,6 +48,12 @@ class Misconfigured(Unavailable):
     """The account cannot be used as it is configured, for instance a secret's environment variable is not set."""
 
     code = "provider_misconfigured"
+
+
+class NotCalled(Unavailable):
+    """The call was stopped before a byte of it had left; a backend raises it only for what `providers.departure` says."""
+
+    code = "provider_not_called"
 
 
 class Rejected(SendError):

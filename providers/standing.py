@@ -183,7 +183,7 @@ def reset(slug: str, *, now: datetime) -> bool:
     def act(client: redis.Redis) -> bool:
         with client.pipeline() as pipe:
             breaker.close(pipe, slug)
-            limits.end_pause(pipe, slug)
+            limits.forget(pipe, slug)
             health.forget(pipe, slug, now=now.timestamp())
             pipe.execute()
         return True

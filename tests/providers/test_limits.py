@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from limits.strategies import MovingWindowRateLimiter
 
-from providers import limits, standing
-from providers.errors import RateLimited, Unavailable
+from providers import breaker, limits, shared_state, standing
+from providers.errors import NotCalled, RateLimited, Unavailable
 from providers.limits import Wish
 from providers.standing import Made
 from tests.factories import NOW
@@ -22,9 +22,9 @@ def book(*wishes: Wish, per_second: float = 10, clock: float = 1000.0, **options
     return limits.book("acme", per_second, wishes or [ONE], clock=clock, **options)
 
 
-def line_up(*wishes: Wish, clock: float = 1000.0, **options) -> list[float]:
+def line_up(*wishes: Wish, per_second: float = 10, clock: float = 1000.0, **options) -> list[float]:
     options = {"line": "express", "is_bulk": False} | options
-    return limits.line_up("acme", 10, wishes, clock=clock, **options)
+    return limits.line_up("acme", per_second, wishes, clock=clock, **options)
 
 
 def test_departures_are_spaced_by_the_limit() -> None:
@@ -119,6 +119,91 @@ def test_who_has_waited_and_finds_no_room_again_does_not_go_to_the_end() -> None
     assert 0.5 <= wait <= limits.HORIZON_SECONDS
 
 
+class TestLookingAgain:
+    """Others leave the line, and limits change: nobody is told once and for all how long it takes."""
+
+    def test_in_a_short_line_everybody_looks_again_within_half_a_minute(self) -> None:
+        book(ONE, per_second=1)
+
+        waits = line_up(*[ONE] * 300, per_second=1)
+
+        assert waits[:3] == [pytest.approx(1.2 + 1.1 * place) for place in range(3)]
+        assert (max(waits), waits.count(30.0)) == (30.0, 300 - 27)
+
+    def test_of_a_long_one_about_ten_in_a_second(self) -> None:
+        line_up(*[ONE] * 10_000, per_second=1)
+
+        waits = line_up(*[ONE] * 100, per_second=1)
+
+        assert waits == [pytest.approx(1000.0)] * 100
+
+    def test_a_line_that_is_soon_over_is_not_asked_at_all(self) -> None:
+        line_up(*[ONE] * 3000, per_second=100)
+
+        [wait] = line_up(ONE, per_second=100)
+
+        assert wait == pytest.approx(33.0)
+
+    def test_those_who_look_too_early_come_back_one_after_the_other(self) -> None:
+        book(*[ONE] * 10, per_second=1)
+        line_up(*[ONE] * 200, per_second=1)
+
+        waits = line_up(*[Wish(1, has_waited=True)] * 60, per_second=1)
+
+        assert waits[:3] == [pytest.approx(1.3 + 1.1 * place) for place in range(3)]
+        assert (max(waits), waits.count(29.0)) == (29.0, 60 - 26)
+
+    def test_a_line_that_nobody_comes_out_of_is_forgotten(self) -> None:
+        book(*[ONE] * 100)
+        line_up(*[ONE] * 3000)
+        line_up(*[ONE] * 3000, line="paced")
+
+        asked = {at: book(ONE, clock=1000.0 + at) for at in (3, 4, 5, 6, 7)}
+        assert set(map(tuple, asked.values())) == {(None,)}
+
+        assert book(ONE, clock=1007.2) == [pytest.approx(0.1)]
+        assert book(ONE, clock=1007.2, line="paced") == [pytest.approx(0.1 + SPACING)]
+
+    def test_as_long_as_one_of_it_comes_it_is_not(self) -> None:
+        book(*[ONE] * 100)
+        line_up(*[ONE] * 3000)
+
+        for at in range(3, 30, 4):
+            assert book(Wish(1, has_waited=True), clock=1000.0 + at) == [pytest.approx(0.1)]
+
+        assert book(ONE, clock=1030.0) == [None]
+
+    def test_another_limit_begins_anew(self) -> None:
+        book(ONE, per_second=0.01)
+        line_up(*[ONE] * 50, per_second=0.01)
+        limits.leave("acme", 0.01, 1, clock=1000.1)
+        assert book(ONE, per_second=0.01) == [None]
+
+        assert book(ONE, per_second=100) == [pytest.approx(0.1)]
+        assert limits.leave("acme", 100, 1, clock=1000.2) == 0.0
+
+    def test_and_so_does_an_account_that_was_reset(self) -> None:
+        book(*[ONE] * 100)
+        line_up(*[ONE] * 50)
+        limits.leave("acme", 10, 5, clock=1000.0)
+        standing.record([Made("acme", RateLimited("slow down", retry_after=60), 5)], now=NOW)
+
+        assert standing.reset("acme", now=NOW) is True
+
+        assert book(ONE) == [pytest.approx(0.1)]
+        assert limits.leave("acme", 10, 1, clock=1000.0) == 0.0
+
+    def test_nothing_stays_for_ever(self) -> None:
+        book(*[ONE] * 100)
+        line_up(*[ONE] * 500)
+        limits.leave("acme", 10, 1)
+
+        [key] = shared_state.ask(lambda client: client.keys("switchboard:provider:acme:*"), otherwise=[])
+        lasts = shared_state.ask(lambda client: client.ttl(key), otherwise=0)
+
+        assert 60 < lasts <= 60 + 60
+
+
 class TestLeaving:
     """The last word, asked at the moment at which a call leaves."""
 
@@ -160,6 +245,38 @@ class TestLeaving:
         assert self.leave(0.0, segments=4) == 0.0
         assert self.leave(0.2) == pytest.approx(0.22)
         assert self.leave(0.43) == 0.0
+
+    def test_nobody_leaves_into_a_pause(self) -> None:
+        standing.record([Made("acme", RateLimited("slow down", retry_after=20), 5)], now=NOW)
+
+        for is_probe in (False, True):
+            with pytest.raises(NotCalled):
+                limits.leave("acme", 10, 1, is_probe=is_probe, clock=1000.0)
+
+        standing.reset("acme", now=NOW)
+        assert self.leave(0.0) == 0.0
+
+    def test_nobody_but_its_probe_leaves_for_a_circuit_that_is_not_closed(self) -> None:
+        standing.record([Made("acme", Unavailable("down"), 5)] * breaker.FAULTS_IN_A_ROW, now=NOW)
+
+        with pytest.raises(NotCalled):
+            self.leave(0.0)
+        assert limits.leave("acme", 10, 1, is_probe=True, clock=1000.0) == 0.0
+
+    def test_nor_a_probe_for_one_that_a_person_holds_open(self) -> None:
+        breaker.hold_open("acme", reason="test", now=NOW.timestamp())
+
+        for is_probe in (False, True):
+            with pytest.raises(NotCalled):
+                limits.leave("acme", 10, 1, is_probe=is_probe, clock=1000.0)
+
+    def test_who_did_not_leave_takes_no_place(self) -> None:
+        standing.record([Made("acme", RateLimited("slow down", retry_after=20), 5)], now=NOW)
+        with pytest.raises(NotCalled):
+            limits.leave("acme", 10, 500, clock=1000.0)
+        shared_state.ask(lambda client: client.delete(limits._pause_key("acme")), otherwise=None)
+
+        assert self.leave(0.0) == 0.0
 
     def test_by_default_the_time_is_that_of_redis(self) -> None:
         assert limits.leave("acme", 1, 1) == 0.0

@@ -24,8 +24,10 @@ WAITING_FOR_RATE = "waiting_for_rate"
 WAITING_FOR_PROVIDER = "waiting_for_provider"
 # While another message tries whether an account is well again.
 PROBE_WAIT_SECONDS = 5.0
-# Many wait for the same circuit: they come back over a little time, not all at once.
-SPREAD = 0.2
+# Nobody waits longer without looking: meanwhile other accounts are added, limits changed and circuits reset.
+LOOK_SECONDS = limits.LOOK_SECONDS
+# Many wait for the same circuit or pause: they come back over a little time, not all at once.
+SPREAD, MAX_SPREAD_SECONDS = 0.2, 3.0
 
 _positions = SpreadSequence()
 
@@ -179,7 +181,8 @@ class Accounts:
 
     def _until_well(self, slugs: Sequence[str]) -> Wait:
         waits = (self._standings[slug].wait(self._now) or PROBE_WAIT_SECONDS for slug in slugs)
-        seconds = max(1.0, min(waits)) * (1 + SPREAD * _positions.next())
+        seconds = min(max(1.0, min(waits)), LOOK_SECONDS)
+        seconds += min(SPREAD * seconds, MAX_SPREAD_SECONDS) * _positions.next()
         detail = f"Waits until one of {', '.join(sorted(slugs))} can be called again."
         return Wait(seconds, detail, WAITING_FOR_PROVIDER)
 

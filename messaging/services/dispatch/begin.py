@@ -16,6 +16,7 @@ from messaging.services.dispatch.lost_texts import without_lost_texts
 from messaging.services.errors import RecipientOptedOut
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
+from providers import breaker
 from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
@@ -45,13 +46,26 @@ def begin(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> lis
     """Attempts for freshly claimed messages; those that no account serves end or wait here."""
     turns = [Turn(message, message.claim_id) for message in claimed]
     verdicts = Accounts(turns, now=now).assign()
-    with transaction.atomic():
-        held = without_lost_texts(_without_canceled(lock_held(turns, now), now), now)
-        held = without_opted_out(held, now)
-        calls = open_attempts(turns, held, verdicts, now=now, lease=lease)
-        begun = {call.message.pk for call in calls}
-        _put_back([message for pk, message in held.items() if pk not in begun], verdicts, now)
+    calls: list[Call] = []
+    try:
+        with transaction.atomic():
+            held = without_lost_texts(_without_canceled(lock_held(turns, now), now), now)
+            held = without_opted_out(held, now)
+            begun = open_attempts(turns, held, verdicts, now=now, lease=lease)
+            waiting = held.keys() - {call.message.pk for call in begun}
+            _put_back([message for pk, message in held.items() if pk in waiting], verdicts, now)
+        calls = begun
+    finally:
+        give_back_unused(verdicts, calls)
     return calls
+
+
+def give_back_unused(verdicts: Mapping[UUID, Verdict], calls: Sequence[Call]) -> None:
+    """A probe whose call will not be made, because its message has gone or nothing could be written: the next one may try."""
+    used = {call.message.pk for call in calls}
+    for pk, verdict in verdicts.items():
+        if isinstance(verdict, Place) and verdict.is_probe and pk not in used:
+            breaker.give_back(verdict.account.slug)
 
 
 def _without_canceled(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:

@@ -76,7 +76,10 @@ def _limited(call: Call) -> AbstractContextManager[None]:
     per_second = per_second_of(call.account)
     if per_second is None:
         return nullcontext()
-    return departure.through(functools.partial(limits.leave, call.account.slug, per_second, call.message.segments))
+    leave = functools.partial(
+        limits.leave, call.account.slug, per_second, call.message.segments, is_probe=call.is_probe
+    )
+    return departure.through(leave)
 
 
 def _text(call: Call) -> OutboundText:

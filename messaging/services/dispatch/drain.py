@@ -27,6 +27,7 @@ from messaging.services.dispatch.claim import claim
 from messaging.services.dispatch.departures import Departures
 from messaging.services.dispatch.observe import observe
 from messaging.services.dispatch.settle import settle
+from providers.errors import NotCalled
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,12 @@ class _Air:
         now = time.monotonic()
         self.add(replace(each.call, departs_at=now + each.seconds) for each in results if isinstance(each, Postponed))
         return [each for each in results if isinstance(each, Answer)]
+
+
+def _not_made(call: Call) -> Future[Answer | Postponed]:
+    done: Future[Answer | Postponed] = Future()
+    done.set_result(Answer(call, "", NotCalled("its claim ended before the call could leave"), 0))
+    return done
 
 
 class Dispatcher:
@@ -193,10 +200,12 @@ class Dispatcher:
             self._settle_some(air, Future())
 
     def _depart(self, air: _Air, lane: _Lane) -> None:
-        """Make the calls whose time has come. One whose lease is over is the sweep's by now, and is not made."""
+        """Make the calls whose time has come. One whose lease is over is the sweep's to take, and must not be made any more."""
         for call in air.waiting.due(time.monotonic(), limit=self.concurrency - len(air.calls)):
             if not call.departs_at or call.message.lease_until > self._clock():
                 air.calls.add(lane.executor.submit(self._call, call))
+            else:
+                air.calls.add(_not_made(call))
 
     def _settle_some(self, air: _Air, bell: Future[None]) -> None:
         """Wait for answers, the next departure or the bell; settle what is answered, and take up the calls that follow."""

@@ -1,4 +1,7 @@
-"""What a batch of answers says, told to all processes: once for each batch, however often its settling has to be repeated."""
+"""What a batch of answers says, told to all processes: once for each batch, however often its settling has to be repeated.
+
+A call that was not made says nothing of its account.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -9,7 +12,8 @@ from django.db import DatabaseError
 from messaging.services import sent_ids
 from messaging.services.dispatch.calls import Answer
 from messaging.services.sent_ids import SentId
-from providers import standing
+from providers import breaker, standing
+from providers.errors import NotCalled
 from providers.services import note_circuits
 from providers.standing import Made
 
@@ -22,7 +26,13 @@ def observe(answers: Sequence[Answer], *, now: datetime) -> None:
     made = [
         Made(answer.call.account.slug, answer.error, answer.latency_ms, is_probe=answer.call.is_probe)
         for answer in answers
+        if not isinstance(answer.error, NotCalled)
     ]
+    for answer in answers:
+        if isinstance(answer.error, NotCalled):
+            standing.forget()  # the account does otherwise than this process believed
+            if answer.call.is_probe:
+                breaker.give_back(answer.call.account.slug)
     changes = standing.record(made, now=now)
     if not changes:
         return

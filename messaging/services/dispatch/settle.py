@@ -13,13 +13,21 @@ from messaging import retry_policy
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import phone_numbers, receipts, suppressions, transitions
 from messaging.services.dispatch.accounts import Accounts, Turn, Verdict
-from messaging.services.dispatch.begin import Call, open_attempts, without_opted_out
+from messaging.services.dispatch.begin import Call, give_back_unused, open_attempts, without_opted_out
 from messaging.services.dispatch.calls import Answer
 from messaging.services.dispatch.lost_texts import without_lost_texts
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
-from providers.errors import RateLimited, RecipientInvalid, RecipientOptedOut, Rejected, SendError, Unavailable
+from providers.errors import (
+    NotCalled,
+    RateLimited,
+    RecipientInvalid,
+    RecipientOptedOut,
+    Rejected,
+    SendError,
+    Unavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +70,15 @@ class _Batch:
 def settle(answers: Sequence[Answer], *, now: datetime, lease: timedelta, position: Callable[[], float]) -> list[Call]:
     """Settle the answers and return the calls to make next: messages that another account may still take at once."""
     verdicts = _next_accounts(answers, now)
+    calls: list[Call] = []
     try:
         calls, batch = _settle(answers, verdicts, now=now, lease=lease, position=position)
     except IntegrityError:
         # Another worker got the same provider message id between our look and our write: now the look finds it.
         logger.warning("a provider message id was taken while settling; settling again")
         calls, batch = _settle(answers, verdicts, now=now, lease=lease, position=position)
+    finally:
+        give_back_unused(verdicts, calls)
     known = [attempt for attempt in batch.attempts if attempt.provider_message_id]
     if known:
         _match_parked(known, now)
@@ -87,7 +98,7 @@ def _turn(answer: Answer, message: Message) -> Turn:
         call.claim_id,
         call.tried,
         retry_after=_earliest(call, error.retry_after),
-        only_limited=call.only_limited and isinstance(error, RateLimited),
+        only_limited=call.only_limited and isinstance(error, (NotCalled, RateLimited)),
     )
 
 

@@ -215,6 +215,29 @@ class TestLimit:
 
         assert {call.account.slug for call in start()} == {"fine"}
 
+    @pytest.mark.parametrize("asked", [60, 3600, 86_400])
+    def test_while_all_are_paused_messages_look_again_every_half_a_minute(self, asked: float) -> None:
+        account("tired")
+        standing.record([Made("tired", RateLimited("slow down", retry_after=asked), 5)], now=NOW)
+        MessageFactory.create_batch(16)
+
+        assert start() == []
+
+        waits = [due - NOW for due in Message.objects.values_list("next_attempt_at", flat=True)]
+        assert timedelta(seconds=30) <= min(waits) < max(waits) <= timedelta(seconds=33)
+        assert set(Message.objects.values_list("error_code", "rounds_failed")) == {("waiting_for_provider", 0)}
+
+    def test_a_new_account_takes_them_then(self) -> None:
+        account("tired")
+        standing.record([Made("tired", RateLimited("slow down", retry_after=3600), 5)], now=NOW)
+        MessageFactory()
+        start()
+        account("fresh")
+        later = NOW + timedelta(seconds=33)
+        recovery.release_due(now=later)
+
+        assert [call.account.slug for call in start(later)] == ["fresh"]
+
     def test_a_round_in_which_all_said_slow_down_is_no_failed_one(self) -> None:
         account("tired")
         MessageFactory()
