@@ -26,7 +26,7 @@ from messaging.services import (
     rollups,
 )
 from messaging.services.client_callbacks import Deliverer
-from messaging.services.dispatch import Dispatcher, settle_remembered
+from messaging.services.dispatch import Dispatcher, Places, settle_remembered
 from providers.public_addresses import Guard
 from providers.public_http import PublicHttp
 
@@ -37,6 +37,7 @@ dispatcher = Dispatcher(
     lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),
     after_settling=doorbell.ring_for_callbacks,
 )
+places = Places(1)  # until the worker says how many threads it has
 deliverer = Deliverer(
     PublicHttp(Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)),
     concurrency=settings.CALLBACK_CONCURRENCY,
@@ -48,6 +49,12 @@ deliverer = Deliverer(
 def stop_claiming(**_: object) -> None:
     dispatcher.stop()
     deliverer.stop()
+
+
+@worker_ready.connect
+def share_threads(sender: Any, **_: object) -> None:
+    """Half of the worker's threads are for queues; the others are for the default queue and for all that is short."""
+    places.count = max(1, (sender.pool.limit or 1) // 2)
 
 
 @worker_ready.connect
@@ -73,8 +80,17 @@ def take_leave(**_: object) -> None:
 @shared_task(name="messaging.drain")
 def drain(queue_name: str) -> None:
     doorbell.answered(queue_name)
-    if not dispatcher.wake(queue_name) and queue_name in pacing.queues_to_drain():
+    if dispatcher.wake(queue_name) or queue_name not in pacing.queues_to_drain():
+        return
+    if queue_name == settings.DEFAULT_QUEUE:
         dispatcher.drain(queue_name)
+    elif places.take(queue_name):
+        turn = places.turn()
+        try:
+            dispatcher.drain(queue_name, may_go_on=turn.may_go_on)
+        finally:
+            for following in places.give_back(queue_name, turn):
+                doorbell.ring(following)
 
 
 @shared_task(name="messaging.deliver")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils import timezone
 from messaging import doorbell, tasks
 from messaging.models import Message
 from messaging.services import heartbeats
+from messaging.services.dispatch.places import TURN_SECONDS, Places
 from tests.factories import MessageFactory, QueueFactory
 from tests.messaging.services.dispatch.fakes import Carrier, InlineExecutor
 
@@ -69,6 +71,97 @@ def test_a_drain_beside_another_one_asks_the_database_nothing_and_what_came_is_s
     tasks.drain("express")
 
     assert carrier.texts == ["first", "second"]
+
+
+class TestPlaces:
+    """Bulk queues hold some of a worker's threads, never all of them."""
+
+    @pytest.fixture(autouse=True)
+    def places(self, monkeypatch: pytest.MonkeyPatch) -> Places:
+        self.now = 0.0
+        places = Places(1, clock=lambda: self.now)
+        monkeypatch.setattr(tasks, "places", places)
+        return places
+
+    def test_half_of_the_threads_are_for_them(self, places) -> None:
+        given = []
+        for limit in (8, 1, None, 20):
+            tasks.share_threads(sender=SimpleNamespace(pool=SimpleNamespace(limit=limit)))
+            given.append(places.count)
+
+        assert given == [4, 1, 1, 10]
+
+    def test_one_without_a_place_sends_nothing_and_is_rung_for_when_there_is_one(self, carrier, broker) -> None:
+        fresh(text="a", queue=QueueFactory(name="first"))
+        fresh(text="b", queue=QueueFactory(name="second"))
+
+        def others_turn(call) -> None:
+            tasks.drain("second")
+            assert broker.rings == []
+
+        carrier.before_answer = others_turn
+        tasks.drain("first")
+
+        assert carrier.texts == ["a"]
+        assert broker.rings == ["second"]
+        assert Message.objects.get(text="b").status == "queued"
+        carrier.before_answer = lambda _call: None
+        tasks.drain("second")
+        assert carrier.texts == ["a", "b"]
+        assert broker.rings == ["second"]
+
+    def test_the_default_queue_needs_none(self, carrier) -> None:
+        fresh(text="bulk", queue=QueueFactory(name="bulk"))
+        fresh(text="express")
+
+        def meanwhile(call) -> None:
+            if call.message.text == "bulk":
+                tasks.drain("express")
+
+        carrier.before_answer = meanwhile
+        tasks.drain("bulk")
+
+        assert sorted(carrier.texts) == ["bulk", "express"]
+        assert set(Message.objects.values_list("status", flat=True)) == {"sent"}
+
+    def test_a_long_drain_makes_room_and_comes_back(self, carrier, broker, monkeypatch) -> None:
+        monkeypatch.setattr(tasks.dispatcher, "concurrency", 2)
+        bulk, other = QueueFactory(name="bulk"), QueueFactory(name="other")
+        for n in range(6):
+            fresh(text=str(n), queue=bulk)
+        fresh(text="other", queue=other)
+
+        def meanwhile(call) -> None:
+            if call.message.text == "0":
+                tasks.drain("other")
+                tasks.drain("bulk")  # somebody rings for more
+                self.now = TURN_SECONDS
+
+        carrier.before_answer = meanwhile
+        tasks.drain("bulk")
+
+        assert carrier.texts == ["0", "1"]
+        assert broker.rings == ["other"]
+        tasks.drain("other")
+        assert broker.rings == ["other", "bulk"]
+        tasks.drain("bulk")
+        assert carrier.texts == ["0", "1", "other", "2", "3", "4", "5"]
+        assert set(Message.objects.values_list("status", flat=True)) == {"sent"}
+
+    def test_a_drain_that_fails_gives_its_place_back(self, carrier, monkeypatch) -> None:
+        fresh(text="a", queue=QueueFactory(name="first"))
+        fresh(text="b", queue=QueueFactory(name="second"))
+
+        def away(*_args: object, **_more: object) -> None:
+            raise DataError("gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(tasks.dispatcher, "drain", away)
+            with pytest.raises(DataError):
+                tasks.drain("first")
+        tasks.drain("second")
+
+        assert carrier.texts == ["b"]
 
 
 @pytest.mark.parametrize(

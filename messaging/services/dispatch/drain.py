@@ -129,17 +129,18 @@ class Dispatcher:
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
-    def drain(self, queue_name: str) -> int:
-        """Send what is ready until nothing is; returns how many messages were claimed.
+    def drain(self, queue_name: str, *, may_go_on: Callable[[], bool] = lambda: True) -> int:
+        """Send what is ready until nothing is, or it may not go on; returns how many messages were claimed.
 
-        A second drain of the same queue in this process only tells the first one to look once more.
+        A second drain of the same queue in this process only tells the first one to look once more. One that may not go on
+        finishes what it has in the air.
         """
         lane = self._lane(queue_name)
         lane.ring()
         total = 0
-        while lane.rung.is_set() and not self._stopping.is_set() and lane.busy.acquire(blocking=False):
+        while lane.rung.is_set() and self._may_claim(may_go_on) and lane.busy.acquire(blocking=False):
             try:
-                total += self._run(queue_name, lane)
+                total += self._run(queue_name, lane, may_go_on)
             finally:
                 lane.busy.release()
         return total
@@ -173,7 +174,10 @@ class Dispatcher:
                 lane.executor = self._executor_factory(self.concurrency)
             return lane
 
-    def _run(self, queue_name: str, lane: _Lane) -> int:
+    def _may_claim(self, may_go_on: Callable[[], bool]) -> bool:
+        return not self._stopping.is_set() and may_go_on()
+
+    def _run(self, queue_name: str, lane: _Lane, may_go_on: Callable[[], bool]) -> int:
         air = _Air()
         total = 0
         while True:
@@ -182,7 +186,7 @@ class Dispatcher:
             free = min(self.concurrency - len(air.calls), self.concurrency * WAITING_FOR_EACH - len(air.waiting))
             claimed = 0
             # Not one by one while others are in the air: a handful together costs hardly more than one.
-            if (not air or free >= self.concurrency // 4) and not self._stopping.is_set():
+            if (not air or free >= self.concurrency // 4) and self._may_claim(may_go_on):
                 claimed, calls = self._claim_while_in_air(queue_name, free) if air else self._claim(queue_name, free)
                 total += claimed
                 air.add(calls)
