@@ -216,9 +216,10 @@ class GenericHttpBackend(Backend):
         if status in self.config.rejected:
             code = self.config.rejected[status]
             return REJECTIONS.get(code, Rejected)(detail, code=code)
+        if status == RATE_LIMIT_STATUS:
+            return RateLimited(detail, retry_after=answer.retry_after(datetime.now(UTC)))
         if status in self.config.unavailable:
-            kind = RateLimited if status == RATE_LIMIT_STATUS else Unavailable
-            return kind(detail, retry_after=answer.retry_after(datetime.now(UTC)))
+            return Unavailable(detail, retry_after=answer.retry_after(datetime.now(UTC)))
         if status in CREDENTIAL_STATUSES:
             return CredentialsRefused(detail)
         if 400 <= status <= 499:  # noqa: PLR2004 (the class of statuses that refuse a request)
