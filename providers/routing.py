@@ -14,6 +14,8 @@ GOLDEN_STEP = (math.sqrt(5) - 1) / 2
 PRIOR_CALLS = 10.0
 STEEPNESS = 4
 FLOOR = 0.03
+# Where one account takes all, it has to be at least so well, measured by the one that is best: 0.25 is 29 % faults beside none.
+WELL_ENOUGH = 0.25
 
 
 class Strategy(StrEnum):
@@ -91,6 +93,8 @@ def choose(
     )
     if not usable:
         return None
+    if strategy in {Strategy.CHEAPEST, Strategy.FAILOVER}:
+        usable = _well_enough(usable)
     if strategy is Strategy.FAILOVER:
         return max(usable, key=lambda candidate: candidate.weight).slug  # the first of those that weigh the same
     if strategy is Strategy.STICKY:
@@ -99,6 +103,12 @@ def choose(
         lowest = min(price(candidate, number) for candidate in usable)
         usable = [candidate for candidate in usable if price(candidate, number) == lowest]
     return _at(position, usable)
+
+
+def _well_enough(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Without those that are far more ill than the best: there a fault would cost every message a call in vain."""
+    best = max(candidate.health for candidate in candidates)
+    return [candidate for candidate in candidates if candidate.health >= best * WELL_ENOUGH]
 
 
 def price(candidate: Candidate, number: str) -> float:

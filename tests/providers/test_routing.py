@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.routing import Candidate, SpreadSequence, Strategy, choose, serves
+from providers.routing import (
+    FLOOR,
+    WELL_ENOUGH,
+    Candidate,
+    SpreadSequence,
+    Strategy,
+    choose,
+    health_factor,
+    serves,
+)
 
 NUMBER = "+14155550123"
 weights = st.dictionaries(
@@ -131,7 +140,7 @@ class TestStrategies:
         return choose(found, number=number, position=options.pop("position", 0.5), strategy=strategy, **options)
 
     def test_failover_takes_the_heaviest_that_is_there(self) -> None:
-        found = [Candidate("b", 50), Candidate("c", 10), Candidate("a", 50, health=0.03)]
+        found = [Candidate("b", 50), Candidate("c", 10), Candidate("a", 50, health=0.3)]
 
         assert self.choose(Strategy.FAILOVER, *found) == "a"
         assert self.choose(Strategy.FAILOVER, *found, exclude=frozenset({"a"})) == "b"
@@ -155,6 +164,37 @@ class TestStrategies:
     def test_without_a_price_an_account_is_the_dearest(self) -> None:
         assert self.choose(Strategy.CHEAPEST, Candidate("a", 900), Candidate("b", 1, prices={"+1": 999.0})) == "b"
         assert self.choose(Strategy.CHEAPEST, Candidate("a", 900)) == "a"
+
+    @pytest.mark.parametrize("strategy", [Strategy.CHEAPEST, Strategy.FAILOVER])
+    @given(
+        healths=st.dictionaries(st.sampled_from("abcdef"), st.floats(FLOOR, 1), min_size=1, max_size=6),
+        position=positions,
+    )
+    def test_where_one_takes_all_it_is_none_that_is_far_more_ill_than_the_best(
+        self, strategy: Strategy, healths: dict[str, float], position: float
+    ) -> None:
+        """Of those that are well enough it is the same one as if the others were not there."""
+        all_of_them = [
+            Candidate(slug, weight=ord("g") - ord(slug), health=health, prices={"+": ord(slug)})
+            for slug, health in healths.items()
+        ]
+        well = [each for each in all_of_them if each.health >= max(healths.values()) * WELL_ENOUGH]
+
+        chosen = choose(all_of_them, number=NUMBER, position=position, strategy=strategy)
+
+        assert chosen == min(each.slug for each in well)
+
+    @pytest.mark.parametrize("strategy", [Strategy.CHEAPEST, Strategy.FAILOVER])
+    @pytest.mark.parametrize(("faults", "slug"), [(0, "first"), (29, "first"), (60, "second")])
+    def test_the_first_loses_its_place_by_the_share_of_its_faults(
+        self, strategy: Strategy, faults: int, slug: str
+    ) -> None:
+        first = Candidate("first", 90, prices={"+1": 0.001}, health=health_factor(100, faults))
+        second = Candidate("second", 10, prices={"+1": 0.01}, health=health_factor(100, 0))
+
+        assert choose([first, second], number=NUMBER, position=0.5, strategy=strategy) == slug
+        alone = choose([first, second], number=NUMBER, position=0.5, exclude=frozenset({"second"}), strategy=strategy)
+        assert alone == "first"
 
     def test_sticky_gives_a_number_the_same_account_each_time(self) -> None:
         found = candidates({"a": 30, "b": 70})
