@@ -10,6 +10,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -148,23 +149,24 @@ def fetch_inbound_media() -> None:
 def recover() -> None:
     """Each step stands for itself: what makes one of them fail would make it fail again and again, and the others with it."""
     now = timezone.now()
-    steps = (
-        partial(settle_remembered, now=now, lease=dispatcher.lease),
-        partial(recovery.return_expired_claims, now=now),
-        partial(recovery.expire, now=now),
-        partial(receipts.sweep_parked, now=now),
-        rollups.fold,
-    )
-    for step in steps:
-        _take(step)
+    fault = _take(partial(settle_remembered, now=now, lease=dispatcher.lease))
+    if not isinstance(fault, (OperationalError, InterfaceError)):
+        # Were the database only away for a moment, claims whose answers are remembered would become `unknown`.
+        _take(partial(recovery.return_expired_claims, now=now))
+    _take(partial(recovery.expire, now=now))
+    _take(partial(receipts.sweep_parked, now=now))
+    _take(rollups.fold)
 
 
-def _take(step: Callable[[], object]) -> None:
+def _take(step: Callable[[], object]) -> Exception | None:
+    """What went wrong with it, if anything."""
     try:
         step()
     except Exception as error:  # noqa: BLE001 (whatever it is, the other steps go on, and an operator reads of it)
         name = (step.func if isinstance(step, partial) else step).__name__
         logger.error("the sweep's step %s failed (%s); it is taken again at the next sweep", name, type(error).__name__)
+        return error
+    return None
 
 
 @shared_task(name="messaging.reconcile")

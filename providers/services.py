@@ -86,7 +86,7 @@ def hold_open(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime)
 
 
 def reset(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime) -> ProviderAccount:
-    """Close the circuit, end a pause and forget what was counted. Raises as `hold_open`."""
+    """Close the circuit, end a pause and forget what was counted and booked. Raises as `hold_open`."""
     with transaction.atomic():
         account = ProviderAccount.objects.get(pk=slug)
         _note(account, Kind.RESET, reason=reason, actor=actor, now=now)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
-from django.db import DataError
+from django.db import DataError, InterfaceError, OperationalError
 from django.utils import timezone
 
 from messaging import doorbell, tasks
@@ -236,6 +236,27 @@ def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: py
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("ERROR", f"the sweep's step {name} failed (DataError); it is taken again at the next sweep") for name in taken
     ]
+
+
+@pytest.mark.parametrize("fault", [OperationalError, InterfaceError])
+def test_a_claim_whose_answer_may_be_remembered_waits_while_the_database_is_away(monkeypatch, fault) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    lost = fresh(sending=True, lease_until=past)
+    late = MessageFactory(expires_at=past)
+
+    def away(**_: object) -> None:
+        raise fault("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "settle_remembered", away)
+        tasks.recover()
+
+    lost.refresh_from_db()
+    late.refresh_from_db()
+    assert (lost.status, late.status) == ("sending", "failed")
+    tasks.recover()
+    lost.refresh_from_db()
+    assert lost.status == "queued"
 
 
 def test_beat_sends_tasks_that_there_are() -> None:
