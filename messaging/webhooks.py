@@ -28,10 +28,16 @@ from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
 
-Kind = ProviderCallback.Kind
+Kind, State = ProviderCallback.Kind, ProviderCallback.State
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_ADDRESS = 2000
+# What the caller is told of a receipt that made sense.
+RESULTS: dict[ProviderCallback.State, tuple[str, int]] = {
+    State.APPLIED: ("applied", 200),
+    State.IGNORED: ("ignored", 200),
+    State.UNMATCHED: ("kept", 202),
+}
 # A shorter one is a short code, whatever its digits.
 MIN_NUMBER, MAX_PARTY = 8, 16
 
@@ -88,10 +94,11 @@ class StatusCallbackView(_CallbackView):
             receipts.record(account=account, body=callback.body, report=None, attempt_id=attempt_id, now=now)
             raise
         kept = receipts.record(account=account, body=callback.body, report=report, attempt_id=attempt_id, now=now)
-        matched = receipts.apply(kept.pk, now=now)
-        if matched:
+        state = receipts.apply(kept.pk, now=now)
+        if state == State.APPLIED:
             doorbell.ring_for_callbacks()
-        return Response({"result": "applied" if matched else "kept"}, status=200 if matched else 202)
+        result, status = RESULTS[state]
+        return Response({"result": result}, status=status)
 
 
 class InboundCallbackView(_CallbackView):

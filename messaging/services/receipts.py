@@ -129,15 +129,18 @@ def _existing_attempt(account: ProviderAccount, attempt_id: UUID | None) -> UUID
     return DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).values_list("pk", flat=True).first()
 
 
-def apply(callback_id: UUID, *, now: datetime) -> bool:
-    """Let one kept callback work on its message. False when its message is not known yet; safe to repeat."""
+def apply(callback_id: UUID, *, now: datetime) -> State:
+    """Let one kept callback work on its message, and say what became of it: `UNMATCHED` when its message is not known yet.
+
+    Safe to repeat.
+    """
     with transaction.atomic():
         callback = ProviderCallback.objects.select_for_update().get(pk=callback_id)
         if callback.state != State.UNMATCHED:
-            return True
+            return State(callback.state)
         attempt = _attempt_of(callback)
         if attempt is None:
-            return False
+            return State.UNMATCHED
         message = Message.objects.select_for_update().get(pk=attempt.message_id)
         callback.attempt, callback.message = attempt, message
         callback.state, callback.note = _work(callback, attempt, message, now)
@@ -149,7 +152,7 @@ def apply(callback_id: UUID, *, now: datetime) -> bool:
         standing.record_receipt(callback.provider_id, said, now=now)
     with trail.of_message(message.pk):
         trail.receipted(callback.provider_id, reported=callback.reported, state=callback.state)
-    return True
+    return State(callback.state)
 
 
 def _attempt_of(callback: ProviderCallback) -> DeliveryAttempt | None:

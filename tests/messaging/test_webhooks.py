@@ -120,6 +120,18 @@ def test_a_proven_body_that_makes_no_sense_is_kept(client, sent, body: bytes) ->
     assert sent.message.status == "sent"
 
 
+def test_a_receipt_that_comes_too_late_says_that_it_was_ignored(client, sent) -> None:
+    answers = [send(client, address(), {**DELIVERED, "status": word}) for word in ("delivered", "failed", "failed")]
+
+    assert [(answer.status_code, answer.json()["result"]) for answer in answers] == [
+        (200, "applied"),
+        (200, "ignored"),
+        (200, "ignored"),
+    ]
+    sent.message.refresh_from_db()
+    assert sent.message.status == "delivered"
+
+
 def test_an_id_that_nobody_has_is_kept_for_later(client, sent) -> None:
     response = send(client, address(), {"message_id": "p2", "status": "delivered"})
 
@@ -159,8 +171,9 @@ def test_invalid_makes_the_number_inactive(client, sent) -> None:
 
 
 def test_an_unknown_word_is_accepted_and_changes_nothing(client, sent) -> None:
-    assert send(client, address(), {"message_id": "p1", "status": "glorious"}).status_code == 200
+    response = send(client, address(), {"message_id": "p1", "status": "glorious"})
 
+    assert (response.status_code, response.json()) == (200, {"result": "ignored"})
     sent.message.refresh_from_db()
     assert sent.message.status == "sent"
     assert ProviderCallback.objects.get().state == "ignored"
