@@ -118,7 +118,7 @@ def _fault(draft: Draft, *, checks: _Checks, sender: str, measured: Measure, now
     """The first thing that is wrong with it."""
     faults = (
         _faulty_field(draft, checks=checks, measured=measured, now=now),
-        RecipientInactive("This number is inactive: a provider has reported that it cannot be reached.")
+        RecipientInactive("This number is inactive: a provider has reported it, or somebody has deactivated it.")
         if draft.to in checks.inactive
         else None,
         RecipientOptedOut("This person does not want messages from this sender.")
