@@ -47,7 +47,9 @@ from scheduling.services import reading, recipients, schedules, timing
 from scheduling.services.recipients import Report
 
 OPERATION = {"tags": ["schedules"]}
-INCLUDE = OpenApiParameter("include", str, enum=["messages"], description="`messages` nests the newest ten.")
+INCLUDE = OpenApiParameter(
+    "include", str, enum=["messages"], description="`messages` nests the first ten, newest first."
+)
 
 
 class _JSONParser(StrictJSONParser):

@@ -173,7 +173,9 @@ class ScheduleSerializer(serializers.Serializer):
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="Messages by status.")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
-    messages = MessageSerializer(many=True, required=False, help_text="With `include=messages`: the newest ten.")
+    messages = MessageSerializer(
+        many=True, required=False, help_text="With `include=messages`: the first ten of the list, newest first."
+    )
     messages_url = serializers.URLField(required=False, help_text="With `include=messages`: the rest.")
     canceled = serializers.IntegerField(required=False, help_text="After a cancel: how many messages were taken back.")
 
