@@ -13,9 +13,7 @@ from config.celery import app
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize(
-    ("every", "period"), [(2**63 - 1, "seconds"), (2**31 - 1, "days"), (10**11, "seconds"), (99_999_999, "days")]
-)
+@pytest.mark.parametrize(("every", "period"), [(2**31 - 1, "days"), (99_999_999, "days")])
 def test_an_interval_that_no_clock_can_express_keeps_no_other_task_back(every: int, period: str) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
     wrong, right = (
