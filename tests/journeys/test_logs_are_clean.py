@@ -48,7 +48,7 @@ def calm(client: Client) -> str:
         client.post("messages/", {"to": "+14155550402", "message": TEXT}, Idempotency_Key="calm"),
         client.post("messages/", {"to": "+14155550402", "message": TEXT}, Idempotency_Key="calm"),
         client.post("messages/", {"to": "nobody", "message": TEXT}),
-        client.post("messages/", {"to": "+14155550403", "message": TEXT, "send_at": "2099-01-01"}),
+        client.post("messages/", {"to": "+14155550403", "message": TEXT, "send_at": "9999-12-31T23:59:59Z"}),
         client.session.get(stack.url("messages/00000000-0000-7000-8000-000000000000/"), timeout=30),
         client.session.get(stack.url("messages/?search=%2B1415"), timeout=30),
         requests.get(stack.url("messages/"), timeout=30),

@@ -197,4 +197,6 @@ def test_two_beats_and_three_workers_make_one_message_for_each() -> None:
         [run] = client.get(f"{path}runs/")["results"]
         assert (run["status"], run["created_messages"]) == ("done", RECIPIENTS)
         canceled = client.post(f"{path}cancel/", {})
-        assert (canceled.status_code, canceled.json()["code"]) == (409, "schedule_ended")
+        assert (canceled.status_code, canceled.json()["canceled"]) == (200, RECIPIENTS)
+        again = client.post(f"{path}cancel/", {})
+        assert (again.status_code, again.json()["code"]) == (409, "schedule_ended")
