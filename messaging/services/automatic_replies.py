@@ -28,12 +28,11 @@ def answer(message: Message, text: str, *, default_queue: str, now: datetime) ->
     """
     if not text or message.error_code or message.is_automatic or not _is_ours(message) or not _is_a_person(message):
         return None
-    last = PhoneNumber.objects.values_list("auto_replied_at", flat=True).get(
-        pk=message.from_number
-    )  # held by the caller
+    person = PhoneNumber.objects.filter(pk=message.from_number)
+    last = person.values_list("auto_replied_at", flat=True).get()
     if last is not None and last > now - ONCE_IN:
         return None
-    PhoneNumber.objects.filter(pk=message.from_number).update(auto_replied_at=now)
+    person.update(auto_replied_at=now)
     draft = Draft(to=message.from_number, text=text, valid_for=VALID_FOR, sender=message.to_number, is_automatic=True)
     try:
         return submit(
@@ -44,7 +43,7 @@ def answer(message: Message, text: str, *, default_queue: str, now: datetime) ->
             source=Source.INBOUND,
         )
     except DomainError as error:
-        PhoneNumber.objects.filter(pk=message.from_number).update(auto_replied_at=last)  # nothing was answered
+        person.update(auto_replied_at=last)  # nothing was answered
         logger.warning("the automatic reply to message %s is refused: %s", message.pk, error.code)
         return None
 
