@@ -1,16 +1,14 @@
-"""ASGI entry point: the one process of `make run`, and the `live` process of a deployment."""
+"""ASGI entry point of every web process: the one of `make run`, and `web` and `live` of a deployment."""
 
 import os
 
-from django.core.asgi import get_asgi_application
-
-from config.requests import Utf8ASGIRequest
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup(set_prefix=False)
 
-django = get_asgi_application()
-django.request_class = Utf8ASGIRequest
+from config.handler import Handler  # noqa: E402 (models are there only now)
+from config.live import Application  # noqa: E402
 
-from config.live import Application  # noqa: E402 (models are there only now)
-
-application = Application(django)
+handler = Handler()
+application = Application(handler)

@@ -1,48 +1,34 @@
 """Serving what waits: `/api/v1/live/`, in the process made for it.
 
-Django's own handler keeps a thread for each request until its end. Here a request goes through all middlewares to its view in a
-thread of a small pool, which is free again before the waiting begins.
+A request goes through all middlewares to its view in a thread of a small pool, which is free again before the waiting begins.
 """
 
 import asyncio
-import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core import signals
-from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.asgi import get_script_prefix
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from config.requests import Utf8ASGIRequest
+from config.handler import WRITE_SECONDS, Handler, Message, Receive, Send
 from messaging.live.admission import Admitted, LongPoll, Visit, note_visit
 from messaging.live.hub import Follower, Hub, NoPlace
 from messaging.live.streams import Reader, stream, wait_for_change
 from messaging.live.threads import Threads
 
-logger = logging.getLogger(__name__)
-
 PREFIX = "/api/v1/live/"
 THREADS = 8
-# What the sockets' buffers do not take for so long is not read by anybody.
-WRITE_SECONDS = 10.0
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
-class LiveHandler(ASGIHandler):
-    request_class = Utf8ASGIRequest
-
+class LiveHandler(Handler):
     def __init__(self, *, write_seconds: float = WRITE_SECONDS) -> None:
-        super().__init__()
-        self._write_seconds = write_seconds
+        super().__init__(write_seconds=write_seconds)
         self.threads = Threads(THREADS)
         self._reader = Reader(self.threads)
         self.hub = Hub(redis_url=settings.REDIS_URL, per_user=settings.LIVE_STREAMS_PER_USER, threads=self.threads)
@@ -51,19 +37,8 @@ class LiveHandler(ASGIHandler):
         await self.hub.close()
         self.threads.close()
 
-    def load_middleware(self, is_async: bool = False) -> None:
-        super().load_middleware(is_async=False)
-
-    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
-        try:
-            body = await self.read_body(receive)
-        except RequestAborted:
-            return
-        request, refusal = self.create_request(scope, body)
-        if request is None:
-            await self.send_response(refusal, send)
-            return
-        answering = asyncio.create_task(self._answer(request, scope, self._impatient(send)))
+    async def respond(self, request: HttpRequest, scope: Message, receive: Receive, send: Send) -> None:
+        answering = asyncio.create_task(self._answer(request, scope, send))
         leaving = asyncio.create_task(self.listen_for_disconnect(receive))
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -71,19 +46,15 @@ class LiveHandler(ASGIHandler):
             for task in (answering, leaving):
                 task.cancel()
             outcome, _ = await asyncio.gather(answering, leaving, return_exceptions=True)
-            body.close()
         if isinstance(outcome, Exception):
             raise outcome
 
     async def _answer(self, request: HttpRequest, scope: Message, send: Send) -> None:
         response = await self._pass(request, scope, Visit.ARRIVED)
-        try:
-            if isinstance(response, Admitted):
-                response = await self._wait(request, scope, response, send)
-            if response is not None:
-                await self.send_response(response, send)
-        except TimeoutError:
-            logger.info("a connection from which nobody reads is cut")
+        if isinstance(response, Admitted):
+            response = await self._wait(request, scope, response, send)
+        if response is not None:
+            await self.send_response(response, send)
 
     async def _wait(
         self, request: HttpRequest, scope: Message, admitted: Admitted, send: Send
@@ -122,20 +93,11 @@ class LiveHandler(ASGIHandler):
         finally:
             signals.request_finished.send(sender=self.__class__)
 
-    def _impatient(self, send: Send) -> Send:
-        """Raises `TimeoutError` when the reader takes nothing for too long."""
-
-        async def within_time(message: Message) -> None:
-            async with asyncio.timeout(self._write_seconds):
-                await send(message)
-
-        return within_time
-
 
 class Application:
     """What is live to its handler, all else to Django's. Streams end when the server is told to stop, so that it can."""
 
-    def __init__(self, django: ASGIHandler) -> None:
+    def __init__(self, django: Handler) -> None:
         self._django = django
         self._live = LiveHandler()
         self._listens_to_signals = False

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -41,8 +42,17 @@ class Utf8ASGIRequest(_Utf8, ASGIRequest):
     pass
 
 
+def max_body_bytes(*, has_length: bool) -> int:
+    """The largest body of any request; the parsers have lower limits. Only files may exceed `MAX_BODY_BYTES`, if announced."""
+    return settings.MAX_UPLOAD_BYTES if has_length else settings.MAX_BODY_BYTES
+
+
 def _refusal(request: HttpRequest, held: ExitStack) -> HttpResponse | None:
     """What is wrong with it before it has been looked at; `held` lets go of its body after the answer."""
+    refused = getattr(request, "refused_body", None)
+    if refused is not None:  # by config.handler: too slow, too large, or no room for it now
+        headers = {"Retry-After": "5"} if refused == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return HttpResponse(status=refused, headers=headers)
     try:
         _ = request.GET
     except TooManyFieldsSent:  # anybody can ask so, and it is no news for the log

@@ -282,6 +282,10 @@ RATELIMIT_FAIL_OPEN = True
 RATELIMIT_IP_META_KEY = "config.addresses.client_address"
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# The largest form with files: a list of recipients, or ten images; and how much of all bodies together a process keeps on disk.
+MAX_UPLOAD_BYTES = max(MAX_BODY_BYTES, 50 * 1024 * 1024, 10 * MEDIA_MAX_BYTES) + 64 * 1024
+MAX_SPOOLED_BYTES = max(256 * 1024 * 1024, 2 * MAX_UPLOAD_BYTES)
+WEB_THREADS = env.int("WEB_THREADS", default=4)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""WSGI entry point: the `web` process."""
+"""WSGI entry point, for tools that call the program in their own process.
+
+Serve `config.asgi` instead: under a WSGI server a slow client's body keeps a thread waiting.
+"""
 
 import os
 

@@ -10,8 +10,9 @@ from config.run.environment import BASE_DIR
 from config.run.errors import StartError
 
 STATIC_FILES = BASE_DIR / "static"
-# Streams end by themselves when the server is told to stop; it waits no longer than this for any that does not.
-STREAMS = ("--workers-kill-timeout", "5")
+# Granian limits the time for headers (milliseconds), config.request_body that for the body. On stop, streams end by themselves;
+# the last option is the longest wait for other requests.
+SERVER = ("--http", "1", "--http1-header-read-timeout", "10000", "--workers-kill-timeout", "5")
 
 # `make run` as root is usual in a container, and Celery's warning about it has no addressee there.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
@@ -32,28 +33,23 @@ class Command:
 
 def web(port: int) -> Command:
     """One server for everything, live streams included; a deployment runs them apart (Procfile)."""
-    # WhiteNoise serves files in a way that Django warns of under ASGI, so the server itself hands out what is collected.
-    files = (
-        ("--static-path-route", "/static", "--static-path-mount", str(STATIC_FILES)) if STATIC_FILES.is_dir() else ()
-    )
-    return _granian("web", port, "asginl", "config.asgi:application", *STREAMS, *files)
+    return _granian("web", port, "--workers", "1")
 
 
 def web_of_a_deployment(port: int, *, workers: int) -> Command:
     """The `web` of the Procfile, on loopback."""
-    return _granian(
-        "web", port, "wsgi", "config.wsgi:application", "--blocking-threads", "2", "--workers", str(workers)
-    )
+    return _granian("web", port, "--workers", str(workers))
 
 
 def live_of_a_deployment(port: int) -> Command:
     """The `live` of the Procfile, on loopback."""
-    return _granian("live", port, "asginl", "config.asgi:application", "--workers", "1", *STREAMS)
+    return _granian("live", port, "--workers", "1")
 
 
-def _granian(name: str, port: int, interface: str, application: str, *options: str) -> Command:
-    common = ("--interface", interface, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning")
-    return Command(name, (sys.executable, "-m", "granian", *common, *options, application), stop_seconds=10.0)
+def _granian(name: str, port: int, *options: str) -> Command:
+    address = ("--interface", "asginl", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning")
+    argv = (sys.executable, "-m", "granian", *address, *SERVER, *options, "config.asgi:application")
+    return Command(name, argv, stop_seconds=10.0)
 
 
 def worker(name: str = "worker", *, concurrency: int = 8) -> Command:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from media_store.api.streaming import StreamedFile
 from media_store.models import MediaAsset
 from media_store.services import files
 from media_store.validation import CONTENT_TYPES
@@ -49,7 +48,7 @@ def answer(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int)
     if conditional is not empty or request.method == "HEAD":
         return conditional
     file = files.open_file(chosen.kind, asset.sha256)
-    return StreamedFile(file, headers=headers, content_type=asset.content_type, **disposition)
+    return FileResponse(file, headers=headers, content_type=asset.content_type, **disposition)
 
 
 class AnyAccepted(DefaultContentNegotiation):

@@ -46,7 +46,7 @@ def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpRe
         return HttpResponseRedirect(f"{reverse('admin:messaging_message_changelist')}?{ERROR_FLAG}=1")
     audit.record_on_table(request.user, Message, f"Exported as CSV: {request.GET.urlencode() or 'all'}.")
     return csv_export.stream(
-        request, csv_export.newest_first(rows), columns(readable=bodies.may_read(request.user)), filename="messages.csv"
+        csv_export.newest_first(rows), columns(readable=bodies.may_read(request.user)), filename="messages.csv"
     )
 
 

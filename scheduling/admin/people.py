@@ -78,7 +78,7 @@ def bad_rows(request: HttpRequest, object_id: UUID, model_admin: Any) -> Streami
     rows = cache.get(_key(request, object_id))
     if rows is None:
         raise Http404
-    return csv_export.stream(request, rows, COLUMNS, filename="bad-rows.csv")
+    return csv_export.stream(rows, COLUMNS, filename="bad-rows.csv")
 
 
 def _key(request: HttpRequest, schedule_id: UUID) -> str:

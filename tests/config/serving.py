@@ -3,14 +3,15 @@
 import asyncio
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 
-from config import asgi, wsgi
+from config import wsgi
+from config.handler import Handler
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,22 @@ def by_wsgi(
     return Answer(int(started[0].split()[0]), dict(started[1]).get("Content-Type", ""), body)
 
 
+class TestHandler(Handler):
+    """Runs views in the thread of the test, which holds the test's database connection."""
+
+    __test__ = False  # not a class of tests
+
+    async def _in_thread(self, act: Callable[..., Any], *args: Any) -> Any:
+        return await sync_to_async(act, thread_sensitive=True)(*args)
+
+
 def by_asgi(method: str, path: str, socket: io.BytesIO, headers: Mapping[str, str]) -> Answer:
     path, _, query = path.partition("?")
     scope = {
         "type": "http", "method": method, "path": path, "query_string": query.encode(), "client": ("127.0.0.1", 1),
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }  # fmt: skip
+    handler = TestHandler()
     has_ended = False
     sent: list[dict[str, Any]] = []
 
@@ -73,8 +84,7 @@ def by_asgi(method: str, path: str, socket: io.BytesIO, headers: Mapping[str, st
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    # Not by way of `__call__`, which would give the views a thread and a connection to the database of their own.
-    async_to_sync(asgi.django.handle)(scope, receive, send)
+    async_to_sync(handler)(scope, receive, send)
     start, *pieces = sent
     content_type = dict(start["headers"]).get(b"Content-Type", b"").decode()
     return Answer(start["status"], content_type, b"".join(piece["body"] for piece in pieces))

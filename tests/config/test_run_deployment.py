@@ -74,6 +74,25 @@ def test_the_process_made_for_waiting_is_the_one_of_the_journeys(
     assert "--workers-kill-timeout" in commands.web(8000).argv
 
 
+@pytest.mark.parametrize("name", ["web", "live"])
+def test_every_web_process_limits_slow_clients(name: str, procfile: dict[str, str], services: dict[str, dict]) -> None:
+    dockerfile = (BASE_DIR / "Dockerfile").read_text()  # the command of `web` in Compose
+    of_compose = " ".join(services["live"]["command"]) if name == "live" else dockerfile
+    for line in (procfile[name], of_compose, " ".join(commands.web(8000).argv)):
+        options = line.split()
+        for option, value in zip(commands.SERVER[::2], commands.SERVER[1::2], strict=True):
+            assert options[options.index(option) + 1] == value
+        assert "config.asgi:application" in line
+
+
+def test_the_proxy_closes_idle_connections_before_the_server_does() -> None:
+    caddyfile = (BASE_DIR / "docs" / "deploy" / "Caddyfile").read_text()
+    kept = [int(seconds) for seconds in re.findall(r"keepalive (\d+)s", caddyfile)]
+
+    assert len(kept) == caddyfile.count("reverse_proxy ")
+    assert max(kept) * 1000 < int(commands.SERVER[commands.SERVER.index("--http1-header-read-timeout") + 1])
+
+
 def test_no_secret_and_no_index_stands_in_a_file() -> None:
     for name in (".env.example", "docker-compose.yml"):
         text = (BASE_DIR / name).read_text()

@@ -1,15 +1,13 @@
 """One message's page, writing one, and the export."""
 
-import asyncio
 import csv
 import io
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
-from django.db import connection, connections
-from django.test import AsyncClient, Client
+from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from console import csv_export
@@ -205,28 +203,6 @@ class TestExport:
 
         assert [row["id"] for row in rows] == [str(message.pk) for message in wanted]
         assert LogEntry.objects.get().change_message == "Exported as CSV: status__exact=failed."
-
-    @pytest.mark.django_db(transaction=True)
-    @pytest.mark.filterwarnings("error")
-    def test_a_server_with_a_loop_sends_it_chunk_by_chunk_too(self, admin: Client, monkeypatch) -> None:
-        """Django would collect a plain iterator to its end first, and warn of it."""
-        monkeypatch.setattr(csv_export, "CHUNK", 20)
-        wanted = [MessageFactory() for _ in range(65)][::-1]
-        client = AsyncClient()
-        client.force_login(admin.user)
-
-        async def pieces() -> list[str]:
-            answer = await client.get(f"{LIST}export/")
-            found = [piece.decode() async for piece in answer]
-            # Of the thread that has asked for the rows, which on a server ends with the request.
-            await sync_to_async(connections.close_all)()
-            return found
-
-        found = asyncio.run(pieces())
-
-        assert [piece.count("\r\n") for piece in found] == [20, 20, 20, 6]
-        rows = csv.DictReader(io.StringIO("".join(found).removeprefix("\ufeff")))
-        assert [row["id"] for row in rows] == [str(message.pk) for message in wanted]
 
     @pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
     def test_no_cell_is_a_formula(self, admin: Client, text: str) -> None:

@@ -1,0 +1,145 @@
+"""Serving requests under ASGI: the event loop receives the body, then one of a few threads runs middleware and view.
+
+Django's own ASGI handler starts a thread for each request and crosses between loop and threads several times. Here a request
+enters a thread once, when its body has arrived, and leaves it with the response.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.db import close_old_connections
+from django.http import FileResponse, HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from config.request_body import BodyLimits, BodyRefused, DiskBudget, ReceivedBody, receive_body
+from config.requests import Utf8ASGIRequest, max_body_bytes
+
+logger = logging.getLogger(__name__)
+
+# A client that takes nothing of a response for so long is disconnected.
+WRITE_SECONDS = 10.0
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Handler(ASGIHandler):
+    """`threads` is how many requests are handled at once; the others wait without a thread."""
+
+    request_class = Utf8ASGIRequest
+
+    def __init__(
+        self, *, threads: int | None = None, limits: BodyLimits | None = None, write_seconds: float = WRITE_SECONDS
+    ) -> None:
+        super().__init__()
+        self._pool = ThreadPoolExecutor(threads or settings.WEB_THREADS, thread_name_prefix="web")
+        self._limits = limits or BodyLimits()
+        self._write_seconds = write_seconds
+        self._disk = DiskBudget(settings.MAX_SPOOLED_BYTES)
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        await self.handle(scope, receive, send)
+
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        with ReceivedBody(self._disk) as body:
+            try:
+                refused = await self._receive(scope, receive, body)
+            except RequestAborted:
+                return
+            request, bad_request = self.create_request(scope, body)
+            if request is None:
+                await self.send_response(bad_request, send)
+                return
+            request.refused_body = refused
+            try:
+                await self.respond(request, scope, receive, self._with_deadline(send))
+            except TimeoutError:
+                logger.info("a client that reads no response was disconnected")
+
+    async def _receive(self, scope: Message, receive: Receive, body: ReceivedBody) -> HTTPStatus | None:
+        """The status with which the request has to be refused, if its body could not be received."""
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length", b"0")
+        try:
+            await receive_body(
+                receive,
+                body,
+                announced=int(announced) if announced.isdigit() else 0,
+                max_bytes=max_body_bytes(has_length=b"content-length" in headers),
+                limits=self._limits,
+            )
+        except BodyRefused as refusal:
+            return refusal.status
+        return None
+
+    async def respond(self, request: HttpRequest, scope: Message, receive: Receive, send: Send) -> None:
+        response = await self._in_thread(self._run, request, scope)
+        try:
+            await self.send_response(response, send)
+        finally:
+            if response.streaming:
+                await self._in_thread(response.close)
+
+    async def _in_thread(self, act: Callable[..., Any], *args: Any) -> Any:
+        """Without the caller's context: Django keeps cache connections in it, and each request would open new ones."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, act, *args)
+
+    def _run(self, request: HttpRequest, scope: Message) -> HttpResponseBase:
+        """Run middleware and view. What the request holds is released in this thread, a streamed body's file later."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        response = self.get_response(request)
+        response._handler_class = self.__class__  # noqa: SLF001 (the sender of request_finished, as Django's handlers set it)
+        if not response.streaming:
+            response.close()
+            return response
+        if isinstance(response, FileResponse):
+            response.block_size = self.chunk_size
+        close_old_connections()
+        return response
+
+    async def send_response(self, response: HttpResponseBase, send: Send) -> None:
+        if response.streaming and not response.is_async:
+            response.streaming_content = self._pieces(iter(response))
+        await super().send_response(response, send)
+
+    async def _pieces(self, content: Iterator[bytes]) -> AsyncIterator[bytes]:
+        while piece := await self._in_thread(_next_piece, content, self.chunk_size):
+            yield piece
+
+    def _with_deadline(self, send: Send) -> Send:
+        """`send` that raises `TimeoutError` when the client takes nothing for too long."""
+
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(self._write_seconds):
+                await send(message)
+
+        return send_in_time
+
+
+def _next_piece(content: Iterator[bytes], size: int) -> bytes:
+    """At least `size` bytes, or what is left; empty at the end."""
+    pieces: list[bytes] = []
+    length = 0
+    try:
+        for piece in content:
+            pieces.append(piece)
+            length += len(piece)
+            if length >= size:
+                break
+    finally:
+        close_old_connections()
+    return b"".join(pieces)

@@ -1,0 +1,116 @@
+"""How a body is received: deadlines, sizes, the budget of disk space."""
+
+import asyncio
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.core.exceptions import RequestAborted
+
+from config.request_body import BodyLimits, BodyRefused, DiskBudget, ReceivedBody, receive_body
+
+IN_MEMORY = 64 * 1024
+PATIENT = BodyLimits()
+HASTY = BodyLimits(idle_seconds=0.01)
+
+
+class Client:
+    """Sends these pieces, and after the last one nothing: not even the end."""
+
+    def __init__(self, pieces: Iterable[bytes], *, ends: bool = False) -> None:
+        self._messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+        if ends:
+            self._messages.append({"type": "http.request", "body": b"", "more_body": False})
+        self.asked = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        self.asked += 1
+        if not self._messages:
+            await asyncio.Event().wait()
+        return self._messages.pop(0)
+
+
+def received(
+    client: Client, *, budget: DiskBudget | None = None, announced: int = 0, limits: BodyLimits = PATIENT
+) -> bytes:
+    with ReceivedBody(budget or DiskBudget(10 * IN_MEMORY)) as body:
+        asyncio.run(receive_body(client, body, announced=announced, max_bytes=5 * IN_MEMORY, limits=limits))
+        return body.read()
+
+
+def refusal(client: Client, **options: Any) -> HTTPStatus:
+    with pytest.raises(BodyRefused) as refused:
+        received(client, **options)
+    return refused.value.status
+
+
+@pytest.mark.parametrize("pieces", [[], [b"a"], [b"a", b"", b"b"], [b"x" * IN_MEMORY] * 5])
+def test_a_body_is_what_its_pieces_are(pieces: list[bytes]) -> None:
+    assert received(Client(pieces, ends=True)) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("pieces", [[], [b"{"], [b"x" * IN_MEMORY] * 2])
+def test_a_body_that_stops_arriving_is_408(pieces: list[bytes]) -> None:
+    assert refusal(Client(pieces), limits=HASTY) == HTTPStatus.REQUEST_TIMEOUT
+
+
+def test_a_client_that_leaves_is_told_apart() -> None:
+    class Leaving(Client):
+        async def __call__(self) -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+    with pytest.raises(RequestAborted):
+        received(Leaving([]))
+
+
+def test_an_announced_body_that_is_too_large_is_not_read_at_all() -> None:
+    client = Client([b"x"], ends=True)
+
+    assert refusal(client, announced=5 * IN_MEMORY + 1) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert client.asked == 0
+
+
+def test_a_body_that_becomes_too_large_is_read_no_further() -> None:
+    client = Client([b"x" * IN_MEMORY] * 100, ends=True)
+
+    assert refusal(client) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert client.asked == 6
+
+
+class TestDeadline:
+    def test_the_first_pause_is_as_long_as_any(self) -> None:
+        assert PATIENT.seconds_left(elapsed=0, received=0) == 15
+
+    def test_a_byte_now_and_then_is_too_slow(self) -> None:
+        assert PATIENT.seconds_left(elapsed=14, received=14) < 2
+        assert PATIENT.seconds_left(elapsed=16, received=16) <= 0
+
+    def test_an_honest_slow_upload_may_go_on(self) -> None:
+        """16 KiB a second, for five minutes."""
+        assert PATIENT.seconds_left(elapsed=300, received=300 * 16 * 1024) == 15
+
+    def test_nothing_takes_longer_than_ten_minutes(self) -> None:
+        assert PATIENT.seconds_left(elapsed=599, received=1024**3) == 1
+
+
+class TestDiskBudget:
+    def test_small_bodies_need_none_of_it(self) -> None:
+        assert received(Client([b"x" * IN_MEMORY], ends=True), budget=DiskBudget(0)) == b"x" * IN_MEMORY
+
+    def test_what_does_not_fit_is_503(self) -> None:
+        assert (
+            refusal(Client([b"x" * IN_MEMORY] * 3), budget=DiskBudget(2 * IN_MEMORY)) == HTTPStatus.SERVICE_UNAVAILABLE
+        )
+
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_it_is_given_back_whatever_becomes_of_the_request(self, *, ends: bool) -> None:
+        budget = DiskBudget(3 * IN_MEMORY)
+        client = Client([b"x" * IN_MEMORY] * 3, ends=ends)
+        if ends:
+            received(client, budget=budget)
+        else:
+            refusal(client, budget=budget, limits=HASTY)
+
+        assert budget.reserve(3 * IN_MEMORY)
+        assert not budget.reserve(1)

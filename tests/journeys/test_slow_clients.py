@@ -1,0 +1,67 @@
+"""Clients that send half a request and wait take nothing from the others, in the server that every installation runs."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.journeys.client import Client
+from tests.journeys.stack import Stack
+
+CONNECTIONS = 200
+HEADERS = "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{more}\r\n"
+BODY = b'{"to": "+14155550177", "message": "Sent slowly"}'
+HALVES = {
+    "nothing": b"",
+    "half of the headers": HEADERS.format(path="/api/v1/messages/", more="")[:40].encode(),
+    "half of a receipt": HEADERS.format(path="/webhooks/sandbox1/status/", more="Content-Length: 90\r\n").encode()
+    + b"{",
+    "a chunk": HEADERS.format(path="/api/v1/messages/", more="Transfer-Encoding: chunked\r\n").encode() + b"1\r\n{\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack(web_workers=1) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def connections(stack: Stack, sent: bytes) -> Iterator[list[socket.socket]]:
+    address = urlsplit(stack.base_url)
+    with contextlib.ExitStack() as held:
+        sockets = [
+            held.enter_context(socket.create_connection((address.hostname, address.port))) for _ in range(CONNECTIONS)
+        ]
+        for each in sockets:
+            each.settimeout(60)
+            each.sendall(sent)
+        yield sockets
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_beside_them_everything_is_answered(stack: Stack, half: str) -> None:
+    client = Client(stack)
+
+    with connections(stack, HALVES[half]):
+        assert requests.get(f"{stack.base_url}/healthz", timeout=10).status_code == 200
+        message = client.send("+14155550178")
+        client.wait_for(message["id"], "delivered")  # by the receipt, which comes the same way
+
+
+def test_an_upload_that_is_slow_and_honest_arrives(stack: Stack) -> None:
+    client = Client(stack)
+    token = client.session.headers["Authorization"]
+    more = f"Content-Length: {len(BODY)}\r\nAuthorization: {token}\r\nConnection: close\r\n"
+    head, tail = BODY[:10], BODY[10:]
+
+    with connections(stack, HEADERS.format(path="/api/v1/messages/", more=more).encode() + head) as sockets:
+        client.send("+14155550179")
+        for each in sockets:
+            each.sendall(tail)
+        answers = [each.makefile("rb").readline() for each in sockets]
+
+    assert answers == [b"HTTP/1.1 202 Accepted\r\n"] * CONNECTIONS
