@@ -225,6 +225,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "messaging.reconcile", "schedule": 30.0, "options": {"expires": 30}},
     "retain": {"task": "messaging.retain", "schedule": 60.0, "options": {"expires": 50}},
     "retain-schedules": {"task": "scheduling.retain", "schedule": 600.0, "options": {"expires": 300}},
+    "zone-data": {"task": "scheduling.check_zone_data", "schedule": 86_400.0, "options": {"expires": 3600}},
     "purge": {"task": "messaging.purge", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

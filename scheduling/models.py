@@ -16,6 +16,8 @@ class Schedule(models.Model):
     `start_wall`, `last_wall` and `next_wall` are wall times in `time_zone` (ISO 8601 without an offset): that is what a
     recurrence keeps when clocks change. The next run's moment stands in `next_run_at` (UTC); it is null when there is none.
     `start_moment` is set where the start was asked for by its offset: then another zone moves the wall time, not the moment.
+    `zone_release` is the release of tzdata that `next_run_at` was computed with, and `moved_from` what it was before newer
+    data moved it.
     """
 
     class Status(models.TextChoices):
@@ -41,6 +43,9 @@ class Schedule(models.Model):
     occurrences = models.PositiveIntegerField(default=0)
     next_wall = models.CharField(max_length=26, blank=True)
     next_run_at = models.DateTimeField(null=True)
+    # Also a default of the database: while an upgrade runs, processes of the version before insert rows.
+    zone_release = models.CharField(max_length=20, blank=True, default="", db_default="")
+    moved_from = models.DateTimeField(null=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     recipient_count = models.PositiveIntegerField(default=0)
     # Set while a cancel takes messages back. When it is over, whoever was at it has died, and the tick goes on.
@@ -59,6 +64,12 @@ class Schedule(models.Model):
             # Reader: runs.start_due
             models.Index(
                 name="schedule_due", fields=["next_run_at"], condition=Q(status="active", next_run_at__isnull=False)
+            ),
+            # Reader: zone_update.recompute_waiting
+            models.Index(
+                name="schedule_zone_release",
+                fields=["zone_release", "next_run_at"],
+                condition=Q(next_run_at__isnull=False),
             ),
             # Reader: schedules.finish_cancels
             models.Index(

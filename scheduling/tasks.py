@@ -1,5 +1,6 @@
 """Celery's side of schedules."""
 
+import logging
 import threading
 from datetime import timedelta
 
@@ -9,7 +10,10 @@ from django.utils import timezone
 
 from messaging import doorbell
 from messaging.tasks import dispatcher
-from scheduling.services import expansion, retention, runs, schedules
+from scheduling import zone_data
+from scheduling.services import expansion, retention, runs, schedules, zone_update
+
+logger = logging.getLogger(__name__)
 
 # Held by the one task of this process that expands: all other threads are left for what people wait for.
 _expanding = threading.Lock()
@@ -19,6 +23,7 @@ _expanding = threading.Lock()
 def tick() -> None:
     """Beat's every second: what is due gets its run, and somebody expands what nobody is at work on."""
     now = timezone.now()
+    zone_update.recompute_waiting(now=now)
     runs.start_due(now=now, max_lateness=timedelta(seconds=settings.SCHEDULE_MAX_LATENESS))
     if expansion.unfinished(now=now):
         expand.delay()
@@ -39,3 +44,10 @@ def expand() -> None:
 @shared_task(name="scheduling.retain")
 def retain() -> None:
     retention.take(now=timezone.now(), chunks=100)
+
+
+@shared_task(name="scheduling.check_zone_data")
+def check_zone_data() -> None:
+    """Beat's every day."""
+    if warning := zone_data.warning(timezone.now().date()):
+        logger.warning(warning)

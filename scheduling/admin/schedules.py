@@ -63,6 +63,7 @@ class ScheduleAdmin(ModelAdmin):
         "repeats",
         "validity",
         "next_runs",
+        "moved",
         "owner_name",
     ]
     inlines = [RunInline]
@@ -87,10 +88,11 @@ class ScheduleAdmin(ModelAdmin):
         if obj is None:
             return [*form, "pasted", "file"]
         listed = "on_the_list" if bodies.may_read(request.user) else "numbers_on_the_list"
+        moved = ["moved"] if obj.moved_from else []
         if self.has_change_permission(request, obj):
-            return [*form, listed, "pasted", "file"]  # the rule's builder shows the next runs
+            return [*form, *moved, listed, "pasted", "file"]  # the rule's builder shows the next runs
         text = "text" if bodies.may_read(request.user) else "hidden_text"
-        timing = ["first_run", "time_zone", "repeats", "next_runs"]
+        timing = ["first_run", "time_zone", "repeats", "next_runs", *moved]
         return ["name", text, *timing, "queue", "validity", "owner_name", listed]
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> list:
@@ -149,6 +151,11 @@ class ScheduleAdmin(ModelAdmin):
     @display(description="Next runs")
     def next_runs(self, obj: Schedule) -> str:
         return format_html_join("", "{}<br>", ((line,) for line in next_runs(obj))) or "none"
+
+    @display(description="Moved by newer zone data")
+    def moved(self, obj: Schedule) -> str:
+        new = f"{obj.next_run_at:%d %b %Y %H:%M} UTC" if obj.next_run_at else "no run"
+        return f"from {obj.moved_from:%d %b %Y %H:%M} to {new} (tzdata {obj.zone_release})"
 
     def save_form(self, request: HttpRequest, form: ScheduleForm, change: bool) -> Schedule:
         """Through the service, like the API; what it refuses comes back as an error of the form."""

@@ -9,6 +9,7 @@ from django.db import transaction
 from messaging.event_types import EventType
 from messaging.services import client_events
 from messaging.services.representation import moment
+from scheduling import zone_data
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import timing
 
@@ -20,8 +21,13 @@ MAX_STARTS = 200
 
 
 def start_due(*, now: datetime, max_lateness: timedelta) -> int:
-    """Give every schedule that is due its run, each in a transaction of its own; safe with any number of beats."""
-    due = Schedule.objects.filter(status=Schedule.Status.ACTIVE, next_run_at__lte=now).order_by("next_run_at")
+    """Give every schedule that is due its run, each in a transaction of its own; safe with any number of beats.
+
+    A time that was computed with older zone data waits for `zone_update`.
+    """
+    due = Schedule.objects.filter(
+        status=Schedule.Status.ACTIVE, next_run_at__lte=now, zone_release__gte=zone_data.RELEASE
+    ).order_by("next_run_at")
     started = 0
     for schedule_id in list(due.values_list("pk", flat=True)[:MAX_STARTS]):
         with transaction.atomic():
@@ -34,6 +40,7 @@ def start_due(*, now: datetime, max_lateness: timedelta) -> int:
 
 def _start(schedule: Schedule, now: datetime, max_lateness: timedelta) -> None:
     run = ScheduleRun(schedule=schedule, due_at=schedule.next_run_at)
+    moved = f"moved from {moment(schedule.moved_from)} by tzdata {schedule.zone_release}" if schedule.moved_from else ""
     if schedule.next_run_at < now - max_lateness:
         _miss(schedule, run, now, max_lateness)
     elif schedule.runs.filter(status__in=UNFINISHED).exists():
@@ -42,11 +49,12 @@ def _start(schedule: Schedule, now: datetime, max_lateness: timedelta) -> None:
         timing.advance(schedule)
     else:
         timing.advance(schedule)
+    run.detail = "; ".join(part for part in (run.detail, moved) if part)
     run.save(force_insert=True)
     if schedule.next_run_at is None and run.status != RunStatus.PENDING:
         complete_if_over(schedule, now=now)
     schedule.updated_at = now
-    schedule.save(update_fields=["last_wall", "occurrences", "next_wall", "next_run_at", "status", "updated_at"])
+    schedule.save(update_fields=["last_wall", "occurrences", *timing.NEXT_FIELDS, "status", "updated_at"])
 
 
 def _miss(schedule: Schedule, run: ScheduleRun, now: datetime, max_lateness: timedelta) -> None:

@@ -1,0 +1,71 @@
+"""Recomputes waiting runs whose time was computed with older zone data."""
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import OuterRef, Subquery
+
+from messaging.services.representation import moment
+from scheduling import zone_data
+from scheduling.models import Schedule, ScheduleRun
+from scheduling.services import runs, timing
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 1_000
+CHANGED_FIELDS = ("start_wall", "last_wall", "occurrences", *timing.NEXT_FIELDS)
+# What a stored zone or rule raises that the libraries of today no longer accept.
+_REFUSALS = (ValueError, ArithmeticError)
+
+
+def recompute_waiting(*, now: datetime) -> int:
+    """Recompute one chunk, the next runs first, and log each that moved. Returns how many rows were looked at.
+
+    Each row has the release that its time was computed with, so an interrupted update goes on with the next tick. Only a
+    newer release recomputes: during an upgrade two versions do not undo each other's work. Paused schedules are included.
+    """
+    outdated = Schedule.objects.filter(next_run_at__isnull=False, zone_release__lt=zone_data.RELEASE)
+    if not outdated.exists():
+        return 0
+    with transaction.atomic():
+        newest_run = ScheduleRun.objects.filter(schedule=OuterRef("pk")).order_by("-due_at").values("due_at")[:1]
+        rows = outdated.annotate(last_run=Subquery(newest_run)).defer("text").select_for_update(skip_locked=True)
+        chunk = [(row, row.next_run_at) for row in rows.order_by("zone_release", "next_run_at")[:CHUNK]]
+        changed = [(schedule, old) for schedule, old in chunk if _recompute(schedule, now)]
+        unchanged = {schedule.pk for schedule, _ in chunk} - {schedule.pk for schedule, _ in changed}
+        Schedule.objects.filter(pk__in=unchanged).update(zone_release=zone_data.RELEASE)
+    for schedule, old in changed:
+        if schedule.next_run_at != old:
+            _log_move(schedule, old)
+    return len(chunk)
+
+
+def _recompute(schedule: Schedule, now: datetime) -> bool:
+    """Store the new times; False when nothing but the release is to be stored."""
+    before = [getattr(schedule, name) for name in ("start_wall", "next_wall", "next_run_at")]
+    moved_from, old = schedule.moved_from, schedule.next_run_at
+    try:
+        timing.recompute(schedule, last_run=schedule.last_run)
+    except _REFUSALS as error:
+        logger.error("the next run of schedule %s was not recomputed: %s", schedule.pk, error)
+        return False
+    if before == [schedule.start_wall, schedule.next_wall, schedule.next_run_at]:
+        return False
+    schedule.moved_from = moved_from if schedule.next_run_at == old else old
+    schedule.updated_at = now
+    runs.complete_if_over(schedule, now=now)
+    schedule.save(update_fields=[*CHANGED_FIELDS, "status", "updated_at"])
+    return True
+
+
+def _log_move(schedule: Schedule, old: datetime) -> None:
+    new = moment(schedule.next_run_at) if schedule.next_run_at else "no run"
+    logger.warning(
+        "schedule %s in %s moved from %s to %s by tzdata %s",
+        schedule.pk,
+        schedule.time_zone,
+        moment(old),
+        new,
+        zone_data.RELEASE,
+    )
