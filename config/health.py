@@ -10,6 +10,7 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from messaging.services import heartbeats, pacing
+from scheduling import zone_data
 
 HEARTBEAT_MAX_AGE = 30.0
 OLDEST_DUE_MAX_AGE = 300.0
@@ -27,16 +28,21 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when everything works, else 503; `checks` says what is wrong with each part, or `ok`."""
+    """200 when everything works, else 503; `checks` says what is wrong with each part, or `ok`. `tzdata` only informs."""
     checks = {"database": _database(), "broker": _broker()}
     for name, check in (("beat", _beat), ("workers", _workers)):
         checks[name] = check() if checks["broker"] == "ok" else "unknown: the broker is away"
     checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is away"
     checks["routing"] = "ok" if checks["broker"] == "ok" else DEGRADED_ROUTING
     ready = all(answer == "ok" for answer in checks.values())
-    answer = JsonResponse({"status": "ready" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+    body = {"status": "ready" if ready else "not ready", "checks": checks, "tzdata": _zone_data()}
+    answer = JsonResponse(body, status=200 if ready else 503)
     answer._has_been_logged = True  # noqa: SLF001 (Django would log an error for each probe while we start)
     return answer
+
+
+def _zone_data() -> dict[str, str | None]:
+    return {"release": zone_data.RELEASE, "warning": zone_data.warning(timezone.now().date())}
 
 
 def _database() -> str:

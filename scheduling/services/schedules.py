@@ -146,9 +146,7 @@ def cancel(*, schedule_id: UUID, actor: AbstractBaseUser, now: datetime, source:
         schedule.status, schedule.updated_at = Status.CANCELED, now
         schedule.canceled_by, schedule.cancel_lease_until = actor, now + CANCEL_LEASE
         timing.set_next(schedule, None)
-        schedule.save(
-            update_fields=["status", "updated_at", *timing.NEXT_FIELDS, "canceled_by", "cancel_lease_until"]
-        )
+        schedule.save(update_fields=["status", "updated_at", *timing.NEXT_FIELDS, "canceled_by", "cancel_lease_until"])
         # A chunk that is being written holds its run's row: this waits for it and sees its messages afterwards.
         unfinished = ScheduleRun.objects.select_for_update().filter(schedule=schedule, status__in=UNFINISHED)
         for run in unfinished:

@@ -11,9 +11,11 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from messaging.services import heartbeats
+from scheduling import zone_data
 from tests.factories import MessageFactory, QueueFactory
 
 pytestmark = pytest.mark.django_db
+ZONE_DATA = {"release": f"{timezone.now().year}a", "warning": None}
 FINE = dict.fromkeys(("database", "broker", "beat", "workers", "oldest_due", "routing"), "ok")
 
 
@@ -23,11 +25,16 @@ def _beating() -> None:
     heartbeats.worker_lives("host:1")
 
 
+@pytest.fixture(autouse=True)
+def _young_zone_data(monkeypatch) -> None:
+    monkeypatch.setattr(zone_data, "RELEASE", ZONE_DATA["release"])
+
+
 def assert_not_ready(client: Client, **wrong: str) -> None:
     response = client.get("/readyz")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "not ready", "checks": FINE | wrong}
+    assert response.json() == {"status": "not ready", "checks": FINE | wrong, "tzdata": ZONE_DATA}
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
@@ -37,7 +44,19 @@ def test_when_all_is_well_it_is_ready(client: Client, method: str) -> None:
     assert response.status_code == 200
     assert "no-store" in response.headers["Cache-Control"]
     if method == "get":
-        assert response.json() == {"status": "ready", "checks": FINE}
+        assert response.json() == {"status": "ready", "checks": FINE, "tzdata": ZONE_DATA}
+
+
+def test_outdated_zone_data_is_a_warning_and_no_fault(client: Client, monkeypatch) -> None:
+    monkeypatch.setattr(zone_data, "RELEASE", "2025b")
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 200
+    assert response.json()["tzdata"] == {
+        "release": "2025b",
+        "warning": "tzdata 2025b is older than a year: raise its pin in requirements.txt and upgrade",
+    }
 
 
 def test_alive_needs_nothing(client: Client, django_assert_num_queries) -> None:

@@ -1,10 +1,17 @@
 """What the tests of `scheduling` share."""
 
+import shutil
+import zoneinfo
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from importlib import resources
+from pathlib import Path
 
 import pytest
+import tzdata
 
 from messaging.models import OutboundQueue
+from scheduling import zone_data
 from tests.factories import NOW, QueueFactory, UserFactory
 
 
@@ -21,3 +28,20 @@ def express(db) -> OutboundQueue:
 @pytest.fixture
 def owner(db):
     return UserFactory()
+
+
+@pytest.fixture
+def install_release(tmp_path: Path, monkeypatch) -> Iterator[Callable[..., None]]:
+    """Installs a release of zone data in which zones have the rules of others: `install_release("2026f", {zone: other})`."""
+
+    def install(release: str, rules: dict[str, str]) -> None:
+        folder = tmp_path / release
+        for name, other in rules.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(str(resources.files(tzdata) / "zoneinfo" / other), folder / name)
+        zoneinfo.reset_tzpath([str(folder)])  # all other zones come from the package
+        zoneinfo.ZoneInfo.clear_cache()
+        monkeypatch.setattr(zone_data, "RELEASE", release)
+
+    yield install
+    zone_data.use_pinned()

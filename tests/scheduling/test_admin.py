@@ -385,6 +385,22 @@ class TestEdit:
         assert "3 queued" in page
 
 
+@pytest.mark.parametrize("has_run", [False, True])
+def test_the_page_says_that_newer_zone_data_has_moved_the_next_run(admin, owner, has_run: bool) -> None:
+    schedule = create(owner, recurrence="FREQ=DAILY")
+    if has_run:
+        tick()
+    assert "newer zone data" not in admin.get(f"{LIST}{schedule.pk}/change/").content.decode()
+    schedule.refresh_from_db()
+    Schedule.objects.update(moved_from=schedule.next_run_at - timedelta(hours=1), zone_release="2026f")
+
+    page = admin.get(f"{LIST}{schedule.pk}/change/").content.decode()
+
+    day = 23 if has_run else 22
+    assert "Moved by newer zone data" in page
+    assert f"from {day} Nov 2026 09:00 to {day} Nov 2026 10:00 UTC (tzdata 2026f)" in page
+
+
 class TestTexts:
     """They are for whoever may read those of messages."""
 

@@ -7,6 +7,7 @@ import pytest
 from messaging.models import Message, MessageEvent
 from messaging.services.errors import InvalidField
 from messaging.states import Source
+from scheduling import zone_data
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from scheduling.services import schedules
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
@@ -98,6 +99,8 @@ class TestCreate:
             "next_wall": "2026-12-01T09:00:00",
             "next_run_at": datetime(2026, 12, 1, 8, 0, tzinfo=UTC),
             "status": "active",
+            "zone_release": zone_data.RELEASE,
+            "moved_from": None,
             "recipient_count": 2,
             "created_at": now,
             "updated_at": now,
