@@ -44,9 +44,9 @@ format: $(VENV)/.installed-dev ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: $(VENV)/.installed-dev ## compile requirements*.in into the pinned requirements*.txt (UPGRADE=1: newest versions)
+lock: $(VENV)/.installed-dev ## compile requirements*.in into the pinned requirements*.txt (UPGRADE=1: newest versions, UPGRADE=name: of one)
 	@set -e; for name in requirements requirements-embedded requirements-dev; do \
-		$(BIN)/$(UV_COMPILE) $(if $(UPGRADE),--upgrade) $$name.in --output-file $$name.txt; \
+		$(BIN)/$(UV_COMPILE) $(if $(UPGRADE),$(if $(filter 1,$(UPGRADE)),--upgrade,--upgrade-package $(UPGRADE))) $$name.in --output-file $$name.txt; \
 	done
 
 token: $(VENV)/.installed ## print a new API token of a service user: make token USER=name
