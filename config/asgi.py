@@ -1,5 +1,6 @@
 """ASGI entry point of every web process: the one of `make run`, and `web` and `live` of a deployment."""
 
+import gc
 import os
 
 import django
@@ -12,3 +13,8 @@ from config.live import Application  # noqa: E402
 
 handler = Handler()
 application = Application(handler)
+
+# What lives as long as the process is not looked at again by each full collection. So these are cheap, come often, and release
+# what requests leave behind: view, request and response of REST framework refer to each other.
+gc.collect()
+gc.freeze()

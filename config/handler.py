@@ -5,6 +5,7 @@ enters a thread once, when its body has arrived, and leaves it with the response
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ from config.requests import Utf8ASGIRequest, max_body_bytes
 
 logger = logging.getLogger(__name__)
 
+# After a request with a larger body, what it leaves behind is collected at once.
+LARGE_BODY = 1024 * 1024
 # A client that takes nothing of a response for so long is disconnected.
 WRITE_SECONDS = 10.0
 
@@ -68,6 +71,10 @@ class Handler(ASGIHandler):
                 await self.respond(request, scope, receive, self._with_deadline(send))
             except TimeoutError:
                 logger.info("a client that reads no response was disconnected")
+            finally:
+                if body.size > LARGE_BODY:
+                    del request
+                    await self._in_thread(gc.collect)
 
     async def _receive(self, scope: Message, receive: Receive, body: ReceivedBody) -> HTTPStatus | None:
         """The status with which the request has to be refused, if its body could not be received."""

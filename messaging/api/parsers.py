@@ -10,7 +10,7 @@ from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from messaging.request_bodies import read_bounded
+from messaging.request_bodies import has_too_many_values, read_bounded
 
 MAX_DIGITS = 30
 MAX_DEPTH = 32
@@ -76,9 +76,12 @@ def _lone_surrogate(data: Any) -> tuple[str, ...] | None:
 class StrictJSONParser(BaseParser):
     media_type = "application/json"
     takes_lists = False
+    max_values = 100_000
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: dict | None = None) -> Any:
         body = read_bounded(stream, settings.MAX_BODY_BYTES)
+        if has_too_many_values(body, self.max_values):
+            raise ParseError(f"The body has more than {self.max_values:,} values.")
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:

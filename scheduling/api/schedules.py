@@ -54,6 +54,7 @@ INCLUDE = OpenApiParameter(
 
 class _JSONParser(StrictJSONParser):
     takes_lists = True
+    max_values = 600_000  # as many recipients as may be sent at once, with three variables each
 
 
 class ScheduleFilter(django_filters.FilterSet):

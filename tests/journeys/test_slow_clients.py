@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import subprocess
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -65,3 +66,29 @@ def test_an_upload_that_is_slow_and_honest_arrives(stack: Stack) -> None:
         answers = [each.makefile("rb").readline() for each in sockets]
 
     assert answers == [b"HTTP/1.1 202 Accepted\r\n"] * CONNECTIONS
+
+
+def memory(stack: Stack) -> int:
+    """Bytes that the web processes hold."""
+    [web] = [child for child in stack._others if child.name == "web"]
+    done = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True)
+    rows = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    family = {web.pid}
+    while more := {pid for pid, parent, _ in rows if parent in family} - family:
+        family |= more
+    return sum(rss for pid, _, rss in rows if pid in family) * 1024
+
+
+def test_bodies_of_very_many_values_leave_no_memory_behind(stack: Stack) -> None:
+    client = Client(stack)
+    url, headers = stack.url("messages/"), {"Content-Type": "application/json"}
+    before = memory(stack)
+
+    for body in (
+        b'{"to": [' + b"[]," * 3_000_000 + b"[]]}",
+        b"{" + b",".join(b'"k%d":1' % i for i in range(850_000)) + b"}",
+    ):
+        answers = [client.session.post(url, data=body, headers=headers, timeout=60) for _ in range(3)]
+        assert {answer.status_code for answer in answers} == {400}
+
+    assert memory(stack) - before < 64 * 1024 * 1024

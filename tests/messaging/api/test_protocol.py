@@ -292,3 +292,14 @@ def test_an_answer_is_json_with_z_and_without_escapes_of_letters(api) -> None:
     response = api.post("messages/", {"to": "+14155550101", "message": "Grüße 🙂"})
 
     assert "Grüße 🙂" in response.content.decode()
+
+
+MANY_VALUES = {"lists": b'{"a": [' + b"[]," * 100_000 + b"[]]}", "keys": b'{"a":1' + b',"b":1' * 100_000 + b"}"}
+
+
+@pytest.mark.parametrize("kind", MANY_VALUES)
+def test_a_body_of_very_many_values_is_refused_before_it_is_parsed(api, kind: str) -> None:
+    response = api.post("messages/", data=MANY_VALUES[kind])
+
+    assert_problem(response, 400, "parse_error")
+    assert response.json()["detail"] == "The body has more than 100,000 values."
