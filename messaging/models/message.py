@@ -78,8 +78,11 @@ class Message(models.Model):
 
     created_at = models.DateTimeField()
     received_at = models.DateTimeField(null=True)
-    # Of a text that came in: since when what it asks for (STOP …) has counted, which does not wait for its files.
+    # Of a text that came in: since when its keyword (STOP …) has counted: since it was accepted. Null only for a text that an
+    # older version has accepted, until a worker applies its keyword.
     keyword_read_at = models.DateTimeField(null=True)
+    # The action (`keywords.Action`) whose automatic reply a worker has still to send; empty where there is none.
+    pending_reply = models.CharField(max_length=8, blank=True, default="", db_default="")
     # What the provider says that it asks for, where the provider understands and answers such words itself.
     provider_keyword = models.CharField(max_length=8, blank=True)
     sent_at = models.DateTimeField(null=True)

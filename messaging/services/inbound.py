@@ -1,4 +1,9 @@
-"""Taking in what people write: checked and stored, once, and nothing more. A worker does the rest."""
+"""Accept texts from people: check and store each once, and apply its keyword in the same transaction.
+
+When the acceptance is answered, a STOP stands and a START has ended it: outbound messages are checked against suppressions
+when they are accepted and again before each call. A worker does the rest, the automatic reply included.
+See docs/decisions/0028-keywords-at-acceptance.md.
+"""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +18,7 @@ from django.db.models import Q
 from messaging import segments
 from messaging.models import Attachment, Message
 from messaging.models.encrypted import fault_of
-from messaging.services import attachments, phone_numbers, transitions
+from messaging.services import attachments, keyword_effects, phone_numbers, transitions
 from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.states import Direction, Source, Status
 from providers.base import ProviderKeyword
@@ -25,6 +30,8 @@ MARKS = {
     TOO_LONG: "The text is longer than one message may be; it got no automatic reply.",
     RATE_LIMITED: "The sender wrote more often than the limit allows; this got no automatic reply.",
 }
+# Added to the reason of a suppression whose text is not stored.
+OVER_THE_LIMIT, REPEATED = " (over the rate limit)", " (a repeat)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +66,26 @@ class Received:
 def receive(*, incoming: Incoming, owner: AbstractBaseUser, limits: Limits, now: datetime) -> Received:
     """Store what a client has posted, or find that it is here already.
 
-    Raises `SenderRateLimited`, or `InvalidField` for media that the owner does not have; then nothing is stored.
+    Raises `SenderRateLimited`, or `InvalidField` for media that the owner does not have; then nothing is stored. A STOP over
+    the limit counts all the same.
     """
     with transaction.atomic():
         if not attachments.held(owner, incoming.assets).issuperset(incoming.assets):
             raise InvalidField("media", "unknown_asset", "There is no such media asset.")
         phone_numbers.hold(incoming.sender)
         repeat = _repeat(incoming, Q(provider=None, owner=owner), limits, now)
+        message = _message(incoming, owner, None, mark="", now=now)
         if repeat is not None:
+            keyword_effects.apply_opt_out(message, now=now, because=REPEATED)
             return Received(repeat, is_repeat=True)
         wait = _wait(incoming.sender, limits, now)
-        if wait is not None:
-            raise SenderRateLimited(
-                f"{limits.messages} messages in {limits.window.total_seconds():g} seconds is the limit for one sender.",
-                retry_after=wait,
-            )
-        return Received(_store(incoming, owner, None, mark="", now=now), is_repeat=False)
+        if wait is None:
+            return Received(_store(message, incoming, now), is_repeat=False)
+        keyword_effects.apply_opt_out(message, now=now, because=OVER_THE_LIMIT)
+    raise SenderRateLimited(  # after the commit: it would take the STOP along
+        f"{limits.messages} messages in {limits.window.total_seconds():g} seconds is the limit for one sender.",
+        retry_after=wait,
+    )
 
 
 def receive_from_provider(*, incoming: Incoming, account: ProviderAccount, limits: Limits, now: datetime) -> Received:
@@ -92,8 +103,13 @@ def receive_from_provider(*, incoming: Incoming, account: ProviderAccount, limit
 def _receive_from_provider(incoming: Incoming, account: ProviderAccount, limits: Limits, now: datetime) -> Received:
     with transaction.atomic():
         phone_numbers.hold(incoming.sender)
-        repeat = _known(incoming, account) or _repeat(incoming, Q(provider=account), limits, now)
+        known = _known(incoming, account)
+        if known is not None:
+            return Received(known, is_repeat=True)
+        repeat = _repeat(incoming, Q(provider=account), limits, now)
         if repeat is not None:
+            unstored = _message(incoming, repeat.owner, account, mark="", now=now)
+            keyword_effects.apply_opt_out(unstored, now=now, because=REPEATED)
             return Received(repeat, is_repeat=True)
         mark = ""
         if len(incoming.text) > limits.characters:
@@ -101,7 +117,8 @@ def _receive_from_provider(incoming: Incoming, account: ProviderAccount, limits:
         elif _wait(incoming.sender, limits, now) is not None:
             mark = RATE_LIMITED
         owner = _owner_of(incoming.recipient, incoming.sender, now)
-        return Received(_store(incoming, owner, account, mark=mark, now=now), is_repeat=False)
+        message = _message(incoming, owner, account, mark=mark, now=now)
+        return Received(_store(message, incoming, now), is_repeat=False)
 
 
 def _known(incoming: Incoming, account: ProviderAccount) -> Message | None:
@@ -162,11 +179,11 @@ def _owner_of(recipient: str, sender: str, now: datetime) -> AbstractBaseUser | 
     return message.owner if message is not None else None
 
 
-def _store(
+def _message(
     incoming: Incoming, owner: AbstractBaseUser | None, account: ProviderAccount | None, *, mark: str, now: datetime
 ) -> Message:
     measured = segments.measure(incoming.text)
-    message = Message(
+    return Message(
         direction=Direction.INBOUND,
         status=Status.RECEIVED,
         owner=owner,
@@ -186,9 +203,19 @@ def _store(
         received_at=now,
         updated_at=now,
     )
+
+
+def _store(message: Message, incoming: Incoming, now: datetime) -> Message:
+    effect = keyword_effects.apply_at_acceptance(message, now=now)
+    message.keyword_read_at, message.pending_reply = now, effect.reply_to
     Message.objects.bulk_create([message])
-    source = Source.API if account is None else Source.PROVIDER
-    transitions.record_creation([message], source=source, actor=owner if account is None else None)
+    is_posted = message.provider is None
+    transitions.record_creation(
+        [message],
+        source=Source.API if is_posted else Source.PROVIDER,
+        actor=message.owner if is_posted else None,
+        detail=effect.note,
+    )
     _attach(message, incoming.assets, incoming.addresses, now)
     return message
 

@@ -32,14 +32,23 @@ class Move:
     by_operator: bool = False
 
 
-def record_creation(messages: Sequence[Message], *, source: Source, actor: AbstractBaseUser | None) -> None:
+def record_creation(
+    messages: Sequence[Message], *, source: Source, actor: AbstractBaseUser | None, detail: str = ""
+) -> None:
     """The first line of each history."""
     tally = Tally()
     for message in messages:
         tally.created(message)
     tally.write()
     MessageEvent.objects.bulk_create(
-        MessageEvent(message=message, at=message.created_at, to_status=message.status, source=source, actor=actor)
+        MessageEvent(
+            message=message,
+            at=message.created_at,
+            to_status=message.status,
+            source=source,
+            actor=actor,
+            detail=detail,
+        )
         for message in messages
     )
 

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from twilio.request_validator import RequestValidator
 
-from messaging.models import Message, ProviderCallback
+from messaging.models import Message, ProviderCallback, Suppression
 from providers import callback_tokens, registry
 from tests.factories import AccountFactory
 from tests.messaging.api.conftest import HANDLER, assert_problem
@@ -219,6 +219,19 @@ def test_what_twilio_has_answered_itself_is_known(twilio) -> None:
     twilio.bring(Body="STOP", OptOutType="STOP")
 
     assert Message.objects.get().is_automatic is True
+
+
+@pytest.mark.parametrize("fields", [{"Body": "Stop"}, {"Body": "Arrêt", "OptOutType": "STOP"}], ids=["text", "type"])
+def test_a_stop_by_twilio_counts_with_its_200(twilio, fields: dict[str, str]) -> None:
+    assert twilio.bring(**fields).status_code == 200
+
+    assert Suppression.objects.values_list("number", "sender", "source").get() == (PERSON, OURS, "keyword")
+
+
+def test_a_stop_by_a_carrier_counts_with_its_200(carrier) -> None:
+    assert carrier.bring({**TEXT, "message": "stop"}).status_code == 200
+
+    assert Suppression.objects.values_list("number", "sender", "source").get() == (PERSON, OURS, "keyword")
 
 
 def test_a_wrong_twilio_signature_is_403(twilio) -> None:

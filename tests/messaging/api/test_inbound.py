@@ -93,6 +93,28 @@ def test_160_characters_are_taken_whatever_their_alphabet(api) -> None:
     assert api.post(ADDRESS, {**BODY, "message": "ж" * 160}).status_code == 201
 
 
+def test_after_a_stop_is_201_a_message_to_the_person_is_409_until_they_write_start(api) -> None:
+    message = {"to": PERSON, "message": "Hi"}
+
+    assert api.post(ADDRESS, {**BODY, "message": "STOP"}).status_code == 201
+    assert_problem(api.post("messages/", message), 409, "recipient_opted_out")
+    [batched] = api.post("messages/batch/", {"messages": [message]}).json()["results"]
+    assert batched["error"]["code"] == "recipient_opted_out"
+
+    assert api.post(ADDRESS, {**BODY, "message": "START"}).status_code == 201
+    assert api.post("messages/", message).status_code == 202
+
+
+def test_a_stop_over_the_limit_is_429_and_counts(api) -> None:
+    for number in range(5):
+        api.post(ADDRESS, {**BODY, "message": f"{number}"})
+
+    assert_problem(api.post(ADDRESS, {**BODY, "message": "STOP"}), 429, "sender_rate_limited")
+
+    assert_problem(api.post("messages/", {"to": PERSON, "message": "Hi"}), 409, "recipient_opted_out")
+    assert Message.objects.count() == 5
+
+
 def test_media_of_the_client_are_attached(api, media_folder) -> None:
     asset = media.store(owner=api.user, stream=[pictures.encoded("PNG")], now=NOW).asset
 

@@ -103,6 +103,7 @@ class TestMessages:
             "created_at": now,
             "received_at": None,
             "keyword_read_at": None,
+            "pending_reply": "",
             "sent_at": None,
             "delivered_at": None,
             "updated_at": now,
