@@ -1,5 +1,6 @@
 """Everything about one message, as its page shows it: in one order of time, with what was done and what came back."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -7,14 +8,20 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
 
 from messaging import segments
 from messaging.admin import bodies
 from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
 from messaging.models.encrypted import fault_of
+from messaging.services import waiting
+from messaging.services.dispatch.accounts import WAITING_FOR_PROVIDER, WAITING_FOR_RATE
 from messaging.states import Direction
+from providers.models import ProviderAccount
 
 CONVERSATION = 20
+ACCOUNT_CODES = {WAITING_FOR_PROVIDER, WAITING_FOR_RATE}
 
 ICONS = {
     "scheduled": "schedule", "queued": "hourglass_top", "sending": "outgoing_mail", "sent": "done", "delivered": "done_all",
@@ -41,6 +48,17 @@ class Entry:
         return f"{self.at:%d %b %Y %H:%M:%S}.{self.at.microsecond // 1000:03} UTC"
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a message waits for; `links` are titles and addresses."""
+
+    code: str
+    reason: str
+    until_label: str
+    until: datetime | None
+    links: list[tuple[str, str]]
+
+
 def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
     readable = bodies.may_read(user)
     measured = segments.measure("" if fault_of(message, "text") else message.text)
@@ -54,7 +72,34 @@ def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
         "timeline": timeline(message, readable=readable),
         "conversation": conversation(message, readable=readable),
         "other_number": other_number(message),
+        "waiting": wait_of(message, now=timezone.now()),
     }
+
+
+def wait_of(message: Message, *, now: datetime) -> Wait | None:
+    """What the message waits for, with links there; None where it waits for nothing."""
+    found = waiting.find([message], now=now).get(message.pk)
+    if found is None:
+        return None
+    links = []
+    if found.message_id:
+        links.append(("Open the older message", reverse("admin:messaging_message_change", args=[found.message_id])))
+    if found.queue:
+        links.append(
+            (f"Open the queue {found.queue}", reverse("admin:messaging_outboundqueue_change", args=[found.queue]))
+        )
+    if found.code in ACCOUNT_CODES:
+        links += [
+            (f"Open the account {slug}", reverse("admin:providers_provideraccount_change", args=[slug]))
+            for slug in _accounts_in(found.reason)
+        ] or [("Open the provider accounts", reverse("admin:providers_provideraccount_changelist"))]
+    return Wait(found.code, found.reason, found.until_label, found.until, links)
+
+
+def _accounts_in(sentence: str) -> list[str]:
+    """The accounts that the sentence names: it was written for people, and is all that is stored."""
+    slugs = ProviderAccount.objects.order_by("slug").values_list("slug", flat=True)
+    return [slug for slug in slugs if re.search(rf"(?<![\w-]){re.escape(slug)}(?![\w-])", sentence)]
 
 
 def files(message: Message) -> list[Attachment]:

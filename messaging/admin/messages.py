@@ -11,6 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.defaultfilters import truncatechars
 from django.urls import reverse
+from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter, RelatedCheckboxFilter
 from unfold.decorators import display
 
@@ -26,6 +27,7 @@ from messaging.admin.message_export import columns
 from messaging.admin.message_page import message_page
 from messaging.admin.message_search import search
 from messaging.models import Message
+from messaging.services import waiting
 from messaging.states import Direction, Status
 
 TONES = {
@@ -75,8 +77,10 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
 
     def prepare(self, request: HttpRequest, rows: list[Message]) -> None:
         readable = bodies.may_read(request.user)
+        waits = waiting.find(rows, now=timezone.now())
         for row in rows:
             row.shown_text = bodies.shown_text(row, readable=readable)
+            row.shown_error = waits[row.pk].code if row.pk in waits else row.error_code
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         return search(queryset, search_term), False
@@ -105,7 +109,7 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
 
     @display(description="Error", empty_value="")
     def error(self, row: Message) -> str:
-        return row.error_code
+        return row.shown_error
 
     def title_of(self, obj: Message) -> str:
         return f"From {obj.from_number}" if obj.direction == Direction.INBOUND else f"To {obj.to_number}"

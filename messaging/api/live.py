@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser
 from django.http.response import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import exceptions, serializers, viewsets
@@ -22,7 +23,8 @@ from messaging.live.admission import Admitted, LongPoll, Stream, Visit, visit_of
 from messaging.models import ApiToken, Message
 from messaging.services import live_events
 from messaging.services.live_guests import PERMISSION, Guest
-from messaging.services.representation import may_read_texts, message_body_for
+from messaging.services.representation import may_read_texts
+from messaging.services.waiting import serialize_for
 
 LARGEST_NUMBER = 2**63 - 1
 MAX_WAIT_SECONDS = 60
@@ -176,7 +178,8 @@ class LiveWaitViewSet(LiveViewSet):
                     seconds=seconds,
                 )
             )
-        return Response(message_body_for(request.user, message), headers={"Cache-Control": "no-store"})
+        body = serialize_for(request.user, message, now=timezone.now())
+        return Response(body, headers={"Cache-Control": "no-store"})
 
 
 def _resumed_at(request: Request) -> int | None:

@@ -1,9 +1,11 @@
 """Shapes that go in and out. What goes out is built by plain functions; the serializers beside them are its schema."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 from rest_framework import serializers
 
 from messaging import states
@@ -20,14 +22,21 @@ from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.segments import Encoding
 from messaging.services.inbound import Incoming
-from messaging.services.representation import HIDDEN, body_among_others_for, error_body, message_body_for, moment
+from messaging.services.representation import HIDDEN, error_body, moment
 from messaging.services.retry import Report
 from messaging.services.submit import DEFAULT_VALID_FOR, Draft
+from messaging.services.waiting import serialize_for, serialize_list_for
 
 MAX_BATCH = 1000
 MAX_VALID_FOR = 604_800
 
 MASKED = "it belongs to another owner and the caller lacks `messaging.view_body`"
+ERROR_HELP = (
+    "Why the last attempt failed or the message ended badly. Of a `queued` message it says what the message waits for and until "
+    "when, as of this answer: `waiting_for_message` (an older one to the same number, named in `detail`), `waiting_for_provider`, "
+    "`waiting_for_rate`, `waiting_for_pace`, `waiting_for_turn`, `queue_paused`, `waiting_for_worker`, `waiting_for_beat`. "
+    "The answer to a POST, events and callbacks carry only what is stored."
+)
 STATUS_CHOICES = sorted(states.OUTBOUND | states.INBOUND)
 
 
@@ -142,6 +151,13 @@ class BatchAnswerSerializer(serializers.Serializer):
     results = BatchResultSerializer(many=True)
 
 
+class MessageListSerializer(serializers.ListSerializer):
+    """All at once: what the messages wait for is found together."""
+
+    def to_representation(self, data: Sequence[Message]) -> list[dict[str, Any]]:
+        return serialize_list_for(self.context["request"].user, data, now=timezone.now())
+
+
 class MessageSerializer(serializers.Serializer):
     """The message as it goes out to the user of the request. Alone, one whose text cannot be opened is a problem; in a list
     it has an empty text.
@@ -159,7 +175,7 @@ class MessageSerializer(serializers.Serializer):
     provider = serializers.CharField(allow_null=True)
     provider_message_id = serializers.CharField(allow_null=True)
     attempts = serializers.IntegerField()
-    error = ErrorSerializer(allow_null=True)
+    error = ErrorSerializer(allow_null=True, help_text=ERROR_HELP)
     schedule = serializers.UUIDField(allow_null=True)
     media = serializers.ListField(child=serializers.UUIDField())
     send_at = serializers.DateTimeField(allow_null=True)
@@ -175,8 +191,10 @@ class MessageSerializer(serializers.Serializer):
         return fields
 
     def to_representation(self, instance: Message) -> dict[str, Any]:
-        is_listed = isinstance(self.parent, serializers.ListSerializer)
-        return (body_among_others_for if is_listed else message_body_for)(self.context["request"].user, instance)
+        return serialize_for(self.context["request"].user, instance, now=timezone.now())
+
+    class Meta:
+        list_serializer_class = MessageListSerializer
 
 
 class EventSerializer(serializers.Serializer):

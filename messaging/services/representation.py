@@ -18,28 +18,38 @@ def may_read_texts(reader: AbstractBaseUser, owner_id: int | None) -> bool:
     return owner_id == reader.pk or reader.has_perm(READ_TEXTS)
 
 
-def message_body_for(reader: AbstractBaseUser, message: Message) -> dict[str, Any]:
-    """As somebody is shown it who may see the row, but perhaps not its text. Raises `CannotBeOpened`."""
-    return message_body(message, readable=may_read_texts(reader, message.owner_id))
+def message_body_for(
+    reader: AbstractBaseUser, message: Message, *, error: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """As somebody is shown it who may see the row, but perhaps not its text. Raises `CannotBeOpened`.
+
+    `error` stands in the place of what is stored: what a message waits for is known only when it is read
+    (`messaging.services.waiting`).
+    """
+    return message_body(message, readable=may_read_texts(reader, message.owner_id), error=error)
 
 
-def body_among_others_for(reader: AbstractBaseUser, message: Message) -> dict[str, Any]:
-    return body_among_others(message, readable=may_read_texts(reader, message.owner_id))
+def body_among_others_for(
+    reader: AbstractBaseUser, message: Message, *, error: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return body_among_others(message, readable=may_read_texts(reader, message.owner_id), error=error)
 
 
-def message_body(message: Message, *, readable: bool = True) -> dict[str, Any]:
+def message_body(message: Message, *, readable: bool = True, error: dict[str, str] | None = None) -> dict[str, Any]:
     """As its owner is shown it. Raises `CannotBeOpened`."""
-    return _body(message, message.text if readable else HIDDEN)
+    return _body(message, message.text if readable else HIDDEN, error)
 
 
-def body_among_others(message: Message, *, readable: bool = True) -> dict[str, Any]:
+def body_among_others(
+    message: Message, *, readable: bool = True, error: dict[str, str] | None = None
+) -> dict[str, Any]:
     """The same where one text that cannot be opened must not keep all else back: it is empty, like one that was erased."""
     if not readable:
-        return _body(message, HIDDEN)
-    return _body(message, "" if fault_of(message, "text") else message.text)
+        return _body(message, HIDDEN, error)
+    return _body(message, "" if fault_of(message, "text") else message.text, error)
 
 
-def _body(message: Message, text: str) -> dict[str, Any]:
+def _body(message: Message, text: str, error: dict[str, str] | None) -> dict[str, Any]:
     body = {
         "id": str(message.pk),
         "direction": message.direction,
@@ -54,7 +64,7 @@ def _body(message: Message, text: str) -> dict[str, Any]:
         "provider": message.provider_id,
         "provider_message_id": message.provider_message_id or None,
         "attempts": message.attempts,
-        "error": error_body(message.error_code, message.error_detail),
+        "error": error or error_body(message.error_code, message.error_detail),
         "schedule": str(message.schedule_id) if message.schedule_id else None,
         "media": media_ids(message),
         "send_at": moment(message.send_at),

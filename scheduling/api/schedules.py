@@ -26,7 +26,8 @@ from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser, UnreadBodies
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
-from messaging.services.representation import HIDDEN, body_among_others_for, may_read_texts, moment
+from messaging.services.representation import HIDDEN, may_read_texts, moment
+from messaging.services.waiting import serialize_list_for
 from messaging.states import Source
 from scheduling import recurrence
 from scheduling.api.serializers import (
@@ -177,10 +178,8 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
         filterset_class=MessageFilter,
     )
     def messages(self, request: Request, pk: str) -> Response:
-        rows = self.filter_queryset(self.get_queryset())
-        return self.get_paginated_response(
-            [body_among_others_for(request.user, row) for row in self.paginate_queryset(rows)]
-        )
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(serialize_list_for(request.user, page, now=timezone.now()))
 
     @extend_schema(summary="Runs so far, newest first", responses=RunSerializer(many=True), **OPERATION)
     @action(detail=True, filterset_class=None)
@@ -262,8 +261,10 @@ def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
         raise ValidationError({"include": ["Only messages can be included."]}, code="invalid_choice")
     if include == "messages":
         newest = reading.newest_messages(ids)
+        messages = [message for row in rows for message in newest.get(row.pk, [])]
+        shown = {message["id"]: message for message in serialize_list_for(request.user, messages, now=timezone.now())}
         for row, body in zip(rows, bodies, strict=True):
-            body["messages"] = [body_among_others_for(request.user, message) for message in newest.get(row.pk, [])]
+            body["messages"] = [shown[str(message.pk)] for message in newest.get(row.pk, [])]
             body["messages_url"] = reverse("schedules-messages", args=[row.pk], request=request)
     return bodies
 

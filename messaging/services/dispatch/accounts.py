@@ -55,11 +55,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No account can take it now, and it is nobody's failure: it is queued again for so long."""
+    """No account can take it now, and it is nobody's failure: it is queued again for so long.
+
+    `needs_operator`: only a disabled account carries it, so the wait ends when that one is enabled.
+    """
 
     seconds: float
     detail: str
-    code: str = ""
+    code: str
+    needs_operator: bool = False
 
 
 Verdict = Place | Wait | None
@@ -190,7 +194,8 @@ class Accounts:
         """Off is not gone: a message that only a switched-off account carries waits for it."""
         if self.by_slug and not self._able(message, self._switched_off):
             return None
-        return Wait(NO_ACCOUNT_DELAY, "no provider account that carries it is enabled")
+        detail = "Waits until a provider account that carries it is enabled."
+        return Wait(NO_ACCOUNT_DELAY, detail, WAITING_FOR_PROVIDER, needs_operator=True)
 
 
 def _bound(senders: Collection[str], accounts: Iterable[ProviderAccount]) -> dict[str, str]:

@@ -153,13 +153,14 @@ def _put_back(messages: Sequence[Message], verdicts: Mapping[UUID, Verdict], now
     for message in messages:
         verdict = verdicts[message.pk]
         if isinstance(verdict, Wait):
-            message.error_code, message.error_detail = verdict.code, verdict.detail if verdict.code else ""
+            message.error_code, message.error_detail = verdict.code, verdict.detail[:300]
             message.next_attempt_at = min(now + timedelta(seconds=verdict.seconds), message.expires_at)
             moves.append(Move(message, Status.QUEUED, Source.DISPATCH, detail=verdict.detail))
         else:
             message.error_code = "no_route"
             message.error_detail = "No provider account serves this number."
             moves.append(Move(message, Status.FAILED, Source.DISPATCH, detail="no_route"))
-    if any(isinstance(verdicts[message.pk], Wait) and not verdicts[message.pk].code for message in messages):
+    waits = (verdicts[message.pk] for message in messages)
+    if any(isinstance(wait, Wait) and wait.needs_operator for wait in waits):
         logger.error("no provider account that carries them is enabled; messages wait")
     transitions.apply(moves, now=now, fields=["error_code", "error_detail", "next_attempt_at"])

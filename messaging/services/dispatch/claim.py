@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, OutboundQueue, PhoneNumber
-from messaging.services import suppressions, transitions
+from messaging.services import order, suppressions, transitions
 from messaging.services.dispatch import lost_texts
 from messaging.services.errors import RecipientOptedOut
 from messaging.services.transitions import Move, save_together
@@ -68,15 +68,7 @@ def _ready(queue: OutboundQueue, now: datetime, created_by: datetime | None) -> 
     if created_by is not None:
         ready = ready.filter(created_at__lte=created_by)
     if queue.preserve_order:
-        # A single message does not wait for a bulk one to the same number: bulk never delays what a person waits for.
-        older = Message.objects.filter(
-            queue=OuterRef("queue"),
-            to_number=OuterRef("to_number"),
-            status__in=[Status.QUEUED, Status.SENDING],
-            pk__lt=OuterRef("pk"),
-            is_bulk__lte=OuterRef("is_bulk"),
-            expires_at__gt=now,
-        )
+        older = order.older_unsent(now=now)
         if created_by is not None:
             older = older.filter(Q(status=Status.SENDING) | Q(next_attempt_at__isnull=False))
         ready = ready.filter(~Exists(older))

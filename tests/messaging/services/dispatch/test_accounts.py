@@ -265,7 +265,8 @@ class TestSwitchedOff:
         assert start() == []
 
         message = waiting()
-        assert (message.next_attempt_at, message.error_code) == (NOW + timedelta(seconds=30), "")
+        assert (message.next_attempt_at, message.error_code) == (NOW + timedelta(seconds=30), "waiting_for_provider")
+        assert message.error_detail == "Waits until a provider account that carries it is enabled."
 
     def test_a_message_from_its_own_sender_waits_for_it(self) -> None:
         sender = SenderFactory(account=account("off", is_enabled=False))
