@@ -32,10 +32,10 @@ MAX_VALID_FOR = 604_800
 
 MASKED = "it belongs to another owner and the caller lacks `messaging.view_body`"
 ERROR_HELP = (
-    "Why the last attempt failed or the message ended badly. Of a `queued` message it says what the message waits for and until "
-    "when, as of this answer: `waiting_for_message` (an older one to the same number, named in `detail`), `waiting_for_provider`, "
-    "`waiting_for_rate`, `waiting_for_pace`, `waiting_for_turn`, `queue_paused`, `waiting_for_worker`, `waiting_for_beat`. "
-    "The answer to a POST, events and callbacks carry only what is stored."
+    "Why the last attempt failed, or the message ended badly. Of a `queued` message it says what the message waits for and "
+    "until when, as of this answer: `waiting_for_message` (an older one to the same number, named in `detail`), "
+    "`waiting_for_provider`, `waiting_for_rate`, `waiting_for_pace`, `waiting_for_turn`, `queue_paused`, "
+    "`waiting_for_worker`, `waiting_for_beat`. The answer to a POST, events and callbacks carry only what is stored."
 )
 STATUS_CHOICES = sorted(states.OUTBOUND | states.INBOUND)
 

@@ -4,6 +4,7 @@ A constant number of queries for any number of messages, and none where none wai
 a wait for an account) gets its time here; the rest is the queue's: order, pause, pace and turn.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,29 +47,49 @@ class Waiting:
 
 def serialize_for(reader: AbstractBaseUser, message: Message, *, now: datetime) -> dict[str, Any]:
     """The message as the API shows it, alone. Raises `CannotBeOpened`."""
-    return message_body_for(reader, message, error=_error(find([message], now=now).get(message.pk)))
+    found = find([message], now=now, sees_all=_sees_all(reader))
+    return message_body_for(reader, message, error=_error(found.get(message.pk)))
 
 
 def serialize_list_for(reader: AbstractBaseUser, messages: Sequence[Message], *, now: datetime) -> list[dict[str, Any]]:
     """The messages as the API shows them in a list; one whose text cannot be opened has an empty text."""
-    found = find(messages, now=now)
+    found = find(messages, now=now, sees_all=_sees_all(reader))
     return [body_among_others_for(reader, row, error=_error(found.get(row.pk))) for row in messages]
+
+
+def _sees_all(reader: AbstractBaseUser) -> bool:
+    return reader.is_staff and reader.has_perm("messaging.view_message")
 
 
 def _error(waiting: Waiting | None) -> dict[str, str] | None:
     return None if waiting is None else error_body(waiting.code, waiting.detail)
 
 
-def find(messages: Iterable[Message], *, now: datetime) -> dict[UUID, Waiting]:
-    """What those of the messages wait for that wait for something; at most three queries, and Redis is asked at most once."""
-    waiting = [message for message in messages if message.status == Status.QUEUED or _is_overdue(message, now)]
+def find(messages: Iterable[Message], *, now: datetime, sees_all: bool) -> dict[UUID, Waiting]:
+    """What those of the messages wait for that wait for something; at most two queries, and Redis is asked at most once.
+
+    Unless the reader `sees_all`, another owner's message to the same number is not mentioned: it shows as `waiting_for_turn`.
+    """
+    waiting = [message for message in messages if _waits(message, now)]
     if not waiting:
         return {}
     queues = OutboundQueue.objects.in_bulk({message.queue_id for message in waiting})
     older = _older_messages([row for row in waiting if _keeps_order(row, queues[row.queue_id])], now)
     signs = _SignsOfLife()
-    found = {row.pk: _reason(row, queues[row.queue_id], older.get(row.pk), signs, now) for row in waiting}
+    found = {}
+    for row in waiting:
+        first = older.get(row.pk)
+        if first is not None and first.owner_id != row.owner_id and not sees_all:
+            found[row.pk] = _turn(row)
+        else:
+            found[row.pk] = _reason(row, queues[row.queue_id], first, signs, now)
     return {pk: reason for pk, reason in found.items() if reason is not None}
+
+
+def _waits(message: Message, now: datetime) -> bool:
+    """Not what is scheduled for later, which its status and `send_at` say, nor what the next sweep will fail as expired."""
+    is_unsent = message.status == Status.QUEUED or _is_overdue(message, now)
+    return is_unsent and message.expires_at > now
 
 
 class _SignsOfLife:
@@ -89,15 +110,24 @@ def _keeps_order(message: Message, queue: OutboundQueue) -> bool:
 
 
 def _older_messages(messages: Sequence[Message], now: datetime) -> Mapping[UUID, Message]:
-    """For each message the oldest of those that go before it: one probe of `message_unsent_by_number` each, in one query."""
+    """For each message the oldest of those that go before it: one query, one probe of `message_unsent_by_number` for each."""
     if not messages:
         return {}
     first = order.older_unsent(now=now).order_by("pk").values("pk")[:1]
     rows = Message.objects.filter(pk__in=[message.pk for message in messages]).annotate(first=Subquery(first))
-    pairs = dict(rows.filter(first__isnull=False).values_list("pk", "first"))
-    columns = ("status", "next_attempt_at", "lease_until", "expires_at")
-    found = Message.objects.only(*columns).in_bulk(set(pairs.values())) if pairs else {}
-    return {pk: found[first] for pk, first in pairs.items() if first in found}
+    columns = ("owner", "queue", "to_number", "is_bulk", "status", "next_attempt_at", "lease_until", "expires_at")
+    by_number: dict[tuple[str, str], list[Message]] = defaultdict(list)
+    for older in Message.objects.filter(pk__in=rows.values("first")).order_by("pk").only(*columns):
+        by_number[older.queue_id, older.to_number].append(older)
+    found = {}
+    for row in messages:
+        goes_first = (older for older in by_number[row.queue_id, row.to_number] if _goes_first(older, row))
+        found[row.pk] = next(goes_first, None)
+    return {pk: older for pk, older in found.items() if older is not None}
+
+
+def _goes_first(older: Message, message: Message) -> bool:
+    return older.pk < message.pk and older.is_bulk <= message.is_bulk
 
 
 def _reason(
@@ -168,8 +198,12 @@ def _in_turn(message: Message, queue: OutboundQueue, signs: _SignsOfLife, now: d
     dead = _without_processes(message, signs, needs_beat=False)
     if dead is not None or message.error_code:
         return dead  # None: what is stored says more
-    reason = f"Waits for its turn in the queue {queue.name}: older messages go first."
-    return Waiting("waiting_for_turn", reason, message.expires_at, VALID_UNTIL, queue=queue.name)
+    return _turn(message)
+
+
+def _turn(message: Message) -> Waiting:
+    reason = f"Waits for its turn in the queue {message.queue_id}: older messages go first."
+    return Waiting("waiting_for_turn", reason, message.expires_at, VALID_UNTIL, queue=message.queue_id)
 
 
 def _without_processes(message: Message, signs: _SignsOfLife, *, needs_beat: bool) -> Waiting | None:

@@ -105,7 +105,7 @@ def test_without_an_account_messages_wait(now, accounts) -> None:
 
     message.refresh_from_db()
     assert (message.status, message.next_attempt_at) == ("queued", now + timedelta(seconds=30))
-    assert (message.attempts, message.rounds_failed, message.error_code) == (0, 0, "")
+    assert (message.attempts, message.rounds_failed, message.error_code) == (0, 0, "waiting_for_provider")
     assert not DeliveryAttempt.objects.exists()
 
 
