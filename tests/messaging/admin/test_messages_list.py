@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from console import keyset
@@ -241,3 +242,14 @@ def test_the_list_costs_the_same_for_one_row_and_for_fifty(admin: Client, query:
         costs.append(len(queries))
 
     assert costs[0] == costs[1]
+
+
+def test_the_error_of_a_waiting_message_says_for_what_it_waits(admin: Client) -> None:
+    now = timezone.now()
+    values = {"to_number": "+14155550101", "created_at": now, "updated_at": now}
+    MessageFactory(**values)
+    MessageFactory(**values)
+    MessageFactory(status="failed", error_code="no_route")
+
+    assert [row.shown_error for row in listed(admin)] == ["no_route", "waiting_for_message", ""]
+    assert "waiting_for_message" in admin.get(LIST).content.decode()

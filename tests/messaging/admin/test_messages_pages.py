@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from console import csv_export
 from media_store.models import MediaAsset
@@ -16,6 +18,7 @@ from messaging import segments
 from messaging.models import Attachment, Message
 from tests.factories import (
     NOW,
+    AccountFactory,
     AttemptFactory,
     CallbackFactory,
     EventFactory,
@@ -215,3 +218,63 @@ class TestExport:
 
     def test_whoever_may_not_look_gets_nothing(self, staff: Staff) -> None:
         assert staff("messaging.view_outboundqueue").get(f"{LIST}export/").status_code == 403
+
+
+# --- What it waits for ------------------------------------------------------------------------------------------------
+
+
+def note(client: Client, message: Message) -> str:
+    """The sentence of the page and its links, without the markup of the rest."""
+    html = client.get(f"{LIST}{message.pk}/change/").content.decode()
+    [found] = re.findall(r'<p class="sb-note" data-testid="waiting">(.*?)</p>', html, re.DOTALL)
+    return found
+
+
+def test_a_message_behind_an_older_one_links_there(admin: Client) -> None:
+    now = timezone.now()
+    times = {"created_at": now, "updated_at": now, "to_number": "+14155550101"}
+    due = now + timedelta(minutes=10)
+    older = MessageFactory(**times, next_attempt_at=due, error_code="provider_unavailable")
+    message = MessageFactory(**times)
+
+    told = note(admin, message)
+
+    assert f"<strong>waiting_for_message</strong>: Waits for the older message {older.pk} to the same number." in told
+    assert f"That one is tried again at {due:%-d %b %Y %H:%M:%S} UTC." in told
+    assert f'<a class="sb-link" href="{LIST}{older.pk}/change/">Open the older message</a>' in told
+    assert "<strong>provider_unavailable</strong>" in note(admin, older)
+
+
+def test_a_message_that_waits_for_accounts_links_to_those_that_its_sentence_names(admin: Client) -> None:
+    for slug in ("acme", "acme-2", "other"):
+        AccountFactory(slug=slug)
+    now = timezone.now()
+    message = MessageFactory(
+        created_at=now,
+        next_attempt_at=now + timedelta(seconds=30),
+        error_code="waiting_for_provider",
+        error_detail="Waits until one of acme-2, other can be called again.",
+    )
+
+    told = note(admin, message)
+
+    assert re.findall(r'href="([^"]+)"', told) == [
+        "/admin/providers/provideraccount/acme-2/change/",
+        "/admin/providers/provideraccount/other/change/",
+    ]
+
+
+def test_a_message_of_a_paused_queue_links_to_the_queue(admin: Client) -> None:
+    message = MessageFactory(queue=QueueFactory(is_paused=True), created_at=timezone.now())
+
+    told = note(admin, message)
+
+    assert "The queue express is paused." in told
+    assert '<a class="sb-link" href="/admin/messaging/outboundqueue/express/change/">Open the queue express</a>' in told
+
+
+def test_a_scheduled_message_says_when_it_is_sent(admin: Client) -> None:
+    due = timezone.now() + timedelta(days=1)
+    times = {"send_at": due, "next_attempt_at": due, "expires_at": due + timedelta(hours=1)}
+
+    assert f"{due:%-d %b %Y %H:%M:%S} UTC" in note(admin, MessageFactory(status="scheduled", **times))
