@@ -1,4 +1,6 @@
-"""Is the process alive, and is the system able to work?"""
+"""Three questions: is the process alive, can it serve, does the system as a whole do its work?"""
+
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -28,15 +30,36 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when everything works, else 503; `checks` says what is wrong with each part, or `ok`. `tzdata` only informs."""
+    """Can this process serve? 503 with what is wrong. `?exclude=broker` leaves a check out, and may be repeated.
+
+    What is wrong with the whole system, such as beat, is not asked here: it would take every process out of a balancer.
+    """
+    checks = {"database": _database, "broker": _broker}
+    excluded = set(request.GET.getlist("exclude"))
+    answers = {name: check() for name, check in checks.items() if name not in excluded}
+    answers |= dict.fromkeys(sorted(excluded - checks.keys()), "there is no such check")
+    return _answer(answers, well="ready", ill="not ready")
+
+
+@csrf_exempt
+@never_cache
+@require_safe
+def system(request: HttpRequest) -> JsonResponse:
+    """Does the system do its work? For alerts and people: 503 where anything is wrong, `checks` says what, part by part.
+
+    `tzdata` only informs.
+    """
     checks = {"database": _database(), "broker": _broker()}
     for name, check in (("beat", _beat), ("workers", _workers)):
         checks[name] = check() if checks["broker"] == "ok" else "unknown: the broker is away"
     checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is away"
     checks["routing"] = "ok" if checks["broker"] == "ok" else DEGRADED_ROUTING
-    ready = all(answer == "ok" for answer in checks.values())
-    body = {"status": "ready" if ready else "not ready", "checks": checks, "tzdata": _zone_data()}
-    answer = JsonResponse(body, status=200 if ready else 503)
+    return _answer(checks, well="healthy", ill="unhealthy", tzdata=_zone_data())
+
+
+def _answer(checks: dict[str, str], *, well: str, ill: str, **more: Any) -> JsonResponse:
+    fine = all(answer == "ok" for answer in checks.values())
+    answer = JsonResponse({"status": well if fine else ill, "checks": checks, **more}, status=200 if fine else 503)
     answer._has_been_logged = True  # noqa: SLF001 (Django would log an error for each probe while we start)
     return answer
 
@@ -74,6 +97,7 @@ def _workers() -> str:
 
 
 def _oldest_due() -> str:
-    created = pacing.oldest_ready()
-    age = 0.0 if created is None else (timezone.now() - created).total_seconds()
-    return "ok" if age <= OLDEST_DUE_MAX_AGE else f"a message has been waiting for {age:.0f} s"
+    now = timezone.now()
+    due = pacing.oldest_due(now=now)
+    age = 0.0 if due is None else (now - due).total_seconds()
+    return "ok" if age <= OLDEST_DUE_MAX_AGE else f"a message has been due for {age:.0f} s"

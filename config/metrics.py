@@ -187,9 +187,10 @@ def _queues() -> Iterator[Metric]:
     for name in names:
         age.add_metric([name], _age(oldest.get(name), now))
     yield age
-    overdue = _age(pacing.oldest_ready(), now)
     yield GaugeMetricFamily(
-        "switchboard_oldest_due_seconds", "Age of the oldest message that should have been sent already.", value=overdue
+        "switchboard_oldest_due_seconds",
+        "How long the oldest message has been due that nothing defers and that waits for no other; 0 of none.",
+        value=_age(pacing.oldest_due(now=now), now),
     )
 
 

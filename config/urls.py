@@ -23,6 +23,7 @@ urlpatterns = [
     path("", TemplateView.as_view(template_name="index.html"), name="index"),
     path("favicon.ico", RedirectView.as_view(url=FAVICON)),
     path("healthz", health.healthz, name="healthz"),
+    path("healthz/system", health.system, name="healthz-system"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),

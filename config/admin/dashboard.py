@@ -180,17 +180,17 @@ def _concerns(
 
 
 def _process_concerns() -> list[Concern]:
-    ready = reverse("readyz")
+    health = reverse("healthz-system")
     try:
         age, workers = heartbeats.seconds_since_tick(), heartbeats.workers()
     except (RedisError, OSError):
-        return [Concern("bad", "Redis does not answer", "Nothing can be rung for and no limit is kept.", ready)]
+        return [Concern("bad", "Redis does not answer", "Nothing can be rung for and no limit is kept.", health)]
     found = []
     if age is None or age > BEAT_SILENT_SECONDS:
         since = "since it was started" if age is None else f"for {age:.0f} s"
-        found.append(Concern("bad", "Beat is silent", f"No tick {since}: nothing deferred or scheduled moves.", ready))
+        found.append(Concern("bad", "Beat is silent", f"No tick {since}: nothing deferred or scheduled moves.", health))
     if not workers:
-        found.append(Concern("bad", "No worker lives", "Messages are accepted, but nobody sends them.", ready))
+        found.append(Concern("bad", "No worker lives", "Messages are accepted, but nobody sends them.", health))
     return found
 
 
@@ -226,7 +226,7 @@ def _message_concerns(current: dict[Status, int], now: datetime) -> list[Concern
 
 def _queue_concerns(rows: list[QueueRow], now: datetime) -> list[Concern]:
     link = reverse("admin:messaging_outboundqueue_changelist")
-    oldest = pacing.oldest_ready()
+    oldest = pacing.oldest_due(now=now)
     waited = f"It could have been sent {timesince(oldest, now)} ago." if oldest else ""
     late = oldest is not None and now - oldest > WAITED_TOO_LONG
     stuck = [Concern("bad", "A message waits for too long", waited, link)] if late else []

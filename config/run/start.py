@@ -24,6 +24,9 @@ from config.run.supervisor import Supervisor
 from config.run.terminal import say, say_for
 
 READY_SECONDS = 90.0
+# Beat and the worker start together with the web; the banner waits so long for them, and for nothing else.
+HEALTHY_SECONDS = 15.0
+STARTING = {"beat", "workers"}
 LOOK_SECONDS = 0.2
 
 
@@ -111,8 +114,9 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
     plan.folder.write_run(told)
     for command in (commands.sandbox(sandbox_port), commands.worker(), commands.web(plan.port), commands.beat()):
         supervisor.add(child(command))
-    _wait_until_ready(f"http://127.0.0.1:{plan.port}", supervisor, signals)
-    say(_banner(plan))
+    address = f"http://127.0.0.1:{plan.port}"
+    _wait_until_ready(address, supervisor, signals)
+    say(_banner(plan, _faults(address, supervisor, signals)))
 
 
 def _prepare(plan: Plan, sandbox_url: str, signals: StopSignals) -> None:
@@ -144,6 +148,22 @@ def _wait_until_ready(address: str, supervisor: Supervisor, signals: StopSignals
     raise StartError(f"not ready after {READY_SECONDS:.0f} s: {answer}")
 
 
+def _faults(address: str, supervisor: Supervisor, signals: StopSignals) -> dict[str, str]:
+    """What is wrong with the system, by check. It is told and stops nothing: the web answers, and shows the same."""
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    faults = {"health": "no answer"}
+    while True:
+        _look(supervisor, signals)
+        with contextlib.suppress(requests.RequestException):
+            response = requests.get(f"{address}/healthz/system", timeout=5, allow_redirects=False)
+            faults = {name: answer for name, answer in response.json()["checks"].items() if answer != "ok"}
+            if not STARTING & faults.keys():
+                return faults
+        if time.monotonic() > deadline:
+            return faults
+        time.sleep(LOOK_SECONDS)
+
+
 def _keep_running(supervisor: Supervisor, signals: StopSignals) -> None:
     while True:
         _look(supervisor, signals)
@@ -157,7 +177,7 @@ def _look(supervisor: Supervisor, signals: StopSignals) -> None:
         raise StartError("a process keeps stopping; see its lines above")
 
 
-def _banner(plan: Plan) -> str:
+def _banner(plan: Plan, faults: Mapping[str, str]) -> str:
     path = plan.folder.path
     database = settings.DATABASES["default"]
     place = settings.DATABASES["default"]["NAME"] if settings.EMBEDDED else f"PostgreSQL, {database['NAME']}"
@@ -168,6 +188,7 @@ def _banner(plan: Plan) -> str:
         database=str(place),
         broker=f"embedded Valkey, {path / 'valkey'}" if plan.valkey else "the one at REDIS_URL",
         folder=path,
+        faults=faults,
     )
 
 

@@ -2,14 +2,20 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce, Greatest
 
 from messaging.models import Message, OutboundQueue
+from messaging.services import order
 from messaging.states import Status
 
 EARLY_GRACE = timedelta(seconds=1)
 # A tick that comes later than this part of the interval begins a new grid.
 LATE = 4
+
+# `updated_at` alone is no measure: a claim that a dying worker gave back sets it, and so does a picture that is attached.
+_came_back = Case(When(Q(attempts__gt=0) | ~Q(error_code=""), then="updated_at"), default="created_at")
+_DUE_SINCE = Greatest("created_at", Coalesce("send_at", "created_at"), _came_back)
 
 _ready = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED, next_attempt_at__isnull=True)
 
@@ -63,9 +69,29 @@ def last_tick_before(queue: OutboundQueue, *, now: datetime) -> datetime | None:
     return queue.last_tick_at + (now - queue.last_tick_at) // interval * interval
 
 
-def oldest_ready() -> datetime | None:
-    """When the oldest message was created that should have been sent already: paced and paused queues may let theirs wait."""
-    oldest = _ready.order_by("pk").values("created_at")[:1]
+def oldest_due(*, now: datetime) -> datetime | None:
+    """Since when the oldest message of the queues that flow has been due; None where there is none.
+
+    A message is due once nothing defers it and it waits for no older one to the same number. One that came back, after a
+    failed round or a wait for an account, is due since then. Paced and paused queues may let theirs wait.
+    """
+    front = {
+        (kind, keeps_order): Subquery(_first_due(now, is_bulk=is_bulk, keeps_order=keeps_order))
+        for kind, is_bulk in (("single", False), ("bulk", True))
+        for keeps_order in (True, False)
+    }
+    oldest = {
+        kind: Case(When(preserve_order=True, then=front[kind, True]), default=front[kind, False])
+        for kind in ("single", "bulk")
+    }
     queues = OutboundQueue.objects.filter(is_paused=False, batch_size__isnull=True)
-    times = queues.annotate(oldest=oldest).values_list("oldest", flat=True)
-    return min((time for time in times if time is not None), default=None)
+    times = queues.annotate(**oldest).values_list(*oldest)
+    return min((time for row in times for time in row if time is not None), default=None)
+
+
+def _first_due(now: datetime, *, is_bulk: bool, keeps_order: bool) -> QuerySet[Message]:
+    """Since when the outer query's queue has had its next message of the kind due, in the order of the claim's index."""
+    due = _ready.filter(is_bulk=is_bulk)
+    if keeps_order:
+        due = due.filter(~Exists(order.older_unsent(now=now)))
+    return due.order_by("pk").values(since=_DUE_SINCE)[:1]

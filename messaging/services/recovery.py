@@ -47,7 +47,7 @@ def _release_chunk(now: datetime) -> int:
         )
         deferred = [row.pk for row in rows if row.status == Status.QUEUED]
         if deferred:
-            Message.objects.filter(pk__in=deferred).update(next_attempt_at=None)
+            Message.objects.filter(pk__in=deferred).update(next_attempt_at=None, updated_at=now)
         scheduled = [row for row in rows if row.status == Status.SCHEDULED]
         for row in scheduled:
             row.next_attempt_at = None

@@ -316,6 +316,6 @@ class Stack:
         for child in self._others:
             assert child.exit_code() is None, f"{child.name} stopped by itself"
         try:
-            return requests.get(f"{self.base_url}/readyz", timeout=2).status_code == requests.codes.ok
+            return requests.get(f"{self.base_url}/healthz/system", timeout=2).status_code == requests.codes.ok
         except requests.RequestException:
             return False
