@@ -101,7 +101,7 @@ def oldest_queued(names: list[str]) -> dict[str, datetime]:
     Of the deferred ones it looks at the one that is due first, which is the oldest or nearly so.
     """
     waiting = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED).values("created_at")
-    ready = waiting.filter(next_attempt_at__isnull=True).order_by("pk")
+    ready = waiting.filter(next_attempt_at__isnull=True).order_by("is_bulk", "pk")  # as `message_ready` has them
     firsts = {
         "single": ready.filter(is_bulk=False)[:1],
         "bulk": ready.filter(is_bulk=True)[:1],

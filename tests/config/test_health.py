@@ -1,4 +1,4 @@
-"""Alive, and able to work: each part by itself."""
+"""Alive, ready to serve, and the health of the system: each part by itself."""
 
 import time
 from datetime import timedelta
@@ -17,6 +17,7 @@ from tests.factories import MessageFactory, QueueFactory
 pytestmark = pytest.mark.django_db
 ZONE_DATA = {"release": f"{timezone.now().year}a", "warning": None}
 FINE = dict.fromkeys(("database", "broker", "beat", "workers", "oldest_due", "routing"), "ok")
+READY = dict.fromkeys(("database", "broker"), "ok")
 
 
 @pytest.fixture(autouse=True)
@@ -30,27 +31,44 @@ def _young_zone_data(monkeypatch) -> None:
     monkeypatch.setattr(zone_data, "RELEASE", ZONE_DATA["release"])
 
 
-def assert_not_ready(client: Client, **wrong: str) -> None:
-    response = client.get("/readyz")
+def assert_unhealthy(client: Client, **wrong: str) -> None:
+    """Each process is ready all the same, as long as its database and its broker answer."""
+    response = client.get("/healthz/system")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "not ready", "checks": FINE | wrong, "tzdata": ZONE_DATA}
+    assert response.json() == {"status": "unhealthy", "checks": FINE | wrong, "tzdata": ZONE_DATA}
+    assert_readiness(client, **{name: wrong.get(name, "ok") for name in READY})
+
+
+def assert_readiness(client: Client, query: str = "", **checks: str) -> None:
+    response = client.get(f"/readyz{query}")
+
+    is_ready = set(checks.values()) <= {"ok"}
+    assert response.status_code == (200 if is_ready else 503)
+    assert response.json() == {"status": "ready" if is_ready else "not ready", "checks": checks}
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
-def test_when_all_is_well_it_is_ready(client: Client, method: str) -> None:
-    response = getattr(client, method)("/readyz")
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/readyz", {"status": "ready", "checks": READY}),
+        ("/healthz/system", {"status": "healthy", "checks": FINE, "tzdata": ZONE_DATA}),
+    ],
+)
+def test_when_all_is_well(client: Client, method: str, path: str, answer: dict) -> None:
+    response = getattr(client, method)(path)
 
     assert response.status_code == 200
     assert "no-store" in response.headers["Cache-Control"]
     if method == "get":
-        assert response.json() == {"status": "ready", "checks": FINE, "tzdata": ZONE_DATA}
+        assert response.json() == answer
 
 
 def test_outdated_zone_data_is_a_warning_and_no_fault(client: Client, monkeypatch) -> None:
     monkeypatch.setattr(zone_data, "RELEASE", "2025b")
 
-    response = client.get("/readyz")
+    response = client.get("/healthz/system")
 
     assert response.status_code == 200
     assert response.json()["tzdata"] == {
@@ -68,7 +86,14 @@ def test_alive_needs_nothing(client: Client, django_assert_num_queries) -> None:
     assert (response.status_code, response.content) == (200, b"ok\n")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/system", "/readyz"])
+def test_a_probe_over_http_is_not_redirected(client: Client, settings, path: str) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/system", "/readyz"])
 def test_nobody_needs_to_write_there(path: str) -> None:
     response = Client(enforce_csrf_checks=True).post(path)
 
@@ -82,7 +107,7 @@ def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Except
 
     monkeypatch.setattr("config.health.pacing.queues_to_drain", away)
 
-    assert_not_ready(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is away")
+    assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is away")
 
 
 def test_a_broker_that_is_away(client: Client, monkeypatch) -> None:
@@ -93,35 +118,51 @@ def test_a_broker_that_is_away(client: Client, monkeypatch) -> None:
 
     unknown = "unknown: the broker is away"
     degraded = "degraded: by the configured weights, without circuits and limits"
-    assert_not_ready(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
+    assert_unhealthy(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
+    assert_readiness(client, "?exclude=broker", database="ok")
+
+
+def test_a_check_that_there_is_not_is_not_left_out_in_silence(client: Client) -> None:
+    assert_readiness(client, "?exclude=brokr", database="ok", broker="ok", brokr="there is no such check")
 
 
 def test_workers_that_are_silent(client: Client) -> None:
     heartbeats.worker_leaves("host:1")
 
-    assert_not_ready(client, workers="no worker has shown life for 30 s")
+    assert_unhealthy(client, workers="no worker has shown life for 30 s")
 
 
 def test_a_beat_that_never_came(client: Client) -> None:
     cache.delete(heartbeats.TICK_KEY)
 
-    assert_not_ready(client, beat="no tick yet: beat or the workers are not running")
+    assert_unhealthy(client, beat="no tick yet: beat or the workers are not running")
 
 
 def test_a_beat_that_has_stopped(client: Client) -> None:
     cache.set(heartbeats.TICK_KEY, time.time() - 100, None)
 
-    assert_not_ready(client, beat="the last tick was 100 s ago")
+    assert_unhealthy(client, beat="the last tick was 100 s ago")
 
 
 def test_a_message_that_waits_too_long(client: Client) -> None:
     MessageFactory(created_at=timezone.now() - timedelta(seconds=400))
 
-    assert_not_ready(client, oldest_due="a message has been waiting for 400 s")
+    assert_unhealthy(client, oldest_due="a message has been due for 400 s")
+
+
+def test_messages_to_a_dead_number_are_no_fault_of_the_system(client: Client) -> None:
+    """The first waits for its next round, the others wait for the first."""
+    now = timezone.now()
+    made = {"to_number": "+15005559903", "created_at": now - timedelta(seconds=400)}
+    MessageFactory(**made, attempts=4, next_attempt_at=now + timedelta(seconds=100))
+    MessageFactory.create_batch(7, **made)
+
+    assert client.get("/healthz/system").status_code == 200
+    assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("queue", [{"paced": True}, {"name": "held", "is_paused": True}], ids=["paced", "paused"])
 def test_a_queue_that_may_wait_is_no_fault(client: Client, queue) -> None:
     MessageFactory(created_at=timezone.now() - timedelta(days=1), queue=QueueFactory(**queue))
 
-    assert client.get("/readyz").status_code == 200
+    assert client.get("/healthz/system").status_code == 200

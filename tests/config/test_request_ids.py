@@ -59,7 +59,7 @@ def test_log_lines_of_a_request_have_its_id_and_later_ones_have_not(client: Clie
         return []
 
     monkeypatch.setattr("config.health.heartbeats.workers", beating)
-    client.get("/readyz", headers={"X-Request-ID": "find-me-again"})
+    client.get("/healthz/system", headers={"X-Request-ID": "find-me-again"})
 
     assert [(found.request_id, found.trail) for found in seen] == [("find-me-again", " request=find-me-again")]
     assert (record().request_id, record().trail) == ("", "")

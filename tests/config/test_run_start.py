@@ -6,15 +6,20 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from config.run import commands, environment, services
+from config.run import commands, environment, services, start
 from config.run.banner import banner
 from config.run.errors import StartError
 from config.run.folder import SECRET_KEY, LocalFolder
 from config.run.signals import SECOND_THOUGHT_SECONDS, StopSignals
+from config.run.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -163,15 +168,20 @@ def test_without_a_wheel_for_the_broker_redis_url_is_asked_for(monkeypatch: pyte
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_of_the_banner_can_be_pasted() -> None:
-    text = banner(
+def shown(**faults: str) -> str:
+    return banner(
         address="http://127.0.0.1:8000",
         password="secret",
         token="tok'en",
         database="here",
         broker="there",
         folder=Path("/data"),
+        faults=faults,
     )
+
+
+def test_the_commands_of_the_banner_can_be_pasted() -> None:
+    text = shown()
 
     send, watch = (line for line in text.splitlines() if line.startswith("curl"))
     words = json.loads(
@@ -188,6 +198,59 @@ def test_the_commands_of_the_banner_can_be_pasted() -> None:
     assert words[-1] == '{"to": "+14155550101", "message": "Hello from Switchboard"}'
     assert "Authorization: Bearer tok'en" in words
     assert "http://127.0.0.1:8000/api/v1/messages/ID/events/" in watch
+
+
+def test_the_banner_says_what_is_wrong_and_only_then() -> None:
+    assert "http://127.0.0.1:8000/healthz/system" not in shown()
+
+    lines = shown(beat="no tick yet", oldest_due="a message has been due for 400 s").splitlines()
+
+    at = lines.index("Not everything is well (see http://127.0.0.1:8000/healthz/system):")
+    assert lines[at + 1 : at + 3] == ["  beat: no tick yet", "  oldest_due: a message has been due for 400 s"]
+
+
+class Web(BaseHTTPRequestHandler):
+    """Answers `/healthz/system` with one state after the other; the last one stays."""
+
+    states: ClassVar[list[dict[str, str]]] = []
+
+    def do_GET(self) -> None:
+        assert self.path == "/healthz/system"
+        checks = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        body = json.dumps({"checks": checks}).encode()
+        self.send_response(503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Web) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_banner_waits_for_beat_and_workers_and_for_nothing_else(web: str) -> None:
+    overdue = "a message has been due for 400 s"
+    Web.states = [
+        {"beat": "no tick yet", "workers": "no worker", "oldest_due": "ok"},
+        {"beat": "no tick yet", "workers": "ok", "oldest_due": "ok"},
+        {"beat": "ok", "workers": "ok", "oldest_due": overdue},
+    ]
+
+    assert start._faults(web, Supervisor(print), StopSignals()) == {"oldest_due": overdue}
+
+
+def test_a_beat_that_does_not_come_is_told_after_a_while(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "HEALTHY_SECONDS", 0)
+    Web.states = [{"beat": "no tick yet", "workers": "ok"}]
+
+    assert start._faults(web, Supervisor(print), StopSignals()) == {"beat": "no tick yet"}
 
 
 def test_a_second_signal_at_once_is_the_same_wish_and_a_later_one_is_impatience(

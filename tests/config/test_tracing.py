@@ -120,7 +120,7 @@ def test_an_exception_is_told_by_its_type(spans) -> None:
     assert TEXT not in span.to_json()
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/system", "/readyz", "/metrics"])
 def test_probes_are_not_traced(spans, client, path: str) -> None:
     client.get(path)
 

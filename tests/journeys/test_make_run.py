@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -247,6 +248,42 @@ def test_a_missing_database_is_one_clear_line(tmp_path: Path) -> None:
     assert re.fullmatch(r"switchboard: DATABASE_URL: .*FATAL:  database \"\w+\" does not exist", line)
 
 
+def messages(run: Run) -> dict[str, dict]:
+    token = (run.folder / "demo_token").read_text().strip()
+    answer = requests.get(
+        f"http://127.0.0.1:{run.port}/api/v1/messages/?limit=100",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+    )
+    return {message["id"]: message for message in answer.json()["results"]}
+
+
+def send_to_a_dead_number(run: Run) -> list[str]:
+    """Eight texts: returns when the first one waits for its next round, and the others wait for it."""
+    send = run.command("POST").replace("+14155550101", "+15005559903")
+    ids = [json.loads(paste(send))["id"] for _ in range(8)]
+    wait_until(lambda: messages(run)[ids[0]]["error"] is not None)
+    return ids
+
+
+def six_minutes_pass(folder: Path) -> None:
+    """All times of the messages lie that much further back."""
+    with contextlib.closing(sqlite3.connect(folder / "switchboard.sqlite3")) as connection, connection:
+        connection.execute(
+            "UPDATE messaging_message SET "
+            "created_at = strftime('%Y-%m-%d %H:%M:%f', created_at, '-6 minutes'),"
+            "updated_at = strftime('%Y-%m-%d %H:%M:%f', updated_at, '-6 minutes'),"
+            "next_attempt_at = strftime('%Y-%m-%d %H:%M:%f', next_attempt_at, '-6 minutes')"
+        )
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: Path) -> None:
     folder = tmp_path / "local"
     with Run(folder) as first:
@@ -254,6 +291,7 @@ def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: 
         children = children_of(first.pid)
         send = first.command("POST")
         first_id = json.loads(paste(send))["id"]
+        stuck = send_to_a_dead_number(first)
 
         assert len(children) >= 6
         assert first.stop(signal.SIGTERM) == 0
@@ -262,12 +300,19 @@ def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: 
         assert first.lines[-1] == f"Stopped. The data stays in {folder}"
         kept = {path.name for path in folder.iterdir()}
         assert not {"run.json", "valkey.conf", "switchboard.sqlite3-wal"} & kept
+    six_minutes_pass(folder)
 
     with Run(folder) as second:
         second.wait_for(LAST_LINE)
         watch = second.command("/events/").replace("/ID/", f"/{first_id}/")
 
         assert json.loads(paste(watch))[0]["to"] == "queued"
+        assert {messages(second)[pk]["status"] for pk in stuck} == {"queued"}
+        assert "Not everything is well" not in second.text()
+        for path in ("/readyz", "/healthz/system"):
+            assert requests.get(f"http://127.0.0.1:{second.port}{path}", timeout=5).status_code == 200
+        other = json.loads(paste(second.command("POST")))["id"]
+        wait_until(lambda: messages(second)[other]["status"] == "delivered")
         assert f"password: in {folder}/admin_password" in second.text()
         assert second.command("POST").split(" -H ")[1:] == send.split(" -H ")[1:]
 

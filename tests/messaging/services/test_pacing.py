@@ -5,13 +5,15 @@ from functools import partial
 
 import pytest
 
-from messaging.models import OutboundQueue
+from messaging.models import Message, OutboundQueue
 from messaging.services import pacing
 from tests.factories import MessageFactory, QueueFactory
 from tests.messaging.parallel import at_once
 
 pytestmark = pytest.mark.django_db
 INTERVAL = timedelta(seconds=120)
+MINUTE = timedelta(minutes=1)
+DEAD = "+15005559903"
 
 
 @pytest.fixture
@@ -123,15 +125,88 @@ def test_queues_with_something_ready_are_drained(express, paced, now) -> None:
     assert pacing.queues_to_drain() == ["express"]
 
 
-def test_the_oldest_ready_message_is_of_a_queue_that_should_move(express, paced, now) -> None:
-    minute = timedelta(minutes=1)
-    assert pacing.oldest_ready() is None
+def test_the_oldest_due_message_is_of_a_queue_that_should_move(express, paced, now) -> None:
+    assert pacing.oldest_due(now=now) is None
 
-    MessageFactory(queue=express, created_at=now - minute)
+    MessageFactory(queue=express, created_at=now - MINUTE)
     MessageFactory(queue=express, created_at=now)
-    MessageFactory(queue=QueueFactory(name="bulk"), created_at=now - minute / 2)
-    MessageFactory(queue=paced, created_at=now - 2 * minute)
-    MessageFactory(queue=QueueFactory(name="held", is_paused=True), created_at=now - 3 * minute)
-    MessageFactory(queue=QueueFactory(name="later"), created_at=now - 4 * minute, next_attempt_at=now)
+    MessageFactory(queue=QueueFactory(name="bulk"), created_at=now - MINUTE / 2, is_bulk=True)
+    MessageFactory(queue=paced, created_at=now - 2 * MINUTE)
+    MessageFactory(queue=QueueFactory(name="held", is_paused=True), created_at=now - 3 * MINUTE)
+    MessageFactory(queue=QueueFactory(name="later"), created_at=now - 4 * MINUTE, next_attempt_at=now)
 
-    assert pacing.oldest_ready() == now - minute
+    assert pacing.oldest_due(now=now) == now - MINUTE
+
+
+def waits_for_its_retry(now, **fields) -> Message:
+    return MessageFactory(
+        to_number=DEAD, created_at=now - 10 * MINUTE, attempts=2, next_attempt_at=now + MINUTE, **fields
+    )
+
+
+@pytest.mark.parametrize("in_front", [waits_for_its_retry, lambda now: MessageFactory(sending=True, to_number=DEAD)])
+def test_what_waits_behind_another_to_its_number_is_not_due(express, now, monkeypatch, in_front) -> None:
+    monkeypatch.setattr(pacing, "PAGE", 2)
+    in_front(now)
+    for _ in range(5):
+        MessageFactory(to_number=DEAD, created_at=now - 9 * MINUTE)
+    MessageFactory(to_number=DEAD, created_at=now - 9 * MINUTE, is_bulk=True)
+    assert pacing.oldest_due(now=now) is None
+
+    MessageFactory(created_at=now - 8 * MINUTE)
+    MessageFactory(to_number=DEAD, created_at=now - 7 * MINUTE)
+
+    assert pacing.oldest_due(now=now) == now - 8 * MINUTE
+
+
+def test_nothing_waits_behind_one_that_has_ended_or_will_not_be_sent_any_more(express, now) -> None:
+    waits_for_its_retry(now, expires_at=now)
+    MessageFactory(to_number=DEAD, created_at=now - 9 * MINUTE, sent=True)
+    MessageFactory(to_number=DEAD, created_at=now - 8 * MINUTE)
+
+    assert pacing.oldest_due(now=now) == now - 8 * MINUTE
+
+
+def test_a_single_message_does_not_wait_for_a_bulk_one(express, now) -> None:
+    waits_for_its_retry(now, is_bulk=True)
+    MessageFactory(to_number=DEAD, created_at=now - 8 * MINUTE)
+
+    assert pacing.oldest_due(now=now) == now - 8 * MINUTE
+
+
+def test_where_the_order_does_not_matter_nothing_waits_behind_another(now) -> None:
+    QueueFactory(preserve_order=False)
+    waits_for_its_retry(now)
+    MessageFactory(to_number=DEAD, created_at=now - 8 * MINUTE)
+
+    assert pacing.oldest_due(now=now) == now - 8 * MINUTE
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"send_at": MINUTE},
+        {"attempts": 3, "rounds_failed": 3, "updated_at": MINUTE},
+        {"error_code": "waiting_for_provider", "updated_at": MINUTE},
+    ],
+    ids=["scheduled", "retried", "waited for an account"],
+)
+def test_a_message_is_due_since_it_came_back_and_not_since_it_was_made(express, now, fields) -> None:
+    ago = {name: now - value if isinstance(value, timedelta) else value for name, value in fields.items()}
+    MessageFactory(created_at=now - 60 * MINUTE, **ago)
+
+    assert pacing.oldest_due(now=now) == now - MINUTE
+
+
+def test_a_claim_that_its_worker_gave_back_does_not_hide_how_long_the_message_is_due(express, now) -> None:
+    MessageFactory(created_at=now - 60 * MINUTE, updated_at=now)
+
+    assert pacing.oldest_due(now=now) == now - 60 * MINUTE
+
+
+def test_the_number_of_queries_does_not_grow(now, django_assert_num_queries) -> None:
+    for count in (1, 50):
+        for number in range(count):
+            MessageFactory(queue=QueueFactory(name=f"queue{number}"))
+        with django_assert_num_queries(2):
+            pacing.oldest_due(now=now)
