@@ -8,6 +8,10 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-head
 # Where it is set, each process that starts compiles the whole program again, which takes longer than all else that it does.
 unexport PYTHONDONTWRITEBYTECODE
 
+# The shell reads ARGS from its environment and splits it there: make itself would end a command at each of its line breaks.
+override ARGS := $(value ARGS)
+export ARGS
+
 .DEFAULT_GOAL := help
 .PHONY: help venv dev run test chaos lint format lock token manage clean
 .SUFFIXES:
@@ -30,10 +34,10 @@ run: $(VENV)/.installed ## start everything on this machine (PORT=8000 moves it)
 	@exec $(BIN)/python -m config.run
 
 test: $(VENV)/.installed-dev ## run the whole test suite (ARGS='-k name' narrows it, WORKERS=4 uses more processes)
-	@exec $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	@eval "exec $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $$ARGS"
 
 chaos: $(VENV)/.installed-dev ## break everything on purpose and print what became of each message (ARGS='--only killed')
-	@exec $(BIN)/python -m tests.journeys.chaos $(ARGS)
+	@eval "exec $(BIN)/python -m tests.journeys.chaos $$ARGS"
 
 lint: $(VENV)/.installed-dev ## check style, formatting and who imports whom
 	@$(BIN)/ruff check .
@@ -53,7 +57,7 @@ token: $(VENV)/.installed ## print a new API token of a service user: make token
 	@$(BIN)/python -m config.run.by_hand && exec $(BIN)/python manage.py issue_token -- '$(subst ','\'',$(USER))'
 
 manage: $(VENV)/.installed ## run Django's command line: make manage ARGS='upsert_provider --help'
-	@$(BIN)/python -m config.run.by_hand && exec $(BIN)/python manage.py $(ARGS)
+	@$(BIN)/python -m config.run.by_hand && eval "exec $(BIN)/python manage.py $$ARGS"
 
 clean: ## remove .venv, collected static files and caches (the data in .local/ stays)
 	@rm -rf $(VENV) static htmlcov .coverage .pytest_cache .ruff_cache .import_linter_cache .hypothesis

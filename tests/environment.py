@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,12 @@ GIVEN_DATABASE_URL = GIVEN.get("DATABASE_URL", "")
 GIVEN_REDIS_URL = GIVEN.get("REDIS_URL", "")
 PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 TESTS_DATABASE, JOURNEYS_DATABASE = 15 - 2 * PROCESS, 14 - 2 * PROCESS
+
+
+def without_make(environment: Mapping[str, str]) -> dict[str, str]:
+    """For a make of its own: `make test` hands its flags and variables on to every make below it."""
+    ours = {"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "USER", "VENV", "WORKERS"}
+    return {name: value for name, value in environment.items() if name not in ours}
 
 
 def redis_database(url: str, number: int) -> str:

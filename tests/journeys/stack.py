@@ -168,11 +168,11 @@ class Stack:
         session.headers["Authorization"] = f"Bearer {token}"
         return session
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, standard_input: str = "") -> str:
         """Standard output of `manage.py`; a failure carries both outputs."""
-        return self._run("manage.py", *arguments)
+        return self._run("manage.py", *arguments, standard_input=standard_input)
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, standard_input: str = "") -> str:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=BASE_DIR,
@@ -180,7 +180,7 @@ class Stack:
             capture_output=True,
             text=True,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=standard_input,
         )
         if done.returncode:
             raise AssertionError(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")

@@ -1,4 +1,6 @@
-"""A provider added by configuration alone, as the README says: its own words, its own header, no line of code."""
+"""A provider added by configuration alone, as the README says: its own words, its own header, no line of code.
+
+That the README's command can be pasted as it stands is tested by `test_readme`."""
 
 import json
 import re
@@ -42,7 +44,8 @@ def acme() -> Iterator[Acme]:
 @pytest.fixture(scope="module")
 def stack(acme: Acme) -> Iterator[Stack]:
     with Stack(environment={"ACME_KEY": KEY}) as running:
-        running.manage(*the_readme_step(acme.url + "/v1/sms"))
+        arguments, config = the_readme_step(acme.url + "/v1/sms")
+        running.manage(*arguments, standard_input=config)
         yield running
 
 
@@ -59,14 +62,15 @@ def through_acme(client: Client) -> list[Message]:
     return [message for message in map(client.message, ids) if message["provider"] == "acme"]
 
 
-def the_readme_step(url: str) -> list[str]:
-    """The command of step 2, as make hands it to the shell, with our address in place of the documented one."""
-    block = re.search(r"```sh\n(\s*make manage ARGS='upsert_provider acme.*?)```", README, re.DOTALL).group(1)
-    make, target, variable = shlex.split(block)
+def the_readme_step(url: str) -> tuple[list[str], str]:
+    """The arguments of step 2 and what is on its standard input, with our address in place of the documented one."""
+    command, config = re.search(
+        r"```sh\n(make manage ARGS='upsert_provider acme [^\n]*) <<'END'\n(.*?)END\n```", README, re.DOTALL
+    ).groups()
+    make, target, variable = shlex.split(command)
     assert (make, target) == ("make", "manage")
-    arguments = shlex.split(variable.removeprefix("ARGS="))
-    assert sum(argument.count(DOCUMENTED_URL) for argument in arguments) == 1
-    return [argument.replace(DOCUMENTED_URL, url) for argument in arguments]
+    assert config.count(DOCUMENTED_URL) == 1
+    return shlex.split(variable.removeprefix("ARGS=")), config.replace(DOCUMENTED_URL, url)
 
 
 def post(call: dict[str, Any], message: Message, state: str) -> int:

@@ -1,7 +1,8 @@
 """Creating and changing accounts, through the use case and through the command."""
 
 import json
-from io import StringIO
+from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,9 @@ def test_the_command_creates_and_changes() -> None:
         (["--config", '{"max_per_second": NaN}'], "config is not JSON: NaN is not a JSON number"),
         (["--config", "[" * 100_000], "config is not JSON: "),
         (["--config", "5"], "config must be a JSON object"),
+        (["--config", "{}", "--config-file", "-"], "argument --config-file: not allowed with argument --config"),
+        (["--config-file", "/no/such/file"], "/no/such/file cannot be read: No such file or directory"),
+        (["--config-file", "/"], "/ cannot be read: Is a directory"),
     ],
 )
 def test_the_command_refuses_with_one_line(account: ProviderAccount, arguments: list[str], words: str) -> None:
@@ -146,6 +150,49 @@ def test_the_command_refuses_with_one_line(account: ProviderAccount, arguments: 
     assert str(caught.value).startswith(words)
     assert "\n" not in str(caught.value)
     assert caught.value.returncode == 1
+
+
+class Input:
+    def __init__(self, content: bytes) -> None:
+        self.buffer = BytesIO(content)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_a_configuration_comes_from_a_file_or_from_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: bytes
+) -> None:
+    file = tmp_path / "acme.json"
+    file.write_bytes(mark + json.dumps(CONFIG, indent=2).encode())
+    changed = {"url": "https://other.example/é's"}
+    monkeypatch.setattr("sys.stdin", Input(mark + json.dumps(changed, ensure_ascii=False).encode()))
+
+    run("acme", "--backend", "generic_http", "--config-file", str(file))
+    assert ProviderAccount.objects.get().config == CONFIG
+
+    run("acme", "--config-file", "-")
+    assert ProviderAccount.objects.get().config == changed
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "config is not JSON: "),
+        (b"{'url': 1}", "config is not JSON: "),
+        (b'{"url": "\xff"}', "standard input is not UTF-8"),
+    ],
+)
+def test_a_file_that_makes_no_sense_changes_nothing_and_is_one_line(
+    account: ProviderAccount, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", Input(content))
+
+    with pytest.raises(CommandError) as caught:
+        run("acme", "--config-file", "-")
+
+    assert str(caught.value).startswith(words)
+    assert "\n" not in str(caught.value)
+    account.refresh_from_db()
+    assert account.config == CONFIG
 
 
 def test_a_wrong_flag_on_the_command_line_ends_with_1_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:

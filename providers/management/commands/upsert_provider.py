@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -24,7 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("slug")
         parser.add_argument("--backend", help="generic_http or twilio; a new account needs one")
         parser.add_argument("--weight", type=int, help="share of the traffic, 0 to 1000; 100 for a new account")
-        parser.add_argument("--config", help="the backend's configuration as a JSON object; a new account needs one")
+        config = parser.add_mutually_exclusive_group()
+        config.add_argument("--config", help="the backend's configuration as a JSON object; a new account needs one")
+        config.add_argument("--config-file", metavar="FILE", help="the file that it is in; - reads standard input")
         switch = parser.add_mutually_exclusive_group()
         switch.add_argument("--enable", dest="is_enabled", action="store_const", const=True)
         switch.add_argument("--disable", dest="is_enabled", action="store_const", const=False)
@@ -35,7 +38,7 @@ class Command(BaseCommand):
                 slug=options["slug"],
                 backend=options["backend"],
                 weight=options["weight"],
-                config=None if options["config"] is None else _parse_config(options["config"]),
+                config=_config(options["config"], options["config_file"]),
                 is_enabled=options["is_enabled"],
             )
         except ConfigError as error:
@@ -55,7 +58,25 @@ class Command(BaseCommand):
         sys.exit(1)
 
 
-def _parse_config(text: str) -> Any:
+def _config(text: str | None, file: str | None) -> Any:
+    """None where neither is given: the account keeps what it has."""
+    if file is not None:
+        text = _read(file)
+    return None if text is None else _parse(text)
+
+
+def _read(file: str) -> str:
+    name = "standard input" if file == "-" else file
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name} is not UTF-8") from None
+
+
+def _parse(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
