@@ -16,6 +16,7 @@ import pytest
 from config.run import services
 from config.run.environment import BASE_DIR
 from tests.environment import GIVEN_DATABASE_URL, without_make
+from tests.media_store.pictures import encoded
 
 pytestmark = pytest.mark.skipif(
     bool(GIVEN_DATABASE_URL) or shutil.which("make") is None or shutil.which("bash") is None,
@@ -36,10 +37,16 @@ def blocks() -> list[tuple[str, str]]:
     readme = (BASE_DIR / "README.md").read_text()
     sections = re.split(r"^## (.*)\n", readme, flags=re.MULTILINE)[1:]
     return [
-        (title, block)
-        for title, text in zip(sections[::2], sections[1::2], strict=True)
-        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        (title, block) for title, text in zip(sections[::2], sections[1::2], strict=True) for block in blocks_of(text)
     ]
+
+
+def blocks_of(text: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def first_block(page: str) -> str:
+    return blocks_of((BASE_DIR / "docs" / page).read_text())[0]
 
 
 class Copy:
@@ -114,15 +121,21 @@ def test_every_block_is_pasted_or_left_out_for_a_reason() -> None:
 
 def test_the_blocks_work_one_after_the_other_as_they_stand(copy: Copy) -> None:
     pasted = [block for section, block in blocks() if section not in LEFT_OUT]
+    pasted += [first_block(page) for page in ("callbacks.md", "media.md", "data-protection.md")]
+    (copy.folder / "photo.jpg").write_bytes(encoded("JPEG"))
     mark = "--- the next block ---"
 
     shown = copy.paste(f"echo '{mark}'\n".join(pasted))
 
-    sent, listed, _, created, disabled, address = shown.split(f"{mark}\n")
+    # An answer of the API has no line break at its end.
+    sent, listed, _, created, disabled, address, endpoint, image, key = re.split(f"{mark}\n", shown)
     assert sent.startswith("HTTP/1.1 202 Accepted")
     [message] = json.loads(listed[listed.index("{") :])["results"]
     assert (message["reference"], message["message"]) == ("order-42", "Your code is 123456")
     assert created == "created acme: generic_http, weight 50, enabled\n"
     assert re.search(r"^acme +generic_http +50 +no$", disabled, re.MULTILINE)
     assert address.startswith(f"http://127.0.0.1:{copy.port}/webhooks/acme/inbound/?token=")
+    assert json.loads(endpoint)["secret"].startswith("whsec_")
+    assert json.loads(image)["content_type"] == "image/jpeg"
+    assert re.fullmatch(r"[\w-]{43}=\n", key)
     assert (copy.folder / ".env").read_text() == "ACME_KEY=the-key-that-acme-gave-you\n"

@@ -54,10 +54,13 @@ def test_every_option_of_the_sandbox_is_documented() -> None:
 
 
 def test_every_example_is_a_configuration_that_can_be_stored() -> None:
-    examples = re.findall(r"upsert_provider ([^\n]*--config '[^']*')", DOCUMENT)
+    examples = re.findall(
+        r"^make manage ARGS='(upsert_provider [^']*)' <<'END'\n(.*?)^END$", DOCUMENT, re.DOTALL | re.MULTILINE
+    )
     assert len(examples) == 4
 
-    for example in examples:
-        words = shlex.split(example)
-        backend, config = words[words.index("--backend") + 1], words[words.index("--config") + 1]
+    for arguments, config in examples:
+        words = shlex.split(arguments)
+        assert words[words.index("--config-file") + 1] == "-"
+        backend = words[words.index("--backend") + 1]
         BACKENDS[backend].Config.model_validate(json.loads(config), context=STORED)
