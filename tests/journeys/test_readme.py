@@ -127,8 +127,7 @@ def test_the_blocks_work_one_after_the_other_as_they_stand(copy: Copy) -> None:
 
     shown = copy.paste(f"echo '{mark}'\n".join(pasted))
 
-    # An answer of the API has no line break at its end.
-    sent, listed, _, created, disabled, address, endpoint, image, key = re.split(f"{mark}\n", shown)
+    sent, listed, _, created, disabled, address, endpoint, image, key = shown.split(f"{mark}\n")
     assert sent.startswith("HTTP/1.1 202 Accepted")
     [message] = json.loads(listed[listed.index("{") :])["results"]
     assert (message["reference"], message["message"]) == ("order-42", "Your code is 123456")
