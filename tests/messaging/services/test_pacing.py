@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from messaging.models import Message, OutboundQueue
-from messaging.services import pacing
+from messaging.services import pacing, recovery
 from tests.factories import MessageFactory, QueueFactory
 from tests.messaging.parallel import at_once
 
@@ -196,6 +196,16 @@ def test_a_message_is_due_since_it_came_back_and_not_since_it_was_made(express, 
     MessageFactory(created_at=now - 60 * MINUTE, **ago)
 
     assert pacing.oldest_due(now=now) == now - MINUTE
+
+
+def test_a_message_that_the_tick_releases_is_due_from_then_on(express, now) -> None:
+    MessageFactory(
+        created_at=now - 60 * MINUTE, updated_at=now - 30 * MINUTE, attempts=4, next_attempt_at=now - MINUTE / 10
+    )
+
+    recovery.release_due(now=now)
+
+    assert pacing.oldest_due(now=now + MINUTE) == now
 
 
 def test_a_claim_that_its_worker_gave_back_does_not_hide_how_long_the_message_is_due(express, now) -> None:
