@@ -176,13 +176,17 @@ else:
         ) from error
     if _database.get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database; without it SQLite in .local/ is used")
+    _database["ENGINE"] = "config.postgresql"
     _database["OPTIONS"] = {
+        # A server that vanished without a word is given up after about 20 seconds, also in the middle of a query.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 20_000,
         **_database.get("OPTIONS", {}),
-        "connect_timeout": 5,
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 20},
+        "connect_timeout": 3,
+        "pool": {"max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 5},
     }
-    # The pool asks each connection that it hands out: one that a restarted database has cut is replaced, not used.
-    _database["CONN_HEALTH_CHECKS"] = True
     DATABASES = {"default": _database}
 
 # --- Redis protocol: broker, cache, limits ----------------------------------------------------------------------------
