@@ -1,6 +1,7 @@
 """Every error that leaves the API is `application/problem+json` (RFC 9457), whoever raised it."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +10,9 @@ from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
 from django.utils.decorators import sync_and_async_middleware
+from django.views import defaults
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -124,6 +127,19 @@ def _unavailable(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] |
     if isinstance(exc, StateAway):
         return 503, problem(503, detail=exc.detail), {"Retry-After": "5"}
     return None
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`, for exceptions of views and of middleware: a 503 page for a fault that may pass."""
+    exc = sys.exc_info()[1]
+    answer = _unavailable(exc) if isinstance(exc, Exception) else None
+    if answer is None:
+        return defaults.server_error(request)
+    status, body, headers = answer
+    page = loader.get_template("503.html").render({"words": body["detail"]})
+    response = HttpResponse(page, status=status, headers=headers)
+    response._has_been_logged = True  # noqa: SLF001 (one line above, instead of Django's traceback for each request)
+    return response
 
 
 def _domain(exc: errors.DomainError | media.MediaError) -> tuple[int, dict[str, Any], dict[str, str]] | None:

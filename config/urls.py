@@ -19,6 +19,8 @@ FAVICON = f"{settings.STATIC_URL}console/icon.svg"
 STATUS_CALLBACK = "webhooks/<slug:slug>/status/"
 INBOUND_CALLBACK = "webhooks/<slug:slug>/inbound/"
 
+handler500 = "config.problems.server_error"
+
 urlpatterns = [
     path("", TemplateView.as_view(template_name="index.html"), name="index"),
     path("favicon.ico", RedirectView.as_view(url=FAVICON)),
