@@ -11,6 +11,7 @@ from django.contrib.admin.checks import check_admin_app, check_dependencies
 from django.core.checks import CheckMessage, Tags, register
 
 from config import checks
+from config.logging import log_uncaught_exceptions
 
 # Setting: the module that does it. Whoever does not set it does not pay for the import.
 ON_DEMAND = {"OTEL_EXPORTER_OTLP_ENDPOINT": "config.tracing", "SENTRY_DSN": "config.sentry"}
@@ -21,6 +22,7 @@ class ConfigConfig(AppConfig):
     system_checks = checks  # importing them registers them
 
     def ready(self) -> None:
+        log_uncaught_exceptions()  # first: Sentry puts its own hook around this one
         for setting, module in ON_DEMAND.items():
             if getattr(settings, setting):
                 import_module(module).start()

@@ -3,9 +3,14 @@
 import json
 import logging
 import re
+import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 
 from messaging import trail
+
+logger = logging.getLogger(__name__)
 
 # PostgreSQL quotes the whole row that breaks a constraint, texts and numbers included, in a line (or more, if the text has
 # line breaks) that begins with DETAIL; a row that came by COPY once more in the line that begins with CONTEXT.
@@ -61,3 +66,29 @@ class JsonFormatter(logging.Formatter):
             "traceback": discreet(self.formatException(record.exc_info)) if record.exc_info else "",
         }
         return json.dumps({name: value for name, value in line.items() if value != ""})
+
+
+def log_uncaught_exceptions() -> None:
+    """Make an exception that ends the process or a thread one record of the log, in the format of the others.
+
+    At a terminal nothing changes: Python's own traceback is easier to read there.
+    """
+    if sys.stderr.isatty():
+        return
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None, where: str = "the process"
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        logger.critical("%s ended by %s", where, kind.__name__, exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit and args.exc_value is not None:
+        thread = args.thread.name if args.thread else "unknown"
+        _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback, f"thread {thread}")

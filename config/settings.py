@@ -217,7 +217,9 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False  # a doorbell that cannot be rung is not worth a wait: the tick does the same
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False  # the redirection logs each piece of a traceback that Python prints by itself
 CELERY_TIMEZONE = "UTC"
+BEAT_HEARTBEAT_FILE = env.str("BEAT_HEARTBEAT_FILE", default="")
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "messaging.tick", "schedule": 1.0, "options": {"expires": 5}},

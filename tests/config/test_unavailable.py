@@ -1,29 +1,15 @@
 """A request that meets a database that does not answer gets a 503: a page for people, a problem for programs."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.test import Client
 
+from tests.config.outage import away
+
 pytestmark = pytest.mark.django_db
-
-
-@contextmanager
-def away(error: type[DatabaseError | InterfaceError] = OperationalError, *, only: str = "") -> Iterator[None]:
-    """Each query fails, or each whose SQL begins with `only`."""
-
-    def refuse(execute: Callable, sql: str, params: Any, many: bool, context: dict) -> Any:  # noqa: FBT001
-        if sql.startswith(only):
-            raise error("server closed the connection unexpectedly, host=db.internal")
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(refuse):
-        yield
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+"""Schedulers that break Celery's beat on purpose: `celery beat --scheduler tests.config.broken_beat:Raising`."""
+
+import time
+from typing import Any
+
+from config import beat, beat_watchdog
+
+
+class Raising(beat.Scheduler):
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        raise RuntimeError("broken on purpose")
+
+
+class Hanging(beat.Scheduler):
+    """For longer than a hang may last, which is shorter here."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        beat_watchdog.HANG_SECONDS = 0.1
+        beat_watchdog.SIGN_SECONDS = 0.0
+        self.watchdog.pass_begins()
+        time.sleep(60)
+        return 0.0
