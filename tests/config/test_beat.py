@@ -237,6 +237,9 @@ def test_a_broker_that_is_away_is_one_line_and_the_tasks_go_on_when_it_is_back(
     scheduler = new_scheduler(other)
     with caplog.at_level(logging.WARNING, logger="config.beat"):
         passes(scheduler)
+        scheduler.sync()
+        make_all_due()
+        tell_of_a_change()
         broker.start()
         try:
             passes(scheduler)
