@@ -1,6 +1,10 @@
 """The files for a deployment agree with each other and with the program."""
 
+import os
 import re
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +56,31 @@ def test_a_deployment_runs_the_celery_processes_with_the_options_of_make_run(
 
     assert options == set(re.findall(r"--[a-z-]+", procfile[name]))
     assert options == set(re.findall(r"--[a-z-]+", " ".join(services[name]["command"])))
+
+
+def test_every_service_that_stays_has_a_health_check_and_is_started_again(services: dict[str, dict]) -> None:
+    stays = {name: service for name, service in services.items() if name != "release"}
+
+    assert all("healthcheck" in service for service in stays.values())
+    assert {service["restart"] for service in stays.values()} == {"unless-stopped"}
+
+
+@pytest.mark.parametrize(("age", "code"), [(0, 0), (60, 0), (180, 1), (None, 1)])
+def test_beat_is_healthy_while_it_touches_its_file(
+    services: dict[str, dict], tmp_path: Path, age: int | None, code: int
+) -> None:
+    beat, file = services["beat"], tmp_path / "beat"
+    kind, line = beat["healthcheck"]["test"]
+    if age is not None:
+        file.touch()
+        os.utime(file, (time.time() - age,) * 2)
+
+    line = line.replace(beat["environment"]["BEAT_HEARTBEAT_FILE"], str(file))
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+
+    assert kind == "CMD-SHELL"
+    assert str(file) in line
+    assert done.returncode == code
 
 
 def test_waiting_requests_go_to_the_process_made_for_waiting() -> None:
