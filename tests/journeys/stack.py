@@ -230,6 +230,9 @@ class Stack:
     def start_beat(self) -> Child:
         return self._start(commands.beat())
 
+    def beats(self) -> list[Child]:
+        return [child for child in self._others if child.name == "beat"]
+
     # --- Workers ------------------------------------------------------------------------------------------------------
 
     def start_worker(self) -> int:

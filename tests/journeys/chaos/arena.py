@@ -182,6 +182,7 @@ class Run:
         self._reference = f"{name} {time.time():.0f}"
         self._since = arena.stack.sandbox_log()["next"]
         self.memory_before = 0
+        self.answers: list[tuple[str, Any]] = []
         self._sweeps = Celery(broker=arena.broker.url)
 
     def send(self, count: int | None = None, *, prefix: str = EVERYBODY, **more: Any) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import psycopg
@@ -16,19 +17,22 @@ END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE dat
 
 def database_away(stack: Stack, *, seconds: float) -> None:
     if GIVEN_DATABASE_URL:
-        _refuse_connections(urlsplit(stack.environment["DATABASE_URL"]).path.strip("/"), seconds)
+        with connections_refused(stack):
+            time.sleep(seconds)
     else:
         _hold_the_lock(str(stack.folder / "switchboard.sqlite3"), seconds)
 
 
-def _refuse_connections(name: str, seconds: float) -> None:
-    """PostgreSQL: all sessions of the stack's own database end at once, as in a restart."""
+@contextlib.contextmanager
+def connections_refused(stack: Stack) -> Iterator[None]:
+    """PostgreSQL: all sessions of the stack's own database end at once, as in a restart, and none begins."""
+    name = urlsplit(stack.environment["DATABASE_URL"]).path.strip("/")
     switch = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
     with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
         connection.execute(switch.format(sql.Identifier(name), sql.SQL("false")))
         try:
             connection.execute(END_SESSIONS, [name])
-            time.sleep(seconds)
+            yield
         finally:
             connection.execute(switch.format(sql.Identifier(name), sql.SQL("true")))
 

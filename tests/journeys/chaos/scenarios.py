@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tests.environment import GIVEN_DATABASE_URL
 from tests.journeys import proxy
 from tests.journeys.chaos.arena import (
     BAD,
@@ -21,6 +22,7 @@ from tests.journeys.chaos.arena import (
     Run,
 )
 from tests.journeys.chaos.outages import database_away
+from tests.journeys.chaos.postgresql_faults import beats_cut, beats_lived, failed_over, was_answered
 from tests.journeys.chaos.table import TAKEN, Row
 from tests.journeys.proxy import Fault
 
@@ -43,7 +45,7 @@ NOT_ACCEPTED, NOBODY_KNOWS = "unavailable", "unknown"
 class Scenario:
     """`ends` are the statuses that its messages may have at the end; `few` messages in the test suite, `many` by hand.
 
-    What takes long, or is much like another one, is played by hand only.
+    What takes long, or is much like another one, is played by hand only. `not_on_sqlite` says why there is no such fault there.
     """
 
     name: str
@@ -53,6 +55,11 @@ class Scenario:
     few: int = 40
     many: int = 200
     only_by_hand: bool = False
+    not_on_sqlite: str = ""
+
+    def left_out(self) -> str:
+        """Why it cannot be played on this database; empty when it can."""
+        return "" if GIVEN_DATABASE_URL else self.not_on_sqlite
 
 
 # --- Workers that die -------------------------------------------------------------------------------------------------
@@ -272,6 +279,21 @@ SCENARIOS = (
     Scenario("both carriers answer 500", nobody_well, frozenset({"failed"})),
     Scenario("broker forgets all and restarts", broker_restarted),
     Scenario("database restarted", database_restarted, KNOWN_OR_NOT),
+    Scenario(
+        "database fails over, requests meanwhile",
+        failed_over,
+        KNOWN_OR_NOT,
+        was_answered,
+        not_on_sqlite="SQLite is a file: no server fails over, and no connection is cut",
+    ),
+    Scenario(
+        "beats cut while they read all tasks, paced queue",
+        beats_cut,
+        check=beats_lived,
+        few=PACED_SIZE,
+        many=3 * PACED_SIZE,
+        not_on_sqlite="SQLite is a file: no connection is cut",
+    ),
     Scenario("a worker's clock an hour ahead", clock_moved(AHEAD_SECONDS), frozenset({"sent"})),
     Scenario("a worker's clock an hour behind", clock_moved(-AHEAD_SECONDS), frozenset({"sent"}), only_by_hand=True),
     Scenario("two beats, paced queue", two_beats, check=kept_the_pace, few=3 * PACED_SIZE, many=3 * PACED_SIZE),
