@@ -76,6 +76,7 @@ class Scheduler(DatabaseScheduler):
         self._must_read = False
         self._ask_database_at = 0.0
         self._is_busy = False
+        self._is_closed = False
         super().__init__(*args, **kwargs)
         self._broker_errors = (BrokerError, *self.app.connection_for_write().connection_errors)
 
@@ -163,10 +164,16 @@ class Scheduler(DatabaseScheduler):
             self._is_busy = was_busy
 
     def close(self) -> None:
-        """Write the last runs and disconnect, unless a signal has interrupted a query: then Celery calls it once more."""
-        if not self._is_busy:
-            connections.close_all()  # the interrupted query may be unfinished
-            super().close()
+        """Write the last runs and disconnect. Celery calls it in its signal handler and once more when the loop has ended.
+
+        Only one of the calls acts: the second one where the signal has interrupted a query, else the first.
+        """
+        if self._is_busy or self._is_closed:
+            return
+        self._is_closed = True
+        self._finalize.cancel()  # it would write once more when the interpreter ends
+        connections.close_all()  # the interrupted query may be unfinished
+        super().close()
 
     def _entries_read_last(self) -> dict[str, ModelEntry]:
         """Made anew: an entry keeps the last run that it was made with, its row has the current one."""

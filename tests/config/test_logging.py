@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 
 import pytest
@@ -127,3 +129,18 @@ def test_a_traceback_is_one_field_and_discreet() -> None:
     assert line["traceback"].startswith("Traceback (most recent call last)")
     assert line["traceback"].endswith("DETAIL: (left out)")
     assert "123456" not in line["traceback"]
+
+
+def test_an_exception_that_ends_a_thread_is_one_record() -> None:
+    code = (
+        "import threading, django; django.setup(); "
+        "thread = threading.Thread(target=lambda: 1 / 0, name='one'); thread.start(); thread.join(); "
+        "threading.Thread(target=exit).start()"
+    )
+    environment = {**os.environ, "LOG_FORMAT": "json"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+    [line] = done.stderr.splitlines()
+    record = json.loads(line)
+    assert (record["level"], record["message"]) == ("CRITICAL", "thread one ended by ZeroDivisionError")
+    assert record["traceback"].endswith("ZeroDivisionError: division by zero")
