@@ -1,11 +1,29 @@
 """The Celery application. Tasks only ring doorbells: every fact they act on is a row in the database."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from kombu import Connection
+
+from providers import redis_access
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-app = Celery("switchboard")
+# A request that publishes waits no longer for the broker than for anything else in Redis, and does not connect again and again.
+PUBLISHING = {
+    "socket_connect_timeout": redis_access.CONNECT_TIMEOUT,
+    "socket_timeout": redis_access.ANSWER_TIMEOUT,
+    "max_retries": 0,
+}
+
+
+class Application(Celery):
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
+        options["transport_options"] = {**PUBLISHING, **(options.get("transport_options") or {})}
+        return super().connection_for_write(url, **options)
+
+
+app = Application("switchboard")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

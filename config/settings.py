@@ -193,14 +193,13 @@ else:
 
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "config.cache.Cache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "switchboard",
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
     }
 }
 SILENCED_SYSTEM_CHECKS = [
-    "django_ratelimit.W001",  # Django's own RedisCache has an atomic increment; the check does not know it
+    "django_ratelimit.W001",  # our cache, as Django's own for Redis, has an atomic increment; the check does not know it
 ]
 
 CELERY_BROKER_URL = REDIS_URL
@@ -210,9 +209,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 2,
-    "socket_timeout": 30,
+    "socket_timeout": 5,
     "socket_keepalive": True,
+    "health_check_interval": 5,
 }
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False  # a doorbell that cannot be rung is not worth a wait: the tick does the same
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

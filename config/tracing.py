@@ -4,7 +4,6 @@ The trace of the request that created a message is kept in Redis for an hour, un
 all where traces are off. If it is lost, the call stands in a trace of its own, with the same message id.
 """
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
@@ -17,11 +16,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from redis.exceptions import RedisError
 
 from messaging import trail
-
-logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 3600
 
@@ -51,18 +47,12 @@ class Tracing:
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         if messages and "traceparent" in carrier:
-            try:
-                cache.set_many({_key(message): carrier["traceparent"] for message in messages}, KEPT_SECONDS)
-            except (RedisError, OSError) as error:
-                logger.warning("the trace ends with the request (%s)", type(error).__name__)
+            cache.set_many({_key(message): carrier["traceparent"] for message in messages}, KEPT_SECONDS)
 
     @contextmanager
     def call(self, message: UUID, attributes: Mapping[str, str | int]) -> Iterator[Span]:
-        try:
-            kept = cache.get(_key(message))
-        except (RedisError, OSError):
-            kept = None
-        parent = self._propagator.extract({"traceparent": kept} if kept else {})
+        kept = cache.get(_key(message))
+        parent = self._propagator.extract({"traceparent": kept} if isinstance(kept, str) else {})
         about = {**attributes, "switchboard.message_id": str(message)}
         with self._span("provider call", parent, SpanKind.CLIENT, about) as span:
             yield span

@@ -9,6 +9,8 @@ from django.core.cache import cache
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from providers import redis_access
+
 logger = logging.getLogger(__name__)
 
 DRAIN_TASK = "messaging.drain"
@@ -66,20 +68,32 @@ def ring_inbound_media() -> None:
     _ring(INBOUND_MEDIA, INBOUND_MEDIA_TASK, [])
 
 
+def publish(task: str, args: list[str] | None = None) -> bool:
+    """Ask for a task that the tick asks for as well. True if the broker has it; never raises, and does not try again."""
+    try:
+        with redis_access.exchange():
+            _send(task, args or [])
+    except redis_access.RedisUnavailable:  # logged once, when it was noticed
+        return False
+    except (RedisError, OperationalError, OSError) as error:
+        logger.warning("queue notification failed (%s); the next tick will pick the messages up", type(error).__name__)
+        return False
+    return True
+
+
+def _send(task: str, args: list[str]) -> None:
+    """Raises the error of Redis, which kombu puts into one of its own."""
+    try:
+        current_app.send_task(task, args=args)
+    except OperationalError as error:
+        raise error.__cause__ or error from None
+
+
 def _ring(name: str, task: str, args: list[str]) -> bool:
     """Whether it was this ring that asked."""
-    try:
-        if cache.add(_key(name), 1, COALESCE_SECONDS):
-            current_app.send_task(task, args=args)
-            return True
-    except (RedisError, OperationalError, OSError) as error:
-        logger.warning("the doorbell is out of order (%s); the tick will do", type(error).__name__)
-    return False
+    return cache.add(_key(name), 1, COALESCE_SECONDS) and publish(task, args)
 
 
 def answered(queue_name: str) -> None:
     """A drain begins: whoever stores a message from now on rings again."""
-    try:
-        cache.delete(_key(queue_name))
-    except (RedisError, OSError) as error:
-        logger.warning("the doorbell is out of order (%s)", type(error).__name__)
+    cache.delete(_key(queue_name))

@@ -5,26 +5,23 @@ The word may be lost: the database is looked at every few seconds all the same.
 
 import logging
 from collections.abc import Collection
-from functools import cache as once
 
-from django.conf import settings
-from redis import Redis
 from redis.exceptions import RedisError
+
+from providers import redis_access
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "switchboard:live"
 
 
-@once
-def _redis() -> Redis:
-    return Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2)
-
-
 def publish(owner_ids: Collection[int]) -> None:
     """These owners have new events, numbered and committed. Never raises."""
     try:
-        _redis().publish(CHANNEL, ",".join(map(str, sorted(owner_ids))))
+        with redis_access.exchange() as redis:
+            redis.publish(CHANNEL, ",".join(map(str, sorted(owner_ids))))
+    except redis_access.RedisUnavailable:
+        return
     except (RedisError, OSError) as error:
         logger.warning("nobody was woken (%s); live streams look by themselves", type(error).__name__)
 

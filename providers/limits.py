@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import redis
-from django.conf import settings
 from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -163,20 +162,15 @@ def leave(slug: str, per_second: float, segments: int, *, is_probe: bool = False
         return wait
     item = _window(per_second)
     cost = min(segments, item.amount)
-    has_place = shared_state.ask(lambda _client: _limiter().hit(item, slug, cost=cost), otherwise=True)
+    has_place = shared_state.ask(
+        lambda client: _limiter(client.connection_pool).hit(item, slug, cost=cost), otherwise=True
+    )
     return 0.0 if has_place else ASK_AGAIN_SECONDS
 
 
-@functools.cache
-def _limiter() -> MovingWindowRateLimiter:
-    return MovingWindowRateLimiter(
-        RedisStorage(
-            settings.REDIS_URL,
-            key_prefix="switchboard:departures",
-            socket_connect_timeout=shared_state.CONNECT_TIMEOUT,
-            socket_timeout=shared_state.ANSWER_TIMEOUT,
-        )
-    )
+@functools.lru_cache(maxsize=1)
+def _limiter(pool: redis.ConnectionPool) -> MovingWindowRateLimiter:
+    return MovingWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix="switchboard:departures"))
 
 
 @functools.cache

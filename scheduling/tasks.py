@@ -26,7 +26,7 @@ def tick() -> None:
     zone_update.recompute_waiting(now=now)
     runs.start_due(now=now, max_lateness=timedelta(seconds=settings.SCHEDULE_MAX_LATENESS))
     if expansion.unfinished(now=now):
-        expand.delay()
+        doorbell.publish(expand.name)
     schedules.finish_cancels(clock=timezone.now)
 
 

@@ -1,12 +1,14 @@
 """What every test stands on: a database and a broker of its own, and an empty cache."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import django
 import pytest
 from django.contrib import admin
+from django.core.cache import cache
 
-from providers import standing
+from providers import redis_access, standing
 from tests.plugin import ENVIRONMENT
 
 # Tests that start the product's processes follow one another in one process, folder by folder, while others run beside them.
@@ -30,4 +32,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _empty_redis() -> None:
     """No counter, cached answer or doorbell of one test is seen by the next."""
     ENVIRONMENT.empty_redis()
+    cache._in_memory.clear()
     standing.forget()
+
+
+@pytest.fixture
+def use_redis(settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], redis_access.RedisAccess]]:
+    """Call it with an address: from then on, until the end of the test, this process has that Redis."""
+    opened: list[redis_access.RedisAccess] = []
+
+    def use(url: str) -> redis_access.RedisAccess:
+        settings.REDIS_URL = url
+        opened.append(redis_access.RedisAccess())
+        monkeypatch.setattr(redis_access, "_access", opened[-1])
+        return opened[-1]
+
+    yield use
+    for access in opened:
+        access.close()
+
+
+@pytest.fixture
+def no_redis(use_redis) -> redis_access.RedisAccess:
+    """Connections are refused."""
+    return use_redis("redis://127.0.0.1:9/0")

@@ -22,6 +22,7 @@ from messaging.live.threads import Threads
 from messaging.services import live_events
 from messaging.services.live_guests import Guest, still_welcome
 from messaging.wakeups import CHANNEL, owners_of
+from providers import redis_access
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,8 @@ class Hub:
         user_id = follower.guest.user_id
         for pause in (*TAKE_PAUSES, None):
             try:
+                if not redis_access.is_available():  # noticed before, by the request's rate limit
+                    raise redis_access.RedisUnavailable
                 taken = await self._places.take(user_id, follower.place, from_the_oldest=from_the_oldest)
             except (RedisError, OSError) as error:
                 self._note_away("Redis", error)
@@ -142,7 +145,7 @@ class Hub:
 
     async def _free(self, follower: Follower, taking: asyncio.Task) -> None:
         """Also where the one who wanted it has gone before it had it."""
-        if await taking:
+        if await taking and redis_access.is_available():
             with suppress(RedisError, OSError):  # its lease ends soon
                 await self._places.free(follower.guest.user_id, follower.place)
 

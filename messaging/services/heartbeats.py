@@ -4,13 +4,10 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from functools import cache as once
 
-from django.conf import settings
-from django.core.cache import cache
-from redis import Redis
+from providers import redis_access
 
-TICK_KEY = "heartbeat:tick"
+TICK_KEY = "switchboard:heartbeat:tick"
 TICKS_KEY = "switchboard:heartbeat:ticks"
 # A sorted set: who, by the time of the last sign. Members that are silent are dropped, and the whole once all are.
 WORKERS_KEY = "switchboard:heartbeat:workers"
@@ -26,36 +23,35 @@ class Worker:
     seconds_ago: float
 
 
-@once
-def _redis() -> Redis:
-    return Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2, decode_responses=True)
-
-
 def this_worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def tick() -> None:
     """Beat has asked for a tick and a worker has carried it out. Raises `RedisError`, as all here."""
-    cache.set(TICK_KEY, time.time(), None)
-    _redis().incr(TICKS_KEY)
+    with redis_access.exchange() as redis, redis.pipeline() as pipeline:
+        pipeline.set(TICK_KEY, time.time())
+        pipeline.incr(TICKS_KEY)
+        pipeline.execute()
 
 
 def ticks() -> int:
     """How many there were, as long as Redis has kept its data."""
-    return int(_redis().get(TICKS_KEY) or 0)
+    with redis_access.exchange() as redis:
+        return int(redis.get(TICKS_KEY) or 0)
 
 
 def seconds_since_tick() -> float | None:
     """None before the first tick."""
-    last = cache.get(TICK_KEY)
-    return None if last is None else max(0.0, time.time() - last)
+    with redis_access.exchange() as redis:
+        last = redis.get(TICK_KEY)
+    return None if last is None else max(0.0, time.time() - float(last))
 
 
 def worker_lives(name: str) -> None:
     """Call it every `WORKER_INTERVAL_SECONDS`."""
     now = time.time()
-    with _redis().pipeline() as pipeline:
+    with redis_access.exchange() as redis, redis.pipeline() as pipeline:
         pipeline.zadd(WORKERS_KEY, {name: now})
         pipeline.zremrangebyscore(WORKERS_KEY, "-inf", now - WORKER_SILENT_SECONDS)
         pipeline.expire(WORKERS_KEY, WORKER_SILENT_SECONDS)
@@ -63,11 +59,13 @@ def worker_lives(name: str) -> None:
 
 
 def worker_leaves(name: str) -> None:
-    _redis().zrem(WORKERS_KEY, name)
+    with redis_access.exchange() as redis:
+        redis.zrem(WORKERS_KEY, name)
 
 
 def workers() -> list[Worker]:
     """Those that have given a sign of life lately, by name."""
     now = time.time()
-    found = _redis().zrangebyscore(WORKERS_KEY, now - WORKER_SILENT_SECONDS, "+inf", withscores=True)
+    with redis_access.exchange() as redis:
+        found = redis.zrangebyscore(WORKERS_KEY, now - WORKER_SILENT_SECONDS, "+inf", withscores=True)
     return sorted((Worker(name, max(0.0, now - at)) for name, at in found), key=lambda worker: worker.name)

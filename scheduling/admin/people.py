@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from redis.exceptions import RedisError
 
 from console import csv_export
 from messaging.services.representation import HIDDEN
@@ -63,10 +62,7 @@ def tell(request: HttpRequest, schedule: Schedule, report: Report) -> None:
 
 
 def _link(request: HttpRequest, schedule: Schedule, report: Report) -> SafeString:
-    try:
-        cache.set(_key(request, schedule.pk), [tuple(error) for error in report.errors], KEPT_SECONDS)
-    except (RedisError, OSError):  # the rows are named above
-        return SafeString()
+    cache.set(_key(request, schedule.pk), [tuple(error) for error in report.errors], KEPT_SECONDS)
     url = reverse("admin:scheduling_schedule_bad_rows", args=[schedule.pk])
     return format_html('<br><a class="sb-link" href="{}" download>All bad rows as CSV</a>', url)
 

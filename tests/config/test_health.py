@@ -4,13 +4,12 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 from django.db import InterfaceError, OperationalError
 from django.test import Client
 from django.utils import timezone
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from messaging.services import heartbeats
+from providers import redis_access
 from scheduling import zone_data
 from tests.factories import MessageFactory, QueueFactory
 
@@ -77,9 +76,7 @@ def test_outdated_zone_data_is_a_warning_and_no_fault(client: Client, monkeypatc
     }
 
 
-def test_alive_needs_nothing(client: Client, django_assert_num_queries) -> None:
-    cache.clear()
-
+def test_alive_needs_nothing(client: Client, no_redis, django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
         response = client.get("/healthz")
 
@@ -110,12 +107,7 @@ def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Except
     assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is away")
 
 
-def test_a_broker_that_is_away(client: Client, monkeypatch) -> None:
-    def away(*_args) -> None:
-        raise RedisConnectionError("redis://:hunter2@host")
-
-    monkeypatch.setattr("config.health.heartbeats.cache.get", away)
-
+def test_a_broker_that_is_away(client: Client, no_redis) -> None:
     unknown = "unknown: the broker is away"
     degraded = "degraded: by the configured weights, without circuits and limits"
     assert_unhealthy(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
@@ -133,13 +125,13 @@ def test_workers_that_are_silent(client: Client) -> None:
 
 
 def test_a_beat_that_never_came(client: Client) -> None:
-    cache.delete(heartbeats.TICK_KEY)
+    redis_access.client().delete(heartbeats.TICK_KEY)
 
     assert_unhealthy(client, beat="no tick yet: beat or the workers are not running")
 
 
 def test_a_beat_that_has_stopped(client: Client) -> None:
-    cache.set(heartbeats.TICK_KEY, time.time() - 100, None)
+    redis_access.client().set(heartbeats.TICK_KEY, time.time() - 100)
 
     assert_unhealthy(client, beat="the last tick was 100 s ago")
 

@@ -48,3 +48,9 @@ def test_guesses_at_the_api_count_too() -> None:
         Client().post("/api/v1/auth/token/", headers={"Authorization": "Basic YWRhOng="})
 
     assert log_in().status_code == 429
+
+
+def test_while_redis_is_away_guesses_are_counted_in_the_process(no_redis) -> None:
+    assert [log_in(password="x").status_code for _ in range(10)] == [200] * 10
+
+    assert log_in().status_code == 429

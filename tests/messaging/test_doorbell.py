@@ -1,13 +1,14 @@
 """The doorbell: a storm is one ring, and a broker that is away stops nobody."""
 
-import logging
-
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from messaging import doorbell
+from providers import redis_access
 
 
 def test_a_storm_is_one_ring(broker) -> None:
@@ -46,32 +47,39 @@ def test_answering_one_queue_leaves_the_others_coalesced(broker) -> None:
 def test_a_ring_that_is_never_answered_silences_the_bell_for_two_seconds_only() -> None:
     doorbell.ring("express")
 
-    key = cache.make_key("doorbell:express")
-    client = cache._cache.get_client(key)
-    assert 0 < client.pttl(key) <= 2000
+    assert 0 < redis_access.client().pttl(cache.make_key("doorbell:express")) <= 2000
 
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), ConnectionRefusedError(), RedisConnectionError("gone")])
-def test_a_broker_that_is_away_raises_nothing(broker, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broker_that_is_away_raises_nothing(
+    broker, use_redis, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_redis(settings.REDIS_URL)  # which the error marks as unavailable
     broker.error = error
 
     doorbell.ring("express")
 
     assert broker.rings == []
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "queue notification failed" in caplog.text
 
 
-def test_a_cache_that_is_away_raises_nothing(broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object) -> None:
-        raise RedisConnectionError("gone")
-
-    monkeypatch.setattr("messaging.doorbell.cache.add", away)
-    monkeypatch.setattr("messaging.doorbell.cache.delete", away)
+def test_a_broker_that_refuses_is_not_taken_for_one_that_is_away(broker, caplog) -> None:
+    broker.error = OperationalError("OOM command not allowed")
+    broker.error.__cause__ = ResponseError("OOM command not allowed")
 
     doorbell.ring("express")
-    doorbell.answered("express")
+
+    assert caplog.messages == ["queue notification failed (ResponseError); the next tick will pick the messages up"]
+    assert redis_access.is_available()
+
+
+def test_while_redis_is_away_the_broker_is_not_asked(broker, no_redis, caplog) -> None:
+    for _ in range(3):
+        doorbell.ring("express")
+        doorbell.answered("express")
 
     assert broker.rings == []
+    assert [record.name for record in caplog.records] == ["providers.redis_access"]
 
 
 def test_while_a_look_at_the_callbacks_gathers_nobody_is_asked_for_another(broker, monkeypatch) -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from messaging.services import heartbeats
+from providers import redis_access
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_silent_worker_is_gone_after_a_while(clock) -> None:
 
     assert names() == ["alive:1"]
     heartbeats.worker_lives("alive:1")
-    assert heartbeats._redis().zcard(heartbeats.WORKERS_KEY) == 1
+    assert redis_access.client().zcard(heartbeats.WORKERS_KEY) == 1
 
 
 def test_a_worker_that_leaves_is_gone_at_once() -> None:
@@ -65,7 +66,7 @@ def test_a_worker_that_leaves_is_gone_at_once() -> None:
 def test_nothing_is_kept_for_ever() -> None:
     heartbeats.worker_lives("host:1")
 
-    assert 0 < heartbeats._redis().ttl(heartbeats.WORKERS_KEY) <= 30
+    assert 0 < redis_access.client().ttl(heartbeats.WORKERS_KEY) <= 30
 
 
 def test_a_worker_is_named_by_host_and_process() -> None:
