@@ -8,6 +8,7 @@ Tests run in several processes at once (pytest-xdist): each brings its own, and 
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Mapping
@@ -54,6 +55,13 @@ class EmbeddedValkey:
     def start(self) -> None:
         self._child.start()
         services.wait_for_broker(self._child, self.url, stop_asked=lambda: False)
+
+    def hang(self) -> None:
+        """Connections are still accepted, by the kernel, and nothing is answered."""
+        os.kill(self._child.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self._child.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         self._child.terminate()

@@ -1,5 +1,6 @@
 """Signs of life, in Redis: beat's ticks, and each worker process under its own name."""
 
+import math
 import os
 import socket
 import time
@@ -38,14 +39,23 @@ def tick() -> None:
 def ticks() -> int:
     """How many there were, as long as Redis has kept its data."""
     with redis_access.exchange() as redis:
-        return int(redis.get(TICKS_KEY) or 0)
+        return int(_number(redis.get(TICKS_KEY)) or 0)
 
 
 def seconds_since_tick() -> float | None:
     """None before the first tick."""
     with redis_access.exchange() as redis:
-        last = redis.get(TICK_KEY)
-    return None if last is None else max(0.0, time.time() - float(last))
+        last = _number(redis.get(TICK_KEY))
+    return None if last is None else max(0.0, time.time() - last)
+
+
+def _number(text: str | None) -> float | None:
+    """None also for what is no number: another program may have written it."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def worker_lives(name: str) -> None:
