@@ -36,7 +36,7 @@ SLOW_MS = 300
 # Long enough for the sweep of another clock to come while calls are in the air, and shorter than their time-out.
 LONG_MS = 1000
 EACH_SECOND = 25
-BROKER_SECONDS, DATABASE_SECONDS = 2.0, 3.0
+BROKER_SECONDS, DATABASE_SECONDS, HANG_SECONDS = 2.0, 3.0, 4.0
 # Outcomes of attempts.
 NOT_ACCEPTED, NOBODY_KNOWS = "unavailable", "unknown"
 
@@ -136,6 +136,21 @@ def broker_restarted(arena: Arena, run: Run) -> None:
     run.send(run.count - run.count // 2)
     time.sleep(BROKER_SECONDS)
     arena.broker.start()
+
+
+def broker_hanging(arena: Arena, run: Run) -> None:
+    """Half of the messages are accepted one by one while it hangs, and receipts of the others come."""
+    arena.set_carriers(latency_ms=SLOW_MS)
+    run.send(run.count // 2)
+    run.wait_for_taken(1)
+    arena.broker.hang()
+    try:
+        started = time.monotonic()
+        for _ in range(run.count - run.count // 2):
+            run.send(1)
+        time.sleep(max(0.0, started + HANG_SECONDS - time.monotonic()))
+    finally:
+        arena.broker.go_on()
 
 
 def database_restarted(arena: Arena, run: Run) -> None:
@@ -278,6 +293,7 @@ SCENARIOS = (
     Scenario("answer is empty", answering(proxy.empty), check=was_met("accepted")),
     Scenario("both carriers answer 500", nobody_well, frozenset({"failed"})),
     Scenario("broker forgets all and restarts", broker_restarted),
+    Scenario("broker hangs", broker_hanging),
     Scenario("database restarted", database_restarted, KNOWN_OR_NOT),
     Scenario(
         "database fails over, requests meanwhile",
