@@ -3,6 +3,8 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from celery import current_app
 from django.core.cache import cache
@@ -68,11 +70,11 @@ def ring_inbound_media() -> None:
     _ring(INBOUND_MEDIA, INBOUND_MEDIA_TASK, [])
 
 
-def publish(task: str, args: list[str] | None = None) -> bool:
-    """Ask for a task that the tick asks for as well. True if the broker has it; never raises, and does not try again."""
+def publish(task: str, args: Sequence[Any] = (), **options: Any) -> bool:
+    """Ask the workers for a task. True if the broker has it; never raises, and does not try again."""
     try:
         with redis_access.exchange():
-            _send(task, args or [])
+            _send(task, list(args), options)
     except redis_access.RedisUnavailable:  # logged once, when it was noticed
         return False
     except (RedisError, OperationalError, OSError) as error:
@@ -81,10 +83,10 @@ def publish(task: str, args: list[str] | None = None) -> bool:
     return True
 
 
-def _send(task: str, args: list[str]) -> None:
+def _send(task: str, args: list[Any], options: dict[str, Any]) -> None:
     """Raises the error of Redis, which kombu puts into one of its own."""
     try:
-        current_app.send_task(task, args=args)
+        current_app.send_task(task, args=args, **options)
     except OperationalError as error:
         raise error.__cause__ or error from None
 

@@ -4,7 +4,6 @@ import json
 from functools import partial
 from typing import Any
 
-from celery import current_app
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
@@ -21,6 +20,7 @@ from console.acts import Act
 from console.forms import StyledFormMixin
 from console.model_admin import ModelAdmin, TabularInline
 from console.names import name_of
+from messaging import doorbell
 
 admin.site.unregister([ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule])
 
@@ -35,9 +35,14 @@ def _switch(enabled: bool, pk: Any, _user: AbstractBaseUser, _reason: str) -> Pe
     return task
 
 
+class BrokerUnavailable(Exception):
+    detail = "The broker does not answer; try again in a moment."
+
+
 def _run(pk: Any, _user: AbstractBaseUser, _reason: str) -> PeriodicTask:
     task = PeriodicTask.objects.get(pk=pk)
-    current_app.send_task(task.task, args=json.loads(task.args), kwargs=json.loads(task.kwargs))
+    if not doorbell.publish(task.task, json.loads(task.args), kwargs=json.loads(task.kwargs)):
+        raise BrokerUnavailable
     return task
 
 
@@ -49,6 +54,7 @@ ACTS = (
         permission=MAY_CHANGE,
         icon="play_arrow",
         run=_run,
+        refusals=BrokerUnavailable,
         warning="Beside its usual times; every task of ours is safe to run again.",
     ),
     Act(

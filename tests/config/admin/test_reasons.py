@@ -5,9 +5,12 @@ from django.contrib import admin as site_of_django
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.models import LogEntry
 from django.test import Client, RequestFactory
+from django_celery_beat.models import PeriodicTask
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from console.model_admin import SAY_WHY
 from messaging.models import OutboundQueue
+from messaging.services import heartbeats
 from tests.config.admin.rows import MAKERS
 from tests.factories import AccountFactory, MessageFactory, QueueFactory, UserFactory
 
@@ -175,3 +178,16 @@ class TestDeletionPages:
             costs.append(len(queries))
 
         assert costs[0] == costs[1]
+
+
+def test_a_task_that_cannot_be_asked_for_is_not_said_to_be(admin: Client, no_redis) -> None:
+    path = "/admin/django_celery_beat/periodictask/"
+    MAKERS[path[len("/admin/") : -1]](1)
+    task = PeriodicTask.objects.get()
+    with pytest.raises(RedisConnectionError):
+        heartbeats.ticks()  # so that the process knows
+
+    page = admin.post(path, {"action": "run_selected", "_selected_action": [task.pk], "reason": "a test"}, follow=True)
+
+    assert "The broker does not answer" in page.content.decode()
+    assert not LogEntry.objects.filter(user=admin.user).exists()
