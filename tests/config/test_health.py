@@ -32,11 +32,15 @@ def _young_zone_data(monkeypatch) -> None:
 
 def assert_unhealthy(client: Client, **wrong: str) -> None:
     """Each process is ready all the same, as long as its database and its broker answer."""
+    assert_system(client, **wrong)
+    assert_readiness(client, **{name: wrong.get(name, "ok") for name in READY})
+
+
+def assert_system(client: Client, **wrong: str) -> None:
     response = client.get("/healthz/system")
 
     assert response.status_code == 503
     assert response.json() == {"status": "unhealthy", "checks": FINE | wrong, "tzdata": ZONE_DATA}
-    assert_readiness(client, **{name: wrong.get(name, "ok") for name in READY})
 
 
 def assert_readiness(client: Client, query: str = "", **checks: str) -> None:
@@ -110,7 +114,8 @@ def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Except
 def test_a_broker_that_is_away(client: Client, no_redis) -> None:
     unknown = "unknown: the broker is away"
     degraded = "degraded: by the configured weights, without circuits and limits"
-    assert_unhealthy(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
+    assert_system(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
+    assert_readiness(client, database="ok", broker="failed: RedisUnavailable")  # which is not asked again at once
     assert_readiness(client, "?exclude=broker", database="ok")
 
 
