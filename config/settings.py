@@ -303,7 +303,10 @@ REST_FRAMEWORK = {
         "messaging.api.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["messaging.api.permissions.ModelPermissions"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "messaging.api.permissions.ModelPermissions",
+        "messaging.api.known_names.KnownNames",
+    ],
     "DEFAULT_THROTTLE_CLASSES": ["messaging.api.throttling.TokenThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["messaging.api.parsers.StrictJSONParser"],
@@ -328,7 +331,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,  # they are written for readers of the code
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.close_request_bodies",
+        "config.openapi.describe_tags",
+    ],
 }
 
 # --- The staff console ------------------------------------------------------------------------------------------------

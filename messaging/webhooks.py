@@ -75,8 +75,6 @@ class StatusCallbackView(_CallbackView):
 
     @extend_schema(
         operation_id="webhooks_status",
-        summary="A provider's delivery receipt",
-        tags=["provider callbacks"],
         auth=[],
         request={
             "application/json": OpenApiTypes.OBJECT,
@@ -106,8 +104,6 @@ class InboundCallbackView(_CallbackView):
 
     @extend_schema(
         operation_id="webhooks_inbound",
-        summary="A text that came in at a provider",
-        tags=["provider callbacks"],
         auth=[],
         request={
             "application/json": OpenApiTypes.OBJECT,

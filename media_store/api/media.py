@@ -21,14 +21,13 @@ from media_store.api.serializers import MediaAssetSerializer
 from media_store.api.uploads import FIELD, ImageUploadParser, refuse_by_length, uploaded
 from media_store.models import MediaAsset
 
-TAGS = ["media"]
 UPLOAD = inline_serializer("ImageFile", {FIELD: serializers.FileField(help_text="A JPEG, PNG, GIF or WebP image.")})
-OF_A_LINK = [
-    OpenApiParameter(name, str, description="As in the address that we handed out; then no log-in is needed.")
+OF_A_LINK = tuple(
+    OpenApiParameter(name, str, description="Part of a signed address. Such a request needs no token.")
     for name in ("expires", "signature")
-]
+)
 IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of what is known."
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of the copy that you have."
 )
 
 
@@ -44,6 +43,7 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         "destroy": "media_store.delete_mediaasset",
         "content": "media_store.view_mediaasset",
     }
+    action_queries = {"content": OF_A_LINK}
 
     def get_queryset(self) -> QuerySet[MediaAsset]:
         return services.visible_to(self.request.user)
@@ -54,27 +54,18 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         super().initial(request, *args, **kwargs)
 
     def get_permissions(self) -> list[BasePermission]:
-        """A signature takes the place of a permission; `content` checks it."""
-        return [AllowAny()] if self._has_signature() else super().get_permissions()
+        """A signature, which `content` checks, takes the place of the user's permission: the first one. The others stay."""
+        user_permission, *others = super().get_permissions()
+        return [AllowAny() if self._has_signature() else user_permission, *others]
 
     def _has_signature(self) -> bool:
         return self.action == "content" and "signature" in self.request.GET
 
-    @extend_schema(summary="List images, newest first", tags=TAGS)
-    def list(self, request: Request) -> Response:
-        return super().list(request)
-
-    @extend_schema(summary="Read one image's data", tags=TAGS)
-    def retrieve(self, request: Request, pk: UUID) -> Response:
-        return super().retrieve(request, pk=pk)
-
     @extend_schema(
-        summary="Upload an image",
-        tags=TAGS,
         request={"multipart/form-data": UPLOAD},
         responses={
             201: MediaAssetSerializer,
-            200: OpenApiResponse(MediaAssetSerializer, description="The same bytes are stored already."),
+            200: OpenApiResponse(MediaAssetSerializer, description="The same bytes were already stored."),
         },
     )
     def create(self, request: Request) -> Response:
@@ -84,7 +75,7 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         location = self.reverse_action("detail", args=[stored.asset.pk])
         return Response(body, status=201 if stored.created else 200, headers={"Location": location})
 
-    @extend_schema(summary="Delete an image that no message has", tags=TAGS, request=None, responses={204: None})
+    @extend_schema(request=None, responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Staff who see all delete for everybody; others give up what they have of it."""
         owner = None if services.sees_all(request.user) else request.user
@@ -95,13 +86,10 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         return Response(status=204)
 
     @extend_schema(
-        summary="The image itself",
-        description="With `expires` and `signature` without metadata (EXIF, position, comments); otherwise as it came.",
-        tags=TAGS,
-        parameters=[*OF_A_LINK, IF_NONE_MATCH],
+        parameters=[IF_NONE_MATCH],
         responses={
             (200, "image/*"): OpenApiTypes.BINARY,
-            304: OpenApiResponse(description="It has not changed; it never does."),
+            304: OpenApiResponse(description="Your copy is current. An image never changes."),
         },
         auth=[{"bearer": []}, {"cookieAuth": []}, {}],
     )

@@ -17,11 +17,17 @@ from rest_framework.request import Request
 from media_store.errors import FileTooLarge
 
 FIELD = "file"
+CSRF_FIELD = "csrfmiddlewaretoken"  # a form that is sent within a browser's session may carry it
+MAX_NAME = 64  # of a field's name, in an answer that quotes it
 FORM_BYTES = 64 * 1024  # what a form has beside its files: boundaries, headers, names
 
 
 def _refusal(field: str, code: str, text: str) -> ValidationError:
     return ValidationError({field: [ErrorDetail(text, code=code)]})
+
+
+def _unknown(name: str) -> ValidationError:
+    return _refusal(name[:MAX_NAME], "unknown_field", f"Send the image as the form field {FIELD}.")
 
 
 class _Counted:
@@ -53,7 +59,7 @@ class _ImageHandler(FileUploadHandler):
 
     def new_file(self, field_name: str, *args: Any, **kwargs: Any) -> None:
         if field_name != FIELD:
-            raise _refusal(field_name, "unknown_field", f"Send the image as the form field {FIELD}.")
+            raise _unknown(field_name)
         self.files += 1
         if self.files > self.max_files:
             raise _too_many(self.max_files)
@@ -105,7 +111,10 @@ def refuse_by_length(request: Request, *, max_files: int = 1) -> int:
 
 
 def uploaded(request: Request, *, max_files: int = 1) -> list[UploadedFile]:
-    """The files of the form, at least one. Raises `ValidationError` for a field that is missing or is no file."""
+    """The files of the form, at least one. Raises `ValidationError` for a field that is missing, unknown or no file."""
+    for name in request.data:
+        if name not in {FIELD, CSRF_FIELD}:
+            raise _unknown(name)
     values = request.data.getlist(FIELD) if hasattr(request.data, "getlist") else []
     if not values:
         raise _refusal(FIELD, "required", f"Send the image as the form field {FIELD}.")

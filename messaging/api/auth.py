@@ -8,12 +8,12 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractBaseUser
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions
+from rest_framework import exceptions, viewsets
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from messaging.api.known_names import KnownNames
 from messaging.api.permissions import IsKnown
 from messaging.api.serializers import TokenSerializer
 from messaging.api.throttling import count_failed_login, refuse_guessing
@@ -50,35 +50,25 @@ def _credentials(parts: list[bytes]) -> dict[str, str]:
     return {"username": username, "password": password}
 
 
-class TokenView(APIView):
+class TokenViewSet(viewsets.ViewSet):
     authentication_classes = [CountedBasicAuthentication]
-    permission_classes = [IsKnown]
+    permission_classes = [IsKnown, KnownNames]
+    without_body = frozenset({"create"})
 
-    @extend_schema(
-        operation_id="auth_token_create",
-        summary="Exchange user and password for a bearer token",
-        tags=["auth"],
-        request=None,
-        responses={201: TokenSerializer},
-    )
-    def post(self, request: Request) -> Response:
+    @extend_schema(request=None, responses={201: TokenSerializer})
+    def create(self, request: Request) -> Response:
         row, token = ApiToken.objects.create(
             user=request.user, expiry=timedelta(hours=settings.TOKEN_TTL_HOURS), name="log-in"
         )
         return Response({"token": token, "expires_at": moment(row.expiry)}, status=201)
 
 
-class LogoutView(APIView):
-    permission_classes = [IsKnown]
+class LogoutViewSet(viewsets.ViewSet):
+    permission_classes = [IsKnown, KnownNames]
+    without_body = frozenset({"create"})
 
-    @extend_schema(
-        operation_id="auth_logout_create",
-        summary="Revoke the token of this request",
-        tags=["auth"],
-        request=None,
-        responses={204: None},
-    )
-    def post(self, request: Request) -> Response:
+    @extend_schema(request=None, responses={204: None})
+    def create(self, request: Request) -> Response:
         if isinstance(request.auth, ApiToken):
             request.auth.delete()
         return Response(status=204)

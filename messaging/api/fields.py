@@ -1,8 +1,6 @@
 """Fields that the serializers share."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -67,23 +65,6 @@ class StrictBooleanField(serializers.BooleanField):
         if not isinstance(data, bool):
             raise serializers.ValidationError("Must be true or false.", code="invalid")
         return data
-
-
-class FixedFields(serializers.Serializer):
-    """For a PATCH: what is shown but cannot be changed there is refused, as a 200 would look as if it had been changed.
-
-    `fixed` is what only the answer has; fields of this serializer that are `read_only` are found by themselves.
-    """
-
-    fixed: frozenset[str] = frozenset()
-
-    def to_internal_value(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        fixed = self.fixed | {name for name, field in self.fields.items() if field.read_only}
-        refused = [name for name in data if name in fixed]
-        if refused:
-            detail = serializers.ErrorDetail("This cannot be changed here.", "read_only")
-            raise serializers.ValidationError({name: [detail] for name in refused})
-        return super().to_internal_value(data)
 
 
 class MomentField(serializers.DateTimeField):

@@ -30,23 +30,40 @@ LARGEST_NUMBER = 2**63 - 1
 MAX_WAIT_SECONDS = 60
 DEFAULT_WAIT_SECONDS = 30
 COME_BACK_SECONDS = 5
-RESUME = "Last-Event-ID"
-
-OPERATION: dict[str, Any] = {"tags": ["live"]}
+RESUME, RESUME_QUERY = "Last-Event-ID", "lastEventId"
+EVENT_ID = {"type": "string", "pattern": "^[0-9]{1,19}$"}
 RESUME_HEADER = OpenApiParameter(
     RESUME,
-    {"type": "string", "pattern": "^[0-9]{1,19}$"},
+    EVENT_ID,
     OpenApiParameter.HEADER,
-    description="The last `id` that was received: what came after it is sent first. `0`: all that is kept, a week.",
+    description="The last `id` you received. Later events are sent first. `0` starts at the oldest event kept (7 days).",
+)
+# A browser's EventSource cannot set a header on its first request, and some replacements for it never do.
+RESUME_PARAMETER = OpenApiParameter(
+    RESUME_QUERY,
+    EVENT_ID,
+    description=f"The same as the header `{RESUME}`, for clients that cannot set it. The header wins if both are given.",
 )
 MESSAGE_ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 STREAM = OpenApiResponse(
     OpenApiTypes.STR,
     description=(
-        "Server-sent events without an end: `id` is the event's `sequence`, `event` its type, `data` the JSON that a client "
-        "callback has as its body. A comment line at least each 15 seconds."
+        "Server-sent events without an end: `id` is the event's `sequence`, `event` its type, `data` the JSON body of the "
+        "corresponding client callback. A comment line is sent at least every 15 seconds."
     ),
     examples=examples.STREAM,
+)
+
+
+AFTER = OpenApiParameter(
+    "after",
+    {"type": "string", "enum": STATUS_CHOICES},
+    description="The status that you know. Without it the answer comes at once.",
+)
+TIMEOUT = OpenApiParameter(
+    "timeout",
+    {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS, "default": DEFAULT_WAIT_SECONDS},
+    description="How many seconds to wait. After that the message is returned as it is.",
 )
 
 
@@ -97,14 +114,9 @@ class LiveViewSet(viewsets.ViewSet):
 class LiveStreamViewSet(LiveViewSet):
     renderer_classes = [EventStreamRenderer]
     action_permissions = {"events": PERMISSION, "message": PERMISSION}
+    action_queries = {"events": (RESUME_PARAMETER,), "message": (RESUME_PARAMETER,)}
 
-    @extend_schema(
-        operation_id="live_events_list",
-        summary="Follow your events",
-        parameters=[RESUME_HEADER],
-        responses={(200, EventStreamRenderer.media_type): STREAM},
-        **OPERATION,
-    )
+    @extend_schema(parameters=[RESUME_HEADER], responses={(200, EventStreamRenderer.media_type): STREAM})
     def events(self, request: Request) -> HttpResponseBase:
         after = _resumed_at(request)
         return _stream(
@@ -118,13 +130,7 @@ class LiveStreamViewSet(LiveViewSet):
             ),
         )
 
-    @extend_schema(
-        operation_id="live_messages_retrieve",
-        summary="Follow one message, from its first event on",
-        parameters=[MESSAGE_ID, RESUME_HEADER],
-        responses={(200, EventStreamRenderer.media_type): STREAM},
-        **OPERATION,
-    )
+    @extend_schema(parameters=[MESSAGE_ID, RESUME_HEADER], responses={(200, EventStreamRenderer.media_type): STREAM})
     def message(self, request: Request, pk: UUID) -> HttpResponseBase:
         after = _resumed_at(request)
         message = get_object_or_404(messages_of(request.user), pk=pk)
@@ -142,26 +148,9 @@ class LiveStreamViewSet(LiveViewSet):
 
 class LiveWaitViewSet(LiveViewSet):
     action_permissions = {"wait": PERMISSION}
+    action_queries = {"wait": (AFTER, TIMEOUT)}
 
-    @extend_schema(
-        operation_id="live_messages_wait_retrieve",
-        summary="Wait until a message has another status",
-        parameters=[
-            MESSAGE_ID,
-            OpenApiParameter(
-                "after",
-                {"type": "string", "enum": STATUS_CHOICES},
-                description="The status that you know. Left out: the answer comes at once.",
-            ),
-            OpenApiParameter(
-                "timeout",
-                {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS, "default": DEFAULT_WAIT_SECONDS},
-                description="Seconds; afterwards the message is answered as it is.",
-            ),
-        ],
-        responses=MessageSerializer,
-        **OPERATION,
-    )
+    @extend_schema(parameters=[MESSAGE_ID], responses=MessageSerializer)
     def wait(self, request: Request, pk: UUID) -> HttpResponseBase:
         query = WaitSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
@@ -184,12 +173,13 @@ class LiveWaitViewSet(LiveViewSet):
 
 def _resumed_at(request: Request) -> int | None:
     """The number that the client has got to; None when it begins. Raises `ValidationError` for one that was never given."""
-    given = request.headers.get(RESUME, "").strip()
+    name = RESUME if request.headers.get(RESUME, "").strip() else RESUME_QUERY
+    given = (request.headers if name == RESUME else request.query_params).get(name, "").strip()
     if not given:
         return None
     number = int(given) if given.isascii() and given.isdigit() and len(given) <= len(str(LARGEST_NUMBER)) else -1
     if not 0 <= number <= max(live_events.last_sequence(), 0):
-        raise serializers.ValidationError({RESUME: ["This is not an id of an event."]}, code="invalid")
+        raise serializers.ValidationError({name: ["This is not an id of an event."]}, code="invalid")
     return number
 
 

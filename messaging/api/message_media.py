@@ -51,19 +51,13 @@ class MessageMediaViewSet(viewsets.GenericViewSet):
         refuse_by_length(request, max_files=MAX_ATTACHMENTS)
         super().initial(request, *args, **kwargs)
 
-    @extend_schema(summary="A message's media, in their order", tags=["messages"], responses=LIST)
+    @extend_schema(responses=LIST)
     def list(self, request: Request, pk: UUID) -> Response:
         return Response(self._body(self._message(pk)))
 
     @extend_schema(
-        summary="Upload images and attach them to a message",
-        description=(
-            "A message that came in takes files at any time, one to be sent only while it waits. "
-            "Images of a request that is refused may be kept among your media, but no message has them."
-        ),
-        tags=["messages"],
         request={"multipart/form-data": FILES},
-        responses={201: LIST, 200: OpenApiResponse(LIST, description="The message has had all of them already.")},
+        responses={201: LIST, 200: OpenApiResponse(LIST, description="The message already had all of them.")},
     )
     def create(self, request: Request, pk: UUID) -> Response:
         message = self._message(pk)

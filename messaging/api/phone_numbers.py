@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -25,10 +25,6 @@ def sides(number: Any) -> tuple[Q, Q]:
     return Q(direction=Direction.OUTBOUND, to_number=number), Q(direction=Direction.INBOUND, from_number=number)
 
 
-@extend_schema_view(
-    list=extend_schema(summary="List phone numbers", tags=["phone numbers"]),
-    retrieve=extend_schema(summary="Read one phone number", tags=["phone numbers"]),
-)
 class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """Numbers that the user has written to, or got a text from; staff with the permission see all."""
 
@@ -62,11 +58,7 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
             raise Http404
         return row
 
-    @extend_schema(
-        summary="The conversation with one number, both directions, newest first",
-        tags=["phone numbers"],
-        responses=MessageSerializer(many=True),
-    )
+    @extend_schema(responses=MessageSerializer(many=True))
     @action(detail=True, filterset_class=None, pagination_class=ConversationPagination)
     def messages(self, request: Request, number: str) -> Response:
         self.sides = sides(self.get_object().number)
@@ -75,12 +67,12 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
             MessageSerializer(page, many=True, context=self.get_serializer_context()).data
         )
 
-    @extend_schema(summary="Allow messages again", tags=["phone numbers"], request=ReasonSerializer)
+    @extend_schema(request=ReasonSerializer)
     @action(detail=True, methods=["post"])
     def activate(self, request: Request, number: str) -> Response:
         return self._set(request, PhoneNumber.Status.ACTIVE)
 
-    @extend_schema(summary="Refuse new messages", tags=["phone numbers"], request=ReasonSerializer)
+    @extend_schema(request=ReasonSerializer)
     @action(detail=True, methods=["post"])
     def deactivate(self, request: Request, number: str) -> Response:
         return self._set(request, PhoneNumber.Status.INACTIVE)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -99,7 +99,6 @@ def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else moment(datetime.fromtimestamp(seconds, tz=UTC))
 
 
-@extend_schema_view(retrieve=extend_schema(summary="Read one provider account", tags=["providers"]))
 class ProviderViewSet(viewsets.GenericViewSet):
     """For operators. Without Redis every account shows as closed, with nothing known."""
 
@@ -117,7 +116,7 @@ class ProviderViewSet(viewsets.GenericViewSet):
         "reset": "providers.change_provideraccount",
     }
 
-    @extend_schema(summary="List provider accounts", tags=["providers"], responses=ProviderSerializer(many=True))
+    @extend_schema(responses=ProviderSerializer(many=True))
     def list(self, request: Request) -> Response:
         rows = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(provider_bodies(rows, now=timezone.now()))
@@ -125,26 +124,22 @@ class ProviderViewSet(viewsets.GenericViewSet):
     def retrieve(self, request: Request, slug: str) -> Response:
         return _answer(self.get_object())
 
-    @extend_schema(summary="Send through it again", tags=["providers"], request=OptionalReasonSerializer)
+    @extend_schema(request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def enable(self, request: Request, slug: str) -> Response:
         return _done(request, services.set_enabled, slug=slug, is_enabled=True)
 
-    @extend_schema(summary="Send nothing through it", tags=["providers"], request=OptionalReasonSerializer)
+    @extend_schema(request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def disable(self, request: Request, slug: str) -> Response:
         return _done(request, services.set_enabled, slug=slug, is_enabled=False)
 
-    @extend_schema(summary="Hold its circuit open until it is reset", tags=["providers"], request=ReasonSerializer)
+    @extend_schema(request=ReasonSerializer)
     @action(detail=True, methods=["post"])
     def open(self, request: Request, slug: str) -> Response:
         return _done(request, services.hold_open, reason=ReasonSerializer, slug=slug)
 
-    @extend_schema(
-        summary="Close its circuit, end a pause and forget what was counted",
-        tags=["providers"],
-        request=OptionalReasonSerializer,
-    )
+    @extend_schema(request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def reset(self, request: Request, slug: str) -> Response:
         return _done(request, services.reset, slug=slug)

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from messaging.api.fields import FixedFields, StrictBooleanField, StrictIntegerField, StrictStringField
-from messaging.api.parsers import UnreadBodies
+from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField
+from messaging.api.known_names import StrictSerializer
 from messaging.models import OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
 from messaging.services import queues
@@ -20,7 +20,7 @@ from messaging.services.representation import moment
 from providers.routing import Strategy
 
 
-class QueueSerializer(FixedFields):
+class QueueSerializer(StrictSerializer):
     name = serializers.CharField(read_only=True)
     description = StrictStringField(max_length=200, allow_blank=True)
     batch_size = StrictIntegerField(min_value=1, max_value=MAX_BATCH, allow_null=True, help_text="Null: no pace.")
@@ -52,8 +52,7 @@ def _body(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str
     }
 
 
-@extend_schema_view(retrieve=extend_schema(responses=QueueSerializer))
-class QueueViewSet(UnreadBodies, viewsets.GenericViewSet):
+class QueueViewSet(viewsets.GenericViewSet):
     queryset = OutboundQueue.objects.order_by("name")
     serializer_class = QueueSerializer
     filter_backends: list = []
@@ -68,27 +67,25 @@ class QueueViewSet(UnreadBodies, viewsets.GenericViewSet):
         "resume": "messaging.change_outboundqueue",
     }
 
-    @extend_schema(summary="List queues", tags=["queues"], responses=QueueSerializer(many=True))
+    @extend_schema(responses=QueueSerializer(many=True))
     def list(self, request: Request) -> Response:
         rows = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(queue_bodies(rows))
 
-    @extend_schema(summary="Read one queue", tags=["queues"])
     def retrieve(self, request: Request, name: str) -> Response:
         return _answer(self.get_object())
 
-    @extend_schema(summary="Change a queue's pace", tags=["queues"])
     def partial_update(self, request: Request, name: str) -> Response:
         serializer = QueueSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         return _changed(name, serializer.validated_data)
 
-    @extend_schema(summary="Stop sending from a queue", tags=["queues"], request=None)
+    @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, name: str) -> Response:
         return _changed(name, {"is_paused": True})
 
-    @extend_schema(summary="Go on sending from a queue", tags=["queues"], request=None)
+    @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, name: str) -> Response:
         return _changed(name, {"is_paused": False})

@@ -17,6 +17,7 @@ from messaging.api.fields import (
     StrictStringField,
     TextField,
 )
+from messaging.api.known_names import StrictSerializer
 from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
@@ -45,7 +46,7 @@ class ErrorSerializer(serializers.Serializer):
     detail = serializers.CharField()
 
 
-class NewMessageSerializer(serializers.Serializer):
+class NewMessageSerializer(StrictSerializer):
     to = NumberField(help_text="The recipient in international notation; stored as E.164.")
     message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text; at most ten segments.")
     queue = StrictStringField(required=False, allow_null=True, max_length=40, help_text="Default: `express`.")
@@ -92,7 +93,7 @@ def draft_of(data: dict[str, Any]) -> Draft:
     )
 
 
-class NewInboundSerializer(serializers.Serializer):
+class NewInboundSerializer(StrictSerializer):
     to = NumberField(help_text="The number that was written to.")
     message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text; at most 160 characters.")
     media = serializers.ListField(
@@ -119,13 +120,13 @@ class NewInboundSerializer(serializers.Serializer):
         return Incoming(sender=data["from"], recipient=data["to"], text=data["message"], assets=assets)
 
 
-class NewBatchSerializer(serializers.Serializer):
+class NewBatchSerializer(StrictSerializer):
     """For the schema, and for the envelope; the items are checked one by one, so that bad ones do not stop good ones."""
 
     messages = serializers.ListField(child=NewMessageSerializer(), min_length=1, max_length=MAX_BATCH)
 
 
-class BatchEnvelopeSerializer(serializers.Serializer):
+class BatchEnvelopeSerializer(StrictSerializer):
     messages = serializers.ListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_BATCH)
 
 
@@ -241,11 +242,11 @@ class AttemptSerializer(serializers.Serializer):
         }
 
 
-class ReasonSerializer(serializers.Serializer):
+class ReasonSerializer(StrictSerializer):
     reason = TextField(max_length=200, help_text="Stands in the history.")
 
 
-class OptionalReasonSerializer(serializers.Serializer):
+class OptionalReasonSerializer(StrictSerializer):
     reason = TextField(
         max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Stands in the history."
     )

@@ -36,17 +36,10 @@ class StatsSerializer(serializers.Serializer):
 
 
 class StatsViewSet(viewsets.ViewSet):
-    """Of the user's own messages; staff with the permission get the figures of all."""
-
     action_permissions = {"retrieve": "messaging.view_message"}
+    action_queries = {"retrieve": (StatsQuerySerializer,)}
 
-    @extend_schema(
-        operation_id="stats",
-        summary="Messages processed, waiting, and by status",
-        tags=["statistics"],
-        parameters=[StatsQuerySerializer],
-        responses=StatsSerializer,
-    )
+    @extend_schema(responses=StatsSerializer)
     def retrieve(self, request: Request) -> Response:
         query = StatsQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)

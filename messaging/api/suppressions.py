@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
@@ -13,12 +13,13 @@ from rest_framework.reverse import reverse
 
 from messaging.api.fields import NumberField, StrictStringField
 from messaging.api.filters import SuppressionFilter
+from messaging.api.known_names import StrictSerializer
 from messaging.models import Suppression
 from messaging.services import suppressions
 from messaging.services.representation import moment
 
 
-class NewSuppressionSerializer(serializers.Serializer):
+class NewSuppressionSerializer(StrictSerializer):
     number = NumberField(help_text="Who must get nothing.")
     sender = NumberField(required=False, allow_null=True, help_text="From this number only; null: from all.")
     reason = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=200)
@@ -43,15 +44,6 @@ class SuppressionSerializer(serializers.Serializer):
         }
 
 
-@extend_schema_view(
-    list=extend_schema(summary="List suppressions, newest first", tags=["suppressions"]),
-    retrieve=extend_schema(summary="Read one suppression", tags=["suppressions"]),
-    destroy=extend_schema(
-        summary="Allow messages again",
-        description="For one of your sender numbers, or made by you. What stands for other clients too only staff can lift.",
-        tags=["suppressions"],
-    ),
-)
 class SuppressionViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet
 ):
@@ -76,10 +68,8 @@ class SuppressionViewSet(
         return suppressions.visible_to(user).order_by("-pk")
 
     @extend_schema(
-        summary="Suppress a number",
-        tags=["suppressions"],
         request=NewSuppressionSerializer,
-        responses={201: SuppressionSerializer, 200: OpenApiResponse(SuppressionSerializer, "It is there already.")},
+        responses={201: SuppressionSerializer, 200: OpenApiResponse(SuppressionSerializer, "It exists already.")},
     )
     def create(self, request: Request) -> Response:
         serializer = NewSuppressionSerializer(data=request.data)

@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from messaging.api.auth import LogoutView, TokenView
+from messaging.api.auth import LogoutViewSet, TokenViewSet
 from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
 from messaging.api.message_media import MessageMediaViewSet
 from messaging.api.messages import MessageViewSet
@@ -23,16 +23,18 @@ router.register("phone-numbers", PhoneNumberViewSet, basename="phone-numbers")
 router.register("webhook-endpoints", WebhookEndpointViewSet, basename="webhook-endpoints")
 
 urlpatterns = [
-    path("auth/token/", TokenView.as_view(), name="auth-token"),
-    path("auth/logout/", LogoutView.as_view(), name="auth-logout"),
+    path("auth/token/", TokenViewSet.as_view({"post": "create"}, basename="auth-token"), name="auth-token"),
+    path("auth/logout/", LogoutViewSet.as_view({"post": "create"}, basename="auth-logout"), name="auth-logout"),
     path(
         "messages/<uuid:pk>/media/",
-        MessageMediaViewSet.as_view({"get": "list", "post": "create"}),
+        MessageMediaViewSet.as_view({"get": "list", "post": "create"}, basename="messages-media"),
         name="messages-media",
     ),
-    path("live/events/", LiveStreamViewSet.as_view({"get": "events"}), name="live-events"),
-    path("live/messages/<uuid:pk>/", LiveStreamViewSet.as_view({"get": "message"}), name="live-message"),
-    path("live/messages/<uuid:pk>/wait/", LiveWaitViewSet.as_view({"get": "wait"}), name="live-wait"),
-    path("stats/", StatsViewSet.as_view({"get": "retrieve"}), name="stats"),
+    path("live/events/", LiveStreamViewSet.as_view({"get": "events"}, basename="live"), name="live-events"),
+    path(
+        "live/messages/<uuid:pk>/", LiveStreamViewSet.as_view({"get": "message"}, basename="live"), name="live-message"
+    ),
+    path("live/messages/<uuid:pk>/wait/", LiveWaitViewSet.as_view({"get": "wait"}, basename="live"), name="live-wait"),
+    path("stats/", StatsViewSet.as_view({"get": "retrieve"}, basename="stats"), name="stats"),
     *router.urls,
 ]

@@ -17,7 +17,7 @@ from rest_framework.reverse import reverse
 
 from messaging import doorbell
 from messaging.api.fields import MomentField, StrictBooleanField, StrictIntegerField, StrictStringField
-from messaging.api.parsers import UnreadBodies
+from messaging.api.known_names import StrictSerializer
 from messaging.event_types import TEST, EventType
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services.client_callbacks import endpoints, redelivery, secrets
@@ -25,11 +25,12 @@ from messaging.services.client_callbacks.endpoints import Wish
 from messaging.services.representation import moment
 from providers.public_addresses import Guard
 
-OPERATION: dict[str, Any] = {"tags": ["client callbacks"]}
 ADD, VIEW, CHANGE = (f"messaging.{verb}_webhookendpoint" for verb in ("add", "view", "change"))
 
 
-class EndpointSerializer(serializers.Serializer):
+class EndpointSerializer(StrictSerializer):
+    fixed = frozenset({"secret"})
+
     id = serializers.UUIDField(read_only=True)
     url = StrictStringField(max_length=500, help_text="An https or http address on the public internet.")
     events = serializers.ListField(
@@ -65,9 +66,8 @@ class EndpointSerializer(serializers.Serializer):
 
 
 class NewEndpointSerializer(EndpointSerializer):
-    """A new one is enabled; it can be disabled afterwards."""
-
-    is_enabled = None
+    fixed = frozenset({"secret", "is_enabled"})
+    is_enabled = None  # a new one is enabled; it can be disabled afterwards
 
 
 class SecretSerializer(serializers.Serializer):
@@ -116,7 +116,7 @@ class DeliverySerializer(serializers.Serializer):
         }
 
 
-class RangeSerializer(serializers.Serializer):
+class RangeSerializer(StrictSerializer):
     since = MomentField(help_text="What happened from here …")
     until = MomentField(help_text="… to before here.")
     after = StrictIntegerField(min_value=0, max_value=2**63 - 1, required=False, help_text="Beyond this `sequence`.")
@@ -141,7 +141,7 @@ class DeliveryFilter(django_filters.FilterSet):
         fields: list[str] = []
 
 
-class WebhookEndpointViewSet(UnreadBodies, viewsets.GenericViewSet):
+class WebhookEndpointViewSet(viewsets.GenericViewSet):
     queryset = WebhookEndpoint.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = EndpointSerializer
     filterset_class: Any = None
@@ -179,17 +179,12 @@ class WebhookEndpointViewSet(UnreadBodies, viewsets.GenericViewSet):
         """404 for one that is not the user's."""
         return get_object_or_404(self._endpoints(), pk=self.kwargs["pk"])
 
-    @extend_schema(summary="List endpoints, newest first", responses=EndpointSerializer(many=True), **OPERATION)
+    @extend_schema(responses=EndpointSerializer(many=True))
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(EndpointSerializer(page, many=True).data)
 
-    @extend_schema(
-        summary="Add an endpoint",
-        request=NewEndpointSerializer,
-        responses={201: EndpointWithSecretSerializer},
-        **OPERATION,
-    )
+    @extend_schema(request=NewEndpointSerializer, responses={201: EndpointWithSecretSerializer})
     def create(self, request: Request) -> Response:
         serializer = NewEndpointSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -200,11 +195,11 @@ class WebhookEndpointViewSet(UnreadBodies, viewsets.GenericViewSet):
         body = {**EndpointSerializer(endpoint).data, "secret": secret}
         return Response(body, status=201, headers={"Location": location, "Cache-Control": "no-store"})
 
-    @extend_schema(summary="Read one endpoint", responses=EndpointSerializer, **OPERATION)
+    @extend_schema(responses=EndpointSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
         return Response(EndpointSerializer(self._endpoint()).data)
 
-    @extend_schema(summary="Change an endpoint, or enable it again", responses=EndpointSerializer, **OPERATION)
+    @extend_schema(responses=EndpointSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         endpoint = self._endpoint()
         serializer = EndpointSerializer(data=request.data, partial=True)
@@ -214,68 +209,49 @@ class WebhookEndpointViewSet(UnreadBodies, viewsets.GenericViewSet):
         )
         return Response(EndpointSerializer(changed).data)
 
-    @extend_schema(summary="Remove an endpoint with its deliveries", responses={204: None}, **OPERATION)
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         self._endpoint().delete()
         return Response(status=204)
 
-    @extend_schema(
-        summary="A new secret; the old one stays valid for 24 hours",
-        request=None,
-        responses=SecretSerializer,
-        **OPERATION,
-    )
+    @extend_schema(request=None, responses=SecretSerializer)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, pk: str) -> Response:
         return _secret(endpoints.rotate_secret(endpoint_id=self._endpoint().pk, now=timezone.now()))
 
-    @extend_schema(
-        summary="Whether there is a secret for `callback_url`s", responses=DefaultSecretSerializer, **OPERATION
-    )
+    @extend_schema(responses=DefaultSecretSerializer)
     @action(detail=False, url_path="default-secret", pagination_class=None)
     def default_secret(self, request: Request) -> Response:
         kept = secrets.default_secret(owner_id=request.user.pk)
         return Response({"created_at": moment(kept.created_at if kept else None)})
 
-    @extend_schema(
-        summary="A new secret for `callback_url`s; the old one stays valid for 24 hours",
-        request=None,
-        responses=SecretSerializer,
-        **OPERATION,
-    )
+    @extend_schema(request=None, responses=SecretSerializer)
     @action(detail=False, methods=["post"], url_path="default-secret/rotate")
     def rotate_default_secret(self, request: Request) -> Response:
         return _secret(endpoints.rotate_default_secret(owner=request.user, now=timezone.now()))
 
-    @extend_schema(summary="Deliver a test, tried once", request=None, responses={202: DeliverySerializer}, **OPERATION)
+    @extend_schema(request=None, responses={202: DeliverySerializer})
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
         return _on_its_way(endpoints.test(endpoint_id=self._endpoint().pk, now=timezone.now()))
 
-    @extend_schema(summary="Deliveries, newest first", responses=DeliverySerializer(many=True), **OPERATION)
+    @extend_schema(responses=DeliverySerializer(many=True))
     @action(detail=True, queryset=WebhookDelivery.objects.none(), filterset_class=DeliveryFilter)
     def deliveries(self, request: Request, pk: str) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(DeliverySerializer(page, many=True).data)
 
     @extend_schema(
-        summary="Deliver one again",
         request=None,
         responses={202: DeliverySerializer},
         parameters=[OpenApiParameter("delivery_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
-        **OPERATION,
     )
     @action(detail=True, methods=["post"], url_path="deliveries/<uuid:delivery_id>/redeliver")
     def redeliver_one(self, request: Request, pk: str, delivery_id: str) -> Response:
         delivery = get_object_or_404(self._endpoint().deliveries, pk=delivery_id)
         return _on_its_way(redelivery.redeliver(delivery_id=delivery.pk, now=timezone.now()))
 
-    @extend_schema(
-        summary="Deliver all of a stretch of time again",
-        request=RangeSerializer,
-        responses={202: RedeliveredSerializer},
-        **OPERATION,
-    )
+    @extend_schema(request=RangeSerializer, responses={202: RedeliveredSerializer})
     @action(detail=True, methods=["post"])
     def redeliver(self, request: Request, pk: str) -> Response:
         endpoint = self._endpoint()

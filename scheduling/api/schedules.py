@@ -22,8 +22,9 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging.api.filters import MessageFilter, MomentFilter
+from messaging.api.known_names import refuse_unknown_form_fields
 from messaging.api.pagination import KeysetOrOffsetPagination
-from messaging.api.parsers import StrictJSONParser, UnreadBodies
+from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
 from messaging.services.representation import HIDDEN, may_read_texts, moment
@@ -47,10 +48,10 @@ from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import reading, recipients, schedules, timing
 from scheduling.services.recipients import Report
 
-OPERATION = {"tags": ["schedules"]}
 INCLUDE = OpenApiParameter(
-    "include", str, enum=["messages"], description="`messages` nests the first ten, newest first."
+    "include", str, enum=["messages"], description="`messages` adds the 10 newest messages of each schedule."
 )
+REPORT = OpenApiParameter("report", str, enum=["csv"], description="`csv` returns the rejected rows as a CSV file.")
 
 
 class _JSONParser(StrictJSONParser):
@@ -86,12 +87,18 @@ class ScheduleFilter(django_filters.FilterSet):
         return queryset.filter(next_run | Exists(past))
 
 
-class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
+class ScheduleViewSet(viewsets.GenericViewSet):
     queryset = Schedule.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = ScheduleSerializer
     filterset_class = ScheduleFilter
     lookup_value_converter = "uuid"
     without_body = frozenset({"pause", "resume", "cancel"})
+    action_queries = {
+        "list": (INCLUDE,),
+        "retrieve": (INCLUDE,),
+        "preview": (PreviewQuerySerializer,),
+        "recipients": (REPORT,),
+    }
     action_permissions = {
         "create": "scheduling.add_schedule",
         "list": "scheduling.view_schedule",
@@ -126,14 +133,11 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
         """The schedule in the path, whatever the query asks of its rows. 404 for one that is not the user's."""
         return get_object_or_404(self._schedules(), pk=self.kwargs["pk"])
 
-    @extend_schema(summary="List schedules, newest first", parameters=[INCLUDE], **OPERATION)
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(_bodies(page, request))
 
-    @extend_schema(
-        summary="Create a schedule", request=ScheduleRequestSerializer, responses={201: ScheduleSerializer}, **OPERATION
-    )
+    @extend_schema(request=ScheduleRequestSerializer, responses={201: ScheduleSerializer})
     def create(self, request: Request) -> Response:
         serializer = ScheduleRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -147,7 +151,6 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
         location = reverse("schedules-detail", args=[schedule.pk], request=request)
         return Response(_body(schedule, request), status=201, headers={"Location": location})
 
-    @extend_schema(summary="Read one schedule", parameters=[INCLUDE], **OPERATION)
     def retrieve(self, request: Request, pk: str) -> Response:
         schedule = self._schedule()
         [body] = _bodies([schedule], request)
@@ -155,7 +158,7 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
             body["message"] = schedule.text  # alone, one that cannot be opened is a problem
         return Response(body)
 
-    @extend_schema(summary="Edit or reschedule before the first run", request=ScheduleChangeSerializer, **OPERATION)
+    @extend_schema(request=ScheduleChangeSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         schedule = self._schedule()
         serializer = ScheduleChangeSerializer(data=request.data, partial=True)
@@ -165,12 +168,12 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
         )
         return Response(_body(changed, request))
 
-    @extend_schema(summary="Delete before the first run", responses={204: None}, **OPERATION)
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         schedules.delete(schedule_id=self._schedule().pk)
         return Response(status=204)
 
-    @extend_schema(summary="The schedule's messages", responses=MessageSerializer(many=True), **OPERATION)
+    @extend_schema(responses=MessageSerializer(many=True))
     @action(
         detail=True,
         queryset=Message.objects.none(),
@@ -181,35 +184,30 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(serialize_list_for(request.user, page, now=timezone.now()))
 
-    @extend_schema(summary="Runs so far, newest first", responses=RunSerializer(many=True), **OPERATION)
+    @extend_schema(responses=RunSerializer(many=True))
     @action(detail=True, filterset_class=None)
     def runs(self, request: Request, pk: str) -> Response:
         page = self.paginate_queryset(self._schedule().runs.order_by("-due_at"))
         return self.get_paginated_response(RunSerializer(page, many=True).data)
 
-    @extend_schema(
-        summary="The next fire times and the first texts",
-        parameters=[PreviewQuerySerializer],
-        responses=PreviewSerializer,
-        **OPERATION,
-    )
+    @extend_schema(responses=PreviewSerializer)
     @action(detail=True, filterset_class=None, pagination_class=None)
     def preview(self, request: Request, pk: str) -> Response:
         query = PreviewQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         return Response(preview_body(self._schedule(), query.validated_data["count"], reader=request.user))
 
-    @extend_schema(summary="Start no further runs", request=None, **OPERATION)
+    @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
         return Response(_body(schedules.pause(schedule_id=self._schedule().pk, now=timezone.now()), request))
 
-    @extend_schema(summary="Start runs again", request=None, **OPERATION)
+    @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         return Response(_body(schedules.resume(schedule_id=self._schedule().pk, now=timezone.now()), request))
 
-    @extend_schema(summary="End it and take its unsent messages back", request=None, **OPERATION)
+    @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         schedule, canceled = schedules.cancel(
@@ -218,26 +216,25 @@ class ScheduleViewSet(UnreadBodies, viewsets.GenericViewSet):
         return Response({**_body(schedule, request), "canceled": canceled})
 
     @extend_schema(
-        summary="Add recipients",
-        parameters=[OpenApiParameter("report", str, enum=["csv"], description="`csv`: the bad rows as a file.")],
         request={
             "application/json": MORE_RECIPIENTS,
             "multipart/form-data": inline_serializer("CsvFile", {"file": serializers.FileField()}),
         },
         responses={(200, "application/json"): RecipientsReportSerializer, (200, "text/csv"): OpenApiTypes.STR},
-        **OPERATION,
     )
     @action(detail=True, methods=["post"], parser_classes=[_JSONParser, CsvUploadParser])
     def recipients(self, request: Request, pk: str) -> Response | HttpResponse:
         schedule = self._schedule()
+        wants_csv = _choice(request, REPORT) is not None
         report = _add_recipients(schedule, request)
-        if request.query_params.get("report") == "csv":
+        if wants_csv:
             return csv_report(report)
         return Response(report_body(report))
 
 
 def _add_recipients(schedule: Schedule, request: Request) -> Report:
     if request.content_type.startswith("multipart/"):
+        refuse_unknown_form_fields(request.data, ("file",))
         upload = request.data.get("file")
         if not isinstance(upload, UploadedFile):
             raise ValidationError({"file": ["Send the CSV as the form field file."]}, code="required")
@@ -248,6 +245,15 @@ def _add_recipients(schedule: Schedule, request: Request) -> Report:
     return recipients.add(schedule_id=schedule.pk, rows=serializer.rows(), now=timezone.now())
 
 
+def _choice(request: Request, parameter: OpenApiParameter) -> str | None:
+    """The value of the parameter, None where it is missing or empty; raises `ValidationError` for one it does not have."""
+    value = request.query_params.get(parameter.name) or None
+    if value is not None and value not in parameter.enum:
+        detail = f"Must be {' or '.join(parameter.enum)}."
+        raise ValidationError({parameter.name: [detail]}, code="invalid_choice")
+    return value
+
+
 def _body(schedule: Schedule, request: Request) -> dict[str, Any]:
     return schedule_body(schedule, reading.counts_by_status([schedule.pk])[schedule.pk], reader=request.user)
 
@@ -256,10 +262,7 @@ def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
     ids = [row.pk for row in rows]
     counts = reading.counts_by_status(ids)
     bodies = [schedule_body(row, counts[row.pk], reader=request.user) for row in rows]
-    include = request.query_params.get("include")
-    if include not in {None, "", "messages"}:
-        raise ValidationError({"include": ["Only messages can be included."]}, code="invalid_choice")
-    if include == "messages":
+    if _choice(request, INCLUDE) == "messages":
         newest = reading.newest_messages(ids)
         messages = [message for row in rows for message in newest.get(row.pk, [])]
         shown = {message["id"]: message for message in serialize_list_for(request.user, messages, now=timezone.now())}

@@ -10,7 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import numbers
-from messaging.api.fields import FixedFields, NumberField, StrictIntegerField, StrictStringField, TextField
+from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField
+from messaging.api.known_names import Kind, StrictSerializer, refuse_unknown
 from messaging.api.serializers import DEFAULT_VALID_FOR, MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
@@ -57,7 +58,15 @@ RECIPIENT = {
 RECIPIENTS = {"type": "array", "items": RECIPIENT, "minItems": 1, "maxItems": MAX_JSON_RECIPIENTS}
 # A list, or the same in an object.
 MORE_RECIPIENTS = {
-    "oneOf": [RECIPIENTS, {"type": "object", "required": ["recipients"], "properties": {"recipients": RECIPIENTS}}]
+    "oneOf": [
+        RECIPIENTS,
+        {
+            "type": "object",
+            "required": ["recipients"],
+            "additionalProperties": False,
+            "properties": {"recipients": RECIPIENTS},
+        },
+    ]
 }
 
 
@@ -68,8 +77,9 @@ class RecipientField(serializers.Field):
     def to_internal_value(self, data: object) -> tuple[str, Mapping[str, str]]:
         if isinstance(data, str):
             data = {"to": data}
-        if not isinstance(data, dict) or set(data) - {"to", "variables"}:
+        if not isinstance(data, dict):
             raise serializers.ValidationError("Give a number, or an object with to and variables.", code="invalid")
+        refuse_unknown(Kind.FIELD, data, ("to", "variables"))
         number = data.get("to")
         if not isinstance(number, str):
             raise serializers.ValidationError({"to": "A phone number is a string."}, code="invalid")
@@ -84,7 +94,7 @@ class RecipientField(serializers.Field):
             raise serializers.ValidationError({"variables": [detail]}) from None
 
 
-class NewScheduleSerializer(serializers.Serializer):
+class NewScheduleSerializer(StrictSerializer):
     name = StrictStringField(max_length=100)
     message = TextField(max_length=MAX_OUTBOUND_CHARACTERS, help_text="May have variables such as `{name}`.")
     run_at = WallOrMomentField(help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
@@ -115,7 +125,7 @@ class NewScheduleSerializer(serializers.Serializer):
         )
 
 
-class RecipientListSerializer(serializers.Serializer):
+class RecipientListSerializer(StrictSerializer):
     recipients = serializers.ListField(
         child=RecipientField(), min_length=1, max_length=MAX_JSON_RECIPIENTS, required=False
     )
@@ -125,7 +135,7 @@ class RecipientListSerializer(serializers.Serializer):
         return [Recipient(position, number, variables) for position, (number, variables) in enumerate(rows)]
 
 
-class MoreRecipientsSerializer(serializers.Serializer):
+class MoreRecipientsSerializer(StrictSerializer):
     """The body of POST /schedules/{id}/recipients/, a list already in its place; entries are read one by one.
 
     So bad ones do not stop good ones.
@@ -214,7 +224,7 @@ def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: Abst
     }
 
 
-class ScheduleChangeSerializer(FixedFields, ScheduleRequestSerializer):
+class ScheduleChangeSerializer(ScheduleRequestSerializer):
     """The body of PATCH /schedules/{id}/; `recipients` replaces the whole list."""
 
     fixed = frozenset(ScheduleSerializer().fields) - frozenset(ScheduleRequestSerializer().fields)

@@ -1,0 +1,11 @@
+"""What the API documentation says of each operation: its id, a summary and a description for programmers who call it.
+
+An id is the route's basename and the action. `config.openapi` adds the required permission. A line break within a paragraph is
+a space.
+"""
+
+from messaging.api.operation_texts.callbacks import CALLBACK_TEXTS
+from messaging.api.operation_texts.messages import MESSAGE_TEXTS
+from messaging.api.operation_texts.operating import OPERATING_TEXTS
+
+MESSAGING_TEXTS: dict[str, tuple[str, str]] = {**MESSAGE_TEXTS, **CALLBACK_TEXTS, **OPERATING_TEXTS}

@@ -1,0 +1,105 @@
+"""Tokens, queues, provider accounts and statistics."""
+
+OPERATING_TEXTS: dict[str, tuple[str, str]] = {
+    "auth_token_create": (
+        "Get a token",
+        """
+        Exchanges a user name and password, sent as HTTP Basic, for a bearer token. Send it as `Authorization: Bearer
+        <token>` until `expires_at`. The request takes no body. Any active user may call this.
+
+        401 if the credentials are wrong, 429 after too many failures from one address.
+        """,
+    ),
+    "auth_logout_create": (
+        "Revoke the token in use",
+        """
+        Revokes the bearer token of this request. Other tokens of the user stay valid. The request takes no body. Any
+        user may call this.
+        """,
+    ),
+    "queues_list": (
+        "List queues",
+        """
+        Returns all queues with their pace, whether they are paused, how many messages wait in them, and since when.
+        """,
+    ),
+    "queues_retrieve": (
+        "Read a queue",
+        """
+        Returns one queue. `depth` counts its queued messages; `oldest_queued_at` is when the oldest of them was
+        created.
+        """,
+    ),
+    "queues_partial_update": (
+        "Change a queue",
+        """
+        Changes the fields that are sent. `batch_size` messages are sent every `interval_seconds`: set both, or both to
+        null for a queue without a pace. A new pace takes effect at the next tick.
+
+        Setting only one of the two is a 400 with `half_a_pace`, a field that cannot be changed a 400 with `read_only`.
+        """,
+    ),
+    "queues_pause": (
+        "Pause a queue",
+        """
+        Stops sending from the queue at once. Calls to providers that have started are finished. New messages are still
+        accepted and wait. Pausing a paused queue changes nothing. The request takes no body.
+        """,
+    ),
+    "queues_resume": (
+        "Resume a queue",
+        """
+        Starts sending from the queue again. A queue with a pace does not make up for the ticks that it missed. The
+        request takes no body.
+        """,
+    ),
+    "providers_list": (
+        "List provider accounts",
+        """
+        Returns all provider accounts with their weight, circuit state, error rate and latency over the last 1 and 15
+        minutes. Their configuration is not part of the API. While Redis is unavailable, circuits are shown as closed
+        and counts as zero.
+        """,
+    ),
+    "providers_retrieve": (
+        "Read a provider account",
+        """
+        Returns one provider account with its circuit state, error rate and latency.
+        """,
+    ),
+    "providers_enable": (
+        "Enable a provider account",
+        """
+        Sends messages through the account again. Messages that only this account can carry have waited for it. `reason`
+        is optional and recorded.
+        """,
+    ),
+    "providers_disable": (
+        "Disable a provider account",
+        """
+        Stops sending through the account. Messages that only this account can carry wait until it is enabled or they
+        expire. Receipts and inbound texts are still taken. `reason` is optional and recorded.
+        """,
+    ),
+    "providers_open": (
+        "Open an account's circuit",
+        """
+        Holds the account's circuit open: no message is sent through it, not even a probe, until it is reset. `reason`
+        is required and recorded. 503 if Redis is unavailable; nothing has changed then.
+        """,
+    ),
+    "providers_reset": (
+        "Reset an account's circuit",
+        """
+        Closes the account's circuit, ends a pause and forgets its recent errors and reservations. `reason` is optional
+        and recorded. 503 if Redis is unavailable; nothing has changed then.
+        """,
+    ),
+    "stats_retrieve": (
+        "Read statistics",
+        """
+        Returns counts of your messages: how many have been processed since `since`, how many wait now, and how many
+        have each status. Staff users get the figures of all owners. `since` is rounded down to the hour.
+        """,
+    ),
+}

@@ -1,0 +1,108 @@
+"""What the API documentation says of schedules; see `messaging.api.operation_texts`."""
+
+SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
+    "schedules_list": (
+        "List schedules",
+        """
+        Returns your schedules, newest first, each with its messages counted by status. Staff users see all. `run_after`
+        and `run_before` match the next run and past runs. `include=messages` adds the 10 newest messages of each
+        schedule.
+        """,
+    ),
+    "schedules_create": (
+        "Create a schedule",
+        """
+        Sends a text to a list of recipients at `run_at`, and again by `recurrence`. The text may contain variables such
+        as `{name}`; each recipient brings the values. Leave `recipients` out to add them afterwards, for instance from
+        a CSV file.
+
+        Everything is checked before anything is stored, and one bad recipient refuses the request. Codes in a 400
+        include `in_the_past`, `unknown_time_zone`, `never_fires`, `invalid_template`, `unknown_queue`,
+        `sender_not_allowed` and, for `recipients.<position>`, `invalid_number`.
+        """,
+    ),
+    "schedules_retrieve": (
+        "Read a schedule",
+        """
+        Returns one schedule with its next run and its messages counted by status. `include=messages` adds its 10 newest
+        messages. 503 `text_unreadable` means that the text cannot be decrypted with the present keys.
+        """,
+    ),
+    "schedules_partial_update": (
+        "Change a schedule",
+        """
+        Changes the fields that are sent, as long as the schedule has not run. `recipients` replaces the whole list.
+        After a change of `time_zone`, a `run_at` that was given with an offset stays at the same moment, one without
+        stays at the same wall time.
+
+        409 `schedule_already_ran` after the first run, 409 `schedule_ended` for a schedule that is completed or
+        canceled. A field that cannot be changed is a 400 with `read_only`.
+        """,
+    ),
+    "schedules_destroy": (
+        "Delete a schedule",
+        """
+        Deletes a schedule that has not run, with its recipients. Later the answer is 409 `schedule_already_ran`: cancel
+        it instead.
+        """,
+    ),
+    "schedules_messages": (
+        "List a schedule's messages",
+        """
+        Returns the messages of this schedule, newest first, with the filters and the paging of the message list.
+        """,
+    ),
+    "schedules_runs": (
+        "List a schedule's runs",
+        """
+        Returns the runs so far, newest first: how many messages each created, how many recipients it skipped and why,
+        and whether the run was `missed` or `skipped`.
+        """,
+    ),
+    "schedules_preview": (
+        "Preview a schedule",
+        """
+        Returns the next `count` run times, in UTC and in the schedule's zone, the texts of the first recipients, and
+        how many segments one run takes for all recipients.
+        """,
+    ),
+    "schedules_pause": (
+        "Pause a schedule",
+        """
+        Starts no further runs. A run that is being expanded into messages continues. Pausing a paused schedule changes
+        nothing. The request takes no body.
+
+        409 `schedule_ended` for a schedule that is completed or canceled.
+        """,
+    ),
+    "schedules_resume": (
+        "Resume a schedule",
+        """
+        Starts runs again. A run that was due during the pause is sent late, or recorded as `missed` if it is too late.
+        The request takes no body.
+
+        409 `schedule_ended` for a schedule that is completed or canceled.
+        """,
+    ),
+    "schedules_cancel": (
+        "Cancel a schedule",
+        """
+        Ends the schedule and cancels its unsent messages. `canceled` in the answer is their number. A message that is
+        being sent is not among them: it is canceled only if the provider does not take it. The request takes no body.
+
+        409 `schedule_ended` if the schedule has ended and none of its messages wait.
+        """,
+    ),
+    "schedules_recipients": (
+        "Add recipients to a schedule",
+        """
+        Adds recipients from a JSON list, or from a CSV file in the multipart field `file`: one column is called `to`,
+        the others are variables. Good rows are kept and bad ones reported in `errors`, so check `rejected`. A number
+        that is on the list already counts as a duplicate, so the same file can be sent again. With `report=csv` the
+        answer is a CSV file of the rejected rows.
+
+        After the first run of a recurring schedule, the recipients join from the next run on. 409 `schedule_ended` for
+        a schedule that is completed or canceled. A file that cannot be read to its end is a 400, and nobody is added.
+        """,
+    ),
+}
