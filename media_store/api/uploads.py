@@ -27,7 +27,8 @@ def _refusal(field: str, code: str, text: str) -> ValidationError:
 
 
 def _unknown(name: str) -> ValidationError:
-    return _refusal(name[:MAX_NAME], "unknown_field", f"Send the image as the form field {FIELD}.")
+    shown = name[:MAX_NAME]
+    return _refusal(shown, "unknown_field", f"There is no field '{shown}'. Send the image as the form field '{FIELD}'.")
 
 
 class _Counted:

@@ -111,7 +111,7 @@ class TestForms:
         ("fields", "error"),
         [
             ({}, ("file", "required")),
-            ({"note": "no file"}, ("file", "required")),
+            ({"note": "no file"}, ("note", "unknown_field")),
             ({"file": "text"}, ("file", "invalid")),
             ({"photo": file(PNG)}, ("photo", "unknown_field")),
         ],
