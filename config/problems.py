@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/webhooks/")
+MAX_FIELD_ERRORS = 1_000  # a body may have a fault in each of 100,000 recipients; an answer must stay readable
 
 DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidField: HTTPStatus.BAD_REQUEST,
@@ -162,7 +164,7 @@ def _api_exception(exc: exceptions.APIException) -> tuple[int, dict[str, Any], d
         headers["Retry-After"] = str(max(1, int(wait)))
     status = exc.status_code
     if isinstance(exc, exceptions.ValidationError):
-        field_errors = list(flatten(exc.get_full_details()))
+        field_errors = list(islice(flatten(exc.get_full_details()), MAX_FIELD_ERRORS))
         return status, problem(status, detail="The request is not valid.", field_errors=field_errors), headers
     codes = exc.get_codes()
     code = codes if isinstance(codes, str) else CODES.get(status)

@@ -58,15 +58,17 @@ def as_number(value: str) -> str:
 class MessageFilter(django_filters.FilterSet):
     """Filters of GET /messages/."""
 
-    to = NumberFilter(field_name="to_number")
+    to = NumberFilter(field_name="to_number", help_text="The whole number, in any notation.")
     status = django_filters.MultipleChoiceFilter(choices=[(s, s) for s in sorted(states.OUTBOUND | states.INBOUND)])
     direction = django_filters.ChoiceFilter(choices=[(d.value, d.value) for d in states.Direction])
-    queue = TextFilter(field_name="queue_id")
-    provider = TextFilter(field_name="provider_id")
-    schedule = django_filters.UUIDFilter(field_name="schedule_id")
-    reference = TextFilter()
-    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
-    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
+    queue = TextFilter(field_name="queue_id", help_text="The name of a queue.")
+    provider = TextFilter(field_name="provider_id", help_text="The slug of a provider account.")
+    schedule = django_filters.UUIDFilter(field_name="schedule_id", help_text="The id of a schedule.")
+    reference = TextFilter(help_text="The whole reference, in the same case.")
+    created_after = MomentFilter(
+        field_name="created_at", lookup_expr="gte", help_text="At or after this time, ISO 8601."
+    )
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt", help_text="Before this time, ISO 8601.")
     search = TextFilter(
         method="starts_with",
         help_text="The start of a number, a reference or a provider's message id, in the same case.",
@@ -92,7 +94,9 @@ class MessageFilter(django_filters.FilterSet):
 
 
 # `from` is a keyword, so it cannot be declared in the class body.
-MessageFilter.base_filters["from"] = NumberFilter(field_name="from_number")
+MessageFilter.base_filters["from"] = NumberFilter(
+    field_name="from_number", help_text="The whole number, in any notation."
+)
 
 
 class PhoneNumberFilter(django_filters.FilterSet):
@@ -106,8 +110,8 @@ class PhoneNumberFilter(django_filters.FilterSet):
 class SuppressionFilter(django_filters.FilterSet):
     """Filters of GET /suppressions/."""
 
-    number = NumberFilter()
-    sender = NumberFilter()
+    number = NumberFilter(help_text="The suppressed number, in any notation.")
+    sender = NumberFilter(help_text="The sender number that it is suppressed for.")
 
     class Meta:
         model = Suppression

@@ -63,9 +63,11 @@ class ScheduleFilter(django_filters.FilterSet):
     """Filters of GET /schedules/. `run_after` and `run_before` match the next run and the past ones alike."""
 
     status = django_filters.MultipleChoiceFilter(choices=Schedule.Status.choices)
-    run_after = MomentFilter(method="unfiltered")
-    run_before = MomentFilter(method="unfiltered")
-    search = django_filters.CharFilter(field_name="name", lookup_expr="istartswith", max_length=100)
+    run_after = MomentFilter(method="unfiltered", help_text="With a run at or after this time, ISO 8601.")
+    run_before = MomentFilter(method="unfiltered", help_text="With a run before this time, ISO 8601.")
+    search = django_filters.CharFilter(
+        field_name="name", lookup_expr="istartswith", max_length=100, help_text="The start of the name."
+    )
 
     class Meta:
         model = Schedule

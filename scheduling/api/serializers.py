@@ -283,7 +283,7 @@ class PreviewSerializer(serializers.Serializer):
 
 
 class PreviewQuerySerializer(serializers.Serializer):
-    count = serializers.IntegerField(min_value=1, max_value=100, default=5)
+    count = serializers.IntegerField(min_value=1, max_value=100, default=5, help_text="How many run times to return.")
 
 
 class RowErrorSerializer(FieldErrorSerializer):

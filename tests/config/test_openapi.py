@@ -1,15 +1,21 @@
 """The OpenAPI document says what the API does."""
 
+import ast
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.management.commands.spectacular import SchemaGenerationError
 
+from config.openapi import TEXTS
 from messaging import states
 from messaging.models import DeliveryAttempt, PhoneNumber
 from messaging.segments import Encoding
@@ -102,10 +108,86 @@ def test_every_operation_names_its_problems_and_its_proof(document) -> None:
         assert "security" in operation or "/webhooks/" in path, (method, path)
 
 
-def test_operation_ids_are_unique(document) -> None:
+def test_operation_ids_are_unique_and_those_that_have_a_text(document) -> None:
     ids = [operation["operationId"] for _, _, operation in operations(document)]
 
     assert len(ids) == len(set(ids))
+    assert set(ids) == set(TEXTS)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", each) for each in ids)
+
+
+def docstrings() -> set[str]:
+    """Of every module, class and function of ours, as one line each."""
+    found = set()
+    for package in ("config", "console", "media_store", "messaging", "providers", "scheduling"):
+        for path in (settings.BASE_DIR / package).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+            texts = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, documented)]
+            found |= {one_line(text) for text in texts if text}
+    return found
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def descriptions(node: Any) -> Iterator[str]:
+    """Every description in the document, wherever it stands."""
+    if isinstance(node, dict):
+        if isinstance(node.get("description"), str):
+            yield node["description"]
+        for child in node.values():
+            yield from descriptions(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from descriptions(child)
+
+
+def test_every_operation_has_a_summary_and_a_description_of_its_own(document) -> None:
+    summaries = Counter(operation.get("summary") for _, _, operation in operations(document))
+    # Without the sentence on the permission, which is added to all.
+    texts = Counter(one_line(text) for _, text in TEXTS.values())
+
+    for path, method, operation in operations(document):
+        assert len(operation["summary"]) <= 50, (method, path)
+        assert not operation["summary"].endswith("."), (method, path)
+        assert one_line(TEXTS[operation["operationId"]][1]) in one_line(operation["description"]), (method, path)
+    assert [summary for summary, count in summaries.items() if count > 1 or not summary] == []
+    assert [text for text, count in texts.items() if count > 1 or not text] == []
+
+
+def test_no_description_is_a_docstring_of_the_code(document) -> None:
+    internal = docstrings()
+
+    assert internal
+    assert [text for text in descriptions(document) if one_line(text) in internal] == []
+
+
+def test_every_operation_names_the_permission_that_its_view_asks_for(document) -> None:
+    described = {operation["operationId"]: operation["description"] for _, _, operation in operations(document)}
+    without = {name for name, text in described.items() if "Required permission" not in text}
+
+    assert without == {"auth_token_create", "auth_logout_create", "webhooks_status", "webhooks_inbound"}
+    assert described["messages_create"].endswith("\n\nRequired permission: `messaging.add_message`.")
+    assert described["messages_media_create"].endswith(
+        "\n\nRequired permissions: `messaging.change_message` and `media_store.add_mediaasset`."
+    )
+
+
+def test_every_operation_has_one_tag_that_is_described(document) -> None:
+    tags = [tag["name"] for tag in document["tags"]]
+
+    assert all(tag["description"] for tag in document["tags"])
+    assert all(len(operation["tags"]) == 1 for _, _, operation in operations(document))
+    assert {operation["tags"][0] for _, _, operation in operations(document)} == set(tags)
+
+
+def test_an_operation_without_a_text_fails_the_build_of_the_document(monkeypatch) -> None:
+    monkeypatch.delitem(TEXTS, "messages_list")
+
+    with pytest.raises(SchemaGenerationError):
+        call_command("spectacular", "--fail-on-warn", stdout=StringIO(), stderr=StringIO())
 
 
 def test_the_enumerations_are_those_of_the_program(document) -> None:

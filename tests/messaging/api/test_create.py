@@ -122,8 +122,11 @@ def test_the_doorbell_rings_after_the_commit(api, broker, django_capture_on_comm
     assert broker.rings == ["express"]
 
 
-def test_unknown_keys_are_ignored(api) -> None:
-    assert api.post("messages/", {**BODY, "status": "delivered", "owner": 1}).json()["status"] == "queued"
+def test_what_only_the_answer_has_is_refused(api) -> None:
+    response = api.post("messages/", {**BODY, "status": "delivered", "owner": 1})
+
+    assert errors_of(response) == {("status", "unknown_field"), ("owner", "unknown_field")}
+    assert not Message.objects.exists()
 
 
 LONG = "x" * 101

@@ -43,9 +43,7 @@ def test_the_same_request_written_otherwise_is_the_same(api, path: str, data: st
     assert Message.objects.count() == 1
 
 
-@pytest.mark.parametrize(
-    "change", [{"message": "Other"}, {"reference": "x"}, {"valid_for": 14_400}, {"unknown": 1}], ids=str
-)
+@pytest.mark.parametrize("change", [{"message": "Other"}, {"reference": "x"}, {"valid_for": 14_400}], ids=str)
 def test_another_body_under_the_key_is_refused(api, change) -> None:
     api.post("messages/", BODY, Idempotency_Key="k")
 

@@ -127,7 +127,6 @@ def various(mine):
         ("ordering=created_at", "abcd"),
         ("ordering=-created_at", "dcba"),
         ("to=", "dcba"),
-        ("unknown=1", "dcba"),
     ],
 )
 def test_filters(api, various, query: str, found: str) -> None:

@@ -8,13 +8,14 @@ from tests.messaging.api.conftest import Api, assert_problem, errors_of
 
 GOOD = '{"to": "+14155550101", "message": "Hello"}'
 PK = "0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55"
-WRITES = [
-    "messages/",
-    "messages/batch/",
-    f"messages/{PK}/retry/",
-    "phone-numbers/+14155550101/activate/",
-    "phone-numbers/+14155550101/deactivate/",
-]
+NEW = {"to": "+14155550102", "message": "x"}
+WRITES = {
+    "messages/": NEW,
+    "messages/batch/": {"messages": [NEW]},
+    f"messages/{PK}/retry/": {"reason": "r"},
+    "phone-numbers/+14155550101/activate/": {"reason": "r"},
+    "phone-numbers/+14155550101/deactivate/": {"reason": "r"},
+}
 READS = ["messages/", f"messages/{PK}/", f"messages/{PK}/events/", f"messages/{PK}/attempts/", "phone-numbers/"]
 
 
@@ -129,9 +130,9 @@ def test_no_depth_of_nesting_breaks_a_message(api) -> None:
     for depth in (20, 40, *range(810, 930), 5000):
         nested = "[" * depth + "]" * depth
 
-        response = api.post("messages/", data=f'{GOOD[:-1]}, "extra": {nested}}}', Idempotency_Key=str(depth))
+        response = api.post("messages/", data=f'{GOOD[:-1]}, "reference": {nested}}}', Idempotency_Key=str(depth))
 
-        assert response.status_code == (202 if depth == 20 else 400), depth
+        assert response.status_code == 400, depth
 
 
 @pytest.mark.parametrize("path", WRITES)
@@ -184,7 +185,7 @@ def test_the_limit_is_ten_megabytes(settings) -> None:
 @pytest.mark.parametrize("path", [*READS, *WRITES])
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/png, text/*;q=0.5", "x"])
 def test_only_json_is_served(api, rows, path: str, accept: str) -> None:
-    method = "POST" if path in WRITES[1:] else "GET"
+    method = "POST" if path in list(WRITES)[1:] else "GET"
 
     assert_problem(api(method, path, data=GOOD, Accept=accept), 406, "not_acceptable")
 
@@ -254,11 +255,9 @@ def test_a_path_without_its_slash_reads_the_same(api, rows, path: str) -> None:
     assert (without.status_code, without.json()) == (200, with_slash.json())
 
 
-@pytest.mark.parametrize("path", [path.rstrip("/") for path in WRITES])
+@pytest.mark.parametrize("path", WRITES)
 def test_a_path_without_its_slash_keeps_the_body(api, rows, path: str) -> None:
-    body = {"to": "+14155550102", "message": "x", "messages": [{"to": "+14155550103", "message": "x"}], "reason": "r"}
-
-    assert api.post(path, body).status_code in {200, 202}
+    assert api.post(path.rstrip("/"), WRITES[path]).status_code in {200, 202}
 
 
 def test_the_query_survives_a_missing_slash(api, rows) -> None:

@@ -93,7 +93,7 @@ class TestJson:
             (4, "", "invalid"),
             (5, "", "invalid"),
             (6, "variables", "invalid_value"),
-            (7, "", "invalid"),
+            (7, "name", "unknown_field"),
         ]
         assert all(error["detail"] for error in body["errors"])
         assert listed() == [(A, {"name": "Ada"}), (C, {"name": "Cy"})]
@@ -210,7 +210,7 @@ class TestCsv:
         assert_nobody(schedule)
 
     def test_the_form_needs_its_file(self, api, schedule) -> None:
-        assert errors_of(upload(api, schedule, self.CONTENT, field="other")) == {("file", "required")}
+        assert errors_of(upload(api, schedule, self.CONTENT, field="other")) == {("other", "unknown_field")}
         form = encode_multipart(BOUNDARY, {"file": self.CONTENT})
         response = api("POST", path(schedule), data=form, content_type=MULTIPART_CONTENT)
         assert errors_of(response) == {("file", "required")}
