@@ -2,6 +2,7 @@
 
 import pytest
 
+from config.problems import MAX_FIELD_ERRORS
 from messaging.models import Message
 from scheduling.api.serializers import ScheduleSerializer
 from scheduling.models import Schedule, ScheduleRecipient
@@ -169,6 +170,15 @@ def test_what_makes_no_sense_is_400_and_nothing_is_stored(api, changes, error) -
 
     assert errors_of(api.post("schedules/", {**PLAIN, **changes})) == {error}
 
+    assert_nothing_stored()
+
+
+def test_an_answer_names_a_bounded_number_of_faults(api) -> None:
+    bad = [{"to": A, "variabels": {}}] * (MAX_FIELD_ERRORS + 1)
+
+    body = assert_problem(api.post("schedules/", {**PLAIN, "recipients": bad}), 400, "invalid")
+
+    assert len(body["errors"]) == MAX_FIELD_ERRORS
     assert_nothing_stored()
 
 
