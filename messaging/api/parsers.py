@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 from django.conf import settings
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import BaseParser
-from rest_framework.request import Request
 
 from messaging.request_bodies import has_too_many_values, read_bounded
 
@@ -98,14 +97,3 @@ class StrictJSONParser(BaseParser):
         if _SURROGATE_ESCAPE.search(text):
             _refuse_lone_surrogates(data)
         return data
-
-
-class UnreadBodies:
-    """For a set of views: the actions `without_body` want nothing from a body, but one that is no JSON is refused there too."""
-
-    without_body: frozenset[str] = frozenset()
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        if self.action in self.without_body:
-            _ = request.data
