@@ -1,0 +1,80 @@
+"""Which database faults may pass by themselves, and how to wait for them: the only table of its kind.
+
+A failover, a restart, a database that is read-only during a switch-over, a deadlock or a full pool pass. A missing table, a
+value that does not fit or a broken constraint do not: the same statement fails again however long the caller waits.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from itertools import chain, repeat
+
+import psycopg
+from django.db import Error, InterfaceError, OperationalError, connection
+
+# Every fault of the database. A full pool raises psycopg's own class, past Django's.
+DATABASE_FAULTS = (Error, psycopg.Error)
+
+# SQLSTATE: connection, authorization, rollback, resources, operator intervention, system.
+PASSING_CLASSES = frozenset({"08", "28", "40", "53", "57", "58"})
+PASSING_STATES = frozenset(
+    {
+        "25006",  # read-only transaction: psycopg raises an InternalError for it, not an OperationalError
+        "25P03",  # idle-in-transaction time-out: the session has ended
+        "25P04",  # transaction time-out: the same
+        "55006",  # object in use
+        "55P03",  # lock not available
+    }
+)
+LASTING_STATES = frozenset({"40002"})  # a constraint that is checked at the commit
+# SQLite's primary result codes; 1 (no such table, a syntax error) is not among them.
+PASSING_SQLITE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_SCHEMA,
+    }
+)
+# What the driver says without a code: a connection that could not be made or was lost.
+_CONNECTION_FAULTS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+LONGEST_PAUSE = 5.0
+
+
+def may_pass(fault: BaseException) -> bool:
+    """Whether the same statement may succeed later, without a change of the program, its data or its schema."""
+    if not isinstance(fault, DATABASE_FAULTS):
+        return False
+    cause = fault if isinstance(fault, psycopg.Error) else fault.__cause__
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return (state[:2] in PASSING_CLASSES or state in PASSING_STATES) and state not in LASTING_STATES
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in PASSING_SQLITE_CODES
+    return isinstance(fault, _CONNECTION_FAULTS)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait between tries, without an end: short at first, then `LONGEST_PAUSE`."""
+    return chain(PAUSES, repeat(LONGEST_PAUSE))
+
+
+def drop_connection() -> None:
+    """Close this thread's connection, so that the next statement gets another one.
+
+    A pool would hand out the same connection again. One to a server that has become a read-only standby still answers the
+    pool's health check, and would fail for ever.
+    """
+    if connection.in_atomic_block:
+        return
+    if isinstance(connection.connection, psycopg.Connection):
+        connection.connection.close()
+    connection.close()
