@@ -1,7 +1,9 @@
 """The last moment before a call leaves: its connection is open, and not a byte of it has been written.
 
-Whoever limits an account's calls is asked here, in the call's own thread. Asked any earlier, a call could still be held up on
-its way, by a handshake or by a busy machine, and arrive together with the calls of the next second.
+The gate decides here, in the call's own thread, whether the call may still be made: whether its worker's lease on the message
+lasts, and whether the account's rate limit has room. Asked any earlier, a call could still be held up on its way, by a
+handshake, a busy machine or a suspended one, and leave when its message has another owner, or together with the calls of the
+next second.
 """
 
 from collections.abc import Callable, Iterator

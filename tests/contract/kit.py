@@ -29,6 +29,7 @@ from providers.errors import (
     BadProof,
     CredentialsRefused,
     MalformedCallback,
+    NotCalled,
     OutcomeUnknown,
     RateLimited,
     SendError,
@@ -208,6 +209,18 @@ class BackendContract(ABC):
         assert [received for _, received in seen] == [0, 0, 1]
         assert waits == []
         assert len(carrier.received) == 3
+
+    def test_a_call_that_must_not_leave_any_more_does_not(self, carrier: FakeCarrier, backend: Backend) -> None:
+        carrier.play = answer(self.success_status, self.accepting_body("id-1"))
+
+        def gate() -> float:
+            raise NotCalled("its claim ended before the call could leave")
+
+        backend.send(OUTBOUND)  # an open connection is no way around
+        with departure.through(gate), pytest.raises(NotCalled):
+            backend.send(OUTBOUND)
+
+        assert len(carrier.received) == 1
 
     def test_nothing_of_the_environment_reaches_the_call(
         self, carrier: FakeCarrier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

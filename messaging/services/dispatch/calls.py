@@ -3,11 +3,12 @@
 import functools
 import logging
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils import timezone
 
 from messaging import trail
 from messaging.services.dispatch.begin import Call
@@ -15,14 +16,14 @@ from providers import callback_tokens, departure, limits, registry
 from providers.base import OutboundText
 from providers.candidates import per_second_of
 from providers.departure import NotYet
-from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, SendError
+from providers.errors import CredentialsRefused, Misconfigured, NotCalled, OutcomeUnknown, SendError
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a call: `error` is None when the provider has accepted. `sent_at` where that was long before now."""
+    """What came of a call: `error` is None when the provider has accepted, at `sent_at`."""
 
     call: Call
     provider_message_id: str
@@ -39,11 +40,16 @@ class Postponed:
     seconds: float
 
 
-def perform(call: Call) -> Answer | Postponed:
+def lease_ended() -> NotCalled:
+    """For a call that is not made, because another worker or an operator may have its message by now."""
+    return NotCalled("its claim ended before the call could leave")
+
+
+def perform(call: Call, *, clock: Callable[[], datetime] = timezone.now) -> Answer | Postponed:
     """Make one call. Never raises: what is not in the catalogue of errors may have been sent, so it is `OutcomeUnknown`."""
     about = {"switchboard.provider": call.account.slug, "switchboard.attempt": call.number}
     with trail.of_message(call.message.pk), trail.recorder().call(call.message.pk, about) as span:
-        answer = _perform(call)
+        answer = _perform(call, clock)
         if isinstance(answer, Postponed):
             return answer
         outcome = "accepted" if answer.error is None else answer.error.code
@@ -53,12 +59,13 @@ def perform(call: Call) -> Answer | Postponed:
     return answer
 
 
-def _perform(call: Call) -> Answer | Postponed:
+def _perform(call: Call, clock: Callable[[], datetime]) -> Answer | Postponed:
     started = time.monotonic()
     provider_message_id, error = "", None
     try:
         backend, text = registry.backend_for(call.account), _text(call)
-        with _limited(call):
+        _check_lease(call, clock)
+        with departure.through(functools.partial(_may_leave, call, clock)):
             provider_message_id = backend.send(text).provider_message_id
     except NotYet as wait:
         return Postponed(call, wait.seconds)
@@ -69,17 +76,28 @@ def _perform(call: Call) -> Answer | Postponed:
         error = OutcomeUnknown(f"The backend failed with {type(fault).__name__}.", code="backend_fault")
     if isinstance(error, (CredentialsRefused, Misconfigured)):
         logger.error("account %s needs an operator: %s", call.account.slug, error.detail)
-    return Answer(call, provider_message_id, error, int((time.monotonic() - started) * 1000))
+    latency_ms = int((time.monotonic() - started) * 1000)
+    return Answer(call, provider_message_id, error, latency_ms, sent_at=clock() if error is None else None)
 
 
-def _limited(call: Call) -> AbstractContextManager[None]:
+def _may_leave(call: Call, clock: Callable[[], datetime]) -> float:
+    """The gate of every call: seconds to wait, 0.0 when its first byte may be written now. Raises `NotCalled`.
+
+    The lease is checked before the limiter, which would count a call that is not made, and after it, because its answer takes
+    time. The time of day decides: a monotonic clock may stand still while the machine is suspended.
+    """
+    _check_lease(call, clock)
     per_second = per_second_of(call.account)
     if per_second is None:
-        return nullcontext()
-    leave = functools.partial(
-        limits.leave, call.account.slug, per_second, call.message.segments, is_probe=call.is_probe
-    )
-    return departure.through(leave)
+        return 0.0
+    wait = limits.leave(call.account.slug, per_second, call.message.segments, is_probe=call.is_probe)
+    _check_lease(call, clock)
+    return wait
+
+
+def _check_lease(call: Call, clock: Callable[[], datetime]) -> None:
+    if call.message.lease_until <= clock():
+        raise lease_ended()
 
 
 def _text(call: Call) -> OutboundText:

@@ -1,6 +1,7 @@
 """The loop around claim, begin, call and settle: one for each queue and process."""
 
 import contextlib
+import functools
 import logging
 import random
 import threading
@@ -22,12 +23,11 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from django.utils import timezone
 
 from messaging.services.dispatch.begin import Call, begin
-from messaging.services.dispatch.calls import Answer, Postponed, perform
+from messaging.services.dispatch.calls import Answer, Postponed, lease_ended, perform
 from messaging.services.dispatch.claim import claim
 from messaging.services.dispatch.departures import Departures
 from messaging.services.dispatch.observe import observe
 from messaging.services.dispatch.settle import settle
-from providers.errors import NotCalled
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class _Air:
 
 def _not_made(call: Call) -> Future[Answer | Postponed]:
     done: Future[Answer | Postponed] = Future()
-    done.set_result(Answer(call, "", NotCalled("its claim ended before the call could leave"), 0))
+    done.set_result(Answer(call, "", lease_ended(), 0))
     return done
 
 
@@ -104,7 +104,7 @@ class Dispatcher:
         *,
         concurrency: int,
         lease: timedelta,
-        call: Callable[[Call], Answer | Postponed] = perform,
+        call: Callable[[Call], Answer | Postponed] | None = None,
         clock: Callable[[], datetime] = timezone.now,
         executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
         position: Callable[[], float] = random.random,
@@ -112,7 +112,7 @@ class Dispatcher:
     ) -> None:
         self.concurrency = concurrency
         self.lease = lease
-        self._call = call
+        self._call = call or functools.partial(perform, clock=clock)
         self._clock = clock
         self._executor_factory = executor_factory
         self._position = position
@@ -204,9 +204,12 @@ class Dispatcher:
             self._settle_some(air, Future())
 
     def _depart(self, air: _Air, lane: _Lane) -> None:
-        """Make the calls whose time has come. One whose lease is over is the sweep's to take, and must not be made any more."""
+        """Start the calls whose time has come. One whose lease has ended is not made: the sweep may have its message by now.
+
+        `perform` checks the lease again right before the first byte.
+        """
         for call in air.waiting.due(time.monotonic(), limit=self.concurrency - len(air.calls)):
-            if not call.departs_at or call.message.lease_until > self._clock():
+            if call.message.lease_until > self._clock():
                 air.calls.add(lane.executor.submit(self._call, call))
             else:
                 air.calls.add(_not_made(call))

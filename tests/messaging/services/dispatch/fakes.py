@@ -71,7 +71,10 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-def dispatcher(carrier: Callable[[Call], Answer], *, clock: Clock | None = None, concurrency: int = 16) -> Dispatcher:
+def dispatcher(
+    carrier: Callable[[Call], Answer] | None, *, clock: Clock | None = None, concurrency: int = 16
+) -> Dispatcher:
+    """Without a carrier it makes real calls."""
     return Dispatcher(
         concurrency=concurrency,
         lease=LEASE,

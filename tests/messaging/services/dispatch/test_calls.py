@@ -37,7 +37,7 @@ def perform(monkeypatch, now):
         MessageFactory(text=SECRET, **message)
         [call] = begin(claim(queue_name="express", limit=1, now=now, lease=LEASE), now=now, lease=LEASE)
         monkeypatch.setattr("messaging.services.dispatch.calls.registry.backend_for", lambda _account: backend)
-        return call, calls.perform(call)
+        return call, calls.perform(call, clock=lambda: now)
 
     return perform
 
@@ -142,7 +142,7 @@ def test_an_account_that_cannot_be_used_is_an_answer_too(now, monkeypatch) -> No
     MessageFactory()
     [call] = begin(claim(queue_name="express", limit=1, now=now, lease=LEASE), now=now, lease=LEASE)
 
-    answer = calls.perform(call)
+    answer = calls.perform(call, clock=lambda: now)
 
     assert isinstance(answer.error, Misconfigured)
     assert answer.error.detail == "environment variable ACME_KEY is not set"

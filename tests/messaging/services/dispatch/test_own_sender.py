@@ -8,7 +8,7 @@ from messaging.services.dispatch import calls
 from providers.errors import Misconfigured, RecipientOptedOut
 from providers.models import ProviderAccount
 from tests.factories import AccountFactory, MessageFactory, SenderFactory
-from tests.messaging.services.dispatch.fakes import Carrier, dispatcher
+from tests.messaging.services.dispatch.fakes import Carrier, Clock, dispatcher
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 OWN = "+15005550042"
@@ -68,7 +68,7 @@ def test_without_its_variable_there_is_none_and_the_account_is_misconfigured(
     answers = []
 
     def call(call):
-        answers.append(calls.perform(call))
+        answers.append(calls.perform(call, clock=Clock()))
         return answers[-1]
 
     dispatcher(call).drain("express")
