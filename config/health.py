@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
-from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
+from messaging.database_faults import DATABASE_FAULTS
 from messaging.services import heartbeats, pacing
 from scheduling import zone_data
 
@@ -71,7 +70,7 @@ def _zone_data() -> dict[str, str | None]:
 def _database() -> str:
     try:
         pacing.queues_to_drain()
-    except (DatabaseError, InterfaceError, PoolTimeout) as error:
+    except DATABASE_FAULTS as error:
         return f"failed: {type(error).__name__}"
     return "ok"
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -20,10 +19,10 @@ from django.views.decorators.http import require_safe
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
-from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from messaging import states
+from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
 from messaging.services import heartbeats, pacing, queues, statistics
 from messaging.services.rollups import BUCKETS
@@ -36,7 +35,6 @@ from providers.models import ProviderAccount
 logger = logging.getLogger(__name__)
 
 Measure = Rollup.Measure
-DATABASE_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
 REDIS_AWAY = (RedisError, OSError)
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
@@ -103,9 +101,9 @@ class SharedState(Collector):
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("switchboard_source_up", "Whether the scrape could read this source.", labels=["source"])
         sources: tuple[tuple[str, Callable[[], Iterator[Metric]], tuple[type[Exception], ...]], ...] = (
-            ("database", _from_database, DATABASE_AWAY),
+            ("database", _from_database, DATABASE_FAULTS),
             ("redis", _from_redis, REDIS_AWAY),
-            ("circuits", _circuits, (*DATABASE_AWAY, *REDIS_AWAY)),
+            ("circuits", _circuits, (*DATABASE_FAULTS, *REDIS_AWAY)),
         )
         for source, read, away in sources:
             try:

@@ -9,17 +9,16 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 from django.utils.decorators import sync_and_async_middleware
 from django.views import defaults
-from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from media_store import errors as media
+from messaging.database_faults import drop_connection, may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.services import errors
 from providers.errors import BadProof, MalformedCallback, StateAway
@@ -120,7 +119,8 @@ def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None
 
 
 def _unavailable(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
-    if isinstance(exc, (OperationalError, InterfaceError, PoolTimeout)):
+    if may_pass(exc):
+        drop_connection()
         logger.error("the database is out of reach: %s", type(exc).__name__)
         return 503, problem(503, detail="The database is out of reach; try again in a moment."), {"Retry-After": "5"}
     if isinstance(exc, CannotBeOpened):

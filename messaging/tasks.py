@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import task_failure, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from messaging import doorbell, wakeups
+from messaging.database_faults import drop_connection, may_pass
 from messaging.services import (
     heartbeats,
     inbound_media,
@@ -27,7 +27,7 @@ from messaging.services import (
     rollups,
 )
 from messaging.services.client_callbacks import Deliverer
-from messaging.services.dispatch import Dispatcher, Places, settle_remembered
+from messaging.services.dispatch import Dispatcher, Places
 from providers.public_addresses import Guard
 from providers.public_http import PublicHttp
 
@@ -50,6 +50,13 @@ deliverer = Deliverer(
 def stop_claiming(**_: object) -> None:
     dispatcher.stop()
     deliverer.stop()
+
+
+@task_failure.connect
+def replace_connection(exception: Exception, **_: object) -> None:
+    """The next task of this thread must not get the connection on which this one failed."""
+    if may_pass(exception):
+        drop_connection()
 
 
 @worker_ready.connect
@@ -147,26 +154,22 @@ def fetch_inbound_media() -> None:
 
 @shared_task(name="messaging.recover")
 def recover() -> None:
-    """Each step stands for itself: what makes one of them fail would make it fail again and again, and the others with it."""
+    """Steps are isolated: one that keeps failing must not block the others."""
     now = timezone.now()
-    fault = _take(partial(settle_remembered, now=now, lease=dispatcher.lease))
-    if not isinstance(fault, (OperationalError, InterfaceError)):
-        # Were the database only away for a moment, claims whose answers are remembered would become `unknown`.
-        _take(partial(recovery.return_expired_claims, now=now))
+    _take(partial(recovery.return_expired_claims, now=now))
     _take(partial(recovery.expire, now=now))
     _take(partial(receipts.sweep_parked, now=now))
     _take(rollups.fold)
 
 
-def _take(step: Callable[[], object]) -> Exception | None:
-    """What went wrong with it, if anything."""
+def _take(step: Callable[[], object]) -> None:
     try:
         step()
     except Exception as error:  # noqa: BLE001 (whatever it is, the other steps go on, and an operator reads of it)
         name = (step.func if isinstance(step, partial) else step).__name__
         logger.error("the sweep's step %s failed (%s); it is taken again at the next sweep", name, type(error).__name__)
-        return error
-    return None
+        if may_pass(error):
+            drop_connection()
 
 
 @shared_task(name="messaging.reconcile")

@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
-from psycopg_pool import PoolTimeout
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
+from messaging.database_faults import DATABASE_FAULTS
 from messaging.live.places import END, Places
 from messaging.live.threads import Threads
 from messaging.services import live_events
@@ -33,7 +32,6 @@ LISTEN_AGAIN_SECONDS = 1.0
 CONNECTIONS = 8
 # A connection that was cut a moment ago may not have given its place back yet.
 TAKE_PAUSES = (0.1, 0.3, 0.6)
-DATABASE_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
 
 
 class NoPlace(Exception):
@@ -221,8 +219,8 @@ class Hub:
         self._redis = Redis.from_pool(pool)
         self._places = Places(self._redis, most=self._per_user, channel=CHANNEL)
         every = (
-            (self._look, LOOK_SECONDS, "the database", DATABASE_AWAY),
-            (self._check, CHECK_SECONDS, "the database", DATABASE_AWAY),
+            (self._look, LOOK_SECONDS, "the database", DATABASE_FAULTS),
+            (self._check, CHECK_SECONDS, "the database", DATABASE_FAULTS),
             (self._renew, RENEW_SECONDS, "Redis", (RedisError, OSError)),
             (self._listen, LISTEN_AGAIN_SECONDS, "Redis", (RedisError, OSError)),
         )

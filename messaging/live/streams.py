@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+from messaging.database_faults import DATABASE_FAULTS
 from messaging.live.admission import LongPoll, Stream
-from messaging.live.hub import DATABASE_AWAY, LOOK_SECONDS, Follower
+from messaging.live.hub import LOOK_SECONDS, Follower
 from messaging.live.threads import Threads
 from messaging.services import live_events
 
@@ -59,7 +60,7 @@ async def stream(order: Stream, follower: Follower, reader: Reader) -> AsyncIter
         if is_news:
             try:
                 said, piece = await reader.read((order.owner_id, order.message_id, position, order.guest.reads_texts))
-            except DATABASE_AWAY as error:
+            except DATABASE_FAULTS as error:
                 logger.warning("a live stream waits for the database (%s)", type(error).__name__)
                 await follower.wait(LOOK_SECONDS)
             else:
@@ -85,7 +86,7 @@ async def wait_for_change(order: LongPoll, follower: Follower, threads: Threads)
     while not follower.is_over:
         try:
             statuses = await threads.run(live_events.statuses, [order.message_id])
-        except DATABASE_AWAY as error:
+        except DATABASE_FAULTS as error:
             logger.warning("a long poll waits for the database (%s)", type(error).__name__)
         else:
             if statuses.get(order.message_id) != order.unlike:

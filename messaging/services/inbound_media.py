@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from media_store import services as media
 from media_store.errors import MediaError
 from media_store.models import MediaAsset
+from messaging.database_faults import DATABASE_FAULTS, drop_connection, may_pass
 from messaging.models import Attachment, Message
 from providers import registry
 from providers.base import MediaAccess
@@ -118,6 +119,10 @@ def _fetch(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime]) ->
             _give_up(file, asset, clock())
         else:
             _keep(file, asset)
+    except DATABASE_FAULTS as fault:
+        if may_pass(fault):
+            drop_connection()
+        raise
     finally:
         connection.close()  # the thread ends with the batch
 
@@ -131,7 +136,7 @@ def _asset(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime]) ->
         if isinstance(fault, OSError):
             logger.error("an incoming file cannot be kept: %s", type(fault).__name__)
         return _verdict(fault)
-    except (DatabaseError, InterfaceError):
+    except DATABASE_FAULTS:
         raise
     except Exception as fault:  # noqa: BLE001 (a fault in the program must not stop the other files of the batch)
         logger.error("an incoming file met a fault: %s", type(fault).__name__)

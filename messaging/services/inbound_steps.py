@@ -8,9 +8,10 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from messaging.database_faults import may_pass
 from messaging.keywords import Action
 from messaging.models import Attachment, Message
 from messaging.services import automatic_replies, keyword_effects, keyword_rules, phone_numbers, transitions
@@ -48,9 +49,10 @@ def _process_or_put_off(message_id: UUID, default_queue: str, now: datetime) -> 
     """One text that cannot be processed must not hold up the others."""
     try:
         return _process_one(message_id, default_queue, now)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as fault:  # noqa: BLE001 (a fault in the program: another try after its mending finds the text)
+    except Exception as fault:
+        if may_pass(fault):
+            raise
+        # A fault in the program: another try after its mending finds the text.
         logger.error("message %s cannot be processed: %s", message_id, type(fault).__name__)
         Message.objects.filter(pk=message_id, status__in=OPEN).update(next_attempt_at=now + PUT_OFF)
         return False

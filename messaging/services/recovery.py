@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from knox.models import get_token_model
 
 from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, ProviderCallback
 from messaging.services import event_log, idempotency, retention, rollups, transitions
+from messaging.services.dispatch import settle_remembered
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move
 from messaging.states import Source, Status
@@ -85,17 +87,42 @@ def _expire_chunk(now: datetime) -> int:
 
 
 def return_expired_claims(*, now: datetime) -> int:
-    """Claims whose worker is gone: not begun → queued again; begun → nobody knows, so `unknown` and never sent again."""
-    return _in_chunks(lambda: _return_chunk(now))
+    """End the claims whose lease is over; returns how many.
+
+    Not begun → queued again. Begun → `sent` where an acceptance is remembered, else `unknown` and never sent again. Each chunk
+    settles what is remembered of its own claims before it returns any of them, so neither many claims nor another sweep can
+    overtake an answer. Claims that `settle_remembered` holds stay as they are. Raises a database fault that may pass before
+    anything is made of the chunk.
+    """
+    total, last = 0, None
+    for _ in range(MAX_CHUNKS):
+        chunk = _expired(now, last)
+        if chunk:
+            total += _end_claims([pk for pk, _ in chunk], now)
+        if len(chunk) < CHUNK:
+            break
+        last = chunk[-1]
+    return total
 
 
-def _return_chunk(now: datetime) -> int:
+def _expired(now: datetime, last: tuple[UUID, datetime] | None) -> list[tuple[UUID, datetime]]:
+    """The messages after `last` whose lease is over, and when it ended. Each sweep looks at each of them once."""
+    expired = Message.objects.filter(status=Status.SENDING, lease_until__lte=now)
+    if last is not None:
+        pk, lease_until = last
+        expired = expired.filter(Q(lease_until__gt=lease_until) | Q(lease_until=lease_until, pk__gt=pk))
+    return list(expired.order_by("lease_until", "pk").values_list("pk", "lease_until")[:CHUNK])
+
+
+def _end_claims(ids: Sequence[UUID], now: datetime) -> int:
+    remembered = settle_remembered(ids, now=now)
     with transaction.atomic():
         rows = list(
-            Message.objects.filter(status=Status.SENDING, lease_until__lte=now)
+            Message.objects.filter(pk__in=ids, status=Status.SENDING, lease_until__lte=now)
+            .exclude(pk__in=remembered.held)
             .defer("text")
             .order_by("lease_until")
-            .select_for_update(skip_locked=True)[:CHUNK]
+            .select_for_update(skip_locked=True)
         )
         open_attempts = DeliveryAttempt.objects.filter(
             message__in=[row.pk for row in rows], outcome=DeliveryAttempt.Outcome.CALLING
@@ -107,7 +134,7 @@ def _return_chunk(now: datetime) -> int:
         transitions.apply(moves, now=now, fields=["error_code", "error_detail"], tally=tally)
     if rows:
         logger.error("%d claims outlived their worker; %d of them had begun a call", len(rows), len(begun))
-    return len(rows)
+    return len(rows) + remembered.settled
 
 
 def _lose(attempts: Sequence[tuple[UUID, str]], now: datetime) -> Tally:

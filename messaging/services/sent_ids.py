@@ -1,7 +1,8 @@
 """What a provider answered to an accepted message, at hand in Redis before the database knows: its message id and the time.
 
-A worker that dies between the two leaves its answer here, and the sweep finds it. Losing the cache loses no fact that is in
-the database; nothing but ids and times lies in it.
+A worker that dies between the two leaves its answer here, and the sweep finds it. A worker that lives and cannot write its
+answers, because the database is unavailable, marks them as held: the sweep waits for it. Losing the cache loses no fact that is
+in the database; nothing but ids and times lies in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from providers import shared_state
 
 KEY = "switchboard:sent:"
 KEPT_SECONDS = 3600
+# A held answer is marked again at each try to write it, and a try may take as long as a pool's time-out and a pause.
+HELD, HELD_SECONDS = "held", 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,14 @@ class SentId:
     provider_message_id: str
     sent_at: datetime
     latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """`sent`: accepting answers. `held`: attempts whose answers a living worker is about to write."""
+
+    sent: Mapping[UUID, SentId]
+    held: frozenset[UUID]
 
 
 def remember(sent: Mapping[UUID, SentId]) -> None:
@@ -46,17 +57,38 @@ def remember(sent: Mapping[UUID, SentId]) -> None:
     shared_state.ask(write, otherwise=None)
 
 
-def recall(attempts: Iterable[UUID]) -> dict[UUID, SentId]:
-    """Those attempts of which an accepting answer is known."""
+def hold(attempts: Iterable[UUID]) -> None:
+    """Mark attempts whose answers, other than acceptances, this worker keeps until it can write them."""
+    held = list(attempts)
+    if not held:
+        return
+
+    def write(client: redis.Redis) -> None:
+        pipeline = client.pipeline(transaction=False)
+        for attempt_id in held:
+            pipeline.set(f"{KEY}{attempt_id}", HELD, ex=HELD_SECONDS)
+        pipeline.execute()
+
+    shared_state.ask(write, otherwise=None)
+
+
+def recall(attempts: Iterable[UUID]) -> Recalled | None:
+    """What is known of these attempts; None when Redis cannot be asked."""
     wanted = list(attempts)
     if not wanted:
-        return {}
+        return Recalled({}, frozenset())
 
     def read(client: redis.Redis) -> Sequence[str | None]:
         return client.mget([f"{KEY}{attempt_id}" for attempt_id in wanted])
 
-    found = zip(wanted, shared_state.ask(read, otherwise=()), strict=False)
-    return {attempt_id: _parsed(value) for attempt_id, value in found if value}
+    values = shared_state.ask(read, otherwise=None)
+    if values is None:
+        return None
+    found = {attempt_id: value for attempt_id, value in zip(wanted, values, strict=True) if value}
+    return Recalled(
+        sent={attempt_id: _parsed(value) for attempt_id, value in found.items() if value != HELD},
+        held=frozenset(attempt_id for attempt_id, value in found.items() if value == HELD),
+    )
 
 
 def _parsed(value: str) -> SentId:

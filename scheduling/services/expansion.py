@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from messaging import segments
+from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message, PhoneNumber
 from messaging.models.encrypted import opened
@@ -62,9 +63,9 @@ def expand_all(
                     after_chunk=after_chunk,
                     stopping=lambda ends=ends: stopping() or monotonic() >= ends,
                 )
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception as fault:  # noqa: BLE001 (a fault in the program, or in one row)
+            except Exception as fault:
+                if may_pass(fault):
+                    raise
                 logger.error("run %s cannot be expanded: %s", run_id, type(fault).__name__)
     return total
 

@@ -2,9 +2,8 @@
 
 import pytest
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.renderers import JSONRenderer
@@ -12,6 +11,7 @@ from rest_framework.renderers import JSONRenderer
 from config.problems import DOMAIN_STATUS, ProblemMiddleware, exception_handler, flatten, problem
 from messaging.services import errors
 from providers.errors import BadProof, MalformedCallback
+from tests.database_faults import passing_faults
 
 
 def handle(error: Exception):
@@ -81,9 +81,11 @@ def test_what_django_and_its_framework_raise(error: Exception, status: int, code
     assert "secret" not in str(response.data)
 
 
-@pytest.mark.parametrize("error", [OperationalError, InterfaceError, PoolTimeout], ids=lambda error: error.__name__)
-def test_a_database_that_is_away_says_when_to_come_back(error: type[Exception], caplog) -> None:
-    response = handle(error("host=10.0.0.5 password=hunter2"))
+@pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+def test_a_database_that_is_unavailable_says_when_to_come_back(fault: Exception, caplog) -> None:
+    fault.args = ("host=10.0.0.5 password=hunter2",)
+
+    response = handle(fault)
 
     assert (response.status_code, response.data["code"], response.headers["Retry-After"]) == (503, "unavailable", "5")
     assert "hunter2" not in str(response.data) + caplog.text

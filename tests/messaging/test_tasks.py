@@ -7,15 +7,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from celery.signals import task_failure
 from django.conf import settings
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django.utils import timezone
 
 from messaging import doorbell, tasks
 from messaging.models import Message
-from messaging.services import heartbeats
+from messaging.services import heartbeats, sent_ids
 from messaging.services.dispatch.places import TURN_SECONDS, Places
-from tests.factories import MessageFactory, QueueFactory
+from messaging.services.sent_ids import SentId
+from tests.database_faults import passing_faults
+from tests.factories import AttemptFactory, MessageFactory, QueueFactory
 from tests.messaging.services.dispatch.fakes import Carrier, InlineExecutor
 
 pytestmark = pytest.mark.django_db
@@ -221,7 +224,6 @@ def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: py
         return step
 
     steps = [
-        (tasks, "settle_remembered"),
         (tasks.recovery, "return_expired_claims"),
         (tasks.recovery, "expire"),
         (tasks.receipts, "sweep_parked"),
@@ -238,25 +240,36 @@ def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: py
     ]
 
 
-@pytest.mark.parametrize("fault", [OperationalError, InterfaceError])
-def test_a_claim_whose_answer_may_be_remembered_waits_while_the_database_is_away(monkeypatch, fault) -> None:
+@pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+def test_a_claim_whose_answer_may_be_remembered_waits_while_the_database_is_unavailable(monkeypatch, fault) -> None:
     past = timezone.now() - timedelta(seconds=1)
-    lost = fresh(sending=True, lease_until=past)
+    attempt = AttemptFactory(open=True, message__lease_until=past)
+    sent_ids.remember({attempt.pk: SentId("p1", past, 7)})
     late = MessageFactory(expires_at=past)
 
-    def away(**_: object) -> None:
-        raise fault("gone")
+    def unavailable(*_: object, **_more: object) -> None:
+        raise fault
 
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "settle_remembered", away)
+        patched.setattr("messaging.services.dispatch.recall.settle", unavailable)
         tasks.recover()
 
-    lost.refresh_from_db()
+    attempt.message.refresh_from_db()
     late.refresh_from_db()
-    assert (lost.status, late.status) == ("sending", "failed")
+    assert (attempt.message.status, late.status) == ("sending", "failed")
     tasks.recover()
-    lost.refresh_from_db()
-    assert lost.status == "queued"
+    attempt.message.refresh_from_db()
+    assert attempt.message.status == "sent"
+
+
+def test_a_task_that_failed_while_the_database_was_read_only_leaves_its_connection_to_no_other(monkeypatch) -> None:
+    dropped = []
+    monkeypatch.setattr(tasks, "drop_connection", lambda: dropped.append(1))
+
+    for fault in (*passing_faults(), DataError("too long"), ValueError("odd")):
+        task_failure.send(sender=tasks.tick, exception=fault)
+
+    assert len(dropped) == len(passing_faults())
 
 
 def test_beat_sends_tasks_that_there_are() -> None:

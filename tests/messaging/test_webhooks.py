@@ -4,13 +4,13 @@ import json
 from urllib.parse import urlencode
 
 import pytest
-from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
 
 from messaging import webhooks
 from messaging.models import Message, PhoneNumber, ProviderCallback
 from providers import callback_tokens, registry
+from tests.database_faults import passing_faults
 from tests.factories import AccountFactory, AttemptFactory, MessageFactory
 from tests.messaging.api.conftest import HANDLER, assert_problem
 
@@ -234,13 +234,31 @@ def test_a_secret_that_is_missing_is_our_own_failure(client, monkeypatch) -> Non
     assert_problem(send(client, "/webhooks/acme/status/"), 500, "server_error")
 
 
-def test_a_database_that_is_away_is_503(client, sent, monkeypatch) -> None:
-    def away(*_args, **_options) -> None:
-        raise OperationalError("gone")
+@pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("step", ["record", "apply"])
+def test_a_database_that_is_unavailable_is_503(client, sent, monkeypatch, fault, step) -> None:
+    def unavailable(*_args, **_options) -> None:
+        raise fault
 
-    monkeypatch.setattr("messaging.webhooks.receipts.record", away)
+    monkeypatch.setattr(f"messaging.webhooks.receipts.{step}", unavailable)
 
-    assert_problem(send(client, address()), 503, "unavailable")
+    answer = send(client, address())
+
+    assert_problem(answer, 503, "unavailable")
+    assert answer.headers["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+def test_a_text_that_comes_while_the_database_is_unavailable_is_503(client, sent, monkeypatch, fault) -> None:
+    def unavailable(*_args, **_options) -> None:
+        raise fault
+
+    monkeypatch.setattr("messaging.webhooks.inbound.receive_from_provider", unavailable)
+    text = {"message_id": "in-1", "from": "+14155550199", "to": "+15005550006", "message": "STOP"}
+
+    answer = send(client, "/webhooks/acme/inbound/?token=" + address().partition("token=")[2], text)
+
+    assert_problem(answer, 503, "unavailable")
 
 
 def test_nothing_that_a_provider_sends_stands_in_a_log(client, sent, caplog) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 from standardwebhooks import Webhook
 
+from messaging import database_faults
+from messaging.database_faults import drop_connection, may_pass
 from messaging.services import event_log
 from messaging.services.client_callbacks.claim import claim, return_expired_claims
 from messaging.services.client_callbacks.room import Job
@@ -24,7 +25,6 @@ TIMEOUT_SECONDS = 15.0
 LEASE = timedelta(seconds=60)
 # While every call in the air is slow, look this often for what has become due for others.
 LOOK_SECONDS = 0.5
-SETTLE_PAUSES = (0.2, 1.0, 5.0, 15.0)
 
 
 class Deliverer:
@@ -97,12 +97,13 @@ class Deliverer:
                 del in_air[future]
 
     def _next(self, in_air: dict[Future[Result], Job]) -> list[Job]:
-        """While calls are in the air a database that is away is no reason to leave them: their results exist nowhere else."""
+        """A fault is no reason to leave the calls in the air: their results exist nowhere else."""
         try:
             return self._look(in_air)
-        except DatabaseError as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is: with nothing in the air it is raised)
             logger.error("no callback could be claimed (%s); finishing those in the air", type(error).__name__)
-            close_old_connections()
+            if may_pass(error):
+                drop_connection()
             return []
 
     def _look(self, in_air: dict[Future[Result], Job]) -> list[Job]:
@@ -132,17 +133,20 @@ class Deliverer:
         return Result(job, status=answer.status, retry_after=answer.retry_after(now))
 
     def _settle(self, results: Sequence[Result]) -> None:
-        """Patiently; what cannot be written at all is called again when its lease is over."""
-        for pause in (*SETTLE_PAUSES, None) if results else ():
+        """However long the database is unavailable. What can never be written is called again when its lease is over."""
+        pauses = database_faults.pauses()
+        while results:
             try:
                 settle(results, now=self._clock(), positions=[self._position() for _ in results])
-            except (OperationalError, InterfaceError) as error:
-                logger.error("the database is away (%s); %d callbacks wait", type(error).__name__, len(results))
-                close_old_connections()
-                if pause is not None:
-                    threading.Event().wait(pause)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the other calls in the air have to be settled)
+                passes = may_pass(error)
+                logger.error("%d callbacks could not be settled (%s)", len(results), type(error).__name__)
             else:
                 return
+            if not passes:
+                return
+            drop_connection()
+            threading.Event().wait(next(pauses))
 
 
 def _headers(job: Job, now: datetime) -> dict[str, str]:

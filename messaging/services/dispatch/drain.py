@@ -19,14 +19,15 @@ from concurrent.futures import (
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
+from messaging import database_faults
+from messaging.database_faults import DATABASE_FAULTS, drop_connection, may_pass
 from messaging.services.dispatch.begin import Call, begin
 from messaging.services.dispatch.calls import Answer, Postponed, lease_ended, perform
 from messaging.services.dispatch.claim import claim
 from messaging.services.dispatch.departures import Departures
-from messaging.services.dispatch.observe import observe
+from messaging.services.dispatch.observe import keep, observe
 from messaging.services.dispatch.settle import settle
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 LINGER_SECONDS = 0.01
 # For each call that can be in the air, so many may be written down and wait for their departure.
 WAITING_FOR_EACH = 4
-# While the database is away, what the providers answered is kept and written again and again, with these pauses.
-SETTLE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 @dataclass(slots=True)
@@ -83,6 +82,11 @@ class _Air:
         results = [future.result() for future in done]
         now = time.monotonic()
         self.add(replace(each.call, departs_at=now + each.seconds) for each in results if isinstance(each, Postponed))
+        return [each for each in results if isinstance(each, Answer)]
+
+    def answered(self) -> list[Answer]:
+        """The answers that are there and have not been taken yet."""
+        results = [future.result() for future in self.calls if future.done()]
         return [each for each in results if isinstance(each, Answer)]
 
 
@@ -218,7 +222,8 @@ class Dispatcher:
         """Wait for answers, the next departure or the bell; settle what is answered, and take up the calls that follow."""
         answers = air.take(self._wait(air, bell))
         if answers:
-            air.add(self._settle(answers))
+            observe(answers, now=self._clock())
+            air.add(self._settle_or_split(answers, air))
 
     def _claim(self, queue_name: str, limit: int, created_by: datetime | None = None) -> tuple[int, list[Call]]:
         claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_by=created_by)
@@ -227,11 +232,13 @@ class Dispatcher:
         return len(claimed), begin(claimed, now=self._clock(), lease=self.lease)
 
     def _claim_while_in_air(self, queue_name: str, limit: int) -> tuple[int, list[Call]]:
-        """A database that goes away now must not end the loop: the answers of the calls in the air have to be written."""
+        """A fault must not end the loop now: the answers of the calls in the air have to be written."""
         try:
             return self._claim(queue_name, limit)
-        except DatabaseError as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is: with nothing in the air it is raised)
             logger.error("nothing could be claimed (%s); finishing the calls in the air", type(error).__name__)
+            if may_pass(error):
+                drop_connection()
             return 0, []
 
     def _wait(self, air: _Air, bell: Future[None]) -> set[Future[Answer | Postponed]]:
@@ -242,29 +249,34 @@ class Dispatcher:
             return set()
         return wait(air.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
 
-    def _settle(self, answers: list[Answer]) -> list[Call]:
-        """Settle, patiently: these answers exist nowhere else. What cannot be written at all the sweep makes `unknown`."""
-        observe(answers, now=self._clock())
-        for pause in SETTLE_PAUSES:
-            try:
-                return self._settle_or_split(answers)
-            except (OperationalError, InterfaceError) as error:
-                logger.error(
-                    "the database is away (%s); %d answers wait to be settled", type(error).__name__, len(answers)
-                )
-                close_old_connections()
-                threading.Event().wait(pause)
-        return self._settle_or_split(answers)
+    def _settle_or_split(self, answers: list[Answer], air: _Air) -> list[Call]:
+        """Settle; one answer that cannot be written must not take the others of its batch along.
 
-    def _settle_or_split(self, answers: list[Answer]) -> list[Call]:
-        """One answer that cannot be written must not take the others of its batch along."""
+        What cannot be written even alone is left to the sweep, which makes its message `unknown`.
+        """
         try:
-            calls = settle(answers, now=self._clock(), lease=self.lease, position=self._position)
-        except (IntegrityError, DataError) as error:
+            calls = self._settle_patiently(answers, air)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other answers have to be written)
             logger.error("%d answers could not be settled together: %s", len(answers), type(error).__name__)
             if len(answers) == 1:
                 return []
         else:
             self._after_settling()
             return calls
-        return [call for answer in answers for call in self._settle_or_split([answer])]
+        return [call for answer in answers for call in self._settle_or_split([answer], air)]
+
+    def _settle_patiently(self, answers: list[Answer], air: _Air) -> list[Call]:
+        """Settle, however long the database is unavailable: while this process lives, its answers are not given up."""
+        pauses = database_faults.pauses()
+        while True:
+            try:
+                return settle(answers, now=self._clock(), lease=self.lease, position=self._position)
+            except DATABASE_FAULTS as error:
+                if not may_pass(error):
+                    raise
+                logger.error(
+                    "the database is unavailable (%s); %d answers are kept", type(error).__name__, len(answers)
+                )
+            drop_connection()
+            keep([*answers, *air.answered()], now=self._clock())
+            threading.Event().wait(next(pauses))

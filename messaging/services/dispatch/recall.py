@@ -1,11 +1,13 @@
 """Answers whose worker died before it could write them down: what is remembered of them is settled like any other."""
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from django.db import DataError, IntegrityError
-
+from messaging.database_faults import may_pass
 from messaging.models import DeliveryAttempt
 from messaging.services import sent_ids
 from messaging.services.dispatch.begin import Call
@@ -16,39 +18,85 @@ from messaging.states import Status
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 500
-MIDDLE = 0.5  # nobody waits for a next round: all of these were accepted
+MIDDLE = 0.5  # of the jitter: no next round follows, all of these were accepted
+NO_LEASE = timedelta(0)  # and no next account
 
 
-def settle_remembered(*, now: datetime, lease: timedelta) -> int:
-    """Accepted messages whose lease is over become `sent`; returns how many. Before the sweep that calls them `unknown`.
+# So long begun claims wait for Redis when it cannot be asked: it may know that they were accepted.
+PATIENCE_SECONDS = 60.0
 
-    An answer that cannot be written at all is left to that sweep, and takes no other along.
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """`settled`: answers that were written down. `held`: messages whose claims must not be returned now."""
+
+    settled: int
+    held: frozenset[UUID]
+
+
+class Patience:
+    """Of one process: how long its sweeps have not been able to ask Redis."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = self._last = -PATIENCE_SECONDS
+
+    def lasts(self) -> bool:
+        """Redis could not be asked. The time counts from the first of a series of such sweeps."""
+        now = self._clock()
+        if now - self._last >= PATIENCE_SECONDS:
+            self._since = now
+        self._last = now
+        return now - self._since < PATIENCE_SECONDS
+
+    def renew(self) -> None:
+        """Redis was asked."""
+        self._last = -PATIENCE_SECONDS
+
+
+_patience = Patience()
+
+
+def settle_remembered(messages: Collection[UUID], *, now: datetime, patience: Patience = _patience) -> Remembered:
+    """Make those of these messages `sent` whose lease has ended and whose provider has accepted them.
+
+    Messages whose answers a living worker keeps are held; so are all begun ones if Redis cannot be asked, while `patience`
+    lasts. An answer that can never be written is left to the caller's sweep, and takes no other along. Raises a database fault
+    that may pass: the answers have to be settled later, before anything is made of their claims.
     """
-    lost = (
-        DeliveryAttempt.objects.filter(
-            message__status=Status.SENDING, message__lease_until__lte=now, outcome=DeliveryAttempt.Outcome.CALLING
-        )
-        .select_related("message", "provider")
-        .order_by("message__lease_until")[:CHUNK]
-    )
-    attempts = {attempt.pk: attempt for attempt in lost}
+    attempts = {attempt.pk: attempt for attempt in _open_attempts(messages, now)}
+    if not attempts:
+        return Remembered(0, frozenset())
     known = sent_ids.recall(attempts)
-    if not known:
-        return 0
-    answers = [_answer(attempts[attempt_id], sent) for attempt_id, sent in known.items()]
-    written = _settle_or_split(answers, now, lease)
-    logger.warning("%d answers of workers that ended were found and written down", written)
-    return written
+    if known is None:
+        begun = frozenset(attempt.message_id for attempt in attempts.values())
+        return Remembered(0, begun if patience.lasts() else frozenset())
+    patience.renew()
+    answers = [_answer(attempts[attempt_id], sent) for attempt_id, sent in known.sent.items()]
+    settled = _settle_or_split(answers, now) if answers else 0
+    if settled:
+        logger.warning("%d answers of workers that ended were found and written down", settled)
+    return Remembered(settled, frozenset(attempts[attempt_id].message_id for attempt_id in known.held))
 
 
-def _settle_or_split(answers: Sequence[Answer], now: datetime, lease: timedelta) -> int:
+def _open_attempts(messages: Collection[UUID], now: datetime) -> Sequence[DeliveryAttempt]:
+    return DeliveryAttempt.objects.filter(
+        message__in=messages,
+        message__status=Status.SENDING,
+        message__lease_until__lte=now,
+        outcome=DeliveryAttempt.Outcome.CALLING,
+    ).select_related("message", "provider")
+
+
+def _settle_or_split(answers: Sequence[Answer], now: datetime) -> int:
     """How many could be written."""
     try:
-        settle(answers, now=now, lease=lease, position=lambda: MIDDLE)
-    except (IntegrityError, DataError) as error:
+        settle(answers, now=now, lease=NO_LEASE, position=lambda: MIDDLE)
+    except Exception as error:
+        if may_pass(error):
+            raise
         logger.error("%d remembered answers could not be settled together: %s", len(answers), type(error).__name__)
-        return sum(_settle_or_split([answer], now, lease) for answer in answers) if len(answers) > 1 else 0
+        return sum(_settle_or_split([answer], now) for answer in answers) if len(answers) > 1 else 0
     return len(answers)
 
 

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
 
 from messaging.models import Attachment, ClientEvent, KeywordRule, Message, MessageEvent, Suppression
 from messaging.services import automatic_replies, inbound_steps, keyword_rules, suppressions
 from messaging.services.automatic_replies import SERVICE_USER
 from messaging.services.inbound_steps import PUT_OFF, is_anything_open, process
+from tests.database_faults import passing_faults
 from tests.factories import AccountFactory, MessageFactory, PhoneNumberFactory, SenderFactory, UserFactory
 from tests.messaging.parallel import at_once
 
@@ -151,15 +151,16 @@ def test_what_cannot_be_processed_does_not_hold_up_the_others(write, now, monkey
     assert run(now + PUT_OFF) == 1
 
 
-def test_a_database_that_is_away_is_no_fault_of_the_text(write, now, monkeypatch) -> None:
+@pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+def test_a_database_that_is_unavailable_is_no_fault_of_the_text(write, now, monkeypatch, fault) -> None:
     message = write("Hello")
 
     def fail(*_: object) -> None:
-        raise OperationalError
+        raise fault
 
     monkeypatch.setattr("messaging.services.inbound_steps._process_one", fail)
 
-    with pytest.raises(OperationalError):
+    with pytest.raises(type(fault)):
         run(now)
     message.refresh_from_db()
     assert message.next_attempt_at is None

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
@@ -16,6 +16,7 @@ from messaging.states import Source
 from scheduling import tasks
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from scheduling.services import expansion, recipients, schedules
+from tests.database_faults import passing_faults
 from tests.factories import PhoneNumberFactory, QueueFactory, UserFactory, lose_the_key
 from tests.messaging.parallel import at_once
 from tests.scheduling.making import (
@@ -414,15 +415,16 @@ class TestAll:
         assert caplog.messages == [f"run {poison.pk} cannot be expanded: ValueError"]
         assert expansion.unfinished(now=DUE + expansion.LEASE) == [poison.pk]
 
-    def test_a_database_that_is_away_is_no_fault_of_the_run(self, owner, monkeypatch) -> None:
+    @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+    def test_a_database_that_is_unavailable_is_no_fault_of_the_run(self, owner, monkeypatch, fault) -> None:
         due_run(owner)
 
-        def away(*_arguments, **_values):
-            raise OperationalError
+        def unavailable(*_arguments, **_values):
+            raise fault
 
-        monkeypatch.setattr(expansion, "expand_chunk", away)
+        monkeypatch.setattr(expansion, "expand_chunk", unavailable)
 
-        with pytest.raises(OperationalError):
+        with pytest.raises(type(fault)):
             expansion.expand_all(clock=lambda: DUE)
 
     def test_a_worker_that_stops_leaves_the_rest_to_others(self, owner, chunk) -> None:

@@ -5,14 +5,15 @@ import logging
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, repeat
 
 import pytest
+from django.db import ProgrammingError
 from django.db.models import Min
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from messaging import callback_policy
+from messaging import callback_policy, database_faults
 from messaging.models import ClientEvent, Message, Rollup, WebhookDelivery, WebhookEndpoint
 from messaging.services import statistics
 from messaging.services.client_callbacks import Deliverer, secrets
@@ -21,6 +22,7 @@ from messaging.services.client_callbacks.settle import Result, settle
 from messaging.services.representation import message_body
 from providers.public_addresses import AddressRefused
 from providers.transport import Answer
+from tests.database_faults import passing_faults
 from tests.factories import (
     NOW,
     ClientEventFactory,
@@ -597,3 +599,72 @@ def test_what_cannot_be_told_any_more_is_counted_too() -> None:
 
     assert WebhookDelivery.objects.get().state == "failed"
     assert {total.word: total.count for total in statistics.totals(measures=(Rollup.Measure.WEBHOOK,))} == {"failed": 1}
+
+
+class TestDatabaseUnavailable:
+    @pytest.fixture(autouse=True)
+    def _no_pauses(self, monkeypatch) -> None:
+        monkeypatch.setattr(database_faults, "pauses", lambda: repeat(0.0))
+
+    @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+    def test_results_are_settled_when_it_is_back_and_nothing_is_called_again(
+        self, deliverer: Deliverer, receiver, monkeypatch, fault
+    ) -> None:
+        due(endpoint_with_secret()[0])
+        faults = iter([fault] * 20)
+
+        def settle_later(*args: object, **options: object) -> None:
+            raised = next(faults, None)
+            if raised is not None:
+                raise raised
+            settle(*args, **options)
+
+        monkeypatch.setattr("messaging.services.client_callbacks.deliverer.settle", settle_later)
+
+        assert deliverer.run() == 1
+
+        assert len(receiver.calls) == 1
+        assert WebhookDelivery.objects.get().state == "succeeded"
+
+    @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
+    def test_a_fault_while_claiming_more_does_not_lose_what_is_in_the_air(
+        self, deliverer: Deliverer, receiver, monkeypatch, fault
+    ) -> None:
+        due(endpoint_with_secret()[0])
+        claims = iter([claim])
+
+        def claim_once(**options: object) -> list:
+            claiming = next(claims, None)
+            if claiming is None:
+                raise fault
+            return claiming(**options)
+
+        monkeypatch.setattr("messaging.services.client_callbacks.deliverer.claim", claim_once)
+        monkeypatch.setattr(deliverer._wake, "wait", lambda _seconds: None)
+        looks = iter([True])
+        real = AtOnceExecutor.submit
+
+        def submit(self, *args):
+            future = real(self, *args)
+            done, future.done = future.done, lambda: not next(looks, False) and done()
+            return future
+
+        monkeypatch.setattr(AtOnceExecutor, "submit", submit)
+
+        with pytest.raises(type(fault)):
+            deliverer.run()
+
+        assert len(receiver.calls) == 1
+        assert WebhookDelivery.objects.get().state == "succeeded"
+
+    def test_a_fault_that_lasts_is_not_waited_for(self, deliverer: Deliverer, receiver, monkeypatch) -> None:
+        due(endpoint_with_secret()[0])
+
+        def lasting(*_: object, **_more: object) -> None:
+            raise ProgrammingError("no such column")
+
+        monkeypatch.setattr("messaging.services.client_callbacks.deliverer.settle", lasting)
+
+        assert deliverer.run() == 1
+
+        assert WebhookDelivery.objects.get().state == "sending"

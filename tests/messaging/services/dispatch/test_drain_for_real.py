@@ -1,14 +1,14 @@
-"""The loop with commits of its own: threads, faults of the database, and no transaction during a call."""
+"""The loop with commits of its own: threads, and no transaction during a call."""
 
 import threading
 from collections import Counter
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection
 
 from messaging.models import DeliveryAttempt, Message
-from messaging.services.dispatch import Dispatcher, drain
+from messaging.services.dispatch import Dispatcher
 from messaging.services.dispatch.calls import Answer
 from providers.errors import Unavailable
 from tests.factories import AccountFactory, MessageFactory, QueueFactory, UserFactory
@@ -17,62 +17,6 @@ from tests.messaging.services.dispatch.fakes import LEASE, Carrier, Clock, answe
 from tests.messaging.services.dispatch.test_drain import statuses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("express")]
-
-
-class TestDatabaseAway:
-    @pytest.fixture(autouse=True)
-    def _no_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(drain, "SETTLE_PAUSES", (0.0,) * 3)
-
-    def test_answers_are_settled_when_it_is_back(self, account, monkeypatch) -> None:
-        MessageFactory.create_batch(3)
-        faults = iter([OperationalError("gone"), OperationalError("gone")])
-        real = drain.settle
-
-        def settle(*args, **options):
-            fault = next(faults, None)
-            if fault:
-                raise fault
-            return real(*args, **options)
-
-        monkeypatch.setattr(drain, "settle", settle)
-        carrier = Carrier()
-        dispatcher(carrier).drain("express")
-
-        assert len(carrier.calls) == 3
-        assert statuses() == {"sent": 3}
-
-    def test_a_fault_while_claiming_more_does_not_lose_what_is_in_the_air(self, account, monkeypatch) -> None:
-        MessageFactory.create_batch(4)
-        real = drain.claim
-        claims = iter([real, None])
-
-        def claim(**options):
-            return (next(claims, None) or self.raise_gone)(**options)
-
-        monkeypatch.setattr(drain, "claim", claim)
-        sink = Carrier()
-        loop = dispatcher(sink, concurrency=8)
-        loop._wait = lambda air, _lane: set(list(air.calls)[:1])  # one answer at a time: the others stay in the air
-        with pytest.raises(OperationalError):
-            loop.drain("express")
-
-        assert statuses() == {"sent": 4}
-
-    def test_a_drain_that_failed_can_be_repeated(self, account, monkeypatch) -> None:
-        MessageFactory()
-        loop = dispatcher(Carrier())
-        with monkeypatch.context() as patched:
-            patched.setattr(drain, "claim", self.raise_gone)
-            with pytest.raises(OperationalError):
-                loop.drain("express")
-
-        assert loop.drain("express") == 1
-        assert statuses() == {"sent": 1}
-
-    @staticmethod
-    def raise_gone(**_options):
-        raise OperationalError("gone")
 
 
 class TestForReal:
