@@ -3,12 +3,14 @@
 import contextlib
 import dataclasses
 import json
+import os
+import signal
 import ssl
 import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -151,6 +153,19 @@ class Arena:
         for _ in range(WORKERS - len(self.workers())):
             self.stack.start_worker()
 
+    @contextlib.contextmanager
+    def standing_still(self, pids: Iterable[int]) -> Iterator[None]:
+        """As when the machine of these workers is suspended."""
+        pids = list(pids)
+        with self.stack.nobody_writes():
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     def memory(self) -> int:
         """Bytes that the largest worker holds."""
         pids = ",".join(map(str, self.pids()))
@@ -204,6 +219,20 @@ class Run:
 
     def wait_for_taken(self, count: int) -> None:
         self.arena.stack.wait_until(lambda: len(self.taken()) >= count, seconds=SETTLED_SECONDS, pause=0.02)
+
+    def sweep_until(self, condition: Callable[[], bool]) -> None:
+        def swept() -> bool:
+            self._sweeps.send_task("messaging.recover")
+            return condition()
+
+        swept.__name__ = condition.__name__
+        self.arena.stack.wait_until(swept, seconds=SETTLED_SECONDS, pause=0.2)
+
+    def retry(self, ids: Iterable[str]) -> None:
+        """As an operator does who has asked the carrier."""
+        for message_id in ids:
+            answer = self.client.post(f"messages/{message_id}/retry/", {"reason": "the carrier never got it"})
+            assert answer.status_code == 200, answer.text
 
     def sweep_while_in_the_air(self) -> None:
         """So often that both workers have their turn, while a first call waits for its answer."""

@@ -23,6 +23,19 @@ def database_away(stack: Stack, *, seconds: float) -> None:
         _hold_the_lock(str(stack.folder / "switchboard.sqlite3"), seconds)
 
 
+def database_read_only(stack: Stack, *, seconds: float) -> None:
+    """PostgreSQL: a switch-over. All sessions end at once, and those that are opened meanwhile stay read-only for ever."""
+    name = urlsplit(stack.environment["DATABASE_URL"]).path.strip("/")
+    switch = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
+    with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
+        connection.execute(switch.format(sql.Identifier(name), sql.SQL("on")))
+        try:
+            connection.execute(END_SESSIONS, [name])
+            time.sleep(seconds)
+        finally:
+            connection.execute(switch.format(sql.Identifier(name), sql.SQL("off")))
+
+
 @contextlib.contextmanager
 def connections_refused(stack: Stack) -> Iterator[None]:
     """PostgreSQL: all sessions of the stack's own database end at once, as in a restart, and none begins."""

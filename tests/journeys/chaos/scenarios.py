@@ -21,7 +21,7 @@ from tests.journeys.chaos.arena import (
     Arena,
     Run,
 )
-from tests.journeys.chaos.outages import database_away
+from tests.journeys.chaos.outages import database_away, database_read_only
 from tests.journeys.chaos.postgresql_faults import beats_cut, beats_lived, failed_over, was_answered
 from tests.journeys.chaos.table import TAKEN, Row
 from tests.journeys.proxy import Fault
@@ -37,6 +37,10 @@ SLOW_MS = 300
 LONG_MS = 1000
 EACH_SECOND = 25
 BROKER_SECONDS, DATABASE_SECONDS, HANG_SECONDS = 2.0, 3.0, 4.0
+READ_ONLY_SECONDS = 5.0  # longer than a lease
+# More open calls of dead workers than one sweep handles in a chunk.
+MANY_LOST = 1500
+HELD_AFTER = 4  # calls that are made before the worker stands still
 # Outcomes of attempts.
 NOT_ACCEPTED, NOBODY_KNOWS = "unavailable", "unknown"
 
@@ -81,6 +85,59 @@ def all_killed_before_the_answer(arena: Arena, run: Run) -> None:
     arena.bad.fault = proxy.killing(arena.pids())
     run.send()
     arena.wait_for_a_death()
+
+
+# A worker that is gone when the carriers have answered and before it could write anything down: its answers are remembered.
+LOST = """
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from django.utils import timezone
+from messaging.models import Message
+from messaging.services.dispatch.begin import begin
+from messaging.services.dispatch.calls import perform
+from messaging.services.dispatch.claim import claim
+from messaging.services.dispatch.observe import observe
+lease = timedelta(minutes=5)
+calls = []
+while claimed := claim(queue_name="express", limit=100, now=timezone.now(), lease=lease):
+    calls += begin(claimed, now=timezone.now(), lease=lease)
+with ThreadPoolExecutor(16) as executor:
+    answers = list(executor.map(perform, calls))
+observe(answers, now=timezone.now())
+Message.objects.filter(pk__in=[call.message.pk for call in calls]).update(lease_until=timezone.now())
+"""
+
+
+def many_lost(arena: Arena, run: Run) -> None:
+    arena.set_carriers(receipt_delay_ms=NEVER_MS)
+    first, *others = arena.pids()
+    with arena.standing_still(others):  # one sweep after the other
+        with arena.standing_still([first]):
+            run.send()
+            arena.stack.manage("shell", "--command", LOST)
+        arena.stack.wait_until(lambda: "sending" not in run.statuses(), seconds=60)
+
+
+def stood_still(arena: Arena, run: Run) -> None:
+    """A worker stands still between the commit of its attempts and their calls, until its leases are over and an operator has
+    sent the messages again that the carrier does not know.
+    """
+    arena.set_carriers(receipt_delay_ms=NEVER_MS)
+    arena.orders.hold("calling", after=HELD_AFTER)
+    run.send()
+    arena.stack.wait_until(lambda: bool(arena.orders.held()), seconds=30, pause=0.02)
+    with arena.standing_still(arena.orders.held()):
+        run.sweep_until(lambda: run.statuses() <= SENT_OR_NOT)
+        known = run.taken()
+        again = [pk for pk, message in run.messages().items() if message["status"] == "unknown" and not known[pk]]
+        run.retry(again)
+        run.sweep_until(lambda: {run.messages()[pk]["status"] for pk in again} <= {"sent"})
+        arena.orders.let_go()
+
+    def has_woken_up() -> bool:
+        return all(run.client.attempts(pk)[0]["outcome"] != NOBODY_KNOWS for pk in again)
+
+    arena.stack.wait_until(has_woken_up, seconds=30)
 
 
 # --- Carriers that misbehave ------------------------------------------------------------------------------------------
@@ -160,6 +217,13 @@ def database_restarted(arena: Arena, run: Run) -> None:
     database_away(arena.stack, seconds=DATABASE_SECONDS)
 
 
+def database_switched_over(arena: Arena, run: Run) -> None:
+    arena.set_carriers(latency_ms=SLOW_MS)
+    run.send()
+    run.wait_for_taken(1)
+    database_read_only(arena.stack, seconds=READ_ONLY_SECONDS)
+
+
 def clock_moved(seconds: float) -> Act:
     """One of the workers takes the leases of the other for over, and sweeps while calls are in the air.
 
@@ -206,6 +270,12 @@ def knows_all_but(most: int) -> Check:
     return check
 
 
+def stayed_uncalled(_arena: Arena, run: Run, row: Row) -> None:
+    """The worker that stood still has made none of those calls."""
+    ONE_WORKERS(_arena, run, row)
+    assert any((attempt["error"] or {}).get("code") == "provider_not_called" for attempt in run.attempts())
+
+
 def was_small(arena: Arena, run: Run, row: Row) -> None:
     was_met(NOBODY_KNOWS)(arena, run, row)
     assert arena.memory() - run.memory_before < MEMORY
@@ -250,6 +320,15 @@ SCENARIOS = (
         only_by_hand=True,
     ),
     Scenario("worker killed after it had settled", killed_at("settled"), SENT_OR_NOT, ONE_WORKERS, only_by_hand=True),
+    Scenario("worker stood still before its calls", stood_still, SENT_OR_NOT, stayed_uncalled),
+    Scenario(
+        "workers died over many answers",
+        many_lost,
+        frozenset({"sent"}),
+        few=MANY_LOST,
+        many=MANY_LOST,
+        only_by_hand=True,
+    ),
     Scenario("carrier answers 500", answering(proxy.server_error), check=was_met(NOT_ACCEPTED)),
     Scenario(
         "carrier answers 429, Retry-After", answering(proxy.slow_down), check=was_met(NOT_ACCEPTED), only_by_hand=True
@@ -309,6 +388,11 @@ SCENARIOS = (
         few=PACED_SIZE,
         many=3 * PACED_SIZE,
         not_on_sqlite="SQLite is a file: no connection is cut",
+    ),
+    Scenario(
+        "database read-only for a moment",
+        database_switched_over,
+        not_on_sqlite="SQLite has no server that could switch over",
     ),
     Scenario("a worker's clock an hour ahead", clock_moved(AHEAD_SECONDS), frozenset({"sent"})),
     Scenario("a worker's clock an hour behind", clock_moved(-AHEAD_SECONDS), frozenset({"sent"}), only_by_hand=True),

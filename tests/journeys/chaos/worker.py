@@ -1,13 +1,15 @@
 """A worker of the product into which faults are put from outside: `celery --app tests.journeys.chaos.worker worker`.
 
 It does what files in the folder `CHAOS_ORDERS` say: `die` names a step, and the first worker that passes it is killed;
-`clock.<pid>` holds the seconds by which that process lives ahead of the others.
+`clock.<pid>` holds the seconds by which that process lives ahead of the others; `hold` names a step, and the first worker that
+passes it does not get past it until the file is gone, which is `held.<pid>` then.
 """
 
 import functools
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,7 +24,7 @@ from django.utils import timezone
 
 from config.celery import app as application
 
-DIE, CLOCK = "die", "clock"
+DIE, CLOCK, HOLD, HELD = "die", "clock", "hold", "held"
 
 app: Celery = application
 folder = Path(os.environ["CHAOS_ORDERS"])
@@ -38,19 +40,28 @@ def now() -> datetime:
 
 
 def passing(step: str) -> None:
-    try:
-        order = json.loads((folder / DIE).read_text())
-    except FileNotFoundError:
-        return
-    if order["step"] != step:
-        return
-    _passed[step] += 1
-    if _passed[step] > order["after"]:
-        try:
-            (folder / DIE).rename(folder / f"died.{os.getpid()}")  # one worker only
-        except FileNotFoundError:
-            return
+    if _takes(DIE, step, f"died.{os.getpid()}"):
         os.kill(os.getpid(), signal.SIGKILL)
+    held = folder / f"{HELD}.{os.getpid()}"
+    if _takes(HOLD, step, held.name):
+        held.write_text(step)
+    while held.exists() and held.read_text() == step:
+        time.sleep(0.01)
+
+
+def _takes(order: str, step: str, taken: str) -> bool:
+    """Whether the order is for this step and process; one worker takes it, by giving its file the name `taken`."""
+    try:
+        wanted = json.loads((folder / order).read_text())
+        if wanted["step"] != step:
+            return False
+        _passed[step] += 1
+        if _passed[step] <= wanted["after"]:
+            return False
+        (folder / order).rename(folder / taken)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def between(step: Callable[..., Any], *, before: str = "", after: str = "") -> Callable[..., Any]:

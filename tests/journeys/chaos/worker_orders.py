@@ -17,11 +17,23 @@ class Orders:
         """The first worker that has passed the step so often dies the next time."""
         self._write("die", json.dumps({"step": step, "after": after}))
 
+    def hold(self, step: str, *, after: int) -> None:
+        """The first worker that has passed the step so often waits there, with all its calls, until `let_go`."""
+        self._write("hold", json.dumps({"step": step, "after": after}))
+
+    def held(self) -> list[int]:
+        """The processes that wait."""
+        return [int(file.suffix[1:]) for file in self._folder.glob("held.*")]
+
+    def let_go(self) -> None:
+        for file in self._folder.glob("held.*"):
+            file.unlink()
+
     def live_ahead(self, pid: int, seconds: float) -> None:
         self._write(f"clock.{pid}", str(seconds))
 
     def cancel(self) -> None:
-        for pattern in ("die", "clock.*"):
+        for pattern in ("die", "clock.*", "hold", "held.*"):
             for file in self._folder.glob(pattern):
                 file.unlink(missing_ok=True)
 
