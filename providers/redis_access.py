@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 # Short, because requests and batches of messages wait for the answer.
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 0.5, 1.0
-# Redis counts as unavailable when this many exchanges in a row took longer than this.
+# Redis counts as unavailable when this many exchanges in a row took longer than this, or one longer than an answer may take.
 MAX_SLOW_EXCHANGES, SLOW_SECONDS = 3, 0.25
 CHECK_INTERVAL = 2.0
 
@@ -73,7 +73,7 @@ class Availability:
             if began >= self._last_slow_end:
                 self._slow_exchanges += 1
                 self._last_slow_end = ended
-            is_lost = self._slow_exchanges >= MAX_SLOW_EXCHANGES
+            is_lost = self._slow_exchanges >= MAX_SLOW_EXCHANGES or ended - began >= ANSWER_TIMEOUT
         if is_lost:
             self._note_loss(RedisTimeoutError("slow answers"))
 

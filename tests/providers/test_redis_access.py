@@ -138,6 +138,15 @@ def test_slow_answers_in_a_row_are_as_good_as_none(playing: Playing, monkeypatch
         playing.exchange()
 
 
+def test_an_exchange_of_many_slow_answers_counts_as_overdue(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_access, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(redis_access, "ANSWER_TIMEOUT", 0.0)
+    playing.exchange()
+
+    with pytest.raises(RedisUnavailable):
+        playing.exchange()
+
+
 def test_slow_answers_with_a_quick_one_in_between_are_not(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         monkeypatch.setattr(redis_access, "SLOW_SECONDS", 0.0)
