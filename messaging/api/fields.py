@@ -1,6 +1,8 @@
 """Fields that the serializers share."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -47,6 +49,28 @@ class StrictStringField(serializers.CharField):
         if not isinstance(data, str):
             raise serializers.ValidationError("Not a valid string.", code="invalid")
         return super().to_internal_value(data)
+
+
+class BoundedListField(serializers.ListField):
+    """A list that is measured before its entries are read, and read no further than its faults are reported."""
+
+    MAX_FAULTS = 1_000
+
+    def run_child_validation(self, data: Sequence[Any]) -> list[Any]:
+        if self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        values: list[Any] = []
+        faults: dict[int, Any] = {}
+        for position, item in enumerate(data):
+            try:
+                values.append(self.child.run_validation(item))
+            except serializers.ValidationError as fault:
+                faults[position] = fault.detail
+                if len(faults) == self.MAX_FAULTS:
+                    break
+        if faults:
+            raise serializers.ValidationError(faults)
+        return values
 
 
 class StrictIntegerField(serializers.IntegerField):

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from messaging import states
 from messaging.api.fields import (
+    BoundedListField,
     CallbackUrlField,
     MomentField,
     NumberField,
@@ -60,9 +61,7 @@ class NewMessageSerializer(StrictSerializer):
         help_text="Seconds from when it is due.",
     )
     reference = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=100)
-    media = serializers.ListField(
-        child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS
-    )
+    media = BoundedListField(child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS)
     callback_url = CallbackUrlField(required=False, allow_null=True)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -96,9 +95,7 @@ def draft_of(data: dict[str, Any]) -> Draft:
 class NewInboundSerializer(StrictSerializer):
     to = NumberField(help_text="The number that was written to.")
     message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text; at most 160 characters.")
-    media = serializers.ListField(
-        child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS
-    )
+    media = BoundedListField(child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS)
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
@@ -123,11 +120,11 @@ class NewInboundSerializer(StrictSerializer):
 class NewBatchSerializer(StrictSerializer):
     """For the schema, and for the envelope; the items are checked one by one, so that bad ones do not stop good ones."""
 
-    messages = serializers.ListField(child=NewMessageSerializer(), min_length=1, max_length=MAX_BATCH)
+    messages = BoundedListField(child=NewMessageSerializer(), min_length=1, max_length=MAX_BATCH)
 
 
 class BatchEnvelopeSerializer(StrictSerializer):
-    messages = serializers.ListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_BATCH)
+    messages = BoundedListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_BATCH)
 
 
 class FieldErrorSerializer(serializers.Serializer):

@@ -16,7 +16,13 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging import doorbell
-from messaging.api.fields import MomentField, StrictBooleanField, StrictIntegerField, StrictStringField
+from messaging.api.fields import (
+    BoundedListField,
+    MomentField,
+    StrictBooleanField,
+    StrictIntegerField,
+    StrictStringField,
+)
 from messaging.api.known_names import StrictSerializer
 from messaging.event_types import TEST, EventType
 from messaging.models import WebhookDelivery, WebhookEndpoint
@@ -33,7 +39,7 @@ class EndpointSerializer(StrictSerializer):
 
     id = serializers.UUIDField(read_only=True)
     url = StrictStringField(max_length=500, help_text="An https or http address on the public internet.")
-    events = serializers.ListField(
+    events = BoundedListField(
         child=serializers.ChoiceField([t.value for t in EventType]),
         required=False,
         max_length=len(EventType),

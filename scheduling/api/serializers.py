@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import numbers
-from messaging.api.fields import NumberField, StrictIntegerField, StrictStringField, TextField
+from messaging.api.fields import BoundedListField, NumberField, StrictIntegerField, StrictStringField, TextField
 from messaging.api.known_names import Kind, StrictSerializer, refuse_unknown
 from messaging.api.serializers import DEFAULT_VALID_FOR, MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
@@ -126,9 +126,7 @@ class NewScheduleSerializer(StrictSerializer):
 
 
 class RecipientListSerializer(StrictSerializer):
-    recipients = serializers.ListField(
-        child=RecipientField(), min_length=1, max_length=MAX_JSON_RECIPIENTS, required=False
-    )
+    recipients = BoundedListField(child=RecipientField(), min_length=1, max_length=MAX_JSON_RECIPIENTS, required=False)
 
     def people(self) -> list[Recipient]:
         rows = self.validated_data.get("recipients", [])
@@ -141,7 +139,7 @@ class MoreRecipientsSerializer(StrictSerializer):
     So bad ones do not stop good ones.
     """
 
-    recipients = serializers.ListField(
+    recipients = BoundedListField(
         child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_JSON_RECIPIENTS
     )
 
