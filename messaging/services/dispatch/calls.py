@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -96,7 +96,8 @@ def _may_leave(call: Call, clock: Callable[[], datetime]) -> float:
 
 
 def _check_lease(call: Call, clock: Callable[[], datetime]) -> None:
-    if call.message.lease_until <= clock():
+    """The lease has to last as long as the answer may take: the sweep must not end a claim whose call is in flight."""
+    if call.message.lease_until <= clock() + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
         raise lease_ended()
 
 
