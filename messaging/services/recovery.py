@@ -10,8 +10,9 @@ from django.db.models import Q
 from knox.models import get_token_model
 
 from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, ProviderCallback
-from messaging.services import event_log, idempotency, retention, rollups, transitions
+from messaging.services import eligibility, event_log, idempotency, retention, rollups, transitions
 from messaging.services.dispatch import settle_remembered
+from messaging.services.eligibility import Batch, Moment
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move
 from messaging.states import Source, Status
@@ -74,25 +75,18 @@ def _expire_chunk(now: datetime) -> int:
             .order_by("expires_at")
             .select_for_update(skip_locked=True)[:CHUNK]
         )
-        for row in rows:
-            row.next_attempt_at = None
-            row.error_detail = row.error_detail or "The message was not sent before its validity ended."
-            row.error_code = "expired"
-        transitions.apply(
-            [Move(row, Status.FAILED, Source.SWEEP, detail="expired") for row in rows],
-            now=now,
-            fields=["next_attempt_at", "error_code", "error_detail"],
-        )
+        refused = Batch(rows, now=now).refusals(Moment.SWEEP)
+        eligibility.end(refused.values(), now=now, source=Source.SWEEP)
     return len(rows)
 
 
 def return_expired_claims(*, now: datetime) -> int:
     """End the claims whose lease is over; returns how many.
 
-    Not begun → queued again. Begun → `sent` where an acceptance is remembered, else `unknown` and never sent again. Each chunk
-    settles what is remembered of its own claims before it returns any of them, so neither many claims nor another sweep can
-    overtake an answer. Claims that `settle_remembered` holds stay as they are. Raises a database fault that may pass before
-    anything is made of the chunk.
+    Not begun → queued again, if `eligibility` does not end it. Begun → `sent` where an acceptance is remembered, else `unknown`
+    and never sent again. Each chunk settles what is remembered of its own claims before it returns any of them, so neither many
+    claims nor another sweep can overtake an answer. Claims that `settle_remembered` holds stay as they are. Raises a database
+    fault that may pass before anything is made of the chunk.
     """
     total, last = 0, None
     for _ in range(MAX_CHUNKS):
@@ -130,7 +124,9 @@ def _end_claims(ids: Sequence[UUID], now: datetime) -> int:
         lost = list(open_attempts.values_list("pk", "message_id", "provider_id"))
         begun = {message_id for _, message_id, _ in lost}
         tally = _lose([(pk, slug) for pk, _, slug in lost], now)
-        moves = [_returned(row, begun=row.pk in begun) for row in rows]
+        refused = Batch((row for row in rows if row.pk not in begun), now=now).refusals(Moment.SWEEP)
+        eligibility.end(refused.values(), now=now, source=Source.SWEEP)
+        moves = [_returned(row, begun=row.pk in begun) for row in rows if row.pk not in refused]
         transitions.apply(moves, now=now, fields=["error_code", "error_detail"], tally=tally)
     if rows:
         logger.error("%d claims outlived their worker; %d of them had begun a call", len(rows), len(begun))
@@ -152,8 +148,6 @@ def _lose(attempts: Sequence[tuple[UUID, str]], now: datetime) -> Tally:
 
 
 def _returned(row: Message, *, begun: bool) -> Move:
-    if not begun and row.cancel_requested:
-        return Move(row, Status.CANCELED, Source.SWEEP, detail="canceled before the call")
     if not begun:
         return Move(row, Status.QUEUED, Source.SWEEP, detail="the worker ended before the call")
     row.error_code = "worker_lost"

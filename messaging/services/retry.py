@@ -11,9 +11,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from messaging import states
-from messaging.models import DeliveryAttempt, Message, PhoneNumber
-from messaging.services import suppressions, transitions
-from messaging.services.errors import DomainError, NotRetryable, RecipientInactive, RecipientOptedOut
+from messaging.models import DeliveryAttempt, Message
+from messaging.services import transitions
+from messaging.services.eligibility import Batch, Moment
+from messaging.services.errors import DomainError, NotRetryable
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move
 from messaging.states import Source, Status
@@ -46,7 +47,7 @@ def retry(*, message_id: UUID, reason: str, actor: AbstractBaseUser, now: dateti
     """
     with transaction.atomic():
         message = Message.objects.select_for_update().get(pk=message_id)
-        refusal = _refusals([message]).get(message.pk)
+        refusal = _refusals([message], now).get(message.pk)
         if refusal is not None:
             raise refusal
         _put_back([message], reason=reason, actor=actor, now=now)
@@ -73,7 +74,7 @@ def retry_many(*, messages: QuerySet[Message], reason: str, actor: AbstractBaseU
 def _retry_chunk(keys: Sequence[UUID], report: Report, *, reason: str, actor: AbstractBaseUser, now: datetime) -> None:
     with transaction.atomic():
         rows = list(Message.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
-        refusals = _refusals(rows)
+        refusals = _refusals(rows, now)
         good = [row for row in rows if row.pk not in refusals]
         _put_back(good, reason=reason, actor=actor, now=now)
     report.changed += len(good)
@@ -81,27 +82,16 @@ def _retry_chunk(keys: Sequence[UUID], report: Report, *, reason: str, actor: Ab
     report.refused.update((refusal.code, refusal.detail) for refusal in refusals.values())
 
 
-def _refusals(rows: Sequence[Message]) -> dict[UUID, DomainError]:
-    numbers = {row.to_number for row in rows}
-    inactive = set(
-        PhoneNumber.objects.filter(number__in=numbers, status=PhoneNumber.Status.INACTIVE).values_list(
-            "number", flat=True
-        )
-    )
-    opt_outs = suppressions.among(numbers=numbers)
-    refusals: dict[UUID, DomainError] = {}
-    for row in rows:
-        if row.status not in states.RETRYABLE:
-            refusals[row.pk] = NotRetryable(
-                f"The message is {row.status}; only a failed, undelivered or unknown one can be retried."
-            )
-        elif row.erased_at is not None:
-            refusals[row.pk] = NotRetryable("The text has been erased.")
-        elif row.to_number in inactive:
-            refusals[row.pk] = RecipientInactive("This number is inactive; activate it first.")
-        elif not row.is_automatic and opt_outs.forbid(number=row.to_number, sender=row.from_number):
-            refusals[row.pk] = RecipientOptedOut("This person does not want messages from this sender.")
-    return refusals
+def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]:
+    """A retry is an acceptance: what may not be accepted, an operator cannot put back either."""
+    ended = [row for row in rows if row.status in states.RETRYABLE]
+    refusals: dict[UUID, DomainError] = {
+        row.pk: NotRetryable(f"The message is {row.status}; only a failed, undelivered or unknown one can be retried.")
+        for row in rows
+        if row.status not in states.RETRYABLE
+    }
+    refused = Batch(ended, now=now).refusals(Moment.ACCEPT)
+    return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}
 
 
 def _put_back(rows: Sequence[Message], *, reason: str, actor: AbstractBaseUser, now: datetime) -> None:

@@ -12,9 +12,10 @@ from django.db.models import Q
 from messaging import segments
 from messaging.models import Message, OutboundQueue, PhoneNumber
 from messaging.segments import Measure
-from messaging.services import attachments, suppressions, transitions
+from messaging.services import attachments, eligibility, transitions
 from messaging.services.attachments import MediaChecks
-from messaging.services.errors import DomainError, InvalidField, RecipientInactive, RecipientOptedOut
+from messaging.services.eligibility import Batch, Moment
+from messaging.services.errors import DomainError, InvalidField
 from messaging.states import Direction, Source, Status
 from providers.models import SenderNumber
 
@@ -61,12 +62,15 @@ def submit_many(
     """
     checks = _Checks(owner, drafts, default_queue)
     built = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
+    batch = Batch((message for message in built if isinstance(message, Message)), now=now)
+    built = _without_refused(built, batch)
     with transaction.atomic():
         results = _with_their_media(built, drafts, owner)
         accepted = [result for result in results if isinstance(result, Message)]
         if accepted:
             # In one order for everybody: two batches that insert the same numbers crosswise would wait for each other.
-            new_numbers = sorted({message.to_number for message in accepted} - checks.known_numbers)
+            known_numbers = batch.of(eligibility.recipients).known
+            new_numbers = sorted({message.to_number for message in accepted} - known_numbers)
             PhoneNumber.objects.bulk_create(
                 [PhoneNumber(number=number) for number in new_numbers], ignore_conflicts=True
             )
@@ -94,11 +98,15 @@ class _Checks:
         self.senders = {number for number, _, _ in numbers}
         defaults = {owner_id: number for number, owner_id, is_default in numbers if is_default}
         self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
-        recipients = {draft.to for draft in drafts}
-        statuses = dict(PhoneNumber.objects.filter(number__in=recipients).values_list("number", "status"))
-        self.known_numbers = set(statuses)
-        self.inactive = {number for number, status in statuses.items() if status == PhoneNumber.Status.INACTIVE}
-        self.opt_outs = suppressions.among(numbers=recipients)
+
+
+def _without_refused(built: Sequence[Message | DomainError], batch: Batch) -> list[Message | DomainError]:
+    """The same, with an error in the place of each message that must not be sent."""
+    refused = batch.refusals(Moment.ACCEPT)
+    return [
+        refused[result.pk].as_error() if isinstance(result, Message) and result.pk in refused else result
+        for result in built
+    ]
 
 
 def _with_their_media(
@@ -114,21 +122,7 @@ def _with_their_media(
     ]
 
 
-def _fault(draft: Draft, *, checks: _Checks, sender: str, measured: Measure, now: datetime) -> DomainError | None:
-    """The first thing that is wrong with it."""
-    faults = (
-        _faulty_field(draft, checks=checks, measured=measured, now=now),
-        RecipientInactive("This number is inactive: a provider has reported it, or somebody has deactivated it.")
-        if draft.to in checks.inactive
-        else None,
-        RecipientOptedOut("This person does not want messages from this sender.")
-        if checks.opt_outs.forbid(number=draft.to, sender=sender) and not draft.is_automatic
-        else None,
-    )
-    return next((fault for fault in faults if fault is not None), None)
-
-
-def _faulty_field(draft: Draft, *, checks: _Checks, measured: Measure, now: datetime) -> InvalidField | None:
+def _faulty_field(draft: Draft, *, checks: _Checks, measured: Measure) -> InvalidField | None:
     if (draft.queue or checks.default_queue) not in checks.queues:
         return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
     if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
@@ -145,9 +139,8 @@ def _faulty_field(draft: Draft, *, checks: _Checks, measured: Measure, now: date
 
 
 def _build(draft: Draft, *, owner: AbstractBaseUser, checks: _Checks, now: datetime) -> Message | DomainError:
-    sender = draft.sender or checks.default_sender
     measured = segments.measure(draft.text)
-    fault = _fault(draft, checks=checks, sender=sender, measured=measured, now=now)
+    fault = _faulty_field(draft, checks=checks, measured=measured)
     if fault is not None:
         return fault
     due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
@@ -156,7 +149,7 @@ def _build(draft: Draft, *, owner: AbstractBaseUser, checks: _Checks, now: datet
         status=Status.SCHEDULED if due else Status.QUEUED,
         owner=owner,
         queue_id=draft.queue or checks.default_queue,
-        from_number=sender,
+        from_number=draft.sender or checks.default_sender,
         to_number=draft.to,
         text=draft.text,
         encoding=measured.encoding,

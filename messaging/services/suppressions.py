@@ -1,4 +1,4 @@
-"""Who must get nothing: asked before a message is stored and again before it is sent."""
+"""Who must get nothing. Whether a message may be sent is asked in `messaging.services.eligibility`, which reads these rows."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,14 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
-from messaging.models import Message, Suppression
+from messaging.models import Suppression
 from messaging.services.errors import InvalidField
 from providers.models import ProviderAccount, SenderNumber
 
 EVERY_SENDER = ""
-OPTED_OUT = "The recipient has opted out."
 
 Source = Suppression.Source
 
@@ -99,7 +98,7 @@ def lift(*, number: str, senders: Collection[str], brought_by: AbstractBaseUser 
 
 @dataclass(frozen=True, slots=True)
 class OptOuts:
-    """What `among` has found: for each number the senders that must not write to it."""
+    """For each number the senders that must not write to it."""
 
     senders: Mapping[str, frozenset[str]] = field(repr=False)
     named_only: frozenset[str]
@@ -114,32 +113,19 @@ class OptOuts:
         return bool(found & {sender, EVERY_SENDER} if sender else found - self.named_only)
 
 
-def among(*, numbers: Collection[str]) -> OptOuts:
-    """One query; two more where any of the numbers has opted out of anything."""
-    found: dict[str, set[str]] = {}
-    for number, sender in Suppression.objects.filter(number__in=set(numbers)).values_list("number", "sender"):
-        found.setdefault(number, set()).add(sender)
-    if not found:
-        return OptOuts({}, frozenset())
-    named = _named_only().filter(number__in=set().union(*found.values())).values_list("number", flat=True)
+def opt_outs(found: Iterable[tuple[str, str]], *, without_sender: Collection[str]) -> OptOuts:
+    """The opt-outs that these pairs of number and sender are, for messages of which those to `without_sender` name no sender.
+
+    No query, or two where one of these numbers is among the pairs.
+    """
+    senders: dict[str, set[str]] = {}
+    for number, sender in found:
+        senders.setdefault(number, set()).add(sender)
+    undecided = set().union(*(senders.get(number, ()) for number in without_sender))
+    named = _named_only().filter(number__in=undecided).values_list("number", flat=True) if undecided else ()
     return OptOuts(
-        {number: frozenset(senders) for number, senders in found.items()}, frozenset(str(number) for number in named)
+        {number: frozenset(found) for number, found in senders.items()}, frozenset(str(number) for number in named)
     )
-
-
-def who_must_not_get(messages: Iterable[Message]) -> list[Message]:
-    """Those of the messages whose recipient has opted out of them. An answer to the very STOP is none of these."""
-    ordinary = [message for message in messages if not message.is_automatic]
-    opt_outs = among(numbers={message.to_number for message in ordinary})
-    return [row for row in ordinary if opt_outs.forbid(number=row.to_number, sender=row.from_number)]
-
-
-def subquery(*, number: str, sender: str) -> Exists:
-    """The same for a queryset whose rows have their number under the name `number`."""
-    rows = Suppression.objects.filter(number=OuterRef(number))
-    if sender:
-        return Exists(rows.filter(sender__in=[sender, EVERY_SENDER]))
-    return Exists(rows.exclude(sender__in=_named_only().values("number")))
 
 
 def _named_only() -> QuerySet[SenderNumber]:

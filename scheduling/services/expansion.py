@@ -1,5 +1,6 @@
 """Turning a run into messages, chunk by chunk: bounded memory, and after a crash on from the last chunk."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable
@@ -7,17 +8,18 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from messaging import segments
 from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
-from messaging.models import Message, PhoneNumber
+from messaging.models import Message
 from messaging.models.encrypted import opened
 from messaging.segments import Measure
-from messaging.services import bulk, suppressions
+from messaging.services import bulk, eligibility
 from messaging.services.bulk import Variant
+from messaging.services.eligibility import Batch, Moment
 from messaging.states import Direction, Source, Status
 from scheduling import templates
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
@@ -31,7 +33,11 @@ LEASE = timedelta(seconds=30)
 # So long one run is expanded before the others that are due have their turn.
 TURN_SECONDS = 2.0
 
-_inactive = Exists(PhoneNumber.objects.filter(number=OuterRef("number"), status=PhoneNumber.Status.INACTIVE))
+# The columns of a run that count the recipients it skipped, by the code of the check that refused them.
+COUNTED_AS = {
+    eligibility.RECIPIENT_INACTIVE.code: "skipped_inactive",
+    eligibility.RECIPIENT_OPTED_OUT.code: "skipped_opted_out",
+}
 
 
 def unfinished(*, now: datetime) -> list[UUID]:
@@ -107,18 +113,14 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
     with transaction.atomic():
         # The schedule's row first, then the run's: the order in which everybody locks the two.
         schedule_id = ScheduleRun.objects.values_list("schedule_id", flat=True).get(pk=run_id)
-        schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
+        schedule = Schedule.objects.select_related("queue").select_for_update(of=("self",)).get(pk=schedule_id)
         run = ScheduleRun.objects.select_for_update().get(pk=run_id)
         if run.status not in runs.UNFINISHED:
             return 0, None
         people = list(
             ScheduleRecipient.objects.filter(schedule=schedule, pk__gt=run.cursor)
             .order_by("pk")
-            .annotate(
-                is_inactive=_inactive,
-                is_opted_out=suppressions.subquery(number="number", sender=schedule.from_number),
-            )
-            .values_list("pk", "number", "variables", "is_inactive", "is_opted_out")[: bulk.batch_size()]
+            .values_list("pk", "number", "variables")[: bulk.batch_size()]
         )
         if not people:
             _finish(run, schedule, now)
@@ -132,20 +134,22 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
     return made, schedule.queue_id
 
 
-def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, dict, bool, bool]], now: datetime) -> int:
+def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, dict]], now: datetime) -> int:
     template = templates.compile_template(schedule.text)
+    prototype = _prototype(run, schedule, now)
+    batch = Batch((_addressed(prototype, pk, number) for pk, number, _ in people), now=now)
+    refused = batch.refusals(Moment.ACCEPT)
     variants: list[Variant] = []
-    for _, number, variables, is_inactive, is_opted_out in people:
-        if is_inactive:
-            run.skipped_inactive += 1
-        elif is_opted_out:
-            run.skipped_opted_out += 1
+    for pk, number, variables in people:
+        if pk in refused:
+            column = COUNTED_AS.get(refused[pk].check.code, "skipped_invalid")
+            setattr(run, column, getattr(run, column) + 1)
         elif (written := _text(template, variables)) is None:
             run.skipped_invalid += 1
         else:
             text, measured = written
             variants.append(Variant(number, text, measured.encoding, measured.segments))
-    bulk.store(_prototype(run, schedule, now), variants, source=Source.SCHEDULE)
+    bulk.store(prototype, variants, source=Source.SCHEDULE)
     run.created_messages += len(variants)
     return len(variants)
 
@@ -165,6 +169,13 @@ def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
         created_at=now,
         updated_at=now,
     )
+
+
+def _addressed(prototype: Message, key: int, number: str) -> Message:
+    """The message to this recipient, as the checks see it. It is never stored: its key is the recipient's."""
+    message = copy.copy(prototype)
+    message.pk, message.to_number = key, number
+    return message
 
 
 def _text(template: Template, variables: dict) -> tuple[str, Measure] | None:

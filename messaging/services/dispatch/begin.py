@@ -1,19 +1,18 @@
 """Choosing an account for each claimed message and writing the attempt, before anything is called."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from messaging.models import DeliveryAttempt, Message
-from messaging.services import attachments, suppressions, transitions
+from messaging.services import attachments, eligibility, transitions
 from messaging.services.dispatch.accounts import Accounts, Place, Turn, Verdict, Wait
-from messaging.services.dispatch.lost_texts import without_lost_texts
-from messaging.services.errors import RecipientOptedOut
+from messaging.services.eligibility import Batch, Moment
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
 from providers import breaker
@@ -21,12 +20,14 @@ from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One attempt that is written down and may be made: at once, or at `departs_at` on the monotonic clock.
 
-    `tried` are the accounts of this round, this one included.
+    `tried` are the accounts of this round, this one included. At `checked_at` its message was last found fit to be sent.
     """
 
     attempt_id: UUID
@@ -35,6 +36,7 @@ class Call:
     message: Message = field(repr=False)
     account: ProviderAccount
     tried: frozenset[str]
+    checked_at: datetime = NEVER
     retry_after: float | None = None
     only_limited: bool = True
     departs_at: float = 0.0
@@ -49,8 +51,7 @@ def begin(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> lis
     calls: list[Call] = []
     try:
         with transaction.atomic():
-            held = without_lost_texts(_without_canceled(lock_held(turns, now), now), now)
-            held = without_opted_out(held, now)
+            held = without_refused(lock_held(turns, now), now)
             begun = open_attempts(turns, held, verdicts, now=now, lease=lease)
             waiting = held.keys() - {call.message.pk for call in begun}
             _put_back([message for pk, message in held.items() if pk in waiting], verdicts, now)
@@ -68,26 +69,24 @@ def give_back_unused(verdicts: Mapping[UUID, Verdict], calls: Sequence[Call]) ->
             breaker.give_back(verdict.account.slug)
 
 
-def _without_canceled(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:
-    """Those that somebody has taken back between the claim and the call end here."""
-    canceled = [message for message in held.values() if message.cancel_requested]
-    moves = [Move(message, Status.CANCELED, Source.DISPATCH, detail="canceled before the call") for message in canceled]
-    transitions.apply(moves, now=now)
-    return {pk: message for pk, message in held.items() if not message.cancel_requested}
-
-
-def without_opted_out(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:
-    """Those whose recipient has opted out since they were accepted fail here. An answer to the very STOP goes on.
+def without_refused(held: dict[UUID, Message], now: datetime) -> dict[UUID, Message]:
+    """Claimed messages that may be sent; the others end or wait here.
 
     To be asked before each call, also that to the next account: the one before may have taken long to say no.
     """
-    refused = suppressions.who_must_not_get(held.values())
-    for message in refused:
-        message.error_code, message.error_detail = RecipientOptedOut.code, suppressions.OPTED_OUT
-    moves = [Move(message, Status.FAILED, Source.DISPATCH, detail="the recipient has opted out") for message in refused]
-    transitions.apply(moves, now=now, fields=["error_code", "error_detail"])
-    gone = {message.pk for message in refused}
-    return {pk: message for pk, message in held.items() if pk not in gone}
+    refused = Batch(held.values(), now=now).refusals(Moment.CALL)
+    eligibility.end(refused.values(), now=now, source=Source.DISPATCH)
+    return {pk: message for pk, message in held.items() if pk not in refused}
+
+
+def refused_since(calls: Collection[Call], *, now: datetime) -> dict[UUID, str]:
+    """The attempts whose calls waited and must not be made any more, and why.
+
+    A look without locks and writes: `settle` asks again when it learns that the call was not made.
+    """
+    rows = Message.objects.filter(pk__in=[call.message.pk for call in calls], status=Status.SENDING)
+    refused = Batch(rows, now=now).refusals(Moment.CALL)
+    return {call.attempt_id: refused[call.message.pk].check.detail for call in calls if call.message.pk in refused}
 
 
 def lock_held(turns: Sequence[Turn], now: datetime) -> dict[UUID, Message]:
@@ -126,6 +125,7 @@ def open_attempts(
                 tried=turn.tried | {place.account.slug},
                 retry_after=turn.retry_after,
                 only_limited=turn.only_limited,
+                checked_at=now,
                 departs_at=place.departs_at,
                 is_probe=place.is_probe,
                 media_urls=media_urls.get(message.pk, ()),

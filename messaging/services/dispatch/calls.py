@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from messaging import trail
 from messaging.services.dispatch.begin import Call
+from messaging.services.eligibility import Batch, Moment
 from providers import callback_tokens, departure, limits, registry
 from providers.base import OutboundText
 from providers.candidates import per_second_of
@@ -64,7 +65,7 @@ def _perform(call: Call, clock: Callable[[], datetime]) -> Answer | Postponed:
     provider_message_id, error = "", None
     try:
         backend, text = registry.backend_for(call.account), _text(call)
-        _check_lease(call, clock)
+        _check(call, clock)
         with departure.through(functools.partial(_may_leave, call, clock)):
             provider_message_id = backend.send(text).provider_message_id
     except NotYet as wait:
@@ -83,22 +84,25 @@ def _perform(call: Call, clock: Callable[[], datetime]) -> Answer | Postponed:
 def _may_leave(call: Call, clock: Callable[[], datetime]) -> float:
     """The gate of every call: seconds to wait, 0.0 when its first byte may be written now. Raises `NotCalled`.
 
-    The lease is checked before the limiter, which would count a call that is not made, and after it, because its answer takes
-    time. The time of day decides: a monotonic clock may stand still while the machine is suspended.
+    Lease and validity are checked before the limiter, which would count a call that is not made, and after it, because its
+    answer takes time. The time of day decides: a monotonic clock may stand still while the machine is suspended.
     """
-    _check_lease(call, clock)
+    _check(call, clock)
     per_second = per_second_of(call.account)
     if per_second is None:
         return 0.0
     wait = limits.leave(call.account.slug, per_second, call.message.segments, is_probe=call.is_probe)
-    _check_lease(call, clock)
+    _check(call, clock)
     return wait
 
 
-def _check_lease(call: Call, clock: Callable[[], datetime]) -> None:
+def _check(call: Call, clock: Callable[[], datetime]) -> None:
     """The lease has to last as long as the answer may take: the sweep must not end a claim whose call is in flight."""
-    if call.message.lease_until <= clock() + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
+    now = clock()
+    if call.message.lease_until <= now + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
         raise lease_ended()
+    for refusal in Batch([call.message], now=now).refusals(Moment.LEAVE).values():
+        raise NotCalled(refusal.check.detail)
 
 
 def _text(call: Call) -> OutboundText:

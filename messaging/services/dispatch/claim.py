@@ -1,17 +1,15 @@
 """Taking ready messages under a lease."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, Q, QuerySet
 from uuid_utils.compat import uuid7
 
-from messaging.models import Message, OutboundQueue, PhoneNumber
-from messaging.services import order, suppressions, transitions
-from messaging.services.dispatch import lost_texts
-from messaging.services.errors import RecipientOptedOut
-from messaging.services.transitions import Move, save_together
+from messaging.models import Message, OutboundQueue
+from messaging.services import eligibility, order, transitions
+from messaging.services.eligibility import Batch, Moment
+from messaging.services.transitions import Move
 from messaging.states import Source, Status
 
 
@@ -23,8 +21,7 @@ def claim(
     Two workers at once get different ones: PostgreSQL passes over locked rows, on SQLite the transaction is the only writer.
     `created_by` is for a paced queue's tick: it leaves younger messages for the next one, and ends before the second message
     to the same number, which is next as soon as the first is sent: the oldest go first, whoever they are for. Messages that
-    must not be sent any more (expired, recipient inactive, erased) end here as `failed`, and those whose text cannot be opened
-    are put off; they are not returned, and those behind them take their places.
+    `eligibility` refuses end or wait; they are not returned, and those behind them take their places.
     """
     claimed: list[Message] = []
     while len(claimed) < limit:
@@ -38,7 +35,7 @@ def claim(
 def _claim_once(
     queue_name: str, limit: int, now: datetime, lease: timedelta, created_by: datetime | None
 ) -> tuple[list[Message], int]:
-    """The messages taken, and how many were refused or put off."""
+    """The messages taken, and how many were refused."""
     with transaction.atomic():
         queue = OutboundQueue.objects.filter(pk=queue_name, is_paused=False).first()
         if queue is None:
@@ -48,19 +45,13 @@ def _claim_once(
             rows = _until_a_number_repeats(rows)
         if not rows:
             return [], 0
-        refused = _refusals(rows, now)
-        if created_by is not None:
-            # Who has opted out takes no place of a tick; elsewhere it is soon enough to look before the call.
-            refused |= _opted_out(row for row in rows if row.pk not in refused)
-        waiting = lost_texts.put_off([row for row in rows if row.pk not in refused], now)
-        claimed = [row for row in rows if row.pk not in refused and row not in waiting]
+        refused = Batch(rows, now=now).refusals(Moment.CLAIM)
+        eligibility.end(refused.values(), now=now, source=Source.DISPATCH)
+        claimed = [row for row in rows if row.pk not in refused]
         for row in claimed:
             row.queue = queue  # its strategy decides about the account; nobody has to fetch it again
-        _fail(rows, refused, now)
-        if waiting:
-            save_together(waiting, lost_texts.FIELDS)
         _take(claimed, now, lease)
-    return claimed, len(refused) + len(waiting)
+    return claimed, len(refused)
 
 
 def _ready(queue: OutboundQueue, now: datetime, created_by: datetime | None) -> QuerySet[Message]:
@@ -82,39 +73,6 @@ def _until_a_number_repeats(rows: list[Message]) -> list[Message]:
             return rows[:position]
         seen.add(row.to_number)
     return rows
-
-
-def _refusals(rows: list[Message], now: datetime) -> dict:
-    inactive = set(
-        PhoneNumber.objects.filter(
-            number__in={row.to_number for row in rows}, status=PhoneNumber.Status.INACTIVE
-        ).values_list("number", flat=True)
-    )
-    refused = {}
-    for row in rows:
-        if row.expires_at <= now:
-            refused[row.pk] = ("expired", "The message was not sent before its validity ended.")
-        elif row.to_number in inactive:
-            refused[row.pk] = ("recipient_inactive", "The number became inactive while the message waited.")
-        elif row.erased_at is not None:
-            refused[row.pk] = lost_texts.ERASED
-    return refused
-
-
-def _opted_out(rows: Iterable[Message]) -> dict:
-    found = suppressions.who_must_not_get(rows)
-    return {row.pk: (RecipientOptedOut.code, suppressions.OPTED_OUT) for row in found}
-
-
-def _fail(rows: list[Message], refused: dict, now: datetime) -> None:
-    failing = [row for row in rows if row.pk in refused]
-    for row in failing:
-        row.error_code, row.error_detail = refused[row.pk]
-    transitions.apply(
-        [Move(row, Status.FAILED, Source.DISPATCH, detail=row.error_code) for row in failing],
-        now=now,
-        fields=["error_code", "error_detail"],
-    )
 
 
 def _take(claimed: list[Message], now: datetime, lease: timedelta) -> None:

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+from collections.abc import Iterator
 
 from messaging.services.dispatch.begin import Call
 
@@ -21,6 +22,9 @@ class Departures:
 
     def seconds_to_next(self, now: float) -> float | None:
         return max(0.0, self._heap[0][0] - now) if self._heap else None
+
+    def __iter__(self) -> Iterator[Call]:
+        return (call for _, _, call in self._heap)
 
     def due(self, now: float, *, limit: int) -> list[Call]:
         """Up to `limit` calls whose time has come."""

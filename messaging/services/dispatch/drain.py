@@ -18,17 +18,19 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.utils import timezone
 
 from messaging import database_faults
 from messaging.database_faults import DATABASE_FAULTS, drop_connection, may_pass
-from messaging.services.dispatch.begin import Call, begin
+from messaging.services.dispatch.begin import Call, begin, refused_since
 from messaging.services.dispatch.calls import Answer, Postponed, lease_ended, perform
 from messaging.services.dispatch.claim import claim
 from messaging.services.dispatch.departures import Departures
 from messaging.services.dispatch.observe import keep, observe
 from messaging.services.dispatch.settle import settle
+from providers.errors import NotCalled
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ logger = logging.getLogger(__name__)
 LINGER_SECONDS = 0.01
 # For each call that can be in the air, so many may be written down and wait for their departure.
 WAITING_FOR_EACH = 4
+# A call that waits longer than this for its departure is checked again before it is made.
+CHECK_AGAIN_AFTER = timedelta(seconds=1)
 
 
 @dataclass(slots=True)
@@ -90,9 +94,9 @@ class _Air:
         return [each for each in results if isinstance(each, Answer)]
 
 
-def _not_made(call: Call) -> Future[Answer | Postponed]:
+def _not_made(call: Call, why: NotCalled) -> Future[Answer | Postponed]:
     done: Future[Answer | Postponed] = Future()
-    done.set_result(Answer(call, "", lease_ended(), 0))
+    done.set_result(Answer(call, "", why, 0))
     return done
 
 
@@ -212,11 +216,37 @@ class Dispatcher:
 
         `perform` checks the lease again right before the first byte.
         """
-        for call in air.waiting.due(time.monotonic(), limit=self.concurrency - len(air.calls)):
+        due = air.waiting.due(time.monotonic(), limit=self.concurrency - len(air.calls))
+        for call in self._checked_again(due, air):
             if call.message.lease_until > self._clock():
                 air.calls.add(lane.executor.submit(self._call, call))
             else:
-                air.calls.add(_not_made(call))
+                air.calls.add(_not_made(call, lease_ended()))
+
+    def _checked_again(self, due: list[Call], air: _Air) -> list[Call]:
+        """The calls of these that may be made. As soon as one of them has waited long, all that wait are checked together."""
+        now = self._clock()
+        if all(now - call.checked_at < CHECK_AGAIN_AFTER for call in due):
+            return due
+        waiting, air.waiting = list(air.waiting), Departures()
+        refused = self._refused([*due, *waiting], now)
+        air.calls |= {
+            _not_made(call, NotCalled(refused[call.attempt_id]))
+            for call in (*due, *waiting)
+            if call.attempt_id in refused
+        }
+        air.add(replace(call, checked_at=now) for call in waiting if call.attempt_id not in refused)
+        return [replace(call, checked_at=now) for call in due if call.attempt_id not in refused]
+
+    def _refused(self, calls: list[Call], now: datetime) -> dict[UUID, str]:
+        """The attempts that must not be made any more, and why: all of them if the database cannot be asked."""
+        try:
+            return refused_since(calls, now=now)
+        except Exception as error:  # noqa: BLE001 (whatever it is: the answers of the calls in the air have to be written)
+            logger.error("%d calls that waited could not be checked again (%s)", len(calls), type(error).__name__)
+            if may_pass(error):
+                drop_connection()
+            return {call.attempt_id: "it could not be checked again before it left" for call in calls}
 
     def _settle_some(self, air: _Air, bell: Future[None]) -> None:
         """Wait for answers, the next departure or the bell; settle what is answered, and take up the calls that follow."""

@@ -13,9 +13,8 @@ from messaging import retry_policy
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import phone_numbers, receipts, suppressions, transitions
 from messaging.services.dispatch.accounts import Accounts, Turn, Verdict
-from messaging.services.dispatch.begin import Call, give_back_unused, open_attempts, without_opted_out
+from messaging.services.dispatch.begin import Call, give_back_unused, open_attempts, without_refused
 from messaging.services.dispatch.calls import Answer
-from messaging.services.dispatch.lost_texts import without_lost_texts
 from messaging.services.rollups import Tally
 from messaging.services.transitions import Move, save_together
 from messaging.states import Source, Status
@@ -60,6 +59,8 @@ class _Batch:
     moves: list[Move] = field(default_factory=list)
     already_moved: list[Message] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
+    # Why the accounts of these turns did not take their messages.
+    unavailable: dict[UUID, Unavailable] = field(default_factory=dict)
     invalid: dict[str, str] = field(default_factory=dict)
     opted_out: list[tuple[str, str]] = field(default_factory=list)
     # Attempts that need not be open any more: their messages have moved on.
@@ -188,10 +189,8 @@ def _weigh(answer: Answer, message: Message, batch: _Batch) -> None:
         _accepted(answer, message, kept_id, batch, movable=held or swept)
     elif not held:
         logger.warning("the answer for attempt %s came after its message had moved on", call.attempt_id)
-    elif isinstance(error, Unavailable) and message.cancel_requested:
-        batch.moves.append(_move(message, Status.CANCELED, call, "canceled while it was in the air"))
     elif isinstance(error, Unavailable):
-        message.error_code, message.error_detail = error.error_code, error.detail[:300]
+        batch.unavailable[message.pk] = error
         message.queue = call.message.queue
         batch.turns.append(_turn(answer, message))
     else:
@@ -263,8 +262,10 @@ def _fail_over(batch: _Batch, verdicts: Mapping[UUID, Verdict], lease: timedelta
     """The next account at once; a message that has none left waits for its next round or fails."""
     if not batch.turns:
         return []
-    held = without_lost_texts({turn.message.pk: turn.message for turn in batch.turns}, batch.now)
-    held = without_opted_out(held, batch.now)
+    held = without_refused({turn.message.pk: turn.message for turn in batch.turns}, batch.now)
+    for message in held.values():
+        error = batch.unavailable[message.pk]
+        message.error_code, message.error_detail = error.error_code, error.detail[:300]
     calls = open_attempts(batch.turns, held, verdicts, now=batch.now, lease=lease)
     begun = {call.message.pk for call in calls}
     for turn in batch.turns:

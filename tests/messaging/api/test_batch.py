@@ -46,7 +46,7 @@ def test_bad_items_are_named_and_good_ones_stored(api) -> None:
     assert all(("id" in result) != ("error" in result) for result in results)
     assert results[3]["error"] == {
         "code": "recipient_inactive",
-        "detail": "This number is inactive: a provider has reported it, or somebody has deactivated it.",
+        "detail": "This number is inactive: a provider reported it as invalid, or an operator deactivated it.",
     }
     named = {
         result["index"]: {(error["field"], error["code"]) for error in result["error"]["errors"]}

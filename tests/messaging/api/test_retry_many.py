@@ -6,12 +6,13 @@ import pytest
 
 from messaging.models import Message
 from messaging.services import retry
+from messaging.services.eligibility import RECIPIENT_INACTIVE
 from messaging.states import Status
 from tests.factories import NOW, AccountFactory, MessageFactory, PhoneNumberFactory, QueueFactory, UserFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
 
 REASON = {"reason": "carrier is well again"}
-WHY_INACTIVE = {"code": "recipient_inactive", "detail": "This number is inactive; activate it first."}
+WHY_INACTIVE = {"code": "recipient_inactive", "detail": RECIPIENT_INACTIVE.detail}
 
 
 def dead(api, count: int = 1, **values) -> list[Message]:
