@@ -41,7 +41,7 @@ def test_one_that_cannot_be_opened_is_put_off_and_the_next_one_is_sent(caplog) -
     assert not MessageEvent.objects.filter(message=message).exists()
     assert "lost" in Message.objects.defer("text").get(pk=message.pk).error_detail
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
-        f"message {message.pk} waits: The text cannot be opened: FIELD_ENCRYPTION_KEYS has no key 'lost'"
+        f"message {message.pk} waits: The text cannot be opened: FIELD_ENCRYPTION_KEYS has no key 'lost'."
     ]
 
 
