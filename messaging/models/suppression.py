@@ -37,7 +37,7 @@ class Suppression(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            # Reader: submit, dispatch.begin and expansion ask by number
+            # Reader: eligibility.recipients, the opt-outs of a batch's numbers
             models.Index(name="suppression_number", fields=["number", "sender"]),
         ]
         constraints = [

@@ -10,14 +10,16 @@ from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from messaging.models import Message, MessageEvent
-from messaging.services import bulk
+from messaging.models import Message, MessageEvent, Suppression
+from messaging.services import bulk, eligibility
+from messaging.services.eligibility import Check, Moment
+from messaging.services.errors import RecipientInactive
 from messaging.states import Source
 from scheduling import tasks
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from scheduling.services import expansion, recipients, schedules
 from tests.database_faults import passing_faults
-from tests.factories import PhoneNumberFactory, QueueFactory, UserFactory, lose_the_key
+from tests.factories import PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory, lose_the_key
 from tests.messaging.parallel import at_once
 from tests.scheduling.making import (
     DUE,
@@ -155,6 +157,39 @@ class TestMessages:
         run.refresh_from_db()
         assert (run.created_messages, run.skipped_inactive, run.skipped_invalid) == (3, 2, 0)
         assert recipients_of_messages() == [numbers(5)[i] for i in (0, 2, 3)]
+
+    @pytest.mark.parametrize("sender", [None, "+15005550006"])
+    def test_opted_out_recipients_are_passed_over_and_counted(self, owner, sender: str | None) -> None:
+        SenderFactory(number="+15005550006")
+        SenderFactory(number="+15005550007")
+        for number, refused in zip(numbers(3), ("", "+15005550006", "+15005550007"), strict=True):
+            Suppression.objects.create(number=number, sender=refused, source="keyword", created_at=DUE)
+        run = due_run(owner, 4, sender=sender)
+
+        expand(run)
+
+        # A number that is used only where it is named forbids nothing to a schedule that names none.
+        left = numbers(4)[2:] if sender else numbers(4)[1:]
+        run.refresh_from_db()
+        assert (run.created_messages, run.skipped_opted_out, run.skipped_inactive) == (len(left), 4 - len(left), 0)
+        assert recipients_of_messages() == left
+
+    def test_whatever_else_the_table_of_checks_refuses_is_passed_over_and_counted(self, owner, monkeypatch) -> None:
+        budget = Check(
+            code="budget_exceeded",
+            detail="The month's budget is spent.",
+            moments=frozenset({Moment.ACCEPT}),
+            applies=lambda message, _batch: message.owner_id == owner.pk and message.to_number in numbers(2),
+            error=RecipientInactive,
+        )
+        monkeypatch.setattr(eligibility, "CHECKS", (*eligibility.CHECKS, budget))
+        run = due_run(owner, 3)
+
+        assert expand(run) == 1
+
+        run.refresh_from_db()
+        assert (run.created_messages, run.skipped_invalid) == (1, 2)
+        assert recipients_of_messages() == numbers(3)[2:]
 
     def test_a_text_that_cannot_be_written_is_passed_over_and_counted(self, owner) -> None:
         run = due_run(owner, people((A, {"name": "Ada"}), (B, {"name": "Bob"})), text="Hi {name}")
