@@ -254,7 +254,7 @@ class TestLimit:
 
 
 class TestSwitchedOff:
-    """Off is not gone; see docs/decisions/0010-off-is-not-gone.md."""
+    """See docs/decisions/0010-disabled-accounts-keep-their-messages.md."""
 
     @pytest.mark.parametrize("off", [{"is_enabled": False}, {"weight": 0}], ids=["off", "weightless"])
     def test_a_number_that_only_it_serves_waits_for_it(self, off) -> None:
