@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.core.cache import cache
 
 from providers import redis_access, standing
+from tests import tiers
 from tests.plugin import ENVIRONMENT
 
 # Tests that start the product's processes follow one another in one process, folder by folder, while others run beside them.
@@ -29,8 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _empty_redis() -> None:
+def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No counter, cached answer or doorbell of one test is seen by the next."""
+    if tiers.of_item(request.node) == tiers.PURE:
+        monkeypatch.setattr("redis.connection.AbstractConnection.send_packed_command", _refuse)
+        return
     ENVIRONMENT.empty_redis()
     cache._in_memory.clear()
     standing.forget()
@@ -56,3 +60,7 @@ def use_redis(settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
 def no_redis(use_redis) -> redis_access.RedisAccess:
     """Connections are refused."""
     return use_redis("redis://127.0.0.1:9/0")
+
+
+def _refuse(*_arguments: object, **_options: object) -> None:
+    raise AssertionError("a test of the tier `pure` uses Redis: tests/tiers.py must not list it there")

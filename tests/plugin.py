@@ -1,8 +1,49 @@
 """Loaded before everything else (`-p tests.plugin` in pyproject.toml): pytest-django reads the settings early."""
 
-from tests.environment import TestEnvironment
+from pathlib import Path
+
+import pytest
+
+from tests import tiers
+from tests.environment import GIVEN_DATABASE_URL, TestEnvironment
 
 ENVIRONMENT = TestEnvironment()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--tiers",
+        metavar="NAME,NAME",
+        type=tiers.parse,
+        help=f"run only tests of these tiers: {', '.join(tiers.COMMANDS)}; what the command line names runs in any case",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")  # of pytest-xdist: it is told what the first process has decided
+    if not is_worker and (config.option.tiers is None or config.args_source is pytest.Config.ArgsSource.ARGS):
+        config.option.tiers = list(tiers.COMMANDS)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import a file that has no test to run."""
+    is_of_tests = collection_path.is_dir() or collection_path.name.startswith("test_")
+    return True if is_of_tests and not tiers.in_path(collection_path) & set(config.option.tiers) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if tiers.of_item(item) == tiers.PURE and tiers.uses_database(item):
+            raise pytest.UsageError(f"{item.nodeid} uses the database: tests/tiers.py must not list it as `pure`")
+    left_out = [item for item in items if tiers.of_item(item) not in config.option.tiers]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if tiers.of_item(item) in config.option.tiers]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in tiers.not_run(config.option.tiers, on_postgresql=bool(GIVEN_DATABASE_URL)):
+        terminalreporter.write_line(line)
 
 
 def pytest_xdist_setupnodes() -> None:

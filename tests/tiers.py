@@ -1,0 +1,134 @@
+"""Which tier a test belongs to, and which command runs that tier. What is not named here is in the tier `database`.
+
+Entries are folders, files or test functions below `tests/`; of several that match, the longest decides.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PURE, DATABASE, SMOKE, PROCESSES = "pure", "database", "smoke", "processes"
+FUZZ, MEMORY, MIGRATIONS, JOURNEYS, BROWSER = "fuzz", "memory", "migrations", "journeys", "browser"
+
+COMMANDS = {
+    PURE: "make test",  # neither a database nor Redis: the result is the same everywhere
+    DATABASE: "make test",
+    SMOKE: "make test",  # two of the journeys
+    PROCESSES: "make test-all",  # starts Python processes
+    FUZZ: "make test-all",
+    MEMORY: "make test-all",
+    MIGRATIONS: "make test-all",
+    JOURNEYS: "make journeys",
+    BROWSER: "make journeys",  # needs Chromium
+}
+# Database, Redis, processes or the SQL dialect decide the result: these run on SQLite and on PostgreSQL.
+ON_BOTH_DATABASES = (DATABASE, FUZZ, MIGRATIONS)
+
+_ENTRIES = {
+    PURE: (
+        "config/test_addresses.py",
+        "config/test_checks.py",
+        "config/test_logging.py",
+        "config/test_request_body.py",
+        "config/test_run_deployment.py",
+        "config/test_settings_table.py",
+        "config/test_slashes.py",
+        "contract",
+        "media_store/test_checks.py",
+        "media_store/validation",
+        "messaging/services/dispatch/test_places.py",
+        "messaging/test_encryption.py",
+        "messaging/test_keywords.py",
+        "messaging/test_numbers.py",
+        "messaging/test_request_bodies.py",
+        "messaging/test_retry_policy.py",
+        "messaging/test_segments.py",
+        "messaging/test_states.py",
+        "providers/simulator/test_sandbox.py",
+        "providers/test_documentation.py",
+        "providers/test_generic_http.py",
+        "providers/test_generic_http_config.py",
+        "providers/test_public_addresses.py",
+        "providers/test_public_http.py",
+        "providers/test_routing.py",
+        "providers/test_transport.py",
+        "providers/test_twilio.py",
+        "scheduling/services/test_timing.py",
+        "scheduling/test_e164.py",
+        "scheduling/test_recipients_csv.py",
+        "scheduling/test_recurrence.py",
+        "scheduling/test_recurrence_rule.py",
+        "scheduling/test_recurrence_series.py",
+        "scheduling/test_templates.py",
+        "scheduling/test_wall_time.py",
+        "scheduling/test_zone_data.py",
+        "test_tiers.py",
+    ),
+    SMOKE: (
+        "journeys/test_first_message.py::test_a_message_is_accepted_at_once_and_delivered_within_ten_seconds",
+        "journeys/test_make_run.py::test_the_pasted_commands_send_a_message_and_show_it_delivered",
+    ),
+    PROCESSES: (
+        "config/test_apps.py::test_a_worker_loads_the_tasks_and_no_page",
+        "config/test_run_supervisor.py",
+        "config/test_tracing.py::test_while_traces_are_off_nothing_is_kept_and_nothing_imported",
+        "config/test_zone_data.py::test_every_process_uses_the_pinned_data",
+        "providers/simulator/test_process.py",
+    ),
+    FUZZ: ("messaging/api/test_schema_fuzz.py",),
+    MEMORY: ("media_store/validation/test_memory.py",),
+    MIGRATIONS: ("migrations",),
+    JOURNEYS: ("journeys",),
+    BROWSER: ("browser",),
+}
+TIER_OF = {entry: tier for tier, entries in _ENTRIES.items() for entry in entries}
+
+
+def of_path(path: Path, function: str = "") -> str:
+    """The tier of a test function; without one, that of a file or a folder as a whole."""
+    if not path.is_relative_to(TESTS):
+        return DATABASE
+    inside = path.relative_to(TESTS)
+    names = [f"{inside.as_posix()}::{function}", inside.as_posix(), *(parent.as_posix() for parent in inside.parents)]
+    return next((TIER_OF[name] for name in names if name in TIER_OF), DATABASE)
+
+
+def in_path(path: Path) -> set[str]:
+    """All tiers of which a file or a folder may have tests."""
+    if not path.is_relative_to(TESTS) or path == TESTS:
+        return set(COMMANDS)
+    inside = path.relative_to(TESTS).as_posix()
+    deeper = {tier for entry, tier in TIER_OF.items() if entry.startswith((f"{inside}/", f"{inside}::"))}
+    return deeper | {of_path(path)}
+
+
+def of_item(item: pytest.Item) -> str:
+    return of_path(item.path, getattr(item, "originalname", None) or item.name)
+
+
+def uses_database(item: pytest.Item) -> bool:
+    fixtures = {"db", "transactional_db", "django_db_reset_sequences"}.intersection(getattr(item, "fixturenames", ()))
+    return bool(fixtures) or item.get_closest_marker("django_db") is not None
+
+
+def parse(text: str) -> list[str]:
+    """`pure,database` as a list; raises ValueError for a name that is none."""
+    names = text.split(",")
+    if unknown := set(names) - set(COMMANDS):
+        raise ValueError(f"not a tier: {', '.join(sorted(unknown))}")
+    return names
+
+
+def not_run(names: Collection[str], *, on_postgresql: bool) -> list[str]:
+    """A line for each command that runs what was left out, to print at the end."""
+    covered = {*names, SMOKE} if JOURNEYS in names else set(names)
+    left_out: dict[str, list[str]] = {}
+    for tier, command in COMMANDS.items():
+        if tier not in covered:
+            left_out.setdefault(command, []).append(tier)
+    lines = [f"Not run: {', '.join(tiers)} ({command} runs them)" for command, tiers in left_out.items()]
+    if lines and not on_postgresql:
+        lines.append("Not run: anything on PostgreSQL and Redis (DATABASE_URL=… REDIS_URL=… make test-all)")
+    return lines
