@@ -6,16 +6,21 @@ from pathlib import Path
 import django
 import pytest
 from django.contrib import admin
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
+from django.test import TransactionTestCase
 
 from providers import redis_access, standing
 from tests import tiers
+from tests.emptying import delete_all_rows
 from tests.plugin import ENVIRONMENT
 
 # Tests that start the product's processes follow one another in one process, folder by folder, while others run beside them.
 WITH_PROCESSES = {name: Path(__file__).parent / name for name in ("browser", "journeys")}
 django.setup()  # the conftests of the folders below import models, and are loaded before pytest-django does this
 admin.autodiscover()  # tests that go over all pages are collected before the first request loads them
+TransactionTestCase._fixture_teardown = delete_all_rows
+PBKDF2PasswordHasher.iterations = 1  # a million, the real number, take a third of a second for each password
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist puts the group's name behind the id

@@ -1,5 +1,6 @@
 """Loaded before everything else (`-p tests.plugin` in pyproject.toml): pytest-django reads the settings early."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if tiers.of_item(item) in config.option.tiers]
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays. A full collection, which some tests ask for, would otherwise go over all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -9,8 +9,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.client import ClientHandler
 
-from messaging.services import installation
 from messaging.services.installation import API_OPERATOR, API_SENDER
+from tests.installed import install
 from tests.factories import AccountFactory, UserFactory, make_token
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "code"}
@@ -79,7 +79,7 @@ def member(username: str, *groups: str) -> Any:
 
 @pytest.fixture
 def installed(db) -> None:
-    installation.install()
+    install()
     AccountFactory(slug="acme")
 
 
