@@ -1,7 +1,8 @@
 # GNU make 3.81 or newer. On the command line PYTHON=python3.12 chooses the interpreter, VENV=/some/where the place.
 VENV := .venv
 PYTHON :=
-WORKERS := 2
+WORKERS :=
+TIERS :=
 BIN := $(VENV)/bin
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-header
 
@@ -11,9 +12,15 @@ unexport PYTHONDONTWRITEBYTECODE
 # The shell reads ARGS from its environment and splits it there: make itself would end a command at each of its line breaks.
 override ARGS := $(value ARGS)
 export ARGS
+# What the tiers are: tests/tiers.py. TIERS_BOTH depend on the database.
+TIERS_TEST := pure,database,smoke
+TIERS_ALL := pure,database,processes,fuzz,memory,migrations
+TIERS_BOTH := database,fuzz,migrations
+TIERS_JOURNEYS := smoke,journeys,browser
+PYTEST = $(BIN)/python -m pytest --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dev run test chaos lint format lock token manage clean
+.PHONY: help venv dev run test test-all journeys chaos lint format lock token manage clean
 .SUFFIXES:
 
 # USER is set in every shell: only the one on make's own command line counts.
@@ -24,7 +31,7 @@ endif
 endif
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
 
 venv: $(VENV)/.installed ## install what the program needs into .venv
 
@@ -33,8 +40,19 @@ dev: $(VENV)/.installed-dev ## the same with the tools for developing
 run: $(VENV)/.installed ## start everything on this machine (PORT=8000 moves it); Ctrl-C stops it
 	@exec $(BIN)/python -m config.run
 
-test: $(VENV)/.installed-dev ## run the whole test suite (ARGS='-k name' narrows it, WORKERS=4 uses more processes)
-	@eval "exec $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $$ARGS"
+test: $(VENV)/.installed-dev ## run the tests of every day, in one process (ARGS='-k name' or a path, WORKERS=2, TIERS=fuzz,memory)
+	@eval "exec $(PYTEST) --numprocesses $(or $(WORKERS),0) --tiers $(or $(TIERS),$(TIERS_TEST)) $$ARGS"
+
+test-all: $(VENV)/.installed-dev ## run all tests but the journeys on SQLite, and on DATABASE_URL and REDIS_URL if set
+	@eval "env -u DATABASE_URL -u REDIS_URL $(PYTEST) --numprocesses $(or $(WORKERS),2) --tiers $(TIERS_ALL) $$ARGS"
+	@if [ -n "$$DATABASE_URL" ] && [ -n "$$REDIS_URL" ]; then \
+		eval "exec $(PYTEST) --numprocesses $(or $(WORKERS),2) --tiers $(TIERS_BOTH) $$ARGS"; \
+	else \
+		echo 'Not run: anything on PostgreSQL and Redis (set DATABASE_URL and REDIS_URL)'; \
+	fi
+
+journeys: $(VENV)/.installed-dev ## run the tests that start the real processes, a browser and faults
+	@eval "exec $(PYTEST) --numprocesses $(or $(WORKERS),0) --tiers $(TIERS_JOURNEYS) $$ARGS"
 
 chaos: $(VENV)/.installed-dev ## break everything on purpose and print what became of each message (ARGS='--only killed')
 	@eval "exec $(BIN)/python -m tests.journeys.chaos $$ARGS"

@@ -49,7 +49,7 @@ def tiers_of_target(name: str) -> set[str]:
     """All tiers that one of the Makefile's targets runs, on whatever database."""
     [recipe] = re.findall(rf"^{name}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
     variables = dict(re.findall(r"^(TIERS_\w+) := (\S+)$", MAKEFILE, re.MULTILINE))
-    named = re.findall(r"--tiers \$\((\w+)\)", recipe)
+    named = re.findall(r"\$\((TIERS_\w+)\)", recipe)
     assert named
     return {tier for variable in named for tier in tiers.parse(variables[variable])}
 

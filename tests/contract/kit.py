@@ -57,8 +57,9 @@ PRIVATE = (TO, TO.removeprefix("+"), "Grüße", "Gr%C3%BC%C3%9Fe", SECRET, "proo
 
 SLUG = "acme"
 CONTEXT = BackendContext(
-    slug=SLUG, callback_keys=("current-key", "former-key"), timeouts=Timeouts(connect=0.4, read=0.4), pool_size=4
+    slug=SLUG, callback_keys=("current-key", "former-key"), timeouts=Timeouts(connect=10, read=10), pool_size=4
 )
+IMPATIENT = replace(CONTEXT, timeouts=Timeouts(connect=0.4, read=0.4))  # where the time is meant to run out
 OUTBOUND = OutboundText(to=TO, text=TEXT, sender=SENDER, reference=REFERENCE, callback_url=CALLBACK_URL)
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -243,16 +244,15 @@ class BackendContract(ABC):
         assert carrier.received[-1].headers.get("authorization") == self.authorization
 
     @pytest.mark.parametrize("broken", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS.keys())
-    def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
-        self, carrier: FakeCarrier, backend: Backend, broken: Play
-    ) -> None:
+    def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(self, carrier: FakeCarrier, broken: Play) -> None:
         carrier.play = broken
         began = time.monotonic()
 
-        error = self.fault(backend)
+        with closing(self.make(carrier.url, IMPATIENT)) as backend:
+            error = self.fault(backend)
 
         assert type(error) is OutcomeUnknown
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         assert len(carrier.received) == 1
 
     def test_a_refused_connection_is_provably_not_accepted(self, carrier: FakeCarrier, backend: Backend) -> None:
@@ -270,7 +270,7 @@ class BackendContract(ABC):
             for waiting in (first, second):  # the queue is full now, and the kernel answers nobody else
                 waiting.setblocking(False)
                 waiting.connect_ex(listener.getsockname())
-            with closing(self.make(f"http://127.0.0.1:{listener.getsockname()[1]}")) as backend:
+            with closing(self.make(f"http://127.0.0.1:{listener.getsockname()[1]}", IMPATIENT)) as backend:
                 error = self.fault(backend)
 
         assert (type(error), error.error_code) == (Unavailable, "provider_unreachable")

@@ -20,14 +20,16 @@ def test_the_alphabets_are_those_of_the_standard() -> None:
     assert frozenset(EXTENSION_TABLE) == GSM_EXTENSION
 
 
-@pytest.mark.parametrize("character", sorted(GSM_BASIC))
-def test_a_basic_character_is_one_septet(character: str) -> None:
-    assert measure(character) == Measure(Encoding.GSM7, 1, 1)
+def test_a_basic_character_is_one_septet(subtests: pytest.Subtests) -> None:
+    for character in sorted(GSM_BASIC):
+        with subtests.test(character=character):
+            assert measure(character) == Measure(Encoding.GSM7, 1, 1)
 
 
-@pytest.mark.parametrize("character", sorted(GSM_EXTENSION))
-def test_an_extension_character_is_two_septets(character: str) -> None:
-    assert measure(character) == Measure(Encoding.GSM7, 2, 1)
+def test_an_extension_character_is_two_septets(subtests: pytest.Subtests) -> None:
+    for character in sorted(GSM_EXTENSION):
+        with subtests.test(character=character):
+            assert measure(character) == Measure(Encoding.GSM7, 2, 1)
 
 
 @pytest.mark.parametrize("character", ["ç", "á", "`", "\t", "\u2019", "\u2013", "\u00a0", "я", "中", "\u200b"])

@@ -23,21 +23,22 @@ PUBLIC = (
 )
 
 
-@pytest.mark.parametrize("text", [*PRIVATE_V4, *PRIVATE_V6])
-def test_an_address_that_is_not_public_is_refused(text: str) -> None:
-    with pytest.raises(AddressRefused):
-        PUBLIC_ONLY.check_address(ip_address(text))
+def test_an_address_that_is_not_public_is_refused(subtests: pytest.Subtests) -> None:
+    for text in (*PRIVATE_V4, *PRIVATE_V6):
+        with subtests.test(address=text), pytest.raises(AddressRefused):
+            PUBLIC_ONLY.check_address(ip_address(text))
 
 
-@pytest.mark.parametrize("text", PUBLIC)
-def test_a_public_address_passes(text: str) -> None:
-    PUBLIC_ONLY.check_address(ip_address(text))
+def test_a_public_address_passes(subtests: pytest.Subtests) -> None:
+    for text in PUBLIC:
+        with subtests.test(address=text):
+            PUBLIC_ONLY.check_address(ip_address(text))
 
 
-@pytest.mark.parametrize("text", [*PRIVATE_V4, *PRIVATE_V6])
-def test_it_is_refused_as_a_literal_in_a_url_as_well(text: str) -> None:
-    with pytest.raises(AddressRefused):
-        PUBLIC_ONLY.check_url(f"http://{f'[{text}]' if ':' in text else text}/hook")
+def test_it_is_refused_as_a_literal_in_a_url_as_well(subtests: pytest.Subtests) -> None:
+    for text in (*PRIVATE_V4, *PRIVATE_V6):
+        with subtests.test(address=text), pytest.raises(AddressRefused):
+            PUBLIC_ONLY.check_url(f"http://{f'[{text}]' if ':' in text else text}/hook")
 
 
 @pytest.mark.parametrize(

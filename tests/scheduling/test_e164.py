@@ -1,6 +1,5 @@
 """The quick answer for long lists is the slow one's."""
 
-import time
 from random import Random
 
 import phonenumbers
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from messaging.numbers import InvalidNumber, to_e164
 from scheduling.e164 import normalised
+from tests.work import counted
 
 COUNTRY_CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
@@ -21,8 +21,8 @@ def outcome(normalise: object, raw: str) -> tuple[str, str]:
         return error.code, str(error)
 
 
-@pytest.mark.parametrize("code", COUNTRY_CODES)
-def test_numbers_of_every_country_and_length_come_out_the_same(code: int) -> None:
+def numbers_of(code: int) -> list[str]:
+    """Of every length, after prefixes that mean something somewhere."""
     chance = Random(code)
     prefixes = ["", "0", "00", "1", "8", "9", "15", "01", "10", "90", "06", "44", "1234"]
     raws = []
@@ -30,8 +30,14 @@ def test_numbers_of_every_country_and_length_come_out_the_same(code: int) -> Non
         for prefix in prefixes:
             rest = "".join(chance.choice("0123456789") for _ in range(max(length - len(prefix), 0)))
             raws.append(f"+{code}{prefix}{rest}")
+    return raws
 
-    assert [outcome(normalised, raw) for raw in raws] == [outcome(to_e164, raw) for raw in raws]
+
+def test_numbers_of_every_country_and_length_come_out_the_same(subtests: pytest.Subtests) -> None:
+    for code in COUNTRY_CODES:
+        with subtests.test(code=code):
+            raws = numbers_of(code)
+            assert [outcome(normalised, raw) for raw in raws] == [outcome(to_e164, raw) for raw in raws]
 
 
 @settings(max_examples=500, derandomize=True, deadline=None)
@@ -47,11 +53,13 @@ def test_any_text_comes_out_the_same(raw: str) -> None:
     assert outcome(normalised, raw) == outcome(to_e164, raw)
 
 
-def test_common_numbers_take_the_quick_way() -> None:
-    raws = ["+14155550101", "+4915112345678", "+447700900123", "+33612345678", "+919876543210", "+5511987654321"] * 2000
+def test_common_numbers_take_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    raws = ["+14155550101", "+4915112345678", "+447700900123", "+33612345678", "+919876543210", "+5511987654321"]
+    for raw in raws:
+        normalised(raw)  # the plan of a country is made once
+    monkeypatch.setattr("scheduling.e164.to_e164", lambda raw: pytest.fail(f"{raw} took the slow way"))
 
-    begin = time.thread_time()
-    numbers = [normalised(raw) for raw in raws]
+    numbers, calls = counted(lambda: [normalised(raw) for raw in raws])
 
     assert numbers == raws
-    assert (time.thread_time() - begin) / len(raws) < 10e-6
+    assert calls / len(raws) < 20

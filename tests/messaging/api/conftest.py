@@ -10,8 +10,8 @@ from django.test import Client
 from django.test.client import ClientHandler
 
 from messaging.services.installation import API_OPERATOR, API_SENDER
-from tests.installed import install
 from tests.factories import AccountFactory, UserFactory, make_token
+from tests.installed import install
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "code"}
 UNSET: Any = object()
