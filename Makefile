@@ -40,7 +40,7 @@ dev: $(VENV)/.installed-dev ## the same with the tools for developing
 run: $(VENV)/.installed ## start everything on this machine (PORT=8000 moves it); Ctrl-C stops it
 	@exec $(BIN)/python -m config.run
 
-test: $(VENV)/.installed-dev ## run the tests of every day, in one process (ARGS='-k name' or a path, WORKERS=2, TIERS=fuzz,memory)
+test: $(VENV)/.installed-dev ## run the everyday tests, in one process (ARGS='-k name' or a path, WORKERS=2, TIERS=fuzz,memory)
 	@eval "exec $(PYTEST) --numprocesses $(or $(WORKERS),0) --tiers $(or $(TIERS),$(TIERS_TEST)) $$ARGS"
 
 test-all: $(VENV)/.installed-dev ## run all tests but the journeys on SQLite, and on DATABASE_URL and REDIS_URL if set
