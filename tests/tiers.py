@@ -30,6 +30,7 @@ _ENTRIES = {
     PURE: (
         "config/test_addresses.py",
         "config/test_checks.py",
+        "config/test_documents.py",
         "config/test_logging.py",
         "config/test_request_body.py",
         "config/test_run_deployment.py",
