@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -11,6 +10,7 @@ from messaging.models import Message
 from messaging.services import heartbeats, waiting
 from messaging.services.dispatch.claim import claim
 from messaging.services.waiting import GRACE, Waiting
+from providers import redis_access
 from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, UserFactory
 from tests.messaging.services.dispatch.fakes import LEASE, Carrier, dispatcher
 
@@ -23,12 +23,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def running() -> None:
     """A worker and beat show life."""
-    heartbeats._redis().delete(heartbeats.WORKERS_KEY)
     heartbeats.worker_lives("host:1")
     heartbeats.tick()
-    yield
-    heartbeats._redis().delete(heartbeats.WORKERS_KEY)
-    cache.delete(heartbeats.TICK_KEY)
 
 
 @pytest.fixture
@@ -237,7 +233,7 @@ def test_without_a_worker_it_says_so(queued, values: dict) -> None:
 
 
 def test_without_beat_nothing_that_is_due_is_released(queued) -> None:
-    cache.delete(heartbeats.TICK_KEY)
+    redis_access.client().delete(heartbeats.TICK_KEY)
 
     deferred, ready = queued(next_attempt_at=SOON), queued(B)
 
