@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
-from django.db.models import F, Value
+from django.db.models import QuerySet, Value
 
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message, PhoneNumber, Suppression
@@ -51,11 +51,15 @@ class Ending(StrEnum):
 
 
 class Batch:
-    """The messages that are asked about together, and what was looked up for them."""
+    """The messages that are asked about together, and what was looked up for them.
 
-    def __init__(self, messages: Iterable[Message], *, now: datetime) -> None:
+    `numbers` are the recipients' numbers for `number__in`; thousands of them are faster as a query than as values.
+    """
+
+    def __init__(self, messages: Iterable[Message], *, now: datetime, numbers: QuerySet | None = None) -> None:
         self.messages = list(messages)
         self.now = now
+        self.numbers = {message.to_number for message in self.messages} if numbers is None else numbers
         self._found: dict[Callable[[Batch], Any], Any] = {}
 
     def of(self, look_up: Callable[["Batch"], Found]) -> Found:
@@ -148,27 +152,24 @@ def end(refusals: Iterable[Refusal], *, now: datetime, source: Source) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """What is known of a batch's recipients: the numbers that have a row, those that are inactive, and the opt-outs."""
+    """What is known of a batch's recipients: the numbers that are inactive, and the opt-outs."""
 
-    known: frozenset[str] = field(repr=False)
     inactive: frozenset[str] = field(repr=False)
     opt_outs: OptOuts
 
 
 def recipients(batch: Batch) -> Recipients:
     """One query; two more where a message without a sender goes to a number with an opt-out."""
-    numbers = {message.to_number for message in batch.messages}
-    columns = ("number", "word", "is_opt_out")
-    statuses = PhoneNumber.objects.filter(number__in=numbers).order_by()
-    statuses = statuses.annotate(word=F("status"), is_opt_out=Value(False)).values_list(*columns)
-    senders = Suppression.objects.filter(number__in=numbers).order_by()
-    senders = senders.annotate(word=F("sender"), is_opt_out=Value(True)).values_list(*columns)
-    rows = list(statuses.union(senders, all=True)) if numbers else []
+    columns = ("number", "sender", "is_opt_out")
+    inactive = PhoneNumber.objects.filter(number__in=batch.numbers, status=PhoneNumber.Status.INACTIVE).order_by()
+    suppressed = Suppression.objects.filter(number__in=batch.numbers).order_by()
+    rows = list(
+        inactive.annotate(sender=Value(""), is_opt_out=Value(False))
+        .values_list(*columns)
+        .union(suppressed.annotate(is_opt_out=Value(True)).values_list(*columns), all=True)
+    )
     return Recipients(
-        known=frozenset(number for number, _, is_opt_out in rows if not is_opt_out),
-        inactive=frozenset(
-            number for number, word, is_opt_out in rows if not is_opt_out and word == PhoneNumber.Status.INACTIVE
-        ),
+        inactive=frozenset(number for number, _, is_opt_out in rows if not is_opt_out),
         opt_outs=suppressions.opt_outs(
             ((number, sender) for number, sender, is_opt_out in rows if is_opt_out),
             without_sender={message.to_number for message in batch.messages if not message.from_number},

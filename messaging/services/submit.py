@@ -12,7 +12,7 @@ from django.db.models import Q
 from messaging import segments
 from messaging.models import Message, OutboundQueue, PhoneNumber
 from messaging.segments import Measure
-from messaging.services import attachments, eligibility, transitions
+from messaging.services import attachments, transitions
 from messaging.services.attachments import MediaChecks
 from messaging.services.eligibility import Batch, Moment
 from messaging.services.errors import DomainError, InvalidField
@@ -62,15 +62,13 @@ def submit_many(
     """
     checks = _Checks(owner, drafts, default_queue)
     built = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
-    batch = Batch((message for message in built if isinstance(message, Message)), now=now)
-    built = _without_refused(built, batch)
+    built = _without_refused(built, now)
     with transaction.atomic():
         results = _with_their_media(built, drafts, owner)
         accepted = [result for result in results if isinstance(result, Message)]
         if accepted:
             # In one order for everybody: two batches that insert the same numbers crosswise would wait for each other.
-            known_numbers = batch.of(eligibility.recipients).known
-            new_numbers = sorted({message.to_number for message in accepted} - known_numbers)
+            new_numbers = sorted({message.to_number for message in accepted} - checks.known_numbers)
             PhoneNumber.objects.bulk_create(
                 [PhoneNumber(number=number) for number in new_numbers], ignore_conflicts=True
             )
@@ -98,10 +96,13 @@ class _Checks:
         self.senders = {number for number, _, _ in numbers}
         defaults = {owner_id: number for number, owner_id, is_default in numbers if is_default}
         self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
+        recipients = PhoneNumber.objects.filter(number__in={draft.to for draft in drafts})
+        self.known_numbers = set(recipients.values_list("number", flat=True))
 
 
-def _without_refused(built: Sequence[Message | DomainError], batch: Batch) -> list[Message | DomainError]:
+def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
     """The same, with an error in the place of each message that must not be sent."""
+    batch = Batch((result for result in built if isinstance(result, Message)), now=now)
     refused = batch.refusals(Moment.ACCEPT)
     return [
         refused[result.pk].as_error() if isinstance(result, Message) and result.pk in refused else result

@@ -1,6 +1,5 @@
 """Turning a run into messages, chunk by chunk: bounded memory, and after a crash on from the last chunk."""
 
-import copy
 import logging
 import time
 from collections.abc import Callable
@@ -137,8 +136,12 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
 def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, dict]], now: datetime) -> int:
     template = templates.compile_template(schedule.text)
     prototype = _prototype(run, schedule, now)
-    batch = Batch((_addressed(prototype, pk, number) for pk, number, _ in people), now=now)
-    refused = batch.refusals(Moment.ACCEPT)
+    first, last = people[0][0], people[-1][0]
+    refused = Batch(
+        (_addressed(prototype, pk, number) for pk, number, _ in people),
+        now=now,
+        numbers=ScheduleRecipient.objects.filter(schedule=schedule, pk__range=(first, last)).values("number"),
+    ).refusals(Moment.ACCEPT)
     variants: list[Variant] = []
     for pk, number, variables in people:
         if pk in refused:
@@ -172,9 +175,12 @@ def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
 
 
 def _addressed(prototype: Message, key: int, number: str) -> Message:
-    """The message to this recipient, as the checks see it. It is never stored: its key is the recipient's."""
-    message = copy.copy(prototype)
-    message.pk, message.to_number = key, number
+    """The message to this recipient, as the checks see it. It is never stored: its key is the recipient's.
+
+    `copy.copy` and the model's constructor take ten times as long, for each of a chunk's 5,000 recipients.
+    """
+    message = Message.__new__(Message)
+    message.__dict__.update(prototype.__dict__, id=key, to_number=number)
     return message
 
 
