@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from messaging.models import Message, OutboundQueue
 from messaging.services import heartbeats, pacing, queues, statistics
 from messaging.services.statistics import HourlyCount, ProviderDelivery
-from messaging.states import Status
+from messaging.states import UNSENT, Status
 from providers import overview
 from providers.models import ProviderAccount
 from scheduling.models import Schedule, ScheduleRun
@@ -109,7 +109,7 @@ def _figures(hourly: list[HourlyCount], current: dict[Status, int], now: datetim
             day[row.status] += row.count
     ended = sum(day[status] for status in (Status.DELIVERED, Status.UNDELIVERED, Status.FAILED))
     rate = f"{100 * day[Status.DELIVERED] / ended:.1f} %" if ended else "-"
-    waiting = sum(current[status] for status in (Status.SCHEDULED, Status.QUEUED, Status.SENDING))
+    waiting = sum(current[status] for status in UNSENT)
     return [
         {"title": "Delivered in 24 h", "value": f"{day[Status.DELIVERED]:,}", "note": f"{rate} of what ended"},
         {"title": "Waiting now", "value": f"{waiting:,}", "note": f"{current[Status.SCHEDULED]:,} for a later time"},

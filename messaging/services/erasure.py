@@ -21,11 +21,10 @@ from messaging.models import (
 from messaging.services import digests, mentions, retention, transitions
 from messaging.services.errors import NotErasable
 from messaging.services.transitions import Move
-from messaging.states import CANCELABLE, Source, Status
+from messaging.states import CANCELABLE, UNSENT, Source, Status
 
 CHUNK = 500
 PURPOSE = "erasure"
-UNSENT = CANCELABLE | {Status.SENDING}
 
 
 @dataclass(frozen=True, slots=True)

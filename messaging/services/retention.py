@@ -14,7 +14,7 @@ from media_store.errors import AssetInUse
 from media_store.models import MediaAsset, MediaOwnership
 from messaging.models import Attachment, Message, ProviderCallback, RetentionPass, RetentionRule
 from messaging.services.rollups import Tally
-from messaging.states import Status
+from messaging.states import NOT_ENDED
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ CHUNK = 1_000
 LOOSE_DAYS = 30
 # A new walk over all that is kept begins so long after the last one began.
 PAUSE = timedelta(hours=20)
-NOT_ENDED = frozenset({Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.RECEIVED, Status.STORED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from scheduling.services import reading, timing
 
 SHOWN = 5
 ORDER = [status.value for status in states.Status]
-WAITING = {states.Status.SCHEDULED, states.Status.QUEUED, states.Status.SENDING}
 
 
 @require_POST
@@ -69,7 +68,7 @@ def progress_of(schedule: Schedule) -> dict[str, Any]:
     run = schedule.runs.order_by("-due_at").first()
     counts = reading.counts_by_status([schedule.pk])[schedule.pk]
     total = sum(counts.values())
-    waiting = sum(counts.get(status, 0) for status in WAITING)
+    waiting = sum(counts.get(status, 0) for status in states.UNSENT)
     return {
         "schedule": schedule,
         "run": run,

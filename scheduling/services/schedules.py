@@ -35,7 +35,6 @@ UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
 CANCEL_CHUNK = 1_000
 CANCEL_LEASE = timedelta(seconds=30)
 CANCELS_AT_ONCE = 10
-UNSENT = sorted(states.CANCELABLE | {states.Status.SENDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ def _take_back(schedule: Schedule, actor: AbstractBaseUser | None, now: datetime
 
 
 def _to_take_back(schedule: Schedule) -> QuerySet[Message]:
-    return Message.objects.filter(schedule_id=schedule.pk, status__in=UNSENT, cancel_requested=False)
+    return Message.objects.filter(schedule_id=schedule.pk, status__in=sorted(states.UNSENT), cancel_requested=False)
 
 
 def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser | None, now: datetime, source: Source) -> int | None:
