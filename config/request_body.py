@@ -4,6 +4,7 @@ Runs in the event loop, so a slow client costs a connection and no thread. See d
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
+
+logger = logging.getLogger(__name__)
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
@@ -72,7 +75,11 @@ class ReceivedBody(SpooledTemporaryFile):
             if not self._budget.reserve(more):
                 raise BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE)
             self._charged += more
-        self.write(piece)
+        try:
+            self.write(piece)
+        except OSError as error:  # the disk is full, or too many files are open
+            logger.error("a body cannot be stored: %s", error)
+            raise BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE) from None
 
     def __enter__(self) -> Self:
         return self

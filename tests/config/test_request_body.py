@@ -1,8 +1,10 @@
 """How a body is received: deadlines, sizes, the budget of disk space."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +78,12 @@ def test_a_body_that_becomes_too_large_is_read_no_further() -> None:
 
     assert refusal(client) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     assert client.asked == 6
+
+
+def test_a_body_for_which_the_disk_has_no_room_is_503(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))  # what fails first on a full disk is the same
+
+    assert refusal(Client([b"x" * IN_MEMORY] * 3, ends=True)) == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class TestDeadline:
