@@ -117,7 +117,7 @@ MIDDLEWARE = [
     "config.requests.ReadableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.content_security.ContentSecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.static_files.StaticFilesMiddleware",
     "config.responses.ApiCompressionMiddleware",  # outside the next: the validator is of what is compressed
     "config.responses.ApiConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
