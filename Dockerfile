@@ -21,4 +21,4 @@ RUN SECRET_KEY=not-a-secret-only-for-this-step python manage.py collectstatic --
 
 USER switchboard
 EXPOSE 8000 8001
-CMD ["sh", "-c", "exec granian --interface asginl --http 1 --http1-header-read-timeout 10000 --workers ${WEB_CONCURRENCY:-2} --workers-kill-timeout 5 --host 0.0.0.0 --port 8000 --log-level warning config.asgi:application"]
+CMD ["sh", "-c", "exec granian --interface asginl --http 1 --http1-header-read-timeout 10000 --backpressure 2048 --workers ${WEB_CONCURRENCY:-2} --workers-kill-timeout 5 --host 0.0.0.0 --port 8000 --log-level warning config.asgi:application"]

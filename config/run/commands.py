@@ -12,7 +12,11 @@ from config.run.errors import StartError
 STATIC_FILES = BASE_DIR / "static"
 # Granian limits the time for headers (milliseconds), config.request_body that for the body. On stop, streams end by themselves;
 # the last option is the longest wait for other requests.
-SERVER = ("--http", "1", "--http1-header-read-timeout", "10000", "--workers-kill-timeout", "5")
+SERVER = (
+    *("--http", "1", "--http1-header-read-timeout", "10000"),
+    *("--backpressure", "2048"),  # connections of one process; beyond that the next ones wait, for slow clients, too
+    *("--workers-kill-timeout", "5"),
+)
 
 # `make run` as root is usual in a container, and Celery's warning about it has no addressee there.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
