@@ -17,10 +17,11 @@ from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections
-from django.http import FileResponse, HttpRequest
+from django.http import FileResponse, HttpRequest, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from config import connections
 from config.request_body import BodyLimits, BodyRefused, DiskBudget, ReceivedBody, receive_body
 from config.requests import Utf8ASGIRequest, max_body_bytes
 
@@ -28,12 +29,18 @@ logger = logging.getLogger(__name__)
 
 # After a request with a larger body, what it leaves behind is collected at once.
 LARGE_BODY = 1024 * 1024
-# A client that takes nothing of a response for so long is disconnected.
-WRITE_SECONDS = 10.0
+# A client that takes nothing of a response for so long is disconnected. The kernel counts what it holds itself, too, and is
+# to be first, because it finds the connection without a search (config.connections).
+WRITE_SECONDS = 20.0
+KERNEL_SECONDS = 10.0
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+class ResponseNotRead(Exception):
+    """The client takes nothing of it."""
 
 
 class Handler(ASGIHandler):
@@ -54,13 +61,17 @@ class Handler(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        await self.handle(scope, receive, send)
+        if scope["type"] == "http":
+            await self.handle(scope, receive, send)
+        else:  # there are no WebSockets here: 403 for the handshake
+            await send({"type": "websocket.close"})
 
     async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
         with ReceivedBody(self._disk) as body:
             try:
                 refused = await self._receive(scope, receive, body)
-            except RequestAborted:
+            except RequestAborted:  # the client has gone, or what it sent is not HTTP
+                await self.send_response(HttpResponseBadRequest(), send)
                 return
             request, bad_request = self.create_request(scope, body)
             if request is None:
@@ -69,7 +80,8 @@ class Handler(ASGIHandler):
             request.refused_body = refused
             try:
                 await self.respond(request, scope, receive, self._with_deadline(send))
-            except TimeoutError:
+            except ResponseNotRead:
+                connections.cut(scope)
                 logger.info("a client that reads no response was disconnected")
             finally:
                 if body.size > LARGE_BODY:
@@ -94,11 +106,25 @@ class Handler(ASGIHandler):
 
     async def respond(self, request: HttpRequest, scope: Message, receive: Receive, send: Send) -> None:
         response = await self._in_thread(self._run, request, scope)
+        if response.streaming:
+            await self._stream(response, scope, receive, send)
+        else:
+            await self.send_response(response, send)
+
+    async def _stream(self, response: HttpResponseBase, scope: Message, receive: Receive, send: Send) -> None:
+        """Send until the client leaves. When it breaks off, the connection is closed: the server would end it as if whole."""
+        leaving = asyncio.ensure_future(receive())
+        response.streaming_content = self._pieces(iter(response), leaving)
         try:
             await self.send_response(response, send)
+        except ResponseNotRead:
+            raise
+        except Exception:
+            logger.exception("a response broke off")
+            connections.cut(scope)
         finally:
-            if response.streaming:
-                await self._in_thread(response.close)
+            leaving.cancel()
+            await self._in_thread(response.close)
 
     async def _in_thread(self, act: Callable[..., Any], *args: Any) -> Any:
         """Without the caller's context: Django keeps cache connections in it, and each request would open new ones."""
@@ -118,21 +144,19 @@ class Handler(ASGIHandler):
         close_old_connections()
         return response
 
-    async def send_response(self, response: HttpResponseBase, send: Send) -> None:
-        if response.streaming and not response.is_async:
-            response.streaming_content = self._pieces(iter(response))
-        await super().send_response(response, send)
-
-    async def _pieces(self, content: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while piece := await self._in_thread(_next_piece, content, self.chunk_size):
+    async def _pieces(self, content: Iterator[bytes], leaving: asyncio.Future) -> AsyncIterator[bytes]:
+        while not leaving.done() and (piece := await self._in_thread(_next_piece, content, self.chunk_size)):
             yield piece
 
     def _with_deadline(self, send: Send) -> Send:
-        """`send` that raises `TimeoutError` when the client takes nothing for too long."""
+        """`send` that raises `ResponseNotRead` when the client takes nothing for too long."""
 
         async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(self._write_seconds):
-                await send(message)
+            try:
+                async with asyncio.timeout(self._write_seconds):
+                    await send(message)
+            except TimeoutError:
+                raise ResponseNotRead from None
 
         return send_in_time
 

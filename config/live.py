@@ -16,7 +16,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from config.handler import WRITE_SECONDS, Handler, Message, Receive, Send
+from config import connections
+from config.handler import KERNEL_SECONDS, WRITE_SECONDS, Handler, Message, Receive, Send
 from messaging.live.admission import Admitted, LongPoll, Visit, note_visit
 from messaging.live.hub import Follower, Hub, NoPlace
 from messaging.live.streams import Reader, stream, wait_for_change
@@ -100,9 +101,13 @@ class Application:
     def __init__(self, django: Handler) -> None:
         self._django = django
         self._live = LiveHandler()
+        self._has_begun = False
         self._listens_to_signals = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if not self._has_begun:  # the server listens only now
+            self._has_begun = True
+            connections.limit_unread_time(KERNEL_SECONDS)
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._django(scope, receive, send)
             return

@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import socket
 import threading
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -50,6 +51,16 @@ def pieces(_request: HttpRequest) -> StreamingHttpResponse:
     return response
 
 
+def breaking(_request: HttpRequest) -> StreamingHttpResponse:
+    def content() -> Any:
+        yield "first"
+        raise RuntimeError("broken")
+
+    response = StreamingHttpResponse(content())
+    response._resource_closers.append(lambda: closed.append("breaking"))
+    return response
+
+
 def file(_request: HttpRequest) -> FileResponse:
     return FileResponse(open(__file__, "rb"))  # noqa: PTH123 (the response closes it)
 
@@ -58,7 +69,7 @@ def broken(_request: HttpRequest) -> HttpResponseBase:
     raise RuntimeError("broken")
 
 
-urlpatterns = [path(view.__name__, csrf_exempt(view)) for view in (answer, hold, pieces, file, broken)]
+urlpatterns = [path(view.__name__, csrf_exempt(view)) for view in (answer, hold, pieces, breaking, file, broken)]
 urlpatterns += urls.urlpatterns
 
 
@@ -67,7 +78,8 @@ class Request:
 
     def __init__(self, url: str, *, body: bytes = b"", has_arrived: bool = True, reads: bool = True) -> None:
         self.scope = {
-            "type": "http", "method": "POST", "path": url, "query_string": b"", "client": ("127.0.0.1", 1),
+            "type": "http", "method": "POST", "path": url, "query_string": b"",
+            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
             "headers": [(b"host", b"127.0.0.1"), (b"content-length", str(len(body)).encode())],
         }  # fmt: skip
         self._body = body
@@ -75,13 +87,19 @@ class Request:
         if has_arrived:
             self._arrived.set()
         self._reads = reads
+        self._received = False
+        self.has_left = asyncio.Event()
         self.sent: list[dict[str, Any]] = []
 
     def arrive(self) -> None:
         self._arrived.set()
 
     async def receive(self) -> dict[str, Any]:
+        if self._received:
+            await self.has_left.wait()
+            return {"type": "http.disconnect"}
         await self._arrived.wait()
+        self._received = True
         return {"type": "http.request", "body": self._body, "more_body": False}
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -217,6 +235,75 @@ def test_a_client_that_reads_nothing_is_left_and_the_stream_closed() -> None:
     serve(act, write_seconds=0.01)
 
     assert closed == ["pieces"]
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, dict[str, Any]]]:
+    """A client, and the part of a scope that tells the server about it."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0],
+    ):
+        client.settimeout(SECONDS)
+        yield client, {"client": client.getsockname(), "server": listener.getsockname()}
+
+
+@pytest.mark.parametrize(("url", "reads"), [("/pieces", False), ("/breaking", True)])
+def test_a_response_that_breaks_off_does_not_end_like_a_whole_one(
+    connection: tuple[socket.socket, dict[str, Any]], url: str, *, reads: bool
+) -> None:
+    """The server ends every response; a client must not take what it has for all."""
+    client, ends = connection
+
+    async def act(handler: Handler) -> None:
+        request = Request(url, reads=reads)
+        await handler(request.scope | ends, request.receive, request.send)
+
+    serve(act, write_seconds=1.0 if reads else 0.01)
+
+    assert closed == [url[1:]]
+    assert client.recv(1) == b""  # closed
+
+
+def test_nothing_more_is_produced_for_a_client_that_has_left() -> None:
+    async def act(handler: Handler) -> None:
+        request = Request("/pieces")
+        request.has_left.set()
+        await handler(request.scope, request.receive, request.send)
+        assert sum(map(len, request.content)) <= 2 * handler.chunk_size
+
+    serve(act)
+
+    assert closed == ["pieces"]
+
+
+def test_a_body_that_cannot_be_read_is_400() -> None:
+    async def act(handler: Handler) -> None:
+        request = Request("/answer", body=b"12345")
+        request._received = True  # granian: a body that ends early, or chunks that are none
+        request.has_left.set()
+        await handler(request.scope, request.receive, request.send)
+        assert request.status == HTTPStatus.BAD_REQUEST
+
+    serve(act)
+
+    assert threads == set()
+
+
+def test_a_websocket_is_refused() -> None:
+    async def act(handler: Handler) -> None:
+        request = Request("/answer")
+        await handler({"type": "websocket", "path": "/answer", "headers": []}, request.receive, request.send)
+        assert request.sent == [{"type": "websocket.close"}]
+
+    serve(act)
+
+
+def test_it_starts_in_silence_before_static_files_are_collected(settings, tmp_path) -> None:
+    settings.STATIC_ROOT = tmp_path / "static"
+
+    serve(lambda _handler: asyncio.sleep(0))  # a warning would be an error
 
 
 def test_a_view_that_fails_is_500() -> None:
