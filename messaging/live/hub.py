@@ -147,12 +147,14 @@ class Hub:
             with suppress(RedisError, OSError):  # its lease ends soon
                 await self._places.free(follower.guest.user_id, follower.place)
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
+        """Whether Redis was asked: without a stream there is nothing to renew, and no answer that would say that it is back."""
         places: dict[int, list[str]] = {}
         for follower in self._followers:
             places.setdefault(follower.guest.user_id, []).append(follower.place)
         for user_id, names in places.items():
             await self._places.renew(user_id, names)
+        return bool(places)
 
     # --- News ---------------------------------------------------------------------------------------------------------
 
@@ -227,17 +229,18 @@ class Hub:
         self._running = [asyncio.create_task(self._again_and_again(*each)) for each in every]
 
     async def _again_and_again(
-        self, act: Callable[[], Awaitable[None]], seconds: float, source: str, failures: tuple[type[Exception], ...]
+        self, act: Callable[[], Awaitable[bool | None]], seconds: float, source: str, failures: tuple[type[Exception], ...]
     ) -> None:
         while True:
             try:
-                await act()
+                has_asked = await act()
             except failures as error:
                 self._note_away(source, error)
             except Exception as error:  # noqa: BLE001 (whatever it is, those who follow are woken again)
                 logger.error("looking around for live streams broke off: %s", type(error).__name__)
             else:
-                self._note_back(source)
+                if has_asked is not False:
+                    self._note_back(source)
             await asyncio.sleep(seconds)
 
     def _send(self, errand: Coroutine[Any, Any, Any]) -> asyncio.Task:
