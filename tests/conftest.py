@@ -5,6 +5,7 @@ from pathlib import Path
 
 import django
 import pytest
+import pytest_django
 from django.contrib import admin
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
@@ -32,6 +33,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, folder in WITH_PROCESSES.items():
             if item.path.is_relative_to(folder):
                 item.add_marker(pytest.mark.xdist_group(name))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> None:
+    """An empty database, with the rows of an installation laid by."""
+    from tests import installed  # noqa: PLC0415 (its models can only be imported when Django is set up)
+
+    with django_db_blocker.unblock():
+        installed.keep()
+        delete_all_rows()
 
 
 @pytest.fixture(autouse=True)

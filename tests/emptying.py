@@ -6,7 +6,7 @@ from django.test import TransactionTestCase
 KEPT = {"auth_permission", "django_content_type"}  # made together with the tables
 
 
-def delete_all_rows(_test: TransactionTestCase) -> None:
+def delete_all_rows(_test: TransactionTestCase | None = None) -> None:
     """In the place of Django's own way, which empties every table and makes all permissions again."""
     quote = connection.ops.quote_name
     tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False)) - KEPT

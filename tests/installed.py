@@ -1,33 +1,32 @@
-"""What an installation begins with, as rows."""
+"""What an installation begins with: rows that are made once and then copied inside the database."""
 
 from django.contrib.auth.models import Group
-from django.db import models
+from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from messaging.models import OutboundQueue
 from messaging.services import installation
 
-MODELS: tuple[type[models.Model], ...] = (
-    Group,
-    Group.permissions.through,
-    OutboundQueue,
-    IntervalSchedule,
-    PeriodicTask,
-    PeriodicTasks,
-)
-_rows: list[list[models.Model]] = []
+MODELS = (Group, Group.permissions.through, OutboundQueue, IntervalSchedule, PeriodicTask, PeriodicTasks)
+TABLES = tuple(model._meta.db_table for model in MODELS)
+COPY = "installed_"  # and the name of the table
+
+
+def keep() -> None:
+    """Once for a database: make the rows and keep a copy of them in tables of its own."""
+    installation.install()
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"CREATE TABLE {COPY}{table} AS SELECT * FROM {table}")  # noqa: S608
 
 
 def install() -> None:
-    """The rows of `installation.install()`, which takes longer than most of the tests that need them.
-
-    Called for the first time, or where there are rows already, it is the program's own function.
-    """
-    if any(model._default_manager.exists() for model in (Group, OutboundQueue, IntervalSchedule)):
+    """As `installation.install()`, which takes longer than most of the tests that need its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in TABLES))  # noqa: S608
+        [has_rows] = cursor.fetchone()
+        if not has_rows:
+            for table in TABLES:
+                cursor.execute(f"INSERT INTO {table} SELECT * FROM {COPY}{table}")  # noqa: S608
+    if has_rows:
         installation.install()
-    elif _rows:
-        for rows in _rows:
-            type(rows[0])._default_manager.bulk_create(rows)
-    else:
-        installation.install()
-        _rows.extend(rows for model in MODELS if (rows := list(model._default_manager.all())))

@@ -17,7 +17,7 @@ COMMANDS = {
     DATABASE: "make test",
     SMOKE: "make test",  # two of the journeys
     PROCESSES: "make test-all",  # starts Python processes
-    FUZZ: "make test-all",
+    FUZZ: "make test-all",  # much generated input
     MEMORY: "make test-all",
     MIGRATIONS: "make test-all",
     JOURNEYS: "make journeys",
@@ -78,7 +78,12 @@ _ENTRIES = {
         "config/test_zone_data.py::test_every_process_uses_the_pinned_data",
         "providers/simulator/test_process.py",
     ),
-    FUZZ: ("messaging/api/test_schema_fuzz.py",),
+    FUZZ: (
+        "config/admin/test_lists.py::test_a_list_answers_its_own_filters_and_no_other_question",
+        "messaging/api/test_schema_fuzz.py",
+        "messaging/services/test_rollups.py::test_after_any_walk_the_sums_are_the_truth",
+        "scheduling/test_recurrence_series.py::test_stepping_gives_the_library_s_series",
+    ),
     MEMORY: ("media_store/validation/test_memory.py",),
     MIGRATIONS: ("migrations",),
     JOURNEYS: ("journeys",),
