@@ -16,7 +16,7 @@ export ARGS
 TIERS_TEST := pure,database,smoke
 TIERS_ALL := pure,database,processes,fuzz,memory,migrations
 TIERS_BOTH := database,fuzz,migrations
-TIERS_JOURNEYS := smoke,journeys,browser
+TIERS_JOURNEYS := smoke,journeys,embedded,browser
 PYTEST = $(BIN)/python -m pytest --dist loadgroup
 
 .DEFAULT_GOAL := help

@@ -9,6 +9,7 @@ from tests import tiers
 from tests.environment import GIVEN_DATABASE_URL, TestEnvironment
 
 ENVIRONMENT = TestEnvironment()
+_last: dict[str, Path] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,10 +43,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if tiers.of_item(item) in config.option.tiers]
 
 
-def pytest_collection_finish() -> None:
-    """What is loaded by now stays. A full collection, which some tests ask for, would otherwise go over all of it."""
-    gc.collect()
-    gc.freeze()
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is alive when a file begins stays. A full collection, which some tests ask for, would otherwise go over all of it."""
+    if item.path != _last.get("path"):
+        _last["path"] = item.path
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -31,7 +31,7 @@ def test_every_entry_names_tests() -> None:
         ("media_store/validation/test_memory.py", "test_one", tiers.MEMORY),
         ("messaging/test_new.py", "test_one", tiers.DATABASE),
         ("journeys/chaos/test_faults.py", "test_one", tiers.JOURNEYS),
-        ("journeys/test_make_run.py", "test_one", tiers.JOURNEYS),
+        ("journeys/test_make_run.py", "test_one", tiers.EMBEDDED),
         (*tiers._ENTRIES[tiers.SMOKE][0].split("::"), tiers.SMOKE),
     ],
 )
@@ -40,7 +40,7 @@ def test_the_longest_entry_decides(path: str, function: str, tier: str) -> None:
 
 
 def test_a_file_is_imported_if_one_of_its_tests_runs() -> None:
-    assert tiers.in_path(tiers.TESTS / "journeys" / "test_make_run.py") == {tiers.JOURNEYS, tiers.SMOKE}
+    assert tiers.in_path(tiers.TESTS / "journeys" / "test_make_run.py") == {tiers.JOURNEYS, tiers.EMBEDDED, tiers.SMOKE}
     assert tiers.in_path(tiers.TESTS / "messaging" / "api") == {tiers.DATABASE, tiers.FUZZ}
     assert tiers.in_path(tiers.TESTS / "messaging" / "test_states.py") == {tiers.PURE}
 
@@ -62,7 +62,7 @@ def test_each_tier_is_run_by_the_command_that_is_said_to() -> None:
 def test_what_was_not_run_is_said_with_the_command() -> None:
     assert tiers.not_run([tiers.PURE, tiers.DATABASE, tiers.SMOKE], on_postgresql=False) == [
         "Not run: processes, fuzz, memory, migrations (make test-all runs them)",
-        "Not run: journeys, browser (make journeys runs them)",
+        "Not run: journeys, embedded, browser (make journeys runs them)",
         "Not run: anything on PostgreSQL and Redis (DATABASE_URL=… REDIS_URL=… make test-all)",
     ]
     assert tiers.not_run(list(tiers.COMMANDS), on_postgresql=False) == []

@@ -10,7 +10,8 @@ import pytest
 
 TESTS = Path(__file__).parent
 PURE, DATABASE, SMOKE, PROCESSES = "pure", "database", "smoke", "processes"
-FUZZ, MEMORY, MIGRATIONS, JOURNEYS, BROWSER = "fuzz", "memory", "migrations", "journeys", "browser"
+FUZZ, MEMORY, MIGRATIONS = "fuzz", "memory", "migrations"
+JOURNEYS, EMBEDDED, BROWSER = "journeys", "embedded", "browser"
 
 COMMANDS = {
     PURE: "make test",  # neither a database nor Redis: the result is the same everywhere
@@ -21,6 +22,7 @@ COMMANDS = {
     MEMORY: "make test-all",
     MIGRATIONS: "make test-all",
     JOURNEYS: "make journeys",
+    EMBEDDED: "make journeys",  # journeys with the embedded default, or about what no database decides
     BROWSER: "make journeys",  # needs Chromium
 }
 # Database, Redis, processes or the SQL dialect decide the result: these run on SQLite and on PostgreSQL.
@@ -86,7 +88,12 @@ _ENTRIES = {
     ),
     MEMORY: ("media_store/validation/test_memory.py",),
     MIGRATIONS: ("migrations",),
-    JOURNEYS: ("journeys",),
+    JOURNEYS: (
+        "journeys",
+        "journeys/test_make_run.py::test_a_missing_database_is_one_clear_line",
+        "journeys/test_make_run.py::test_given_a_database_and_a_broker_those_are_used",
+    ),
+    EMBEDDED: ("journeys/test_make_run.py", "journeys/test_slow_clients.py", "journeys/test_third_provider.py"),
     BROWSER: ("browser",),
 }
 TIER_OF = {entry: tier for tier, entries in _ENTRIES.items() for entry in entries}
