@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What is alive when a file begins stays. A full collection, which some tests ask for, would otherwise go over all of it."""
+    """What is alive when a file begins stays: a full collection, which some tests ask for, does not go over it."""
     if item.path != _last.get("path"):
         _last["path"] = item.path
         gc.collect()
