@@ -229,7 +229,11 @@ class Hub:
         self._running = [asyncio.create_task(self._again_and_again(*each)) for each in every]
 
     async def _again_and_again(
-        self, act: Callable[[], Awaitable[bool | None]], seconds: float, source: str, failures: tuple[type[Exception], ...]
+        self,
+        act: Callable[[], Awaitable[bool | None]],
+        seconds: float,
+        source: str,
+        failures: tuple[type[Exception], ...],
     ) -> None:
         while True:
             try:
