@@ -281,11 +281,13 @@ def test_beat_sends_tasks_that_there_are() -> None:
 
 
 def test_no_time_and_no_retry_lives_in_celery() -> None:
-    forbidden = re.compile(r"\b(apply_async|countdown|autoretry_for|self\.retry|eta)\s*[=(]")
+    forbidden = re.compile(r"\b(countdown|autoretry_for|self\.retry|eta)\s*[=(]")
     files = [file for app in ("config", "messaging", "providers", "scheduling") for file in (ROOT / app).rglob("*.py")]
 
     assert len(files) > 50
     assert not [file.name for file in files if forbidden.search(file.read_text())]
+    # Beat's scheduler calls its own method of that name.
+    assert {file.name for file in files if re.search(r"\bapply_async\(", file.read_text())} == {"beat.py"}
 
 
 def test_only_one_function_writes_a_status() -> None:
