@@ -59,6 +59,16 @@ def test_each_tier_is_run_by_the_command_that_is_said_to() -> None:
         assert tier in tiers_of_target(command.removeprefix("make ")), tier
 
 
+def test_ci_runs_all_tiers_and_twice_those_that_depend_on_the_database() -> None:
+    runs = re.findall(r"^(.*)make (test|journeys)\b(?:.* TIERS=(\S+))?$", CI, re.MULTILINE)
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for before, target, named in runs:
+        found["DATABASE_URL=" in before] |= set(tiers.parse(named)) if named else tiers_of_target(target)
+
+    assert found[False] == set(tiers.COMMANDS)
+    assert found[True] == tiers.ON_BOTH_DATABASES
+
+
 def test_what_was_not_run_is_said_with_the_command() -> None:
     assert tiers.not_run([tiers.PURE, tiers.DATABASE, tiers.SMOKE], on_postgresql=False) == [
         "Not run: processes, fuzz, memory, migrations (make test-all runs them)",

@@ -26,7 +26,7 @@ COMMANDS = {
     BROWSER: "make journeys",  # needs Chromium
 }
 # Database, Redis, processes or the SQL dialect decide the result: these run on SQLite and on PostgreSQL.
-ON_BOTH_DATABASES = (DATABASE, FUZZ, MIGRATIONS)
+ON_BOTH_DATABASES = {DATABASE, SMOKE, FUZZ, MIGRATIONS, JOURNEYS}
 
 _ENTRIES = {
     PURE: (
