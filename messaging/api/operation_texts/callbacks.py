@@ -102,8 +102,8 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         days.
 
         A 400 means that the id was never issued. 429 `too_many_streams` means that as many streams are open as one user
-        may have. 503 `served_by_live_process` means that the proxy does not route `/api/v1/live/` to the process
-        `live`.
+        may have. 503 `served_by_live_process` means that the proxy routes `/api/v1/live/` to a process that runs
+        `config.wsgi` instead of to `live`.
         """,
     ),
     "live_message": (
