@@ -28,7 +28,7 @@ from config.requests import Utf8ASGIRequest, max_body_bytes
 logger = logging.getLogger(__name__)
 
 # After a request with a larger body, what it leaves behind is collected at once.
-LARGE_BODY = 1024 * 1024
+LARGE_BODY = 256 * 1024
 # A client that takes nothing of a response for so long is disconnected. The kernel counts what it holds itself, too, and is
 # to be first, because it finds the connection without a search (config.connections).
 WRITE_SECONDS = 20.0

@@ -30,16 +30,32 @@ class BodyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """`idle_seconds` is the longest pause, and the time after which the average rate counts."""
+    """`idle_seconds` is the longest pause, and the time in hand at the start.
+
+    Each byte adds to the time in hand what the minimum rate allows for it, up to `most_in_hand_seconds`: a fast beginning does
+    not buy a slow end.
+    """
 
     idle_seconds: float = 15.0
     bytes_per_second: int = 4096
+    most_in_hand_seconds: float = 60.0
     total_seconds: float = 600.0
 
-    def seconds_left(self, *, elapsed: float, received: int) -> float:
+
+class Deadline:
+    """Of one body. Times are seconds since its first byte was waited for."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self._rate_ends = limits.idle_seconds
+
+    def seconds_left(self, now: float) -> float:
         """How long the next piece may take; not positive when the body is too slow already."""
-        for_the_rate = self.idle_seconds + received / self.bytes_per_second
-        return min(self.idle_seconds, for_the_rate - elapsed, self.total_seconds - elapsed)
+        return min(self._limits.idle_seconds, self._rate_ends - now, self._limits.total_seconds - now)
+
+    def received(self, size: int, now: float) -> None:
+        earned = self._rate_ends + size / self._limits.bytes_per_second
+        self._rate_ends = min(earned, now + self._limits.most_in_hand_seconds)
 
 
 class DiskBudget:
@@ -103,12 +119,11 @@ async def receive_body(
     """
     if announced > max_bytes:
         raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    started = time.monotonic()
+    started, deadline = time.monotonic(), Deadline(limits)
     more = True
     while more:
-        left = limits.seconds_left(elapsed=time.monotonic() - started, received=body.size)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(deadline.seconds_left(time.monotonic() - started)):
                 message = await receive()
         except TimeoutError:
             raise BodyRefused(HTTPStatus.REQUEST_TIMEOUT) from None
@@ -118,5 +133,6 @@ async def receive_body(
         if body.size + len(piece) > max_bytes:
             raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         body.append(piece)
+        deadline.received(len(piece), time.monotonic() - started)
         more = message.get("more_body", False)
     body.seek(0)

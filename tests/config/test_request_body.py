@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import RequestAborted
 
-from config.request_body import BodyLimits, BodyRefused, DiskBudget, ReceivedBody, receive_body
+from config.request_body import BodyLimits, BodyRefused, Deadline, DiskBudget, ReceivedBody, receive_body
 
 IN_MEMORY = 64 * 1024
 PATIENT = BodyLimits()
@@ -87,19 +87,38 @@ def test_a_body_for_which_the_disk_has_no_room_is_503(monkeypatch: pytest.Monkey
 
 
 class TestDeadline:
-    def test_the_first_pause_is_as_long_as_any(self) -> None:
-        assert PATIENT.seconds_left(elapsed=0, received=0) == 15
+    @pytest.fixture
+    def deadline(self) -> Deadline:
+        return Deadline(PATIENT)
 
-    def test_a_byte_now_and_then_is_too_slow(self) -> None:
-        assert PATIENT.seconds_left(elapsed=14, received=14) < 2
-        assert PATIENT.seconds_left(elapsed=16, received=16) <= 0
+    def test_the_first_pause_is_as_long_as_any(self, deadline: Deadline) -> None:
+        assert deadline.seconds_left(0) == 15
 
-    def test_an_honest_slow_upload_may_go_on(self) -> None:
-        """16 KiB a second, for five minutes."""
-        assert PATIENT.seconds_left(elapsed=300, received=300 * 16 * 1024) == 15
+    def test_a_byte_now_and_then_is_too_slow(self, deadline: Deadline) -> None:
+        for second in range(1, 16):
+            assert deadline.seconds_left(second - 1) > 0
+            deadline.received(1, second)
 
-    def test_nothing_takes_longer_than_ten_minutes(self) -> None:
-        assert PATIENT.seconds_left(elapsed=599, received=1024**3) == 1
+        assert deadline.seconds_left(16) <= 0
+
+    def test_an_honest_slow_upload_may_go_on(self, deadline: Deadline) -> None:
+        """8 KiB a second, for five minutes."""
+        for second in range(1, 301):
+            deadline.received(8 * 1024, second)
+            assert deadline.seconds_left(second) == 15
+
+    def test_a_fast_beginning_does_not_buy_a_slow_end(self, deadline: Deadline) -> None:
+        deadline.received(50 * 1024 * 1024, 5)
+
+        for second in range(6, 65, 10):
+            assert deadline.seconds_left(second) > 0
+            deadline.received(1, second)
+        assert deadline.seconds_left(66) <= 0
+
+    def test_nothing_takes_longer_than_ten_minutes(self, deadline: Deadline) -> None:
+        deadline.received(1024**3, 598)
+
+        assert deadline.seconds_left(599) == 1
 
 
 class TestDiskBudget:
