@@ -40,8 +40,8 @@ dev: $(VENV)/.installed-dev ## the same with the tools for developing
 run: $(VENV)/.installed ## start everything on this machine (PORT=8000 moves it); Ctrl-C stops it
 	@exec $(BIN)/python -m config.run
 
-test: $(VENV)/.installed-dev ## run the everyday tests, in one process (ARGS='-k name' or a path, WORKERS=2, TIERS=fuzz,memory)
-	@eval "exec $(PYTEST) --numprocesses $(or $(WORKERS),0) --tiers $(or $(TIERS),$(TIERS_TEST)) $$ARGS"
+test: $(VENV)/.installed-dev ## run the everyday tests (ARGS='-k name' or a path, WORKERS=0 for one process, TIERS=fuzz,memory)
+	@eval "exec $(PYTEST) --numprocesses $(or $(WORKERS),2) --tiers $(or $(TIERS),$(TIERS_TEST)) $$ARGS"
 
 test-all: $(VENV)/.installed-dev ## run all tests but the journeys on SQLite, and on DATABASE_URL and REDIS_URL if set
 	@eval "env -u DATABASE_URL -u REDIS_URL $(PYTEST) --numprocesses $(or $(WORKERS),2) --tiers $(TIERS_ALL) $$ARGS"
