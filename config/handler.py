@@ -119,8 +119,8 @@ class Handler(ASGIHandler):
             await self.send_response(response, send)
         except ResponseNotRead:
             raise
-        except Exception:
-            logger.exception("a response broke off")
+        except Exception as error:  # noqa: BLE001 (whatever it is, its headers are sent: no error page can follow)
+            logger.error("a response broke off: %s", type(error).__name__)
             connections.cut(scope)
         finally:
             leaving.cancel()
