@@ -2,6 +2,7 @@
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    is_worker = hasattr(config, "workerinput")  # of pytest-xdist: it is told what the first process has decided
-    if not is_worker and (config.option.tiers is None or config.args_source is pytest.Config.ArgsSource.ARGS):
+    if hasattr(config, "workerinput"):  # of pytest-xdist: it is told what the first process has decided
+        config.option.tiers = config.workerinput["tiers"]
+    elif config.option.tiers is None or config.args_source is pytest.Config.ArgsSource.ARGS:
         config.option.tiers = list(tiers.COMMANDS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["tiers"] = node.config.option.tiers
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
