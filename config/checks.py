@@ -39,6 +39,7 @@ def check_positive(app_configs: Any, **_: Any) -> list[CheckMessage]:
         "PROVIDER_READ_TIMEOUT",
         "SCHEDULE_MAX_LATENESS",
         "MAX_BODY_BYTES",
+        "WEB_THREADS",
     )
     return [
         Error(f"{name} must be greater than zero.", hint=f"Unset {name} for its default.", id="switchboard.E002")

@@ -22,7 +22,9 @@ def test_a_lease_outlasts_the_longest_call(settings, lease: float, found: list[s
     assert ids(checks.check_lease(None)) == found
 
 
-@pytest.mark.parametrize("name", ["DISPATCH_CONCURRENCY", "PROVIDER_READ_TIMEOUT", "SCHEDULE_MAX_LATENESS"])
+@pytest.mark.parametrize(
+    "name", ["DISPATCH_CONCURRENCY", "PROVIDER_READ_TIMEOUT", "SCHEDULE_MAX_LATENESS", "WEB_THREADS"]
+)
 def test_a_number_that_must_be_positive_is(settings, name: str) -> None:
     setattr(settings, name, 0)
 

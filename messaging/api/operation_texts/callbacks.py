@@ -136,7 +136,7 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
     "webhooks_inbound": (
         "Receive an inbound message from a provider",
         """
-        For providers, not for clients. Takes a text that somebody sent to one of your numbers, in the provider's own
+        For providers, not for clients. Takes a text that was sent to one of your numbers, in the provider's own
         format, proven like a delivery receipt. Fields that Switchboard does not know are ignored. A repeat with the
         same provider id is stored once. The body of the answer is what the provider expects.
         """,

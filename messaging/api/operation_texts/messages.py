@@ -94,7 +94,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
     "messages_inbound": (
         "Record an inbound message",
         """
-        Stores a text that somebody sent to one of your numbers, for gateways that cannot call a provider webhook.
+        Stores a text that was sent to one of your numbers, for gateways that cannot call a provider webhook.
         Keywords such as STOP are obeyed.
 
         A repeat of the same text within 2 seconds returns 200 with the first message and `Duplicate: true`. More than 5

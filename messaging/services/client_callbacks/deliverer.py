@@ -97,7 +97,7 @@ class Deliverer:
                 del in_air[future]
 
     def _next(self, in_air: dict[Future[Result], Job]) -> list[Job]:
-        """A fault is no reason to leave the calls in the air: their results exist nowhere else."""
+        """A fault must not abandon the calls in flight: their results are only in memory."""
         try:
             return self._look(in_air)
         except Exception as error:  # noqa: BLE001 (whatever it is: with nothing in the air it is raised)
