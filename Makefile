@@ -72,10 +72,10 @@ lock: $(VENV)/.installed-dev ## compile requirements*.in into the pinned require
 	done
 
 token: $(VENV)/.installed ## print a new API token of a service user: make token USER=name
-	@$(BIN)/python -m config.run.by_hand && exec $(BIN)/python manage.py issue_token -- '$(subst ','\'',$(USER))'
+	@$(BIN)/python -m config.run.manage_environment && exec $(BIN)/python manage.py issue_token -- '$(subst ','\'',$(USER))'
 
 manage: $(VENV)/.installed ## run Django's command line: make manage ARGS='upsert_provider --help'
-	@$(BIN)/python -m config.run.by_hand && eval "exec $(BIN)/python manage.py $$ARGS"
+	@$(BIN)/python -m config.run.manage_environment && eval "exec $(BIN)/python manage.py $$ARGS"
 
 clean: ## remove .venv, collected static files and caches (the data in .local/ stays)
 	@rm -rf $(VENV) static htmlcov .coverage .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -82,11 +82,11 @@ def store(size: int) -> dict:
 
     from messaging.services import installation
     from scheduling.services import recipients, schedules
-    from scheduling.services.schedules import Plan
+    from scheduling.services.schedules import ScheduleInput
 
     installation.install()
     now = datetime.now(UTC)
-    plan = Plan(
+    plan = ScheduleInput(
         name="benchmark",
         text="Hello {name}, see you at {time}. Reply STOP to opt out.",
         run_at=now + timedelta(hours=1),

@@ -23,7 +23,7 @@ ASK_AGAIN_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 
 
-class Entry(ModelEntry):
+class BeatEntry(ModelEntry):
     """Staff write these rows: one may have an interval that no clock can express."""
 
     def __init__(self, model: PeriodicTask, app: Celery | None = None) -> None:
@@ -67,7 +67,7 @@ class Scheduler(DatabaseScheduler):
     next time.
     """
 
-    Entry = Entry
+    Entry = BeatEntry
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.watchdog = Watchdog(Path(settings.BEAT_HEARTBEAT_FILE) if settings.BEAT_HEARTBEAT_FILE else None)

@@ -12,7 +12,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from django.core.serializers.json import DjangoJSONEncoder
 
-from providers import redis_access
+from providers.state import redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class _Client(RedisCacheClient):
         super().__init__(servers, serializer=JsonSerializer)
 
     def get_client(self, key: str | None = None, *, write: bool = False) -> redis.Redis:
-        return redis_access.client()
+        return redis_client.client()
 
     def get(self, key: str, default: Any) -> Any:
         return self.get_many([key]).get(key, default)
@@ -74,7 +74,7 @@ class Cache(RedisCache):
 
     def clear(self) -> bool:
         self._in_memory.clear()
-        with contextlib.suppress(redis.RedisError, OSError), redis_access.exchange():
+        with contextlib.suppress(redis.RedisError, OSError), redis_client.exchange():
             super().clear()
         return True
 
@@ -84,9 +84,9 @@ def _operation(name: str) -> Callable[..., Any]:
 
     def operation(cache: Cache, *args: Any, **options: Any) -> Any:
         try:
-            with redis_access.exchange():
+            with redis_client.exchange():
                 return in_redis(cache, *args, **options)
-        except redis_access.UNREACHABLE:
+        except redis_client.UNREACHABLE:
             pass
         except redis.RedisError as error:  # it answers, and refuses: out of memory, or a value of another type
             logger.warning("Redis refused a command of the cache (%s)", type(error).__name__)

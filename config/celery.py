@@ -6,14 +6,14 @@ from typing import Any
 from celery import Celery
 from kombu import Connection
 
-from providers import redis_access
+from providers.state import redis_client
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 # A request that publishes waits no longer for the broker than for anything else in Redis, and does not connect again and again.
 PUBLISHING = {
-    "socket_connect_timeout": redis_access.CONNECT_TIMEOUT,
-    "socket_timeout": redis_access.ANSWER_TIMEOUT,
+    "socket_connect_timeout": redis_client.CONNECT_TIMEOUT,
+    "socket_timeout": redis_client.ANSWER_TIMEOUT,
     "max_retries": 0,
 }
 

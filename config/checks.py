@@ -8,7 +8,7 @@ from django.core import checks as framework
 from django.core.checks import CheckMessage, Error, register
 
 from messaging import encryption
-from providers.public_addresses import Guard
+from providers.http.public_addresses import Guard
 
 # What a worker needs beside the call itself: to claim, to write the attempt, to settle.
 LEASE_MARGIN_SECONDS = 2.0

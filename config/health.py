@@ -10,7 +10,8 @@ from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
 from messaging.database_faults import DATABASE_FAULTS
-from messaging.services import heartbeats, pacing
+from messaging.services.outbound import pacing
+from messaging.services.reporting import heartbeats
 from scheduling import zone_data
 
 HEARTBEAT_MAX_AGE = 30.0
@@ -69,7 +70,7 @@ def _zone_data() -> dict[str, str | None]:
 
 def _database() -> str:
     try:
-        pacing.queues_to_drain()
+        pacing.queues_to_dispatch()
     except DATABASE_FAULTS as error:
         return f"failed: {type(error).__name__}"
     return "ok"

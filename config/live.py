@@ -18,8 +18,8 @@ from django.urls import set_script_prefix
 
 from config import connections
 from config.handler import KERNEL_SECONDS, WRITE_SECONDS, Handler, Message, Receive, Send
-from messaging.live.admission import Admitted, LongPoll, Visit, note_visit
-from messaging.live.hub import Follower, Hub, NoPlace
+from messaging.live.admission import AcceptedStream, LongPoll, RequestStage, set_stage
+from messaging.live.hub import Hub, Subscription, TooManyConnections
 from messaging.live.streams import Reader, stream, wait_for_change
 from messaging.live.threads import Threads
 
@@ -51,38 +51,40 @@ class LiveHandler(Handler):
             raise outcome
 
     async def _answer(self, request: HttpRequest, scope: Message, send: Send) -> None:
-        response = await self._pass(request, scope, Visit.ARRIVED)
-        if isinstance(response, Admitted):
+        response = await self._pass(request, scope, RequestStage.ARRIVED)
+        if isinstance(response, AcceptedStream):
             response = await self._wait(request, scope, response, send)
         if response is not None:
             await self.send_response(response, send)
 
     async def _wait(
-        self, request: HttpRequest, scope: Message, admitted: Admitted, send: Send
+        self, request: HttpRequest, scope: Message, admitted: AcceptedStream, send: Send
     ) -> HttpResponseBase | None:
         """The answer that is left to give: none after a stream."""
         try:
             return await self._follow(request, scope, admitted, send)
-        except NoPlace:
-            return await self._pass(request, scope, Visit.NO_PLACE)
+        except TooManyConnections:
+            return await self._pass(request, scope, RequestStage.NO_PLACE)
 
     async def _follow(
-        self, request: HttpRequest, scope: Message, admitted: Admitted, send: Send
+        self, request: HttpRequest, scope: Message, admitted: AcceptedStream, send: Send
     ) -> HttpResponseBase | None:
         order = admitted.order
         if isinstance(order, LongPoll):
-            follower = Follower(order.guest, owner_id=order.owner_id, message_id=order.message_id, unlike=order.unlike)
+            follower = Subscription(
+                order.guest, owner_id=order.owner_id, message_id=order.message_id, unlike=order.unlike
+            )
             async with self.hub.follow(follower):
                 await wait_for_change(order, follower, self.threads)
-            return await self._pass(request, scope, Visit.HAS_WAITED)
-        follower = Follower(order.guest, owner_id=order.owner_id, message_id=order.message_id)
+            return await self._pass(request, scope, RequestStage.HAS_WAITED)
+        follower = Subscription(order.guest, owner_id=order.owner_id, message_id=order.message_id)
         async with self.hub.follow(follower, from_the_oldest=order.resumes):
             admitted.streaming_content = stream(order, follower, self._reader)
             await self.send_response(admitted, send)
         return None
 
-    async def _pass(self, request: HttpRequest, scope: Message, visit: Visit) -> HttpResponseBase:
-        note_visit(request, visit)
+    async def _pass(self, request: HttpRequest, scope: Message, visit: RequestStage) -> HttpResponseBase:
+        set_stage(request, visit)
         return await self.threads.run(self._through, request, scope)
 
     def _through(self, request: HttpRequest, scope: Message) -> HttpResponseBase:
@@ -95,7 +97,7 @@ class LiveHandler(Handler):
             signals.request_finished.send(sender=self.__class__)
 
 
-class Application:
+class LiveApplication:
     """What is live to its handler, all else to Django's. Streams end when the server is told to stop, so that it can."""
 
     def __init__(self, django: Handler) -> None:

@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from types import TracebackType
 
-from messaging import trail
+from messaging import log_context
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class TrailFilter(logging.Filter):
     """Gives each record the ids of the request and of the message that it is about; empty for none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id, record.message_id = trail.request_id.get(), trail.message_id.get()
+        record.request_id, record.message_id = log_context.request_id.get(), log_context.message_id.get()
         ids = (("request", record.request_id), ("message", record.message_id))
         record.trail = "".join(f" {name}={value}" for name, value in ids if value)
         return True

@@ -24,13 +24,14 @@ from redis.exceptions import RedisError
 from messaging import states
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
-from messaging.services import heartbeats, pacing, queues, statistics
-from messaging.services.rollups import BUCKETS
-from messaging.services.statistics import Total
+from messaging.services.outbound import pacing, queues
+from messaging.services.reporting import heartbeats, statistics
+from messaging.services.reporting.rollups import BUCKETS
+from messaging.services.reporting.statistics import Total
 from messaging.states import Direction
-from providers import standing
-from providers.breaker import Circuit
 from providers.models import ProviderAccount
+from providers.state import account_state
+from providers.state.circuit_breaker import Circuit
 
 logger = logging.getLogger(__name__)
 
@@ -216,7 +217,7 @@ def _circuits() -> Iterator[Metric]:
     family = GaugeMetricFamily(
         "switchboard_circuit", "1 for the state that an account's circuit is in.", labels=["provider", "state"]
     )
-    standings = standing.read(slugs, now=now)
+    standings = account_state.cached(slugs, now=now)
     for slug in slugs:
         state = standings[slug].circuit.at(now.timestamp())
         for each in Circuit:

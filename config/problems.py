@@ -21,7 +21,7 @@ from media_store import errors as media
 from messaging.database_faults import drop_connection, may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.services import errors
-from providers.errors import BadProof, MalformedCallback, StateAway
+from providers.errors import InvalidSignature, MalformedCallback, StateAway
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ MAX_FIELD_ERRORS = 1_000  # a body may have a fault in each of 100,000 recipient
 DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidField: HTTPStatus.BAD_REQUEST,
     errors.RecipientInactive: HTTPStatus.CONFLICT,
-    errors.RecipientOptedOut: HTTPStatus.CONFLICT,
+    errors.OptedOut: HTTPStatus.CONFLICT,
     errors.SenderRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAttachable: HTTPStatus.CONFLICT,
     errors.NotErasable: HTTPStatus.CONFLICT,
@@ -105,7 +105,7 @@ def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None
         return _domain(exc)
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
-    elif isinstance(exc, (PermissionDenied, BadProof)):
+    elif isinstance(exc, (PermissionDenied, InvalidSignature)):
         exc = exceptions.PermissionDenied()
     elif isinstance(exc, MalformedCallback):
         exc = exceptions.ParseError(str(exc))

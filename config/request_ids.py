@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 from uuid_utils.compat import uuid7
 
-from messaging import trail
+from messaging import log_context
 
 HEADER = "X-Request-ID"
 SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
@@ -22,12 +22,12 @@ def _id_of(request: HttpRequest) -> str:
     return given if SANE.fullmatch(given) and not given.isdigit() else uuid7().hex
 
 
-def _span(request: HttpRequest) -> AbstractContextManager[trail.Span | None]:
-    recorder = trail.NOBODY if request.path.startswith(NOT_TRACED) else trail.recorder()
+def _span(request: HttpRequest) -> AbstractContextManager[log_context.Span | None]:
+    recorder = log_context.NULL_TRACER if request.path.startswith(NOT_TRACED) else log_context.tracer()
     return recorder.request(request.method, request.headers)
 
 
-def _finish(request: HttpRequest, response: HttpResponse, given: str, span: trail.Span | None) -> HttpResponse:
+def _finish(request: HttpRequest, response: HttpResponse, given: str, span: log_context.Span | None) -> HttpResponse:
     response.headers[HEADER] = given
     if span is not None:
         # The pattern of the address, not the address: that one may hold a number.
@@ -43,14 +43,14 @@ def RequestIdMiddleware(get_response: Callable) -> Callable:  # noqa: N802 (name
 
         async def middleware(request: HttpRequest) -> HttpResponse:
             given = _id_of(request)
-            with trail.of_request(given), _span(request) as span:
+            with log_context.request_context(given), _span(request) as span:
                 return _finish(request, await get_response(request), given, span)
 
     else:
 
         def middleware(request: HttpRequest) -> HttpResponse:
             given = _id_of(request)
-            with trail.of_request(given), _span(request) as span:
+            with log_context.request_context(given), _span(request) as span:
                 return _finish(request, get_response(request), given, span)
 
     return middleware

@@ -85,8 +85,7 @@ CONTENT_SECURITY_POLICY = {  # under /admin/ with one addition: config.content_s
 # --- Applications -----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "console.apps.ConsoleConfig",  # before unfold, unfold before the admin: the first one's templates win
-    "unfold",
+    "unfold",  # before the admin: the first one's templates win
     "unfold.contrib.filters",
     "config.apps.AdminConfig",
     "django.contrib.auth",
@@ -113,7 +112,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.request_ids.RequestIdMiddleware",
     "config.problems.ProblemMiddleware",
-    "config.slashes.OptionalSlashMiddleware",
+    "config.trailing_slash.OptionalSlashMiddleware",
     "config.requests.ReadableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.content_security.ContentSecurityMiddleware",
@@ -132,7 +131,9 @@ MIDDLEWARE = [
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
-APPEND_SLASH = False  # config.slashes serves the path without its slash instead of redirecting, which would drop a body
+APPEND_SLASH = (
+    False  # config.trailing_slash serves the path without its slash instead of redirecting, which would drop a body
+)
 
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # widgets may have templates in templates/ too
 TEMPLATES = [
@@ -288,7 +289,7 @@ TOKEN_TTL_HOURS = env.int("TOKEN_TTL_HOURS", default=24)
 RATE_LIMIT_PER_TOKEN = env.str("RATE_LIMIT_PER_TOKEN", default="200/s")
 RATE_LIMIT_FAILED_LOGINS = env.str("RATE_LIMIT_FAILED_LOGINS", default="10/m")
 RATELIMIT_FAIL_OPEN = True
-RATELIMIT_IP_META_KEY = "config.addresses.client_address"
+RATELIMIT_IP_META_KEY = "config.client_ip.client_address"
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # The largest form with files: a list of recipients, or ten images; and how much of all bodies together a process keeps on disk.
@@ -346,11 +347,11 @@ UNFOLD = {
     "SITE_HEADER": "Switchboard",
     "SITE_SUBHEADER": "Staff console",
     "SITE_SYMBOL": "cell_tower",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "config.admin.look.icon"}],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "config.admin.theme.icon"}],
     "SHOW_BACK_BUTTON": True,
-    "COLORS": "config.admin.look.no_inline_colors",
-    "STYLES": ["config.admin.look.style"],
-    "SCRIPTS": ["config.admin.look.script"],
+    "COLORS": "config.admin.theme.no_inline_colors",
+    "STYLES": ["config.admin.theme.style"],
+    "SCRIPTS": ["config.admin.theme.script"],
     "DASHBOARD_CALLBACK": "config.admin.dashboard_page.index",
     "SIDEBAR": {"navigation": "config.admin.navigation.sidebar"},
 }
@@ -407,7 +408,7 @@ LOGGING = {
         },  # anybody can send a wrong Host; it is answered with 400
         "urllib3": {"level": "ERROR"},  # its debug lines have addresses, and those of some carriers have numbers
         # Each step of each message: for machines to search, too much for the terminal of `make run`.
-        "messaging.trail": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
+        "messaging.log_context": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         "twilio": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

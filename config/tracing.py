@@ -17,18 +17,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from messaging import trail
+from messaging import log_context
 
 KEPT_SECONDS = 3600
 
 
 def start() -> None:
     """The exporter reads the endpoint, and the other OTEL_* variables, from the environment by itself."""
-    trail.record_with(Tracing(BatchSpanProcessor(OTLPSpanExporter())))
+    log_context.set_tracer(Tracing(BatchSpanProcessor(OTLPSpanExporter())))
 
 
 class Tracing:
-    """Records what `messaging.trail` tells."""
+    """Records what `messaging.log_context` tells."""
 
     def __init__(self, processor: SpanProcessor) -> None:
         self.provider = TracerProvider(resource=Resource.create({"service.name": "switchboard"}))

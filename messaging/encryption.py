@@ -28,32 +28,32 @@ class CannotBeOpened(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class EncryptionKey:
     """`secret` is 32 random bytes in URL-safe Base64."""
 
     id: str
     secret: str = field(repr=False)
 
 
-def read_keys(entries: Sequence[str]) -> tuple[Key, ...]:
+def read_keys(entries: Sequence[str]) -> tuple[EncryptionKey, ...]:
     """Of `id:secret` each; the first one seals, all of them open. Raises `InvalidKeys`."""
     keys = []
     for place, entry in enumerate(entries, start=1):
         found = _ENTRY.fullmatch(entry.strip())
         if found is None:
             raise InvalidKeys(f"Key {place} is not `id:secret` with a secret of 32 bytes in URL-safe Base64.")
-        keys.append(Key(found[1], found[2]))
+        keys.append(EncryptionKey(found[1], found[2]))
     if len({key.id for key in keys}) < len(keys):
         raise InvalidKeys("Two keys have the same id.")
     return tuple(keys)
 
 
 @lru_cache(maxsize=32)
-def _box(key: Key) -> Fernet:
+def _box(key: EncryptionKey) -> Fernet:
     return Fernet(key.secret)
 
 
-def seal(text: str, keys: Sequence[Key]) -> str:
+def seal(text: str, keys: Sequence[EncryptionKey]) -> str:
     """With the first key; without keys the text itself. An empty text stays empty."""
     if not text:
         return text
@@ -62,7 +62,7 @@ def seal(text: str, keys: Sequence[Key]) -> str:
     return f"{MARK}{keys[0].id}:{_box(keys[0]).encrypt(text.encode()).decode()}"
 
 
-def reveal(stored: str, keys: Sequence[Key]) -> str:
+def reveal(stored: str, keys: Sequence[EncryptionKey]) -> str:
     """What `seal` was given. Raises `CannotBeOpened`."""
     if not stored.startswith(MARK):
         return stored
@@ -78,6 +78,6 @@ def reveal(stored: str, keys: Sequence[Key]) -> str:
         raise CannotBeOpened(f"a text under key {key_id!r} was changed in the database") from None
 
 
-def current_mark(keys: Sequence[Key]) -> str:
+def current_mark(keys: Sequence[EncryptionKey]) -> str:
     """What every text begins with that needs no rotation; empty without keys."""
     return f"{MARK}{keys[0].id}:" if keys else ""

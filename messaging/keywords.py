@@ -17,7 +17,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class MatchRule:
     """The words that mean one action, and what is answered; an empty reply answers nothing."""
 
     words: frozenset[str]
@@ -52,15 +52,15 @@ def _folded(character: str) -> str:
     return " " if character.isspace() or category[0] in "PSC" else character
 
 
-def default_rules() -> dict[Action, Rule]:
+def default_rules() -> dict[Action, MatchRule]:
     return {action: rule(words, DEFAULT_REPLIES[action]) for action, words in DEFAULT_WORDS.items()}
 
 
-def rule(words: Iterable[str], reply: str) -> Rule:
-    return Rule(frozenset(folded for word in words if (folded := fold(word))), reply)
+def rule(words: Iterable[str], reply: str) -> MatchRule:
+    return MatchRule(frozenset(folded for word in words if (folded := fold(word))), reply)
 
 
-def recognise(text: str, rules: Mapping[Action, Rule]) -> Action | None:
+def recognise(text: str, rules: Mapping[Action, MatchRule]) -> Action | None:
     """The action whose word is the whole text; None for anything that only contains one."""
     folded = fold(text)
     return next((action for action in Action if action in rules and folded in rules[action].words), None)

@@ -30,24 +30,24 @@ _LIMITS = {Encoding.GSM7: (160, 153), Encoding.UCS2: (70, 67)}
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class SegmentCount:
     encoding: Encoding
     units: int
     segments: int
 
 
-def measure(text: str) -> Measure:
+def measure(text: str) -> SegmentCount:
     """Encoding, length in septets or UTF-16 units, and the number of segments; an empty text takes one segment."""
     single, part = _LIMITS[Encoding.GSM7]
     if len(text) <= single and GSM_BASIC.issuperset(text):  # most texts, and a million of them at a time
-        return Measure(Encoding.GSM7, len(text), 1)
+        return SegmentCount(Encoding.GSM7, len(text), 1)
     encoding = Encoding.GSM7 if _GSM_ALL.issuperset(text) else Encoding.UCS2
     sizes = _septets(text) if encoding is Encoding.GSM7 else _utf16_units(text)
     units = sum(sizes)
     single, part = _LIMITS[encoding]
     if units <= single:
-        return Measure(encoding, units, 1)
-    return Measure(encoding, units, _parts(sizes, part))
+        return SegmentCount(encoding, units, 1)
+    return SegmentCount(encoding, units, _parts(sizes, part))
 
 
 def _septets(text: str) -> list[int]:

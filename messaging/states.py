@@ -81,6 +81,6 @@ OPERATOR_MOVES: dict[Status, frozenset[Status]] = {
 }
 
 
-def may_move(current: Status, target: Status, *, by_operator: bool) -> bool:
+def can_transition(current: Status, target: Status, *, by_operator: bool) -> bool:
     moves = OPERATOR_MOVES if by_operator else SYSTEM_MOVES
     return target in moves.get(current, frozenset())

@@ -13,36 +13,30 @@ from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from messaging import doorbell, wakeups
+from messaging import notifier
 from messaging.database_faults import drop_connection, may_pass
-from messaging.services import (
-    heartbeats,
-    inbound_media,
-    inbound_steps,
-    pacing,
-    receipts,
-    reconciliation,
-    recovery,
-    retention,
-    rollups,
-)
-from messaging.services.client_callbacks import Deliverer
-from messaging.services.dispatch import Dispatcher, Places
-from providers.public_addresses import Guard
-from providers.public_http import PublicHttp
+from messaging.live import pubsub
+from messaging.services.inbound import media, process
+from messaging.services.outbound import pacing, receipts, reconciliation, recovery
+from messaging.services.outbound.dispatch import Dispatcher, SlotPool
+from messaging.services.privacy import retention
+from messaging.services.reporting import heartbeats, rollups
+from messaging.services.webhooks import Deliverer
+from providers.http.public_addresses import Guard
+from providers.http.public_http import PublicHttp
 
 logger = logging.getLogger(__name__)
 
 dispatcher = Dispatcher(
     concurrency=settings.DISPATCH_CONCURRENCY,
     lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),
-    after_settling=doorbell.ring_for_callbacks,
+    after_settling=notifier.notify_webhooks,
 )
-places = Places(1)  # until the worker says how many threads it has
+places = SlotPool(1)  # until the worker says how many threads it has
 deliverer = Deliverer(
     PublicHttp(Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)),
     concurrency=settings.CALLBACK_CONCURRENCY,
-    after_numbering=wakeups.publish,
+    after_numbering=pubsub.publish,
 )
 
 
@@ -85,32 +79,32 @@ def take_leave(**_: object) -> None:
         heartbeats.worker_leaves(heartbeats.this_worker())
 
 
-@shared_task(name="messaging.drain")
-def drain(queue_name: str) -> None:
-    doorbell.answered(queue_name)
-    if dispatcher.wake(queue_name) or queue_name not in pacing.queues_to_drain():
+@shared_task(name="messaging.dispatch")
+def dispatch(queue_name: str) -> None:
+    notifier.acknowledge(queue_name)
+    if dispatcher.wake(queue_name) or queue_name not in pacing.queues_to_dispatch():
         return
     if queue_name == settings.DEFAULT_QUEUE:
-        dispatcher.drain(queue_name)
+        dispatcher.run(queue_name)
     elif places.take(queue_name):
         turn = places.turn()
         try:
-            dispatcher.drain(queue_name, may_go_on=turn.may_go_on)
+            dispatcher.run(queue_name, may_go_on=turn.may_go_on)
         finally:
             for following in places.give_back(queue_name, turn):
-                doorbell.ring(following)
+                notifier.notify_queue(following)
 
 
 @shared_task(name="messaging.deliver")
 def deliver() -> None:
     """Beat's every second, and whenever somebody rings: new events are numbered, due callbacks made."""
-    doorbell.gather()
-    doorbell.answered(doorbell.CALLBACKS)
+    notifier.gather()
+    notifier.acknowledge(notifier.CALLBACKS)
     deliverer.run()
 
 
-@shared_task(name="messaging.drain_tick")
-def drain_tick(queue_name: str) -> None:
+@shared_task(name="messaging.paced_tick")
+def paced_tick(queue_name: str) -> None:
     """One tick of a paced queue, if nobody else has taken it."""
     now = timezone.now()
     size = pacing.take_tick(queue_name=queue_name, now=now)
@@ -123,10 +117,10 @@ def tick() -> None:
     """Beat's every second: what is due becomes ready, and every queue with something ready is rung for."""
     now = timezone.now()
     recovery.release_due(now=now)
-    for queue_name in pacing.queues_to_drain():
-        doorbell.ring(queue_name)
-    if inbound_steps.is_anything_open(now=now):
-        doorbell.ring_inbound()
+    for queue_name in pacing.queues_to_dispatch():
+        notifier.notify_queue(queue_name)
+    if process.is_anything_open(now=now):
+        notifier.notify_inbound()
     try:
         heartbeats.tick()
     except RedisError:
@@ -135,21 +129,21 @@ def tick() -> None:
 
 @shared_task(name="messaging.process_inbound")
 def process_inbound() -> None:
-    doorbell.answered(doorbell.INBOUND)
-    done = inbound_steps.process(default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+    notifier.acknowledge(notifier.INBOUND)
+    done = process.process(default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
     if done:
-        doorbell.ring(settings.DEFAULT_QUEUE)
-        doorbell.ring_for_callbacks()
-    if done == inbound_steps.CHUNK:  # there may be more
-        doorbell.ring_inbound()
+        notifier.notify_queue(settings.DEFAULT_QUEUE)
+        notifier.notify_webhooks()
+    if done == process.CHUNK:  # there may be more
+        notifier.notify_inbound()
 
 
 @shared_task(name="messaging.fetch_inbound_media")
 def fetch_inbound_media() -> None:
     """Apart from the processing: a slow file must not keep anybody's STOP waiting."""
-    doorbell.answered(doorbell.INBOUND_MEDIA)
-    if inbound_media.fetch_due(clock=timezone.now):
-        doorbell.ring_inbound()
+    notifier.acknowledge(notifier.INBOUND_MEDIA)
+    if media.fetch_due(clock=timezone.now):
+        notifier.notify_inbound()
 
 
 @shared_task(name="messaging.recover")
@@ -159,7 +153,7 @@ def recover() -> None:
     _take(partial(recovery.return_expired_claims, now=now))
     _take(partial(recovery.expire, now=now))
     _take(partial(receipts.sweep_parked, now=now))
-    _take(rollups.fold)
+    _take(rollups.compact)
 
 
 def _take(step: Callable[[], object]) -> None:

@@ -13,16 +13,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from messaging import doorbell, numbers
+from messaging import e164, notifier
 from messaging.inbound_limits import inbound_limits
 from messaging.models import ProviderCallback
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.request_bodies import read_bounded
-from messaging.services import inbound, receipts
-from messaging.services.inbound import Incoming
+from messaging.services.inbound import receive
+from messaging.services.inbound.receive import IncomingMessage
+from messaging.services.outbound import receipts
 from providers import callback_tokens, registry
-from providers.base import Backend, CallbackRequest, InboundText
+from providers.contract.callbacks import CallbackRequest
+from providers.contract.messages import InboundMessage
+from providers.contract.sender import Backend
 from providers.errors import MalformedCallback
 from providers.models import ProviderAccount
 
@@ -94,7 +97,7 @@ class StatusCallbackView(_CallbackView):
         kept = receipts.record(account=account, body=callback.body, report=report, attempt_id=attempt_id, now=now)
         state = receipts.apply(kept.pk, now=now)
         if state == State.APPLIED:
-            doorbell.ring_for_callbacks()
+            notifier.notify_webhooks()
         result, status = RESULTS[state]
         return Response({"result": result}, status=status)
 
@@ -121,20 +124,20 @@ class InboundCallbackView(_CallbackView):
                 account=account, body=callback.body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND
             )
             raise
-        inbound.receive_from_provider(incoming=incoming, account=account, limits=inbound_limits(), now=now)
-        doorbell.ring_inbound()
+        receive.receive_from_provider(incoming=incoming, account=account, limits=inbound_limits(), now=now)
+        notifier.notify_inbound()
         if incoming.addresses:
-            doorbell.ring_inbound_media()
+            notifier.notify_inbound_media()
         return HttpResponse(backend.inbound_answer.body, content_type=backend.inbound_answer.content_type)
 
 
-def incoming_of(text: InboundText) -> Incoming:
+def incoming_of(text: InboundMessage) -> IncomingMessage:
     """What a provider brings, in our words. Raises `MalformedCallback` for what no row can hold."""
     if len(text.text) > MAX_INBOUND_CHARACTERS:
         raise MalformedCallback(f"the text is longer than {MAX_INBOUND_CHARACTERS} characters")
     if len(text.media_urls) > MAX_ATTACHMENTS or any(len(url) > MAX_ADDRESS for url in text.media_urls):
         raise MalformedCallback("the text has too many media, or the address of one is too long")
-    return Incoming(
+    return IncomingMessage(
         sender=_party(text.sender),
         recipient=_party(text.recipient),
         text=text.text,
@@ -150,8 +153,8 @@ def _party(given: str) -> str:
     is_international = given.startswith("+") or (digits.isascii() and digits.isdigit() and len(digits) >= MIN_NUMBER)
     if is_international:
         try:
-            return numbers.to_e164(f"+{digits}")
-        except numbers.InvalidNumber:
+            return e164.normalise(f"+{digits}")
+        except e164.InvalidNumber:
             pass
     if len(given) > MAX_PARTY:
         raise MalformedCallback("the text's sender or recipient is no number, short code or name")

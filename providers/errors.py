@@ -51,7 +51,7 @@ class Misconfigured(Unavailable):
 
 
 class NotCalled(Unavailable):
-    """The call was stopped before a byte of it had left; a backend raises it only for what `providers.departure` says."""
+    """The call was stopped before a byte of it had left; a backend raises it only for what `providers.send_gate` says."""
 
     code = "provider_not_called"
 
@@ -78,7 +78,7 @@ class OutcomeUnknown(SendError):
     code = "outcome_unknown"
 
 
-class BadProof(Exception):
+class InvalidSignature(Exception):
     """A callback that does not prove that it comes from the provider (403)."""
 
 

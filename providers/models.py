@@ -9,7 +9,7 @@ from django.db.models import Q
 from phonenumber_field.modelfields import PhoneNumberField
 from uuid_utils.compat import uuid7
 
-from providers.config_types import is_reference
+from providers.contract.config_types import is_reference
 
 MAX_WEIGHT = 1000
 

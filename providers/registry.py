@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
-from providers.base import Backend, BackendContext, CommonConfig, Timeouts
-from providers.config_types import STORED
+from providers.contract.config_types import STORED
+from providers.contract.sender import Backend, BackendContext, CommonConfig, Timeouts
 from providers.errors import ConfigError, Misconfigured
 from providers.models import ProviderAccount
 

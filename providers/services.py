@@ -10,12 +10,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from providers import breaker, standing
-from providers.breaker import Step
 from providers.errors import ConfigError, StateAway
 from providers.models import MAX_WEIGHT, ProviderAccount, ProviderEvent, validate_slug
 from providers.registry import check_config
-from providers.standing import Change
+from providers.state import account_state, circuit_breaker
+from providers.state.account_state import CircuitChange
+from providers.state.circuit_breaker import Step
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +79,9 @@ def hold_open(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime)
     with transaction.atomic():
         account = ProviderAccount.objects.get(pk=slug)
         _note(account, Kind.HELD_OPEN, reason=reason, actor=actor, now=now)
-        if not breaker.hold_open(slug, reason=reason, now=now.timestamp()):
+        if not circuit_breaker.hold_open(slug, reason=reason, now=now.timestamp()):
             raise StateAway
-    standing.forget()
+    account_state.invalidate()
     return account
 
 
@@ -90,7 +90,7 @@ def reset(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime) -> 
     with transaction.atomic():
         account = ProviderAccount.objects.get(pk=slug)
         _note(account, Kind.RESET, reason=reason, actor=actor, now=now)
-        if not standing.reset(slug, now=now):
+        if not account_state.reset(slug, now=now):
             raise StateAway
     return account
 
@@ -109,7 +109,7 @@ def _new_account(slug: str, *, backend: str | None, config: dict[str, Any] | Non
     return ProviderAccount(slug=slug, weight=NEW_WEIGHT)
 
 
-def note_circuits(changes: Iterable[Change], *, now: datetime) -> None:
+def note_circuits(changes: Iterable[CircuitChange], *, now: datetime) -> None:
     """Circuits that have opened or closed by themselves: a line of the log and an event each."""
     events = []
     for change in changes:

@@ -1,4 +1,4 @@
-"""`messaging.numbers.to_e164` for long lists: most numbers are in E.164 already, and that is quickly seen.
+"""`messaging.e164.to_e164` for long lists: most numbers are in E.164 already, and that is quickly seen.
 
 The library takes about 40 µs for a number, most of it for notations that such a number does not have. What is decided here
 is only that `to_e164` would give the number back unchanged; anything else is left to it.
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import phonenumbers
 
-from messaging.numbers import to_e164
+from messaging.e164 import normalise
 
 _DIGITS = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _LONGEST_COUNTRY_CODE = 3
@@ -30,7 +30,7 @@ def normalised(raw: str) -> str:
         plan = _plan(raw[1 : 1 + _LONGEST_COUNTRY_CODE])
         if plan is not None and len(raw) - plan.digits - 1 in plan.lengths and not _may_change(raw, plan):
             return raw
-    return to_e164(raw)
+    return normalise(raw)
 
 
 def _may_change(raw: str, plan: _Plan) -> bool:

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from messaging.numbers import InvalidNumber
+from messaging.e164 import InvalidNumber
 from scheduling.e164 import normalised
 from scheduling.templates import IDENTIFIER, MAX_VALUE
 

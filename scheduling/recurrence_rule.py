@@ -45,7 +45,7 @@ class Until:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RecurrenceRule:
     """`by` has the BYxxx parts under their names in RFC 5545; a day is (ordinal or 0, weekday with Monday as 0)."""
 
     text: str
@@ -70,7 +70,7 @@ def check(rule: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def parse(rule: str) -> Rule:
+def parse(rule: str) -> RecurrenceRule:
     """The same check, and what the rule says."""
     body = rule.strip().upper().removeprefix(PREFIX)
     if len(body) > MAX_LENGTH:
@@ -80,7 +80,7 @@ def parse(rule: str) -> Rule:
     values = {key: _READERS[key](key, parts[key]) for key in _READERS if key in parts}
     by = {key: value for key, value in values.items() if key.startswith("BY")}
     _check_combination(values, by)
-    return Rule(
+    return RecurrenceRule(
         text=";".join(f"{key}={_written(key, parts[key], values[key])}" for key in values),
         frequency=values["FREQ"],
         interval=values.get("INTERVAL", 1),

@@ -11,7 +11,7 @@ from typing import Any
 
 from dateutil import rrule as library
 
-from scheduling.recurrence_rule import Rule, most_weeks
+from scheduling.recurrence_rule import RecurrenceRule, most_weeks
 
 # A rule that has had no occurrence for 50 years, and for 60 of its periods, is taken to fire no more. The calendar's rarest
 # combination is one weekday on 29 February: 28 years, and 40 over a year such as 2100.
@@ -40,7 +40,7 @@ _MINUTES_OF_DAY = 1440
 _LIBRARY_ERRORS = (ValueError, OverflowError, IndexError, KeyError, TypeError, ZeroDivisionError)
 
 
-def walls(rule: Rule, *, start: datetime, last: datetime | None) -> Iterator[datetime]:
+def walls(rule: RecurrenceRule, *, start: datetime, last: datetime | None) -> Iterator[datetime]:
     """The rule's wall times at or after `start` and after `last`, in order, whole seconds. COUNT and UNTIL are not applied.
 
     `last` is an occurrence of the same rule and start. The iterator ends where it finds nothing for 50 years and 60 periods.
@@ -86,7 +86,7 @@ class _Bounded(int):
         return self._spend() * other
 
 
-def _search_by_library(rule: Rule, start: datetime, last: datetime | None) -> Iterator[datetime]:
+def _search_by_library(rule: RecurrenceRule, start: datetime, last: datetime | None) -> Iterator[datetime]:
     begin = start if last is None else last
     if last is not None and rule.frequency == "WEEKLY" and "BYSETPOS" in rule.by:
         # Positions count from the first day of the week; only the very first week begins at the start.
@@ -106,7 +106,7 @@ def _search_by_library(rule: Rule, start: datetime, last: datetime | None) -> It
         yield wall
 
 
-def _with_defaults(rule: Rule, start: datetime) -> dict[str, tuple]:
+def _with_defaults(rule: RecurrenceRule, start: datetime) -> dict[str, tuple]:
     """The BYxxx parts, with what RFC 5545 takes from the start where they are missing."""
     by = dict(rule.by)
     if not by.keys() & _CHOOSE_DAYS:
@@ -135,7 +135,7 @@ def _arguments(frequency: str, by: Mapping[str, tuple]) -> dict[str, Any]:
     return arguments
 
 
-def _search_within_days(rule: Rule, start: datetime, last: datetime | None) -> Iterator[datetime]:
+def _search_within_days(rule: RecurrenceRule, start: datetime, last: datetime | None) -> Iterator[datetime]:
     """HOURLY and MINUTELY: the library finds the days; the times of a day lie on a grid that begins at the start.
 
     The library's own steps within a day are ten times slower and cannot be bounded. In the tests it is the yardstick.
@@ -169,14 +169,14 @@ def _positions(minutes: tuple[int, ...], chosen: tuple[int, ...] | None) -> list
     return sorted({minutes[position - (position > 0)] for position in chosen if abs(position) <= count})
 
 
-def _allowed_slots(rule: Rule, *, hourly: bool) -> frozenset[int]:
+def _allowed_slots(rule: RecurrenceRule, *, hourly: bool) -> frozenset[int]:
     """Minutes of the day: the full hours of an hourly rule, or all that a minutely one may take."""
     hours = rule.by.get("BYHOUR", range(24))
     minutes = (0,) if hourly else rule.by.get("BYMINUTE", range(60))
     return frozenset(hour * 60 + minute for hour in hours for minute in minutes)
 
 
-def _days(rule: Rule, begin: datetime, interval: _Bounded) -> Iterator[datetime]:
+def _days(rule: RecurrenceRule, begin: datetime, interval: _Bounded) -> Iterator[datetime]:
     dates = {key: values for key, values in rule.by.items() if key in _OF_DATES}
     midnight = begin.replace(hour=0, minute=0, second=0)
     arguments = _arguments(rule.frequency, dates)

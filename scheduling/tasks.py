@@ -8,7 +8,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from messaging import doorbell
+from messaging import notifier
 from messaging.tasks import dispatcher
 from scheduling import zone_data
 from scheduling.services import expansion, retention, runs, schedules, zone_update
@@ -26,7 +26,7 @@ def tick() -> None:
     zone_update.recompute_waiting(now=now)
     runs.start_due(now=now, max_lateness=timedelta(seconds=settings.SCHEDULE_MAX_LATENESS))
     if expansion.unfinished(now=now):
-        doorbell.publish(expand.name)
+        notifier.publish(expand.name)
     schedules.finish_cancels(clock=timezone.now)
 
 
@@ -36,7 +36,7 @@ def expand() -> None:
     if not _expanding.acquire(blocking=False):
         return
     try:
-        expansion.expand_all(after_chunk=doorbell.ring, stopping=lambda: dispatcher.is_stopping)
+        expansion.expand_all(after_chunk=notifier.notify_queue, stopping=lambda: dispatcher.is_stopping)
     finally:
         _expanding.release()
 

@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
 from django.test import TransactionTestCase
 
-from providers import redis_access, standing
+from providers.state import account_state, redis_client
 from tests import tiers
 from tests.emptying import delete_all_rows
 from tests.plugin import ENVIRONMENT
@@ -53,18 +53,18 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         return
     ENVIRONMENT.empty_redis()
     cache._in_memory.clear()
-    standing.forget()
+    account_state.invalidate()
 
 
 @pytest.fixture
-def use_redis(settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], redis_access.RedisAccess]]:
+def use_redis(settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], redis_client.RedisAccess]]:
     """Call it with an address: from then on, until the end of the test, this process has that Redis."""
-    opened: list[redis_access.RedisAccess] = []
+    opened: list[redis_client.RedisAccess] = []
 
-    def use(url: str) -> redis_access.RedisAccess:
+    def use(url: str) -> redis_client.RedisAccess:
         settings.REDIS_URL = url
-        opened.append(redis_access.RedisAccess())
-        monkeypatch.setattr(redis_access, "_access", opened[-1])
+        opened.append(redis_client.RedisAccess())
+        monkeypatch.setattr(redis_client, "_access", opened[-1])
         return opened[-1]
 
     yield use
@@ -73,7 +73,7 @@ def use_redis(settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
 
 
 @pytest.fixture
-def no_redis(use_redis) -> redis_access.RedisAccess:
+def no_redis(use_redis) -> redis_client.RedisAccess:
     """Connections are refused."""
     return use_redis("redis://127.0.0.1:9/0")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from providers import redis_access
-from providers.redis_access import RedisAccess
+from providers.state import redis_client
+from providers.state.redis_client import RedisAccess
 from tests.environment import EmbeddedValkey
 from tests.journeys.relay import Relay
 
@@ -31,7 +31,7 @@ class Line:
         checker = self.access.availability._checker
         assert checker is not None
         checker.join(SECONDS)
-        assert redis_access.is_available()
+        assert redis_client.is_available()
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 @pytest.fixture
 def line(server: EmbeddedValkey, use_redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """It does not check by itself whether the server is back, unless the test shortens `CHECK_INTERVAL`."""
-    monkeypatch.setattr(redis_access, "ANSWER_TIMEOUT", 0.3)
-    monkeypatch.setattr(redis_access, "CHECK_INTERVAL", 3600.0)
+    monkeypatch.setattr(redis_client, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(redis_client, "CHECK_INTERVAL", 3600.0)
     line = Line(server)
     with Relay(server.url, line.count) as relay:
         line.url = f"{server.url.rpartition(':')[0]}:{relay.address[1]}/0"

@@ -13,8 +13,8 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
-from console.model_admin import KeysetMixin, ReadOnlyAdmin
-from console.names import name_of
+from messaging.console.columns import name_of
+from messaging.console.model_admin import KeysetMixin, ReadOnlyAdmin
 
 WORDS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}
 TONES = {"added": "success", "changed": "info", "deleted": "danger"}

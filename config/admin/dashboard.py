@@ -14,10 +14,11 @@ from django.utils.timesince import timesince
 from redis.exceptions import RedisError
 
 from messaging.models import Message, OutboundQueue
-from messaging.services import heartbeats, pacing, queues, statistics
-from messaging.services.statistics import HourlyCount, ProviderDelivery
+from messaging.services.outbound import pacing, queues
+from messaging.services.reporting import heartbeats, statistics
+from messaging.services.reporting.statistics import HourlyCount, ProviderDelivery
 from messaging.states import UNSENT, Status
-from providers import overview
+from providers import health_summary
 from providers.models import ProviderAccount
 from scheduling.models import Schedule, ScheduleRun
 
@@ -135,7 +136,7 @@ def _queues() -> list[QueueRow]:
 def _providers(now: datetime) -> list[dict[str, Any]]:
     deliveries = {row.slug: row for row in statistics.by_provider(since=now - timedelta(hours=HOURS))}
     accounts = list(ProviderAccount.objects.order_by("slug"))
-    found = overview.read(accounts, now=now)
+    found = health_summary.read(accounts, now=now)
     return [
         {**_card(account, deliveries.get(account.slug)), "health": health}
         for account, health in zip(accounts, found, strict=True)

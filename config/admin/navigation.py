@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuEntry:
     """A link to the list of a model, for whoever may see it; or to another page, which may need a permission of its own."""
 
     title: str
@@ -22,45 +22,45 @@ class Entry:
 
 
 DASHBOARD = {"title": "Dashboard", "icon": "monitoring"}
-GROUPS: dict[str, tuple[Entry, ...]] = {
+GROUPS: dict[str, tuple[MenuEntry, ...]] = {
     "Messages": (
-        Entry("Messages", "sms", "messaging.message"),
-        Entry(
+        MenuEntry("Messages", "sms", "messaging.message"),
+        MenuEntry(
             "Send a message",
             "send",
             "messaging.message",
             page="admin:messaging_message_send",
             also="messaging.add_message",
         ),
-        Entry("Callbacks received", "call_received", "messaging.providercallback"),
-        Entry("Schedules", "event_repeat", "scheduling.schedule"),
+        MenuEntry("Callbacks received", "call_received", "messaging.providercallback"),
+        MenuEntry("Schedules", "event_repeat", "scheduling.schedule"),
     ),
     "Delivery": (
-        Entry("Queues", "stacks", "messaging.outboundqueue"),
-        Entry("Providers", "cell_tower", "providers.provideraccount"),
-        Entry("Provider events", "history", "providers.providerevent"),
-        Entry("Sender numbers", "badge", "providers.sendernumber"),
+        MenuEntry("Queues", "stacks", "messaging.outboundqueue"),
+        MenuEntry("Providers", "cell_tower", "providers.provideraccount"),
+        MenuEntry("Provider events", "history", "providers.providerevent"),
+        MenuEntry("Sender numbers", "badge", "providers.sendernumber"),
     ),
     "People": (
-        Entry("Phone numbers", "contact_phone", "messaging.phonenumber"),
-        Entry("Suppressions", "do_not_disturb_on", "messaging.suppression"),
-        Entry("Keywords", "record_voice_over", "messaging.keywordrule"),
+        MenuEntry("Phone numbers", "contact_phone", "messaging.phonenumber"),
+        MenuEntry("Suppressions", "do_not_disturb_on", "messaging.suppression"),
+        MenuEntry("Keywords", "record_voice_over", "messaging.keywordrule"),
     ),
-    "Media": (Entry("Images", "image", "media_store.mediaasset"),),
+    "Media": (MenuEntry("Images", "image", "media_store.mediaasset"),),
     "Access": (
-        Entry("Users", "person", "auth.user"),
-        Entry("Groups", "group", "auth.group"),
-        Entry("API tokens", "key", "messaging.apitoken"),
+        MenuEntry("Users", "person", "auth.user"),
+        MenuEntry("Groups", "group", "auth.group"),
+        MenuEntry("API tokens", "key", "messaging.apitoken"),
     ),
     "Clients": (
-        Entry("Webhook endpoints", "webhook", "messaging.webhookendpoint"),
-        Entry("Webhook deliveries", "outbox", "messaging.webhookdelivery"),
+        MenuEntry("Webhook endpoints", "webhook", "messaging.webhookendpoint"),
+        MenuEntry("Webhook deliveries", "outbox", "messaging.webhookdelivery"),
     ),
     "System": (
-        Entry("Audit log", "history", "admin.logentry"),
-        Entry("Retention rules", "auto_delete", "messaging.retentionrule"),
-        Entry("Erasures", "person_off", "messaging.erasure"),
-        Entry("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
+        MenuEntry("Audit log", "history", "admin.logentry"),
+        MenuEntry("Retention rules", "auto_delete", "messaging.retentionrule"),
+        MenuEntry("Erasures", "person_off", "messaging.erasure"),
+        MenuEntry("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
     ),
 }
 
@@ -72,7 +72,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     return [first, *(group for group in groups if group["items"])]
 
 
-def _items(entries: tuple[Entry, ...], request: HttpRequest) -> list[dict[str, Any]]:
+def _items(entries: tuple[MenuEntry, ...], request: HttpRequest) -> list[dict[str, Any]]:
     items = [
         {"title": entry.title, "icon": entry.icon, "link": link}
         for entry in entries
@@ -83,7 +83,7 @@ def _items(entries: tuple[Entry, ...], request: HttpRequest) -> list[dict[str, A
     return [{**item, "active": item["link"] == max(fitting, key=len, default=None)} for item in items]
 
 
-def _link(entry: Entry, request: HttpRequest) -> str | None:
+def _link(entry: MenuEntry, request: HttpRequest) -> str | None:
     try:
         row = admin.site.get_model_admin(apps.get_model(entry.model))
         link = reverse(entry.page or f"admin:{entry.model.replace('.', '_')}_changelist")

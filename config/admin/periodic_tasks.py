@@ -16,11 +16,11 @@ from django_celery_beat.admin import (
 )
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
-from console.acts import Act
-from console.forms import StyledFormMixin
-from console.model_admin import ModelAdmin, TabularInline
-from console.names import name_of
-from messaging import doorbell
+from messaging import notifier
+from messaging.console.columns import name_of
+from messaging.console.forms import StyledFormMixin
+from messaging.console.model_admin import ModelAdmin, TabularInline
+from messaging.console.row_actions import RowAction
 
 admin.site.unregister([ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule])
 
@@ -41,13 +41,13 @@ class BrokerUnavailable(Exception):
 
 def _run(pk: Any, _user: AbstractBaseUser, _reason: str) -> PeriodicTask:
     task = PeriodicTask.objects.get(pk=pk)
-    if not doorbell.publish(task.task, json.loads(task.args), kwargs=json.loads(task.kwargs)):
+    if not notifier.publish(task.task, json.loads(task.args), kwargs=json.loads(task.kwargs)):
         raise BrokerUnavailable
     return task
 
 
-ACTS = (
-    Act(
+ACTIONS = (
+    RowAction(
         name="run_selected",
         title="Run once now",
         done="asked for",
@@ -57,16 +57,16 @@ ACTS = (
         refusals=BrokerUnavailable,
         warning="Beside its usual times; every task of ours is safe to run again.",
     ),
-    Act(
+    RowAction(
         name="enable_selected",
         title="Enable",
         done="enabled",
         permission=MAY_CHANGE,
         icon="toggle_on",
         run=partial(_switch, True),
-        applies=lambda row: not row.enabled,
+        is_available=lambda row: not row.enabled,
     ),
-    Act(
+    RowAction(
         name="disable_selected",
         title="Disable",
         done="disabled",
@@ -75,7 +75,7 @@ ACTS = (
         run=partial(_switch, False),
         is_danger=True,
         warning="Without its tasks the system stands still: nothing deferred is sent, nothing lost is found.",
-        applies=lambda row: row.enabled,
+        is_available=lambda row: row.enabled,
     ),
 )
 
@@ -107,7 +107,7 @@ class ConsolePeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):
     date_hierarchy = None
     change_form_template = None
     actions = ()
-    acts = ACTS
+    row_actions = ACTIONS
     scheduler_name = name_of("scheduler", "Runs")
 
     def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> list:

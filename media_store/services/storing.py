@@ -19,7 +19,7 @@ from media_store.errors import FileTooLarge
 from media_store.models import MediaAsset
 from media_store.services import files
 from media_store.services.access import grant
-from media_store.validation import Limits, decode, inspect, write_without
+from media_store.validation import ImageLimits, decode, inspect, write_without
 
 CHUNK_BYTES = 64 * 1024
 INSERT_ATTEMPTS = 3
@@ -99,7 +99,7 @@ def _is_whole(asset: MediaAsset) -> bool:
 
 def _judge(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:
     """The row for that file, not stored yet; `clean` is filled where there is metadata to remove."""
-    limits = Limits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
+    limits = ImageLimits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
     kind, picture = inspect(original, limits)
     clean_size = write_without(original, picture.cuts, clean) if picture.cuts else None
     # Pillow gets to see what is sent out: it is what must be good, and has nothing of metadata for it to stumble over.

@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 from media_store.errors import NotAnImage
 from media_store.validation import decoding, foreign, gif, jpeg, png, webp
-from media_store.validation.picture import Cut, Data, Limits, Picture
+from media_store.validation.picture import Cut, Data, ImageLimits, Picture
 
-__all__ = ["CONTENT_TYPES", "Cut", "Format", "Limits", "Picture", "decode", "inspect", "write_without"]
+__all__ = ["CONTENT_TYPES", "Cut", "Format", "ImageLimits", "Picture", "decode", "inspect", "write_without"]
 
 PIECE = 64 * 1024
 
@@ -24,7 +24,7 @@ class Format:
     name: str
     content_type: str
     extension: str
-    walk: Callable[[Data, Limits], Picture]
+    walk: Callable[[Data, ImageLimits], Picture]
 
 
 JPEG = Format("JPEG", "image/jpeg", "jpg", jpeg.walk)
@@ -34,7 +34,7 @@ WEBP = Format("WEBP", "image/webp", "webp", webp.walk)
 CONTENT_TYPES: dict[str, Format] = {each.content_type: each for each in (JPEG, PNG, GIF, WEBP)}
 
 
-def inspect(file: BinaryIO, limits: Limits) -> tuple[Format, Picture]:
+def inspect(file: BinaryIO, limits: ImageLimits) -> tuple[Format, Picture]:
     """Reads the container to its end. Raises `NotAnImage` and `BadImage`; the pixels are `decode`'s to judge."""
     head = _head(file)
     kind = _format(head)

@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass, field
 
 from media_store.validation import exif
-from media_store.validation.picture import Cut, Data, Limits, Parts, Picture, check_end, damaged, read, truncated
+from media_store.validation.picture import Cut, Data, ImageLimits, Parts, Picture, check_end, damaged, read, truncated
 
 # A marker between segments may be preceded by fill bytes; within a scan, FF 00 and the restart markers are data.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
@@ -35,7 +35,7 @@ class _Image:
     end: int = 0
 
 
-def walk(data: Data, limits: Limits) -> Picture:
+def walk(data: Data, limits: ImageLimits) -> Picture:
     parts = Parts()
     image = _image(data, 0, limits, parts)
     end = image.end
@@ -49,7 +49,7 @@ def walk(data: Data, limits: Limits) -> Picture:
     return Picture(image.width, image.height, is_progressive=image.is_progressive, cuts=cuts)
 
 
-def _image(data: Data, start: int, limits: Limits, parts: Parts) -> _Image:
+def _image(data: Data, start: int, limits: ImageLimits, parts: Parts) -> _Image:
     image = _Image()
     at = start + 2
     while True:
@@ -80,7 +80,7 @@ def _image(data: Data, start: int, limits: Limits, parts: Parts) -> _Image:
     return image
 
 
-def _frame(image: _Image, header: bytes, limits: Limits) -> None:
+def _frame(image: _Image, header: bytes, limits: ImageLimits) -> None:
     if image.width:
         damaged("It has two headers.")
     image.height, image.width = struct.unpack(">HH", header[1:])

@@ -15,7 +15,7 @@ MAX_PARTS = 10_000
 
 
 @dataclass(frozen=True)
-class Limits:
+class ImageLimits:
     pixels: int
     frames: int
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from media_store.validation import exif
-from media_store.validation.picture import Cut, Data, Limits, Parts, Picture, check_end, damaged, read, truncated
+from media_store.validation.picture import Cut, Data, ImageLimits, Parts, Picture, check_end, damaged, read, truncated
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PIECE = 64 * 1024
@@ -70,7 +70,7 @@ class _Rows:
 @dataclass
 class _Image:
     header: _Header
-    limits: Limits
+    limits: ImageLimits
     rows: _Rows
     declared_frames: int = 0
     frames: int = 0
@@ -80,7 +80,7 @@ class _Image:
     cuts: list[Cut] = field(default_factory=list)
 
 
-def walk(data: Data, limits: Limits) -> Picture:
+def walk(data: Data, limits: ImageLimits) -> Picture:
     header = _header(data, limits)
     image = _Image(header, limits, _Rows(header.bytes_of(header.width, header.height)))
     image.row_bytes = header.bytes_of(header.width, header.height)
@@ -102,7 +102,7 @@ def walk(data: Data, limits: Limits) -> Picture:
     return Picture(header.width, header.height, frames=max(1, image.frames), cuts=image.cuts)
 
 
-def _header(data: Data, limits: Limits) -> _Header:
+def _header(data: Data, limits: ImageLimits) -> _Header:
     length, kind, width, height, depth, colour, compression, filters, interlace = struct.unpack(
         ">I4sIIBBBBB", read(data, len(SIGNATURE), 21)
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from media_store.validation import exif
-from media_store.validation.picture import Cut, Data, Limits, Parts, Picture, check_end, damaged, read, truncated
+from media_store.validation.picture import Cut, Data, ImageLimits, Parts, Picture, check_end, damaged, read, truncated
 
 HAS_EXIF, HAS_XMP = 0x08, 0x04
 OF_THE_PICTURE = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
@@ -28,7 +28,7 @@ class _Image:
     cuts: list[Cut] = field(default_factory=list)
 
 
-def walk(data: Data, limits: Limits) -> Picture:
+def walk(data: Data, limits: ImageLimits) -> Picture:
     end = 8 + int.from_bytes(read(data, 4, 4), "little")
     if end > len(data):
         truncated()
@@ -55,7 +55,7 @@ def _chunks(data: Data, at: int, end: int) -> Iterator[tuple[bytes, int, int, in
         at = after
 
 
-def _chunk(image: _Image, data: Data, kind: bytes, place: tuple[int, int, int, int], limits: Limits) -> None:
+def _chunk(image: _Image, data: Data, kind: bytes, place: tuple[int, int, int, int], limits: ImageLimits) -> None:
     start, body, body_end, chunk_end = place
     if not image.width and kind != b"VP8X" and kind not in PIXELS:
         damaged("It does not begin with a picture.")
@@ -72,7 +72,7 @@ def _chunk(image: _Image, data: Data, kind: bytes, place: tuple[int, int, int, i
         image.cuts.append(Cut(start, chunk_end))
 
 
-def _extended(image: _Image, header: bytes, at: int, limits: Limits) -> None:
+def _extended(image: _Image, header: bytes, at: int, limits: ImageLimits) -> None:
     if image.width:
         damaged("It has two headers.")
     image.flags, image.flags_at = header[0], at
@@ -80,7 +80,7 @@ def _extended(image: _Image, header: bytes, at: int, limits: Limits) -> None:
     limits.check_size(image.width, image.height)
 
 
-def _still(image: _Image, size: tuple[int, int], limits: Limits) -> None:
+def _still(image: _Image, size: tuple[int, int], limits: ImageLimits) -> None:
     if not image.width:
         image.width, image.height = size
         limits.check_size(*size)
@@ -88,7 +88,7 @@ def _still(image: _Image, size: tuple[int, int], limits: Limits) -> None:
         damaged("The picture has not the size that it says.")
 
 
-def _frame(image: _Image, data: Data, start: int, end: int, limits: Limits) -> None:
+def _frame(image: _Image, data: Data, start: int, end: int, limits: ImageLimits) -> None:
     header = read(data, start, FRAME_HEADER_BYTES)
     left, top, across, down = (int.from_bytes(header[i : i + 3], "little") for i in (0, 3, 6, 9))
     width, height = across + 1, down + 1

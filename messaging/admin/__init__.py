@@ -1,7 +1,9 @@
 from messaging.admin.access import ApiTokenAdmin
 from messaging.admin.callbacks import ProviderCallbackAdmin
+from messaging.admin.images import MediaAssetAdmin
 from messaging.admin.messages import MessageAdmin
 from messaging.admin.phone_numbers import PhoneNumberAdmin
+from messaging.admin.provider_accounts import ProviderAccountAdmin, ProviderEventAdmin, SenderNumberAdmin
 from messaging.admin.queues import OutboundQueueAdmin
 from messaging.admin.retention import ErasureAdmin, RetentionRuleAdmin
 from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
@@ -11,11 +13,15 @@ __all__ = [
     "ApiTokenAdmin",
     "ErasureAdmin",
     "KeywordRuleAdmin",
+    "MediaAssetAdmin",
     "MessageAdmin",
     "OutboundQueueAdmin",
     "PhoneNumberAdmin",
+    "ProviderAccountAdmin",
     "ProviderCallbackAdmin",
+    "ProviderEventAdmin",
     "RetentionRuleAdmin",
+    "SenderNumberAdmin",
     "SuppressionAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from unfold.decorators import display
 
-from console.forms import StyledModelForm
-from console.model_admin import ModelAdmin
+from messaging.console.forms import StyledModelForm
+from messaging.console.model_admin import ModelAdmin
 from messaging.models import ApiToken
 
 MADE = "forms_of_tokens_made"

@@ -6,8 +6,8 @@ from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxFilter
 from unfold.decorators import display
 
-from console.model_admin import KeysetMixin, ReadOnlyAdmin
-from messaging.admin import bodies
+from messaging.admin import text_privacy
+from messaging.console.model_admin import KeysetMixin, ReadOnlyAdmin
 from messaging.models import ProviderCallback
 
 TONES = {"unmatched": "warning", "applied": "success", "ignored": "info", "malformed": "danger"}
@@ -27,7 +27,7 @@ class ProviderCallbackAdmin(KeysetMixin, ReadOnlyAdmin):
         return row.state
 
     def get_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> list[str]:
-        may_read = bodies.may_read(request.user)
+        may_read = text_privacy.may_read(request.user)
         return [
             *("received_at", "provider", "word", "reported", "error_code", "state", "note", "provider_message_id"),
             "message_link",
@@ -53,7 +53,7 @@ class ProviderCallbackAdmin(KeysetMixin, ReadOnlyAdmin):
 
 
 def _content(row: ProviderCallback, *, readable: bool) -> str:
-    fields = bodies.shown_callback(row, readable=readable)
+    fields = text_privacy.shown_callback(row, readable=readable)
     if isinstance(fields, str):
         return fields
     lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", fields)

@@ -13,12 +13,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from console import audit
-from console.forms import StyledForm
-from messaging import doorbell, numbers, segments
+from messaging import e164, notifier, segments
+from messaging.console import audit
+from messaging.console.forms import StyledForm
 from messaging.models import Message, OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
-from messaging.services.submit import DEFAULT_VALID_FOR, Draft, submit
+from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput, submit
 from messaging.states import Source
 from providers.models import SenderNumber
 
@@ -29,7 +29,7 @@ FORM_FIELDS = {"message": "text", "from": "sender"}
 class ComposeForm(StyledForm):
     to = forms.CharField(
         label="To",
-        max_length=numbers.MAX_INPUT,
+        max_length=e164.MAX_INPUT,
         help_text="With + and the country code, such as +1 415 555 0101.",
         widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "off"}),
     )
@@ -51,8 +51,8 @@ class ComposeForm(StyledForm):
 
     def clean_to(self) -> str:
         try:
-            return numbers.to_e164(self.cleaned_data["to"])
-        except numbers.InvalidNumber as error:
+            return e164.normalise(self.cleaned_data["to"])
+        except e164.InvalidNumber as error:
             raise forms.ValidationError(str(error)) from None
 
 
@@ -79,7 +79,7 @@ def compose(request: HttpRequest, model_admin: Any) -> HttpResponse:
 
 def _submit(form: ComposeForm, request: HttpRequest) -> Message | None:
     data = form.cleaned_data
-    draft = Draft(
+    draft = MessageInput(
         to=data["to"],
         text=data["text"],
         valid_for=DEFAULT_VALID_FOR,
@@ -102,7 +102,7 @@ def _submit(form: ComposeForm, request: HttpRequest) -> Message | None:
     except DomainError as error:
         form.add_error("to", error.detail)
         return None
-    doorbell.ring(message.queue_id)
+    notifier.notify_queue(message.queue_id)
     audit.record(request.user, [message], "Sent from the console", flag=ADDITION)
     return message
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from messaging.admin import bodies
+from messaging.admin import text_privacy
 from messaging.models import Message
 
 
@@ -16,7 +16,7 @@ def columns(*, readable: bool) -> dict[str, Callable[[Message], Any]]:
         "status": lambda row: row.status,
         "from": lambda row: row.from_number,
         "to": lambda row: row.to_number,
-        "text": lambda row: bodies.shown_text(row, readable=readable),
+        "text": lambda row: text_privacy.shown_text(row, readable=readable),
         "segments": lambda row: row.segments,
         "queue": lambda row: row.queue_id,
         "provider": lambda row: row.provider_id,

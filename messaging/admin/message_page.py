@@ -12,11 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from messaging import segments
-from messaging.admin import bodies
+from messaging.admin import text_privacy
 from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
 from messaging.models.encrypted import fault_of
-from messaging.services import waiting
-from messaging.services.dispatch.accounts import WAITING_FOR_PROVIDER, WAITING_FOR_RATE
+from messaging.services.outbound import waiting
+from messaging.services.outbound.dispatch.router import WAITING_FOR_PROVIDER, WAITING_FOR_RATE
 from messaging.states import Direction
 from providers.models import ProviderAccount
 
@@ -31,7 +31,7 @@ ICONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One line of the timeline."""
 
     at: datetime
@@ -49,7 +49,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class WaitNotice:
     """What a message waits for; `links` are titles and addresses."""
 
     code: str
@@ -60,11 +60,11 @@ class Wait:
 
 
 def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
-    readable = bodies.may_read(user)
+    readable = text_privacy.may_read(user)
     measured = segments.measure("" if fault_of(message, "text") else message.text)
     return {
         "message": message,
-        "text": bodies.shown_text(message, readable=readable),
+        "text": text_privacy.shown_text(message, readable=readable),
         "readable": readable,
         "units": measured.units,
         "files": files(message),
@@ -76,7 +76,7 @@ def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
     }
 
 
-def wait_of(message: Message, *, now: datetime) -> Wait | None:
+def wait_of(message: Message, *, now: datetime) -> WaitNotice | None:
     """What the message waits for, with links there; None where it waits for nothing."""
     found = waiting.find([message], now=now, sees_all=True).get(message.pk)
     if found is None:
@@ -93,7 +93,7 @@ def wait_of(message: Message, *, now: datetime) -> Wait | None:
             (f"Open the account {slug}", reverse("admin:providers_provideraccount_change", args=[slug]))
             for slug in _accounts_in(found.reason)
         ] or [("Open the provider accounts", reverse("admin:providers_provideraccount_changelist"))]
-    return Wait(found.code, found.reason, found.until_label, found.until, links)
+    return WaitNotice(found.code, found.reason, found.until_label, found.until, links)
 
 
 def _accounts_in(sentence: str) -> list[str]:
@@ -107,7 +107,7 @@ def files(message: Message) -> list[Attachment]:
     return list(message.attachments.select_related("asset")) if message.media_count else []
 
 
-def timeline(message: Message, *, readable: bool) -> list[Entry]:
+def timeline(message: Message, *, readable: bool) -> list[HistoryEntry]:
     """In the order of time. What happened at the same moment: a callback, then what it changed, then the call to a provider."""
     entries = [
         *_callbacks(message.callbacks.order_by("pk"), readable=readable),
@@ -117,7 +117,7 @@ def timeline(message: Message, *, readable: bool) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def _never_back(entries: Iterable[Entry]) -> Iterable[Entry]:
+def _never_back(entries: Iterable[HistoryEntry]) -> Iterable[HistoryEntry]:
     """Changes of status follow one another as they were written, also where the clocks of two hosts differ."""
     latest: datetime | None = None
     for entry in entries:
@@ -125,9 +125,9 @@ def _never_back(entries: Iterable[Entry]) -> Iterable[Entry]:
         yield entry if entry.at == latest else replace(entry, at=latest)
 
 
-def _events(rows: Iterable[MessageEvent]) -> Iterable[Entry]:
+def _events(rows: Iterable[MessageEvent]) -> Iterable[HistoryEntry]:
     for row in rows:
-        yield Entry(
+        yield HistoryEntry(
             at=row.at,
             icon=ICONS.get(row.to_status, "circle"),
             title=f"{row.from_status} → {row.to_status}" if row.from_status else row.to_status,
@@ -137,7 +137,7 @@ def _events(rows: Iterable[MessageEvent]) -> Iterable[Entry]:
         )
 
 
-def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[Entry]:
+def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[HistoryEntry]:
     for row in rows:
         facts = [
             ("answer", row.outcome),
@@ -145,7 +145,7 @@ def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[Entry]:
             ("provider's id", row.provider_message_id),
             ("error", " · ".join(filter(None, [row.error_code, row.error_detail]))),
         ]
-        yield Entry(
+        yield HistoryEntry(
             at=row.started_at,
             icon="upload",
             title=f"Attempt {row.number} with {row.provider_id}",
@@ -154,10 +154,10 @@ def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[Entry]:
         )
 
 
-def _callbacks(rows: Iterable[ProviderCallback], *, readable: bool) -> Iterable[Entry]:
+def _callbacks(rows: Iterable[ProviderCallback], *, readable: bool) -> Iterable[HistoryEntry]:
     for row in rows:
-        fields = bodies.shown_callback(row, readable=readable)
-        yield Entry(
+        fields = text_privacy.shown_callback(row, readable=readable)
+        yield HistoryEntry(
             at=row.received_at,
             icon="download",
             title=f"Callback from {row.provider_id}: {row.word or 'no word'}",
@@ -183,7 +183,7 @@ def conversation(message: Message, *, readable: bool) -> list[dict[str, Any]]:
     return [
         {
             "pk": row.pk,
-            "text": bodies.shown_text(row, readable=readable),
+            "text": text_privacy.shown_text(row, readable=readable),
             "is_ours": row.direction == Direction.OUTBOUND,
             "status": row.status,
             "at": row.created_at,

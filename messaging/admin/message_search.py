@@ -7,8 +7,8 @@ from uuid import UUID
 import phonenumbers
 from django.db.models import Q, QuerySet
 
-from messaging import numbers
-from messaging.services.search import any_of, starts_with
+from messaging import e164
+from messaging.services.reporting.search import any_of, starts_with
 from messaging.states import Direction
 from providers.models import SenderNumber
 
@@ -59,8 +59,8 @@ def _to_or_from(number: str, *, exact: bool) -> list[Q]:
 
 def _exact(text: str) -> str | None:
     try:
-        return numbers.to_e164(text)
-    except numbers.InvalidNumber:
+        return e164.normalise(text)
+    except e164.InvalidNumber:
         return None
 
 

@@ -15,19 +15,19 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter, RelatedCheckboxFilter
 from unfold.decorators import display
 
-from console import audit, csv_export
-from console.filters import CreatedFilter
-from console.keyset import KeysetChangeList
-from console.model_admin import KeysetMixin, ReadOnlyAdmin
-from messaging.admin import bodies
+from messaging.admin import text_privacy
 from messaging.admin.compose import PERMISSION as MAY_SEND
 from messaging.admin.compose import compose, measure
-from messaging.admin.message_acts import ACTS
+from messaging.admin.message_actions import ACTIONS
 from messaging.admin.message_export import columns
 from messaging.admin.message_page import message_page
 from messaging.admin.message_search import search
+from messaging.console import audit, csv_export
+from messaging.console.filters import CreatedFilter
+from messaging.console.keyset import KeysetChangeList
+from messaging.console.model_admin import KeysetMixin, ReadOnlyAdmin
 from messaging.models import Message
-from messaging.services import waiting
+from messaging.services.outbound import waiting
 from messaging.states import Direction, Status
 
 TONES = {
@@ -48,7 +48,7 @@ def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpRe
         return HttpResponseRedirect(f"{reverse('admin:messaging_message_changelist')}?{ERROR_FLAG}=1")
     audit.record_on_table(request.user, Message, f"Exported as CSV: {request.GET.urlencode() or 'all'}.")
     return csv_export.stream(
-        csv_export.newest_first(rows), columns(readable=bodies.may_read(request.user)), filename="messages.csv"
+        csv_export.newest_first(rows), columns(readable=text_privacy.may_read(request.user)), filename="messages.csv"
     )
 
 
@@ -66,7 +66,7 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
     search_fields = ["to_number"]  # `get_search_results` is what searches
     search_help_text = "Number, id, provider's id or reference"
     change_form_template = "admin/messaging/message/detail.html"
-    acts = ACTS
+    row_actions = ACTIONS
     custom_urls = (
         ("send/", "messaging_message_send", compose),
         ("measure/", "messaging_message_measure", measure),
@@ -76,10 +76,10 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
     # --- The list -----------------------------------------------------------------------------------------------------
 
     def prepare(self, request: HttpRequest, rows: list[Message]) -> None:
-        readable = bodies.may_read(request.user)
+        readable = text_privacy.may_read(request.user)
         waits = waiting.find(rows, now=timezone.now(), sees_all=True)
         for row in rows:
-            row.shown_text = bodies.shown_text(row, readable=readable)
+            row.shown_text = text_privacy.shown_text(row, readable=readable)
             row.shown_error = waits[row.pk].code if row.pk in waits else row.error_code
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:

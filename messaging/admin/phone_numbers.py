@@ -12,10 +12,10 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesRadioFilter
 from unfold.decorators import display
 
-from console.acts import Act
-from console.model_admin import ModelAdmin, ReadOnlyMixin
+from messaging.console.model_admin import ModelAdmin, ReadOnlyMixin
+from messaging.console.row_actions import RowAction
 from messaging.models import PhoneNumber
-from messaging.services import phone_numbers
+from messaging.services.recipients import phone_numbers
 
 MAY_CHANGE = "messaging.change_phonenumber"
 TONES = {"active": "success", "inactive": "danger"}
@@ -26,17 +26,17 @@ def _set(status: str, pk: Any, _user: AbstractBaseUser, reason: str) -> PhoneNum
     return phone_numbers.set_status(number=pk, status=status, reason=reason, now=timezone.now())
 
 
-ACTS = (
-    Act(
+ACTIONS = (
+    RowAction(
         name="activate_selected",
         title="Activate",
         done="active again",
         permission=MAY_CHANGE,
         icon="check_circle",
         run=partial(_set, Status.ACTIVE),
-        applies=lambda row: row.status == Status.INACTIVE,
+        is_available=lambda row: row.status == Status.INACTIVE,
     ),
-    Act(
+    RowAction(
         name="deactivate_selected",
         title="Deactivate",
         done="inactive",
@@ -45,7 +45,7 @@ ACTS = (
         run=partial(_set, Status.INACTIVE),
         is_danger=True,
         warning="New messages to these numbers are refused.",
-        applies=lambda row: row.status == Status.ACTIVE,
+        is_available=lambda row: row.status == Status.ACTIVE,
     ),
 )
 
@@ -59,7 +59,7 @@ class PhoneNumberAdmin(ReadOnlyMixin, ModelAdmin):
     fields = ["number", "state", "reason", "changed_at", "created_at", "messages"]
     readonly_fields = fields
     sortable_by = ["number"]
-    acts = ACTS
+    row_actions = ACTIONS
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         digits = "".join(character for character in search_term if character.isdecimal())

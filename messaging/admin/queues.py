@@ -10,12 +10,12 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from unfold.decorators import display
 
-from console.acts import Act
-from console.forms import StyledModelForm
-from console.model_admin import ModelAdmin
+from messaging.console.forms import StyledModelForm
+from messaging.console.model_admin import ModelAdmin
+from messaging.console.row_actions import RowAction
 from messaging.models import OutboundQueue
-from messaging.services import queues
 from messaging.services.errors import InvalidField
+from messaging.services.outbound import queues
 
 MAY_CHANGE = "messaging.change_outboundqueue"
 HALF_A_PACE = "Give both the batch size and the interval, or neither."
@@ -26,8 +26,8 @@ def _switch(is_paused: bool, pk: Any, _user: AbstractBaseUser, _reason: str) -> 
     return queues.change(name=pk, changes={"is_paused": is_paused})
 
 
-ACTS = (
-    Act(
+ACTIONS = (
+    RowAction(
         name="pause_selected",
         title="Pause",
         done="paused",
@@ -35,16 +35,16 @@ ACTS = (
         icon="pause",
         run=partial(_switch, True),
         warning="Messages are still accepted, and wait.",
-        applies=lambda row: not row.is_paused,
+        is_available=lambda row: not row.is_paused,
     ),
-    Act(
+    RowAction(
         name="resume_selected",
         title="Resume",
         done="resumed",
         permission=MAY_CHANGE,
         icon="play_arrow",
         run=partial(_switch, False),
-        applies=lambda row: row.is_paused,
+        is_available=lambda row: row.is_paused,
     ),
 )
 
@@ -86,7 +86,7 @@ class OutboundQueueAdmin(ModelAdmin):
     list_title = "Queues"
     list_display = ["name", "state", "pace", "waiting", "oldest", "routing_strategy", "preserve_order", "description"]
     sortable_by = ["name"]
-    acts = ACTS
+    row_actions = ACTIONS
 
     def get_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> list[str]:
         """A queue that is there is paused and resumed by an act, with a reason."""

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from console.forms import StyledModelForm
-from console.model_admin import ModelAdmin, ReadOnlyAdmin
-from console.names import name_of
+from messaging.console.columns import name_of
+from messaging.console.forms import StyledModelForm
+from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin
 from messaging.models import Erasure, RetentionRule
 
 

@@ -10,12 +10,12 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
 
-from console.forms import StyledModelForm
-from console.model_admin import KeysetMixin, ModelAdmin
-from console.names import name_of
-from messaging import keywords, numbers
+from messaging import e164, keywords
+from messaging.console.columns import name_of
+from messaging.console.forms import StyledModelForm
+from messaging.console.model_admin import KeysetMixin, ModelAdmin
 from messaging.models import KeywordRule, Suppression
-from messaging.services import suppressions
+from messaging.services.recipients import suppressions
 from providers.models import SenderNumber
 
 WORDS = ", ".join(word for words in keywords.DEFAULT_WORDS.values() for word in words)
@@ -24,7 +24,7 @@ TONES = {"keyword": "warning", "provider": "info", "api": "info", "admin": "prim
 
 class SuppressionForm(StyledModelForm):
     number = forms.CharField(
-        max_length=numbers.MAX_INPUT, help_text="With + and the country code, such as +1 415 555 0101."
+        max_length=e164.MAX_INPUT, help_text="With + and the country code, such as +1 415 555 0101."
     )
     sender = forms.ChoiceField(required=False, help_text="From which of our numbers nothing may come.")
 
@@ -42,8 +42,8 @@ class SuppressionForm(StyledModelForm):
 
     def clean_number(self) -> str:
         try:
-            return numbers.to_e164(self.cleaned_data["number"])
-        except numbers.InvalidNumber as error:
+            return e164.normalise(self.cleaned_data["number"])
+        except e164.InvalidNumber as error:
             raise forms.ValidationError(str(error)) from None
 
 

@@ -11,14 +11,14 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter
 from unfold.decorators import display
 
-from console.acts import Act
-from console.model_admin import KeysetMixin, ReadOnlyAdmin
-from console.names import name_of
-from messaging import doorbell
+from messaging import notifier
+from messaging.console.columns import name_of
+from messaging.console.model_admin import KeysetMixin, ReadOnlyAdmin
+from messaging.console.row_actions import RowAction
 from messaging.models import WebhookDelivery, WebhookEndpoint
-from messaging.services.client_callbacks import endpoints, redelivery
 from messaging.services.errors import EndpointDisabled, NotRedeliverable
-from providers.public_addresses import Guard
+from messaging.services.webhooks import endpoints, redelivery
+from providers.http.public_addresses import Guard
 
 MAY_CHANGE = "messaging.change_webhookendpoint"
 ENDPOINT_TONES = {"enabled": "success", "failing": "warning", "disabled": "danger"}
@@ -35,17 +35,17 @@ def _redeliver(pk: Any, _user: AbstractBaseUser, _reason: str) -> WebhookDeliver
     return redelivery.redeliver(delivery_id=pk, now=timezone.now())
 
 
-ENDPOINT_ACTS = (
-    Act(
+ENDPOINT_ACTIONS = (
+    RowAction(
         name="enable_selected",
         title="Enable",
         done="enabled",
         permission=MAY_CHANGE,
         icon="play_arrow",
         run=partial(_switch, True),
-        applies=lambda row: not row.is_enabled,
+        is_available=lambda row: not row.is_enabled,
     ),
-    Act(
+    RowAction(
         name="disable_selected",
         title="Disable",
         done="disabled",
@@ -54,11 +54,11 @@ ENDPOINT_ACTS = (
         run=partial(_switch, False),
         is_danger=True,
         warning="What happens meanwhile is not delivered; the owner can have it delivered afterwards.",
-        applies=lambda row: row.is_enabled and row.kind == Kind.ENDPOINT,
+        is_available=lambda row: row.is_enabled and row.kind == Kind.ENDPOINT,
     ),
 )
-DELIVERY_ACTS = (
-    Act(
+DELIVERY_ACTIONS = (
+    RowAction(
         name="redeliver_selected",
         title="Deliver again",
         done="on their way again",
@@ -66,8 +66,8 @@ DELIVERY_ACTS = (
         icon="replay",
         run=_redeliver,
         refusals=(EndpointDisabled, NotRedeliverable),
-        after=lambda _rows: doorbell.ring_for_callbacks(),
-        applies=lambda row: row.state in {"succeeded", "failed", "pending"},
+        after=lambda _rows: notifier.notify_webhooks(),
+        is_available=lambda row: row.state in {"succeeded", "failed", "pending"},
     ),
 )
 
@@ -87,7 +87,7 @@ class WebhookEndpointAdmin(KeysetMixin, ReadOnlyAdmin):
     ]
     readonly_fields = fields
     owner_name = name_of("owner", "Owner")
-    acts = ENDPOINT_ACTS
+    row_actions = ENDPOINT_ACTIONS
 
     def title_of(self, obj: WebhookEndpoint) -> str:
         return obj.url
@@ -121,7 +121,7 @@ class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
         *("next_attempt_at", "attempted_at", "finished_at", "created_at"),
     ]
     readonly_fields = fields
-    acts = DELIVERY_ACTS
+    row_actions = DELIVERY_ACTIONS
 
     def title_of(self, obj: WebhookDelivery) -> str:
         return f"{self.event_type(obj)} to {obj.endpoint.url}"

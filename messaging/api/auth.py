@@ -18,7 +18,7 @@ from messaging.api.permissions import IsKnown
 from messaging.api.serializers import TokenSerializer
 from messaging.api.throttling import count_failed_login, refuse_guessing
 from messaging.models import ApiToken
-from messaging.services.representation import moment
+from messaging.services.representation import isoformat_utc
 
 
 class CountedBasicAuthentication(BaseAuthentication):
@@ -60,7 +60,7 @@ class TokenViewSet(viewsets.ViewSet):
         row, token = ApiToken.objects.create(
             user=request.user, expiry=timedelta(hours=settings.TOKEN_TTL_HOURS), name="log-in"
         )
-        return Response({"token": token, "expires_at": moment(row.expiry)}, status=201)
+        return Response({"token": token, "expires_at": isoformat_utc(row.expiry)}, status=201)
 
 
 class LogoutViewSet(viewsets.ViewSet):

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from rest_framework import serializers
 
-from messaging import numbers
-from providers.public_addresses import AddressRefused, Guard
+from messaging import e164
+from providers.http.public_addresses import AddressRefused, Guard
 
 
 class NumberField(serializers.CharField):
@@ -18,14 +18,14 @@ class NumberField(serializers.CharField):
     default_error_messages = {"invalid_number": "Not a phone number.", "impossible_number": "This number cannot exist."}
 
     def __init__(self, **kwargs) -> None:
-        super().__init__(max_length=numbers.MAX_INPUT, **kwargs)
+        super().__init__(max_length=e164.MAX_INPUT, **kwargs)
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("A phone number is a string.", code="invalid")
         try:
-            return numbers.to_e164(super().to_internal_value(data))
-        except numbers.InvalidNumber as error:
+            return e164.normalise(super().to_internal_value(data))
+        except e164.InvalidNumber as error:
             raise serializers.ValidationError(str(error), code=error.code) from None
 
 
@@ -91,7 +91,7 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
-class MomentField(serializers.DateTimeField):
+class UtcDateTimeField(serializers.DateTimeField):
     """ISO 8601 text; a moment that UTC cannot express is refused."""
 
     def to_internal_value(self, value: object) -> datetime:

@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from django.forms import CharField
 from django_filters.fields import IsoDateTimeField
 
-from messaging import numbers, states
+from messaging import e164, states
 from messaging.models import Message, PhoneNumber, Suppression
-from messaging.services.search import any_of, number_starts_with, starts_with
+from messaging.services.reporting.search import any_of, number_starts_with, starts_with
 
 
 class _TextField(CharField):
@@ -50,8 +50,8 @@ class NumberFilter(django_filters.CharFilter):
 def as_number(value: str) -> str:
     text = value.strip()
     try:
-        return numbers.to_e164(text if text.startswith("+") else f"+{text}")
-    except numbers.InvalidNumber:
+        return e164.normalise(text if text.startswith("+") else f"+{text}")
+    except e164.InvalidNumber:
         return text
 
 

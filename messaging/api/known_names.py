@@ -27,12 +27,12 @@ _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 QueryParameters = OpenApiParameter | type[serializers.Serializer] | type[django_filters.FilterSet]
 
 
-class Kind(Enum):
+class NameKind(Enum):
     FIELD = ("unknown_field", "field")
     QUERY = ("unknown_filter", "query parameter")
 
 
-def unknown(kind: Kind, given: Iterable[str], known: Collection[str]) -> dict[str, list[ErrorDetail]]:
+def unknown(kind: NameKind, given: Iterable[str], known: Collection[str]) -> dict[str, list[ErrorDetail]]:
     """An error for each of the first unknown names, by name; empty when all are known."""
     code, noun = kind.value
     errors: dict[str, list[ErrorDetail]] = {}
@@ -47,14 +47,14 @@ def unknown(kind: Kind, given: Iterable[str], known: Collection[str]) -> dict[st
     return errors
 
 
-def refuse_unknown(kind: Kind, given: Iterable[str], known: Collection[str]) -> None:
+def refuse_unknown(kind: NameKind, given: Iterable[str], known: Collection[str]) -> None:
     errors = unknown(kind, given, known)
     if errors:
         raise ValidationError(errors)
 
 
 def refuse_unknown_form_fields(form: Iterable[str], known: Collection[str]) -> None:
-    refuse_unknown(Kind.FIELD, (name for name in form if name != CSRF_FIELD), known)
+    refuse_unknown(NameKind.FIELD, (name for name in form if name != CSRF_FIELD), known)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -101,7 +101,7 @@ class StrictSerializer(serializers.Serializer):
         fixed = self.fixed | {name for name, field in fields.items() if field.read_only}
         refused = {name: [ErrorDetail("This cannot be set here.", "read_only")] for name in extra if name in fixed}
         strange = [name for name in extra if name not in fixed]
-        return refused | unknown(Kind.FIELD, strange, fields.keys() - fixed)
+        return refused | unknown(NameKind.FIELD, strange, fields.keys() - fixed)
 
 
 class KnownNames(BasePermission):
@@ -110,9 +110,9 @@ class KnownNames(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         if getattr(view, "action", None) in {None, "metadata"}:  # no such method here: the view answers 405
             return True
-        refuse_unknown(Kind.QUERY, request.query_params, query_names(view))
+        refuse_unknown(NameKind.QUERY, request.query_params, query_names(view))
         if request.method == "DELETE" or view.action in getattr(view, "without_body", ()):
-            refuse_unknown(Kind.FIELD, request.data, ())
+            refuse_unknown(NameKind.FIELD, request.data, ())
         return True
 
 

@@ -19,12 +19,12 @@ from messaging import states
 from messaging.api import examples
 from messaging.api.access import messages_of
 from messaging.api.serializers import STATUS_CHOICES, MessageSerializer
-from messaging.live.admission import Admitted, LongPoll, Stream, Visit, visit_of
+from messaging.live.admission import AcceptedStream, LongPoll, RequestStage, Stream, stage_of
 from messaging.models import ApiToken, Message
-from messaging.services import live_events
-from messaging.services.live_guests import PERMISSION, Guest
+from messaging.services.outbound.waiting import serialize_for
 from messaging.services.representation import may_read_texts
-from messaging.services.waiting import serialize_for
+from messaging.services.webhooks import live_events
+from messaging.services.webhooks.live_access import PERMISSION, Subscriber
 
 LARGEST_NUMBER = 2**63 - 1
 MAX_WAIT_SECONDS = 60
@@ -97,15 +97,15 @@ class WaitSerializer(serializers.Serializer):
 
 class LiveViewSet(viewsets.ViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if visit_of(request._request) is None:  # noqa: SLF001 (the server talks to the view through Django's request)
+        if stage_of(request._request) is None:  # noqa: SLF001 (the server talks to the view through Django's request)
             raise ServedElsewhere
         super().initial(request, *args, **kwargs)
-        if visit_of(request._request) is Visit.NO_PLACE:  # noqa: SLF001
+        if stage_of(request._request) is RequestStage.NO_PLACE:  # noqa: SLF001
             raise TooManyStreams(wait=COME_BACK_SECONDS)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
-        if visit_of(request._request) is None:  # noqa: SLF001
+        if stage_of(request._request) is None:  # noqa: SLF001
             # Anybody can ask here without a token: Django would write an error into the log each time.
             answer._has_been_logged = True  # noqa: SLF001
         return answer
@@ -156,9 +156,9 @@ class LiveWaitViewSet(LiveViewSet):
         query.is_valid(raise_exception=True)
         message = get_object_or_404(messages_of(request.user).prefetch_related("attachments"), pk=pk)
         unlike, seconds = query.validated_data.get("after"), query.validated_data["timeout"]
-        is_to_wait = visit_of(request._request) is Visit.ARRIVED and request.method == "GET"  # noqa: SLF001
+        is_to_wait = stage_of(request._request) is RequestStage.ARRIVED and request.method == "GET"  # noqa: SLF001
         if message.status == unlike and seconds and is_to_wait:
-            return Admitted(
+            return AcceptedStream(
                 LongPoll(
                     guest=_guest(request, message),
                     owner_id=message.owner_id,
@@ -183,9 +183,9 @@ def _resumed_at(request: Request) -> int | None:
     return number
 
 
-def _guest(request: Request, message: Message | None = None) -> Guest:
+def _guest(request: Request, message: Message | None = None) -> Subscriber:
     user: AbstractBaseUser = request.user
-    return Guest(
+    return Subscriber(
         user_id=user.pk,
         token=request.auth.digest if isinstance(request.auth, ApiToken) else "",
         session=getattr(request._request.session, "session_key", None) or "",  # noqa: SLF001
@@ -198,4 +198,4 @@ def _stream(request: Request, order: Stream) -> HttpResponseBase:
     # nginx, too, is to pass on each event at once.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     options = {"content_type": EventStreamRenderer.media_type, "headers": headers}
-    return HttpResponse(**options) if request.method == "HEAD" else Admitted(order, **options)
+    return HttpResponse(**options) if request.method == "HEAD" else AcceptedStream(order, **options)

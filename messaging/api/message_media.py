@@ -18,7 +18,7 @@ from media_store.models import MediaAsset
 from messaging.api.access import messages_of
 from messaging.models import Message
 from messaging.models.attachment import MAX_ATTACHMENTS
-from messaging.services import attachments
+from messaging.services.outbound import attachments
 
 FILES = inline_serializer(
     "ImageFiles",

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from messaging import doorbell, states, trail
+from messaging import log_context, notifier, states
 from messaging.api import examples
 from messaging.api.access import messages_of
 from messaging.api.filters import MessageFilter
@@ -36,13 +36,13 @@ from messaging.api.serializers import (
 )
 from messaging.inbound_limits import inbound_limits
 from messaging.models import Message
-from messaging.services import idempotency
-from messaging.services.cancel import cancel
 from messaging.services.errors import DomainError, InvalidField
-from messaging.services.inbound import receive
-from messaging.services.representation import body_among_others_for, message_body_for
-from messaging.services.retry import retry, retry_many
-from messaging.services.submit import submit, submit_many
+from messaging.services.inbound.receive import receive
+from messaging.services.outbound import idempotency
+from messaging.services.outbound.cancel import cancel
+from messaging.services.outbound.retry import retry, retry_many
+from messaging.services.outbound.submit import submit, submit_many
+from messaging.services.representation import serialize_message_for, serialize_message_lenient_for
 from messaging.states import Status
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -97,9 +97,9 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
 
         def act() -> dict[str, Any]:
             message = submit(owner=request.user, draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
-            trail.accepted([message.pk])
+            log_context.log_accepted([message.pk])
             _ring_for([message])
-            return message_body_for(request.user, message)
+            return serialize_message_for(request.user, message)
 
         body, headers = _once(request, act)
         headers["Location"] = reverse("messages-detail", args=[body["id"]], request=request)
@@ -132,10 +132,10 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         received = receive(
             incoming=serializer.incoming(), owner=request.user, limits=inbound_limits(), now=timezone.now()
         )
-        body = message_body_for(request.user, received.message)
+        body = serialize_message_for(request.user, received.message)
         if received.is_repeat:
             return Response(body, headers={"Duplicate": "true"})
-        transaction.on_commit(doorbell.ring_inbound)
+        transaction.on_commit(notifier.notify_inbound)
         return Response(
             body, status=201, headers={"Location": reverse("messages-detail", args=[body["id"]], request=request)}
         )
@@ -154,8 +154,8 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         message = cancel(message_id=self.get_object().pk, actor=request.user, now=timezone.now())
-        doorbell.ring_for_callbacks()
-        return Response(body_among_others_for(request.user, message))
+        notifier.notify_webhooks()
+        return Response(serialize_message_lenient_for(request.user, message))
 
     @extend_schema(request=ReasonSerializer, responses=MessageSerializer)
     @action(detail=True, methods=["post"])
@@ -169,7 +169,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             now=timezone.now(),
         )
         _ring_for([message])
-        return Response(body_among_others_for(request.user, message))
+        return Response(serialize_message_lenient_for(request.user, message))
 
     @extend_schema(filters=True, request=ReasonSerializer, responses=RetryReportSerializer)
     @action(detail=False, methods=["post"], url_path="retry", pagination_class=None)
@@ -187,7 +187,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             now=timezone.now(),
         )
         for queue in sorted(report.queues):
-            doorbell.ring(queue)
+            notifier.notify_queue(queue)
         return Response(retry_report_body(report))
 
 
@@ -215,7 +215,7 @@ def _refuse_vague(request: Request) -> None:
 
 def _ring_for(messages: list[Message]) -> None:
     for queue in {message.queue_id for message in messages if message.status == Status.QUEUED}:
-        transaction.on_commit(lambda queue=queue: doorbell.ring(queue))
+        transaction.on_commit(lambda queue=queue: notifier.notify_queue(queue))
 
 
 def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
         else:
             results[index]["id"] = str(outcome.pk)
     accepted = [outcome for outcome in stored if isinstance(outcome, Message)]
-    trail.accepted([message.pk for message in accepted])
+    log_context.log_accepted([message.pk for message in accepted])
     _ring_for(accepted)
     return {"accepted": len(accepted), "rejected": len(items) - len(accepted), "results": results}
 

@@ -16,7 +16,7 @@ from messaging.api.filters import PhoneNumberFilter, as_number
 from messaging.api.pagination import ConversationPagination
 from messaging.api.serializers import MessageSerializer, PhoneNumberSerializer, ReasonSerializer
 from messaging.models import Message, PhoneNumber
-from messaging.services import phone_numbers
+from messaging.services.recipients import phone_numbers
 from messaging.states import Direction
 
 

@@ -13,12 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from messaging.api.serializers import OptionalReasonSerializer, ReasonSerializer
-from messaging.services.representation import moment
-from providers import health, services, standing
-from providers.breaker import Circuit
-from providers.health import Outcome, Window
+from messaging.services.representation import isoformat_utc
+from providers import services
 from providers.models import ProviderAccount
-from providers.standing import Standing
+from providers.state import account_state, health
+from providers.state.account_state import AccountState
+from providers.state.circuit_breaker import Circuit
+from providers.state.health import CallOutcome, Window
 
 MINUTES = (1, 15)
 
@@ -54,12 +55,14 @@ class ProviderSerializer(serializers.Serializer):
 
 def provider_bodies(rows: Sequence[ProviderAccount], *, now: datetime) -> list[dict[str, Any]]:
     slugs = [row.slug for row in rows]
-    standings = standing.read_now(slugs, now=now)
+    standings = account_state.fetch(slugs, now=now)
     windows = health.windows(slugs, now=now.timestamp(), minutes=MINUTES)
     return [_body(row, standings[row.slug], *windows[row.slug], now=now) for row in rows]
 
 
-def _body(row: ProviderAccount, found: Standing, minute: Window, quarter: Window, *, now: datetime) -> dict[str, Any]:
+def _body(
+    row: ProviderAccount, found: AccountState, minute: Window, quarter: Window, *, now: datetime
+) -> dict[str, Any]:
     circuit = found.circuit
     state = circuit.at(now.timestamp())
     until = None if state is Circuit.CLOSED or circuit.is_held else circuit.until
@@ -84,7 +87,7 @@ def _body(row: ProviderAccount, found: Standing, minute: Window, quarter: Window
 def _window_body(window: Window) -> dict[str, Any]:
     return {
         "calls": window.calls,
-        "by_outcome": {outcome.value: window.by_outcome[outcome] for outcome in Outcome},
+        "by_outcome": {outcome.value: window.by_outcome[outcome] for outcome in CallOutcome},
         "error_rate": _rounded(window.error_rate),
         "median_latency_ms": window.median_latency_ms,
         "delivery_rate": _rounded(window.delivery_rate),
@@ -96,7 +99,7 @@ def _rounded(rate: float | None) -> float | None:
 
 
 def _moment(seconds: float | None) -> str | None:
-    return None if seconds is None else moment(datetime.fromtimestamp(seconds, tz=UTC))
+    return None if seconds is None else isoformat_utc(datetime.fromtimestamp(seconds, tz=UTC))
 
 
 class ProviderViewSet(viewsets.GenericViewSet):

@@ -15,8 +15,8 @@ from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictS
 from messaging.api.known_names import StrictSerializer
 from messaging.models import OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
-from messaging.services import queues
-from messaging.services.representation import moment
+from messaging.services.outbound import queues
+from messaging.services.representation import isoformat_utc
 from providers.routing import Strategy
 
 
@@ -48,7 +48,7 @@ def _body(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str
         "preserve_order": queue.preserve_order,
         "is_paused": queue.is_paused,
         "depth": depth,
-        "oldest_queued_at": moment(oldest),
+        "oldest_queued_at": isoformat_utc(oldest),
     }
 
 

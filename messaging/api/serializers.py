@@ -12,27 +12,27 @@ from messaging import states
 from messaging.api.fields import (
     BoundedListField,
     CallbackUrlField,
-    MomentField,
     NumberField,
     StrictIntegerField,
     StrictStringField,
     TextField,
+    UtcDateTimeField,
 )
 from messaging.api.known_names import StrictSerializer
 from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.segments import Encoding
-from messaging.services.inbound import Incoming
-from messaging.services.representation import HIDDEN, error_body, moment
-from messaging.services.retry import Report
-from messaging.services.submit import DEFAULT_VALID_FOR, Draft
-from messaging.services.waiting import serialize_for, serialize_list_for
+from messaging.services.inbound.receive import IncomingMessage
+from messaging.services.outbound.retry import RetryReport
+from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput
+from messaging.services.outbound.waiting import serialize_for, serialize_list_for
+from messaging.services.representation import HIDDEN, isoformat_utc, serialize_error
 
 MAX_BATCH = 1000
 MAX_VALID_FOR = 604_800
 
-MASKED = "it belongs to another owner and the caller lacks `messaging.view_body`"
+MASKED = "it belongs to another owner and the caller lacks `messaging.view_text`"
 ERROR_HELP = (
     "Why the last attempt failed, or the message ended badly. Of a `queued` message it says what the message waits for and "
     "until when, as of this answer: `waiting_for_message` (an older one to the same number, named in `detail`), "
@@ -51,7 +51,7 @@ class NewMessageSerializer(StrictSerializer):
     to = NumberField(help_text="The recipient in international notation; stored as E.164.")
     message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text; at most ten segments.")
     queue = StrictStringField(required=False, allow_null=True, max_length=40, help_text="Default: `express`.")
-    send_at = MomentField(required=False, allow_null=True, help_text="A time in the future makes it `scheduled`.")
+    send_at = UtcDateTimeField(required=False, allow_null=True, help_text="A time in the future makes it `scheduled`.")
     valid_for = StrictIntegerField(
         required=False,
         allow_null=True,
@@ -73,13 +73,13 @@ class NewMessageSerializer(StrictSerializer):
     def validate_media(self, assets: list[UUID] | None) -> tuple[UUID, ...]:
         return tuple(dict.fromkeys(assets or ()))
 
-    def draft(self) -> Draft:
+    def draft(self) -> MessageInput:
         """The validated request; only after `is_valid()`."""
         return draft_of(self.validated_data)
 
 
-def draft_of(data: dict[str, Any]) -> Draft:
-    return Draft(
+def draft_of(data: dict[str, Any]) -> MessageInput:
+    return MessageInput(
         to=data["to"],
         text=data["message"],
         valid_for=DEFAULT_VALID_FOR if data["valid_for"] is None else data["valid_for"],
@@ -110,11 +110,11 @@ class NewInboundSerializer(StrictSerializer):
             )
         return text
 
-    def incoming(self) -> Incoming:
+    def incoming(self) -> IncomingMessage:
         """The validated request; only after `is_valid()`."""
         data = self.validated_data
         assets = tuple(dict.fromkeys(data.get("media") or ()))
-        return Incoming(sender=data["from"], recipient=data["to"], text=data["message"], assets=assets)
+        return IncomingMessage(sender=data["from"], recipient=data["to"], text=data["message"], assets=assets)
 
 
 class NewBatchSerializer(StrictSerializer):
@@ -209,7 +209,7 @@ class EventSerializer(serializers.Serializer):
 
     def to_representation(self, instance: MessageEvent) -> dict[str, Any]:
         return {
-            "at": moment(instance.at),
+            "at": isoformat_utc(instance.at),
             "from": instance.from_status or None,
             "to": instance.to_status,
             "source": instance.source,
@@ -232,10 +232,10 @@ class AttemptSerializer(serializers.Serializer):
             "number": instance.number,
             "provider": instance.provider_id,
             "outcome": instance.outcome,
-            "error": error_body(instance.error_code, instance.error_detail),
+            "error": serialize_error(instance.error_code, instance.error_detail),
             "latency_ms": instance.latency_ms,
-            "started_at": moment(instance.started_at),
-            "finished_at": moment(instance.finished_at),
+            "started_at": isoformat_utc(instance.started_at),
+            "finished_at": isoformat_utc(instance.finished_at),
         }
 
 
@@ -261,7 +261,7 @@ class RetryReportSerializer(serializers.Serializer):
     more = serializers.BooleanField(help_text="There are messages that this call did not look at.")
 
 
-def retry_report_body(report: Report) -> dict[str, Any]:
+def retry_report_body(report: RetryReport) -> dict[str, Any]:
     refused = [
         {"code": code, "detail": detail, "count": count} for (code, detail), count in sorted(report.refused.items())
     ]
@@ -280,8 +280,8 @@ class PhoneNumberSerializer(serializers.Serializer):
             "number": instance.number,
             "status": instance.status,
             "reason": instance.reason or None,
-            "changed_at": moment(instance.changed_at),
-            "created_at": moment(instance.created_at),
+            "changed_at": isoformat_utc(instance.changed_at),
+            "created_at": isoformat_utc(instance.created_at),
         }
 
 

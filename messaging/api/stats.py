@@ -5,8 +5,8 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from messaging.services import statistics
-from messaging.services.representation import moment
+from messaging.services.reporting import statistics
+from messaging.services.representation import isoformat_utc
 from messaging.states import Status
 
 
@@ -53,6 +53,6 @@ class StatsViewSet(viewsets.ViewSet):
                 "queue_size": found.queue_size,
                 "average_processing_seconds": found.average_seconds,
                 "by_status": found.by_status,
-                "since": moment(found.since),
+                "since": isoformat_utc(found.since),
             }
         )

@@ -15,8 +15,8 @@ from messaging.api.fields import NumberField, StrictStringField
 from messaging.api.filters import SuppressionFilter
 from messaging.api.known_names import StrictSerializer
 from messaging.models import Suppression
-from messaging.services import suppressions
-from messaging.services.representation import moment
+from messaging.services.recipients import suppressions
+from messaging.services.representation import isoformat_utc
 
 
 class NewSuppressionSerializer(StrictSerializer):
@@ -40,7 +40,7 @@ class SuppressionSerializer(serializers.Serializer):
             "sender": instance.sender or None,
             "reason": instance.reason or None,
             "source": instance.source,
-            "created_at": moment(instance.created_at),
+            "created_at": isoformat_utc(instance.created_at),
         }
 
 

@@ -15,21 +15,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from messaging import doorbell
+from messaging import notifier
 from messaging.api.fields import (
     BoundedListField,
-    MomentField,
     StrictBooleanField,
     StrictIntegerField,
     StrictStringField,
+    UtcDateTimeField,
 )
 from messaging.api.known_names import StrictSerializer
 from messaging.event_types import TEST, EventType
 from messaging.models import WebhookDelivery, WebhookEndpoint
-from messaging.services.client_callbacks import endpoints, redelivery, secrets
-from messaging.services.client_callbacks.endpoints import Wish
-from messaging.services.representation import moment
-from providers.public_addresses import Guard
+from messaging.services.representation import isoformat_utc
+from messaging.services.webhooks import endpoints, redelivery, secrets
+from messaging.services.webhooks.endpoints import EndpointChanges
+from providers.http.public_addresses import Guard
 
 ADD, VIEW, CHANGE = (f"messaging.{verb}_webhookendpoint" for verb in ("add", "view", "change"))
 
@@ -65,9 +65,9 @@ class EndpointSerializer(StrictSerializer):
             "description": instance.description,
             "is_enabled": instance.is_enabled,
             "disabled_reason": instance.disabled_reason or None,
-            "failing_since": moment(instance.failing_since),
-            "created_at": moment(instance.created_at),
-            "updated_at": moment(instance.updated_at),
+            "failing_since": isoformat_utc(instance.failing_since),
+            "created_at": isoformat_utc(instance.created_at),
+            "updated_at": isoformat_utc(instance.updated_at),
         }
 
 
@@ -114,17 +114,17 @@ class DeliverySerializer(serializers.Serializer):
             "attempts": instance.attempts,
             "response_status": instance.response_status,
             "error": instance.error or None,
-            "event_at": moment(event.at if event else None),
-            "next_attempt_at": moment(instance.next_attempt_at),
-            "attempted_at": moment(instance.attempted_at),
-            "finished_at": moment(instance.finished_at),
-            "created_at": moment(instance.created_at),
+            "event_at": isoformat_utc(event.at if event else None),
+            "next_attempt_at": isoformat_utc(instance.next_attempt_at),
+            "attempted_at": isoformat_utc(instance.attempted_at),
+            "finished_at": isoformat_utc(instance.finished_at),
+            "created_at": isoformat_utc(instance.created_at),
         }
 
 
 class RangeSerializer(StrictSerializer):
-    since = MomentField(help_text="What happened from here …")
-    until = MomentField(help_text="… to before here.")
+    since = UtcDateTimeField(help_text="What happened from here …")
+    until = UtcDateTimeField(help_text="… to before here.")
     after = StrictIntegerField(min_value=0, max_value=2**63 - 1, required=False, help_text="Beyond this `sequence`.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         serializer = NewEndpointSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
-        wish = Wish(data["url"], tuple(data.get("events", ())), data.get("description", ""))
+        wish = EndpointChanges(data["url"], tuple(data.get("events", ())), data.get("description", ""))
         endpoint, secret = endpoints.create(owner=request.user, wish=wish, guard=_guard(), now=timezone.now())
         location = reverse("webhook-endpoints-detail", args=[endpoint.pk], request=request)
         body = {**EndpointSerializer(endpoint).data, "secret": secret}
@@ -229,7 +229,7 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
     @action(detail=False, url_path="default-secret", pagination_class=None)
     def default_secret(self, request: Request) -> Response:
         kept = secrets.default_secret(owner_id=request.user.pk)
-        return Response({"created_at": moment(kept.created_at if kept else None)})
+        return Response({"created_at": isoformat_utc(kept.created_at if kept else None)})
 
     @extend_schema(request=None, responses=SecretSerializer)
     @action(detail=False, methods=["post"], url_path="default-secret/rotate")
@@ -264,7 +264,7 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         asked = RangeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         done = redelivery.redeliver_range(endpoint_id=endpoint.pk, now=timezone.now(), **asked.validated_data)
-        doorbell.ring_for_callbacks()
+        notifier.notify_webhooks()
         more = {} if done.after is None else {"after": done.after}
         return Response({"redelivered": done.count, "is_complete": done.after is None, **more}, status=202)
 
@@ -278,5 +278,5 @@ def _secret(text: str) -> Response:
 
 
 def _on_its_way(delivery: WebhookDelivery) -> Response:
-    doorbell.ring_for_callbacks()
+    notifier.notify_webhooks()
     return Response(DeliverySerializer(delivery).data, status=202)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from django.http import HttpRequest, StreamingHttpResponse
 
-from messaging.services.live_guests import Guest
+from messaging.services.webhooks.live_access import Subscriber
 
 
-class Visit(Enum):
+class RequestStage(Enum):
     """Where a request stands; one without any is served by a process that cannot wait."""
 
     ARRIVED = auto()
@@ -21,11 +21,11 @@ class Visit(Enum):
     NO_PLACE = auto()
 
 
-def visit_of(request: HttpRequest) -> Visit | None:
+def stage_of(request: HttpRequest) -> RequestStage | None:
     return getattr(request, "live_visit", None)
 
 
-def note_visit(request: HttpRequest, visit: Visit) -> None:
+def set_stage(request: HttpRequest, visit: RequestStage) -> None:
     request.live_visit = visit  # type: ignore[attr-defined]
 
 
@@ -33,7 +33,7 @@ def note_visit(request: HttpRequest, visit: Visit) -> None:
 class Stream:
     """Events after a number, of one message or of all of the owner's. `resumes`: the client was here before."""
 
-    guest: Guest
+    guest: Subscriber
     owner_id: int | None
     message_id: UUID | None
     after: int
@@ -44,14 +44,14 @@ class Stream:
 class LongPoll:
     """Until the message's status is not `unlike`, for so many seconds at the most."""
 
-    guest: Guest
+    guest: Subscriber
     owner_id: int | None
     message_id: UUID
     unlike: str
     seconds: float
 
 
-class Admitted(StreamingHttpResponse):
+class AcceptedStream(StreamingHttpResponse):
     """Headers without a body: the server puts the stream there, or throws it away after a long poll."""
 
     def __init__(self, order: Stream | LongPoll, **options: object) -> None:

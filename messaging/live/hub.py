@@ -16,12 +16,12 @@ from redis.exceptions import RedisError
 from uuid_utils.compat import uuid7
 
 from messaging.database_faults import DATABASE_FAULTS
-from messaging.live.places import END, Places
+from messaging.live.connection_limit import END, ConnectionLimiter
+from messaging.live.pubsub import CHANNEL, owners_of
 from messaging.live.threads import Threads
-from messaging.services import live_events
-from messaging.services.live_guests import Guest, still_welcome
-from messaging.wakeups import CHANNEL, owners_of
-from providers import redis_access
+from messaging.services.webhooks import live_events
+from messaging.services.webhooks.live_access import Subscriber, still_authorized
+from providers.state import redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +34,15 @@ CONNECTIONS = 8
 TAKE_PAUSES = (0.1, 0.3, 0.6)
 
 
-class NoPlace(Exception):
+class TooManyConnections(Exception):
     """The user has as many open as it may."""
 
 
-class Follower:
+class Subscription:
     """One open stream, or a long poll that waits until `message_id` is not `unlike`."""
 
     def __init__(
-        self, guest: Guest, *, owner_id: int | None, message_id: UUID | None = None, unlike: str | None = None
+        self, guest: Subscriber, *, owner_id: int | None, message_id: UUID | None = None, unlike: str | None = None
     ) -> None:
         self.guest = guest
         self.owner_id = owner_id
@@ -77,7 +77,7 @@ class Hub:
         self._redis_url = redis_url
         self._per_user = per_user
         self._threads = threads
-        self._followers: set[Follower] = set()
+        self._followers: set[Subscription] = set()
         self._newest: dict[int, int] = {}
         self._redis: Redis | None = None
         self._running: list[asyncio.Task] = []
@@ -86,17 +86,17 @@ class Hub:
         self._is_closing = False
 
     @property
-    def followers(self) -> frozenset[Follower]:
+    def followers(self) -> frozenset[Subscription]:
         return frozenset(self._followers)
 
     @asynccontextmanager
-    async def follow(self, follower: Follower, *, from_the_oldest: bool = False) -> AsyncIterator[Follower]:
+    async def follow(self, follower: Subscription, *, from_the_oldest: bool = False) -> AsyncIterator[Subscription]:
         """Within, the follower is woken. Raises `NoPlace`."""
         self._start()
         taking = self._send(self._take(follower, from_the_oldest=from_the_oldest))
         try:
             if not await asyncio.shield(taking):
-                raise NoPlace
+                raise TooManyConnections
             self._followers.add(follower)
             if self._is_closing:
                 follower.end()
@@ -125,12 +125,12 @@ class Hub:
 
     # --- Places -------------------------------------------------------------------------------------------------------
 
-    async def _take(self, follower: Follower, *, from_the_oldest: bool) -> bool:
+    async def _take(self, follower: Subscription, *, from_the_oldest: bool) -> bool:
         user_id = follower.guest.user_id
         for pause in (*TAKE_PAUSES, None):
             try:
-                if not redis_access.is_available():  # noticed before, by the request's rate limit
-                    raise redis_access.RedisUnavailable
+                if not redis_client.is_available():  # noticed before, by the request's rate limit
+                    raise redis_client.RedisUnavailable
                 taken = await self._places.take(user_id, follower.place, from_the_oldest=from_the_oldest)
             except (RedisError, OSError) as error:
                 self._note_away("Redis", error)
@@ -141,9 +141,9 @@ class Hub:
             await asyncio.sleep(pause)
         return False
 
-    async def _free(self, follower: Follower, taking: asyncio.Task) -> None:
+    async def _free(self, follower: Subscription, taking: asyncio.Task) -> None:
         """Also where the one who wanted it has gone before it had it."""
-        if await taking and redis_access.is_available():
+        if await taking and redis_client.is_available():
             with suppress(RedisError, OSError):  # its lease ends soon
                 await self._places.free(follower.guest.user_id, follower.place)
 
@@ -198,7 +198,7 @@ class Hub:
 
     async def _check(self) -> None:
         guests = {follower.guest for follower in self._followers}
-        welcome = await self._threads.run(still_welcome, guests, now=timezone.now()) if guests else set()
+        welcome = await self._threads.run(still_authorized, guests, now=timezone.now()) if guests else set()
         for follower in self._followers:
             if follower.guest in guests and follower.guest not in welcome:
                 follower.end()
@@ -219,7 +219,7 @@ class Hub:
             health_check_interval=10,
         )
         self._redis = Redis.from_pool(pool)
-        self._places = Places(self._redis, most=self._per_user, channel=CHANNEL)
+        self._places = ConnectionLimiter(self._redis, most=self._per_user, channel=CHANNEL)
         every = (
             (self._look, LOOK_SECONDS, "the database", DATABASE_FAULTS),
             (self._check, CHECK_SECONDS, "the database", DATABASE_FAULTS),

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.live.admission import LongPoll, Stream
-from messaging.live.hub import LOOK_SECONDS, Follower
+from messaging.live.hub import LOOK_SECONDS, Subscription
 from messaging.live.threads import Threads
-from messaging.services import live_events
+from messaging.services.webhooks import live_events
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def _read(question: Question) -> tuple[bytes, live_events.Piece]:
     return b"".join(map(frame, piece.events)), piece
 
 
-async def stream(order: Stream, follower: Follower, reader: Reader) -> AsyncIterator[bytes]:
+async def stream(order: Stream, follower: Subscription, reader: Reader) -> AsyncIterator[bytes]:
     """Until the follower is over. What has not been read lies in the database: a slow reader costs one piece of the log."""
     position = order.after
     # The number alone, so that who is cut before the first event knows where to resume.
@@ -80,7 +80,7 @@ def frame(event: dict[str, Any]) -> bytes:
     return f"id: {event['sequence']}\nevent: {event['type']}\ndata: {data}\n\n".encode()
 
 
-async def wait_for_change(order: LongPoll, follower: Follower, threads: Threads) -> None:
+async def wait_for_change(order: LongPoll, follower: Subscription, threads: Threads) -> None:
     """Until the message's status is another one, or the time is over, or the follower is."""
     ends_at = time.monotonic() + order.seconds
     while not follower.is_over:

@@ -11,7 +11,7 @@ from messaging.event_types import EventType
 class ClientEvent(models.Model):
     """One thing that happened to an owner, written in the transaction in which it happened.
 
-    `sequence` is null until the event is numbered, after its commit, by `messaging.services.event_log`: who has read an
+    `sequence` is null until `messaging.services.webhooks.event_log` numbers the event, after its commit: a reader of an
     owner's events up to a number has missed none below it, in whatever order the transactions were committed. Numbers rise and
     have gaps. `snapshot` holds what the message was then, as far as it changes.
     """

@@ -10,15 +10,15 @@ from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
 from messaging import encryption
-from messaging.encryption import CannotBeOpened, Key
+from messaging.encryption import CannotBeOpened, EncryptionKey
 
 
-def keys() -> tuple[Key, ...]:
+def keys() -> tuple[EncryptionKey, ...]:
     return _read(tuple(settings.FIELD_ENCRYPTION_KEYS))
 
 
 @lru_cache(maxsize=8)
-def _read(entries: tuple[str, ...]) -> tuple[Key, ...]:
+def _read(entries: tuple[str, ...]) -> tuple[EncryptionKey, ...]:
     return encryption.read_keys(entries)
 
 

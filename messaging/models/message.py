@@ -94,7 +94,7 @@ class Message(models.Model):
         permissions = [
             ("retry_message", "Can put an ended message back into its queue"),
             ("resolve_message", "Can say what became of an unknown message"),
-            ("view_body", "Can read the texts of messages"),
+            ("view_text", "Can read the texts of messages"),
         ]
         indexes = [
             # Reader: GET /messages/ of one owner, newest first

@@ -102,5 +102,5 @@ class KeywordRule(models.Model):
         if not self.as_rule().words:
             raise ValidationError({"words": "Give at least one word."})
 
-    def as_rule(self) -> keywords.Rule:
+    def as_rule(self) -> keywords.MatchRule:
         return keywords.rule(self.words.splitlines(), self.reply)

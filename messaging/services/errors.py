@@ -26,7 +26,7 @@ class RecipientInactive(DomainError):
     code = "recipient_inactive"
 
 
-class RecipientOptedOut(DomainError):
+class OptedOut(DomainError):
     code = "recipient_opted_out"
 
 

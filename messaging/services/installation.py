@@ -13,7 +13,7 @@ from django.utils import timezone
 from knox.crypto import hash_token
 
 from messaging.models import ApiToken, OutboundQueue
-from messaging.services import queues
+from messaging.services.outbound import queues
 from providers.models import ProviderAccount, SenderNumber
 
 API_READER, API_SENDER, API_OPERATOR = "API reader", "API sender", "API operator"
@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     VIEWER: _LOOK,
     OPERATOR: (
         *_LOOK,
-        "messaging.view_body",
+        "messaging.view_text",
         "messaging.add_message",
         "messaging.change_message",
         "messaging.retry_message",

@@ -9,7 +9,7 @@ from messaging import states
 from messaging.models import Message
 from messaging.models.encrypted import fault_of
 
-READ_TEXTS = "messaging.view_body"
+READ_TEXTS = "messaging.view_text"
 HIDDEN = "••••••"
 
 
@@ -18,38 +18,40 @@ def may_read_texts(reader: AbstractBaseUser, owner_id: int | None) -> bool:
     return owner_id == reader.pk or reader.has_perm(READ_TEXTS)
 
 
-def message_body_for(
+def serialize_message_for(
     reader: AbstractBaseUser, message: Message, *, error: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """As somebody is shown it who may see the row, but perhaps not its text. Raises `CannotBeOpened`.
 
     `error` stands in the place of what is stored: what a message waits for is known only when it is read
-    (`messaging.services.waiting`).
+    (`messaging.services.outbound.waiting`).
     """
-    return message_body(message, readable=may_read_texts(reader, message.owner_id), error=error)
+    return serialize_message(message, readable=may_read_texts(reader, message.owner_id), error=error)
 
 
-def body_among_others_for(
+def serialize_message_lenient_for(
     reader: AbstractBaseUser, message: Message, *, error: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    return body_among_others(message, readable=may_read_texts(reader, message.owner_id), error=error)
+    return serialize_message_lenient(message, readable=may_read_texts(reader, message.owner_id), error=error)
 
 
-def message_body(message: Message, *, readable: bool = True, error: dict[str, str] | None = None) -> dict[str, Any]:
+def serialize_message(
+    message: Message, *, readable: bool = True, error: dict[str, str] | None = None
+) -> dict[str, Any]:
     """As its owner is shown it. Raises `CannotBeOpened`."""
-    return _body(message, message.text if readable else HIDDEN, error)
+    return _serialize(message, message.text if readable else HIDDEN, error)
 
 
-def body_among_others(
+def serialize_message_lenient(
     message: Message, *, readable: bool = True, error: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """The same where one text that cannot be opened must not keep all else back: it is empty, like one that was erased."""
     if not readable:
-        return _body(message, HIDDEN, error)
-    return _body(message, "" if fault_of(message, "text") else message.text, error)
+        return _serialize(message, HIDDEN, error)
+    return _serialize(message, "" if fault_of(message, "text") else message.text, error)
 
 
-def _body(message: Message, text: str, error: dict[str, str] | None) -> dict[str, Any]:
+def _serialize(message: Message, text: str, error: dict[str, str] | None) -> dict[str, Any]:
     body = {
         "id": str(message.pk),
         "direction": message.direction,
@@ -64,17 +66,17 @@ def _body(message: Message, text: str, error: dict[str, str] | None) -> dict[str
         "provider": message.provider_id,
         "provider_message_id": message.provider_message_id or None,
         "attempts": message.attempts,
-        "error": error or error_body(message.error_code, message.error_detail),
+        "error": error or serialize_error(message.error_code, message.error_detail),
         "schedule": str(message.schedule_id) if message.schedule_id else None,
         "media": media_ids(message),
-        "send_at": moment(message.send_at),
-        "created_at": moment(message.created_at),
-        "sent_at": moment(message.sent_at),
-        "delivered_at": moment(message.delivered_at),
-        "updated_at": moment(message.updated_at),
+        "send_at": isoformat_utc(message.send_at),
+        "created_at": isoformat_utc(message.created_at),
+        "sent_at": isoformat_utc(message.sent_at),
+        "delivered_at": isoformat_utc(message.delivered_at),
+        "updated_at": isoformat_utc(message.updated_at),
     }
     if message.direction == states.Direction.INBOUND:
-        body["received_at"] = moment(message.received_at)
+        body["received_at"] = isoformat_utc(message.received_at)
     return body
 
 
@@ -85,10 +87,10 @@ def media_ids(message: Message) -> list[str]:
     return [str(file.asset_id) for file in message.attachments.all() if file.asset_id]
 
 
-def error_body(code: str, detail: str) -> dict[str, str] | None:
+def serialize_error(code: str, detail: str) -> dict[str, str] | None:
     return {"code": code, "detail": detail} if code else None
 
 
-def moment(value: datetime | None) -> str | None:
+def isoformat_utc(value: datetime | None) -> str | None:
     """UTC in ISO 8601 with `Z`."""
     return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -11,16 +11,16 @@ from django.db.models import Case, Value, When
 from django.db.models.functions import Cast
 
 from messaging.models import Message, MessageEvent
-from messaging.services import client_events
+from messaging.services import events as client_events
 from messaging.services.errors import IllegalTransition
-from messaging.services.rollups import Tally
-from messaging.states import Source, Status, may_move
+from messaging.services.reporting.rollups import CounterBatch
+from messaging.states import Source, Status, can_transition
 
 ALWAYS_WRITTEN = ("status", "updated_at", "claim_id", "lease_until")
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """One message's step to `to`. `detail` is for people and holds neither text nor secret."""
 
     message: Message
@@ -36,7 +36,7 @@ def record_creation(
     messages: Sequence[Message], *, source: Source, actor: AbstractBaseUser | None, detail: str = ""
 ) -> None:
     """The first line of each history."""
-    tally = Tally()
+    tally = CounterBatch()
     for message in messages:
         tally.created(message)
     tally.write()
@@ -53,14 +53,16 @@ def record_creation(
     )
 
 
-def apply(moves: Sequence[Move], *, now: datetime, fields: Collection[str] = (), tally: Tally | None = None) -> None:
+def apply(
+    moves: Sequence[Transition], *, now: datetime, fields: Collection[str] = (), tally: CounterBatch | None = None
+) -> None:
     """Carry the moves out, write their history, what owners are told, and the counts: four queries however many there are.
 
     The caller holds the rows locked in an open transaction and has set the attributes named in `fields`. Leaving `sending`
     ends the claim; a message that enters it brings its new claim along. Raises `IllegalTransition`, then nothing is written.
     A `tally` brings what else the caller has to count; it is written with or without moves.
     """
-    tally = tally or Tally()
+    tally = tally or CounterBatch()
     if moves:
         events = [_step(move, now, tally) for move in moves]
         messages = [move.message for move in moves]
@@ -70,9 +72,9 @@ def apply(moves: Sequence[Move], *, now: datetime, fields: Collection[str] = (),
     tally.write()
 
 
-def _step(move: Move, now: datetime, tally: Tally) -> MessageEvent:
+def _step(move: Transition, now: datetime, tally: CounterBatch) -> MessageEvent:
     message, before = move.message, Status(move.message.status)
-    if not may_move(before, move.to, by_operator=move.by_operator):
+    if not can_transition(before, move.to, by_operator=move.by_operator):
         raise IllegalTransition(f"a message cannot go from {before} to {move.to}")
     message.status = move.to
     message.updated_at = now

@@ -22,20 +22,13 @@ from providers.backends.payload import (
     scalar,
     storable_text,
 )
-from providers.base import (
-    Accepted,
-    Backend,
-    BackendContext,
-    CallbackRequest,
-    InboundText,
-    OutboundText,
-    Question,
-    ReportedStatus,
-    StatusReport,
-)
+from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
+from providers.contract.lookup import StatusQuery
+from providers.contract.messages import Accepted, InboundMessage, OutboundMessage
+from providers.contract.sender import Backend, BackendContext
 from providers.errors import (
-    BadProof,
     CredentialsRefused,
+    InvalidSignature,
     MalformedCallback,
     OutcomeUnknown,
     RateLimited,
@@ -45,7 +38,7 @@ from providers.errors import (
     SendError,
     Unavailable,
 )
-from providers.transport import Answer, Transport
+from providers.http.transport import HttpResponse, Transport
 
 # The codes of `rejected` that say more about the recipient than "not this message".
 REJECTIONS: Mapping[str, type[Rejected]] = {
@@ -87,13 +80,13 @@ class GenericHttpBackend(Backend):
         keys = self.context.callback_keys
         known = request.token.isascii() and callback_tokens.read(request.token, slug=self.context.slug, keys=keys)
         if known is None or known is False:
-            raise BadProof("the callback's token is missing or wrong")
+            raise InvalidSignature("the callback's token is missing or wrong")
 
     def _verify_hmac(self, request: CallbackRequest) -> None:
         key = _plain(self.config.callback_secret).encode()
         expected = "sha256=" + hmac.new(key, request.body, hashlib.sha256).hexdigest()
         if not _same(request.headers.get("x-signature", ""), expected):
-            raise BadProof("the callback's signature is missing or wrong")
+            raise InvalidSignature("the callback's signature is missing or wrong")
 
     def _verify_basic(self, request: CallbackRequest) -> None:
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
@@ -103,7 +96,7 @@ class GenericHttpBackend(Backend):
             given = b""
         expected = f"{self.config.callback_username}:{_plain(self.config.callback_password)}".encode()
         if scheme.lower() != "basic" or not hmac.compare_digest(given, expected):
-            raise BadProof("the callback's credentials are missing or wrong")
+            raise InvalidSignature("the callback's credentials are missing or wrong")
 
     # --- parse --------------------------------------------------------------------------------------------------------
 
@@ -119,12 +112,12 @@ class GenericHttpBackend(Backend):
         error_code = scalar(at_path(content, mapping.error_code)) if mapping.error_code else ""
         return StatusReport(
             provider_message_id=message_id,
-            status=mapping.values.get(word, ReportedStatus.UNKNOWN_WORD),
+            status=mapping.values.get(word, ReportedStatus.UNRECOGNIZED),
             word=word[:MAX_WORD_LENGTH],
             error_code=error_code[:MAX_WORD_LENGTH],
         )
 
-    def parse_inbound(self, request: CallbackRequest) -> InboundText:
+    def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
         mapping = self.config.inbound
         content = self._content(request)
         sender, recipient = scalar(at_path(content, mapping.sender)), scalar(at_path(content, mapping.to))
@@ -139,7 +132,7 @@ class GenericHttpBackend(Backend):
         text = storable_text("" if given_text is None and media_urls else given_text)
         if text is None:
             raise MalformedCallback("there is no text that can be stored")
-        return InboundText(message_id, sender=sender, recipient=recipient, text=text, media_urls=media_urls)
+        return InboundMessage(message_id, sender=sender, recipient=recipient, text=text, media_urls=media_urls)
 
     def _content(self, request: CallbackRequest) -> Mapping[str, Any]:
         is_json = request.headers.get("content-type", "").lower().startswith("application/json")
@@ -150,7 +143,7 @@ class GenericHttpBackend(Backend):
 
     # --- send ---------------------------------------------------------------------------------------------------------
 
-    def send(self, text: OutboundText) -> Accepted:
+    def send(self, text: OutboundMessage) -> Accepted:
         config = self.config
         content = self._request_content(text)
         as_query, as_json = config.method == "GET", config.method != "GET" and config.format == "json"
@@ -172,10 +165,10 @@ class GenericHttpBackend(Backend):
     # --- look up ------------------------------------------------------------------------------------------------------
 
     @property
-    def can_look_up(self) -> bool:
+    def can_fetch_status(self) -> bool:
         return self.config.status_url is not None
 
-    def look_up(self, question: Question) -> Sequence[StatusReport]:
+    def fetch_status(self, question: StatusQuery) -> Sequence[StatusReport]:
         url, mapping = self.config.status_url or "", self.config.status
         query = None if ID_PLACE in url else {self.config.request_fields.get("id", "id"): question.reference}
         answer = self._transport.call(
@@ -193,13 +186,13 @@ class GenericHttpBackend(Backend):
         word = scalar(at_path(content, mapping.status))
         if not message_id or len(message_id) > MAX_ID_LENGTH or not word:
             return ()
-        status = mapping.values.get(word, ReportedStatus.UNKNOWN_WORD)
+        status = mapping.values.get(word, ReportedStatus.UNRECOGNIZED)
         return (StatusReport(message_id, status=status, word=word[:MAX_WORD_LENGTH]),)
 
     def close(self) -> None:
         self._transport.close()
 
-    def _request_content(self, text: OutboundText) -> dict[str, Any]:
+    def _request_content(self, text: OutboundMessage) -> dict[str, Any]:
         ours = {
             "to": text.to,
             "message": text.text,
@@ -211,7 +204,7 @@ class GenericHttpBackend(Backend):
         fields = {name: ours[field] for field, name in self.config.request_fields.items() if ours[field]}
         return {**self.config.constants, **fields}
 
-    def _fault(self, answer: Answer) -> SendError:
+    def _fault(self, answer: HttpResponse) -> SendError:
         status, detail = answer.status, f"the provider answered {answer.status}"
         if status in self.config.rejected:
             code = self.config.rejected[status]
@@ -226,7 +219,7 @@ class GenericHttpBackend(Backend):
             return Unavailable(detail, code="provider_refused", retry_after=answer.retry_after(datetime.now(UTC)))
         return OutcomeUnknown(detail)
 
-    def _message_id(self, answer: Answer) -> str:
+    def _message_id(self, answer: HttpResponse) -> str:
         """The id in an accepting answer; "" when there is none, or none that a receipt could be matched by."""
         if self.config.message_id is None or not answer.body.strip():
             return ""

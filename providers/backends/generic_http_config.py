@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic import ValidationInfo as Info
 
-from providers.base import CommonConfig, ReportedStatus
-from providers.config_types import (
+from providers.contract.callbacks import ReportedStatus
+from providers.contract.config_types import (
     NO_LITERAL,
     SECRET_NAME,
     EnvReference,
@@ -21,6 +21,7 @@ from providers.config_types import (
     is_stored,
     mapping_without_ambiguity,
 )
+from providers.contract.sender import CommonConfig
 
 OurField = Literal["to", "message", "from", "callback_url", "media", "id"]
 DEFAULT_FIELDS: Mapping[OurField, str] = {"to": "to", "message": "message"}
@@ -42,7 +43,7 @@ Unambiguous = BeforeValidator(mapping_without_ambiguity)
 
 
 def _known_word(value: Any) -> Any:
-    if value == ReportedStatus.UNKNOWN_WORD:
+    if value == ReportedStatus.UNRECOGNIZED:
         raise ValueError("unknown_word is what a word outside of this table becomes")
     return value
 

@@ -16,25 +16,14 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from providers.backends.payload import MAX_ID_LENGTH, MAX_WORD_LENGTH, read_form, scalar, storable_text
-from providers.base import (
-    Accepted,
-    Backend,
-    BackendContext,
-    CallbackAnswer,
-    CallbackRequest,
-    CommonConfig,
-    InboundText,
-    MediaAccess,
-    OutboundText,
-    ProviderKeyword,
-    Question,
-    ReportedStatus,
-    StatusReport,
-)
-from providers.config_types import EnvOrText, HttpUrl, Secret
+from providers.contract.callbacks import CallbackAnswer, CallbackRequest, MediaAccess, ReportedStatus, StatusReport
+from providers.contract.config_types import EnvOrText, HttpUrl, Secret
+from providers.contract.lookup import StatusQuery
+from providers.contract.messages import Accepted, InboundMessage, OutboundMessage, ProviderKeyword
+from providers.contract.sender import Backend, BackendContext, CommonConfig
 from providers.errors import (
-    BadProof,
     CredentialsRefused,
+    InvalidSignature,
     MalformedCallback,
     Misconfigured,
     OutcomeUnknown,
@@ -45,7 +34,7 @@ from providers.errors import (
     SendError,
     Unavailable,
 )
-from providers.transport import Transport
+from providers.http.transport import Transport
 
 STATUSES: Mapping[str, ReportedStatus] = {
     "queued": ReportedStatus.PROGRESS,
@@ -193,7 +182,7 @@ class TwilioBackend(Backend):
         except ValueError:
             is_proven = False
         if not signature or not is_proven:
-            raise BadProof("the callback's signature is missing or wrong")
+            raise InvalidSignature("the callback's signature is missing or wrong")
 
     # --- parse --------------------------------------------------------------------------------------------------------
 
@@ -206,12 +195,12 @@ class TwilioBackend(Backend):
         if not word:
             raise MalformedCallback("the receipt names no status")
         error_code = form.one("ErrorCode")[:MAX_WORD_LENGTH]
-        status = STATUSES.get(word, ReportedStatus.UNKNOWN_WORD)
+        status = STATUSES.get(word, ReportedStatus.UNRECOGNIZED)
         if status in FAILED_WORDS:
             status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
         return StatusReport(message_id, status=status, word=word[:MAX_WORD_LENGTH], error_code=error_code)
 
-    def parse_inbound(self, request: CallbackRequest) -> InboundText:
+    def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
         form = _readable_form(request)
         sender, recipient = form.one("From"), form.one("To")
         if not sender or not recipient:
@@ -228,7 +217,7 @@ class TwilioBackend(Backend):
         text = storable_text(form.get("Body", [""])[-1])
         if text is None or not (text or media_urls or "Body" in form):
             raise MalformedCallback("there is no text that can be stored")
-        return InboundText(
+        return InboundMessage(
             message_id, sender, recipient, text, media_urls, keyword=_keyword(form.one("OptOutType").upper())
         )
 
@@ -243,7 +232,7 @@ class TwilioBackend(Backend):
 
     # --- send ---------------------------------------------------------------------------------------------------------
 
-    def send(self, text: OutboundText) -> Accepted:
+    def send(self, text: OutboundMessage) -> Accepted:
         sender = text.sender or self.config.from_number
         try:
             message = self._client.messages.create(
@@ -268,10 +257,10 @@ class TwilioBackend(Backend):
     # --- look up ------------------------------------------------------------------------------------------------------
 
     @property
-    def can_look_up(self) -> bool:
+    def can_fetch_status(self) -> bool:
         return True
 
-    def look_up(self, question: Question) -> Sequence[StatusReport]:
+    def fetch_status(self, question: StatusQuery) -> Sequence[StatusReport]:
         """By recipient, text, sender and time: Twilio keeps no reference of ours."""
         try:
             found = self._client.messages.list(
@@ -295,7 +284,7 @@ class TwilioBackend(Backend):
         self._transport.close()
 
 
-def _is_alike(found: Any, question: Question) -> bool:
+def _is_alike(found: Any, question: StatusQuery) -> bool:
     moment = found.date_created or found.date_sent
     return (
         bool(scalar(found.sid))
@@ -309,7 +298,7 @@ def _is_alike(found: Any, question: Question) -> bool:
 def _report_of(found: Any) -> StatusReport:
     word = scalar(str(found.status or ""))
     error_code = scalar(found.error_code)[:MAX_WORD_LENGTH]
-    status = STATUSES.get(word, ReportedStatus.UNKNOWN_WORD)
+    status = STATUSES.get(word, ReportedStatus.UNRECOGNIZED)
     if status in FAILED_WORDS:
         status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
     return StatusReport(

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from providers.simulator.carrier import CarrierSettings, Sandbox
-from providers.simulator.journal import Journal
 from providers.simulator.receipts import ReceiptPoster
+from providers.simulator.request_log import RequestLog
 from providers.simulator.server import SandboxServer
 
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = _arguments(argv)
     try:
         settings = _settings(arguments)
-        journal = Journal(arguments.log)
+        journal = RequestLog(arguments.log)
         sandbox = Sandbox(settings, journal=journal, receipts=ReceiptPoster())
         server = SandboxServer((arguments.host, arguments.port), sandbox)
     except (ValueError, OSError, OverflowError) as error:

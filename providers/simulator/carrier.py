@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from providers.simulator.journal import Journal
-from providers.simulator.magic import Behaviour, Call, behaviour_of
-from providers.simulator.receipts import Receipt, ReceiptPoster
+from providers.simulator.magic_numbers import Behaviour, MagicResponse, behaviour_of
+from providers.simulator.receipts import ReceiptPoster, SimulatedReceipt
+from providers.simulator.request_log import RequestLog
 
 CARRIERS = ("provider1", "provider2")
 MAX_REMEMBERED = 200_000
@@ -57,7 +57,9 @@ class TextRequest:
 class Sandbox:
     """Both carriers. `hand_over` takes as long as the carrier does and returns the HTTP answer."""
 
-    def __init__(self, settings: Mapping[str, CarrierSettings], *, journal: Journal, receipts: ReceiptPoster) -> None:
+    def __init__(
+        self, settings: Mapping[str, CarrierSettings], *, journal: RequestLog, receipts: ReceiptPoster
+    ) -> None:
         self._settings = {carrier: settings.get(carrier, CarrierSettings()) for carrier in CARRIERS}
         self._lock = threading.Lock()
         self._failed_once: OrderedDict[str, None] = OrderedDict()
@@ -93,19 +95,19 @@ class Sandbox:
         self.journal.accept(
             carrier=carrier, message_id=message_id, reference=request.reference, to=request.to, status_code=200
         )
-        receipt = Receipt(request.callback_url, message_id, behaviour.receipts if request.callback_url else ())
+        receipt = SimulatedReceipt(request.callback_url, message_id, behaviour.receipts if request.callback_url else ())
         if behaviour.receipt_first and receipt.words:
             self.receipts.post_now(receipt)
         else:
             self.receipts.schedule(receipt, delay=settings.receipt_delay_ms / 1000)
-        if behaviour.call is Call.HANG:
+        if behaviour.call is MagicResponse.HANG:
             _wait(settings.hang_ms)
         return message_id
 
     def _refusal(self, settings: CarrierSettings, behaviour: Behaviour, request: TextRequest) -> str:
-        if behaviour.call is Call.ALWAYS_FAIL:
+        if behaviour.call is MagicResponse.ALWAYS_FAIL:
             return "this number always fails"
-        if behaviour.call is Call.FAIL_ONCE and self._is_first(request):
+        if behaviour.call is MagicResponse.FAIL_ONCE and self._is_first(request):
             return "this number fails once"
         if random.random() < settings.failure_rate:  # noqa: S311 (not a secret)
             return "a random failure"

@@ -21,7 +21,7 @@ PASSING_CLIENT_ERRORS = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class SimulatedReceipt:
     """The words that one message still has to report, in order."""
 
     url: str
@@ -37,7 +37,7 @@ class ReceiptPoster:
         self._retry_delays = retry_delays
         self._pool = urllib3.PoolManager(num_pools=4, maxsize=threads, retries=False, timeout=POST_TIMEOUT)
         self._due = threading.Condition()
-        self._heap: list[tuple[float, int, Receipt]] = []
+        self._heap: list[tuple[float, int, SimulatedReceipt]] = []
         self._order = itertools.count()
         self._counts = {"posted": 0, "refused": 0, "given_up": 0}
         self._is_closed = False
@@ -45,7 +45,7 @@ class ReceiptPoster:
         for thread in self._threads:
             thread.start()
 
-    def schedule(self, receipt: Receipt, *, delay: float) -> None:
+    def schedule(self, receipt: SimulatedReceipt, *, delay: float) -> None:
         with self._due:
             if self._is_closed or not receipt.words:
                 return
@@ -55,7 +55,7 @@ class ReceiptPoster:
             heapq.heappush(self._heap, (time.monotonic() + delay, next(self._order), receipt))
             self._due.notify()
 
-    def post_now(self, receipt: Receipt) -> None:
+    def post_now(self, receipt: SimulatedReceipt) -> None:
         """Post the first word before returning; what then is left, or could not be posted, follows by schedule."""
         self._post(receipt)
 
@@ -76,7 +76,7 @@ class ReceiptPoster:
         while (receipt := self._take()) is not None:
             self._post(receipt)
 
-    def _take(self) -> Receipt | None:
+    def _take(self) -> SimulatedReceipt | None:
         with self._due:
             while not self._is_closed:
                 wait = self._heap[0][0] - time.monotonic() if self._heap else None
@@ -85,7 +85,7 @@ class ReceiptPoster:
                 self._due.wait(wait)
         return None
 
-    def _post(self, receipt: Receipt) -> None:
+    def _post(self, receipt: SimulatedReceipt) -> None:
         body = json.dumps({"status": receipt.words[0], "message_id": receipt.message_id})
         try:
             answer = self._pool.request(
@@ -96,11 +96,11 @@ class ReceiptPoster:
             status = 0
         if status and 200 <= status <= 299:  # noqa: PLR2004
             self._count("posted")
-            self.schedule(Receipt(receipt.url, receipt.message_id, receipt.words[1:]), delay=BETWEEN_RECEIPTS)
+            self.schedule(SimulatedReceipt(receipt.url, receipt.message_id, receipt.words[1:]), delay=BETWEEN_RECEIPTS)
         elif 300 <= status <= 499 and status not in PASSING_CLIENT_ERRORS:  # noqa: PLR2004
             self._count("refused")
         elif receipt.tries < len(self._retry_delays):
-            again = Receipt(receipt.url, receipt.message_id, receipt.words, receipt.tries + 1)
+            again = SimulatedReceipt(receipt.url, receipt.message_id, receipt.words, receipt.tries + 1)
             self.schedule(again, delay=self._retry_delays[receipt.tries])
         else:
             self._count("given_up")

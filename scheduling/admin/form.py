@@ -13,20 +13,20 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from console.forms import StyledModelForm
 from messaging.api.serializers import MAX_VALID_FOR
+from messaging.console.forms import StyledModelForm
 from messaging.models import OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
-from messaging.services.submit import DEFAULT_VALID_FOR
-from scheduling.admin import people
+from messaging.services.outbound.submit import DEFAULT_VALID_FOR
+from scheduling.admin import recipients as people
 from scheduling.models import Schedule
 from scheduling.services import recipients, schedules
-from scheduling.services.recipients import Report
-from scheduling.services.schedules import Plan
+from scheduling.services.recipients import ImportReport
+from scheduling.services.schedules import ScheduleInput
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 NOBODY = "Give at least one recipient."
-PLANNED = {field.name for field in fields(Plan)}
+PLANNED = {field.name for field in fields(ScheduleInput)}
 # What a browser's own field for a day and a time can show; a wall time with seconds is shown as text.
 PICKER_LENGTH = len("2026-12-01T09:00")
 
@@ -75,7 +75,7 @@ class ScheduleForm(StyledModelForm):
         fields = ["name", "text", "queue", "valid_for"]
         widgets = {"text": forms.Textarea(attrs={"rows": 4})}
 
-    report: Report | None = None
+    report: ImportReport | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -119,7 +119,7 @@ class ScheduleForm(StyledModelForm):
 class NobodyAdded(Exception):
     """Of a list not one row is good: nothing is stored, so that the whole can be given again."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ImportReport) -> None:
         super().__init__()
         self.report = report
 
@@ -144,7 +144,7 @@ def submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
 
 
 def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, obj: Schedule | None) -> Schedule:
-    plan = Plan(
+    plan = ScheduleInput(
         name=cleaned["name"],
         text=cleaned["text"],
         run_at=cleaned["run_at"],
@@ -163,7 +163,7 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
     return schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now())
 
 
-def _add_people(schedule: Schedule, cleaned: dict[str, Any]) -> Report:
+def _add_people(schedule: Schedule, cleaned: dict[str, Any]) -> ImportReport:
     """Raises `NobodyAdded`; the good rows are kept whatever the others are."""
     stream, own_rows = (cleaned["file"].file, 0) if cleaned.get("file") else people.as_csv(cleaned["pasted"])
     report = recipients.add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now())

@@ -19,7 +19,7 @@ PARAMETER = "schedule"
 admin.site.unregister(Message)
 
 
-class ScheduleFilter(admin.ListFilter):
+class ScheduleListFilter(admin.ListFilter):
     """By the start of a schedule's name, asked for while somebody types: there may be too many to list."""
 
     title = "schedule"
@@ -65,4 +65,4 @@ class ScheduleFilter(admin.ListFilter):
 
 @admin.register(Message)
 class MessageWithScheduleAdmin(MessageAdmin):
-    list_filter = [*MessageAdmin.list_filter, ScheduleFilter]
+    list_filter = [*MessageAdmin.list_filter, ScheduleListFilter]

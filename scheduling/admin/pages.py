@@ -15,7 +15,7 @@ from messaging import states
 from messaging.services.errors import InvalidField
 from scheduling import recurrence
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import reading, timing
+from scheduling.services import queries, timing
 
 SHOWN = 5
 ORDER = [status.value for status in states.Status]
@@ -66,7 +66,7 @@ def progress(request: HttpRequest, object_id: UUID, model_admin: Any) -> JsonRes
 def progress_of(schedule: Schedule) -> dict[str, Any]:
     """Of the newest run how much of the list is expanded, and of all messages how many have ended."""
     run = schedule.runs.order_by("-due_at").first()
-    counts = reading.counts_by_status([schedule.pk])[schedule.pk]
+    counts = queries.counts_by_status([schedule.pk])[schedule.pk]
     total = sum(counts.values())
     waiting = sum(counts.get(status, 0) for status in states.UNSENT)
     return {

@@ -12,14 +12,14 @@ from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxFilter
 from unfold.decorators import display
 
-from console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
-from console.names import name_of
-from messaging.admin import bodies
+from messaging.admin import text_privacy
+from messaging.console.columns import name_of
+from messaging.console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
 from messaging.models.encrypted import fault_of
-from scheduling.admin.acts import ACTS
 from scheduling.admin.form import ScheduleForm, submit
 from scheduling.admin.pages import next_runs, preview, progress, progress_of
-from scheduling.admin.people import bad_rows, first_of, tell
+from scheduling.admin.recipients import bad_rows, first_of, tell
+from scheduling.admin.row_actions import ACTIONS
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import schedules
 from scheduling.services.errors import AlreadyRan
@@ -68,7 +68,7 @@ class ScheduleAdmin(ModelAdmin):
     ]
     inlines = [RunInline]
     owner_name = name_of("owner", "Owner")
-    acts = ACTS
+    row_actions = ACTIONS
     custom_urls = (
         ("preview/", "scheduling_schedule_preview", preview),
         ("<uuid:object_id>/progress/", "scheduling_schedule_progress", progress),
@@ -87,11 +87,11 @@ class ScheduleAdmin(ModelAdmin):
         form = ["name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for"]
         if obj is None:
             return [*form, "pasted", "file"]
-        listed = "on_the_list" if bodies.may_read(request.user) else "numbers_on_the_list"
+        listed = "on_the_list" if text_privacy.may_read(request.user) else "numbers_on_the_list"
         moved = ["moved"] if obj.moved_from else []
         if self.has_change_permission(request, obj):
             return [*form, *moved, listed, "pasted", "file"]  # the rule's builder shows the next runs
-        text = "text" if bodies.may_read(request.user) else "hidden_text"
+        text = "text" if text_privacy.may_read(request.user) else "hidden_text"
         timing = ["first_run", "time_zone", "repeats", "next_runs", *moved]
         return ["name", text, *timing, "queue", "validity", "owner_name", listed]
 
@@ -100,7 +100,7 @@ class ScheduleAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         """The form shows the text, so it is for those who may read it; acts show none."""
-        allowed = super().has_change_permission(request, obj) and bodies.may_read(request.user)
+        allowed = super().has_change_permission(request, obj) and text_privacy.may_read(request.user)
         return allowed and (obj is None or (obj.status in {"active", "paused"} and not schedules.has_run(obj)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
@@ -122,7 +122,7 @@ class ScheduleAdmin(ModelAdmin):
 
     @display(description="Text")
     def hidden_text(self, obj: Schedule) -> str:
-        return bodies.shown(obj.text, readable=False)
+        return text_privacy.shown(obj.text, readable=False)
 
     @display(description="First run")
     def first_run(self, obj: Schedule) -> str:

@@ -27,8 +27,8 @@ from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
-from messaging.services.representation import HIDDEN, may_read_texts, moment
-from messaging.services.waiting import serialize_list_for
+from messaging.services.outbound.waiting import serialize_list_for
+from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
 from messaging.states import Source
 from scheduling import recurrence
 from scheduling.api.serializers import (
@@ -45,8 +45,8 @@ from scheduling.api.serializers import (
 )
 from scheduling.api.uploads import CsvUploadParser
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import reading, recipients, schedules, timing
-from scheduling.services.recipients import Report
+from scheduling.services import queries, recipients, schedules, timing
+from scheduling.services.recipients import ImportReport
 
 INCLUDE = OpenApiParameter(
     "include", str, enum=["messages"], description="`messages` adds the 10 newest messages of each schedule."
@@ -81,10 +81,12 @@ class ScheduleFilter(django_filters.FilterSet):
         after, before = (self.form.cleaned_data.get(name) for name in ("run_after", "run_before"))
         if after is None and before is None:
             return queryset
-        bounds = {name: moment for name, moment in (("gte", after), ("lt", before)) if moment is not None}
-        next_run = Q(**{f"next_run_at__{name}": moment for name, moment in bounds.items()})
+        bounds = {
+            name: isoformat_utc for name, isoformat_utc in (("gte", after), ("lt", before)) if isoformat_utc is not None
+        }
+        next_run = Q(**{f"next_run_at__{name}": isoformat_utc for name, isoformat_utc in bounds.items()})
         past = ScheduleRun.objects.filter(
-            schedule=OuterRef("pk"), **{f"due_at__{name}": moment for name, moment in bounds.items()}
+            schedule=OuterRef("pk"), **{f"due_at__{name}": isoformat_utc for name, isoformat_utc in bounds.items()}
         )
         return queryset.filter(next_run | Exists(past))
 
@@ -234,7 +236,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         return Response(report_body(report))
 
 
-def _add_recipients(schedule: Schedule, request: Request) -> Report:
+def _add_recipients(schedule: Schedule, request: Request) -> ImportReport:
     if request.content_type.startswith("multipart/"):
         refuse_unknown_form_fields(request.data, ("file",))
         upload = request.data.get("file")
@@ -257,15 +259,15 @@ def _choice(request: Request, parameter: OpenApiParameter) -> str | None:
 
 
 def _body(schedule: Schedule, request: Request) -> dict[str, Any]:
-    return schedule_body(schedule, reading.counts_by_status([schedule.pk])[schedule.pk], reader=request.user)
+    return schedule_body(schedule, queries.counts_by_status([schedule.pk])[schedule.pk], reader=request.user)
 
 
 def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
     ids = [row.pk for row in rows]
-    counts = reading.counts_by_status(ids)
+    counts = queries.counts_by_status(ids)
     bodies = [schedule_body(row, counts[row.pk], reader=request.user) for row in rows]
     if _choice(request, INCLUDE) == "messages":
-        newest = reading.newest_messages(ids)
+        newest = queries.newest_messages(ids)
         messages = [message for row in rows for message in newest.get(row.pk, [])]
         shown = {message["id"]: message for message in serialize_list_for(request.user, messages, now=timezone.now())}
         for row, body in zip(rows, bodies, strict=True):
@@ -276,12 +278,12 @@ def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
 
 def preview_body(schedule: Schedule, count: int, *, reader: AbstractBaseUser) -> dict[str, Any]:
     zone = recurrence.zone(schedule.time_zone)
-    sample, total = reading.rendered_sample(schedule)
+    sample, total = queries.rendered_sample(schedule)
     readable = may_read_texts(reader, schedule.owner_id)
     return {
         "time_zone": schedule.time_zone,
         "runs": [
-            {"at": utc.astimezone(zone).isoformat(), "utc": moment(utc)}
+            {"at": utc.astimezone(zone).isoformat(), "utc": isoformat_utc(utc)}
             for _, utc in timing.preview(schedule, count=count)
         ],
         "messages": [
@@ -298,7 +300,7 @@ def preview_body(schedule: Schedule, count: int, *, reader: AbstractBaseUser) ->
     }
 
 
-def report_body(report: Report) -> dict[str, Any]:
+def report_body(report: ImportReport) -> dict[str, Any]:
     return {
         "added": report.added,
         "duplicates": report.duplicates,
@@ -310,7 +312,7 @@ def report_body(report: Report) -> dict[str, Any]:
     }
 
 
-def csv_report(report: Report) -> HttpResponse:
+def csv_report(report: ImportReport) -> HttpResponse:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["row", "field", "code", "detail"])

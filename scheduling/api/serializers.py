@@ -9,18 +9,18 @@ from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from messaging import numbers
+from messaging import e164
 from messaging.api.fields import BoundedListField, NumberField, StrictIntegerField, StrictStringField, TextField
-from messaging.api.known_names import Kind, StrictSerializer, refuse_unknown
+from messaging.api.known_names import NameKind, StrictSerializer, refuse_unknown
 from messaging.api.serializers import DEFAULT_VALID_FOR, MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
-from messaging.services.representation import HIDDEN, may_read_texts, moment
+from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
 from scheduling import recurrence, templates
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.recipients_csv import RowError
 from scheduling.services.recipients import Recipient
-from scheduling.services.schedules import Plan
+from scheduling.services.schedules import ScheduleInput
 
 MAX_JSON_RECIPIENTS = 100_000
 
@@ -43,13 +43,13 @@ class WallOrMomentField(serializers.Field):
 
 RECIPIENT = {
     "oneOf": [
-        {"type": "string", "maxLength": numbers.MAX_INPUT},
+        {"type": "string", "maxLength": e164.MAX_INPUT},
         {
             "type": "object",
             "required": ["to"],
             "additionalProperties": False,
             "properties": {
-                "to": {"type": "string", "maxLength": numbers.MAX_INPUT},
+                "to": {"type": "string", "maxLength": e164.MAX_INPUT},
                 "variables": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number"]}},
             },
         },
@@ -79,15 +79,15 @@ class RecipientField(serializers.Field):
             data = {"to": data}
         if not isinstance(data, dict):
             raise serializers.ValidationError("Give a number, or an object with to and variables.", code="invalid")
-        refuse_unknown(Kind.FIELD, data, ("to", "variables"))
+        refuse_unknown(NameKind.FIELD, data, ("to", "variables"))
         number = data.get("to")
         if not isinstance(number, str):
             raise serializers.ValidationError({"to": "A phone number is a string."}, code="invalid")
         try:
             given = data.get("variables")
             variables = templates.check_values({} if given is None else given)
-            return numbers.to_e164(number), variables
-        except numbers.InvalidNumber as error:
+            return e164.normalise(number), variables
+        except e164.InvalidNumber as error:
             raise serializers.ValidationError({"to": [serializers.ErrorDetail(str(error), error.code)]}) from None
         except templates.InvalidValues as error:
             detail = serializers.ErrorDetail(str(error), error.code)
@@ -111,9 +111,9 @@ class NewScheduleSerializer(StrictSerializer):
         fields["from"] = NumberField(required=False, allow_null=True)
         return fields
 
-    def plan(self) -> Plan:
+    def plan(self) -> ScheduleInput:
         data = self.validated_data
-        return Plan(
+        return ScheduleInput(
             name=data["name"],
             text=data["message"],
             run_at=data["run_at"],
@@ -207,18 +207,18 @@ def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: Abst
         "id": str(schedule.pk),
         "name": schedule.name,
         "message": _text(schedule, reader),
-        "run_at": moment(start),
+        "run_at": isoformat_utc(start),
         "time_zone": schedule.time_zone,
         "recurrence": schedule.recurrence or None,
         "queue": schedule.queue_id,
         "from": schedule.from_number or None,
         "valid_for": schedule.valid_for,
         "status": str(schedule.status),
-        "next_run_at": moment(schedule.next_run_at),
+        "next_run_at": isoformat_utc(schedule.next_run_at),
         "recipient_count": schedule.recipient_count,
         "counts": dict(counts),
-        "created_at": moment(schedule.created_at),
-        "updated_at": moment(schedule.updated_at),
+        "created_at": isoformat_utc(schedule.created_at),
+        "updated_at": isoformat_utc(schedule.updated_at),
     }
 
 
@@ -248,15 +248,15 @@ class RunSerializer(serializers.Serializer):
     def to_representation(self, instance: ScheduleRun) -> dict[str, Any]:
         return {
             "id": str(instance.pk),
-            "due_at": moment(instance.due_at),
+            "due_at": isoformat_utc(instance.due_at),
             "status": str(instance.status),
             "detail": instance.detail or None,
             "created_messages": instance.created_messages,
             "skipped_inactive": instance.skipped_inactive,
             "skipped_opted_out": instance.skipped_opted_out,
             "skipped_invalid": instance.skipped_invalid,
-            "started_at": moment(instance.started_at),
-            "finished_at": moment(instance.finished_at),
+            "started_at": isoformat_utc(instance.started_at),
+            "finished_at": isoformat_utc(instance.finished_at),
         }
 
 

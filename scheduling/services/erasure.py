@@ -6,8 +6,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F
 
-from messaging.services import erasure
-from messaging.services.erasure import Erased
+from messaging.services.privacy import erasure
+from messaging.services.privacy.erasure import Erased
 from scheduling.models import Schedule, ScheduleRecipient
 
 

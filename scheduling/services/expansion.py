@@ -15,10 +15,10 @@ from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message
 from messaging.models.encrypted import opened
-from messaging.segments import Measure
-from messaging.services import bulk, eligibility
-from messaging.services.bulk import Variant
-from messaging.services.eligibility import Batch, Moment
+from messaging.segments import SegmentCount
+from messaging.services.outbound import bulk_insert, eligibility
+from messaging.services.outbound.bulk_insert import Variant
+from messaging.services.outbound.eligibility import Batch, Moment
 from messaging.states import Direction, Source, Status
 from scheduling import templates
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
@@ -119,7 +119,7 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
         people = list(
             ScheduleRecipient.objects.filter(schedule=schedule, pk__gt=run.cursor)
             .order_by("pk")
-            .values_list("pk", "number", "variables")[: bulk.batch_size()]
+            .values_list("pk", "number", "variables")[: bulk_insert.batch_size()]
         )
         if not people:
             _finish(run, schedule, now)
@@ -152,7 +152,7 @@ def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, di
         else:
             text, measured = written
             variants.append(Variant(number, text, measured.encoding, measured.segments))
-    bulk.store(prototype, variants, source=Source.SCHEDULE)
+    bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
     run.created_messages += len(variants)
     return len(variants)
 
@@ -184,7 +184,7 @@ def _addressed(prototype: Message, key: int, number: str) -> Message:
     return message
 
 
-def _text(template: Template, variables: dict) -> tuple[str, Measure] | None:
+def _text(template: Template, variables: dict) -> tuple[str, SegmentCount] | None:
     """None for a text that cannot be written: the list is checked when it is stored, so this is a last guard."""
     try:
         text = template.render(opened(variables))

@@ -33,7 +33,7 @@ class Recipient:
 
 
 @dataclass(slots=True)
-class Report:
+class ImportReport:
     """What became of a list. `errors` stops at 10,000 rows, `rejected` counts on."""
 
     added: int = 0
@@ -70,18 +70,18 @@ def check(recipient: Recipient, template: Template) -> RowError | None:
     return None
 
 
-def add(*, schedule_id: UUID, rows: Iterable[Recipient | RowError], now: datetime) -> Report:
+def add(*, schedule_id: UUID, rows: Iterable[Recipient | RowError], now: datetime) -> ImportReport:
     """Store the good rows in chunks; a number that is on the list already counts as a duplicate and stays as it is.
 
     Raises `ScheduleEnded`. Each chunk is a transaction of its own: after a crash the same list can be given again.
     """
-    report = Report()
+    report = ImportReport()
     for chunk in _chunks(rows):
         _add_chunk(schedule_id, chunk, report, now)
     return report
 
 
-def add_csv(*, schedule_id: UUID, stream: BinaryIO, now: datetime) -> Report:
+def add_csv(*, schedule_id: UUID, stream: BinaryIO, now: datetime) -> ImportReport:
     """The same from a CSV file that can be read twice: first to its end, so that one that is no such list, or breaks off in the
     middle, raises `InvalidField` before anybody is stored; then chunk by chunk.
     """
@@ -105,7 +105,7 @@ def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _good(chunk: Iterable[Recipient | RowError], template: Template, report: Report) -> Iterator[Recipient]:
+def _good(chunk: Iterable[Recipient | RowError], template: Template, report: ImportReport) -> Iterator[Recipient]:
     for row in chunk:
         error = row if isinstance(row, RowError) else check(row, template)
         if error is not None:
@@ -114,7 +114,7 @@ def _good(chunk: Iterable[Recipient | RowError], template: Template, report: Rep
             yield row
 
 
-def _add_chunk(schedule_id: UUID, chunk: list[Recipient | RowError], report: Report, now: datetime) -> None:
+def _add_chunk(schedule_id: UUID, chunk: list[Recipient | RowError], report: ImportReport, now: datetime) -> None:
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
         if schedule.status in {Schedule.Status.CANCELED, Schedule.Status.COMPLETED}:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from messaging.services.retention import Days, Rules
+from messaging.services.privacy.retention import Days, Rules
 from scheduling.models import Schedule, ScheduleRecipient
 
 CHUNK = 1_000

@@ -7,8 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from messaging.event_types import EventType
-from messaging.services import client_events
-from messaging.services.representation import moment
+from messaging.services import events
+from messaging.services.representation import isoformat_utc
 from scheduling import zone_data
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import timing
@@ -40,7 +40,11 @@ def start_due(*, now: datetime, max_lateness: timedelta) -> int:
 
 def _start(schedule: Schedule, now: datetime, max_lateness: timedelta) -> None:
     run = ScheduleRun(schedule=schedule, due_at=schedule.next_run_at)
-    moved = f"moved from {moment(schedule.moved_from)} by tzdata {schedule.zone_release}" if schedule.moved_from else ""
+    moved = (
+        f"moved from {isoformat_utc(schedule.moved_from)} by tzdata {schedule.zone_release}"
+        if schedule.moved_from
+        else ""
+    )
     if schedule.next_run_at < now - max_lateness:
         _miss(schedule, run, now, max_lateness)
     elif schedule.runs.filter(status__in=UNFINISHED).exists():
@@ -73,7 +77,7 @@ def complete_if_over(schedule: Schedule, *, now: datetime) -> None:
     """A schedule without a next run and without an unfinished one is completed, and its owner told. Sets the attribute only."""
     if schedule.next_run_at is None and not schedule.runs.filter(status__in=UNFINISHED).exists():
         schedule.status = Schedule.Status.COMPLETED
-        client_events.record_data(
+        events.record_data(
             owner_id=schedule.owner_id, event_type=EventType.SCHEDULE_COMPLETED, data=_summary(schedule, now), at=now
         )
 
@@ -86,6 +90,6 @@ def _summary(schedule: Schedule, now: datetime) -> dict[str, Any]:
         "queue": schedule.queue_id,
         "recurrence": schedule.recurrence or None,
         "time_zone": schedule.time_zone,
-        "created_at": moment(schedule.created_at),
-        "completed_at": moment(now),
+        "created_at": isoformat_utc(schedule.created_at),
+        "completed_at": isoformat_utc(now),
     }

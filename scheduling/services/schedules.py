@@ -17,7 +17,7 @@ from messaging.models import Message, OutboundQueue
 from messaging.models.encrypted import opened
 from messaging.services import transitions
 from messaging.services.errors import InvalidField
-from messaging.services.transitions import Move
+from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
 from scheduling.models import Schedule, ScheduleRun
@@ -38,7 +38,7 @@ CANCELS_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScheduleInput:
     """What somebody wants sent, and when. `run_at` without an offset is wall time in `time_zone`."""
 
     name: str
@@ -52,7 +52,7 @@ class Plan:
 
 
 def create(
-    *, owner: AbstractBaseUser, plan: Plan, people: Sequence[Recipient], default_queue: str, now: datetime
+    *, owner: AbstractBaseUser, plan: ScheduleInput, people: Sequence[Recipient], default_queue: str, now: datetime
 ) -> Schedule:
     """Store a schedule with its list; a number that is repeated is kept once. Raises `InvalidField`, then nothing is stored."""
     unique = _checked_people(people, plan.text)
@@ -202,7 +202,10 @@ def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser | None, now: datet
         for row in waiting:
             row.next_attempt_at = None
         transitions.apply(
-            [Move(row, states.Status.CANCELED, source, detail="schedule canceled", actor=actor) for row in waiting],
+            [
+                Transition(row, states.Status.CANCELED, source, detail="schedule canceled", actor=actor)
+                for row in waiting
+            ],
             now=now,
             fields=["next_attempt_at"],
         )

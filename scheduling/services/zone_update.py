@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
 
-from messaging.services.representation import moment
+from messaging.services.representation import isoformat_utc
 from scheduling import zone_data
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import runs, timing
@@ -60,12 +60,12 @@ def _recompute(schedule: Schedule, now: datetime) -> bool:
 
 
 def _log_move(schedule: Schedule, old: datetime) -> None:
-    new = moment(schedule.next_run_at) if schedule.next_run_at else "no run"
+    new = isoformat_utc(schedule.next_run_at) if schedule.next_run_at else "no run"
     logger.warning(
         "schedule %s in %s moved from %s to %s by tzdata %s",
         schedule.pk,
         schedule.time_zone,
-        moment(old),
+        isoformat_utc(old),
         new,
         zone_data.RELEASE,
     )

@@ -11,12 +11,13 @@ from django.contrib.auth.models import AbstractUser, Group
 from django.db.models import Model
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
-from console import audit
 from media_store.services.storing import store
+from messaging.console import audit
 from messaging.models import ApiToken, KeywordRule, Message, OutboundQueue, RetentionRule, Rollup, Suppression
 from messaging.segments import measure
-from messaging.services import erasure, heartbeats
 from messaging.services.installation import OPERATOR, VIEWER, install, service_user
+from messaging.services.privacy import erasure
+from messaging.services.reporting import heartbeats
 from messaging.states import Source, Status
 from providers import services as providers
 from providers.models import ProviderAccount, SenderNumber

@@ -14,8 +14,8 @@ from kombu.exceptions import ContentDisallowed
 
 from config import cache as cache_module
 from config.celery import app
-from messaging.services import heartbeats
-from providers import redis_access
+from messaging.services.reporting import heartbeats
+from providers.state import redis_client
 from tests.factories import UserFactory
 
 QUEUE = "tests-only"
@@ -44,7 +44,7 @@ def _unpoisoned() -> Iterator[None]:
 
 
 def put(key: str, raw: bytes | str) -> None:
-    redis_access.client().set(cache.make_key(key), raw)
+    redis_client.client().set(cache.make_key(key), raw)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_is_no_json_is_a_miss(raw: bytes) -> None:
 
 @pytest.mark.django_db
 def test_the_open_pages_run_nothing_that_lies_in_redis(client: Client) -> None:
-    redis = redis_access.client()
+    redis = redis_client.client()
     for key in (heartbeats.TICK_KEY, heartbeats.TICKS_KEY, cache.make_key("heartbeat:tick")):
         redis.set(key, pickle.dumps(Poison()))
 
@@ -113,7 +113,7 @@ def test_a_counter_that_was_overwritten_does_not_stop_a_request(caplog) -> None:
 
 
 def test_all_threads_and_requests_share_the_connections_of_the_process() -> None:
-    assert cache._cache.get_client("key") is redis_access.client()
+    assert cache._cache.get_client("key") is redis_client.client()
 
 
 @pytest.mark.usefixtures("no_redis")

@@ -9,7 +9,7 @@ import pytest
 
 from config import connections
 from config.handler import KERNEL_SECONDS
-from config.live import Application
+from config.live import LiveApplication
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_clients_that_read_nothing_are_left_to_the_kernel(listener: socket.socke
     async def django(*_: object) -> None:
         pass
 
-    asyncio.run(Application(django)({"type": "http", "path": "/"}, None, None))
+    asyncio.run(LiveApplication(django)({"type": "http", "path": "/"}, None, None))
 
     with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == KERNEL_SECONDS * 1000

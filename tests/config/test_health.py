@@ -8,8 +8,8 @@ from django.db import InterfaceError, OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from messaging.services import heartbeats
-from providers import redis_access
+from messaging.services.reporting import heartbeats
+from providers.state import redis_client
 from scheduling import zone_data
 from tests.factories import MessageFactory, QueueFactory
 
@@ -106,7 +106,7 @@ def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Except
     def away() -> None:
         raise error("password=hunter2")
 
-    monkeypatch.setattr("config.health.pacing.queues_to_drain", away)
+    monkeypatch.setattr("config.health.pacing.queues_to_dispatch", away)
 
     assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is away")
 
@@ -130,13 +130,13 @@ def test_workers_that_are_silent(client: Client) -> None:
 
 
 def test_a_beat_that_never_came(client: Client) -> None:
-    redis_access.client().delete(heartbeats.TICK_KEY)
+    redis_client.client().delete(heartbeats.TICK_KEY)
 
     assert_unhealthy(client, beat="no tick yet: beat or the workers are not running")
 
 
 def test_a_beat_that_has_stopped(client: Client) -> None:
-    redis_access.client().set(heartbeats.TICK_KEY, time.time() - 100)
+    redis_client.client().set(heartbeats.TICK_KEY, time.time() - 100)
 
     assert_unhealthy(client, beat="the last tick was 100 s ago")
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from config.logging import DiscreetFormatter, JsonFormatter, TrailFilter, discreet
-from messaging import trail
+from messaging import log_context
 
 ROW = 'null value violates constraint\nDETAIL:  Failing row contains (1, +14155550101, Your code\nis 123456, "x").'
 
@@ -98,7 +98,7 @@ def json_of(record: logging.LogRecord) -> dict:
 
 
 def test_a_line_of_json_has_these_fields() -> None:
-    with trail.of_request("r-1"), trail.of_message("m-1"):
+    with log_context.request_context("r-1"), log_context.message_context("m-1"):
         line = json_of(record_of("sent to %s", "+14155550101"))
 
     moment = line.pop("time")

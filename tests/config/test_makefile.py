@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make on
 
 # Prints what it is called with; the step before `manage.py`, a module, says nothing.
 PYTHON = """#!/bin/sh
-[ "$1" = -m ] && [ "$2" = config.run.by_hand ] && exit 0
+[ "$1" = -m ] && [ "$2" = config.run.manage_environment ] && exit 0
 for argument in "$@"; do printf '<%s>' "$argument"; done
 cat
 """

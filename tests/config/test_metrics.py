@@ -14,16 +14,16 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from messaging.services import heartbeats, rollups
-from messaging.services.dispatch.begin import begin
-from messaging.services.dispatch.claim import claim
-from messaging.services.dispatch.settle import settle
-from messaging.services.submit import Draft, submit_many
-from providers import breaker, standing
+from messaging.services.outbound.dispatch.attempts import start_attempts
+from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.dispatch.settle import settle
+from messaging.services.outbound.submit import MessageInput, submit_many
+from messaging.services.reporting import heartbeats, rollups
 from providers.errors import RecipientInvalid
+from providers.state import account_state, circuit_breaker
 from tests.factories import NOW as TODAY
 from tests.factories import AccountFactory, QueueFactory, UserFactory
-from tests.messaging.services.dispatch.fakes import LEASE, answer
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, answer
 
 pytestmark = pytest.mark.django_db
 NOW = TODAY - timedelta(days=1)
@@ -37,9 +37,9 @@ def sent() -> None:
     """Three messages, of which `acme` took one, refused one, and has not seen the third."""
     QueueFactory()
     AccountFactory(slug="acme")
-    drafts = [Draft(to=f"+1415555000{place}", text="hello", valid_for=14_400) for place in range(3)]
+    drafts = [MessageInput(to=f"+1415555000{place}", text="hello", valid_for=14_400) for place in range(3)]
     submit_many(owner=UserFactory(), drafts=drafts, default_queue="express", now=NOW)
-    calls = begin(claim(queue_name="express", limit=2, now=NOW, lease=LEASE), now=NOW, lease=LEASE)
+    calls = start_attempts(claim(queue_name="express", limit=2, now=NOW, lease=LEASE), now=NOW, lease=LEASE)
     settle([answer(calls[0]), answer(calls[1], RecipientInvalid("no"))], now=NOW, lease=LEASE, position=float)
 
 
@@ -56,7 +56,7 @@ def scrape(client: Client, **extra: Any) -> dict[tuple, float]:
 @pytest.mark.parametrize("folded", [False, True])
 def test_counters_are_those_of_the_database(client: Client, sent, folded: bool) -> None:
     if folded:
-        rollups.fold()
+        rollups.compact()
 
     found = scrape(client)
 
@@ -78,8 +78,8 @@ def test_counters_are_those_of_the_database(client: Client, sent, folded: bool) 
 
 
 def test_circuits(client: Client, sent) -> None:
-    assert breaker.hold_open("acme", reason="maintenance", now=0.0)
-    standing.forget()
+    assert circuit_breaker.hold_open("acme", reason="maintenance", now=0.0)
+    account_state.invalidate()
 
     found = scrape(client)
 
@@ -144,7 +144,7 @@ def test_a_scrape_costs_the_same_queries_whatever_there_is(
     QueueFactory.create_batch(2)
     for place in range(size):
         AccountFactory()
-        draft = Draft(to=f"+1415555{place:04d}", text="hello", valid_for=14_400)
+        draft = MessageInput(to=f"+1415555{place:04d}", text="hello", valid_for=14_400)
         submit_many(owner=UserFactory(), drafts=[draft], default_queue="express", now=NOW)
 
     with django_assert_num_queries(8):

@@ -10,7 +10,7 @@ from rest_framework.renderers import JSONRenderer
 
 from config.problems import DOMAIN_STATUS, ProblemMiddleware, exception_handler, flatten, problem
 from messaging.services import errors
-from providers.errors import BadProof, MalformedCallback
+from providers.errors import InvalidSignature, MalformedCallback
 from tests.database_faults import passing_faults
 
 
@@ -54,7 +54,7 @@ def test_every_refusal_of_a_request_has_its_status() -> None:
     [
         (Http404("secret path"), 404, "not_found"),
         (PermissionDenied("secret"), 403, "permission_denied"),
-        (BadProof("secret"), 403, "permission_denied"),
+        (InvalidSignature("secret"), 403, "permission_denied"),
         (MalformedCallback("no id"), 400, "parse_error"),
         (RequestDataTooBig(), 413, "body_too_large"),
         (TooManyFieldsSent("secret"), 400, "parse_error"),

@@ -11,8 +11,9 @@ from django.db import close_old_connections
 
 from config.celery import Application
 from messaging.models import Message
-from providers import callback_tokens, redis_access, registry
+from providers import callback_tokens, registry
 from providers.models import ProviderAccount
+from providers.state import redis_client
 from tests.config.serving import Answer, Socket, by_asgi, by_wsgi
 from tests.factories import AttemptFactory, MessageFactory
 from tests.messaging.api.conftest import Api, api, installed
@@ -48,14 +49,14 @@ def broker(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]
     """Celery on the same Redis."""
     application = Application("tests", broker=line.url, set_as_current=False)
     application.conf.task_publish_retry = False
-    monkeypatch.setattr("messaging.doorbell.current_app", application)
-    monkeypatch.setattr("messaging.doorbell._gathering.until", 0.0)
+    monkeypatch.setattr("messaging.notifier.current_app", application)
+    monkeypatch.setattr("messaging.notifier._gathering.until", 0.0)
     yield application
     application.close()
 
 
 def rings(line: Line) -> list[str]:
-    return [json.loads(each)["headers"]["task"] for each in redis_access.client().lrange(QUEUE, 0, -1)]
+    return [json.loads(each)["headers"]["task"] for each in redis_client.client().lrange(QUEUE, 0, -1)]
 
 
 @pytest.fixture
@@ -115,14 +116,14 @@ def test_a_hang_between_two_exchanges_costs_the_same(send, api: Api, line: Line,
 
 
 def test_when_it_is_back_it_is_used(send, api: Api, line: Line, broker, monkeypatch) -> None:
-    monkeypatch.setattr(redis_access, "CHECK_INTERVAL", 0.05)
+    monkeypatch.setattr(redis_client, "CHECK_INTERVAL", 0.05)
     token = {"Authorization": f"Bearer {api.token}"}
     line.server.hang()
     assert send("POST", "/api/v1/messages/", NEW, **token).status == 202
 
     line.server.go_on()
     line.wait_until_available()
-    redis_access.client().flushdb()  # the ring that nobody heard may have arrived
+    redis_client.client().flushdb()  # the ring that nobody heard may have arrived
     assert send("POST", "/api/v1/messages/", NEW, **token).status == 202
 
-    assert rings(line) == ["messaging.drain"]
+    assert rings(line) == ["messaging.dispatch"]

@@ -8,7 +8,7 @@ from asgiref.sync import async_to_sync
 from django.test import Client
 
 from config.logging import TrailFilter
-from messaging import trail
+from messaging import log_context
 
 
 @pytest.mark.parametrize("given", ["order-42-try.1", "0191a5f0-aaaa-7bbb-8ccc-1234567890ab", "a" * 64])
@@ -72,7 +72,7 @@ def record() -> logging.LogRecord:
 
 
 def test_ids_of_messages_nest_in_those_of_requests() -> None:
-    with trail.of_request("r"), trail.of_message("m"):
+    with log_context.request_context("r"), log_context.message_context("m"):
         assert record().trail == " request=r message=m"
 
     assert record().trail == ""

@@ -13,17 +13,17 @@ from opentelemetry.trace import StatusCode
 
 from config.run.environment import BASE_DIR
 from config.tracing import Tracing
-from messaging import trail
+from messaging import log_context
 from messaging.models import Message
 from messaging.services import installation
-from messaging.services.dispatch import calls
-from messaging.services.dispatch.begin import begin
-from messaging.services.dispatch.claim import claim
 from messaging.services.installation import API_SENDER
-from providers.base import Accepted
+from messaging.services.outbound.dispatch import sending
+from messaging.services.outbound.dispatch.attempts import start_attempts
+from messaging.services.outbound.dispatch.claim import claim
+from providers.contract.messages import Accepted
 from tests.factories import AccountFactory
 from tests.messaging.api.conftest import Api, member
-from tests.messaging.services.dispatch.fakes import LEASE
+from tests.messaging.services.outbound.dispatch.fakes import LEASE
 
 pytestmark = pytest.mark.django_db
 TEXT, NUMBER = "Nobody else may read this", "+14155550101"
@@ -39,11 +39,11 @@ class Backend:
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    monkeypatch.setattr("messaging.doorbell.current_app.send_task", lambda *_args, **_options: None)
+    monkeypatch.setattr("messaging.notifier.current_app.send_task", lambda *_args, **_options: None)
     exporter = InMemorySpanExporter()
-    trail.record_with(Tracing(SimpleSpanProcessor(exporter)))
+    log_context.set_tracer(Tracing(SimpleSpanProcessor(exporter)))
     yield exporter
-    trail.record_with(None)
+    log_context.set_tracer(None)
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def api(db) -> Api:
 
 def send(api: Api, monkeypatch: pytest.MonkeyPatch, **headers: str) -> Message:
     """Accept one message over the API, and make its call as a worker does."""
-    monkeypatch.setattr(calls.registry, "backend_for", lambda _account: Backend())
+    monkeypatch.setattr(sending.registry, "backend_for", lambda _account: Backend())
     answer = api.post("messages/", {"to": NUMBER, "message": TEXT, "reference": "order-42"}, **headers)
     assert answer.status_code == 202
     message = Message.objects.get()
     claimed = claim(queue_name="express", limit=1, now=message.created_at, lease=LEASE)
-    [call] = begin(claimed, now=message.created_at, lease=LEASE)
-    assert calls.perform(call).error is None
+    [call] = start_attempts(claimed, now=message.created_at, lease=LEASE)
+    assert sending.send(call).error is None
     return message
 
 
@@ -112,7 +112,7 @@ def test_nothing_private_is_in_any_span(spans, api, monkeypatch) -> None:
 
 
 def test_an_exception_is_told_by_its_type(spans) -> None:
-    with pytest.raises(ValueError, match="Nobody"), trail.recorder().request("GET", {}):
+    with pytest.raises(ValueError, match="Nobody"), log_context.tracer().request("GET", {}):
         raise ValueError(TEXT)
 
     [span] = spans.get_finished_spans()
@@ -133,7 +133,7 @@ def test_while_traces_are_off_nothing_is_kept_and_nothing_imported(api, monkeypa
     assert cache.get(f"trace:{message.pk}") is None
     program = "import django, sys; django.setup(); import config.urls; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=BASE_DIR, capture_output=True, text=True, check=True)
-    assert "messaging.trail" in done.stdout.split()
+    assert "messaging.log_context" in done.stdout.split()
     # redis-py imports OpenTelemetry's SDK by itself where it is installed.
     heavy = ("opentelemetry.exporter", "sentry_sdk", "config.tracing", "config.sentry")
     assert [name for name in done.stdout.split() if name.startswith(heavy)] == []

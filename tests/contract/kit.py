@@ -13,21 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from providers import departure
-from providers.base import (
-    Accepted,
-    Backend,
-    BackendContext,
-    CallbackRequest,
-    OutboundText,
-    ReportedStatus,
-    StatusReport,
-    Timeouts,
-)
-from providers.departure import NotYet
+from providers import send_gate
+from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
+from providers.contract.messages import Accepted, OutboundMessage
+from providers.contract.sender import Backend, BackendContext, Timeouts
 from providers.errors import (
-    BadProof,
     CredentialsRefused,
+    InvalidSignature,
     MalformedCallback,
     NotCalled,
     OutcomeUnknown,
@@ -35,6 +27,7 @@ from providers.errors import (
     SendError,
     Unavailable,
 )
+from providers.send_gate import RetryAfter
 from tests.contract.fake_carrier import (
     FakeCarrier,
     Play,
@@ -60,7 +53,7 @@ CONTEXT = BackendContext(
     slug=SLUG, callback_keys=("current-key", "former-key"), timeouts=Timeouts(connect=10, read=10), pool_size=4
 )
 IMPATIENT = replace(CONTEXT, timeouts=Timeouts(connect=0.4, read=0.4))  # where the time is meant to run out
-OUTBOUND = OutboundText(to=TO, text=TEXT, sender=SENDER, reference=REFERENCE, callback_url=CALLBACK_URL)
+OUTBOUND = OutboundMessage(to=TO, text=TEXT, sender=SENDER, reference=REFERENCE, callback_url=CALLBACK_URL)
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BROKEN_ANSWERS: dict[str, Play] = {
@@ -200,8 +193,8 @@ class BackendContract(ABC):
             seen.append((carrier.connections, len(carrier.received)))
             return waits.pop(0)
 
-        with departure.through(gate):
-            with pytest.raises(NotYet) as caught:
+        with send_gate.through(gate):
+            with pytest.raises(RetryAfter) as caught:
                 backend.send(OUTBOUND)
             assert (caught.value.seconds, carrier.received) == (0.25, [])
             assert backend.send(OUTBOUND) == backend.send(OUTBOUND) == Accepted("id-1")
@@ -218,7 +211,7 @@ class BackendContract(ABC):
             raise NotCalled("its claim ended before the call could leave")
 
         backend.send(OUTBOUND)  # an open connection is no way around
-        with departure.through(gate), pytest.raises(NotCalled):
+        with send_gate.through(gate), pytest.raises(NotCalled):
             backend.send(OUTBOUND)
 
         assert len(carrier.received) == 1
@@ -353,14 +346,14 @@ class BackendContract(ABC):
         backend.verify(self.proven(self.receipt_body("id-1", "delivered")))
 
     def test_a_callback_without_proof_is_refused(self, backend: Backend) -> None:
-        with pytest.raises(BadProof) as caught:
+        with pytest.raises(InvalidSignature) as caught:
             backend.verify(self.unproven(self.receipt_body("id-1", "delivered")))
 
         assert SECRET not in str(caught.value)
 
     @pytest.mark.parametrize("secret", ["the-former-secret", SECRET.upper()])
     def test_a_proof_by_another_secret_is_refused(self, backend: Backend, secret: str) -> None:
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidSignature):
             backend.verify(self.proven(self.receipt_body("id-1", "delivered"), secret=secret))
 
     @pytest.mark.parametrize("garbage", ["", " ", "Basic", "Basic é", "sha256=", "sha256=zz", "%00", "\udc80"])
@@ -368,7 +361,7 @@ class BackendContract(ABC):
         request = self.proven(self.receipt_body("id-1", "delivered"))
         broken = replace(request, headers=dict.fromkeys(request.headers, garbage), token=garbage)
 
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidSignature):
             backend.verify(broken)
 
     def test_the_statuses_every_provider_has_are_understood(self, backend: Backend) -> None:
@@ -379,7 +372,7 @@ class BackendContract(ABC):
     def test_an_unknown_status_word_is_reported_as_such(self, backend: Backend) -> None:
         report = backend.parse_status(self.proven(self.receipt_body("id-1", "teleported" * 10)))
 
-        assert report == StatusReport("id-1", ReportedStatus.UNKNOWN_WORD, ("teleported" * 10)[:64])
+        assert report == StatusReport("id-1", ReportedStatus.UNRECOGNIZED, ("teleported" * 10)[:64])
 
     def test_the_same_receipt_twice_says_the_same(self, backend: Backend) -> None:
         request = self.proven(self.receipt_body("id-1", "failed"))

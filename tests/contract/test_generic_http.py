@@ -11,8 +11,9 @@ import pytest
 
 from providers import callback_tokens
 from providers.backends.generic_http import GenericHttpBackend
-from providers.base import Backend, BackendContext, CallbackRequest
-from providers.errors import BadProof
+from providers.contract.callbacks import CallbackRequest
+from providers.contract.sender import Backend, BackendContext
+from providers.errors import InvalidSignature
 from tests.contract.fake_carrier import FakeCarrier
 from tests.contract.kit import CALLBACK_URL, CONTEXT, SECRET, SENDER, SLUG, TO, BackendContract
 
@@ -70,7 +71,7 @@ class TestToken(GenericHttpContract):
     def test_a_token_of_another_account_is_refused(self, backend: Backend) -> None:
         token = callback_tokens.make(slug="other", attempt_id="attempt-1", keys=CONTEXT.callback_keys)
 
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidSignature):
             backend.verify(replace(self.unproven(b"{}"), token=token))
 
     def test_a_token_made_before_the_key_was_rotated_is_let_in(self, backend: Backend) -> None:
@@ -90,7 +91,7 @@ class TestHmac(GenericHttpContract):
     def test_a_signature_of_another_body_is_refused(self, backend: Backend) -> None:
         request = self.proven(self.receipt_body("id-1", "failed"))
 
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidSignature):
             backend.verify(replace(request, body=self.receipt_body("id-1", "delivered")))
 
 

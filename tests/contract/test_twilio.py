@@ -9,8 +9,9 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from providers.backends.twilio import TwilioBackend
-from providers.base import Backend, BackendContext, CallbackRequest
-from providers.errors import BadProof
+from providers.contract.callbacks import CallbackRequest
+from providers.contract.sender import Backend, BackendContext
+from providers.errors import InvalidSignature
 from tests.contract.fake_carrier import FakeCarrier
 from tests.contract.kit import CALLBACK_URL, CONTEXT, SECRET, SENDER, TO, BackendContract
 
@@ -64,20 +65,20 @@ class TestTwilio(BackendContract):
     def test_a_signature_for_another_address_is_refused(self, backend: Backend) -> None:
         request = self.proven(self.receipt_body("id-1", "delivered"))
 
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidSignature):
             backend.verify(replace(request, url=f"{CALLBACK_URL}&attempt=2"))
 
     def test_a_signature_of_other_fields_is_refused(self, backend: Backend) -> None:
         request = self.proven(self.receipt_body("id-1", "failed"))
 
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidSignature):
             backend.verify(replace(request, body=self.receipt_body("id-1", "delivered")))
 
     def test_a_field_that_stands_there_twice_is_signed_with_both_values(self, backend: Backend) -> None:
         request = self.proven(b"MessageSid=a&MessageStatus=sent&Extra=2&Extra=1")
 
         backend.verify(request)
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidSignature):
             backend.verify(replace(request, body=b"MessageSid=a&MessageStatus=sent&Extra=2"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.run.environment import BASE_DIR
-from providers.simulator.magic import MAGIC_NUMBERS
+from providers.simulator.magic_numbers import MAGIC_NUMBERS
 from tests.journeys.client import Client
 from tests.journeys.stack import Stack
 

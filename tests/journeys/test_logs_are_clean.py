@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from config.run import services
-from providers.simulator.magic import MAGIC_NUMBERS
+from providers.simulator.magic_numbers import MAGIC_NUMBERS
 from tests.journeys.client import ON_THE_WAY, Client, numbers
 from tests.journeys.stack import Stack
 

@@ -9,7 +9,7 @@ import redis
 import requests
 
 from config.run import services
-from providers.simulator.magic import MAGIC_NUMBERS
+from providers.simulator.magic_numbers import MAGIC_NUMBERS
 from tests.journeys.client import Client, numbers
 from tests.journeys.collector import Collector
 from tests.journeys.stack import Stack
@@ -211,4 +211,4 @@ def test_a_message_can_be_followed_from_the_request_to_the_receipt(client: Clien
     [receipt] = [line for line in web if line.get("message_id") == message and line["message"].startswith("receipt")]
     assert call["message"].startswith("attempt ")
     assert receipt["message"].endswith("delivered, applied")
-    assert {line["logger"] for line in (accepted, call, receipt)} == {"messaging.trail"}
+    assert {line["logger"] for line in (accepted, call, receipt)} == {"messaging.log_context"}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from messaging.services.heartbeats import WORKERS_KEY
+from messaging.services.reporting.heartbeats import WORKERS_KEY
 from tests.journeys.client import Client, numbers
 from tests.journeys.stack import Stack
 

@@ -31,7 +31,7 @@ from django.db import transaction
 from django.utils import timezone
 from messaging.models import Message
 from messaging.services import bulk, installation
-from messaging.services.bulk import Variant
+from messaging.services.outbound.bulk_insert import Variant
 from messaging.states import Source
 installation.install()
 now = timezone.now()

@@ -129,18 +129,18 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_sent_twice(client: Client)
     assert len(run.accepted()) < MESSAGES, "the run was over before the worker was killed"
     client.wait_until_none_is(UNSENT, seconds=SECONDS)
     taken = run.accepted()
-    in_air = [message["id"] for message in run.messages() if message["status"] == "unknown"]
+    in_flight = [message["id"] for message in run.messages() if message["status"] == "unknown"]
     run.wait_until_settled()
     set_receipt_delay(stack, SOON)
 
     messages = run.messages()
     assert set(taken.values()) == {1}
-    assert 1 <= len(in_air) <= CONCURRENCY
+    assert 1 <= len(in_flight) <= CONCURRENCY
     assert {message["id"] for message in messages if message["status"] == "delivered"} == taken.keys()
-    assert {message["id"] for message in messages if message["status"] != "delivered"} <= set(in_air)
+    assert {message["id"] for message in messages if message["status"] != "delivered"} <= set(in_flight)
     assert statuses(messages).keys() <= {"delivered", "unknown"}
     assert run.accepted() == taken
-    for message_id in in_air:
+    for message_id in in_flight:
         assert client.steps(message_id)[:3] == ["queued", "sending", "unknown"]
         [attempt] = client.attempts(message_id)
         assert (attempt["outcome"], attempt["error"]["code"]) == ("unknown", "worker_lost")

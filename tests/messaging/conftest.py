@@ -29,7 +29,7 @@ class Broker:
             assert args == []
             self.rings_for_inbound.append(name)
         else:
-            assert name == "messaging.drain"
+            assert name == "messaging.dispatch"
             self.rings.extend(args)
 
 
@@ -37,8 +37,8 @@ class Broker:
 def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     """No test of this folder leaves a task in a broker."""
     broker = Broker()
-    monkeypatch.setattr("messaging.doorbell.current_app", broker)
-    monkeypatch.setattr("messaging.doorbell._gathering.until", 0.0)
+    monkeypatch.setattr("messaging.notifier.current_app", broker)
+    monkeypatch.setattr("messaging.notifier._gathering.until", 0.0)
     return broker
 
 

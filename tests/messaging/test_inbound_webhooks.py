@@ -201,7 +201,7 @@ def test_our_own_failure_is_500_so_that_the_provider_tries_again(carrier, monkey
     def fail(**_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("messaging.webhooks.inbound.receive_from_provider", fail)
+    monkeypatch.setattr("messaging.webhooks.receive.receive_from_provider", fail)
 
     assert_problem(carrier.bring(TEXT), 500, "server_error")
 

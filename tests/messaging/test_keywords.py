@@ -77,4 +77,4 @@ def test_stop_wins_where_two_rules_have_the_same_word() -> None:
 
 
 def test_a_word_that_folds_to_nothing_is_none() -> None:
-    assert keywords.rule(["!", " ", "Halt"], "bye") == keywords.Rule(frozenset({"halt"}), "bye")
+    assert keywords.rule(["!", " ", "Halt"], "bye") == keywords.MatchRule(frozenset({"halt"}), "bye")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.segments import GSM_BASIC, GSM_EXTENSION, Encoding, Measure, measure
+from messaging.segments import GSM_BASIC, GSM_EXTENSION, Encoding, SegmentCount, measure
 
 BASIC_TABLE = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
@@ -23,26 +23,26 @@ def test_the_alphabets_are_those_of_the_standard() -> None:
 def test_a_basic_character_is_one_septet(subtests: pytest.Subtests) -> None:
     for character in sorted(GSM_BASIC):
         with subtests.test(character=character):
-            assert measure(character) == Measure(Encoding.GSM7, 1, 1)
+            assert measure(character) == SegmentCount(Encoding.GSM7, 1, 1)
 
 
 def test_an_extension_character_is_two_septets(subtests: pytest.Subtests) -> None:
     for character in sorted(GSM_EXTENSION):
         with subtests.test(character=character):
-            assert measure(character) == Measure(Encoding.GSM7, 2, 1)
+            assert measure(character) == SegmentCount(Encoding.GSM7, 2, 1)
 
 
 @pytest.mark.parametrize("character", ["ç", "á", "`", "\t", "\u2019", "\u2013", "\u00a0", "я", "中", "\u200b"])
 def test_one_character_outside_makes_the_text_ucs2(character: str) -> None:
-    assert measure("a" * 10 + character) == Measure(Encoding.UCS2, 11, 1)
+    assert measure("a" * 10 + character) == SegmentCount(Encoding.UCS2, 11, 1)
 
 
 def test_an_emoji_takes_two_units() -> None:
-    assert measure(FACE) == Measure(Encoding.UCS2, 2, 1)
+    assert measure(FACE) == SegmentCount(Encoding.UCS2, 2, 1)
 
 
 def test_an_empty_text_takes_one_segment() -> None:
-    assert measure("") == Measure(Encoding.GSM7, 0, 1)
+    assert measure("") == SegmentCount(Encoding.GSM7, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_an_empty_text_takes_one_segment() -> None:
     ],
 )
 def test_gsm_boundaries(text: str, units: int, segments: int) -> None:
-    assert measure(text) == Measure(Encoding.GSM7, units, segments)
+    assert measure(text) == SegmentCount(Encoding.GSM7, units, segments)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_gsm_boundaries(text: str, units: int, segments: int) -> None:
     ],
 )
 def test_ucs2_boundaries(text: str, units: int, segments: int) -> None:
-    assert measure(text) == Measure(Encoding.UCS2, units, segments)
+    assert measure(text) == SegmentCount(Encoding.UCS2, units, segments)
 
 
-def naive(text: str) -> Measure:
+def naive(text: str) -> SegmentCount:
     """The standard, word by word: cut a part off for as long as something is left."""
     is_gsm = all(character in BASIC_TABLE + EXTENSION_TABLE for character in text)
     encoding, single, part = (Encoding.GSM7, 160, 153) if is_gsm else (Encoding.UCS2, 70, 67)
@@ -99,14 +99,14 @@ def naive(text: str) -> Measure:
 
     units = sum(size(character) for character in text)
     if units <= single:
-        return Measure(encoding, units, 1)
+        return SegmentCount(encoding, units, 1)
     rest, segments = list(text), 0
     while rest:
         room = part
         while rest and size(rest[0]) <= room:
             room -= size(rest.pop(0))
         segments += 1
-    return Measure(encoding, units, segments)
+    return SegmentCount(encoding, units, segments)
 
 
 gsm_texts = st.text(st.sampled_from(sorted(GSM_BASIC)[:8] + sorted(GSM_EXTENSION)), max_size=500)

@@ -29,14 +29,14 @@ def test_the_system_makes_exactly_the_moves_of_the_table(subtests: pytest.Subtes
     for current, target in PAIRS:
         with subtests.test(current=current, target=target):
             expected = target in SYSTEM[current].split()
-            assert states.may_move(current, target, by_operator=False) is expected
+            assert states.can_transition(current, target, by_operator=False) is expected
 
 
 def test_an_operator_only_puts_back_what_ended_badly_or_says_what_became(subtests: pytest.Subtests) -> None:
     for current, target in PAIRS:
         with subtests.test(current=current, target=target):
             expected = target in OPERATOR.get(current, "").split()
-            assert states.may_move(current, target, by_operator=True) is expected
+            assert states.can_transition(current, target, by_operator=True) is expected
 
 
 def test_final_statuses_are_those_that_the_system_never_leaves() -> None:

@@ -12,14 +12,15 @@ from django.conf import settings
 from django.db import DataError
 from django.utils import timezone
 
-from messaging import doorbell, tasks
+from messaging import notifier, tasks
 from messaging.models import Message
-from messaging.services import heartbeats, sent_ids
-from messaging.services.dispatch.places import TURN_SECONDS, Places
-from messaging.services.sent_ids import SentId
+from messaging.services.outbound.dispatch import result_cache
+from messaging.services.outbound.dispatch.result_cache import CachedResult
+from messaging.services.outbound.dispatch.worker_slots import TURN_SECONDS, SlotPool
+from messaging.services.reporting import heartbeats
 from tests.database_faults import passing_faults
 from tests.factories import AttemptFactory, MessageFactory, QueueFactory
-from tests.messaging.services.dispatch.fakes import Carrier, InlineExecutor
+from tests.messaging.services.outbound.dispatch.fakes import Carrier, InlineExecutor
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(settings.BASE_DIR)
@@ -43,17 +44,17 @@ def test_a_drain_sends_what_is_ready(carrier) -> None:
     fresh(text="a")
     fresh(text="b")
 
-    tasks.drain("express")
+    tasks.dispatch("express")
 
     assert carrier.texts == ["a", "b"]
 
 
 def test_a_drain_answers_the_doorbell_first(carrier, broker) -> None:
     fresh()
-    doorbell.ring("express")
-    carrier.before_answer = lambda _call: doorbell.ring("express")
+    notifier.notify_queue("express")
+    carrier.before_answer = lambda _call: notifier.notify_queue("express")
 
-    tasks.drain("express")
+    tasks.dispatch("express")
 
     assert broker.rings == ["express", "express"]
 
@@ -67,11 +68,11 @@ def test_a_drain_beside_another_one_asks_the_database_nothing_and_what_came_is_s
         if call.message.text == "first":
             fresh(text="second")
             with django_assert_num_queries(0):
-                tasks.drain("express")
+                tasks.dispatch("express")
 
     carrier.before_answer = second_drain
 
-    tasks.drain("express")
+    tasks.dispatch("express")
 
     assert carrier.texts == ["first", "second"]
 
@@ -80,9 +81,9 @@ class TestPlaces:
     """Bulk queues hold some of a worker's threads, never all of them."""
 
     @pytest.fixture(autouse=True)
-    def places(self, monkeypatch: pytest.MonkeyPatch) -> Places:
+    def places(self, monkeypatch: pytest.MonkeyPatch) -> SlotPool:
         self.now = 0.0
-        places = Places(1, clock=lambda: self.now)
+        places = SlotPool(1, clock=lambda: self.now)
         monkeypatch.setattr(tasks, "places", places)
         return places
 
@@ -99,17 +100,17 @@ class TestPlaces:
         fresh(text="b", queue=QueueFactory(name="second"))
 
         def others_turn(call) -> None:
-            tasks.drain("second")
+            tasks.dispatch("second")
             assert broker.rings == []
 
         carrier.before_answer = others_turn
-        tasks.drain("first")
+        tasks.dispatch("first")
 
         assert carrier.texts == ["a"]
         assert broker.rings == ["second"]
         assert Message.objects.get(text="b").status == "queued"
         carrier.before_answer = lambda _call: None
-        tasks.drain("second")
+        tasks.dispatch("second")
         assert carrier.texts == ["a", "b"]
         assert broker.rings == ["second"]
 
@@ -119,10 +120,10 @@ class TestPlaces:
 
         def meanwhile(call) -> None:
             if call.message.text == "bulk":
-                tasks.drain("express")
+                tasks.dispatch("express")
 
         carrier.before_answer = meanwhile
-        tasks.drain("bulk")
+        tasks.dispatch("bulk")
 
         assert sorted(carrier.texts) == ["bulk", "express"]
         assert set(Message.objects.values_list("status", flat=True)) == {"sent"}
@@ -136,18 +137,18 @@ class TestPlaces:
 
         def meanwhile(call) -> None:
             if call.message.text == "0":
-                tasks.drain("other")
-                tasks.drain("bulk")  # somebody rings for more
+                tasks.dispatch("other")
+                tasks.dispatch("bulk")  # somebody rings for more
                 self.now = TURN_SECONDS
 
         carrier.before_answer = meanwhile
-        tasks.drain("bulk")
+        tasks.dispatch("bulk")
 
         assert carrier.texts == ["0", "1"]
         assert broker.rings == ["other"]
-        tasks.drain("other")
+        tasks.dispatch("other")
         assert broker.rings == ["other", "bulk"]
-        tasks.drain("bulk")
+        tasks.dispatch("bulk")
         assert carrier.texts == ["0", "1", "other", "2", "3", "4", "5"]
         assert set(Message.objects.values_list("status", flat=True)) == {"sent"}
 
@@ -159,10 +160,10 @@ class TestPlaces:
             raise DataError("gone")
 
         with monkeypatch.context() as patched:
-            patched.setattr(tasks.dispatcher, "drain", away)
+            patched.setattr(tasks.dispatcher, "run", away)
             with pytest.raises(DataError):
-                tasks.drain("first")
-        tasks.drain("second")
+                tasks.dispatch("first")
+        tasks.dispatch("second")
 
         assert carrier.texts == ["b"]
 
@@ -173,7 +174,7 @@ class TestPlaces:
 def test_a_drain_of_a_queue_that_does_not_flow_sends_nothing(carrier, queue) -> None:
     fresh(queue=QueueFactory(name="other", **queue))
 
-    tasks.drain("other")
+    tasks.dispatch("other")
 
     assert carrier.calls == []
 
@@ -184,7 +185,7 @@ def test_a_tick_of_a_paced_queue_sends_one_batch(carrier) -> None:
         fresh(text=text, queue=queue, created_at=timezone.now())
 
     for _ in range(3):
-        tasks.drain_tick("paced")
+        tasks.paced_tick("paced")
 
     assert carrier.texts == ["a", "b"]
 
@@ -227,7 +228,7 @@ def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: py
         (tasks.recovery, "return_expired_claims"),
         (tasks.recovery, "expire"),
         (tasks.receipts, "sweep_parked"),
-        (tasks.rollups, "fold"),
+        (tasks.rollups, "compact"),
     ]
     for owner, name in steps:
         monkeypatch.setattr(owner, name, failing(name))
@@ -244,14 +245,14 @@ def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: py
 def test_a_claim_whose_answer_may_be_remembered_waits_while_the_database_is_unavailable(monkeypatch, fault) -> None:
     past = timezone.now() - timedelta(seconds=1)
     attempt = AttemptFactory(open=True, message__lease_until=past)
-    sent_ids.remember({attempt.pk: SentId("p1", past, 7)})
+    result_cache.put({attempt.pk: CachedResult("p1", past, 7)})
     late = MessageFactory(expires_at=past)
 
     def unavailable(*_: object, **_more: object) -> None:
         raise fault
 
     with monkeypatch.context() as patched:
-        patched.setattr("messaging.services.dispatch.recall.settle", unavailable)
+        patched.setattr("messaging.services.outbound.dispatch.lost_results.settle", unavailable)
         tasks.recover()
 
     attempt.message.refresh_from_db()
@@ -277,7 +278,7 @@ def test_beat_sends_tasks_that_there_are() -> None:
     known = set(tasks.recover.app.tasks)
 
     assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= known
-    assert {doorbell.DRAIN_TASK, "messaging.drain_tick"} <= known
+    assert {notifier.DISPATCH_TASK, "messaging.paced_tick"} <= known
 
 
 def test_no_time_and_no_retry_lives_in_celery() -> None:
@@ -299,13 +300,13 @@ def test_only_one_function_writes_a_status() -> None:
 
 
 def test_what_happens_while_a_look_at_the_callbacks_gathers_is_the_same_look(broker, monkeypatch) -> None:
-    monkeypatch.setattr(doorbell, "GATHER_SECONDS", 0)
-    monkeypatch.setattr(doorbell, "gather", doorbell.ring_for_callbacks)
+    monkeypatch.setattr(notifier, "GATHER_SECONDS", 0)
+    monkeypatch.setattr(notifier, "gather", notifier.notify_webhooks)
     monkeypatch.setattr(tasks.deliverer, "run", lambda: 0)
-    doorbell.ring_for_callbacks()
+    notifier.notify_webhooks()
 
     tasks.deliver()
 
     assert broker.rings_for_callbacks == 1
-    doorbell.ring_for_callbacks()
+    notifier.notify_webhooks()
     assert broker.rings_for_callbacks == 2

@@ -253,7 +253,7 @@ def test_a_text_that_comes_while_the_database_is_unavailable_is_503(client, sent
     def unavailable(*_args, **_options) -> None:
         raise fault
 
-    monkeypatch.setattr("messaging.webhooks.inbound.receive_from_provider", unavailable)
+    monkeypatch.setattr("messaging.webhooks.receive.receive_from_provider", unavailable)
     text = {"message_id": "in-1", "from": "+14155550199", "to": "+15005550006", "message": "STOP"}
 
     answer = send(client, "/webhooks/acme/inbound/?token=" + address().partition("token=")[2], text)

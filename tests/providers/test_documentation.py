@@ -9,10 +9,10 @@ import pytest
 
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
-from providers.base import Backend, CommonConfig
-from providers.config_types import STORED
+from providers.contract.config_types import STORED
+from providers.contract.sender import Backend, CommonConfig
 from providers.simulator.__main__ import _arguments
-from providers.simulator.magic import MAGIC_NUMBERS
+from providers.simulator.magic_numbers import MAGIC_NUMBERS
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text()
 BACKENDS: dict[str, type[Backend]] = {"generic_http": GenericHttpBackend, "twilio": TwilioBackend}

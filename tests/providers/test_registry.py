@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from messaging.admin.provider_accounts import ProviderAccountForm
 from providers import registry
-from providers.admin import ProviderAccountForm
 from providers.checks import check_accounts
 from providers.errors import ConfigError, Misconfigured
 from providers.models import ProviderAccount

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from providers import breaker, standing
-from providers.breaker import Circuit, Permission
 from providers.errors import Unavailable
 from providers.routing import Candidate, SpreadSequence, choose
-from providers.standing import Made
+from providers.state import account_state, circuit_breaker
+from providers.state.account_state import CallResult
+from providers.state.circuit_breaker import Circuit, Permission
 from tests.factories import NOW
 
 NUMBER = "+14155550123"
@@ -36,18 +36,18 @@ class Traffic:
         tries: list[int] = []
         for _ in range(round(minutes * 60 / TICK)):
             self._due += self.per_tick
-            made: list[Made] = []
+            made: list[CallResult] = []
             while self._due >= 1:
                 self._due -= 1
                 tries.append(self._send(made))
             calls.update(each.slug for each in made)
-            standing.record(made, now=self.now)
+            account_state.record(made, now=self.now)
             self.now += timedelta(seconds=TICK)
         return calls, tries
 
-    def _send(self, made: list[Made]) -> int:
+    def _send(self, made: list[CallResult]) -> int:
         passed = frozenset()
-        found = standing.read(self.weights, now=self.now)
+        found = account_state.cached(self.weights, now=self.now)
         before = len(made)
         while True:
             candidates = [Candidate(slug, weight, health=found[slug].factor) for slug, weight in self.weights.items()]
@@ -56,12 +56,16 @@ class Traffic:
                 return 0
             passed |= {slug}
             state = found[slug].circuit.at(self.now.timestamp())
-            permission = breaker.ask(slug, now=self.now.timestamp()) if state is Circuit.HALF_OPEN else None
+            permission = (
+                circuit_breaker.request_permission(slug, now=self.now.timestamp())
+                if state is Circuit.HALF_OPEN
+                else None
+            )
             if state is Circuit.OPEN or permission is Permission.REFUSED:
                 continue
             failed = self._chance.random() < self.error_rates[slug]
             error = Unavailable("answered 500") if failed else None
-            made.append(Made(slug, error, 50, is_probe=permission is Permission.PROBE))
+            made.append(CallResult(slug, error, 50, is_probe=permission is Permission.PROBE))
             if not failed:
                 return len(made) - before
 

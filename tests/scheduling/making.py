@@ -9,7 +9,7 @@ from messaging.models import Message
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import expansion, runs, schedules
 from scheduling.services.recipients import Recipient
-from scheduling.services.schedules import Plan
+from scheduling.services.schedules import ScheduleInput
 from tests.factories import NOW
 
 DUE = NOW + timedelta(hours=1)
@@ -27,9 +27,9 @@ def people(*given: str | tuple[str, dict[str, str]]) -> list[Recipient]:
     return [Recipient(row, number, variables) for row, (number, variables) in enumerate(pairs)]
 
 
-def plan(**values: Any) -> Plan:
+def plan(**values: Any) -> ScheduleInput:
     """One run at `DUE` in UTC."""
-    return Plan(
+    return ScheduleInput(
         **{
             "name": "Reminder",
             "text": "Hello",

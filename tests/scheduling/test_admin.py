@@ -18,7 +18,7 @@ from scheduling.services import schedules
 from tests.factories import MessageFactory, QueueFactory, SenderFactory, UserFactory, lose_the_key
 from tests.messaging.admin.conftest import staff
 from tests.messaging.api.conftest import Api
-from tests.messaging.services.dispatch.fakes import Clock
+from tests.messaging.services.outbound.dispatch.fakes import Clock
 from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, people, statuses, tick
 
 __all__ = ["staff"]
@@ -40,7 +40,7 @@ NO_RUNS = {"runs-TOTAL_FORMS": "0", "runs-INITIAL_FORMS": "0"}
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, now) -> Clock:
     clock = Clock(now)
-    for module in ("form", "acts", "pages"):
+    for module in ("form", "row_actions", "pages"):
         monkeypatch.setattr(f"scheduling.admin.{module}.timezone", SimpleNamespace(now=clock))
     for module in ("scheduling.api.schedules",):
         monkeypatch.setattr(f"{module}.timezone", SimpleNamespace(now=clock))
@@ -430,7 +430,7 @@ class TestTexts:
         assert act(client, "pause_selected", schedule) == [("success", "1 schedule paused.")]
 
     def test_whoever_may_reads_them_also_where_nothing_can_be_edited_any_more(self, staff, schedule) -> None:
-        client = staff("scheduling.view_schedule", "messaging.view_body")
+        client = staff("scheduling.view_schedule", "messaging.view_text")
 
         assert "Your code is {code}" in client.get(f"{LIST}{schedule.pk}/change/").content.decode()
 

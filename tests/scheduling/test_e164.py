@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messaging.numbers import InvalidNumber, to_e164
+from messaging.e164 import InvalidNumber, normalise
 from scheduling.e164 import normalised
 from tests.work import counted
 
@@ -37,7 +37,7 @@ def test_numbers_of_every_country_and_length_come_out_the_same(subtests: pytest.
     for code in COUNTRY_CODES:
         with subtests.test(code=code):
             raws = numbers_of(code)
-            assert [outcome(normalised, raw) for raw in raws] == [outcome(to_e164, raw) for raw in raws]
+            assert [outcome(normalised, raw) for raw in raws] == [outcome(normalise, raw) for raw in raws]
 
 
 @settings(max_examples=500, derandomize=True, deadline=None)
@@ -50,14 +50,14 @@ def test_numbers_of_every_country_and_length_come_out_the_same(subtests: pytest.
     )
 )
 def test_any_text_comes_out_the_same(raw: str) -> None:
-    assert outcome(normalised, raw) == outcome(to_e164, raw)
+    assert outcome(normalised, raw) == outcome(normalise, raw)
 
 
 def test_common_numbers_take_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
     raws = ["+14155550101", "+4915112345678", "+447700900123", "+33612345678", "+919876543210", "+5511987654321"]
     for raw in raws:
         normalised(raw)  # the plan of a country is made once
-    monkeypatch.setattr("scheduling.e164.to_e164", lambda raw: pytest.fail(f"{raw} took the slow way"))
+    monkeypatch.setattr("scheduling.e164.normalise", lambda raw: pytest.fail(f"{raw} took the slow way"))
 
     numbers, calls = counted(lambda: [normalised(raw) for raw in raws])
 

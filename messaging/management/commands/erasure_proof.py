@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from messaging import numbers
-from messaging.services import erasure
+from messaging import e164
+from messaging.services.privacy import erasure
 
 
 class Command(BaseCommand):
@@ -16,8 +16,8 @@ class Command(BaseCommand):
 
     def handle(self, *, number: str, **_options: Any) -> None:
         try:
-            found = erasure.proofs(numbers.to_e164(number)).select_related("actor")
-        except numbers.InvalidNumber as error:
+            found = erasure.proofs(e164.normalise(number)).select_related("actor")
+        except e164.InvalidNumber as error:
             raise CommandError(str(error)) from None
         if not found:
             raise CommandError("there is no proof that this number was erased")

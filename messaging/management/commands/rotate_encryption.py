@@ -6,7 +6,7 @@ from django.apps import apps
 from django.core.management import BaseCommand, CommandError
 
 from messaging.encryption import CannotBeOpened
-from messaging.services import rotation
+from messaging.services.privacy import key_rotation
 
 
 class Command(BaseCommand):
@@ -17,10 +17,10 @@ class Command(BaseCommand):
 
     def handle(self, **_options: Any) -> None:
         faults = []
-        for model, field in rotation.encrypted_columns(apps.get_models()):
+        for model, field in key_rotation.encrypted_columns(apps.get_models()):
             name = f"{model._meta.label}.{field.name}"  # noqa: SLF001 (public in all but its name)
             try:
-                total = rotation.rotate(model, field, after_batch=lambda done, name=name: self._told(name, done))
+                total = key_rotation.rotate(model, field, after_batch=lambda done, name=name: self._told(name, done))
             except CannotBeOpened as error:
                 faults.append(f"{name}: {error}")
             else:
@@ -31,5 +31,5 @@ class Command(BaseCommand):
             )
 
     def _told(self, name: str, done: int) -> None:
-        if done % (20 * rotation.BATCH) == 0:
+        if done % (20 * key_rotation.BATCH) == 0:
             self.stdout.write(f"{name}: {done} rows so far")

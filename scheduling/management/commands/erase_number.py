@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from messaging import numbers
+from messaging import e164
 from messaging.services.errors import NotErasable
 from scheduling.services import erasure
 
@@ -24,8 +24,8 @@ class Command(BaseCommand):
         if actor is None:
             raise CommandError(f"there is no user {by!r}")
         try:
-            done = erasure.erase(number=numbers.to_e164(number), reason=reason, actor=actor, now=timezone.now())
-        except (numbers.InvalidNumber, NotErasable) as error:
+            done = erasure.erase(number=e164.normalise(number), reason=reason, actor=actor, now=timezone.now())
+        except (e164.InvalidNumber, NotErasable) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"{done.erasure.messages} messages erased, {done.canceled} canceled; proof {done.erasure.pk}")
         if done.left:

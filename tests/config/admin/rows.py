@@ -6,8 +6,8 @@ from datetime import timedelta
 from django.contrib.auth.models import Group
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
-from console import audit
 from media_store.models import MediaAsset
+from messaging.console import audit
 from messaging.models import ApiToken, Erasure, KeywordRule, RetentionRule, Suppression
 from providers.models import ProviderEvent
 from tests.factories import (

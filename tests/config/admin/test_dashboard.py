@@ -8,9 +8,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config.admin import dashboard
-from messaging.services import heartbeats, transitions
-from messaging.services.rollups import Tally
-from messaging.services.transitions import Move
+from messaging.services import transitions
+from messaging.services.reporting import heartbeats
+from messaging.services.reporting.rollups import CounterBatch
+from messaging.services.transitions import Transition
 from messaging.states import Source, Status
 from providers.models import ProviderAccount
 from scheduling.models import ScheduleRun
@@ -30,7 +31,7 @@ def alive() -> None:
 
 def happened(status: Status, *, at=NOW, provider: str = "", count: int = 1) -> None:
     account = ProviderAccount.objects.filter(pk=provider).first() or AccountFactory(slug=provider) if provider else None
-    tally = Tally()
+    tally = CounterBatch()
     for _ in range(count):
         message = MessageFactory.build(
             status=status, provider=account, owner=None, queue=None, created_at=at, sent_at=at
@@ -99,7 +100,7 @@ class TestAttention:
     def test_unknown_messages(self) -> None:
         AccountFactory()
         message = MessageFactory(sending=True)
-        transitions.apply([Move(message, Status.UNKNOWN, Source.DISPATCH)], now=NOW)
+        transitions.apply([Transition(message, Status.UNKNOWN, Source.DISPATCH)], now=NOW)
 
         assert titles() == ["1 unknown"]
 

@@ -6,7 +6,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
-from console import filters
+from messaging.console import filters
 from tests.config.admin.rows import MAKERS
 from tests.messaging.admin.conftest import Staff
 

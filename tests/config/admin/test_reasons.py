@@ -8,18 +8,18 @@ from django.test import Client, RequestFactory
 from django_celery_beat.models import PeriodicTask
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from console.model_admin import SAY_WHY
+from messaging.console.model_admin import SAY_WHY
 from messaging.models import OutboundQueue
-from messaging.services import heartbeats
+from messaging.services.reporting import heartbeats
 from tests.config.admin.rows import MAKERS
 from tests.factories import AccountFactory, MessageFactory, QueueFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 ADMINS = [pytest.param(row, id=row.opts.label_lower) for row in site_of_django.site._registry.values()]
-ACTS = [
+ACTIONS = [
     pytest.param(row, act, id=f"{row.opts.label_lower}-{act.name}")
     for row in site_of_django.site._registry.values()
-    for act in row.acts
+    for act in row.row_actions
 ]
 PASSWORD = "a long afternoon"
 QUEUE = "/admin/messaging/outboundqueue/"
@@ -34,10 +34,10 @@ def test_there_is_no_action_beside_acts_and_deletion(row: ModelAdmin) -> None:
     request = RequestFactory().get("/")
     request.user = UserFactory(is_staff=True, is_superuser=True)
 
-    assert set(row.get_actions(request)) <= {act.name for act in row.acts} | {"delete_selected"}
+    assert set(row.get_actions(request)) <= {act.name for act in row.row_actions} | {"delete_selected"}
 
 
-@pytest.mark.parametrize(("row", "act"), ACTS)
+@pytest.mark.parametrize(("row", "act"), ACTIONS)
 @pytest.mark.parametrize("given", [{}, {"reason": ""}, {"reason": "  \n"}], ids=["not asked yet", "empty", "blank"])
 def test_an_act_asks_why_and_does_nothing_without(admin: Client, row: ModelAdmin, act, given: dict[str, str]) -> None:
     MAKERS[path_of(row)[len("/admin/") : -1]](1)
@@ -106,7 +106,7 @@ def test_a_suppression_is_asked_for_one_reason_which_stands_in_the_log(admin: Cl
 @pytest.mark.parametrize("row", ADMINS)
 @pytest.mark.parametrize("key", ["garbage?", "9" * 30, ""])
 def test_what_is_no_key_is_no_row(admin: Client, row: ModelAdmin, key: str) -> None:
-    actions = [act.name for act in row.acts] + ["delete_selected"]
+    actions = [act.name for act in row.row_actions] + ["delete_selected"]
 
     for action in actions:
         data = {"action": action, "_selected_action": key, "reason": "x", "_reason": "x", "post": "yes"}

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from console import audit
+from messaging.console import audit
 from messaging.models import Message, OutboundQueue
 from messaging.services import installation
 from providers.models import ProviderEvent

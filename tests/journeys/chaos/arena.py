@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from config.run import commands
-from providers.standing import KEPT_FOR_SECONDS
+from providers.state.account_state import KEPT_FOR_SECONDS
 from tests.environment import EmbeddedValkey
 from tests.journeys import proxy
 from tests.journeys.chaos.table import ON_THE_WAY, Row, row_of

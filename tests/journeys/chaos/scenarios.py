@@ -93,10 +93,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from django.utils import timezone
 from messaging.models import Message
-from messaging.services.dispatch.begin import begin
-from messaging.services.dispatch.calls import perform
-from messaging.services.dispatch.claim import claim
-from messaging.services.dispatch.observe import observe
+from messaging.services.outbound.dispatch.attempts import begin
+from messaging.services.outbound.dispatch.sending import perform
+from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.dispatch.record_results import observe
 lease = timedelta(minutes=5)
 calls = []
 while claimed := claim(queue_name="express", limit=100, now=timezone.now(), lease=lease):

@@ -79,17 +79,17 @@ timezone.now = now  # before anything else imports it: the process lives in anot
 requests.adapters.DEFAULT_CA_BUNDLE_PATH = str(folder / "authority.pem")
 django.setup()
 
-from messaging import doorbell, tasks  # noqa: E402 (after the clock and after Django)
-from messaging.services.dispatch import Dispatcher, drain, settle  # noqa: E402
-from messaging.services.dispatch.calls import perform  # noqa: E402
+from messaging import notifier, tasks  # noqa: E402 (after the clock and after Django)
+from messaging.services.outbound.dispatch import Dispatcher, dispatcher, settle  # noqa: E402
+from messaging.services.outbound.dispatch.sending import send  # noqa: E402
 
-drain.begin = between(drain.begin, before="claimed", after="begun")
-drain.settle = between(drain.settle, before="answered", after="settled")
+dispatcher.start_attempts = between(dispatcher.start_attempts, before="claimed", after="begun")
+dispatcher.settle = between(dispatcher.settle, before="answered", after="settled")
 settle.save_together = between(settle.save_together, after="settling")  # inside of the transaction
 tasks.dispatcher = Dispatcher(
     concurrency=settings.DISPATCH_CONCURRENCY,
     lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),
-    call=between(perform, before="calling"),
+    call=between(send, before="calling"),
     clock=now,
-    after_settling=doorbell.ring_for_callbacks,
+    after_settling=notifier.notify_webhooks,
 )

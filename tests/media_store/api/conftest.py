@@ -11,7 +11,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from tests.factories import UserFactory
 from tests.messaging.api.conftest import Api, anonymous, api, installed, member_of, stranger
-from tests.messaging.services.dispatch.fakes import Clock
+from tests.messaging.services.outbound.dispatch.fakes import Clock
 
 __all__ = ["anonymous", "api", "installed", "member_of", "stranger"]
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from media_store import validation
-from media_store.validation import Format, Limits, Picture
+from media_store.validation import Format, ImageLimits, Picture
 
-LIMITS = Limits(pixels=25_000_000, frames=500)
+LIMITS = ImageLimits(pixels=25_000_000, frames=500)
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def on_disk(content: bytes) -> Iterator[BinaryIO]:
         yield file
 
 
-def inspect(content: bytes, limits: Limits = LIMITS) -> tuple[Format, Picture]:
+def inspect(content: bytes, limits: ImageLimits = LIMITS) -> tuple[Format, Picture]:
     """All that an upload goes through."""
     with on_disk(content) as file:
         kind, picture = validation.inspect(file, limits)

@@ -26,7 +26,7 @@ def test_an_act_asks_for_a_reason_first_and_changes_nothing(admin: Client, reaso
 
     page = act(admin, "retry_selected", message, **({} if reason is None else {"reason": reason}))
 
-    assert (page.status_code, page.templates[0].name) == (200, "console/act.html")
+    assert (page.status_code, page.templates[0].name) == (200, "console/row_action.html")
     assert Message.objects.get().status == "failed"
     assert not MessageEvent.objects.exists()
     assert not LogEntry.objects.exists()
@@ -125,7 +125,7 @@ def test_whoever_may_only_look_is_offered_no_act_and_does_none(staff: Staff, nam
 
 def test_the_page_offers_what_fits_the_message(admin: Client) -> None:
     offered = {
-        status: [a.name for a in admin.get(f"{LIST}{MessageFactory(status=status).pk}/change/").context["page_acts"]]
+        status: [a.name for a in admin.get(f"{LIST}{MessageFactory(status=status).pk}/change/").context["page_actions"]]
         for status in ("queued", "failed", "unknown", "canceled")
     }
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from console import keyset
+from messaging.console import keyset
 from messaging.models import Message
 from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, SenderFactory
 

@@ -12,9 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from console import csv_export
 from media_store.models import MediaAsset
 from messaging import segments
+from messaging.console import csv_export
 from messaging.models import Attachment, Message
 from tests.factories import (
     NOW,
@@ -114,7 +114,7 @@ def test_the_page_shows_the_pictures_and_says_which_could_not_be_fetched(admin: 
     assert "a.example" not in page
     may_look = ("messaging.view_message", "media_store.view_mediaasset")
     assert picture not in staff(*may_look).get(f"{LIST}{message.pk}/change/").content.decode()
-    assert picture in staff(*may_look, "messaging.view_body").get(f"{LIST}{message.pk}/change/").content.decode()
+    assert picture in staff(*may_look, "messaging.view_text").get(f"{LIST}{message.pk}/change/").content.decode()
 
 
 def test_the_page_costs_the_same_for_a_long_story(admin: Client) -> None:

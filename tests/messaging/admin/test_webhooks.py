@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from messaging.models import WebhookDelivery, WebhookEndpoint
-from messaging.services.client_callbacks import secrets
+from messaging.services.webhooks import secrets
 from tests.factories import NOW, EndpointFactory, WebhookDeliveryFactory
 from tests.messaging.admin.conftest import Staff
 

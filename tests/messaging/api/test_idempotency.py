@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 
 from messaging.models import IdempotencyRecord, Message
-from messaging.services import idempotency, installation
+from messaging.services import installation
+from messaging.services.outbound import idempotency
 from tests.factories import PhoneNumberFactory
 from tests.messaging.api.conftest import Api, assert_problem, errors_of
 from tests.messaging.parallel import at_once

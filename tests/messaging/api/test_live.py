@@ -11,10 +11,11 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from config.live import LiveHandler
-from messaging import wakeups
+from messaging.live import pubsub
 from messaging.models import Message
-from messaging.services import client_events, event_log
-from messaging.services.representation import HIDDEN, message_body
+from messaging.services import events as client_events
+from messaging.services.representation import HIDDEN, serialize_message
+from messaging.services.webhooks import event_log
 from tests.factories import NOW, ClientEventFactory, MessageFactory, UserFactory, make_token
 from tests.messaging.api.conftest import PROBLEM_KEYS, Api, assert_problem
 from tests.messaging.live.serving import Connection, eventually, happen, served
@@ -281,7 +282,7 @@ def test_of_all_who_follow_it_only_who_may_read_texts_reads_them(api: Api, staff
     """Whoever is woken together shares a piece of the log."""
     message = MessageFactory(owner=api.user, delivered=True)
     reader = Api(UserFactory(is_staff=True))
-    reader.user.user_permissions.add(*Permission.objects.filter(codename__in=["view_message", "view_body"]))
+    reader.user.user_permissions.add(*Permission.objects.filter(codename__in=["view_message", "view_text"]))
     path = f"messages/{message.pk}/"
 
     async def act(handler: LiveHandler) -> list[str]:
@@ -298,7 +299,7 @@ def test_of_all_who_follow_it_only_who_may_read_texts_reads_them(api: Api, staff
 
 def _event_of(message: Message) -> None:
     ClientEventFactory(message=message)
-    event_log.number(now=NOW, tell=wakeups.publish)
+    event_log.number(now=NOW, tell=pubsub.publish)
 
 
 # --- The long poll ----------------------------------------------------------------------------------------------------
@@ -317,7 +318,7 @@ def test_a_message_in_another_status_is_answered_at_once(api: Api, query: str) -
     assert connection.status == 200
     assert connection.headers["content-type"] == "application/json"
     assert connection.headers["cache-control"] == "no-store"
-    assert body == message_body(Message.objects.get())
+    assert body == serialize_message(Message.objects.get())
 
 
 def test_staff_who_may_not_read_texts_wait_without_them(api: Api, staff: Api) -> None:
@@ -366,7 +367,7 @@ def test_without_a_change_the_message_is_answered_at_the_time_out(api: Api) -> N
     async def act(handler: LiveHandler) -> Any:
         return await _answer(handler, f"messages/{message.pk}/wait/?after=queued&timeout=0.2", api.token)
 
-    assert served(act) == message_body(Message.objects.get())
+    assert served(act) == serialize_message(Message.objects.get())
 
 
 def test_who_is_no_longer_welcome_gets_no_answer_of_a_long_poll(api: Api) -> None:

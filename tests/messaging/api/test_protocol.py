@@ -277,7 +277,7 @@ def test_a_fault_of_our_own_is_a_problem_without_a_trace(api, path: str, monkeyp
     def fail(*_args, **_options) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("config.slashes._complete", fail)
+    monkeypatch.setattr("config.trailing_slash._complete", fail)
     client = Api(token=api.token)
     client._client.raise_request_exception = False
 

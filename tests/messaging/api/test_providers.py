@@ -8,11 +8,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging.api.providers import ProviderSerializer
-from providers import shared_state, standing
 from providers.errors import CredentialsRefused, RateLimited, Unavailable
-from providers.health import Receipt
 from providers.models import ProviderAccount, ProviderEvent
-from providers.standing import Made
+from providers.state import account_state, shared_state
+from providers.state.account_state import CallResult
+from providers.state.health import ReceiptOutcome
 from tests.factories import AccountFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
 
@@ -35,11 +35,11 @@ ACME = {
     "last_minute": NOTHING,
     "last_15_minutes": NOTHING,
 }
-ACTS = ["enable", "disable", "open", "reset"]
+ACTIONS = ["enable", "disable", "open", "reset"]
 
 
 def calls(*errors, at=None) -> None:
-    standing.record([Made("acme", error, 100) for error in errors], now=at or timezone.now())
+    account_state.record([CallResult("acme", error, 100) for error in errors], now=at or timezone.now())
 
 
 def event() -> tuple:
@@ -59,8 +59,8 @@ def test_an_account_has_the_documented_keys(api) -> None:
 def test_it_shows_how_the_account_does(api) -> None:
     calls(None, None, None, Unavailable("down"), at=timezone.now() - timedelta(minutes=3))
     calls(None)
-    for receipt in Receipt:
-        standing.record_receipt("acme", receipt, now=timezone.now())
+    for receipt in ReceiptOutcome:
+        account_state.record_receipt("acme", receipt, now=timezone.now())
 
     body = api.get("providers/acme/").json()
 
@@ -137,7 +137,7 @@ def test_nor_do_they_need_a_body(api) -> None:
     assert api.post("providers/acme/disable/").json() == ACME | {"enabled": False}
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ACTIONS)
 @pytest.mark.parametrize(
     ("reason", "code"), [(" ", "blank"), (7, "invalid"), ("x" * 201, "max_length")], ids=["blank", "number", "long"]
 )
@@ -148,13 +148,13 @@ def test_a_reason_that_makes_no_sense_is_400_and_nothing_is_done(api, act: str, 
     assert not ProviderEvent.objects.exists()
 
 
-@pytest.mark.parametrize("act", ["", *(f"{act}/" for act in ACTS)])
+@pytest.mark.parametrize("act", ["", *(f"{act}/" for act in ACTIONS)])
 def test_an_account_that_is_not_there(api, act: str) -> None:
     assert_problem(api("POST" if act else "GET", f"providers/nobody/{act}", {"reason": "x"}), 404, "not_found")
 
 
 @pytest.mark.parametrize("group", ["API reader", "API sender"])
-@pytest.mark.parametrize("path", ["", "acme/", *(f"acme/{act}/" for act in ACTS)])
+@pytest.mark.parametrize("path", ["", "acme/", *(f"acme/{act}/" for act in ACTIONS)])
 def test_they_are_for_operators_only(member_of, group: str, path: str) -> None:
     is_act = path.count("/") == 2
     response = member_of(group)("POST" if is_act else "GET", f"providers/{path}", {"reason": "x"})

@@ -125,7 +125,7 @@ def test_beats_row_follows_the_queue(api) -> None:
         task = PeriodicTask.objects.get(name="queue paced")
         return json.loads(task.args), task.task, task.interval.every, task.interval.period, task.enabled
 
-    assert row() == (["paced"], "messaging.drain_tick", 120, "seconds", True)
+    assert row() == (["paced"], "messaging.paced_tick", 120, "seconds", True)
     api("PATCH", "queues/paced/", {"interval_seconds": 10})
     assert row()[2] == 10
     api.post("queues/paced/pause/")

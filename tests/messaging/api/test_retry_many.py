@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from messaging.models import Message
-from messaging.services import retry
-from messaging.services.eligibility import RECIPIENT_INACTIVE
+from messaging.services.outbound import retry
+from messaging.services.outbound.eligibility import RECIPIENT_INACTIVE
 from messaging.states import Status
 from tests.factories import NOW, AccountFactory, MessageFactory, PhoneNumberFactory, QueueFactory, UserFactory
 from tests.messaging.api.conftest import assert_problem, errors_of

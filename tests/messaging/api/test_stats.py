@@ -3,7 +3,7 @@
 import pytest
 
 from messaging.services import transitions
-from messaging.services.transitions import Move
+from messaging.services.transitions import Transition
 from messaging.states import Source, Status
 from tests.factories import NOW, MessageFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
@@ -18,7 +18,7 @@ def messages(api, stranger) -> None:
     rows = [*mine, MessageFactory(owner=stranger.user)]
     transitions.record_creation(rows, source=Source.API, actor=None)
     later = NOW.replace(second=2)
-    transitions.apply([Move(mine[0], Status.FAILED, Source.SWEEP)], now=later)
+    transitions.apply([Transition(mine[0], Status.FAILED, Source.SWEEP)], now=later)
 
 
 def test_one_sees_the_figures_of_what_one_owns(api, messages) -> None:

@@ -5,8 +5,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message, Suppression
-from messaging.services import suppressions
 from messaging.services.installation import API_READER, OPERATOR
+from messaging.services.recipients import suppressions
 from tests.factories import AccountFactory, SenderFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
 

@@ -67,7 +67,7 @@ def test_without_the_permission_every_text_is_the_same_mask(pages, staff_with) -
 
 
 def test_with_it_they_are_read(pages, staff_with) -> None:
-    client = staff_with(*LOOKING, "view_body")
+    client = staff_with(*LOOKING, "view_text")
 
     assert {path: read(client, path).count('"message":"Your code is ') for path in pages} == pages
 

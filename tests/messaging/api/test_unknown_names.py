@@ -12,9 +12,9 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from rest_framework import serializers
 
 from messaging.api import live
-from messaging.api.known_names import MAX_NAME, MAX_REPORTED, Kind, StrictSerializer, nearest, printable, unknown
+from messaging.api.known_names import MAX_NAME, MAX_REPORTED, NameKind, StrictSerializer, nearest, printable, unknown
 from messaging.api.serializers import NewMessageSerializer
-from messaging.live.admission import Visit
+from messaging.live.admission import RequestStage
 from messaging.models import IdempotencyRecord, Message, PhoneNumber, Suppression, WebhookDelivery, WebhookEndpoint
 from scheduling.models import Schedule, ScheduleRecipient
 from tests.factories import NOW, EndpointFactory, MessageFactory, PhoneNumberFactory, WebhookDeliveryFactory
@@ -92,7 +92,7 @@ def anything(api: Api, settings, monkeypatch) -> Api:
         time_zone="UTC", valid_for=60, created_at=NOW, updated_at=NOW,
     )  # fmt: skip
     Suppression.objects.create(pk=PK, number=NUMBER, source="api", created_by=api.user, created_at=NOW)
-    monkeypatch.setattr(live, "visit_of", lambda request: Visit.ARRIVED)
+    monkeypatch.setattr(live, "stage_of", lambda request: RequestStage.ARRIVED)
     return api
 
 
@@ -345,7 +345,7 @@ class TestNamesFromOutside:
         body = assert_problem(api.post("messages/", NEW | {f"x{number}": 1 for number in range(1_000)}), 400, "invalid")
 
         assert len(body["errors"]) == MAX_REPORTED
-        assert len(unknown(Kind.QUERY, map(str, range(1_000)), ())) == MAX_REPORTED
+        assert len(unknown(NameKind.QUERY, map(str, range(1_000)), ())) == MAX_REPORTED
 
     @pytest.mark.parametrize(
         ("name", "shown"), [("a\nb", r"a\nb"), ("\u202eevil", r"\u202eevil"), ("\ud800", r"\ud800")]

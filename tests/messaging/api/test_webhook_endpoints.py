@@ -6,9 +6,8 @@ from uuid import uuid4
 import pytest
 
 from messaging.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
-from messaging.services import event_log
-from messaging.services.client_callbacks import endpoints, redelivery
 from messaging.services.installation import API_READER, API_SENDER
+from messaging.services.webhooks import endpoints, event_log, redelivery
 from tests.factories import (
     NOW,
     ClientEventFactory,

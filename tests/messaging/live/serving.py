@@ -10,9 +10,9 @@ from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
 from config.live import LiveHandler
-from messaging import wakeups
+from messaging.live import pubsub
 from messaging.models import ClientEvent
-from messaging.services import event_log
+from messaging.services.webhooks import event_log
 from tests.factories import NOW, ClientEventFactory
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ class Connection:
 def happen(owner: Any, count: int = 1, **more: Any) -> list[int]:
     """So many events of this owner, numbered; whoever follows is woken. Returns the numbers."""
     events = [ClientEventFactory(message__owner=owner, **more) for _ in range(count)]
-    event_log.number(now=NOW, tell=wakeups.publish)
+    event_log.number(now=NOW, tell=pubsub.publish)
     return list(
         ClientEvent.objects.filter(pk__in=[e.pk for e in events]).order_by("pk").values_list("sequence", flat=True)
     )

@@ -14,10 +14,10 @@ from django.test import Client
 
 from config.live import LiveHandler
 from messaging.live import hub, streams
-from messaging.live.hub import Follower, Hub
+from messaging.live.hub import Hub, Subscription
 from messaging.models import ApiToken
-from messaging.services import live_events
-from messaging.services.live_guests import Guest
+from messaging.services.webhooks import live_events
+from messaging.services.webhooks.live_access import Subscriber
 from tests.messaging.api.conftest import Api
 from tests.messaging.live.serving import Connection, eventually, happen, served
 from tests.plugin import ENVIRONMENT
@@ -55,7 +55,7 @@ def test_the_word_by_redis_wakes(api: Api, slow) -> None:
 
 
 def test_a_lost_word_costs_seconds_and_no_event(api: Api, quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.messaging.live.serving.wakeups.publish", lambda _owners: None)
+    monkeypatch.setattr("tests.messaging.live.serving.pubsub.publish", lambda _owners: None)
 
     async def act(handler: LiveHandler) -> list[str]:
         async with Connection(handler, "events/", token=api.token) as connection:
@@ -112,7 +112,7 @@ def test_a_database_that_is_away_is_waited_for(api: Api, quick, monkeypatch: pyt
 
 
 def test_a_look_that_fails_is_not_the_last(api: Api, quick, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
-    monkeypatch.setattr("tests.messaging.live.serving.wakeups.publish", lambda _owners: None)
+    monkeypatch.setattr("tests.messaging.live.serving.pubsub.publish", lambda _owners: None)
     newest, failures = live_events.newest, [OperationalError("x"), ZeroDivisionError("x")]
 
     def fail_at_first(owners: Any) -> dict[int, int]:
@@ -322,15 +322,15 @@ def test_one_that_is_cut_before_it_has_a_place_leaves_none_behind(
 def test_the_places_of_a_process_that_died_are_free_when_their_leases_end(
     api: Api, one_place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.live.places.LEASE_SECONDS", 0.5)
+    monkeypatch.setattr("messaging.live.connection_limit.LEASE_SECONDS", 0.5)
 
     async def act(handler: LiveHandler) -> int:
-        guest = Guest(api.user.pk)
+        guest = Subscriber(api.user.pk)
         dead = Hub(redis_url=ENVIRONMENT.redis_url, per_user=1, threads=handler.threads)
         monkeypatch.setattr(dead, "_renew", _nothing)
         monkeypatch.setattr(dead, "_free", _nothing)
         async with (
-            dead.follow(Follower(guest, owner_id=api.user.pk)),
+            dead.follow(Subscription(guest, owner_id=api.user.pk)),
             Connection(handler, "events/", token=api.token) as connection,
         ):
             status = connection.status
@@ -345,7 +345,7 @@ async def _nothing(*_: object, **__: object) -> None:
 
 
 def test_the_places_of_those_who_stay_are_kept(api: Api, one_place, quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("messaging.live.places.LEASE_SECONDS", 2.0)
+    monkeypatch.setattr("messaging.live.connection_limit.LEASE_SECONDS", 2.0)
 
     async def act(handler: LiveHandler) -> int:
         async with Connection(handler, "events/", token=api.token):

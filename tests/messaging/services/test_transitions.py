@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from messaging.models import Message, MessageEvent
 from messaging.services import transitions
 from messaging.services.errors import IllegalTransition
-from messaging.services.transitions import Move
+from messaging.services.transitions import Transition
 from messaging.states import Source, Status
 from tests.factories import AccountFactory, MessageFactory, UserFactory
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def test_the_status_and_its_history_are_written(now) -> None:
     message = MessageFactory(sending=True)
 
-    transitions.apply([Move(message, Status.SENT, Source.DISPATCH, "acme", "why")], now=now)
+    transitions.apply([Transition(message, Status.SENT, Source.DISPATCH, "acme", "why")], now=now)
 
     message.refresh_from_db()
     assert (message.status, message.updated_at) == ("sent", now)
@@ -29,7 +29,7 @@ def test_the_status_and_its_history_are_written(now) -> None:
 def test_leaving_sending_ends_the_claim(now) -> None:
     message = MessageFactory(sending=True)
 
-    transitions.apply([Move(message, Status.UNKNOWN, Source.SWEEP)], now=now)
+    transitions.apply([Transition(message, Status.UNKNOWN, Source.SWEEP)], now=now)
 
     message.refresh_from_db()
     assert (message.claim_id, message.lease_until) == (None, None)
@@ -39,7 +39,7 @@ def test_the_named_fields_are_written_and_no_others(now) -> None:
     message = MessageFactory()
     message.error_code, message.reference = "expired", "changed in memory only"
 
-    transitions.apply([Move(message, Status.FAILED, Source.SWEEP)], now=now, fields=["error_code"])
+    transitions.apply([Transition(message, Status.FAILED, Source.SWEEP)], now=now, fields=["error_code"])
 
     message.refresh_from_db()
     assert (message.error_code, message.reference) == ("expired", "")
@@ -50,7 +50,7 @@ def test_one_illegal_move_stops_all_and_writes_nothing(now) -> None:
 
     with pytest.raises(IllegalTransition):
         transitions.apply(
-            [Move(good, Status.CANCELED, Source.API), Move(final, Status.FAILED, Source.RECEIPT)], now=now
+            [Transition(good, Status.CANCELED, Source.API), Transition(final, Status.FAILED, Source.RECEIPT)], now=now
         )
 
     assert list(Message.objects.order_by("pk").values_list("status", flat=True)) == ["queued", "delivered"]
@@ -60,7 +60,7 @@ def test_one_illegal_move_stops_all_and_writes_nothing(now) -> None:
 @pytest.mark.parametrize(("by_operator", "allowed"), [(False, False), (True, True)])
 def test_only_an_operator_leaves_a_final_status(now, by_operator: bool, allowed: bool) -> None:
     message = MessageFactory(status=Status.FAILED)
-    move = Move(message, Status.QUEUED, Source.OPERATOR, actor=UserFactory(), by_operator=by_operator)
+    move = Transition(message, Status.QUEUED, Source.OPERATOR, actor=UserFactory(), by_operator=by_operator)
 
     if allowed:
         transitions.apply([move], now=now)
@@ -75,7 +75,7 @@ def test_only_an_operator_leaves_a_final_status(now, by_operator: bool, allowed:
 
 def test_when_the_change_cannot_be_written_its_history_is_not_either(now) -> None:
     message = MessageFactory()
-    move = Move(message, Status.SENDING, Source.DISPATCH)  # without a claim the database refuses it
+    move = Transition(message, Status.SENDING, Source.DISPATCH)  # without a claim the database refuses it
 
     with pytest.raises(IntegrityError), transaction.atomic():
         transitions.apply([move], now=now)
@@ -96,7 +96,7 @@ def test_any_number_of_moves_takes_as_many_queries_as_one(now, size: int, django
     for place, message in enumerate(messages):
         message.error_code = f"code_{place}"
     moves = [
-        Move(message, (Status.SENT, Status.UNKNOWN)[place % 2], Source.DISPATCH)
+        Transition(message, (Status.SENT, Status.UNKNOWN)[place % 2], Source.DISPATCH)
         for place, message in enumerate(messages)
     ]
 

@@ -12,8 +12,8 @@ import pytest
 import urllib3
 
 from providers.simulator.carrier import CARRIERS, CarrierSettings, Sandbox
-from providers.simulator.journal import Journal
 from providers.simulator.receipts import ReceiptPoster
+from providers.simulator.request_log import RequestLog
 from providers.simulator.server import SandboxServer
 
 QUICK = CarrierSettings(latency_ms=0, latency_jitter_ms=0, receipt_delay_ms=10, hang_ms=300)
@@ -89,7 +89,7 @@ def app() -> Iterator[App]:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with (
-        closing(Journal()) as journal,
+        closing(RequestLog()) as journal,
         closing(ReceiptPoster(retry_delays=(0.01, 0.02), threads=2)) as receipts,
     ):
         yield Sandbox(dict.fromkeys(CARRIERS, QUICK), journal=journal, receipts=receipts)

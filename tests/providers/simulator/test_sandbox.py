@@ -7,7 +7,7 @@ import phonenumbers
 import pytest
 
 from providers.simulator.carrier import Sandbox
-from providers.simulator.magic import MAGIC_NUMBERS
+from providers.simulator.magic_numbers import MAGIC_NUMBERS
 from tests.providers.simulator.conftest import App, Client
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from scheduling.models import Schedule
 from tests.factories import UserFactory
 from tests.messaging.api.conftest import Api, anonymous, api, installed, member_of, stranger
-from tests.messaging.services.dispatch.fakes import Clock
+from tests.messaging.services.outbound.dispatch.fakes import Clock
 from tests.scheduling import making
 
 __all__ = ["anonymous", "api", "installed", "member_of", "stranger"]

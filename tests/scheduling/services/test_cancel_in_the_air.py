@@ -4,16 +4,16 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from messaging.models import DeliveryAttempt, Message
-from messaging.services import recovery
-from messaging.services.dispatch.begin import begin
-from messaging.services.dispatch.claim import claim
-from messaging.services.retry import retry
+from messaging.services.outbound import recovery
+from messaging.services.outbound.dispatch.attempts import start_attempts
+from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.retry import retry
 from messaging.states import Source
 from providers.errors import Unavailable
 from scheduling.models import Schedule
 from scheduling.services import schedules
 from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, UserFactory
-from tests.messaging.services.dispatch.fakes import LEASE, Carrier, Clock, dispatcher
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, Clock, dispatcher
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +54,7 @@ def test_one_that_the_provider_does_not_take_is_canceled_and_goes_to_no_other(sc
     canceled = []
     carrier.before_answer = lambda call: canceled.append(cancel(schedule))
 
-    dispatcher(carrier, clock=Clock(NOW)).drain("express")
+    dispatcher(carrier, clock=Clock(NOW)).run("express")
 
     message.refresh_from_db()
     assert canceled == [0]
@@ -68,7 +68,7 @@ def test_one_that_the_provider_takes_is_sent(schedule, message) -> None:
     carrier = Carrier()
     carrier.before_answer = lambda call: cancel(schedule) and None
 
-    dispatcher(carrier, clock=Clock(NOW)).drain("express")
+    dispatcher(carrier, clock=Clock(NOW)).run("express")
 
     message.refresh_from_db()
     assert message.status == "sent"
@@ -79,7 +79,7 @@ def test_one_that_was_claimed_and_not_begun_is_not_called(schedule, message) -> 
     claimed = claim(queue_name="express", limit=1, now=NOW, lease=LEASE)
     cancel(schedule)
 
-    calls = begin(claimed, now=NOW, lease=LEASE)
+    calls = start_attempts(claimed, now=NOW, lease=LEASE)
 
     message.refresh_from_db()
     assert calls == []
@@ -99,7 +99,7 @@ def test_one_whose_worker_died_before_the_call_is_canceled_by_the_sweep(schedule
 
 def test_an_operator_may_send_one_that_ended_unknown_after_all(schedule, message) -> None:
     AccountFactory()
-    begin(claim(queue_name="express", limit=1, now=NOW, lease=LEASE), now=NOW, lease=LEASE)
+    start_attempts(claim(queue_name="express", limit=1, now=NOW, lease=LEASE), now=NOW, lease=LEASE)
     cancel(schedule)
     recovery.return_expired_claims(now=NOW + LEASE)
 

@@ -6,12 +6,12 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 
-from console import audit
+from messaging.console import audit
 from messaging.models import Erasure, Message, PhoneNumber, ProviderCallback, Suppression
-from messaging.services import erasure as of_messages
-from messaging.services import idempotency
 from messaging.services.errors import NotErasable
-from messaging.services.representation import message_body
+from messaging.services.outbound import idempotency
+from messaging.services.privacy import erasure as of_messages
+from messaging.services.representation import serialize_message
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.services import erasure
 from tests.factories import NOW, CallbackFactory, MessageFactory, PhoneNumberFactory, UserFactory, lose_the_key
@@ -95,12 +95,12 @@ def test_what_is_taken_by_a_worker_meanwhile_is_left_and_not_tried_twice(staff, 
 def test_every_key_of_a_client_still_keeps_it_from_sending_twice(staff) -> None:
     owner = UserFactory()
     for key, to in (("person", PERSON), ("other", OTHER)):
-        once(owner, key, partial(message_body, MessageFactory(owner=owner, delivered=True, to_number=to)))
+        once(owner, key, partial(serialize_message, MessageFactory(owner=owner, delivered=True, to_number=to)))
     once(owner, "batch", lambda: {"accepted": 1, "results": [{"index": 0, "id": "x"}]})
 
     done = erasure.erase(number=PERSON, reason="x", actor=staff, now=NOW)
 
-    assert once(owner, "other", pytest.fail) == (message_body(Message.objects.get(to_number=OTHER)), True)
+    assert once(owner, "other", pytest.fail) == (serialize_message(Message.objects.get(to_number=OTHER)), True)
     answer, is_replay = once(owner, "person", pytest.fail)
     assert is_replay
     assert (answer["to"], answer["message"], answer["status"]) == (done.erasure.pseudonym, "", "delivered")

@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, MessageEvent, Suppression
-from messaging.services import bulk, eligibility
-from messaging.services.eligibility import Check, Moment
 from messaging.services.errors import RecipientInactive
+from messaging.services.outbound import bulk_insert, eligibility
+from messaging.services.outbound.eligibility import Check, Moment
 from messaging.states import Source
 from scheduling import tasks
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
@@ -48,7 +48,7 @@ def chunk(monkeypatch):
     """Sets how many recipients a chunk has."""
 
     def make(size: int) -> None:
-        monkeypatch.setattr(bulk, "batch_size", lambda: size)
+        monkeypatch.setattr(bulk_insert, "batch_size", lambda: size)
 
     return make
 
@@ -247,7 +247,7 @@ class TestChunks:
         chunk(4)
         run = due_run(owner, 10)
         with monkeypatch.context() as patched:
-            store, calls = expansion.bulk.store, []
+            store, calls = expansion.bulk_insert.store, []
 
             def crash(*args, **options) -> None:
                 store(*args, **options)
@@ -255,7 +255,7 @@ class TestChunks:
                 if len(calls) == 2:
                     raise Crash
 
-            patched.setattr(expansion.bulk, "store", crash)
+            patched.setattr(expansion.bulk_insert, "store", crash)
             with pytest.raises(Crash):
                 expand(run)
 
@@ -520,7 +520,7 @@ class TestForReal:
 
     def test_a_crash_in_a_transaction_of_its_own_leaves_whole_chunks(self, owner, monkeypatch) -> None:
         run = due_run(owner, 10)
-        store, calls = expansion.bulk.store, []
+        store, calls = expansion.bulk_insert.store, []
 
         def crash(*args, **options) -> None:
             store(*args, **options)
@@ -528,7 +528,7 @@ class TestForReal:
             if len(calls) == 3:
                 raise Crash
 
-        monkeypatch.setattr(expansion.bulk, "store", crash)
+        monkeypatch.setattr(expansion.bulk_insert, "store", crash)
         with pytest.raises(Crash):
             expand(run)
 

@@ -14,7 +14,7 @@ from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.recipients_csv import RowError
 from scheduling.services import recipients, schedules
 from scheduling.services.errors import ScheduleEnded
-from scheduling.services.recipients import Report
+from scheduling.services.recipients import ImportReport
 from tests.messaging.parallel import at_once
 from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, numbers, people
 
@@ -42,16 +42,16 @@ def chunk(monkeypatch):
     return make
 
 
-def add(schedule: Schedule, rows) -> Report:
+def add(schedule: Schedule, rows) -> ImportReport:
     return recipients.add(schedule_id=schedule.pk, rows=rows, now=LATER)
 
 
-def add_csv(schedule: Schedule, content: bytes | str) -> Report:
+def add_csv(schedule: Schedule, content: bytes | str) -> ImportReport:
     data = content.encode() if isinstance(content, str) else content
     return recipients.add_csv(schedule_id=schedule.pk, stream=io.BytesIO(data), now=LATER)
 
 
-def counts(report: Report) -> tuple[int, int, int]:
+def counts(report: ImportReport) -> tuple[int, int, int]:
     return report.added, report.duplicates, report.rejected
 
 
@@ -69,7 +69,7 @@ class TestAdd:
     def test_they_are_stored_in_their_order_and_counted(self, schedule) -> None:
         report = add(schedule, people((C, {"name": "c"}), (A, {"name": "a", "more": "x"})))
 
-        assert report == Report(added=2, duplicates=0, rejected=0, errors=[])
+        assert report == ImportReport(added=2, duplicates=0, rejected=0, errors=[])
         assert listed(schedule) == [(C, {"name": "c"}), (A, {"name": "a", "more": "x"})]
         schedule.refresh_from_db()
         assert (schedule.recipient_count, schedule.updated_at) == (2, LATER)
@@ -281,7 +281,7 @@ class TestAddCsv:
         assert_nobody(schedule)
 
     def test_a_file_with_nothing_but_a_header_adds_nobody(self, schedule) -> None:
-        assert add_csv(schedule, "to,name\n") == Report()
+        assert add_csv(schedule, "to,name\n") == ImportReport()
 
         assert not ScheduleRecipient.objects.exists()
 

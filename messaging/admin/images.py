@@ -1,0 +1,112 @@
+"""Images in the admin: looked at, and deleted by the same service as everywhere."""
+
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from media_store import services
+from media_store.errors import AssetInUse
+from media_store.models import MediaAsset, MediaOwnership
+from messaging.console.model_admin import ModelAdmin
+
+THUMBNAIL, PREVIEW = 64, 480
+
+
+@admin.register(MediaAsset)
+class MediaAssetAdmin(ModelAdmin):
+    list_display = ["thumbnail", "content_type", "dimensions", "file_size", "frames", "owner_names", "created_at"]
+    list_display_links = ["thumbnail", "content_type"]
+    list_filter = ["content_type", "created_at"]
+    search_fields = ["sha256"]  # `get_search_results` is what searches
+    search_help_text = "A whole id, the start of a SHA-256, or the start of an owner's name"
+    ordering = ["-pk"]
+    list_per_page = 25
+    show_full_result_count = False
+    fields = [
+        *("preview", "id", "sha256", "content_type", "dimensions", "frames", "file_size", "sent_size", "owner_names"),
+        "created_at",
+    ]
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MediaAsset]:
+        return super().get_queryset(request).prefetch_related("owners")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[MediaAsset], search_term: str
+    ) -> tuple[QuerySet[MediaAsset], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        of_owner = MediaOwnership.objects.filter(asset=OuterRef("pk"), owner__username__startswith=term)
+        wanted = Q(sha256__startswith=term.lower()) | Exists(of_owner)
+        with suppress(ValueError):
+            wanted |= Q(pk=UUID(term))
+        return queryset.filter(wanted), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="image")
+    def thumbnail(self, asset: MediaAsset) -> SafeString:
+        return _image(asset, THUMBNAIL)
+
+    @admin.display(description="image")
+    def preview(self, asset: MediaAsset) -> SafeString:
+        return _image(asset, PREVIEW)
+
+    @admin.display(description="pixels")
+    def dimensions(self, asset: MediaAsset) -> str:
+        return f"{asset.width} x {asset.height}"
+
+    @admin.display(description="size", ordering="size")
+    def file_size(self, asset: MediaAsset) -> str:
+        return filesizeformat(asset.size)
+
+    @admin.display(description="size without metadata")
+    def sent_size(self, asset: MediaAsset) -> str:
+        return filesizeformat(asset.size if asset.clean_size is None else asset.clean_size)
+
+    @admin.display(description="owners")
+    def owner_names(self, asset: MediaAsset) -> str:
+        return ", ".join(sorted(str(owner) for owner in asset.owners.all())) or "-"
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict | None = None) -> HttpResponse:
+        """Its page tells what protects an image; a message may still take it between the page and the deletion."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except AssetInUse as error:
+            self.message_user(request, error.detail, messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:media_store_mediaasset_change", args=[object_id]))
+
+    def delete_model(self, request: HttpRequest, obj: MediaAsset) -> None:
+        services.delete(asset_id=obj.pk, owner=None)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[MediaAsset]) -> None:
+        for pk in list(queryset.values_list("pk", flat=True)):
+            try:
+                services.delete(asset_id=pk, owner=None)
+            except AssetInUse as error:
+                self.message_user(request, f"{pk}: {error.detail}", messages.WARNING)
+
+
+def _image(asset: MediaAsset, longest: int) -> SafeString:
+    """Scaled by the browser; the browser keeps it, so a list costs its images once."""
+    scale = min(1, longest / max(asset.width, asset.height))
+    width, height = (max(1, round(side * scale)) for side in (asset.width, asset.height))
+    return format_html(
+        '<img src="{}" width="{}" height="{}" loading="lazy" alt="">',
+        reverse("media-content", args=[asset.pk]),
+        width,
+        height,
+    )

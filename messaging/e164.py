@@ -1,0 +1,38 @@
+"""Phone numbers at the edge: parsed once, carried as E.164 text from then on."""
+
+import phonenumbers
+
+MAX_INPUT = 64
+_PUNCTUATION = frozenset(" ()-./\u00a0\u2010\u2011\u2012\u2013\u2212")
+
+
+class InvalidNumber(ValueError):
+    """`code` is `invalid_number` or `impossible_number`; the text is for people."""
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def normalise(raw: str) -> str:
+    """Any common notation with a leading + becomes E.164. Impossible numbers raise `InvalidNumber`.
+
+    *Possible* (length and country) is the test, not *assigned*: numbering plans grow faster than any library's tables, and a
+    text to an unassigned number comes back as undelivered, while refusing an assigned one would lose it.
+    """
+    text = raw.strip()
+    if len(text) > MAX_INPUT or not text.startswith(("+", "\uff0b")):
+        raise InvalidNumber(
+            "Give the number in international notation, starting with + and the country code.", code="invalid_number"
+        )
+    if any(not (character.isdecimal() or character in _PUNCTUATION) for character in text[1:]):
+        raise InvalidNumber("A phone number has only digits, spaces and punctuation.", code="invalid_number")
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException as error:
+        raise InvalidNumber(
+            "There is no such country code, or the number is too long.", code="invalid_number"
+        ) from error
+    if not phonenumbers.is_possible_number(number):
+        raise InvalidNumber("This number cannot exist: its length does not fit its country.", code="impossible_number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,5 +1,0 @@
-"""Telling clients what happened: endpoints and their secrets, and the deliveries to them."""
-
-from messaging.services.client_callbacks.deliverer import Deliverer
-
-__all__ = ["Deliverer"]

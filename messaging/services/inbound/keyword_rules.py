@@ -1,0 +1,15 @@
+"""Which words mean what at one of our numbers."""
+
+from django.db.models import F, Q
+
+from messaging.keywords import Action, MatchRule, default_rules
+from messaging.models import KeywordRule
+
+
+def rules_for(number: str) -> dict[Action, MatchRule]:
+    """The number's own rules, else those for every number, else the defaults; action by action."""
+    rules = default_rules()
+    rows = KeywordRule.objects.filter(Q(sender_number__isnull=True) | Q(sender_number__number=number))
+    for row in rows.order_by(F("sender_number").asc(nulls_first=True)):
+        rules[Action(row.action)] = row.as_rule()
+    return rules

@@ -1,0 +1,241 @@
+"""Accept texts from people: check and store each once, and apply its keyword in the same transaction.
+
+When the acceptance is answered, a STOP stands and a START has ended it: outbound messages are checked against suppressions
+when they are accepted and again before each call. A worker does the rest, the automatic reply included.
+See docs/decisions/0028-keywords-at-acceptance.md.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from messaging import segments
+from messaging.models import Attachment, Message
+from messaging.models.encrypted import fault_of
+from messaging.services import transitions
+from messaging.services.errors import InvalidField, SenderRateLimited
+from messaging.services.inbound import keyword_effects
+from messaging.services.outbound import attachments
+from messaging.services.recipients import phone_numbers
+from messaging.states import Direction, Source, Status
+from providers.contract.messages import ProviderKeyword
+from providers.models import ProviderAccount, SenderNumber
+
+REPLY_WINDOW = timedelta(days=30)
+TOO_LONG, RATE_LIMITED = "too_long", SenderRateLimited.code
+MARKS = {
+    TOO_LONG: "The text is longer than one message may be; it got no automatic reply.",
+    RATE_LIMITED: "The sender wrote more often than the limit allows; this got no automatic reply.",
+}
+# Added to the reason of a suppression whose text is not stored.
+OVER_THE_LIMIT, REPEATED = " (over the rate limit)", " (a repeat)"
+
+
+@dataclass(frozen=True, slots=True)
+class InboundLimits:
+    """At most `messages` of one sender in any `window`; the same text again within `repeat_window` is a repeat."""
+
+    characters: int
+    messages: int
+    window: timedelta
+    repeat_window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """One text from a person. Of a provider's callback the media are addresses, of a client's request they are assets."""
+
+    sender: str = field(repr=False)
+    recipient: str = field(repr=False)
+    text: str = field(repr=False)
+    assets: tuple[UUID, ...] = ()
+    addresses: tuple[str, ...] = field(default=(), repr=False)
+    provider_message_id: str = ""
+    provider_keyword: ProviderKeyword | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    message: Message
+    is_repeat: bool
+
+
+def receive(*, incoming: IncomingMessage, owner: AbstractBaseUser, limits: InboundLimits, now: datetime) -> Received:
+    """Store what a client has posted, or find that it is here already.
+
+    Raises `SenderRateLimited`, or `InvalidField` for media that the owner does not have; then nothing is stored. A STOP over
+    the limit counts all the same.
+    """
+    with transaction.atomic():
+        if not attachments.held(owner, incoming.assets).issuperset(incoming.assets):
+            raise InvalidField("media", "unknown_asset", "There is no such media asset.")
+        phone_numbers.hold(incoming.sender)
+        repeat = _repeat(incoming, Q(provider=None, owner=owner), limits, now)
+        message = _message(incoming, owner, None, mark="", now=now)
+        if repeat is not None:
+            keyword_effects.apply_opt_out(message, now=now, because=REPEATED)
+            return Received(repeat, is_repeat=True)
+        wait = _wait(incoming.sender, limits, now)
+        if wait is None:
+            return Received(_store(message, incoming, now), is_repeat=False)
+        keyword_effects.apply_opt_out(message, now=now, because=OVER_THE_LIMIT)
+    raise SenderRateLimited(  # after the commit: it would take the STOP along
+        f"{limits.messages} messages in {limits.window.total_seconds():g} seconds is the limit for one sender.",
+        retry_after=wait,
+    )
+
+
+def receive_from_provider(
+    *, incoming: IncomingMessage, account: ProviderAccount, limits: InboundLimits, now: datetime
+) -> Received:
+    """Store what a provider brings. It is never refused: who wrote it cannot be told; what is over a limit is marked."""
+    try:
+        return _receive_from_provider(incoming, account, limits, now)
+    except IntegrityError:
+        # The same id at the same moment under another sender, whose row is another one to wait at: one of them is there now.
+        known = _known(incoming, account)
+        if known is None:
+            raise
+        return Received(known, is_repeat=True)
+
+
+def _receive_from_provider(
+    incoming: IncomingMessage, account: ProviderAccount, limits: InboundLimits, now: datetime
+) -> Received:
+    with transaction.atomic():
+        phone_numbers.hold(incoming.sender)
+        known = _known(incoming, account)
+        if known is not None:
+            return Received(known, is_repeat=True)
+        repeat = _repeat(incoming, Q(provider=account), limits, now)
+        if repeat is not None:
+            unstored = _message(incoming, repeat.owner, account, mark="", now=now)
+            keyword_effects.apply_opt_out(unstored, now=now, because=REPEATED)
+            return Received(repeat, is_repeat=True)
+        mark = ""
+        if len(incoming.text) > limits.characters:
+            mark = TOO_LONG
+        elif _wait(incoming.sender, limits, now) is not None:
+            mark = RATE_LIMITED
+        owner = _owner_of(incoming.recipient, incoming.sender, now)
+        message = _message(incoming, owner, account, mark=mark, now=now)
+        return Received(_store(message, incoming, now), is_repeat=False)
+
+
+def _known(incoming: IncomingMessage, account: ProviderAccount) -> Message | None:
+    """Where the provider gives an id, it decides for as long as there is the message."""
+    if not incoming.provider_message_id:
+        return None
+    return Message.objects.filter(
+        direction=Direction.INBOUND, provider=account, provider_message_id=incoming.provider_message_id
+    ).first()
+
+
+def _repeat(incoming: IncomingMessage, came_the_same_way: Q, limits: InboundLimits, now: datetime) -> Message | None:
+    """The same text a moment ago. Of another client's texts nobody learns here, not even that they are the same."""
+    if incoming.provider_message_id:
+        return None
+    recent = Message.objects.filter(
+        came_the_same_way,
+        direction=Direction.INBOUND,
+        from_number=incoming.sender,
+        received_at__gte=now - limits.repeat_window,
+        to_number=incoming.recipient,
+    )
+    return next((message for message in recent.order_by("received_at", "pk") if _is_same(message, incoming)), None)
+
+
+def _is_same(message: Message, incoming: IncomingMessage) -> bool:
+    if fault_of(message, "text") or message.text != incoming.text:
+        return False
+    media = message.attachments.values_list("asset_id", "source_url") if message.media_count else []
+    wanted = {*incoming.assets, *incoming.addresses}
+    return {address or asset for asset, address in media} == wanted
+
+
+def _wait(sender: str, limits: InboundLimits, now: datetime) -> int | None:
+    """Whole seconds until this sender's next text will be taken; None when it is taken now."""
+    recent = Message.objects.filter(
+        direction=Direction.INBOUND, from_number=sender, received_at__gt=now - limits.window
+    ).order_by("-received_at")
+    times = list(recent.values_list("received_at", flat=True)[: limits.messages])
+    if len(times) < limits.messages:
+        return None
+    return max(1, math.ceil((times[-1] + limits.window - now).total_seconds()))
+
+
+def _owner_of(recipient: str, sender: str, now: datetime) -> AbstractBaseUser | None:
+    """Who gets it: the owner of our number, or, at a shared one, whoever wrote to this person from it last."""
+    number = SenderNumber.objects.filter(number=recipient).select_related("owner").first()
+    if number is not None and number.owner is not None:
+        return number.owner
+    last = Message.objects.filter(
+        direction=Direction.OUTBOUND,
+        to_number=sender,
+        from_number__in=[recipient, ""],  # none: from a number that the provider chose
+        created_at__gte=now - REPLY_WINDOW,
+        is_automatic=False,
+    ).order_by("-pk")
+    message = last.select_related("owner").first()
+    return message.owner if message is not None else None
+
+
+def _message(
+    incoming: IncomingMessage,
+    owner: AbstractBaseUser | None,
+    account: ProviderAccount | None,
+    *,
+    mark: str,
+    now: datetime,
+) -> Message:
+    measured = segments.measure(incoming.text)
+    return Message(
+        direction=Direction.INBOUND,
+        status=Status.RECEIVED,
+        owner=owner,
+        from_number=incoming.sender,
+        to_number=incoming.recipient,
+        text=incoming.text,
+        encoding=measured.encoding,
+        segments=measured.segments,
+        provider=account,
+        provider_message_id=incoming.provider_message_id,
+        media_count=len(incoming.assets) + len(incoming.addresses),
+        is_automatic=incoming.provider_keyword is not None,
+        provider_keyword=incoming.provider_keyword or "",
+        error_code=mark,
+        error_detail=MARKS.get(mark, ""),
+        created_at=now,
+        received_at=now,
+        updated_at=now,
+    )
+
+
+def _store(message: Message, incoming: IncomingMessage, now: datetime) -> Message:
+    effect = keyword_effects.apply_at_acceptance(message, now=now)
+    message.keyword_read_at, message.pending_reply = now, effect.reply_to
+    Message.objects.bulk_create([message])
+    is_posted = message.provider is None
+    transitions.record_creation(
+        [message],
+        source=Source.API if is_posted else Source.PROVIDER,
+        actor=message.owner if is_posted else None,
+        detail=effect.note,
+    )
+    _attach(message, incoming.assets, incoming.addresses, now)
+    return message
+
+
+def _attach(message: Message, assets: Sequence[UUID], addresses: Sequence[str], now: datetime) -> None:
+    files = [Attachment(message=message, position=place, asset_id=asset) for place, asset in enumerate(assets)]
+    files += [
+        Attachment(message=message, position=place, source_url=address, next_attempt_at=now)
+        for place, address in enumerate(addresses, start=len(assets))
+    ]
+    Attachment.objects.bulk_create(files)

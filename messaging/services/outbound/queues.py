@@ -1,0 +1,112 @@
+"""Making and changing queues; beat's row for each paced queue is kept in step here."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, OuterRef
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from messaging.models import Message, OutboundQueue
+from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
+from messaging.services.errors import InvalidField
+from messaging.services.outbound import pacing
+from messaging.states import Status
+
+TICK_TASK = "messaging.paced_tick"
+MOST = {"batch_size": MAX_BATCH, "interval_seconds": MAX_INTERVAL}
+PACE = MOST.keys()
+EDITABLE = ("description", "batch_size", "interval_seconds", "preserve_order", "is_paused", "routing_strategy")
+
+
+def create(queue: OutboundQueue) -> OutboundQueue:
+    """Store a new queue. Raises `InvalidField` for half a pace, or one that is none."""
+    check_pace(queue)
+    with transaction.atomic():
+        queue.save(force_insert=True)
+        keep_beat_in_step(queue)
+    return queue
+
+
+def change(*, name: str, changes: dict[str, Any]) -> OutboundQueue:
+    """Change some of the `EDITABLE` fields. A pause stops claims at once, everything else counts from the next tick on.
+
+    Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for half a pace, or one that is none.
+    """
+    with transaction.atomic():
+        queue = OutboundQueue.objects.select_for_update().get(pk=name)
+        for field in EDITABLE:
+            if field in changes:
+                setattr(queue, field, changes[field])
+        if PACE & changes.keys():
+            check_pace(queue)
+        queue.save(update_fields=[*EDITABLE, "updated_at"])
+        keep_beat_in_step(queue)
+    return queue
+
+
+def check_pace(queue: OutboundQueue) -> None:
+    if (queue.batch_size is None) != (queue.interval_seconds is None):
+        missing = "interval_seconds" if queue.interval_seconds is None else "batch_size"
+        raise InvalidField(missing, "half_a_pace", "Set batch_size and interval_seconds together, or neither.")
+    for field, most in MOST.items():
+        if (getattr(queue, field) or 0) > most:
+            raise InvalidField(field, "max_value", f"This is {most:,} at the most.")
+
+
+def keep_beat_in_step(queue: OutboundQueue) -> None:
+    """A paced queue has a periodic task of its own; the row's interval and its switch follow the queue."""
+    task_name = f"queue {queue.name}"
+    if not queue.is_paced:
+        PeriodicTask.objects.filter(name=task_name).delete()
+        return
+    interval, _ = IntervalSchedule.objects.get_or_create(every=queue.interval_seconds, period=IntervalSchedule.SECONDS)
+    wanted = {
+        "task": TICK_TASK,
+        "interval": interval,
+        "args": json.dumps([queue.name]),
+        "enabled": not queue.is_paused,
+        "expire_seconds": queue.interval_seconds,
+        "description": "Made by the queue; change the queue instead.",
+    }
+    task, created = PeriodicTask.objects.get_or_create(name=task_name, defaults=wanted)
+    if not created and any(getattr(task, field) != value for field, value in wanted.items()):
+        if not task.enabled:
+            # What is switched off forgets its last run, and would wait for a whole interval when it is switched on again.
+            task.last_run_at = pacing.last_tick_before(queue, now=queue.updated_at)
+        for field, value in wanted.items():
+            setattr(task, field, value)
+        task.save()
+
+
+def names() -> list[str]:
+    return list(OutboundQueue.objects.order_by("name").values_list("name", flat=True))
+
+
+def depths(names: list[str]) -> dict[str, int]:
+    """Queued messages by queue, ready or deferred, from the partial indexes."""
+    ready = Message.objects.filter(queue__in=names, status=Status.QUEUED, next_attempt_at__isnull=True)
+    deferred = Message.objects.filter(queue__in=names, status=Status.QUEUED, next_attempt_at__isnull=False)
+    counts = dict.fromkeys(names, 0)
+    for rows in (ready, deferred):
+        for name, count in rows.order_by().values_list("queue_id").annotate(count=Count("pk")):
+            counts[name] += count
+    return counts
+
+
+def oldest_queued(names: list[str]) -> dict[str, datetime]:
+    """When the oldest message was created that waits in each queue: three look-ups in the partial indexes for each.
+
+    Of the deferred ones it looks at the one that is due first, which is the oldest or nearly so.
+    """
+    waiting = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED).values("created_at")
+    ready = waiting.filter(next_attempt_at__isnull=True).order_by("is_bulk", "pk")  # as `message_ready` has them
+    firsts = {
+        "single": ready.filter(is_bulk=False)[:1],
+        "bulk": ready.filter(is_bulk=True)[:1],
+        "deferred": waiting.filter(next_attempt_at__isnull=False).order_by("next_attempt_at")[:1],
+    }
+    rows = OutboundQueue.objects.filter(pk__in=names).annotate(**firsts).values_list("name", *firsts)
+    moments = {name: [moment for moment in found if moment is not None] for name, *found in rows}
+    return {name: min(found) for name, found in moments.items() if found}

@@ -1,0 +1,263 @@
+"""Providers' receipts: kept raw first, then applied by rank, or parked until their message is known."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from messaging import log_context
+from messaging.models import DeliveryAttempt, Message, ProviderCallback
+from messaging.services import transitions
+from messaging.services.privacy import fingerprints
+from messaging.services.recipients import phone_numbers, suppressions
+from messaging.services.reporting.rollups import CounterBatch
+from messaging.services.transitions import Transition
+from messaging.states import Source, Status, can_transition
+from providers.contract.callbacks import ReportedStatus, StatusReport
+from providers.models import ProviderAccount
+from providers.state import account_state
+from providers.state.health import ReceiptOutcome
+
+logger = logging.getLogger(__name__)
+
+Outcome = DeliveryAttempt.Outcome
+State = ProviderCallback.State
+R = ReportedStatus
+
+TARGETS: dict[ReportedStatus, Status] = {
+    R.SENT: Status.SENT,
+    R.DELIVERED: Status.DELIVERED,
+    R.UNDELIVERED: Status.UNDELIVERED,
+    R.FAILED: Status.FAILED,
+    R.CANCELED: Status.CANCELED,
+    R.INVALID: Status.UNDELIVERED,
+    R.OPTED_OUT: Status.UNDELIVERED,
+}
+ERROR_CODES: dict[ReportedStatus, str] = {
+    R.UNDELIVERED: "undelivered",
+    R.FAILED: "failed_by_provider",
+    R.CANCELED: "canceled_by_provider",
+    R.INVALID: "recipient_invalid",
+    R.OPTED_OUT: "recipient_opted_out",
+}
+MESSAGE_FIELDS = (
+    "provider",
+    "provider_message_id",
+    "sent_at",
+    "delivered_at",
+    "error_code",
+    "error_detail",
+    "next_attempt_at",
+)
+# What counts in an account's delivery rate: an invalid number or one that has opted out is not the account's affair.
+DELIVERY_OF: dict[ReportedStatus, ReceiptOutcome] = {
+    R.DELIVERED: ReceiptOutcome.DELIVERED,
+    R.UNDELIVERED: ReceiptOutcome.UNDELIVERED,
+    R.FAILED: ReceiptOutcome.UNDELIVERED,
+}
+MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
+SWEEP_LIMIT = 500
+
+
+def record(
+    *,
+    account: ProviderAccount,
+    body: bytes,
+    report: StatusReport | None,
+    attempt_id: UUID | None,
+    now: datetime,
+    kind: str = ProviderCallback.Kind.STATUS,
+) -> ProviderCallback:
+    """Keep one proven callback (`report` None: it made no sense), or find the very same one that is here already.
+
+    Committed on its own, before anybody looks for the message: so either this callback finds the message's provider id or
+    the one who writes that id finds this callback.
+    """
+    understood = {} if report is None else _understood(report)
+    callback = ProviderCallback(
+        provider=account,
+        kind=kind,
+        received_at=now,
+        body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        digest=_digest(account, body),
+        attempt_id=_existing_attempt(account, attempt_id),
+        **{"state": State.MALFORMED, **understood},
+    )
+    with transaction.atomic():
+        ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
+        kept = ProviderCallback.objects.filter(provider=account, digest=callback.digest)
+        found = kept.get()
+        if understood and found.state == State.MALFORMED:
+            # It came before, when the account's configuration could not make sense of it.
+            kept.filter(state=State.MALFORMED).update(attempt=callback.attempt_id, **understood)
+            found.refresh_from_db()
+        if found.pk == callback.pk and found.state == State.MALFORMED:
+            _tally(found, State.MALFORMED, now).write()
+    return found
+
+
+def _digest(account: ProviderAccount, body: bytes) -> str:
+    """The one under which the very same callback is here already, from before an exchange of `SECRET_KEY`, or a new one."""
+    newest, *older = fingerprints.hmac_digest("callback", body)
+    if not older:
+        return newest
+    kept = ProviderCallback.objects.filter(provider=account, digest__in=older).values_list("digest", flat=True)
+    return kept.first() or newest
+
+
+def _tally(callback: ProviderCallback, state: State, now: datetime) -> CounterBatch:
+    tally = CounterBatch()
+    tally.called_back(callback.provider_id, state, now=now)
+    return tally
+
+
+def _understood(report: StatusReport) -> dict[str, Any]:
+    return {
+        "state": State.UNMATCHED,
+        "provider_message_id": report.provider_message_id,
+        "reported": report.status,
+        "word": report.word[:64],
+        "error_code": report.error_code[:64],
+    }
+
+
+def _existing_attempt(account: ProviderAccount, attempt_id: UUID | None) -> UUID | None:
+    if attempt_id is None:
+        return None
+    return DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).values_list("pk", flat=True).first()
+
+
+def apply(callback_id: UUID, *, now: datetime) -> State:
+    """Let one kept callback work on its message, and say what became of it: `UNMATCHED` when its message is not known yet.
+
+    Safe to repeat.
+    """
+    with transaction.atomic():
+        callback = ProviderCallback.objects.select_for_update().get(pk=callback_id)
+        if callback.state != State.UNMATCHED:
+            return State(callback.state)
+        attempt = _attempt_of(callback)
+        if attempt is None:
+            return State.UNMATCHED
+        message = Message.objects.select_for_update().get(pk=attempt.message_id)
+        callback.attempt, callback.message = attempt, message
+        callback.state, callback.note = _work(callback, attempt, message, now)
+        if callback.state == State.IGNORED:
+            _tally(callback, State.IGNORED, now).write()
+        callback.save(update_fields=["attempt", "message", "state", "note"])
+    said = DELIVERY_OF.get(R(callback.reported))
+    if callback.state == State.APPLIED and said is not None:
+        account_state.record_receipt(callback.provider_id, said, now=now)
+    with log_context.message_context(message.pk):
+        log_context.log_receipt(callback.provider_id, reported=callback.reported, state=callback.state)
+    return State(callback.state)
+
+
+def _attempt_of(callback: ProviderCallback) -> DeliveryAttempt | None:
+    """By the provider's id; else by the token in our callback URL, if that attempt may have been accepted without an id."""
+    by_id = DeliveryAttempt.objects.filter(
+        provider=callback.provider_id, provider_message_id=callback.provider_message_id
+    ).first()
+    if by_id is not None or callback.attempt_id is None:
+        return by_id
+    return DeliveryAttempt.objects.filter(
+        pk=callback.attempt_id, provider_message_id="", outcome__in=MAYBE_ACCEPTED
+    ).first()
+
+
+def _work(
+    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, now: datetime
+) -> tuple[ProviderCallback.State, str]:
+    reported = ReportedStatus(callback.reported)
+    target = TARGETS.get(reported)
+    if target is None:
+        if reported is R.UNRECOGNIZED:
+            logger.warning(
+                "account %s reported a status word that its configuration does not know", callback.provider_id
+            )
+        return State.IGNORED, "says nothing new"
+    _note_number(callback, message, reported, now)
+    if target is not Status.DELIVERED:
+        if attempt.number < message.attempts and not _has_its_id(message, callback):
+            return State.IGNORED, f"belongs to attempt {attempt.number}; a later one was made"
+        if message.status == Status.QUEUED:
+            return State.IGNORED, f"belongs to attempt {attempt.number}; the message is queued again"
+    if not can_transition(Status(message.status), target, by_operator=False):
+        return State.IGNORED, f"the message is {message.status} already"
+    _describe(callback, attempt, message, reported, now)
+    transitions.apply(
+        [Transition(message, target, Source.RECEIPT, callback.provider_id, _detail(callback))],
+        now=now,
+        fields=MESSAGE_FIELDS,
+        tally=_tally(callback, State.APPLIED, now),
+    )
+    return State.APPLIED, ""
+
+
+def _note_number(callback: ProviderCallback, message: Message, reported: ReportedStatus, now: datetime) -> None:
+    """What a receipt says of the number and its person holds whatever has become of the message since, except delivered."""
+    if message.status == Status.DELIVERED:
+        return
+    if reported is R.INVALID:
+        phone_numbers.mark_inactive({message.to_number: f"{callback.provider_id}: recipient_invalid"}, now=now)
+    if reported is R.OPTED_OUT:
+        sender = message.from_number or callback.provider.from_number or suppressions.EVERY_SENDER
+        suppressions.add_reported([(message.to_number, sender)], reason=f"{callback.provider_id}: opted out", now=now)
+
+
+def _has_its_id(message: Message, callback: ProviderCallback) -> bool:
+    """A provider that recognises a repeat answers a later attempt with the id of the first, which alone keeps it."""
+    shown = (message.provider_id, message.provider_message_id)
+    return shown == (callback.provider_id, callback.provider_message_id)
+
+
+def _describe(
+    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, reported: ReportedStatus, now: datetime
+) -> None:
+    message.next_attempt_at = None
+    message.sent_at = message.sent_at or attempt.started_at
+    if message.provider_id != callback.provider_id or not message.provider_message_id:
+        # The two are a pair: a receipt of another account's attempt brings its own id along.
+        message.provider_id = callback.provider_id
+        message.provider_message_id = "" if _is_taken(callback) else callback.provider_message_id
+    if reported is R.DELIVERED:
+        message.delivered_at = now
+    message.error_code = ERROR_CODES.get(reported, "")
+    message.error_detail = _detail(callback) if message.error_code else ""
+
+
+def _is_taken(callback: ProviderCallback) -> bool:
+    return Message.objects.filter(
+        provider=callback.provider_id, provider_message_id=callback.provider_message_id
+    ).exists()
+
+
+def _detail(callback: ProviderCallback) -> str:
+    code = f" ({callback.error_code})" if callback.error_code else ""
+    return f"{callback.provider_id} reported {callback.word}{code}"
+
+
+def match_parked(attempts: Iterable[DeliveryAttempt], *, now: datetime) -> None:
+    """Apply the receipts that came before these attempts' provider ids were known."""
+    clauses = Q(pk__in=[])
+    for attempt in attempts:
+        clauses |= Q(provider=attempt.provider_id, provider_message_id=attempt.provider_message_id)
+    parked = ProviderCallback.objects.filter(clauses, state=State.UNMATCHED).order_by("pk")
+    for callback_id in parked.values_list("pk", flat=True):
+        apply(callback_id, now=now)
+
+
+def sweep_parked(*, now: datetime) -> int:
+    """Match what both sides missed, for instance because a process died between its two steps."""
+    known = DeliveryAttempt.objects.filter(
+        provider=OuterRef("provider"), provider_message_id=OuterRef("provider_message_id")
+    )
+    late = ProviderCallback.objects.filter(Exists(known), state=State.UNMATCHED).order_by("pk")
+    callback_ids = list(late.values_list("pk", flat=True)[:SWEEP_LIMIT])
+    for callback_id in callback_ids:
+        apply(callback_id, now=now)
+    return len(callback_ids)

@@ -1,0 +1,182 @@
+"""What ticks and sweeps put right: due times, lost claims, lapsed validity, old rows. Every step is safe to repeat."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from knox.models import get_token_model
+
+from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, ProviderCallback
+from messaging.services import transitions
+from messaging.services.outbound import eligibility, idempotency
+from messaging.services.outbound.dispatch import settle_cached
+from messaging.services.outbound.eligibility import Batch, Moment
+from messaging.services.privacy import retention
+from messaging.services.reporting import rollups
+from messaging.services.reporting.rollups import CounterBatch
+from messaging.services.transitions import Transition
+from messaging.services.webhooks import event_log
+from messaging.states import Source, Status
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+MAX_CHUNKS = 20
+ORPHANED_AFTER = timedelta(minutes=10)
+
+
+def _in_chunks(step: Callable[[], int]) -> int:
+    """Repeat a step that handles at most `CHUNK` rows in its own transaction, a bounded number of times."""
+    total = 0
+    for _ in range(MAX_CHUNKS):
+        done = step()
+        total += done
+        if done < CHUNK:
+            break
+    return total
+
+
+def release_due(*, now: datetime) -> int:
+    """Deferred messages whose time has come are ready again; scheduled ones are queued."""
+    return _in_chunks(lambda: _release_chunk(now))
+
+
+def _release_chunk(now: datetime) -> int:
+    with transaction.atomic():
+        rows = list(
+            Message.objects.filter(status__in=[Status.QUEUED, Status.SCHEDULED], next_attempt_at__lte=now)
+            .defer("text")
+            .order_by("next_attempt_at")
+            .select_for_update(skip_locked=True)[:CHUNK]
+        )
+        deferred = [row.pk for row in rows if row.status == Status.QUEUED]
+        if deferred:
+            Message.objects.filter(pk__in=deferred).update(next_attempt_at=None, updated_at=now)
+        scheduled = [row for row in rows if row.status == Status.SCHEDULED]
+        for row in scheduled:
+            row.next_attempt_at = None
+        transitions.apply(
+            [Transition(row, Status.QUEUED, Source.SWEEP, detail="due") for row in scheduled],
+            now=now,
+            fields=["next_attempt_at"],
+        )
+    return len(rows)
+
+
+def expire(*, now: datetime) -> int:
+    """Queued messages whose validity is over are failed, whether or not their queue moves."""
+    return _in_chunks(lambda: _expire_chunk(now))
+
+
+def _expire_chunk(now: datetime) -> int:
+    with transaction.atomic():
+        rows = list(
+            Message.objects.filter(status=Status.QUEUED, expires_at__lte=now)
+            .defer("text")
+            .order_by("expires_at")
+            .select_for_update(skip_locked=True)[:CHUNK]
+        )
+        refused = Batch(rows, now=now).refusals(Moment.SWEEP)
+        eligibility.end(refused.values(), now=now, source=Source.SWEEP)
+    return len(rows)
+
+
+def return_expired_claims(*, now: datetime) -> int:
+    """End the claims whose lease is over; returns how many.
+
+    Not begun → queued again, if `eligibility` does not end it. Begun → `sent` where an acceptance is remembered, else `unknown`
+    and never sent again. Each chunk settles what is remembered of its own claims before it returns any of them, so neither many
+    claims nor another sweep can overtake an answer. Claims that `settle_remembered` holds stay as they are. Raises a database
+    fault that may pass before anything is made of the chunk.
+    """
+    total, last = 0, None
+    for _ in range(MAX_CHUNKS):
+        chunk = _expired(now, last)
+        if chunk:
+            total += _end_claims([pk for pk, _ in chunk], now)
+        if len(chunk) < CHUNK:
+            break
+        last = chunk[-1]
+    return total
+
+
+def _expired(now: datetime, last: tuple[UUID, datetime] | None) -> list[tuple[UUID, datetime]]:
+    """The messages after `last` whose lease is over, and when it ended. Each sweep looks at each of them once."""
+    expired = Message.objects.filter(status=Status.SENDING, lease_until__lte=now)
+    if last is not None:
+        pk, lease_until = last
+        expired = expired.filter(Q(lease_until__gt=lease_until) | Q(lease_until=lease_until, pk__gt=pk))
+    return list(expired.order_by("lease_until", "pk").values_list("pk", "lease_until")[:CHUNK])
+
+
+def _end_claims(ids: Sequence[UUID], now: datetime) -> int:
+    remembered = settle_cached(ids, now=now)
+    with transaction.atomic():
+        rows = list(
+            Message.objects.filter(pk__in=ids, status=Status.SENDING, lease_until__lte=now)
+            .exclude(pk__in=remembered.held)
+            .defer("text")
+            .order_by("lease_until")
+            .select_for_update(skip_locked=True)
+        )
+        open_attempts = DeliveryAttempt.objects.filter(
+            message__in=[row.pk for row in rows], outcome=DeliveryAttempt.Outcome.CALLING
+        )
+        lost = list(open_attempts.values_list("pk", "message_id", "provider_id"))
+        begun = {message_id for _, message_id, _ in lost}
+        tally = _lose([(pk, slug) for pk, _, slug in lost], now)
+        refused = Batch((row for row in rows if row.pk not in begun), now=now).refusals(Moment.SWEEP)
+        eligibility.end(refused.values(), now=now, source=Source.SWEEP)
+        moves = [_returned(row, begun=row.pk in begun) for row in rows if row.pk not in refused]
+        transitions.apply(moves, now=now, fields=["error_code", "error_detail"], tally=tally)
+    if rows:
+        logger.error("%d claims outlived their worker; %d of them had begun a call", len(rows), len(begun))
+    return len(rows) + remembered.settled
+
+
+def _lose(attempts: Sequence[tuple[UUID, str]], now: datetime) -> CounterBatch:
+    """Close attempts (id, account) that nobody will settle, in the caller's transaction; returns what is to be counted."""
+    tally = CounterBatch()
+    for _, slug in attempts:
+        tally.attempted(slug, DeliveryAttempt.Outcome.UNKNOWN, now=now)
+    DeliveryAttempt.objects.filter(pk__in=[pk for pk, _ in attempts]).update(
+        outcome=DeliveryAttempt.Outcome.UNKNOWN,
+        error_code="worker_lost",
+        error_detail="The worker ended before the provider's answer was written down.",
+        finished_at=now,
+    )
+    return tally
+
+
+def _returned(row: Message, *, begun: bool) -> Transition:
+    if not begun:
+        return Transition(row, Status.QUEUED, Source.SWEEP, detail="the worker ended before the call")
+    row.error_code = "worker_lost"
+    row.error_detail = "The worker ended during the call; the provider may have sent the message."
+    return Transition(row, Status.UNKNOWN, Source.SWEEP, row.provider_id or "", "the worker ended during the call")
+
+
+def close_orphaned_attempts(*, now: datetime) -> int:
+    """A receipt may end a message while its call is in the air; if the worker then dies, the attempt is still open."""
+    orphans = DeliveryAttempt.objects.filter(
+        outcome=DeliveryAttempt.Outcome.CALLING, started_at__lt=now - ORPHANED_AFTER
+    ).exclude(message__status=Status.SENDING)
+    with transaction.atomic():
+        lost = list(orphans.select_for_update(skip_locked=True).values_list("pk", "provider_id")[:CHUNK])
+        _lose(lost, now).write()
+    return len(lost)
+
+
+def purge(*, now: datetime) -> None:
+    """What has had its time: open attempts of ended messages, keys, callbacks, events, expired tokens, old counts."""
+    close_orphaned_attempts(now=now)
+    IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
+    ProviderCallback.objects.filter(
+        state__in=ProviderCallback.LOOSE, received_at__lt=now - retention.loose_kept_for()
+    ).delete()
+    event_log.purge(now=now)
+    get_token_model().objects.filter(expiry__lt=now).delete()
+    rollups.purge(now=now)

@@ -1,0 +1,174 @@
+"""Accepting messages to send: checked, numbered and stored, and nothing more. Somebody else rings the doorbell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Q
+
+from messaging import segments
+from messaging.models import Message, OutboundQueue, PhoneNumber
+from messaging.segments import SegmentCount
+from messaging.services import transitions
+from messaging.services.errors import DomainError, InvalidField
+from messaging.services.outbound import attachments
+from messaging.services.outbound.attachments import MediaChecks
+from messaging.services.outbound.eligibility import Batch, Moment
+from messaging.states import Direction, Source, Status
+from providers.models import SenderNumber
+
+DEFAULT_VALID_FOR = 14_400
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInput:
+    """What a client asks for. Numbers are E.164; `valid_for` is in seconds from the moment the message is due.
+
+    An automatic one answers a keyword: from the number that was written to, and also to who has just opted out.
+    """
+
+    to: str
+    text: str
+    valid_for: int
+    sender: str | None = None
+    queue: str | None = None
+    send_at: datetime | None = None
+    reference: str = ""
+    callback_url: str = ""
+    media: tuple[UUID, ...] = ()
+    is_automatic: bool = False
+
+
+def submit(
+    *, owner: AbstractBaseUser, draft: MessageInput, default_queue: str, now: datetime, source: Source = Source.API
+) -> Message:
+    """Store one message. Raises `InvalidField`, `RecipientInactive` or `RecipientOptedOut`, then nothing is stored."""
+    [result] = submit_many(owner=owner, drafts=[draft], default_queue=default_queue, now=now, source=source)
+    if isinstance(result, DomainError):
+        raise result
+    return result
+
+
+def submit_many(
+    *,
+    owner: AbstractBaseUser,
+    drafts: Sequence[MessageInput],
+    default_queue: str,
+    now: datetime,
+    source: Source = Source.API,
+) -> list[Message | DomainError]:
+    """Store what can be stored, in the drafts' order; a constant number of queries however many there are.
+
+    All that needs no lock is asked before the transaction: on SQLite it is the only writer as long as it is open. What changes
+    in between, dispatch finds.
+    """
+    checks = _Checks(owner, drafts, default_queue)
+    built = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
+    built = _without_refused(built, now)
+    with transaction.atomic():
+        results = _with_their_media(built, drafts, owner)
+        accepted = [result for result in results if isinstance(result, Message)]
+        if accepted:
+            # In one order for everybody: two batches that insert the same numbers crosswise would wait for each other.
+            new_numbers = sorted({message.to_number for message in accepted} - checks.known_numbers)
+            PhoneNumber.objects.bulk_create(
+                [PhoneNumber(number=number) for number in new_numbers], ignore_conflicts=True
+            )
+            Message.objects.bulk_create(accepted)
+            attachments.create(
+                (result, draft.media)
+                for result, draft in zip(results, drafts, strict=True)
+                if isinstance(result, Message) and draft.media
+            )
+            transitions.record_creation(accepted, source=source, actor=owner)
+    return results
+
+
+class _Checks:
+    """What the database has to say about a batch of drafts, fetched once."""
+
+    def __init__(self, owner: AbstractBaseUser, drafts: Sequence[MessageInput], default_queue: str) -> None:
+        self.default_queue = default_queue
+        names = {draft.queue or default_queue for draft in drafts}
+        self.queues = set(OutboundQueue.objects.filter(name__in=names).values_list("name", flat=True))
+        usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
+        wanted = {draft.sender for draft in drafts if draft.sender}
+        rows = usable.filter(Q(number__in=wanted) | Q(is_default=True)).values_list("number", "owner_id", "is_default")
+        numbers = [(str(number), owner_id, is_default) for number, owner_id, is_default in rows]
+        self.senders = {number for number, _, _ in numbers}
+        defaults = {owner_id: number for number, owner_id, is_default in numbers if is_default}
+        self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
+        recipients = PhoneNumber.objects.filter(number__in={draft.to for draft in drafts})
+        self.known_numbers = set(recipients.values_list("number", flat=True))
+
+
+def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
+    """The same, with an error in the place of each message that must not be sent."""
+    batch = Batch((result for result in built if isinstance(result, Message)), now=now)
+    refused = batch.refusals(Moment.ACCEPT)
+    return [
+        refused[result.pk].as_error() if isinstance(result, Message) and result.pk in refused else result
+        for result in built
+    ]
+
+
+def _with_their_media(
+    built: Sequence[Message | DomainError], drafts: Sequence[MessageInput], owner: AbstractBaseUser
+) -> list[Message | DomainError]:
+    """The same, with a fault in the place of each message whose files cannot be sent; the files are held from now on."""
+    media = MediaChecks(owner, [draft.media for draft in drafts])
+    return [
+        (media.fault(draft.media, number=draft.to, sender=result.from_number) or result)
+        if isinstance(result, Message)
+        else result
+        for result, draft in zip(built, drafts, strict=True)
+    ]
+
+
+def _faulty_field(draft: MessageInput, *, checks: _Checks, measured: SegmentCount) -> InvalidField | None:
+    if (draft.queue or checks.default_queue) not in checks.queues:
+        return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
+    if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
+        return InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
+    if draft.send_at is not None and draft.send_at > LATEST - timedelta(seconds=draft.valid_for):
+        return InvalidField("send_at", "too_far_ahead", "It would still be valid after the year 9999.")
+    if measured.segments > segments.MAX_SEGMENTS:
+        return InvalidField(
+            "message",
+            "too_long",
+            f"The text takes {measured.segments} segments ({measured.encoding}); {segments.MAX_SEGMENTS} is the limit.",
+        )
+    return None
+
+
+def _build(draft: MessageInput, *, owner: AbstractBaseUser, checks: _Checks, now: datetime) -> Message | DomainError:
+    measured = segments.measure(draft.text)
+    fault = _faulty_field(draft, checks=checks, measured=measured)
+    if fault is not None:
+        return fault
+    due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
+    return Message(
+        direction=Direction.OUTBOUND,
+        status=Status.SCHEDULED if due else Status.QUEUED,
+        owner=owner,
+        queue_id=draft.queue or checks.default_queue,
+        from_number=draft.sender or checks.default_sender,
+        to_number=draft.to,
+        text=draft.text,
+        encoding=measured.encoding,
+        segments=measured.segments,
+        reference=draft.reference,
+        callback_url=draft.callback_url,
+        media_count=len(draft.media),
+        is_automatic=draft.is_automatic,
+        send_at=draft.send_at,
+        valid_for=draft.valid_for,
+        expires_at=(due or now) + timedelta(seconds=draft.valid_for),
+        next_attempt_at=due,
+        created_at=now,
+        updated_at=now,
+    )

@@ -1,0 +1,127 @@
+"""Taking a person's number and texts away because the person has asked for it, with a proof that it was done."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from uuid_utils.compat import uuid7
+
+from messaging.models import (
+    ClientEvent,
+    Erasure,
+    Message,
+    PhoneNumber,
+    ProviderCallback,
+)
+from messaging.services import transitions
+from messaging.services.errors import NotErasable
+from messaging.services.privacy import fingerprints, redaction, retention
+from messaging.services.transitions import Transition
+from messaging.states import CANCELABLE, UNSENT, Source, Status
+
+CHUNK = 500
+PURPOSE = "erasure"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """`left` messages were just being sent, or put back, and are untouched: a repeat takes them."""
+
+    erasure: Erasure
+    canceled: int
+    left: int
+
+
+def refuse_in_the_air(number: str) -> None:
+    """Raise `NotErasable` while a message to the number is being sent; to be asked before anything is taken."""
+    if _messages(number).filter(status=Status.SENDING).exists():
+        raise NotErasable("A message to this number is being sent at this moment; try again in a minute.")
+
+
+def erase(*, number: str, reason: str, actor: AbstractBaseUser, now: datetime) -> Erased:
+    """Cancel what waits, then take texts, files, callbacks and the number itself out of every message, chunk by chunk.
+
+    A pseudonym stands in the number's place, so that counts stay true. Safe to repeat: what a crash has left, the next
+    call takes. Suppressions stay: without them the person would be written to again. What is not ended is never erased: it
+    would be sent without its text, or to a pseudonym.
+    """
+    pseudonym = f"erased-{uuid7().hex[-8:]}"
+    canceled = _in_chunks(lambda: _cancel_chunk(number, actor, reason, now))
+    # What began meanwhile is not tried a second time.
+    _messages(number).filter(status=Status.SENDING).update(cancel_requested=True)
+    messages = _in_chunks(lambda: _erase_chunk(number, pseudonym, now))
+    redaction.redact_references(number, pseudonym)
+    with transaction.atomic():
+        PhoneNumber.objects.filter(pk=number).delete()
+        erasure = Erasure.objects.create(
+            digest=fingerprints.hmac_digest(PURPOSE, number.encode())[0],
+            pseudonym=pseudonym,
+            reason=reason[:200],
+            actor=actor,
+            at=now,
+            messages=messages,
+        )
+        LogEntry.objects.create(
+            user_id=actor.pk,
+            content_type=ContentType.objects.get_for_model(Erasure),
+            object_id=str(erasure.pk),
+            object_repr=pseudonym,
+            action_flag=DELETION,
+            change_message=f"A person's number and {messages} messages erased. Reason: {reason[:200]}",
+        )
+    return Erased(erasure, canceled, left=_messages(number).count())
+
+
+def proofs(number: str) -> QuerySet[Erasure]:
+    """The erasures of this number, also those from before an exchange of `SECRET_KEY`."""
+    return Erasure.objects.filter(digest__in=fingerprints.hmac_digest(PURPOSE, number.encode()))
+
+
+def _messages(number: str) -> QuerySet[Message]:
+    return Message.objects.filter(Q(to_number=number) | Q(from_number=number, direction="inbound"))
+
+
+def _in_chunks(step) -> int:
+    total = 0
+    while done := step():
+        total += done
+    return total
+
+
+def _cancel_chunk(number: str, actor: AbstractBaseUser, reason: str, now: datetime) -> int:
+    with transaction.atomic():
+        waiting = _messages(number).filter(status__in=CANCELABLE).order_by("pk")
+        rows = list(waiting.select_for_update(of=("self",))[:CHUNK])
+        for row in rows:
+            row.next_attempt_at = None
+        detail = f"erased: {reason}"
+        transitions.apply(
+            [Transition(row, Status.CANCELED, Source.OPERATOR, detail=detail, actor=actor) for row in rows],
+            now=now,
+            fields=["next_attempt_at"],
+        )
+    return len(rows)
+
+
+def _erase_chunk(number: str, pseudonym: str, now: datetime) -> int:
+    with transaction.atomic():
+        ended = _messages(number).exclude(status__in=UNSENT).order_by("pk")
+        ids = list(ended.select_for_update(of=("self",)).values_list("pk", flat=True)[:CHUNK])
+        _forget(ids)
+        retention.take_texts(ids, now=now)
+        Message.objects.filter(pk__in=ids, to_number=number).update(to_number=pseudonym, updated_at=now)
+        Message.objects.filter(pk__in=ids, from_number=number).update(from_number=pseudonym, updated_at=now)
+    return len(ids)
+
+
+def _forget(message_ids: list[UUID]) -> None:
+    """What was told about them and is kept: events for a stream, and what providers said."""
+    if not message_ids:
+        return
+    ClientEvent.objects.filter(message_id__in=message_ids).delete()
+    ProviderCallback.objects.filter(attempt__message__in=message_ids).delete()

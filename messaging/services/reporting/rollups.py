@@ -1,0 +1,188 @@
+"""Counting what happens, in the transaction in which it happens: the only writer of `Rollup`.
+
+A `Tally` sums up what one transaction does and writes it as a few new rows: no row is shared, so no worker waits for another.
+`fold` adds such rows up later. Readers are in `services.statistics`.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+from messaging.models import Message, Rollup
+from messaging.models.rollup import EVER, NOBODY
+from messaging.states import Status
+
+Measure = Rollup.Measure
+
+# Upper bounds of the histograms' buckets, in seconds.
+BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+BUCKETS = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
+# Statuses that a provider has a part in.
+CARRIED = frozenset({Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN})
+CHUNK = 1_000
+MAX_CHUNKS = 50
+HOURS_KEPT_FOR = timedelta(days=400)
+
+
+class CounterKey(NamedTuple):
+    hour: datetime
+    measure: Measure
+    owner_id: int
+    provider_slug: str
+    word: str
+
+
+class CounterBatch:
+    """What one transaction has to count. Nothing is written before `write`, and what is written rolls back with the rest."""
+
+    def __init__(self) -> None:
+        self._counts: dict[CounterKey, int] = defaultdict(int)
+        self._seconds: dict[CounterKey, float] = defaultdict(float)
+
+    def created(self, message: Message, *, count: int = 1) -> None:
+        """So many messages like this one are new."""
+        self._add(message.created_at, Measure.ENTERED, message.status, owner_id=message.owner_id, count=count)
+
+    def moved(self, message: Message, before: Status, *, now: datetime) -> None:
+        """The message has its new status already."""
+        status = Status(message.status)
+        provider = (message.provider_id or "") if status in CARRIED else ""
+        waited = seconds_between(due(message), now)
+        self._add(now, Measure.LEFT, before, owner_id=message.owner_id)
+        self._add(now, Measure.ENTERED, status, owner_id=message.owner_id, provider=provider, seconds=waited)
+        if status is Status.SENT:
+            self._observe(now, Measure.TO_SENT, provider, waited)
+        elif status is Status.DELIVERED and message.sent_at is not None:
+            self._observe(now, Measure.TO_DELIVERED, provider, seconds_between(message.sent_at, now))
+
+    def removed(self, owner_id: int | None, status: str, *, count: int, now: datetime) -> None:
+        """So many messages of the owner were erased while they had this status."""
+        self._add(now, Measure.REMOVED, status, owner_id=owner_id, count=count)
+
+    def attempted(self, provider: str, outcome: str, *, now: datetime, latency_ms: int | None = None) -> None:
+        """An attempt has got this outcome; with the time that the call took, if it was answered here."""
+        self._add(now, Measure.ATTEMPT, outcome, provider=provider)
+        if latency_ms is not None:
+            self._observe(now, Measure.CALL, provider, latency_ms / 1000)
+
+    def called_back(self, provider: str, state: str, *, now: datetime) -> None:
+        """A provider's callback has got this state."""
+        self._add(now, Measure.CALLBACK, state, provider=provider)
+
+    def notified(self, outcome: str, *, now: datetime) -> None:
+        """A try to tell a client has come to this outcome, be it that nothing could be told."""
+        self._add(now, Measure.WEBHOOK, outcome)
+
+    def write(self) -> None:
+        """One INSERT, or none where there is nothing to count. Call it inside the transaction of what it counts.
+
+        In SQL, because each message comes by here five times: `bulk_create` costs three times as much.
+        """
+        if self._counts:
+            rows = _prepared((*key, count, self._seconds[key]) for key, count in self._counts.items())
+            table, names = _table_and_columns()
+            places = ", ".join([f"({'%s, ' * len(names)}false)"] * len(rows))
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"INSERT INTO {table} ({', '.join(names)}, folded) VALUES {places}",  # noqa: S608
+                    [value for row in rows for value in row],
+                )
+
+    def _observe(self, now: datetime, measure: Measure, provider: str, seconds: float) -> None:
+        self._add(now, measure, BUCKETS[bisect_left(BOUNDS, seconds)], provider=provider, seconds=seconds)
+
+    def _add(
+        self,
+        at: datetime,
+        measure: Measure,
+        word: str,
+        *,
+        owner_id: int | None = None,
+        provider: str = "",
+        count: int = 1,
+        seconds: float = 0.0,
+    ) -> None:
+        key = CounterKey(hour_of(at), measure, owner_id or NOBODY, provider, str(word))
+        self._counts[key] += count
+        self._seconds[key] += seconds
+
+
+def hour_of(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def due(message: Message) -> datetime:
+    """When the message could be sent at the earliest."""
+    return max(message.created_at, message.send_at) if message.send_at else message.created_at
+
+
+def seconds_between(start: datetime, end: datetime) -> float:
+    """Not less than zero: hosts' clocks differ."""
+    return max(0.0, (end - start).total_seconds())
+
+
+def compact() -> int:
+    """Add the appended rows to the totals; returns how many they were. Safe to repeat, to interrupt and to run twice at once.
+
+    Each chunk is one transaction, and a reader's one statement sees it before or after: no sum is ever off.
+    """
+    total = 0
+    for _ in range(MAX_CHUNKS):
+        done = _compact_chunk()
+        total += done
+        if done < CHUNK:
+            break
+    return total
+
+
+@transaction.atomic
+def _compact_chunk() -> int:
+    rows = list(Rollup.objects.filter(folded=False).order_by("pk").select_for_update(skip_locked=True)[:CHUNK])
+    sums: dict[CounterKey, tuple[int, float]] = {}
+    for row in rows:
+        for hour in (row.hour, EVER):
+            key = CounterKey(hour, Measure(row.measure), row.owner_id, row.provider_slug, row.word)
+            count, seconds = sums.get(key, (0, 0.0))
+            sums[key] = count + row.count, seconds + row.seconds
+    _add_to_totals(sums)
+    Rollup.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+
+def _add_to_totals(sums: Mapping[CounterKey, tuple[int, float]]) -> None:
+    """In SQL, the same for both databases: `bulk_create` can replace what is there, but not add to it."""
+    if not sums:
+        return
+    table, names = _table_and_columns()
+    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in names[-2:])
+    statement = (
+        f"INSERT INTO {table} ({', '.join(names)}, folded) VALUES ({'%s, ' * len(names)}true) "  # noqa: S608
+        f"ON CONFLICT ({', '.join(names[:-2])}) WHERE folded DO UPDATE SET {added}"
+    )
+    # In one order for everybody: two folds at once do not wait for each other crosswise.
+    rows = [(*key, *values) for key, values in sorted(sums.items())]
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, _prepared(rows))
+
+
+_FIELDS = [Rollup._meta.get_field(name) for name in (*CounterKey._fields, "count", "seconds")]  # noqa: SLF001
+
+
+def _table_and_columns() -> tuple[str, list[str]]:
+    quote = connection.ops.quote_name
+    return quote(Rollup._meta.db_table), [quote(field.column) for field in _FIELDS]  # noqa: SLF001
+
+
+def _prepared(rows: Iterable[tuple]) -> list[list]:
+    return [
+        [field.get_db_prep_save(value, connection) for field, value in zip(_FIELDS, row, strict=True)] for row in rows
+    ]
+
+
+def purge(*, now: datetime) -> None:
+    """Hours of long ago. What happened ever stays, and with it how many messages have which status."""
+    Rollup.objects.filter(folded=True, hour__gt=EVER, hour__lt=now - HOURS_KEPT_FOR).delete()

@@ -1,0 +1,167 @@
+"""Taking due deliveries under a lease, a few of each endpoint, so that none holds up another."""
+
+import json
+import logging
+import random
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, QuerySet
+from uuid_utils.compat import uuid7
+
+from messaging import callback_policy, event_types
+from messaging.encryption import CannotBeOpened
+from messaging.models import ClientEvent, Message, WebhookDelivery, WebhookEndpoint
+from messaging.services import events as client_events
+from messaging.services.reporting.rollups import CounterBatch
+from messaging.services.representation import isoformat_utc
+from messaging.services.transitions import save_together
+from messaging.services.webhooks import secrets
+from messaging.services.webhooks.concurrency import EndpointConcurrency, WebhookJob
+
+logger = logging.getLogger(__name__)
+
+State = WebhookDelivery.State
+SWEEP_CHUNK = 500
+
+
+def claim(*, limit: int, in_flight: Collection[WebhookJob], now: datetime, lease: timedelta) -> list[WebhookJob]:
+    """Up to `limit` due deliveries, now ours; `in_flight` are the calls that this process is making.
+
+    Two workers at once get different ones. What cannot be told any more (its message was erased) ends here; what cannot be told
+    now (its text cannot be opened) is put off like what was not taken.
+    """
+    if not _due(now).exists():  # mostly; on SQLite even a look inside a transaction keeps all writers waiting
+        return []
+    claim_id = uuid7()
+    with transaction.atomic():
+        rows: list[WebhookDelivery] = []
+        endpoints = _with_something_due(now)
+        room = EndpointConcurrency(limit=limit, in_flight=in_flight, endpoints=endpoints)
+        for endpoint in endpoints:
+            if free := room.of(endpoint):
+                due = _due(now).filter(endpoint=endpoint).order_by("next_attempt_at")
+                taken = list(due.select_for_update(skip_locked=True)[:free])
+                room.take(endpoint, len(taken))
+                rows += taken
+        if not rows:
+            return []
+        _take(rows, claim_id, now, lease)
+        jobs, unreadable = _jobs(rows, {endpoint.pk: endpoint for endpoint in endpoints}, claim_id, now)
+        told = {job.delivery_id for job in jobs} | {row.pk for row in unreadable}
+        _end([row for row in rows if row.pk not in told], "The message has been erased.", now)
+        _try_again(unreadable, "The message's text cannot be opened.", now)
+    return jobs
+
+
+def _due(now: datetime) -> QuerySet[WebhookDelivery]:
+    return WebhookDelivery.objects.filter(state=State.PENDING, next_attempt_at__lte=now)
+
+
+def _with_something_due(now: datetime) -> list[WebhookEndpoint]:
+    """In any order, so that with many of them each has its turn; those that fail after all others."""
+    endpoints = list(WebhookEndpoint.objects.filter(Exists(_due(now).filter(endpoint=OuterRef("pk"))), is_enabled=True))
+    random.shuffle(endpoints)
+    return sorted(endpoints, key=lambda endpoint: endpoint.failing_since is not None)
+
+
+def _take(rows: Sequence[WebhookDelivery], claim_id: UUID, now: datetime, lease: timedelta) -> None:
+    """The try counts from here: one that kills its worker must not be made for ever."""
+    WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows]).update(
+        state=State.SENDING,
+        attempts=F("attempts") + 1,
+        next_attempt_at=None,
+        claim_id=claim_id,
+        lease_until=now + lease,
+        attempted_at=now,
+    )
+    for row in rows:
+        row.attempts += 1
+
+
+def _jobs(
+    rows: Sequence[WebhookDelivery], endpoints: Mapping[UUID, WebhookEndpoint], claim_id: UUID, now: datetime
+) -> tuple[list[WebhookJob], list[WebhookDelivery]]:
+    """The calls to make, and the deliveries whose message's text cannot be opened."""
+    events = ClientEvent.objects.in_bulk({row.event_id for row in rows if row.event_id})
+    messages = Message.objects.prefetch_related("attachments").in_bulk(
+        {event.message_id for event in events.values() if event.message_id}
+    )
+    signing = secrets.valid([endpoints[pk] for pk in {row.endpoint_id for row in rows}], now=now)
+    jobs, unreadable = [], []
+    for row in rows:
+        event, endpoint = events.get(row.event_id), endpoints[row.endpoint_id]
+        message = messages.get(event.message_id) if event else None
+        try:
+            body = client_events.body(event, message) if event else _test(now)
+        except CannotBeOpened as fault:
+            logger.error("a callback about message %s waits: %s", event.message_id, fault)
+            unreadable.append(row)
+            continue
+        if body is not None:
+            jobs.append(
+                WebhookJob(
+                    delivery_id=row.pk,
+                    endpoint_id=row.endpoint_id,
+                    owner_id=endpoint.owner_id,
+                    claim_id=claim_id,
+                    webhook_id=str(event.public_id if event else row.pk),
+                    url=_url(endpoint, message),
+                    body=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
+                    secrets=signing[row.endpoint_id],
+                    is_failing=endpoint.failing_since is not None,
+                )
+            )
+    return jobs, unreadable
+
+
+def _url(endpoint: WebhookEndpoint, message: Message | None) -> str:
+    is_lane = endpoint.kind == WebhookEndpoint.Kind.ORIGIN and message is not None
+    return message.callback_url if is_lane else endpoint.url
+
+
+def _test(now: datetime) -> dict[str, Any]:
+    return {"type": event_types.TEST, "timestamp": isoformat_utc(now), "data": {"message": "This is a test."}}
+
+
+def return_expired_claims(*, now: datetime) -> int:
+    """Deliveries whose worker is gone: nobody knows whether they arrived, so they are made again."""
+    expired = WebhookDelivery.objects.filter(state=State.SENDING, lease_until__lte=now)
+    if not expired.exists():
+        return 0
+    with transaction.atomic():
+        rows = list(expired.order_by("lease_until").select_for_update(skip_locked=True)[:SWEEP_CHUNK])
+        _try_again(rows, "The worker ended during the call.", now)
+    return len(rows)
+
+
+def _try_again(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+    """Claimed ones that came to nothing are due again later, or fail after the last try."""
+    for row in rows:
+        delay = callback_policy.next_delay(attempts=row.attempts, position=random.random())  # noqa: S311 (jitter)
+        row.state = State.PENDING if delay is not None else State.FAILED
+        row.next_attempt_at = now + timedelta(seconds=delay) if delay is not None else None
+    _write(rows, error, now)
+
+
+def _end(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+    for row in rows:
+        row.state, row.next_attempt_at = State.FAILED, None
+    _write(rows, error, now)
+
+
+def _write(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+    """Without a claim. Each counts like a call that was answered."""
+    if not rows:
+        return
+    tally = CounterBatch()
+    for row in rows:
+        row.claim_id = row.lease_until = None
+        row.error = error
+        row.finished_at = now if row.state == State.FAILED else None
+        tally.notified("failed" if row.state == State.FAILED else "retried", now=now)
+    save_together(rows, ["claim_id", "lease_until", "error", "state", "next_attempt_at", "finished_at"])
+    tally.write()

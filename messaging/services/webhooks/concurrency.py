@@ -1,0 +1,59 @@
+"""How many more calls each endpoint may have in the air in one worker process, so that none holds up another."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from messaging.models import WebhookEndpoint
+
+CALLS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookJob:
+    """One call to make. `webhook_id` is the same at every try, so that a receiver can tell a repeat."""
+
+    delivery_id: UUID
+    endpoint_id: UUID
+    owner_id: int
+    claim_id: UUID
+    webhook_id: str
+    url: str = field(repr=False)
+    body: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    # The call before it had failed: this one may hang for as long as a call may take.
+    is_failing: bool = False
+
+
+class EndpointConcurrency:
+    """`limit` places are free beside the calls `in_flight`; `endpoints` have something due, and share them.
+
+    One endpoint has a few places. All failing ones together have half of them: shared out evenly, so that each gets on with its
+    schedule, while the other half is never kept by receivers that hang. An owner has half of them while others wait.
+    """
+
+    def __init__(self, *, limit: int, in_flight: Collection[WebhookJob], endpoints: Sequence[WebhookEndpoint]) -> None:
+        self.left = limit
+        self._half = max(1, (limit + len(in_flight)) // 2)
+        self._of_endpoint = Counter(job.endpoint_id for job in in_flight)
+        self._of_owner = Counter(job.owner_id for job in in_flight)
+        self._failing = sum(job.is_failing for job in in_flight)
+        failing = sum(endpoint.failing_since is not None for endpoint in endpoints)
+        self._share = min(CALLS_AT_ONCE, max(1, self._half // max(1, failing)))
+        self._others_wait = len({endpoint.owner_id for endpoint in endpoints}) > 1
+
+    def of(self, endpoint: WebhookEndpoint) -> int:
+        at_once = CALLS_AT_ONCE if endpoint.failing_since is None else self._share
+        bounds = [self.left, at_once - self._of_endpoint[endpoint.pk]]
+        if endpoint.failing_since is not None:
+            bounds.append(self._half - self._failing)
+        if self._others_wait:
+            bounds.append(self._half - self._of_owner[endpoint.owner_id])
+        return max(0, min(bounds))
+
+    def take(self, endpoint: WebhookEndpoint, count: int) -> None:
+        self.left -= count
+        self._of_endpoint[endpoint.pk] += count
+        self._of_owner[endpoint.owner_id] += count
+        self._failing += count if endpoint.failing_since is not None else 0

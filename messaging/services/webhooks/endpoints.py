@@ -1,0 +1,90 @@
+"""What an owner may do with its endpoints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from messaging.models import WebhookDelivery, WebhookEndpoint
+from messaging.services.errors import EndpointDisabled, InvalidField, TooManyEndpoints
+from messaging.services.webhooks import secrets
+from providers.http.public_addresses import AddressRefused, Guard
+
+MAX_ENDPOINTS = 50
+Kind = WebhookEndpoint.Kind
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointChanges:
+    url: str
+    events: tuple[str, ...] = ()
+    description: str = ""
+
+
+def create(
+    *, owner: AbstractBaseUser, wish: EndpointChanges, guard: Guard, now: datetime
+) -> tuple[WebhookEndpoint, str]:
+    """The endpoint and its secret, which is shown this once. Raises `InvalidField` or `TooManyEndpoints`."""
+    check_url(wish.url, field="url", guard=guard)
+    with transaction.atomic():
+        type(owner)._default_manager.select_for_update().get(pk=owner.pk)  # noqa: SLF001 (one at a time, to count)
+        if WebhookEndpoint.objects.filter(owner=owner.pk, kind=Kind.ENDPOINT).count() >= MAX_ENDPOINTS:
+            raise TooManyEndpoints(f"There are {MAX_ENDPOINTS} endpoints already.")
+        endpoint = WebhookEndpoint.objects.create(
+            owner_id=owner.pk,
+            url=wish.url,
+            events=list(wish.events),
+            description=wish.description,
+            created_at=now,
+            updated_at=now,
+        )
+        return endpoint, secrets.rotate(owner_id=owner.pk, endpoint=endpoint, now=now)
+
+
+def change(*, endpoint_id: UUID, changes: Mapping[str, Any], guard: Guard, now: datetime) -> WebhookEndpoint:
+    """Change what is named. Enabled again, an endpoint starts without a past. Raises `InvalidField`."""
+    if "url" in changes:
+        check_url(changes["url"], field="url", guard=guard)
+    with transaction.atomic():
+        endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id, kind=Kind.ENDPOINT)
+        for name, value in changes.items():
+            setattr(endpoint, name, value)
+        if changes.get("is_enabled") is True:
+            endpoint.disabled_reason, endpoint.failing_since = "", None
+        elif changes.get("is_enabled") is False:
+            endpoint.disabled_reason = "Disabled by hand."
+        endpoint.updated_at = now
+        endpoint.save()
+    return endpoint
+
+
+def rotate_secret(*, endpoint_id: UUID, now: datetime) -> str:
+    with transaction.atomic():
+        endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id, kind=Kind.ENDPOINT)
+        return secrets.rotate(owner_id=endpoint.owner_id, endpoint=endpoint, now=now)
+
+
+def rotate_default_secret(*, owner: AbstractBaseUser, now: datetime) -> str:
+    with transaction.atomic():
+        type(owner)._default_manager.select_for_update().get(pk=owner.pk)  # noqa: SLF001
+        return secrets.rotate(owner_id=owner.pk, endpoint=None, now=now)
+
+
+def test(*, endpoint_id: UUID, now: datetime) -> WebhookDelivery:
+    """A delivery of nothing, due now and tried once. Raises `EndpointDisabled`."""
+    endpoint = WebhookEndpoint.objects.get(pk=endpoint_id, kind=Kind.ENDPOINT)
+    if not endpoint.is_enabled:
+        raise EndpointDisabled("The endpoint is disabled; enable it first.")
+    return WebhookDelivery.objects.create(endpoint=endpoint, next_attempt_at=now, created_at=now)
+
+
+def check_url(url: str, *, field: str, guard: Guard) -> None:
+    """Raise `InvalidField` for an address that would never be called."""
+    try:
+        guard.check_url(url)
+    except AddressRefused as error:
+        raise InvalidField(field, "address_refused", f"This address is not called: {error}.") from None

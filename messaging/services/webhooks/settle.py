@@ -1,0 +1,93 @@
+"""Writing down what came of a batch of calls, and what it says about their endpoints."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from uuid import UUID
+
+from django.db import transaction
+
+from messaging import callback_policy
+from messaging.models import WebhookDelivery, WebhookEndpoint
+from messaging.services.reporting.rollups import CounterBatch
+from messaging.services.transitions import save_together
+from messaging.services.webhooks.concurrency import WebhookJob
+
+State = WebhookDelivery.State
+FIELDS = ("state", "next_attempt_at", "claim_id", "lease_until", "response_status", "error", "finished_at")
+GONE = "The endpoint answered 410 Gone."
+FAILED_FOR_DAYS = "Every delivery has failed for five days."
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one call came to: the receiver's status, or why there is none."""
+
+    job: WebhookJob
+    status: int | None = None
+    error: str = ""
+    retry_after: float | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status is not None and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def settle(results: Sequence[Result], *, now: datetime, positions: Sequence[float]) -> None:
+    """Settle what is still ours; a constant number of queries. `positions` in [0, 1) spread the next tries."""
+    with transaction.atomic():
+        by_id = {result.job.delivery_id: result for result in results}
+        held = {
+            row.pk: row
+            for row in WebhookDelivery.objects.select_for_update().filter(pk__in=list(by_id)).order_by("pk")
+            if row.claim_id == by_id[row.pk].job.claim_id
+        }
+        for (pk, result), position in zip(by_id.items(), positions, strict=True):
+            if pk in held:
+                _write(held[pk], result, now, position)
+        if held:
+            save_together(list(held.values()), FIELDS)
+            _count(held.values(), now)
+        _judge([by_id[pk] for pk in held], now)
+
+
+def _write(row: WebhookDelivery, result: Result, now: datetime, position: float) -> None:
+    row.claim_id = row.lease_until = None
+    row.response_status = result.status
+    row.error = "" if result.succeeded else (result.error or f"The endpoint answered {result.status}.")[:200]
+    delay = callback_policy.next_delay(attempts=row.attempts, position=position, retry_after=result.retry_after)
+    is_last = delay is None or result.status == HTTPStatus.GONE or row.event_id is None
+    if result.succeeded or is_last:
+        row.state, row.finished_at = (State.SUCCEEDED if result.succeeded else State.FAILED), now
+    else:
+        row.state, row.next_attempt_at = State.PENDING, now + timedelta(seconds=delay)
+
+
+def _count(rows: Iterable[WebhookDelivery], now: datetime) -> None:
+    tally = CounterBatch()
+    for row in rows:
+        tally.notified("retried" if row.state == State.PENDING else row.state, now=now)
+    tally.write()
+
+
+def _judge(results: Sequence[Result], now: datetime) -> None:
+    """A success ends a series of failures; one that has lasted for days, or a 410, ends the endpoint."""
+    well = {result.job.endpoint_id for result in results if result.succeeded}
+    badly = {result.job.endpoint_id for result in results} - well
+    endpoints = WebhookEndpoint.objects.all()
+    if well:
+        endpoints.filter(pk__in=well, failing_since__isnull=False).update(failing_since=None)
+    if badly:
+        endpoints.filter(pk__in=badly, failing_since__isnull=True).update(failing_since=now)
+        failing = endpoints.filter(pk__in=badly, failing_since__lte=now - callback_policy.DISABLED_AFTER)
+        _disable(failing.values_list("pk", flat=True), FAILED_FOR_DAYS, now)
+    gone = [result.job.endpoint_id for result in results if result.status == HTTPStatus.GONE]
+    _disable(gone, GONE, now)
+
+
+def _disable(endpoint_ids: Sequence[UUID], reason: str, now: datetime) -> None:
+    if endpoint_ids:
+        WebhookEndpoint.objects.filter(
+            pk__in=list(endpoint_ids), kind=WebhookEndpoint.Kind.ENDPOINT, is_enabled=True
+        ).update(is_enabled=False, disabled_reason=reason, updated_at=now)

@@ -1,0 +1,58 @@
+"""How accounts do at this moment, in words for people. Two round trips to Redis, however many accounts there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from providers.models import ProviderAccount
+from providers.state import account_state, health
+from providers.state.account_state import AccountState
+from providers.state.circuit_breaker import Circuit
+from providers.state.health import Window
+
+MINUTES = 15
+NOTHING = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSummary:
+    """`state` is one of: enabled, disabled, circuit open, circuit half open, paused."""
+
+    state: str
+    reason: str
+    effective_weight: str
+    error_rate: str
+    latency: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.state.startswith("circuit")
+
+
+def read(rows: Sequence[ProviderAccount], *, now: datetime) -> list[HealthSummary]:
+    """In the order of the rows; while Redis is away nothing is known of any."""
+    slugs = [row.slug for row in rows]
+    standings = account_state.fetch(slugs, now=now)
+    windows = health.windows(slugs, now=now.timestamp(), minutes=(MINUTES,))
+    return [_overview(row, standings[row.slug], windows[row.slug][0], now) for row in rows]
+
+
+def _overview(row: ProviderAccount, found: AccountState, window: Window, now: datetime) -> HealthSummary:
+    state = _state(row, found, now)
+    effective = row.weight * found.factor if state in {"enabled", "circuit half open"} else 0
+    return HealthSummary(
+        state=state,
+        reason=found.circuit.reason,
+        effective_weight=f"{effective:.0f}",
+        error_rate=NOTHING if window.error_rate is None else f"{100 * window.error_rate:.1f} %",
+        latency=NOTHING if window.median_latency_ms is None else f"{window.median_latency_ms} ms",
+    )
+
+
+def _state(row: ProviderAccount, found: AccountState, now: datetime) -> str:
+    circuit = found.circuit.at(now.timestamp())
+    if not row.is_enabled:
+        return "disabled"
+    if circuit is not Circuit.CLOSED:
+        return "circuit open" if circuit is Circuit.OPEN else "circuit half open"
+    return "paused" if found.paused_until > now.timestamp() else "enabled"

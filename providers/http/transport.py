@@ -1,0 +1,142 @@
+"""One pooled HTTP client for one account, made so that a failed call says whether the text can have been accepted.
+
+Whatever goes wrong while connecting (name, refusal, time-out, TLS) happened before a byte of the request left: provably
+not accepted. Whatever goes wrong later is ambiguous. Nothing is retried, no redirect is followed, no proxy or `.netrc`
+of the environment is used, and no cookie is kept.
+"""
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidHeader, InvalidSchema, InvalidURL
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ClosedPoolError, HTTPError
+
+from providers.contract.sender import Timeouts
+from providers.errors import Misconfigured, OutcomeUnknown, Rejected, Unavailable
+from providers.http.connections import NotConnectedError, TellingConnection, TellingTLSConnection, answer_fault
+
+MAX_ANSWER_BYTES = 64 * 1024
+MAX_RETRY_AFTER = 86_400.0
+USER_AGENT = "Switchboard/1"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """What came back. Header names are lower-case; `body` is complete and decoded."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def retry_after(self, now: datetime) -> float | None:
+        """The provider's wish in seconds, from seconds or from an HTTP date; None when it names none that makes sense."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return min(float(value[:10]), MAX_RETRY_AFTER)
+        try:
+            moment = parsedate_to_datetime(value)
+            seconds = (moment - now).total_seconds()
+        except (
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):  # as the parser stumbles; a date of no calendar overflows
+            return None
+        return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = TellingConnection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = TellingTLSConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
+
+
+class Transport:
+    """`call` makes one request and returns the whole answer, or raises `Unavailable` or `OutcomeUnknown`."""
+
+    def __init__(self, timeouts: Timeouts, *, pool_size: int) -> None:
+        self._timeout = (timeouts.connect, timeouts.read)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.clear()
+        self._session.headers.update(
+            {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"}
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(pool_connections=2, pool_maxsize=pool_size, max_retries=0))
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        form: Mapping[str, Any] | None = None,
+        credentials: tuple[str, str] | None = None,
+    ) -> HttpResponse:
+        request = requests.Request(
+            method, url, headers=dict(headers or {}), params=query, json=json, data=form, auth=credentials
+        )
+        prepared = self._prepare(request)
+        try:
+            # Straight to the adapter: a session would read a redirect's whole body, of any size, before it looks at us.
+            adapter = self._session.get_adapter(prepared.url)
+            with adapter.send(prepared, stream=True, timeout=self._timeout, verify=True) as response:
+                return HttpResponse(
+                    status=response.status_code,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=_read(response),
+                )
+        except NotConnectedError as error:
+            raise Unavailable(str(error), code="provider_unreachable") from None
+        except (InvalidURL, InvalidSchema, InvalidHeader):
+            raise Misconfigured("the request cannot be made with this configuration") from None
+        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            if _was_never_sent(error):
+                raise Unavailable("the account's connections were just closed", code="provider_unreachable") from None
+            raise OutcomeUnknown(answer_fault(error)) from None
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
+        try:
+            return self._session.prepare_request(request)
+        except UnicodeError:
+            raise Rejected("the text cannot be encoded", code="text_not_encodable") from None
+        except (requests.RequestException, HTTPError, ValueError):
+            raise Misconfigured("the request cannot be made with this configuration") from None
+
+
+def _read(response: requests.Response) -> bytes:
+    body = bytearray()
+    for chunk in response.raw.stream(8192, decode_content=True):
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise OutcomeUnknown("the answer is too large")
+    return bytes(body)
+
+
+def _was_never_sent(error: Exception) -> bool:
+    """Another thread closed the pool before this one took a connection out of it."""
+    return isinstance(error, requests.ConnectionError) and any(
+        isinstance(cause, ClosedPoolError) for cause in error.args
+    )

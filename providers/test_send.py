@@ -1,0 +1,34 @@
+"""One text straight through one account, for a person who wants to see whether it works."""
+
+import time
+from dataclasses import dataclass
+
+from providers.contract.messages import OutboundMessage
+from providers.errors import SendError
+from providers.models import ProviderAccount
+from providers.registry import backend_for
+
+
+@dataclass(frozen=True, slots=True)
+class TestSendResult:
+    """What the provider said; `error_code` is empty where it took the text."""
+
+    provider_message_id: str
+    error_code: str
+    detail: str
+    latency_ms: int
+
+
+def send_test_message(*, account: ProviderAccount, to: str, text: str, reference: str) -> TestSendResult:
+    """Call the provider now, past queues, routing and limits; the account may be disabled. No message is kept of it.
+
+    Open no transaction around it: it takes as long as the provider does.
+    """
+    started = time.monotonic()
+    provider_message_id = error_code = detail = ""
+    try:
+        outbound = OutboundMessage(to=to, text=text, sender=account.from_number, reference=reference)
+        provider_message_id = backend_for(account).send(outbound).provider_message_id
+    except SendError as error:
+        error_code, detail = error.error_code, error.detail
+    return TestSendResult(provider_message_id, error_code, detail, int((time.monotonic() - started) * 1000))

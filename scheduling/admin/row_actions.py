@@ -1,0 +1,70 @@
+"""Pause, resume, cancel: through the services that the API calls, each with a reason."""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.utils import timezone
+
+from messaging.console.row_actions import RowAction
+from messaging.services.errors import DomainError
+from messaging.states import Source
+from scheduling.models import Schedule
+from scheduling.services import schedules
+
+MAY_CHANGE = "scheduling.change_schedule"
+Status = Schedule.Status
+
+
+def _pause(pk: Any, _user: AbstractBaseUser, _reason: str) -> Schedule:
+    return schedules.pause(schedule_id=pk, now=timezone.now())
+
+
+def _resume(pk: Any, _user: AbstractBaseUser, _reason: str) -> Schedule:
+    return schedules.resume(schedule_id=pk, now=timezone.now())
+
+
+def _cancel(pk: Any, user: AbstractBaseUser, _reason: str) -> Schedule:
+    schedule, canceled = schedules.cancel(schedule_id=pk, actor=user, now=timezone.now(), source=Source.ADMIN)
+    schedule.taken_back = canceled
+    return schedule
+
+
+def _taken_back(rows: list[Schedule]) -> str:
+    return f"canceled, {sum(row.taken_back for row in rows):,} messages taken back"
+
+
+ACTIONS = (
+    RowAction(
+        name="pause_selected",
+        title="Pause",
+        done="paused",
+        permission=MAY_CHANGE,
+        icon="pause",
+        run=_pause,
+        refusals=DomainError,
+        warning="No further run starts; one that is being expanded goes on.",
+        is_available=lambda row: row.status == Status.ACTIVE,
+    ),
+    RowAction(
+        name="resume_selected",
+        title="Resume",
+        done="resumed",
+        permission=MAY_CHANGE,
+        icon="play_arrow",
+        run=_resume,
+        refusals=DomainError,
+        is_available=lambda row: row.status == Status.PAUSED,
+    ),
+    RowAction(
+        name="cancel_selected",
+        title="Cancel",
+        done=_taken_back,
+        permission=MAY_CHANGE,
+        icon="cancel",
+        run=_cancel,
+        refusals=DomainError,
+        is_danger=True,
+        warning="Ends the schedule for good, and takes back all its messages that are unsent.",
+        is_available=schedules.is_cancelable,
+    ),
+)

@@ -1,0 +1,217 @@
+"""Fetching the files that a callback has named: only from public addresses, bounded, and each once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from media_store.models import MediaAsset
+from messaging.models import Attachment, Message
+from messaging.services.inbound import media, process
+from messaging.services.inbound.media import DELAYS, LEASE, Fetcher, fetch_due
+from providers.http import public_http
+from providers.http.public_addresses import Guard
+from providers.http.public_http import PublicHttp
+from tests.contract.fake_carrier import FakeCarrier, answer
+from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory
+from tests.media_store import pictures
+from tests.messaging.parallel import at_once
+
+# The threads that fetch have connections of their own.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media_folder")]
+LOOPBACK = Guard.allowing(["127.0.0.0/8"])
+PNG = pictures.encoded("PNG")
+
+
+@pytest.fixture
+def site() -> Iterator[FakeCarrier]:
+    with closing(FakeCarrier()) as site:
+        site.play = answer(200, PNG)
+        yield site
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Every attempt to connect; none of them leaves this machine."""
+    attempts: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], *_args: object, **_kwargs: object) -> None:
+        attempts.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(public_http, "create_connection", connect)
+    return attempts
+
+
+@pytest.fixture
+def message():
+    return MessageFactory(inbound=True, owner=UserFactory(), provider=AccountFactory(slug="acme"))
+
+
+@pytest.fixture
+def file(message) -> Callable[[str], Attachment]:
+    def file(url: str, **changes) -> Attachment:
+        place = message.attachments.count()
+        Message.objects.filter(pk=message.pk).update(media_count=place + 1)
+        return Attachment.objects.create(
+            **{"message": message, "position": place, "source_url": url, "next_attempt_at": NOW, **changes}
+        )
+
+    return file
+
+
+def fetch(guard: Guard = LOOPBACK, *, answers: Sequence[str] = (), at=NOW) -> int:
+    http = PublicHttp(guard, resolve=lambda _host, _port: answers)
+    return fetch_due(clock=lambda: at, fetcher=Fetcher(http))
+
+
+def outcome(row: Attachment) -> tuple[bool, int, object, str]:
+    """Whether it is here, the tries, when the next one is, and what went wrong."""
+    row.refresh_from_db()
+    return row.asset_id is not None, row.attempts, row.next_attempt_at, row.error
+
+
+def test_a_picture_is_kept_and_its_text_goes_on(site, message, file) -> None:
+    row = file(f"{site.url}/1.png")
+    Message.objects.filter(pk=message.pk).update(keyword_read_at=NOW)
+    assert process.is_anything_open(now=NOW) is False
+
+    assert fetch() == 1
+
+    assert outcome(row) == (True, 1, None, "")
+    assert MediaAsset.objects.get().ownerships.get().owner == message.owner
+    assert process.is_anything_open(now=NOW) is True
+    assert fetch() == 0
+    assert len(site.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "answers"),
+    [
+        ("http://127.0.0.1/1.png", []),
+        ("http://[::1]/1.png", []),
+        ("http://169.254.169.254/latest/meta-data/", []),
+        ("http://2130706433/1.png", []),
+        ("http://0177.0.0.1/1.png", []),
+        ("http://0x7f.1/1.png", []),
+        ("http://[::ffff:127.0.0.1]/1.png", []),
+        ("http://localhost/1.png", ["127.0.0.1"]),
+        ("http://pictures.example/1.png", ["10.0.0.5"]),
+        ("http://pictures.example/1.png", ["93.184.215.14", "127.0.0.1"]),
+        ("http://user:secret@93.184.215.14/1.png", []),
+        ("ftp://93.184.215.14/1.png", []),
+    ],
+)
+def test_what_is_not_public_is_given_up_and_not_connected_to(file, connected, url: str, answers: list[str]) -> None:
+    row = file(url)
+
+    assert fetch(Guard(), answers=answers) == 1
+
+    assert outcome(row) == (False, 1, None, "the address is not public")
+    assert connected == []
+    assert not MediaAsset.objects.exists()
+
+
+def test_a_redirect_to_what_is_not_public_is_not_followed(site, file) -> None:
+    site.play = answer(302, b"", {"Location": "http://169.254.169.254/latest/"})
+    row = file(f"{site.url}/1.png")
+
+    fetch()
+
+    is_here, _, next_attempt_at, error = outcome(row)
+    assert (is_here, next_attempt_at, bool(error)) == (False, None, True)
+    assert len(site.received) == 1
+
+
+@pytest.mark.parametrize("content", [b"<html></html>", b"", PNG[:-20]], ids=["html", "empty", "truncated"])
+def test_what_is_no_good_image_is_given_up(site, file, media_folder, content: bytes) -> None:
+    site.play = answer(200, content)
+    row = file(f"{site.url}/1.png")
+
+    fetch()
+
+    is_here, _, next_attempt_at, error = outcome(row)
+    assert (is_here, next_attempt_at) == (False, None)
+    assert error.startswith("the file is not taken: ")
+    assert media_folder.names() == []
+
+
+def test_a_file_that_is_too_large_is_given_up(site, file, settings) -> None:
+    settings.MEDIA_MAX_BYTES = len(PNG) - 1
+    row = file(f"{site.url}/1.png")
+
+    fetch()
+
+    assert outcome(row) == (False, 1, None, "the file is too large")
+
+
+def test_a_site_that_is_ill_is_tried_again_by_the_table_and_then_given_up(site, file) -> None:
+    site.play = answer(503, b"")
+    row = file(f"{site.url}/1.png")
+
+    at, times = NOW, []
+    while row.next_attempt_at is not None:
+        assert fetch(at=at) == 1
+        row.refresh_from_db()
+        if row.next_attempt_at is not None:
+            times.append(row.next_attempt_at - at)
+            assert fetch(at=row.next_attempt_at - timedelta(seconds=1)) == 0
+            at = row.next_attempt_at
+
+    assert times == list(DELAYS)
+    assert row.attempts == len(DELAYS) + 1 == len(site.received)
+
+
+def test_the_same_picture_twice_is_one_file_of_the_message(site, message, file) -> None:
+    first, second = file(f"{site.url}/1.png"), file(f"{site.url}/2.png")
+
+    assert fetch() == 2
+
+    message.refresh_from_db()
+    assert message.media_count == 1
+    assert Attachment.objects.filter(pk__in=[first.pk, second.pk], asset__isnull=False).count() == 1
+    assert (Attachment.objects.count(), MediaAsset.objects.count()) == (1, 1)
+
+
+def test_a_file_whose_worker_died_comes_back_after_the_lease(site, file) -> None:
+    row = file(f"{site.url}/1.png", next_attempt_at=NOW + LEASE, attempts=1)
+
+    assert fetch() == 0
+    assert fetch(at=NOW + LEASE) == 1
+    assert outcome(row)[0] is True
+
+
+def test_a_file_that_ends_every_worker_is_given_up(site, file) -> None:
+    row = file(f"{site.url}/1.png", attempts=len(DELAYS) + 1)
+
+    fetch()
+
+    assert outcome(row) == (False, len(DELAYS) + 2, None, "fetching it was never finished")
+    assert site.received == []
+
+
+def test_a_fault_in_the_program_stops_no_other_file(site, file, monkeypatch) -> None:
+    rows = [file(f"{site.url}/{number}.png") for number in range(2)]
+    store = media.media.store
+    faults = [KeyError("x")]
+
+    def stumble(**arguments):
+        if faults:
+            raise faults.pop()
+        return store(**arguments)
+
+    monkeypatch.setattr("messaging.services.inbound.media.media.store", stumble)
+
+    fetch()
+
+    assert sorted(outcome(row)[3] for row in rows) == ["", "it could not be judged"]
+
+
+def test_two_workers_fetch_each_file_once(site, file) -> None:
+    for number in range(4):
+        file(f"{site.url}/{number}.png")
+
+    at_once([fetch, fetch])
+
+    assert len(site.received) == 4

@@ -1,0 +1,248 @@
+"""Taking ready messages: which, in which order, and by whom."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from messaging.models import Message, MessageEvent, OutboundQueue
+from messaging.services.outbound.dispatch.claim import claim
+from messaging.states import Status
+from tests.factories import MessageFactory, PhoneNumberFactory, QueueFactory, UserFactory
+from tests.messaging.parallel import at_once
+from tests.messaging.services.outbound.dispatch.fakes import LEASE
+
+pytestmark = pytest.mark.django_db
+A, B = "+14155550101", "+14155550102"
+
+
+def take(now, limit: int = 16, **options) -> list[str]:
+    claimed = claim(queue_name="express", limit=limit, now=now, lease=LEASE, **options)
+    return [message.text for message in claimed]
+
+
+@pytest.fixture
+def ready(express, now):
+    """Makes ready messages with these texts, in this order."""
+    owner = UserFactory()
+
+    def make(*texts: str, **values) -> list[Message]:
+        return [MessageFactory(queue=express, owner=owner, text=text, **values) for text in texts]
+
+    return make
+
+
+def test_a_claimed_message_is_sending_under_a_lease(ready, now) -> None:
+    [message] = ready("one")
+
+    take(now)
+
+    message.refresh_from_db()
+    assert (message.status, message.lease_until, message.attempts) == ("sending", now + LEASE, 0)
+    assert message.claim_id is not None
+    [event] = message.events.all()
+    assert (event.from_status, event.to_status, event.source, event.at) == ("queued", "sending", "dispatch", now)
+
+
+def test_the_oldest_come_first_and_no_more_than_asked_for(ready, now) -> None:
+    ready("one", "two", "three", "four")
+
+    assert take(now, limit=2) == ["one", "two"]
+    assert take(now, limit=2) == ["three", "four"]
+    assert take(now) == []
+
+
+def test_single_messages_go_before_bulk(ready, now) -> None:
+    ready("bulk one", "bulk two", is_bulk=True)
+    ready("single")
+
+    assert take(now) == ["single", "bulk one", "bulk two"]
+
+
+def test_one_claim_has_one_id_and_the_next_another(ready, now) -> None:
+    ready("one", "two", "three")
+    take(now, limit=2)
+    take(now)
+
+    first, second, third = Message.objects.order_by("pk").values_list("claim_id", flat=True)
+    assert first == second != third
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": Status.SCHEDULED},
+        {"next_attempt_at": "later"},
+        {"sending": True},
+        {"sent": True},
+        {"status": Status.UNKNOWN},
+        {"status": Status.CANCELED},
+        {"status": Status.FAILED},
+    ],
+    ids=str,
+)
+def test_what_is_not_ready_is_left_alone(ready, now, values) -> None:
+    if values.get("next_attempt_at"):
+        values = {"next_attempt_at": now - timedelta(seconds=1)}  # deferred until the tick has cleared it
+    [message] = ready("one", **values)
+    before = Message.objects.values().get()
+
+    assert take(now) == []
+
+    assert Message.objects.values().get() == before
+    assert not message.events.exists()
+
+
+def test_other_queues_are_left_alone(ready, now) -> None:
+    MessageFactory(queue=QueueFactory(name="bulk"))
+
+    assert take(now) == []
+
+
+def test_a_paused_queue_gives_nothing_and_goes_on_afterwards(ready, now) -> None:
+    ready("one")
+    OutboundQueue.objects.update(is_paused=True)
+
+    assert take(now) == []
+    assert Message.objects.get().status == "queued"
+
+    OutboundQueue.objects.update(is_paused=False)
+    assert take(now) == ["one"]
+
+
+def test_younger_messages_are_left_for_the_next_tick(ready, now) -> None:
+    ready("old")
+    ready("young", created_at=now + timedelta(microseconds=1))
+
+    assert take(now, created_by=now) == ["old"]
+
+
+class TestOrder:
+    def test_one_recipient_has_one_message_in_the_air(self, ready, now) -> None:
+        ready("a1", "a2", to_number=A)
+        ready("b1", to_number=B)
+
+        assert take(now) == ["a1", "b1"]
+        assert take(now) == []
+
+    def test_the_next_one_goes_when_the_older_is_sent(self, ready, now) -> None:
+        first, _ = ready("a1", "a2", to_number=A)
+        Message.objects.filter(pk=first.pk).update(status="sent")
+
+        assert take(now) == ["a2"]
+
+    def test_a_deferred_older_one_holds_the_younger_back(self, ready, now) -> None:
+        ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=5))
+        ready("a2", to_number=A)
+
+        assert take(now) == []
+
+    def test_but_not_beyond_its_validity(self, ready, now) -> None:
+        ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=5), expires_at=now)
+        ready("a2", to_number=A)
+
+        assert take(now) == ["a2"]
+
+    @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.FAILED, Status.CANCELED, Status.SCHEDULED])
+    def test_an_older_one_that_does_not_wait_to_be_sent_holds_nothing_back(self, ready, now, status) -> None:
+        ready("a1", to_number=A, status=status)
+        ready("a2", to_number=A)
+
+        assert take(now) == ["a2"]
+
+    def test_the_order_is_kept_within_a_queue_only(self, ready, now) -> None:
+        MessageFactory(queue=QueueFactory(name="bulk"), to_number=A)
+        ready("a1", to_number=A)
+
+        assert take(now) == ["a1"]
+
+    def test_a_single_message_does_not_wait_for_bulk(self, ready, now) -> None:
+        ready("bulk", to_number=A, is_bulk=True)
+        ready("single", to_number=A)
+
+        assert take(now) == ["single", "bulk"]
+
+    def test_where_the_order_does_not_matter_all_go_at_once(self, ready, now) -> None:
+        OutboundQueue.objects.update(preserve_order=False)
+        ready("a1", "a2", "a3", to_number=A)
+
+        assert take(now) == ["a1", "a2", "a3"]
+
+
+class TestRefusals:
+    def test_an_expired_message_fails_and_is_not_returned(self, ready, now) -> None:
+        [message] = ready("late", expires_at=now)
+
+        assert take(now) == []
+
+        message.refresh_from_db()
+        assert (message.status, message.error_code, message.claim_id) == ("failed", "expired", None)
+        [event] = message.events.all()
+        assert (event.from_status, event.to_status, event.detail) == ("queued", "failed", "expired")
+
+    def test_a_recipient_who_became_inactive_gets_nothing(self, ready, now) -> None:
+        [message] = ready("one", to_number=A)
+        PhoneNumberFactory(number=A, inactive=True)
+
+        assert take(now) == []
+
+        message.refresh_from_db()
+        assert (message.status, message.error_code) == ("failed", "recipient_inactive")
+
+    def test_refused_ones_do_not_take_the_place_of_those_behind_them(self, ready, now) -> None:
+        ready("late one", "late two", "late three", expires_at=now)
+        ready("one", "two")
+
+        assert take(now, limit=2) == ["one", "two"]
+
+        assert Message.objects.filter(status="failed", error_code="expired").count() == 3
+
+
+def test_the_cost_does_not_grow_with_the_batch(ready, now) -> None:
+    ready(*"x" * 40)
+
+    costs = []
+    for limit in (5, 20):
+        with CaptureQueriesContext(connection) as queries:
+            assert len(take(now, limit=limit)) == limit
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
+
+
+def test_nothing_ready_costs_two_queries(express, now) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        take(now)
+
+    assert sum("SELECT" in query["sql"] for query in queries) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_at_once_claim_different_messages_and_leave_none(now) -> None:
+    queue, owner = QueueFactory(), UserFactory()
+    MessageFactory.create_batch(60, queue=queue, owner=owner)
+
+    def claim_all() -> list:
+        mine = []
+        while batch := claim(queue_name="express", limit=4, now=now, lease=LEASE):
+            mine += [message.pk for message in batch]
+        return mine
+
+    claimed = at_once([partial(claim_all)] * 4)
+
+    everything = [pk for mine in claimed for pk in mine]
+    assert len(everything) == len(set(everything)) == 60
+    assert MessageEvent.objects.count() == 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_at_once_keep_one_recipients_order(now) -> None:
+    queue, owner = QueueFactory(), UserFactory()
+    MessageFactory.create_batch(12, queue=queue, owner=owner, to_number=A)
+
+    claimed = at_once([partial(claim, queue_name="express", limit=4, now=now, lease=LEASE)] * 6)
+
+    oldest = Message.objects.order_by("pk").first()
+    assert [message.pk for batch in claimed for message in batch] == [oldest.pk]

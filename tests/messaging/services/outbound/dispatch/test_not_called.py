@@ -1,0 +1,220 @@
+"""Calls that are written down and must not be made any more: provably nothing has left, and nobody has failed."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+
+from messaging.models import DeliveryAttempt, Message, Suppression
+from messaging.services.outbound import recovery
+from messaging.services.outbound.dispatch import attempts as begin_module
+from messaging.services.outbound.dispatch.attempts import Attempt, start_attempts
+from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.dispatch.sending import Deferred, SendResult
+from messaging.services.outbound.dispatch.settle import settle as settle_with
+from providers.errors import NotCalled, RateLimited, Unavailable
+from providers.state import account_state, circuit_breaker, health
+from providers.state.account_state import CallResult
+from providers.state.circuit_breaker import Permission
+from tests.contract.fake_carrier import FakeCarrier
+from tests.contract.fake_carrier import answer as http_answer
+from tests.factories import NOW, AccountFactory, AttemptFactory, MessageFactory
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, Carrier, Clock, answer, dispatcher
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
+STOPPED = NotCalled("the account was paused, or its circuit opened, before the call could leave")
+PROBE_AT = NOW + timedelta(seconds=6)
+
+
+def start(now=NOW) -> list[Attempt]:
+    return start_attempts(claim(queue_name="express", limit=16, now=now, lease=LEASE), now=now, lease=LEASE)
+
+
+def settle(answers: list[SendResult], now=NOW) -> list[Attempt]:
+    return settle_with(answers, now=now, lease=LEASE, position=lambda: MIDDLE)
+
+
+def half_open(slug: str) -> None:
+    account_state.record([CallResult(slug, Unavailable("down"), 5)] * circuit_breaker.FAULTS_IN_A_ROW, now=NOW)
+    account_state.invalidate()
+
+
+def permission(slug: str) -> Permission:
+    return circuit_breaker.request_permission(slug, now=PROBE_AT.timestamp())
+
+
+def test_what_was_booked_does_not_leave_into_a_pause() -> None:
+    carrier = FakeCarrier()
+    carrier.play = http_answer(429, b"slow down", {"Retry-After": "20"})
+    AccountFactory(slug="limited", weight=1000, config={"url": carrier.url, "max_per_second": 4})
+    MessageFactory.create_batch(3)
+
+    try:
+        dispatcher(None).run("express")
+    finally:
+        carrier.close()
+
+    assert len(carrier.received) == 1
+    attempts = DeliveryAttempt.objects.values_list("outcome", "error_code")
+    assert sorted(attempts) == [
+        ("unavailable", "provider_not_called"),
+        ("unavailable", "provider_not_called"),
+        ("unavailable", "provider_rate_limited"),
+    ]
+    assert set(Message.objects.values_list("status", "rounds_failed")) == {("queued", 0)}
+
+
+def test_it_goes_on_to_the_next_account_at_once(account, now) -> None:
+    AccountFactory(slug="other", weight=0)
+    MessageFactory()
+    [call] = start()
+    type(account).objects.filter(pk="other").update(weight=100)
+
+    [following] = settle([answer(call, STOPPED)])
+
+    assert (following.account.slug, following.number) == ("other", 2)
+
+
+def test_where_there_is_none_it_is_queued_again_and_that_is_no_failed_round(account, now) -> None:
+    MessageFactory()
+    [call] = start()
+
+    assert settle([answer(call, STOPPED)]) == []
+
+    message = Message.objects.get()
+    assert (message.status, message.rounds_failed, message.error_code) == ("queued", 0, "provider_not_called")
+    assert message.next_attempt_at == now + timedelta(seconds=5)
+
+
+def test_it_says_nothing_of_the_account(account, now) -> None:
+    MessageFactory.create_batch(8)
+
+    dispatcher(Carrier(STOPPED)).run("express")
+
+    [window] = health.windows(["acme"], now=now.timestamp(), minutes=[1])["acme"]
+    assert (window.calls, window.error_rate) == (0, None)
+    account_state.invalidate()
+    assert account_state.fetch(["acme"], now=now)["acme"] == account_state.NO_NEWS
+
+
+class TestProbe:
+    """A probe that is not made is the next message's."""
+
+    @pytest.fixture(autouse=True)
+    def acme(self, account):
+        half_open("acme")
+        MessageFactory()
+        return account
+
+    def test_after_a_call_that_was_stopped(self) -> None:
+        carrier = Carrier(STOPPED)
+
+        dispatcher(carrier, clock=Clock(PROBE_AT)).run("express")
+
+        assert [call.is_probe for call in carrier.calls] == [True]
+        assert permission("acme") is Permission.PROBE
+
+    @pytest.mark.parametrize("gone", ["canceled", "opted out"])
+    def test_after_a_message_that_went_before_its_call(self, gone: str) -> None:
+        message = Message.objects.get()
+        claimed = claim(queue_name="express", limit=1, now=PROBE_AT, lease=LEASE)
+        if gone == "canceled":
+            Message.objects.update(cancel_requested=True)
+        else:
+            Suppression.objects.create(number=message.to_number, sender="", source="keyword", created_at=NOW)
+
+        assert start_attempts(claimed, now=PROBE_AT, lease=LEASE) == []
+
+        assert permission("acme") is Permission.PROBE
+
+    def test_after_an_attempt_that_could_not_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(*_args: object, **_more: object) -> None:
+            raise OperationalError("gone")
+
+        claimed = claim(queue_name="express", limit=1, now=PROBE_AT, lease=LEASE)
+        monkeypatch.setattr(begin_module, "write_attempts", away)
+
+        with pytest.raises(OperationalError):
+            start_attempts(claimed, now=PROBE_AT, lease=LEASE)
+
+        assert permission("acme") is Permission.PROBE
+
+    def test_after_a_failover_whose_settling_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        other = AccountFactory(slug="other", weight=1)
+        attempt = AttemptFactory(open=True, provider=other)
+        call = Attempt(attempt.pk, 1, attempt.claim_id, attempt.message, other, frozenset({"other"}))
+
+        def away(*_args: object, **_more: object) -> None:
+            raise OperationalError("gone")
+
+        monkeypatch.setattr("messaging.services.outbound.dispatch.settle.write_attempts", away)
+        with pytest.raises(OperationalError):
+            settle([answer(call, Unavailable("down"))], PROBE_AT)
+
+        assert permission("acme") is Permission.PROBE
+
+    def test_but_one_that_is_made_is_nobody_elses(self) -> None:
+        [call] = start(PROBE_AT)
+
+        assert call.is_probe
+        assert permission("acme") is Permission.REFUSED
+
+
+class TestLeaseOver:
+    """A call whose claim ends before it may leave is the sweep's to take, and must not be made any more."""
+
+    @pytest.fixture
+    def clock(self, account) -> Clock:
+        MessageFactory()
+        return Clock()
+
+    def made(self, clock: Clock, *, seconds: float) -> tuple[list[Attempt], Carrier]:
+        """The calls that were asked whether they may leave: the first time they may not yet, then the clock has moved on."""
+        asked: list[Attempt] = []
+        carrier = Carrier()
+
+        def call(call: Attempt) -> SendResult | Deferred:
+            asked.append(call)
+            if len(asked) == 1:
+                clock.advance(seconds)
+                return Deferred(call, 0.001)
+            return carrier(call)
+
+        dispatcher(call, clock=clock).run("express")
+        return asked, carrier
+
+    def test_as_long_as_nobody_has_taken_it_it_is_queued_again(self, clock, now) -> None:
+        asked, carrier = self.made(clock, seconds=LEASE.total_seconds())
+
+        assert (len(asked), carrier.calls) == (1, [])
+        message, attempt = Message.objects.get(), DeliveryAttempt.objects.get()
+        assert (message.status, message.rounds_failed) == ("queued", 0)
+        assert (attempt.outcome, attempt.error_code) == ("unavailable", "provider_not_called")
+
+    def test_before_its_end_it_is_made(self, clock) -> None:
+        _, carrier = self.made(clock, seconds=LEASE.total_seconds() - 1)
+
+        assert len(carrier.calls) == 1
+        assert Message.objects.get().status == "sent"
+
+    def test_what_the_sweep_has_taken_stays_the_sweeps(self, account, now) -> None:
+        MessageFactory()
+        [call] = start()
+        recovery.return_expired_claims(now=now + LEASE)
+
+        assert settle([answer(call, STOPPED)], now + LEASE) == []
+
+        assert Message.objects.get().status == "unknown"
+
+
+@pytest.mark.parametrize("first", [RateLimited("slow down"), STOPPED], ids=["limited", "stopped"])
+def test_a_round_with_another_fault_is_a_failed_one_all_the_same(account, now, first) -> None:
+    AccountFactory(slug="other")
+    MessageFactory()
+    [call] = start()
+    [following] = settle([answer(call, first)])
+
+    settle([answer(following, Unavailable("down"))])
+
+    message = Message.objects.get()
+    assert (message.status, message.rounds_failed) == ("queued", 1)

@@ -1,0 +1,100 @@
+"""A provider that recognises what it has taken answers a later attempt with the id of the first."""
+
+import pytest
+
+from messaging.models import DeliveryAttempt, Message
+from messaging.services.outbound import receipts, recovery
+from messaging.services.outbound.retry import retry
+from providers.contract.callbacks import ReportedStatus, StatusReport
+from tests.factories import AttemptFactory, MessageFactory
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, answer
+from tests.messaging.services.outbound.dispatch.test_settle import settle, start
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
+ID = "X-1"
+
+
+def receive(account, status: ReportedStatus, now, body: bytes) -> str:
+    report = StatusReport(ID, status=status, word=str(status))
+    kept = receipts.record(account=account, body=body, report=report, attempt_id=None, now=now)
+    receipts.apply(kept.pk, now=now)
+    kept.refresh_from_db()
+    return kept.state
+
+
+@pytest.fixture
+def repeated(account, now, caplog) -> Message:
+    """Accepted, failed by a receipt, queued again by an operator, and accepted with the same id."""
+    message = MessageFactory()
+    [first] = start(now)
+    settle([answer(first, ID)], now)
+    receive(account, ReportedStatus.FAILED, now, b"first")
+    retry(message_id=message.pk, reason="again", actor=message.owner, now=now)
+    [second] = start(now)
+
+    settle([answer(second, ID)], now)
+
+    message.refresh_from_db()
+    assert [record for record in caplog.records if "another message has" in record.getMessage()] == []
+    return message
+
+
+def test_the_message_keeps_it(repeated) -> None:
+    assert (repeated.status, repeated.provider_id, repeated.provider_message_id) == ("sent", "acme", ID)
+    attempts = DeliveryAttempt.objects.order_by("number").values_list("outcome", "provider_message_id")
+    assert list(attempts) == [("accepted", ID), ("accepted", "")]
+
+
+@pytest.mark.parametrize(
+    ("reported", "status"),
+    [
+        (ReportedStatus.DELIVERED, "delivered"),
+        (ReportedStatus.FAILED, "failed"),
+        (ReportedStatus.INVALID, "undelivered"),
+    ],
+)
+def test_its_receipts_are_those_of_the_latest_attempt(account, repeated, now, reported, status: str) -> None:
+    assert receive(account, reported, now, b"second") == "applied"
+
+    repeated.refresh_from_db()
+    assert repeated.status == status
+
+
+def test_while_it_is_queued_once_more_they_are_not(account, repeated, now) -> None:
+    Message.objects.update(status="failed")
+    retry(message_id=repeated.pk, reason="once more", actor=repeated.owner, now=now)
+
+    assert receive(account, ReportedStatus.FAILED, now, b"third") == "ignored"
+
+    repeated.refresh_from_db()
+    assert repeated.status == "queued"
+
+
+def test_settling_it_twice_is_settling_it_once(account, now) -> None:
+    message = MessageFactory(sending=True, attempts=1, provider=account)
+    AttemptFactory(message=message, provider=account, provider_message_id=ID)
+    Message.objects.update(status="queued", claim_id=None, lease_until=None)
+    [call] = start(now)
+    settle([answer(call, ID)], now)
+    before = Message.objects.values().get()
+
+    assert settle([answer(call, ID)], now) == []
+
+    assert Message.objects.values().get() == before
+    assert before["provider_message_id"] == ID
+
+
+def test_it_is_kept_whichever_of_the_two_answers_comes_first(account, now) -> None:
+    message = MessageFactory()
+    [first] = start(now)
+    recovery.return_expired_claims(now=now + LEASE)
+    retry(message_id=message.pk, reason="again", actor=message.owner, now=now + LEASE)
+    [second] = start(now + LEASE)
+
+    settle([answer(second, ID)], now + LEASE)
+    settle([answer(first, ID)], now + LEASE)
+
+    message.refresh_from_db()
+    assert (message.status, message.provider_message_id) == ("sent", ID)
+    attempts = DeliveryAttempt.objects.order_by("number").values_list("outcome", "provider_message_id")
+    assert list(attempts) == [("accepted", ""), ("accepted", ID)]

@@ -1,0 +1,96 @@
+"""Media of messages to be sent: who can carry them, and what the provider is given."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from media_store import services as media
+from messaging.models import Message
+from messaging.services.errors import DomainError, InvalidField
+from messaging.services.outbound.submit import MessageInput, submit
+from tests.factories import AccountFactory, SenderFactory, UserFactory
+from tests.media_store import pictures
+from tests.messaging.services.outbound.dispatch.fakes import Carrier, dispatcher
+
+pytestmark = pytest.mark.usefixtures("express", "media_folder")
+TO, OURS = "+14155550101", "+15005550006"
+URL = "http://127.0.0.1:9/"
+
+
+@pytest.fixture
+def owner(db):
+    return UserFactory()
+
+
+@pytest.fixture
+def picture(owner, now) -> UUID:
+    return media.store(owner=owner, stream=[pictures.encoded("PNG")], now=now).asset.pk
+
+
+@pytest.fixture
+def send(owner, now):
+    def send(*assets: UUID, **changes) -> Message:
+        draft = MessageInput(**{"to": TO, "text": "Look", "valid_for": 60, "media": assets, **changes})
+        return submit(owner=owner, draft=draft, default_queue="express", now=now)
+
+    return send
+
+
+@pytest.fixture
+def mms(db):
+    return AccountFactory(slug="mms", weight=1, config={"url": URL, "fields": {"media": "media_urls"}})
+
+
+def refusal(send, *assets: UUID, **changes) -> tuple[str, str]:
+    with pytest.raises(DomainError) as caught:
+        send(*assets, **changes)
+    assert isinstance(caught.value, InvalidField)
+    assert not Message.objects.exists()
+    return caught.value.field, caught.value.field_code
+
+
+def test_an_asset_nobody_knows_is_refused(send, mms) -> None:
+    assert refusal(send, uuid7()) == ("media", "unknown_asset")
+
+
+def test_an_asset_of_somebody_else_is_refused(send, mms, now) -> None:
+    theirs = media.store(owner=UserFactory(), stream=[pictures.encoded("PNG")], now=now).asset.pk
+
+    assert refusal(send, theirs) == ("media", "unknown_asset")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"url": URL}, {"url": URL, "fields": {"media": "m"}, "denied_prefixes": ["+1"]}],
+    ids=["no files", "not this number"],
+)
+def test_where_no_account_can_carry_files_they_are_refused(send, picture, config: dict) -> None:
+    AccountFactory(config=config)
+
+    assert refusal(send, picture) == ("media", "media_not_supported")
+
+
+def test_a_sender_of_an_account_without_files_refuses_them(send, picture, mms) -> None:
+    SenderFactory(number=OURS, account=AccountFactory(config={"url": URL}))
+
+    assert refusal(send, picture, sender=OURS) == ("media", "media_not_supported")
+
+
+def test_only_an_account_that_can_gets_them_with_addresses_that_can_be_read(send, picture, mms, settings, now) -> None:
+    settings.PUBLIC_URL = "https://sms.example.com"
+    AccountFactory(slug="plain", weight=1000, config={"url": URL})
+    for _ in range(5):
+        send(picture)
+    carrier = Carrier()
+
+    dispatcher(carrier).run("express")
+
+    assert carrier.slugs == ["mms"] * 5
+    [url] = carrier.calls[0].media_urls
+    parts = urlsplit(url)
+    assert (parts.scheme, parts.netloc) == ("https", "sms.example.com")
+    assert parts.path == f"/api/v1/media/{picture}/content/"
+    assert int(parse_qs(parts.query)["expires"][0]) == int((now + timedelta(days=1)).timestamp())

@@ -1,0 +1,125 @@
+"""Many rows at once: the same rows as one by one, on each database."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
+
+from messaging.models import Message, MessageEvent
+from messaging.segments import Encoding
+from messaging.services.outbound import bulk_insert
+from messaging.services.outbound.bulk_insert import Variant
+from messaging.states import Direction, Source, Status
+from tests.factories import UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
+A, B = "+14155550101", "+14155550102"
+HARD = 'tab\t newline\n return\r backslash \\ \\N \\. "quoted", comma; null NULL € 😀 {} %s ' + "é" * 5
+
+
+@pytest.fixture
+def prototype(now) -> Message:
+    return Message(
+        direction=Direction.OUTBOUND,
+        status=Status.QUEUED,
+        owner=UserFactory(),
+        queue_id="express",
+        schedule_id=uuid7(),
+        run_id=uuid7(),
+        is_bulk=True,
+        from_number="+15005550006",
+        valid_for=600,
+        expires_at=now + timedelta(seconds=600, microseconds=1),
+        created_at=now + timedelta(microseconds=123456),
+        updated_at=now,
+    )
+
+
+def variants(count: int) -> list[Variant]:
+    return [Variant(f"+1415556{n:04}", f"Hello {n}", Encoding.GSM7, 1) for n in range(count)]
+
+
+def columns(rows) -> list[dict]:
+    """All but the key, which is new for each."""
+    return [{name: value for name, value in row.items() if name != "id"} for row in rows.values()]
+
+
+def test_every_column_is_what_bulk_create_would_write(prototype) -> None:
+    listed = [Variant(A, HARD, Encoding.UCS2, 2), Variant(B, "", Encoding.GSM7, 1), *variants(3)]
+
+    bulk_insert.store(prototype, listed, source=Source.SCHEDULE)
+    stored = columns(Message.objects.order_by("pk"))
+
+    Message.objects.all().delete()
+    shared = {field.attname: getattr(prototype, field.attname) for field in Message._meta.concrete_fields}
+    del shared["id"]
+    Message.objects.bulk_create(Message(**{**shared, **variant._asdict()}) for variant in listed)
+    assert stored == columns(Message.objects.order_by("pk"))
+    assert [row["text"] for row in stored][:2] == [HARD, ""]
+
+
+def test_every_message_has_the_first_line_of_its_history(prototype) -> None:
+    bulk_insert.store(prototype, variants(3), source=Source.SCHEDULE)
+
+    events = MessageEvent.objects.order_by("pk")
+    assert list(events.values_list("message_id", flat=True)) == list(
+        Message.objects.order_by("pk").values_list("pk", flat=True)
+    )
+    assert columns(events.filter(message=Message.objects.first())) == [
+        {
+            "message_id": Message.objects.first().pk,
+            "at": prototype.created_at,
+            "from_status": "",
+            "to_status": "queued",
+            "source": "schedule",
+            "provider_slug": "",
+            "detail": "",
+            "actor_id": None,
+        }
+    ]
+
+
+def test_the_keys_are_in_the_order_of_the_variants(prototype) -> None:
+    bulk_insert.store(prototype, variants(50), source=Source.SCHEDULE)
+
+    assert list(Message.objects.order_by("pk").values_list("to_number", flat=True)) == [
+        variant.to_number for variant in variants(50)
+    ]
+    assert {pk.version for pk in Message.objects.values_list("pk", flat=True)} == {7}
+
+
+def test_of_nothing_nothing_is_stored(prototype) -> None:
+    bulk_insert.store(prototype, [], source=Source.SCHEDULE)
+
+    assert not Message.objects.exists()
+    assert not MessageEvent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("bad", "constraint"),
+    [
+        (Variant(A, "again", Encoding.GSM7, 1), "message_once_per_run_and_recipient|run_id"),
+        (Variant(B, "long", Encoding.GSM7, 11), "message_segments_range"),
+    ],
+    ids=["twice", "segments"],
+)
+def test_what_the_database_refuses_is_an_error_of_django_and_nothing_of_the_batch_stays(
+    prototype, bad, constraint: str
+) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        bulk_insert.store(prototype, [Variant(A, "once", Encoding.GSM7, 1), bad], source=Source.SCHEDULE)
+
+    assert not Message.objects.exists()
+    assert not MessageEvent.objects.exists()
+
+
+def test_the_cost_does_not_grow_with_the_batch(prototype) -> None:
+    costs = []
+    for listed in (variants(20)[:5], variants(20)[5:]):
+        with CaptureQueriesContext(connection) as queries:
+            bulk_insert.store(prototype, listed, source=Source.SCHEDULE)
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]

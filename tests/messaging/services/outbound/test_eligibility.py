@@ -1,0 +1,531 @@
+"""May this be sent? One table answers, and every path to a provider asks it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+
+from messaging.models import DeliveryAttempt, Message, PhoneNumber, Suppression
+from messaging.services.errors import DomainError
+from messaging.services.outbound import eligibility, recovery, retry
+from messaging.services.outbound.dispatch import dispatcher as drain
+from messaging.services.outbound.dispatch.attempts import Attempt, start_attempts
+from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.dispatch.sending import Deferred, SendResult, send
+from messaging.services.outbound.dispatch.settle import settle
+from messaging.services.outbound.eligibility import CHECKS, Batch, Check, Ending, Moment
+from messaging.services.outbound.submit import MessageInput, submit, submit_many
+from providers.errors import NotCalled, Unavailable
+from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory, lose_the_key
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, Carrier, Clock, answer, dispatcher
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
+TO, FROM = "+14155550101", "+15005550006"
+TOMORROW = NOW + timedelta(days=1)
+# The numbers that the rows added by these tests refuse.
+refused_numbers: set[str] = set()
+
+
+class BudgetExceeded(DomainError):
+    code = "budget_exceeded"
+
+
+BUDGET = Check(
+    code="budget_exceeded",
+    detail="The month's budget is spent.",
+    moments=frozenset(Moment),
+    applies=lambda message, batch: message.to_number in batch.of(spent),
+    error=BudgetExceeded,
+)
+HOURS = Check(
+    code="outside_hours",
+    detail="Marketing has its hours.",
+    moments=frozenset({Moment.CLAIM, Moment.CALL}),
+    applies=lambda message, batch: message.to_number in batch.of(spent),
+    ends=Ending.DEFER,
+    until=lambda _message, _batch: NOW + timedelta(hours=1),
+)
+
+
+def spent(_batch: Batch) -> set[str]:
+    return refused_numbers
+
+
+def opt_out(message: Message) -> None:
+    Suppression.objects.create(number=message.to_number, sender="", source="keyword", created_at=NOW)
+
+
+def change(**values) -> Callable[[Message], None]:
+    return lambda message: Message.objects.filter(pk=message.pk).update(**values) and None
+
+
+# What makes each check apply to a message that is stored already.
+SPOILS: dict[str, Callable[[Message], None]] = {
+    "canceled": change(cancel_requested=True),
+    "expired": change(expires_at=NOW),
+    "erased": change(text="", erased_at=NOW),
+    "recipient_inactive": lambda message: mark_inactive(message.to_number),
+    "recipient_opted_out": opt_out,
+    "text_unreadable": lose_the_key,
+    "budget_exceeded": lambda message: refused_numbers.add(message.to_number),
+    "outside_hours": lambda message: refused_numbers.add(message.to_number),
+}
+Spoil = Callable[[Message], None]
+
+
+def mark_inactive(number: str) -> None:
+    PhoneNumber.objects.update_or_create(pk=number, defaults={"status": PhoneNumber.Status.INACTIVE})
+
+
+def make(**values) -> Message:
+    return MessageFactory(**{"to_number": TO, "from_number": FROM, **values})
+
+
+def stored(message: Message) -> Message:
+    return Message.objects.defer("text").get(pk=message.pk)
+
+
+def take(**options) -> list[Message]:
+    return claim(queue_name="express", limit=16, now=NOW, lease=LEASE, **options)
+
+
+def start() -> list[Attempt]:
+    return start_attempts(take(), now=NOW, lease=LEASE)
+
+
+def write_down(*answers: SendResult) -> list[Attempt]:
+    return settle(answers, now=NOW, lease=LEASE, position=lambda: MIDDLE)
+
+
+# Paths of messages: each makes one, spoils it and does what a worker, a sweep or a caller would do next.
+
+
+def at_claim(spoil: Spoil) -> Message:
+    message = make()
+    spoil(message)
+    assert take() == []
+    return message
+
+
+def at_claim_of_a_tick(spoil: Spoil) -> Message:
+    message = make()
+    spoil(message)
+    assert take(created_by=NOW) == []
+    return message
+
+
+def at_claim_after_a_retry(spoil: Spoil) -> Message:
+    message = make(status="failed")
+    retry.retry(message_id=message.pk, reason="asked for", actor=message.owner, now=NOW)
+    spoil(message)
+    assert take() == []
+    return message
+
+
+def at_claim_after_a_lost_worker(spoil: Spoil) -> Message:
+    message = make()
+    take()
+    Message.objects.update(lease_until=NOW)
+    spoil(message)
+    recovery.return_expired_claims(now=NOW)
+    assert take() == []
+    return message
+
+
+def at_first_call(spoil: Spoil) -> Message:
+    message = make()
+    claimed = take()
+    spoil(message)
+    assert start_attempts(claimed, now=NOW, lease=LEASE) == []
+    assert not DeliveryAttempt.objects.exists()
+    return message
+
+
+def at_failover(spoil: Spoil) -> Message:
+    message = make()
+    carrier = Carrier(Unavailable("down"))
+    carrier.before_answer = lambda _call: spoil(message)
+    dispatcher(carrier).run("express")
+    assert len(carrier.calls) == 1
+    return message
+
+
+def at_delayed_call(spoil: Spoil) -> Message:
+    """The rate limit holds the call for some seconds, and then it may leave."""
+    message = make()
+    clock, asked = Clock(), []
+
+    def call(call: Attempt) -> SendResult | Deferred:
+        asked.append(call)
+        if len(asked) == 1:
+            clock.advance(2)
+            spoil(message)
+            return Deferred(call, 0.001)
+        return answer(call)
+
+    dispatcher(call, clock=clock).run("express")
+    assert len(asked) == 1
+    attempt = DeliveryAttempt.objects.get()
+    assert (attempt.outcome, attempt.error_code) == ("unavailable", "provider_not_called")
+    return message
+
+
+def at_open_connection(spoil: Spoil) -> Message:
+    message = make()
+    [call] = start()
+    spoil(message)
+    result = send(replace(call, message=Message.objects.get(pk=message.pk)), clock=Clock())
+    assert isinstance(result, SendResult)
+    assert isinstance(result.error, NotCalled)
+    assert write_down(result) == []
+    return message
+
+
+def at_end_of_validity(spoil: Spoil) -> Message:
+    message = make(expires_at=NOW)
+    spoil(message)
+    assert recovery.expire(now=NOW) == 1
+    return message
+
+
+def at_return_of_the_claim(spoil: Spoil) -> Message:
+    message = make(sending=True, attempts=0, lease_until=NOW)
+    spoil(message)
+    assert recovery.return_expired_claims(now=NOW) == 1
+    return message
+
+
+PATHS: dict[Moment, list[Callable[[Spoil], Message]]] = {
+    Moment.CLAIM: [at_claim, at_claim_of_a_tick, at_claim_after_a_retry, at_claim_after_a_lost_worker],
+    Moment.CALL: [at_first_call, at_failover, at_delayed_call],
+    Moment.LEAVE: [at_open_connection],
+    Moment.SWEEP: [at_end_of_validity, at_return_of_the_claim],
+}
+
+
+def applying() -> Iterator[pytest.param]:
+    for check in (BUDGET, HOURS, *CHECKS):
+        for moment in Moment:
+            if moment in check.moments and moment is not Moment.ACCEPT:
+                yield from (pytest.param(check, path, id=f"{check.code}-{path.__name__}") for path in PATHS[moment])
+
+
+@pytest.fixture(autouse=True)
+def _a_new_row(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A row that no path knows, where a test is about it."""
+    callspec = getattr(request.node, "callspec", None)
+    check = callspec.params.get("check") if callspec else None
+    if check is not None and check not in CHECKS:
+        monkeypatch.setattr(eligibility, "CHECKS", (check, *CHECKS))
+    yield
+    refused_numbers.clear()
+
+
+@pytest.fixture(autouse=True)
+def _accounts(db) -> None:
+    AccountFactory.create_batch(2)
+
+
+@pytest.mark.parametrize(("check", "path"), list(applying()))
+def test_a_message_is_refused_with_code_and_detail_on_every_path(
+    check: Check, path: Callable[[Spoil], Message]
+) -> None:
+    message = stored(path(SPOILS[check.code]))
+
+    assert message.status == check.ends
+    assert (message.claim_id, message.lease_until) == (None, None)
+    assert not DeliveryAttempt.objects.filter(outcome="calling").exists()
+    event = message.events.last()
+    if check.ends is Ending.CANCEL:
+        assert (message.error_code, event.detail) == ("", check.detail)
+        return
+    assert message.error_code == check.code
+    assert message.error_detail.startswith(check.detail.rstrip("."))
+    if check.ends is Ending.DEFER:
+        assert NOW < message.next_attempt_at <= NOW + timedelta(hours=1)
+    else:
+        assert (event.to_status, event.detail, message.next_attempt_at) == ("failed", check.code, None)
+
+
+def test_every_row_of_the_table_is_tried_above() -> None:
+    assert {check.code for check in CHECKS} == SPOILS.keys() - {BUDGET.code, HOURS.code}
+
+
+class TestAcceptance:
+    @pytest.fixture
+    def owner(self):
+        return UserFactory()
+
+    @pytest.fixture
+    def spoil(self, check: Check) -> Callable[[], None]:
+        return lambda: SPOILS[check.code](Message(to_number=TO))
+
+    of_drafts = pytest.mark.parametrize(
+        "check", [c for c in (BUDGET, *CHECKS) if c.error and c.code != "erased"], ids=lambda check: check.code
+    )
+    of_all = pytest.mark.parametrize("check", [c for c in (BUDGET, *CHECKS) if c.error], ids=lambda check: check.code)
+
+    @of_drafts
+    def test_a_draft_is_refused(self, owner, check: Check, spoil) -> None:
+        spoil()
+        draft = MessageInput(to=TO, text="Hi", valid_for=60)
+
+        with pytest.raises(check.error) as refused:
+            submit(owner=owner, draft=draft, default_queue="express", now=NOW)
+        [again, good] = submit_many(
+            owner=owner, drafts=[draft, replace(draft, to="+14155550102")], default_queue="express", now=NOW
+        )
+
+        assert refused.value.detail == again.detail == check.detail
+        assert Message.objects.get() == good
+
+    @of_all
+    def test_a_retry_is_refused(self, owner, check: Check) -> None:
+        message = make(status="failed")
+        SPOILS[check.code](message)
+
+        with pytest.raises(check.error) as refused:
+            retry.retry(message_id=message.pk, reason="asked for", actor=owner, now=NOW)
+        report = retry.retry_many(messages=Message.objects.all(), reason="asked for", actor=owner, now=NOW)
+
+        assert refused.value.detail == check.detail
+        assert (report.changed, dict(report.refused)) == (0, {(check.error.code, check.detail): 1})
+        assert stored(message).status == "failed"
+
+    def test_a_retry_of_what_was_canceled_or_expired_is_none_of_these(self, owner) -> None:
+        message = make(status="failed", cancel_requested=True, expires_at=NOW)
+
+        retry.retry(message_id=message.pk, reason="asked for", actor=owner, now=NOW)
+
+        assert [row.pk for row in take()] == [message.pk]
+
+
+class TestAutomaticReply:
+    def test_the_answer_to_a_stop_goes_to_the_next_account_too(self) -> None:
+        message = make(is_automatic=True)
+        opt_out(message)
+        carrier = Carrier(Unavailable("down"))
+        carrier.before_answer = lambda _call: setattr(carrier, "default", None) if carrier.calls[1:] else None
+
+        dispatcher(carrier).run("express")
+
+        assert (stored(message).status, len(carrier.calls)) == ("sent", 2)
+
+    def test_but_not_to_a_number_that_became_inactive(self) -> None:
+        message = make(is_automatic=True)
+        claimed = take()
+        mark_inactive(TO)
+
+        assert start_attempts(claimed, now=NOW, lease=LEASE) == []
+
+        assert stored(message).error_code == "recipient_inactive"
+
+
+class TestExplanations:
+    @pytest.mark.parametrize("path", [at_claim, at_first_call, at_end_of_validity], ids=lambda path: path.__name__)
+    def test_an_expired_message_keeps_what_a_provider_said_last(self, path) -> None:
+        message = path(change(expires_at=NOW, error_code="http_500", error_detail="answered 500"))
+
+        assert (stored(message).error_code, stored(message).error_detail) == ("expired", "answered 500")
+
+    def test_a_canceled_message_keeps_its_error(self) -> None:
+        message = at_failover(change(cancel_requested=True))
+
+        assert (stored(message).status, stored(message).error_code) == ("canceled", "")
+
+    def test_a_deferral_ends_with_the_validity(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(eligibility, "CHECKS", (HOURS, *CHECKS))
+        soon = NOW + timedelta(minutes=5)
+
+        message = at_claim(lambda row: change(expires_at=soon)(row) or SPOILS["outside_hours"](row))
+
+        assert stored(message).next_attempt_at == soon
+
+    def test_what_ends_a_message_comes_before_what_defers_it(self) -> None:
+        message = at_claim(
+            lambda row: [SPOILS[code](row) for code in ("text_unreadable", "recipient_opted_out")] and None
+        )
+
+        assert stored(message).error_code == "recipient_opted_out"
+
+
+class TestCost:
+    """The number of queries does not depend on how many messages of a batch there are, nor on how many are refused."""
+
+    def batches(self) -> Iterator[list[Message]]:
+        owner = UserFactory()
+        for size in (1, 5):
+            yield [
+                MessageFactory(owner=owner, from_number=sender)
+                for _ in range(size)
+                for sender in (FROM, "")
+                for _ in range(len(CHECKS) + 1)
+            ]
+
+    def spoil(self, messages: list[Message]) -> None:
+        """One after the other by each check, and then one by none."""
+        for place, message in enumerate(messages):
+            if (which := place % (len(CHECKS) + 1)) < len(CHECKS):
+                SPOILS[CHECKS[which].code](message)
+
+    @pytest.mark.parametrize("moment", Moment)
+    def test_asking(self, moment: Moment) -> None:
+        costs = []
+        for messages in self.batches():
+            self.spoil(messages)
+            rows = list(Message.objects.filter(pk__in=[message.pk for message in messages]))
+            with CaptureQueriesContext(connection) as queries:
+                Batch(rows, now=NOW).refusals(moment)
+            costs.append(len(queries))
+        assert costs[0] == costs[1] == (0 if moment in {Moment.LEAVE, Moment.SWEEP} else 3)
+
+    def test_asking_about_messages_that_name_their_sender_costs_one_query(self) -> None:
+        messages = [make(), make(to_number="+14155550102")]
+        opt_out(messages[0])
+        with CaptureQueriesContext(connection) as queries:
+            refused = Batch(messages, now=NOW).refusals(Moment.CALL)
+        assert (list(refused), len(queries)) == ([messages[0].pk], 1)
+
+    def test_claiming(self) -> None:
+        costs = []
+        for messages in self.batches():
+            self.spoil(messages)
+            with CaptureQueriesContext(connection) as queries:
+                taken = claim(queue_name="express", limit=len(messages), now=NOW, lease=LEASE)
+            costs.append((len(queries), len(messages) // len(taken)))
+            Message.objects.update(status="failed", claim_id=None, lease_until=None)
+        assert costs[0] == costs[1]
+
+    def test_calling(self) -> None:
+        costs = []
+        for messages in self.batches():
+            claimed = claim(queue_name="express", limit=len(messages), now=NOW, lease=LEASE)
+            self.spoil(messages)
+            with CaptureQueriesContext(connection) as queries:
+                calls = start_attempts(claimed, now=NOW, lease=LEASE)
+            costs.append((len(queries), len(messages) // len(calls)))
+            Message.objects.update(status="failed", claim_id=None, lease_until=None)
+        assert costs[0] == costs[1]
+
+    def test_failing_over(self) -> None:
+        costs = []
+        for messages in self.batches():
+            calls = start_attempts(
+                claim(queue_name="express", limit=len(messages), now=NOW, lease=LEASE), now=NOW, lease=LEASE
+            )
+            self.spoil(messages)
+            with CaptureQueriesContext(connection) as queries:
+                following = write_down(*(answer(call, Unavailable("down")) for call in calls))
+            costs.append((len(queries), len(messages) // len(following)))
+            Message.objects.update(status="failed", claim_id=None, lease_until=None)
+        assert costs[0] == costs[1]
+
+    def test_a_look_up_is_made_once_for_all_rows_that_ask(self) -> None:
+        looked: list[int] = []
+
+        def fetch_status(batch: Batch) -> int:
+            looked.append(len(batch.messages))
+            return len(looked)
+
+        batch = Batch([make(), make()], now=NOW)
+
+        assert [batch.of(fetch_status), batch.of(fetch_status)] == [1, 1]
+        assert looked == [2]
+
+
+class TestDelayedCalls:
+    """Calls that wait for their departure are checked again, together, at most once a second."""
+
+    @pytest.fixture
+    def looks(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How many calls were looked at each time."""
+        looks: list[int] = []
+        real = drain.ineligible_since
+
+        def note(calls, **values):
+            looks.append(len(calls))
+            return real(calls, **values)
+
+        monkeypatch.setattr(drain, "ineligible_since", note)
+        return looks
+
+    def deliver(self, clock: Clock, *, seconds: float, messages: int) -> Carrier:
+        """Each call is held once, for so long."""
+        held: set = set()
+        carrier = Carrier()
+        for place in range(messages):
+            make(to_number=f"+1415555{place:04d}")
+
+        def call(call: Attempt) -> SendResult | Deferred:
+            if call.attempt_id in held:
+                return carrier(call)
+            held.add(call.attempt_id)
+            if len(held) == messages:
+                clock.advance(seconds)
+            return Deferred(call, 0.001)
+
+        dispatcher(call, clock=clock).run("express")
+        return carrier
+
+    def test_those_that_wait_together_are_looked_at_together(self, looks) -> None:
+        carrier = self.deliver(Clock(), seconds=1, messages=5)
+
+        assert (len(carrier.calls), looks) == (5, [5])
+
+    def test_a_call_that_leaves_soon_is_not_looked_at(self, looks) -> None:
+        carrier = self.deliver(Clock(), seconds=0.9, messages=5)
+
+        assert (len(carrier.calls), looks) == (5, [])
+
+    def test_one_that_is_refused_does_not_hold_up_the_others(self) -> None:
+        clock = Clock()
+        mark_late = SPOILS["recipient_opted_out"]
+        clock_advance = clock.advance
+
+        def advance(seconds: float) -> None:
+            clock_advance(seconds)
+            mark_late(Message(to_number="+14155550002"))
+
+        clock.advance = advance
+
+        carrier = self.deliver(clock, seconds=1, messages=5)
+
+        assert len(carrier.calls) == 4
+        states = Message.objects.order_by("to_number").values_list("status", "error_code")
+        assert list(states) == [("sent", "")] * 2 + [("failed", "recipient_opted_out")] + [("sent", "")] * 2
+
+    def test_while_the_database_cannot_be_asked_none_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(*_args: object, **_values: object) -> None:
+            raise OperationalError("gone")
+
+        monkeypatch.setattr(drain, "ineligible_since", away)
+        monkeypatch.setattr(drain, "drop_connection", lambda: None)
+
+        carrier = self.deliver(Clock(), seconds=1, messages=2)
+
+        outcomes = DeliveryAttempt.objects.order_by("number").values_list("outcome", "error_code")
+        assert list(outcomes) == [("unavailable", "provider_not_called")] * 2 + [("accepted", "")] * 2
+        assert [call.number for call in carrier.calls] == [2, 2]
+
+
+class TestTable:
+    def test_a_row_of_acceptance_needs_its_error(self) -> None:
+        with pytest.raises(ValueError, match="at acceptance"):
+            replace(eligibility.EXPIRED, moments=frozenset({Moment.ACCEPT}))
+
+    def test_a_row_that_defers_needs_its_time(self) -> None:
+        with pytest.raises(ValueError, match="defers"):
+            replace(eligibility.EXPIRED, ends=Ending.DEFER)
+
+    def test_only_a_refusal_of_acceptance_is_an_error(self) -> None:
+        message = make(expires_at=NOW)
+        [refusal] = Batch([message], now=NOW).refusals(Moment.CLAIM).values()
+
+        with pytest.raises(ValueError, match="expired is not asked at acceptance"):
+            refusal.as_error()
+
+    def test_codes_are_unique(self) -> None:
+        assert len({check.code for check in CHECKS}) == len(CHECKS)

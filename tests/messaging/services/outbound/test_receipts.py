@@ -1,0 +1,248 @@
+"""Receipts: kept first, applied by rank, never lost."""
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from messaging.models import Message, PhoneNumber, ProviderCallback
+from messaging.services.outbound import receipts
+from messaging.states import Status
+from providers.contract.callbacks import ReportedStatus, StatusReport
+from providers.state import health
+from tests.factories import AccountFactory, AttemptFactory, CallbackFactory, MessageFactory
+
+pytestmark = pytest.mark.django_db
+R = ReportedStatus
+
+
+def report(status: ReportedStatus, pmid: str = "p1", code: str = "") -> StatusReport:
+    return StatusReport(pmid, status=status, word=f"word-{status}", error_code=code)
+
+
+def receive(account, given: StatusReport, *, now, attempt_id=None, body: bytes | None = None) -> ProviderCallback:
+    body = body or f"{given.provider_message_id} {given.status}".encode()
+    kept = receipts.record(account=account, body=body, report=given, attempt_id=attempt_id, now=now)
+    receipts.apply(kept.pk, now=now)
+    kept.refresh_from_db()
+    return kept
+
+
+@pytest.fixture
+def sent(account):
+    """A message that `acme` has accepted as `p1`."""
+    message = MessageFactory(sent=True, provider=account, provider_message_id="p1")
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+    return message
+
+
+def steps(message) -> list[str]:
+    return list(message.events.values_list("to_status", flat=True))
+
+
+def test_delivered_is_delivered_at_that_time(account, sent, now) -> None:
+    later = now + timedelta(seconds=9)
+
+    kept = receive(account, report(R.DELIVERED), now=later)
+
+    sent.refresh_from_db()
+    assert (sent.status, sent.delivered_at, sent.sent_at, sent.error_code) == ("delivered", later, now, "")
+    assert (kept.state, kept.message, kept.note) == ("applied", sent, "")
+    [event] = sent.events.all()
+    assert (event.source, event.provider_slug, event.detail) == ("receipt", "acme", "acme reported word-delivered")
+
+
+def test_the_very_same_callback_is_known_through_an_exchange_of_the_secret_key(account, sent, now, settings) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "old", []
+    first = receive(account, report(R.DELIVERED), now=now)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", ["old"]
+
+    assert receive(account, report(R.DELIVERED), now=now) == first
+    settings.SECRET_KEY_FALLBACKS = []
+    assert receive(account, report(R.DELIVERED), now=now).digest != first.digest
+
+
+@pytest.mark.parametrize(
+    ("reported", "status", "code"),
+    [
+        (R.UNDELIVERED, "undelivered", "undelivered"),
+        (R.FAILED, "failed", "failed_by_provider"),
+        (R.CANCELED, "canceled", "canceled_by_provider"),
+        (R.INVALID, "undelivered", "recipient_invalid"),
+        (R.OPTED_OUT, "undelivered", "recipient_opted_out"),
+    ],
+)
+def test_a_bad_end_keeps_its_reason(sent, now, reported, status: str, code: str) -> None:
+    receive(sent.provider, report(reported, code="30003"), now=now)
+
+    sent.refresh_from_db()
+    assert (sent.status, sent.error_code, sent.delivered_at) == (status, code, None)
+    assert sent.error_detail == f"acme reported word-{reported} (30003)"
+
+
+@pytest.mark.parametrize("reported", [r for r in R if r is not R.INVALID])
+def test_only_invalid_makes_the_number_inactive(account, sent, now, reported) -> None:
+    receive(account, report(reported), now=now)
+
+    assert not PhoneNumber.objects.filter(status="inactive").exists()
+
+
+def test_invalid_makes_the_number_inactive_with_the_reason(account, sent, now) -> None:
+    receive(account, report(R.INVALID), now=now)
+
+    number = PhoneNumber.objects.get(number=sent.to_number)
+    assert (number.status, number.reason, number.changed_at) == ("inactive", "acme: recipient_invalid", now)
+
+
+ENDS = {R.DELIVERED: "delivered", R.FAILED: "failed", R.INVALID: "undelivered", R.SENT: "sent"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(ENDS)), ids="-".join)
+@pytest.mark.parametrize("start", ["sent", "unknown"])
+def test_in_every_order_the_first_final_receipt_stands(account, now, order, start: str) -> None:
+    message = MessageFactory(status=start, attempts=1, sent_at=now if start == "sent" else None)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    for reported in order:
+        receive(account, report(reported), now=now)
+
+    message.refresh_from_db()
+    final = next(ENDS[reported] for reported in order if reported is not R.SENT)
+    moved_to_sent = start == "unknown" and order[0] is R.SENT
+    assert message.status == final
+    assert steps(message) == (["sent"] if moved_to_sent else []) + [final]
+    assert ProviderCallback.objects.exclude(state="unmatched").count() == 4
+
+
+@pytest.mark.parametrize("final", ["delivered", "undelivered", "failed", "canceled"])
+@pytest.mark.parametrize("reported", sorted(receipts.TARGETS))
+def test_no_final_state_moves(account, now, final: str, reported) -> None:
+    message = MessageFactory(status=final, attempts=1, delivered_at=now)
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+
+    kept = receive(account, report(reported), now=now)
+
+    message.refresh_from_db()
+    assert (message.status, steps(message), kept.state) == (final, [], "ignored")
+    assert kept.note == f"the message is {final} already"
+
+
+def test_the_same_receipt_twice_is_one_row_and_one_step(account, sent, now) -> None:
+    first = receive(account, report(R.DELIVERED), now=now)
+    second = receive(account, report(R.DELIVERED), now=now + timedelta(hours=1))
+
+    assert first.pk == second.pk
+    assert ProviderCallback.objects.count() == 1
+    sent.refresh_from_db()
+    assert (sent.delivered_at, steps(sent)) == (now, ["delivered"])
+
+
+def test_the_same_bytes_from_two_accounts_are_two_receipts(account, sent, now) -> None:
+    other = AccountFactory()
+    message = MessageFactory(sent=True)
+    AttemptFactory(message=message, provider=other, provider_message_id="p1")
+
+    receive(account, report(R.DELIVERED), now=now)
+    receive(other, report(R.DELIVERED), now=now)
+
+    assert set(Message.objects.values_list("status", flat=True)) == {"delivered"}
+
+
+def test_an_id_is_looked_for_in_its_own_account_only(account, sent, now) -> None:
+    kept = receive(AccountFactory(), report(R.DELIVERED), now=now)
+
+    sent.refresh_from_db()
+    assert (sent.status, kept.state) == ("sent", "unmatched")
+
+
+@pytest.mark.parametrize("reported", [R.PROGRESS, R.UNRECOGNIZED])
+def test_what_says_nothing_new_changes_nothing(account, sent, now, reported) -> None:
+    kept = receive(account, report(reported), now=now)
+
+    sent.refresh_from_db()
+    assert (sent.status, steps(sent), kept.state) == ("sent", [], "ignored")
+
+
+def test_an_unknown_word_is_logged_without_the_word(account, sent, now, caplog) -> None:
+    receive(account, StatusReport("p1", status=R.UNRECOGNIZED, word="+14155550101"), now=now)
+
+    [record] = [record for record in caplog.records if record.name == "messaging.services.outbound.receipts"]
+    assert record.levelname == "WARNING"
+    assert "acme" in record.getMessage()
+    assert "+14155550101" not in record.getMessage()
+    assert "p1" not in record.getMessage()
+
+
+def test_a_receipt_that_comes_early_is_parked_and_the_sweep_matches_it(account, now) -> None:
+    message = MessageFactory(sent=True)
+    kept = receive(account, report(R.DELIVERED), now=now)
+    assert (kept.state, kept.message) == ("unmatched", None)
+
+    AttemptFactory(message=message, provider=account, provider_message_id="p1")
+    matched = receipts.sweep_parked(now=now + timedelta(seconds=5))
+
+    message.refresh_from_db()
+    kept.refresh_from_db()
+    assert (matched, message.status, kept.state, kept.message) == (1, "delivered", "applied", message)
+    assert receipts.sweep_parked(now=now) == 0
+
+
+def test_parked_receipts_are_applied_in_the_order_they_came(account, now) -> None:
+    message = MessageFactory(status=Status.UNKNOWN, attempts=1)
+    for reported in (R.SENT, R.DELIVERED):
+        receive(account, report(reported), now=now)
+
+    attempt = AttemptFactory(message=message, provider=account, provider_message_id="p1")
+    receipts.match_parked([attempt], now=now)
+
+    assert steps(message) == ["sent", "delivered"]
+
+
+def test_what_matches_nothing_stays_for_ever_and_costs_the_sweep_one_query(
+    account, now, django_assert_num_queries
+) -> None:
+    CallbackFactory.create_batch(5, provider=account)
+
+    with django_assert_num_queries(1):
+        assert receipts.sweep_parked(now=now) == 0
+
+    assert ProviderCallback.objects.filter(state="unmatched").count() == 5
+
+
+def test_malformed_bytes_are_kept_as_they_can_be_stored(account, now) -> None:
+    body = b"\x00\xff\xfeabc"
+
+    kept = receipts.record(account=account, body=body, report=None, attempt_id=None, now=now)
+
+    assert (kept.state, kept.body) == ("malformed", "\ufffd\ufffd\ufffdabc")
+
+
+def test_a_receipt_that_is_understood_at_last_is_not_lost(account, sent, now) -> None:
+    """The account's configuration was wrong, has been mended, and the provider sends the same bytes again."""
+    receipts.record(account=account, body=b"same", report=None, attempt_id=None, now=now)
+
+    kept = receive(account, report(R.DELIVERED), now=now, body=b"same")
+
+    sent.refresh_from_db()
+    assert (sent.status, kept.state) == ("delivered", "applied")
+    assert ProviderCallback.objects.count() == 1
+
+
+def test_long_words_are_cut(account, now) -> None:
+    given = StatusReport("p1", status=R.UNRECOGNIZED, word="w" * 65, error_code="e" * 65)
+
+    kept = receipts.record(account=account, body=b"x", report=given, attempt_id=None, now=now)
+
+    assert (kept.word, kept.error_code) == ("w" * 64, "e" * 64)
+
+
+def test_what_receipts_say_is_the_accounts_delivery_rate(account, now) -> None:
+    words = [R.DELIVERED, R.DELIVERED, R.DELIVERED, R.UNDELIVERED, R.INVALID, R.OPTED_OUT, R.PROGRESS]
+    for place, word in enumerate(words):
+        message = MessageFactory(sent=True, provider=account, provider_message_id=f"p{place}")
+        AttemptFactory(message=message, provider=account, provider_message_id=f"p{place}")
+        receive(account, report(word, f"p{place}"), now=now)
+    receive(account, report(R.FAILED, "p0"), now=now)
+
+    [minute] = health.windows(["acme"], now=now.timestamp(), minutes=[1])["acme"]
+    assert minute.delivery_rate == 0.75

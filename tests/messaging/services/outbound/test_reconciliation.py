@@ -1,0 +1,178 @@
+"""What is unknown is settled by asking the provider, and nothing is ever sent."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from messaging.models import DeliveryAttempt, Message, ProviderCallback
+from messaging.services.outbound import reconciliation
+from tests.contract.fake_carrier import FakeCarrier, answer, hang_up
+from tests.factories import NOW, AccountFactory, AttemptFactory, MessageFactory, lose_the_key
+
+pytestmark = pytest.mark.django_db
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def carrier() -> Iterator[FakeCarrier]:
+    with closing(FakeCarrier()) as carrier:
+        carrier.play = answer(200, {"message_id": "c1", "status": "delivered"})
+        yield carrier
+
+
+@pytest.fixture
+def account(carrier: FakeCarrier):
+    url = f"{carrier.url}/texts"
+    return AccountFactory(slug="acme", config={"url": url, "status_url": f"{url}/{{id}}", "headers": {"X-Who": "us"}})
+
+
+def unknown(account, **values) -> Message:
+    message = MessageFactory(status="unknown", attempts=1, provider=account)
+    AttemptFactory(message=message, provider=account, outcome="unknown", **values)
+    return message
+
+
+def ask(after: timedelta = MINUTE) -> int:
+    return reconciliation.reconcile(clock=lambda: NOW + after)
+
+
+def test_what_the_provider_has_delivered_is_delivered(account, carrier) -> None:
+    message = unknown(account)
+
+    assert ask() == 1
+
+    message.refresh_from_db()
+    assert (message.status, message.provider_message_id, message.delivered_at) == ("delivered", "c1", NOW + MINUTE)
+    [request] = carrier.received
+    assert (request.method, request.target) == ("GET", f"/texts/{message.pk}")
+    assert request.headers["x-who"] == "us"
+    kept = ProviderCallback.objects.get()
+    assert (kept.state, kept.message, kept.word) == ("applied", message, "delivered")
+    assert json.loads(kept.body)["looked_up"] == str(DeliveryAttempt.objects.get().pk)
+    assert [event.source for event in message.events.all()] == ["receipt"]
+
+
+def test_a_text_that_cannot_be_opened_is_not_asked_about_and_the_next_one_is(account, carrier) -> None:
+    lost, other = unknown(account), unknown(account)
+    lose_the_key(lost)
+
+    assert ask() == 1
+
+    assert [request.target for request in carrier.received] == [f"/texts/{other.pk}"]
+    lost.refresh_from_db(fields=["status"])
+    assert lost.status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("progress", "sent"), ("failed", "undelivered"), ("strange", "unknown")], ids=str
+)
+def test_the_words_are_those_of_receipts(account, carrier, word: str, status: str) -> None:
+    account.config["status"] = {"values": {"progress": "progress", "failed": "undelivered"}}
+    account.save()
+    carrier.play = answer(200, {"message_id": "c1", "status": word})
+    message = unknown(account)
+
+    ask()
+
+    message.refresh_from_db()
+    assert message.status == status
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        answer(404),
+        answer(500),
+        answer(401),
+        answer(200, b"<html>"),
+        answer(200, {"status": "delivered"}),
+        answer(200, {"message_id": "c1"}),
+        answer(200, []),
+        hang_up,
+    ],
+)
+def test_an_answer_that_says_nothing_changes_nothing(account, carrier, play) -> None:
+    carrier.play = play
+    message = unknown(account)
+
+    assert ask() == 0
+
+    message.refresh_from_db()
+    assert (message.status, message.attempts) == ("unknown", 1)
+    assert not ProviderCallback.objects.exists()
+
+
+def test_it_is_asked_five_times_and_then_left_to_a_person(account, carrier) -> None:
+    carrier.play = answer(404)
+    unknown(account)
+
+    asked = []
+    for minutes in range(0, 1500, 1):
+        before = len(carrier.received)
+        ask(timedelta(minutes=minutes))
+        if len(carrier.received) > before:
+            asked.append(minutes)
+
+    assert asked == [1, 5, 30, 120, 720]
+
+
+def test_two_sweeps_at_once_ask_once(account, carrier, monkeypatch) -> None:
+    unknown(account)
+    real, nested = reconciliation._due, []
+
+    def due(slugs, now):
+        found = real(slugs, now)
+        if not nested:
+            nested.append(True)
+            ask()
+        return found
+
+    monkeypatch.setattr(reconciliation, "_due", due)
+    ask()
+
+    assert len(carrier.received) == 1
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "failed", "queued"])
+def test_only_what_is_unknown_is_asked_about(account, carrier, status: str) -> None:
+    message = unknown(account)
+    Message.objects.filter(pk=message.pk).update(status=status, delivered_at=NOW)
+
+    assert ask() == 0
+    assert carrier.received == []
+
+
+def test_an_account_without_a_status_address_is_not_asked(account, carrier) -> None:
+    del account.config["status_url"]
+    account.save()
+    unknown(account)
+
+    assert ask() == 0
+    assert carrier.received == []
+
+
+def test_an_id_that_another_message_has_settles_nothing(account) -> None:
+    other = MessageFactory(sent=True, provider=account, provider_message_id="c1")
+    AttemptFactory(message=other, provider=account, provider_message_id="c1")
+    message = unknown(account)
+
+    assert ask() == 0
+
+    other.refresh_from_db()
+    message.refresh_from_db()
+    assert (other.status, message.status) == ("sent", "unknown")
+
+
+def test_a_sweep_is_bounded(account, carrier, monkeypatch) -> None:
+    monkeypatch.setattr(reconciliation, "LIMIT", 2)
+    carrier.play = answer(404)
+    for _ in range(3):
+        unknown(account)
+
+    ask()
+    assert len(carrier.received) == 2
+    ask()
+    assert len(carrier.received) == 3

@@ -1,0 +1,284 @@
+"""What a message that is not sent yet waits for, and until when."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from messaging.models import Message
+from messaging.services.outbound import waiting
+from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.waiting import GRACE, Waiting
+from messaging.services.reporting import heartbeats
+from providers.state import redis_client
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, UserFactory
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, dispatcher
+
+A, B = "+14155550101", "+14155550102"
+SOON, LATER = NOW + timedelta(seconds=5), NOW + timedelta(minutes=30)
+VALID_UNTIL = ("The message is valid until", NOW + timedelta(seconds=14_400))
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def running() -> None:
+    """A worker and beat show life."""
+    heartbeats.worker_lives("host:1")
+    heartbeats.tick()
+
+
+@pytest.fixture
+def owner():
+    return UserFactory()
+
+
+@pytest.fixture
+def queued(owner):
+    def queued(to_number: str = A, **values) -> Message:
+        return MessageFactory(**{"owner": owner, "to_number": to_number, **values})
+
+    return queued
+
+
+def found(message: Message, *, now=NOW, sees_all: bool = False) -> Waiting | None:
+    return waiting.find([Message.objects.get(pk=message.pk)], now=now, sees_all=sees_all).get(message.pk)
+
+
+def told(message: Message, **options) -> tuple[str, str, tuple] | None:
+    reason = found(message, **options)
+    return reason and (reason.code, reason.reason, (reason.until_label, reason.until))
+
+
+# --- Behind an older one ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("older", "label", "until"),
+    [
+        ({}, "That one is ready to be sent, and valid until", NOW + timedelta(seconds=14_400)),
+        ({"sending": True}, "That one is being sent, at the latest until", NOW + timedelta(seconds=30)),
+        ({"next_attempt_at": LATER}, "That one is tried again at", LATER),
+    ],
+    ids=["ready", "in flight", "deferred"],
+)
+def test_a_message_behind_an_older_one_names_it(queued, older: dict, label: str, until) -> None:
+    first, message = queued(**older), queued()
+
+    reason = found(message)
+
+    assert (reason.code, reason.message_id) == ("waiting_for_message", first.pk)
+    assert reason.reason == f"Waits for the older message {first.pk} to the same number."
+    assert (reason.until_label, reason.until) == (label, until)
+    assert reason.detail.endswith(f" {label} {until:%Y-%m-%dT%H:%M:%S}Z.")
+
+
+def test_of_many_the_oldest_is_named(queued) -> None:
+    first, *others = [queued() for _ in range(4)]
+
+    reasons = waiting.find(Message.objects.all(), now=NOW, sees_all=False)
+
+    assert first.pk not in reasons
+    assert {reasons[other.pk].message_id for other in others} == {first.pk}
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        {"to_number": B},
+        {"sent": True},
+        {"status": "scheduled", "next_attempt_at": LATER, "send_at": LATER, "expires_at": LATER + GRACE},
+        {"expires_at": NOW},
+        {"is_bulk": True},
+        {"queue": "another"},
+    ],
+    ids=repr,
+)
+def test_it_says_what_the_claim_does(queued, older: dict) -> None:
+    """What is claimed waits for nothing, and nothing else is."""
+    if older.get("queue"):
+        older = {"queue": QueueFactory(name="another")}
+    queued(**older)
+    message = queued()
+
+    assert found(message) is None
+    assert message in claim(queue_name="express", limit=10, now=NOW, lease=LEASE)
+
+
+def test_a_bulk_message_waits_for_a_bulk_and_for_a_single_one(queued) -> None:
+    bulk, single = queued(is_bulk=True), queued()
+    message = queued(is_bulk=True)
+
+    assert found(single) is None
+    assert found(message).message_id == bulk.pk
+    Message.objects.filter(pk=bulk.pk).update(status="canceled")
+    assert found(message).message_id == single.pk
+
+
+def test_where_the_queue_keeps_no_order_nothing_is_waited_for(queued) -> None:
+    queue = QueueFactory(preserve_order=False)
+    queued(queue=queue, next_attempt_at=LATER)
+
+    assert found(queued(queue=queue)) is None
+
+
+def test_another_owners_message_is_not_mentioned_but_to_who_sees_all(queued) -> None:
+    theirs = queued(owner=UserFactory(), next_attempt_at=LATER)
+    message = queued()
+
+    turn = "Waits for its turn in the queue express: older messages go first."
+    assert told(message) == ("waiting_for_turn", turn, VALID_UNTIL)
+    assert found(message, sees_all=True).message_id == theirs.pk
+
+
+# --- For an account, a round, a time ----------------------------------------------------------------------------------
+
+
+def test_a_wait_for_an_account_says_until_when(queued) -> None:
+    AccountFactory(slug="acme", is_enabled=False)
+    message = queued()
+    dispatcher(Carrier()).run("express")
+
+    assert told(message) == (
+        "waiting_for_provider",
+        "Waits until a provider account that carries it is enabled.",
+        ("Next attempt at", NOW + timedelta(seconds=30)),
+    )
+
+
+def test_a_failed_round_keeps_its_code_and_says_when_the_next_one_is(queued) -> None:
+    message = queued(error_code="provider_unavailable", error_detail="the provider answered 500", next_attempt_at=SOON)
+
+    reason = found(message)
+
+    assert reason.code == "provider_unavailable"
+    assert reason.detail == "the provider answered 500. Next attempt at 2026-11-22T09:00:05Z."
+
+
+def test_a_time_without_a_reason_is_told_as_a_retry(queued) -> None:
+    message = queued(next_attempt_at=SOON)
+
+    assert told(message) == ("waiting_for_retry", "No provider has taken it yet.", ("Next attempt at", SOON))
+
+
+def test_what_is_scheduled_for_later_says_so_by_its_status(queued) -> None:
+    message = queued(status="scheduled", send_at=LATER, next_attempt_at=LATER, expires_at=LATER + GRACE)
+
+    assert found(message) is None
+
+
+@pytest.mark.parametrize("status", ["sending", "sent", "delivered"])
+def test_what_is_on_its_way_waits_for_nothing(queued, status: str) -> None:
+    assert found(queued(**{status: True})) is None
+
+
+def test_what_is_expired_waits_for_nothing_any_more(queued) -> None:
+    assert found(queued(expires_at=NOW, next_attempt_at=NOW)) is None
+
+
+# --- For its queue ----------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_queue_comes_before_all_else(queued) -> None:
+    queue = QueueFactory(is_paused=True)
+    queued(queue=queue)
+    message = queued(queue=queue, error_code="provider_unavailable", next_attempt_at=SOON)
+
+    assert told(message) == ("queue_paused", "The queue express is paused.", VALID_UNTIL)
+    assert found(message).queue == "express"
+
+
+def test_a_paced_queue_says_when_its_next_batch_is(queued) -> None:
+    queue = QueueFactory(paced=True, last_tick_at=NOW - timedelta(seconds=20))
+    first, second = queued(queue=queue), queued(queue=queue)
+
+    pace = "The queue paced sends 2 messages every 120 seconds."
+    expected = ("waiting_for_pace", pace, ("Next batch at", NOW + timedelta(seconds=100)))
+    assert (told(first), told(second)) == (expected, expected)
+    Message.objects.filter(pk=first.pk).update(next_attempt_at=LATER)
+    assert found(second).message_id == first.pk
+
+
+def test_a_paced_queue_that_has_not_begun_has_no_time_yet(queued) -> None:
+    reason = found(queued(queue=QueueFactory(paced=True)))
+
+    assert reason.detail == "The queue paced sends 2 messages every 120 seconds."
+
+
+def test_a_ready_message_is_in_turn_after_a_moment(queued) -> None:
+    message = queued()
+
+    assert found(message, now=NOW + GRACE) is None
+    turn = "Waits for its turn in the queue express: older messages go first."
+    assert told(message, now=NOW + GRACE + timedelta(seconds=1)) == ("waiting_for_turn", turn, VALID_UNTIL)
+
+
+def test_a_ready_message_with_an_error_keeps_it(queued) -> None:
+    message = queued(error_code="provider_unavailable", error_detail="the provider answered 500")
+
+    assert found(message, now=LATER) is None
+
+
+# --- Nobody is there to send ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"next_attempt_at": SOON}, {"status": "scheduled", "next_attempt_at": SOON, "send_at": SOON}],
+    ids=repr,
+)
+def test_without_a_worker_it_says_so(queued, values: dict) -> None:
+    heartbeats.worker_leaves("host:1")
+
+    assert told(queued(**values), now=LATER) == ("waiting_for_worker", "No worker process is running.", VALID_UNTIL)
+
+
+def test_without_beat_nothing_that_is_due_is_released(queued) -> None:
+    redis_client.client().delete(heartbeats.TICK_KEY)
+
+    deferred, ready = queued(next_attempt_at=SOON), queued(B)
+
+    assert found(deferred, now=LATER).code == "waiting_for_beat"
+    assert found(ready, now=LATER).code == "waiting_for_turn"
+    paced = queued(queue=QueueFactory(paced=True))
+    assert found(paced, now=LATER).code == "waiting_for_beat"
+
+
+def test_a_due_message_waits_for_the_tick(queued) -> None:
+    assert found(queued(next_attempt_at=SOON), now=LATER).reason == "It is due and will be released with the next tick."
+
+
+# --- What it costs ----------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_does_not_grow_with_the_messages(queued, django_assert_num_queries) -> None:
+    queued()
+    for count in (1, 5):
+        rows = [queued() for _ in range(count)]
+        with django_assert_num_queries(2):
+            assert len(waiting.find(rows, now=NOW, sees_all=False)) == count
+
+
+def test_where_none_waits_nothing_is_asked(queued, django_assert_num_queries) -> None:
+    rows = [queued(sent=True), queued(delivered=True), MessageFactory(inbound=True)]
+
+    with django_assert_num_queries(0):
+        assert waiting.find(rows, now=NOW, sees_all=False) == {}
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="only PostgreSQL has these indexes in a part of the table"
+)
+def test_the_look_up_uses_the_claims_index(queued) -> None:
+    rows = [queued() for _ in range(3)]
+    with CaptureQueriesContext(connection) as queries:
+        waiting.find(rows, now=NOW, sees_all=False)
+    [sql] = [query["sql"] for query in queries if "to_number" in query["sql"]]
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {sql}")
+        plan = "\n".join(line for [line] in cursor.fetchall())
+
+    assert "message_unsent_by_number" in plan
+    assert "Seq Scan" not in plan

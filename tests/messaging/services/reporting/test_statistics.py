@@ -1,0 +1,190 @@
+"""What is told of the counts: by owner, hour and provider."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from messaging.models import Message, Rollup
+from messaging.models.rollup import EVER
+from messaging.services import transitions
+from messaging.services.reporting import rollups, statistics
+from messaging.services.reporting.statistics import HourlyCount, ProviderDelivery
+from messaging.services.transitions import Transition
+from messaging.states import Source, Status
+from tests.factories import AccountFactory, MessageFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
+
+
+def made(now, **values) -> Message:
+    """A queued message whose beginning is counted."""
+    message = MessageFactory(created_at=now, **values)
+    transitions.record_creation([message], source=Source.API, actor=None)
+    return message
+
+
+def move(message: Message, *steps: Status, now, **facts) -> Message:
+    for step in steps:
+        message.claim_id, message.lease_until = message.pk, now
+        for name, value in facts.items():
+            setattr(message, name, value)
+        by_operator = step is Status.QUEUED
+        transitions.apply(
+            [Transition(message, step, Source.DISPATCH, by_operator=by_operator)], now=now, fields=["provider", *facts]
+        )
+    return message
+
+
+def delivered(now, *, after: timedelta, **values) -> Message:
+    message = move(made(now, **values), Status.SENDING, Status.SENT, now=now, sent_at=now)
+    return move(message, Status.DELIVERED, now=now + after, delivered_at=now + after)
+
+
+@pytest.fixture(params=[False, True], ids=["not folded", "folded"])
+def folded(request):
+    """Folds or not: the answers are the same."""
+    return rollups.compact if request.param else lambda: 0
+
+
+def test_of_nothing_there_is_nothing_to_tell() -> None:
+    found = statistics.statistics(owner_id=None, since=None)
+
+    assert (found.processed, found.queue_size, found.average_seconds, found.since) == (0, 0, None, None)
+    assert found.by_status == dict.fromkeys(Status, 0)
+
+
+def test_processed_is_what_came_to_an_end_and_the_queue_what_waits(now, folded) -> None:
+    made(now)
+    move(made(now), Status.SENDING, now=now)
+    move(made(now), Status.SENDING, Status.SENT, now=now)
+    move(made(now), Status.SENDING, Status.UNKNOWN, now=now)
+    move(made(now), Status.SENDING, Status.FAILED, now=now + 2 * SECOND)
+    delivered(now, after=10 * SECOND)
+    folded()
+
+    found = statistics.statistics(owner_id=None, since=None)
+
+    assert (found.processed, found.queue_size, found.average_seconds) == (2, 2, 6.0)
+    assert {status: count for status, count in found.by_status.items() if count} == {
+        "queued": 1, "sending": 1, "sent": 1, "unknown": 1, "failed": 1, "delivered": 1,
+    }  # fmt: skip
+
+
+def test_inbound_messages_are_processed_when_they_are(now, folded) -> None:
+    made(now, inbound=True)
+    move(made(now, inbound=True), Status.STORED, now=now)
+    move(made(now, inbound=True), Status.STORED, Status.PROCESSED, now=now + SECOND)
+    folded()
+
+    found = statistics.statistics(owner_id=None, since=None)
+
+    assert (found.processed, found.queue_size, found.average_seconds) == (1, 2, 1.0)
+
+
+def test_what_an_operator_puts_back_is_not_processed_until_it_ends_again(now) -> None:
+    message = move(made(now), Status.SENDING, Status.FAILED, now=now)
+    assert statistics.statistics(owner_id=None, since=None).processed == 1
+
+    move(message, Status.QUEUED, now=now)
+
+    assert statistics.statistics(owner_id=None, since=None).processed == 0
+
+
+def test_each_owner_has_figures_of_its_own(now, folded) -> None:
+    mine, other = UserFactory.create_batch(2)
+    delivered(now, after=SECOND, owner=mine)
+    for _ in range(2):
+        made(now, owner=other)
+    folded()
+
+    assert statistics.statistics(owner_id=mine.pk, since=None).processed == 1
+    assert statistics.statistics(owner_id=mine.pk, since=None).queue_size == 0
+    assert statistics.statistics(owner_id=other.pk, since=None).queue_size == 2
+
+
+def test_since_counts_from_the_hour_and_leaves_the_present_alone(now, folded) -> None:
+    delivered(now - 5 * HOUR, after=SECOND)
+    delivered(now, after=3 * SECOND)
+    made(now - 5 * HOUR)
+    folded()
+
+    found = statistics.statistics(owner_id=None, since=now + 59 * SECOND)
+
+    assert (found.processed, found.average_seconds, found.since) == (1, 3.0, now)
+    assert (found.queue_size, found.by_status[Status.DELIVERED]) == (1, 2)
+
+
+def test_messages_by_hour_and_status(now, folded) -> None:
+    delivered(now - 2 * HOUR, after=HOUR)
+    made(now - 4 * HOUR)
+    folded()
+
+    assert statistics.hourly(since=now - 3 * HOUR) == [
+        HourlyCount(now - 2 * HOUR, Status.QUEUED, 1),
+        HourlyCount(now - 2 * HOUR, Status.SENDING, 1),
+        HourlyCount(now - 2 * HOUR, Status.SENT, 1),
+        HourlyCount(now - HOUR, Status.DELIVERED, 1),
+    ]
+    assert statistics.hourly(since=now - 3 * HOUR, owner_id=UserFactory().pk) == []
+
+
+def test_how_each_provider_delivers(now, folded) -> None:
+    acme, zeta = AccountFactory(slug="acme"), AccountFactory(slug="zeta")
+    for seconds in (1, 2, 4):
+        delivered(now, after=seconds * SECOND, provider=acme)
+    for end in (Status.UNDELIVERED, Status.FAILED):
+        move(made(now, provider=acme), Status.SENDING, Status.SENT, end, now=now)
+    move(made(now, provider=zeta), Status.SENDING, Status.SENT, now=now)
+    delivered(now - 9 * HOUR, after=SECOND, provider=zeta)
+    folded()
+
+    assert statistics.by_provider(since=now) == [
+        ProviderDelivery("acme", delivered=3, undelivered=1, failed=1, rate=0.6, median_seconds=1.75),
+        ProviderDelivery("zeta", delivered=0, undelivered=0, failed=0, rate=None, median_seconds=None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "share", "seconds"),
+    [
+        ({}, 0.5, None),
+        ({"1": 10}, 0.5, 0.75),
+        ({"0.05": 1, "1": 1}, 0.5, 0.05),
+        ({"0.05": 1, "1": 3}, 1.0, 1.0),
+        ({"+Inf": 4}, 0.5, 7200.0),
+    ],
+)
+def test_a_quantile_lies_on_a_straight_line_within_its_bucket(buckets, share, seconds) -> None:
+    assert statistics.quantile(buckets, share) == seconds
+
+
+@pytest.mark.parametrize("size", [1, 30])
+def test_any_number_of_messages_costs_the_same_two_queries(now, size: int, django_assert_num_queries) -> None:
+    for _ in range(size):
+        made(now)
+
+    with django_assert_num_queries(2):
+        statistics.statistics(owner_id=None, since=None)
+
+
+def test_the_present_is_read_by_indexes_however_many_hours_lie_behind(now) -> None:
+    Rollup.objects.bulk_create(
+        Rollup(hour=now - place * HOUR, measure="entered", word="queued", count=1, folded=True)
+        for place in range(3_000)
+    )
+    Rollup.objects.create(hour=EVER, measure="entered", word="queued", count=3_000, folded=True)
+    Rollup.objects.create(hour=now, measure="entered", word="queued", count=1)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE messaging_rollup")
+    with CaptureQueriesContext(connection) as queries:
+        assert statistics.current()[Status.QUEUED] == 3_001
+
+    [query] = queries
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{query['sql']}")
+        plan = str(cursor.fetchall())
+    assert "rollup_one_total" in plan
+    assert "rollup_unfolded" in plan

@@ -1,0 +1,139 @@
+"""What is written down for clients with a change of status, and how it reads later."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from messaging.event_types import OF_STATUS, EventType
+from messaging.models import ClientEvent, Message
+from messaging.services import events, transitions
+from messaging.services.errors import IllegalTransition
+from messaging.services.representation import serialize_message
+from messaging.services.transitions import Transition
+from messaging.states import Source, Status
+from tests.factories import NOW, MessageFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def move(message: Message, to: Status) -> None:
+    transitions.apply([Transition(message, to, Source.DISPATCH)], now=NOW + timedelta(seconds=5))
+
+
+def test_every_status_a_client_hears_of_has_its_event() -> None:
+    assert {status: str(event_type) for status, event_type in OF_STATUS.items()} == {
+        "sent": "message.sent",
+        "delivered": "message.delivered",
+        "undelivered": "message.undelivered",
+        "failed": "message.failed",
+        "unknown": "message.unknown",
+        "canceled": "message.canceled",
+        "processed": "message.received",
+    }
+
+
+def test_a_change_of_status_is_told_once(account) -> None:
+    message = MessageFactory(sending=True)
+
+    move(message, Status.SENT)
+
+    event = ClientEvent.objects.get()
+    assert (event.type, event.owner_id, event.message_id) == ("message.sent", message.owner_id, message.pk)
+    assert (event.at, event.sequence, event.has_callback_url) == (NOW + timedelta(seconds=5), None, False)
+
+
+@pytest.mark.parametrize("to", [Status.SENDING, Status.CANCELED])
+def test_what_clients_do_not_hear_of_writes_nothing(to: Status) -> None:
+    message = MessageFactory()
+    message.claim_id, message.lease_until = (message.pk, NOW) if to is Status.SENDING else (None, None)
+
+    move(message, to)
+
+    assert ClientEvent.objects.count() == (0 if to is Status.SENDING else 1)
+
+
+def test_a_message_of_nobody_is_told_to_nobody() -> None:
+    message = MessageFactory(inbound=True)
+
+    move(message, Status.STORED)
+    move(message, Status.PROCESSED)
+
+    assert not ClientEvent.objects.exists()
+
+
+def test_an_inbound_message_is_told_of_when_it_is_processed() -> None:
+    message = MessageFactory(inbound=True, owner=get_user_model().objects.create(username="owner"))
+
+    move(message, Status.STORED)
+    assert not ClientEvent.objects.exists()
+
+    move(message, Status.PROCESSED)
+    assert ClientEvent.objects.get().type == "message.received"
+
+
+def test_a_batch_costs_one_query_however_large(django_assert_num_queries) -> None:
+    for size in (1, 5):
+        messages = [MessageFactory(sending=True) for _ in range(size)]
+        with django_assert_num_queries(4):  # with history and counts
+            transitions.apply([Transition(row, Status.FAILED, Source.DISPATCH) for row in messages], now=NOW)
+
+
+def test_a_refused_change_is_not_told() -> None:
+    with pytest.raises(IllegalTransition):
+        move(MessageFactory(), Status.SENT)
+
+    assert not ClientEvent.objects.exists()
+
+
+def test_the_message_reads_as_it_was_at_the_event(account) -> None:
+    message = MessageFactory(sending=True, provider=account, reference="order-42", from_number="")
+    message.provider_message_id, message.sent_at, message.from_number = "pm-1", NOW, "+15005550006"
+    transitions.apply(
+        [Transition(message, Status.SENT, Source.DISPATCH)],
+        now=NOW,
+        fields=["provider_message_id", "sent_at", "from_number"],
+    )
+    as_sent = serialize_message(message)
+    message.error_code, message.error_detail = "undelivered", "acme reported undelivered"
+    transitions.apply(
+        [Transition(message, Status.UNDELIVERED, Source.RECEIPT)],
+        now=NOW + timedelta(minutes=1),
+        fields=["error_code", "error_detail"],
+    )
+    as_undelivered = serialize_message(message)
+
+    now_stored = Message.objects.get()
+    sent, undelivered = ClientEvent.objects.order_by("pk")
+
+    assert events.body(sent, now_stored) == {
+        "type": "message.sent",
+        "timestamp": "2026-11-22T09:00:00Z",
+        "sequence": None,
+        "data": as_sent,
+    }
+    assert events.body(undelivered, now_stored)["data"] == as_undelivered
+    assert as_sent["error"] is None
+    assert now_stored.status == Status.UNDELIVERED
+
+
+def test_the_event_of_an_erased_message_has_no_body() -> None:
+    message = MessageFactory(sending=True)
+    move(message, Status.FAILED)
+
+    assert events.body(ClientEvent.objects.get(), None) is None
+
+
+def test_an_event_about_something_else_brings_its_data_along() -> None:
+    owner = get_user_model().objects.create(username="owner")
+
+    events.record_data(
+        owner_id=owner.pk, event_type=EventType.SCHEDULE_COMPLETED, data={"id": "1", "name": "Reminder"}, at=NOW
+    )
+
+    assert events.body(ClientEvent.objects.get(), None) == {
+        "type": "schedule.completed",
+        "timestamp": "2026-11-22T09:00:00Z",
+        "sequence": None,
+        "data": {"id": "1", "name": "Reminder"},
+    }

@@ -1,0 +1,84 @@
+"""A receiver that a test scripts, and a deliverer whose clock a test moves."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from messaging.services.webhooks.deliverer import Deliverer
+from providers.http.public_http import FetchFailed
+from providers.http.transport import HttpResponse
+from tests.factories import NOW
+
+
+@dataclass(frozen=True)
+class Call:
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    at: datetime
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class Receiver:
+    """In the place of `PublicHttp`: `answers` by address, `reply` for all others."""
+
+    clock: Clock
+    reply: Callable[[str], HttpResponse]
+    calls: list[Call] = field(default_factory=list)
+
+    def post(self, url: str, *, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
+        assert timeout_seconds == 15
+        self.calls.append(Call(url, body, headers, self.clock.now))
+        return self.reply(url)
+
+
+def status(code: int, **headers: str) -> Callable[[str], HttpResponse]:
+    names = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+    return lambda _url: HttpResponse(code, names, b"")
+
+
+def broken(_url: str) -> HttpResponse:
+    raise FetchFailed("the connection was refused", retryable=True)
+
+
+class AtOnceExecutor:
+    """Makes each call where it is handed in, so that a test with a clock has no threads."""
+
+    def __init__(self, _size: int) -> None:
+        pass
+
+    def submit(self, act: Callable[..., Any], *args: Any) -> Future:
+        future: Future = Future()
+        future.set_result(act(*args))
+        return future
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def receiver(clock: Clock) -> Receiver:
+    return Receiver(clock, status(200))
+
+
+@pytest.fixture
+def deliverer(clock: Clock, receiver: Receiver) -> Deliverer:
+    """No jitter: every delay is the table's."""
+    return Deliverer(receiver, clock=clock, executor_factory=AtOnceExecutor, position=lambda: 0.5)  # type: ignore[arg-type]

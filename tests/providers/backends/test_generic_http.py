@@ -1,0 +1,306 @@
+"""What is particular to `generic_http`: how configuration becomes requests, and answers become outcomes."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from providers.backends.generic_http import GenericHttpBackend
+from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
+from providers.contract.messages import Accepted, OutboundMessage
+from providers.contract.sender import BackendContext, Timeouts
+from providers.errors import (
+    CredentialsRefused,
+    MalformedCallback,
+    OutcomeUnknown,
+    RateLimited,
+    RecipientInvalid,
+    RecipientOptedOut,
+    Rejected,
+    SendError,
+    Unavailable,
+)
+from tests.contract.fake_carrier import FakeCarrier, answer
+
+CONTEXT = BackendContext(slug="acme", callback_keys=("key",), timeouts=Timeouts(connect=1, read=1))
+TEXT = OutboundMessage(
+    to="+14155550123",
+    text="Hello & welcome",
+    sender=None,
+    reference="message-1",
+    callback_url="https://sms.example.org/webhooks/acme/status/?token=t",
+)
+EVERY_FIELD = {
+    "to": "to",
+    "message": "message",
+    "from": "from",
+    "callback_url": "callback",
+    "media": "media",
+    "id": "reference",
+}
+
+
+@pytest.fixture
+def carrier() -> Iterator[FakeCarrier]:
+    with closing(FakeCarrier()) as carrier:
+        yield carrier
+
+
+def send(carrier: FakeCarrier, text: OutboundMessage = TEXT, **config: Any) -> Accepted:
+    with closing(make(url=f"{carrier.url}/send", **config)) as backend:
+        return backend.send(text)
+
+
+def make(**config: Any) -> GenericHttpBackend:
+    complete = {"url": "http://127.0.0.1/send", **config}
+    return GenericHttpBackend(GenericHttpBackend.Config.model_validate(complete), CONTEXT)
+
+
+def callback(content: Any, content_type: str = "application/json") -> CallbackRequest:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return CallbackRequest(url="https://sms.example.org/", headers={"content-type": content_type}, body=body)
+
+
+# --- known carriers, by configuration alone ------------------------------------------------------------------------------
+
+
+def test_the_two_provider_carrier_works_by_configuration(carrier: FakeCarrier) -> None:
+    carrier.play = answer(200, {"message_id": "m-1"})
+    fields = {"to": "to_number", "callback_url": "callback_url"}
+
+    accepted = send(carrier, fields=fields)
+
+    assert accepted == Accepted("m-1")
+    assert carrier.received[0].method == "POST"
+    assert carrier.received[0].headers["content-type"] == "application/json"
+    assert carrier.received[0].json() == {
+        "to_number": TEXT.to,
+        "message": TEXT.text,
+        "callback_url": TEXT.callback_url,
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("delivered", ReportedStatus.DELIVERED),
+        ("failed", ReportedStatus.UNDELIVERED),
+        ("invalid", ReportedStatus.INVALID),
+    ],
+)
+def test_the_two_provider_carriers_receipts_are_understood(word: str, status: ReportedStatus) -> None:
+    report = make().parse_status(callback({"status": word, "message_id": "m-1"}))
+
+    assert report == StatusReport("m-1", status, word)
+
+
+def test_the_two_provider_carriers_500_is_provably_not_accepted(carrier: FakeCarrier) -> None:
+    carrier.play = answer(500, {"error": "try again"})
+
+    with pytest.raises(Unavailable) as caught:
+        send(carrier)
+
+    assert caught.value.error_code == "provider_unavailable"
+
+
+def test_the_webhook_site_carrier_works_by_configuration(carrier: FakeCarrier) -> None:
+    carrier.play = answer(202, {"message": "Accepted", "messageId": "67f2f8a8"})
+
+    accepted = send(carrier, fields={"message": "content"}, message_id="messageId", headers={"x-ins-auth-key": "k"})
+
+    assert accepted == Accepted("67f2f8a8")
+    assert carrier.received[0].json() == {"to": TEXT.to, "content": TEXT.text}
+    assert carrier.received[0].headers["x-ins-auth-key"] == "k"
+
+
+# --- requests ------------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_fields_that_have_a_value_are_sent(carrier: FakeCarrier) -> None:
+    send(carrier, OutboundMessage("+1415", "hi", None, "message-1"), fields=EVERY_FIELD, constants={"channel": "sms"})
+
+    assert carrier.received[0].json() == {
+        "channel": "sms",
+        "to": "+1415",
+        "message": "hi",
+        "reference": "message-1",
+    }
+
+
+def test_the_accounts_number_is_used_where_the_message_names_no_sender(carrier: FakeCarrier) -> None:
+    send(carrier, fields=EVERY_FIELD, from_number="+14155550100")
+    send(carrier, OutboundMessage("+1415", "hi", "ACME", "m"), fields=EVERY_FIELD, from_number="+14155550100")
+
+    assert [request.json()["from"] for request in carrier.received] == ["+14155550100", "ACME"]
+
+
+def test_a_form_carries_the_fields_and_each_medium(carrier: FakeCarrier) -> None:
+    text = OutboundMessage("+1415", "é&=", None, "m", media_urls=("https://a/1", "https://a/2"))
+
+    send(carrier, text, fields=EVERY_FIELD, format="form", constants={"flash": True, "ttl": 5})
+
+    assert carrier.received[0].headers["content-type"] == "application/x-www-form-urlencoded"
+    assert carrier.received[0].form() == {
+        "flash": ["true"],
+        "ttl": ["5"],
+        "to": ["+1415"],
+        "message": ["é&="],
+        "media": ["https://a/1", "https://a/2"],
+        "reference": ["m"],
+    }
+
+
+def test_get_puts_the_fields_into_the_query(carrier: FakeCarrier) -> None:
+    send(carrier, method="GET", constants={"user": "acme"})
+
+    assert (carrier.received[0].method, carrier.received[0].body) == ("GET", b"")
+    assert carrier.received[0].query() == {"user": ["acme"], "to": [TEXT.to], "message": [TEXT.text]}
+
+
+def test_the_idempotency_header_carries_the_messages_id(carrier: FakeCarrier) -> None:
+    send(carrier, idempotency_header="Idempotency-Key")
+
+    assert carrier.received[0].headers["idempotency-key"] == "message-1"
+
+
+@pytest.mark.parametrize(("fields", "supports_media"), [({}, False), ({"media": "media_urls"}, True)])
+def test_media_are_supported_where_they_have_a_field(fields: dict[str, str], supports_media: bool) -> None:
+    with closing(make(fields=fields)) as backend:
+        assert backend.supports_media is supports_media
+
+
+def test_a_text_that_no_form_can_hold_is_rejected_before_anything_is_sent(carrier: FakeCarrier) -> None:
+    with pytest.raises(Rejected) as caught:
+        send(carrier, OutboundMessage("+1415", "half \ud83d", None, "m"), format="form")
+
+    assert caught.value.error_code == "text_not_encodable"
+    assert carrier.received == []
+
+
+# --- answers -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message_id"),
+    [
+        ("data.id", {"data": {"id": 17}}, "17"),
+        ("messages.0.messageId", {"messages": [{"messageId": "a"}]}, "a"),
+        ("messages.1.messageId", {"messages": [{"messageId": "a"}]}, ""),
+        ("data.id", {"data.id": "flat"}, "flat"),
+        ("data.id", {"data": "text"}, ""),
+        ("id", [], ""),
+    ],
+)
+def test_the_id_is_found_at_its_path(carrier: FakeCarrier, path: str, body: Any, message_id: str) -> None:
+    carrier.play = answer(200, body)
+
+    assert send(carrier, message_id=path) == Accepted(message_id)
+
+
+def test_an_answer_that_holds_no_id_by_configuration_need_not_be_json(carrier: FakeCarrier) -> None:
+    carrier.play = answer(200, b"OK: sent")
+
+    assert send(carrier, message_id=None) == Accepted("")
+
+
+@pytest.mark.parametrize(
+    ("status", "config", "kind", "code"),
+    [
+        (400, {}, Unavailable, "provider_refused"),
+        (403, {}, CredentialsRefused, "provider_credentials_refused"),
+        (403, {"rejected": {"403": "blocked"}}, Rejected, "blocked"),
+        (401, {"unavailable": [401]}, Unavailable, "provider_unavailable"),
+        (422, {"rejected": {"422": "recipient_invalid"}}, RecipientInvalid, "recipient_invalid"),
+        (422, {"rejected": {"422": "recipient_opted_out"}}, RecipientOptedOut, "recipient_opted_out"),
+        (422, {"rejected": {"422": "text_too_long"}}, Rejected, "text_too_long"),
+        (429, {}, RateLimited, "provider_rate_limited"),
+        (429, {"unavailable": [500]}, RateLimited, "provider_rate_limited"),
+        (429, {"unavailable": []}, RateLimited, "provider_rate_limited"),
+        (429, {"rejected": {"429": "too_many"}, "unavailable": [500]}, Rejected, "too_many"),
+        (503, {}, Unavailable, "provider_unavailable"),
+        (500, {"unavailable": [503]}, OutcomeUnknown, "outcome_unknown"),
+        (501, {}, OutcomeUnknown, "outcome_unknown"),
+        (204, {}, OutcomeUnknown, "outcome_unknown"),
+        (301, {}, OutcomeUnknown, "outcome_unknown"),
+    ],
+)
+def test_a_status_means_what_the_configuration_says(
+    carrier: FakeCarrier, status: int, config: dict[str, Any], kind: type[SendError], code: str
+) -> None:
+    carrier.play = answer(status, b"" if status == 204 else b"no")
+
+    with pytest.raises(SendError) as caught:
+        send(carrier, **config)
+
+    assert (type(caught.value), caught.value.error_code) == (kind, code)
+
+
+def test_the_providers_wish_when_to_come_back_is_kept(carrier: FakeCarrier) -> None:
+    carrier.play = answer(503, b"", {"Retry-After": "30"})
+
+    with pytest.raises(Unavailable) as caught:
+        send(carrier)
+
+    assert caught.value.retry_after == 30
+
+
+# --- callbacks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_receipt_is_read_at_the_configured_paths() -> None:
+    status = {
+        "message_id": "data.id",
+        "status": "data.state",
+        "error_code": "data.error",
+        "values": {"DELIVRD": "delivered", "REJECTD": "failed", "ENROUTE": "progress"},
+    }
+
+    report = make(status=status).parse_status(callback({"data": {"id": 5, "state": "REJECTD", "error": 301}}))
+
+    assert report == StatusReport("5", ReportedStatus.FAILED, "REJECTD", "301")
+
+
+def test_form_receipts_are_read_where_the_format_is_form() -> None:
+    form = b"message_id=m-1&status=delivered"
+
+    report = make(format="form").parse_status(callback(form, "application/x-www-form-urlencoded"))
+
+    assert report == StatusReport("m-1", ReportedStatus.DELIVERED, "delivered")
+    with pytest.raises(MalformedCallback):
+        make(format="json").parse_status(callback(form, "application/x-www-form-urlencoded"))
+
+
+def test_a_carrier_that_takes_forms_may_post_json() -> None:
+    report = make(format="form").parse_status(callback({"message_id": "m-1", "status": "failed"}))
+
+    assert report.status is ReportedStatus.UNDELIVERED
+
+
+def test_an_incoming_text_with_media_needs_no_words() -> None:
+    inbound = make().parse_inbound(callback({"from": "+1", "to": "+2", "media": ["https://a/1.jpg"]}))
+
+    assert (inbound.text, inbound.media_urls, inbound.provider_message_id) == ("", ("https://a/1.jpg",), "")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"message": None},
+        {"message": 5},
+        {"message": "half \ud83d"},
+        {"from": {"a": 1}},
+        {"to": ""},
+        {"id": ["a"]},
+        {"id": "x" * 129},
+        {"media": ["javascript:alert(1)"]},
+        {"media": ["https://a"] * 11},
+        {"media": {"a": 1}},
+    ],
+)
+def test_an_incoming_text_that_makes_no_sense_is_malformed(change: dict[str, Any]) -> None:
+    content = {"id": "i", "from": "+1", "to": "+2", "message": "hi", **change}
+
+    with pytest.raises(MalformedCallback):
+        make().parse_inbound(callback(content))
