@@ -57,10 +57,11 @@ journeys: $(VENV)/.installed-dev ## run the tests that start the real processes,
 chaos: $(VENV)/.installed-dev ## break everything on purpose and print what became of each message (ARGS='--only killed')
 	@eval "exec $(BIN)/python -m tests.journeys.chaos $$ARGS"
 
-lint: $(VENV)/.installed-dev ## check style, formatting and who imports whom
+lint: $(VENV)/.installed-dev ## check style, formatting, who imports whom, and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@PYTHONPATH=. $(BIN)/lint-imports
+	@env -u DATABASE_URL -u REDIS_URL SECRET_KEY=unused $(BIN)/mypy
 
 format: $(VENV)/.installed-dev ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
@@ -78,7 +79,7 @@ manage: $(VENV)/.installed ## run Django's command line: make manage ARGS='upser
 	@$(BIN)/python -m config.run.manage_environment && eval "exec $(BIN)/python manage.py $$ARGS"
 
 clean: ## remove .venv, collected static files and caches (the data in .local/ stays)
-	@rm -rf $(VENV) static htmlcov .coverage .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) static htmlcov .coverage .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # All that is said while installing goes to standard error: `make token` prints a token and nothing else.
