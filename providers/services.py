@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -61,7 +61,7 @@ def upsert_account(
     return account, is_new
 
 
-def set_enabled(*, slug: str, is_enabled: bool, reason: str, actor: AbstractBaseUser, now: datetime) -> ProviderAccount:
+def set_enabled(*, slug: str, is_enabled: bool, reason: str, actor: User, now: datetime) -> ProviderAccount:
     """Switch the account on or off; messages that only it carries wait meanwhile. Raises `ProviderAccount.DoesNotExist`."""
     with transaction.atomic():
         account = ProviderAccount.objects.select_for_update().get(pk=slug)
@@ -71,7 +71,7 @@ def set_enabled(*, slug: str, is_enabled: bool, reason: str, actor: AbstractBase
     return account
 
 
-def hold_open(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime) -> ProviderAccount:
+def hold_open(*, slug: str, reason: str, actor: User, now: datetime) -> ProviderAccount:
     """Nobody calls the account until `reset`: its circuit is open, and no probe closes it.
 
     Raises `ProviderAccount.DoesNotExist`, and `StateAway` while Redis is away; then nothing has changed.
@@ -85,7 +85,7 @@ def hold_open(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime)
     return account
 
 
-def reset(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime) -> ProviderAccount:
+def reset(*, slug: str, reason: str, actor: User, now: datetime) -> ProviderAccount:
     """Close the circuit, end a pause and forget what was counted and booked. Raises as `hold_open`."""
     with transaction.atomic():
         account = ProviderAccount.objects.get(pk=slug)
@@ -95,7 +95,7 @@ def reset(*, slug: str, reason: str, actor: AbstractBaseUser, now: datetime) -> 
     return account
 
 
-def _note(account: ProviderAccount, kind: Kind, *, reason: str, actor: AbstractBaseUser, now: datetime) -> None:
+def _note(account: ProviderAccount, kind: Kind, *, reason: str, actor: User, now: datetime) -> None:
     ProviderEvent.objects.create(account=account, at=now, kind=kind, detail=reason[:300], actor=actor)
 
 

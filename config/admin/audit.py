@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -76,5 +76,5 @@ class AuditAdmin(KeysetMixin, ReadOnlyAdmin):
         return entry.get_change_message() or "-"
 
 
-def _may_open(reader: AbstractBaseUser, kind: ContentType) -> bool:
+def _may_open(reader: User, kind: ContentType) -> bool:
     return any(reader.has_perm(f"{kind.app_label}.{act}_{kind.model}") for act in ("view", "change"))

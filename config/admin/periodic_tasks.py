@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django_celery_beat.admin import (
     ClockedScheduleAdmin,
@@ -28,7 +28,7 @@ SCHEDULERS = {"interval", "crontab", "solar", "clocked"}
 MAY_CHANGE = "django_celery_beat.change_periodictask"
 
 
-def _switch(enabled: bool, pk: Any, _user: AbstractBaseUser, _reason: str) -> PeriodicTask:
+def _switch(enabled: bool, pk: Any, _user: User, _reason: str) -> PeriodicTask:
     task = PeriodicTask.objects.get(pk=pk)
     task.enabled = enabled
     task.save()
@@ -39,7 +39,7 @@ class BrokerUnavailable(Exception):
     detail = "The broker does not answer; try again in a moment."
 
 
-def _run(pk: Any, _user: AbstractBaseUser, _reason: str) -> PeriodicTask:
+def _run(pk: Any, _user: User, _reason: str) -> PeriodicTask:
     task = PeriodicTask.objects.get(pk=pk)
     if not notifier.publish(task.task, json.loads(task.args), kwargs=json.loads(task.kwargs)):
         raise BrokerUnavailable

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import router, transaction
 from django.db.models import ProtectedError
 from django.db.models.deletion import Collector
@@ -20,7 +20,7 @@ ORPHAN_AGE = timedelta(hours=1)
 BATCH = 1_000
 
 
-def delete(*, asset_id: UUID, owner: AbstractBaseUser | None) -> None:
+def delete(*, asset_id: UUID, owner: User | None) -> None:
     """`owner` gives the image up, and with its last owner it is gone; without `owner` it is gone for everybody.
 
     Raises `MediaAsset.DoesNotExist`, and `AssetInUse` while anything that protects it refers to it, whoever deletes.

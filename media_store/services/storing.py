@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from media_store.errors import FileTooLarge
@@ -53,7 +53,7 @@ def chunks_of(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def store(*, owner: AbstractBaseUser | None, stream: Iterable[bytes], now: datetime) -> Stored:
+def store(*, owner: User | None, stream: Iterable[bytes], now: datetime) -> Stored:
     """Keep the image that arrives in chunks of bytes; afterwards `owner`, if there is one, sees it.
 
     Raises `FileTooLarge` as soon as it is, `NotAnImage` and `BadImage`; then nothing is left behind.
@@ -81,7 +81,7 @@ def _receive(stream: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _grant_known(sha256: str, owner: AbstractBaseUser | None) -> MediaAsset | None:
+def _grant_known(sha256: str, owner: User | None) -> MediaAsset | None:
     """What was judged once needs no second look, as long as its files are there."""
     with transaction.atomic():
         asset = MediaAsset.objects.select_for_update().filter(sha256=sha256).first()
@@ -116,7 +116,7 @@ def _judge(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: 
     )
 
 
-def _insert(received: _Received, owner: AbstractBaseUser | None) -> Stored:
+def _insert(received: _Received, owner: User | None) -> Stored:
     for _ in range(INSERT_ATTEMPTS):
         with transaction.atomic():
             MediaAsset.objects.bulk_create([received.asset], ignore_conflicts=True)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from messaging import notifier, states
@@ -16,15 +16,15 @@ from messaging.services.outbound.retry import retry
 from messaging.states import Source, Status
 
 
-def _retry(pk: Any, user: AbstractBaseUser, reason: str) -> Message:
+def _retry(pk: Any, user: User, reason: str) -> Message:
     return retry(message_id=pk, reason=reason, actor=user, now=timezone.now())
 
 
-def _cancel(pk: Any, user: AbstractBaseUser, reason: str) -> Message:
+def _cancel(pk: Any, user: User, reason: str) -> Message:
     return cancel(message_id=pk, reason=reason, actor=user, now=timezone.now(), source=Source.ADMIN)
 
 
-def _resolve(outcome: Status, pk: Any, user: AbstractBaseUser, reason: str) -> Message:
+def _resolve(outcome: Status, pk: Any, user: User, reason: str) -> Message:
     return resolve(message_id=pk, outcome=outcome, reason=reason, actor=user, now=timezone.now())
 
 

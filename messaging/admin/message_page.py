@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
@@ -59,7 +59,7 @@ class WaitNotice:
     links: list[tuple[str, str]]
 
 
-def message_page(message: Message, *, user: AbstractBaseUser) -> dict[str, Any]:
+def message_page(message: Message, *, user: User) -> dict[str, Any]:
     readable = text_privacy.may_read(user)
     measured = segments.measure("" if fault_of(message, "text") else message.text)
     return {

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -22,7 +22,7 @@ TONES = {"active": "success", "inactive": "danger"}
 Status = PhoneNumber.Status
 
 
-def _set(status: str, pk: Any, _user: AbstractBaseUser, reason: str) -> PhoneNumber:
+def _set(status: str, pk: Any, _user: User, reason: str) -> PhoneNumber:
     return phone_numbers.set_status(number=pk, status=status, reason=reason, now=timezone.now())
 
 

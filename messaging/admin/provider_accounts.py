@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.forms.fields import InvalidJSONInput
 from django.urls import reverse
 from django.utils import timezone
@@ -67,19 +67,19 @@ class ProviderAccountForm(StyledModelForm):
         return cleaned
 
 
-def _enable(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+def _enable(pk: Any, user: User, reason: str) -> ProviderAccount:
     return services.set_enabled(slug=pk, is_enabled=True, reason=reason, actor=user, now=timezone.now())
 
 
-def _disable(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+def _disable(pk: Any, user: User, reason: str) -> ProviderAccount:
     return services.set_enabled(slug=pk, is_enabled=False, reason=reason, actor=user, now=timezone.now())
 
 
-def _hold_open(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+def _hold_open(pk: Any, user: User, reason: str) -> ProviderAccount:
     return services.hold_open(slug=pk, reason=reason, actor=user, now=timezone.now())
 
 
-def _reset(pk: Any, user: AbstractBaseUser, reason: str) -> ProviderAccount:
+def _reset(pk: Any, user: User, reason: str) -> ProviderAccount:
     return services.reset(slug=pk, reason=reason, actor=user, now=timezone.now())
 
 

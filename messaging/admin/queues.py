@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.timesince import timesince
@@ -22,7 +22,7 @@ HALF_A_PACE = "Give both the batch size and the interval, or neither."
 TONES = {"open": "success", "paused": "warning"}
 
 
-def _switch(is_paused: bool, pk: Any, _user: AbstractBaseUser, _reason: str) -> OutboundQueue:
+def _switch(is_paused: bool, pk: Any, _user: User, _reason: str) -> OutboundQueue:
     return queues.change(name=pk, changes={"is_paused": is_paused})
 
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 
 from messaging.models import Message, ProviderCallback
 from messaging.models.encrypted import fault_of
@@ -29,7 +29,7 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _VALUE = re.compile(r"[\w.:+@/-]{0,64}|[\d:./+ TZ-]{0,40}")
 
 
-def may_read(user: AbstractBaseUser) -> bool:
+def may_read(user: User) -> bool:
     return user.has_perm(READ_TEXTS)
 
 

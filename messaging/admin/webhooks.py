@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter
@@ -26,12 +26,12 @@ DELIVERY_TONES = {"pending": "info", "sending": "info", "succeeded": "success", 
 Kind = WebhookEndpoint.Kind
 
 
-def _switch(is_enabled: bool, pk: Any, _user: AbstractBaseUser, _reason: str) -> WebhookEndpoint:
+def _switch(is_enabled: bool, pk: Any, _user: User, _reason: str) -> WebhookEndpoint:
     guard = Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)
     return endpoints.change(endpoint_id=pk, changes={"is_enabled": is_enabled}, guard=guard, now=timezone.now())
 
 
-def _redeliver(pk: Any, _user: AbstractBaseUser, _reason: str) -> WebhookDelivery:
+def _redeliver(pk: Any, _user: User, _reason: str) -> WebhookDelivery:
     return redelivery.redeliver(delivery_id=pk, now=timezone.now())
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, viewsets
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -24,7 +24,7 @@ from messaging.services.representation import isoformat_utc
 class CountedBasicAuthentication(BaseAuthentication):
     """HTTP Basic, with failed attempts counted for each address."""
 
-    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, None] | None:
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
         parts = get_authorization_header(request).split()
         if not parts or parts[0].lower() != b"basic":
             return None

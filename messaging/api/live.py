@@ -4,7 +4,7 @@ import math
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http.response import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -184,7 +184,7 @@ def _resumed_at(request: Request) -> int | None:
 
 
 def _guest(request: Request, message: Message | None = None) -> Subscriber:
-    user: AbstractBaseUser = request.user
+    user: User = request.user
     return Subscriber(
         user_id=user.pk,
         token=request.auth.digest if isinstance(request.auth, ApiToken) else "",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 
@@ -12,7 +12,7 @@ REASON_FIELD = "_reason"
 MAX_REASON = 200
 
 
-def record(user: AbstractBaseUser, rows: Sequence[Model], what: str, *, reason: str = "", flag: int = CHANGE) -> None:
+def record(user: User, rows: Sequence[Model], what: str, *, reason: str = "", flag: int = CHANGE) -> None:
     """One line for each row, in one query."""
     LogEntry.objects.bulk_create(
         LogEntry(
@@ -27,7 +27,7 @@ def record(user: AbstractBaseUser, rows: Sequence[Model], what: str, *, reason: 
     )
 
 
-def record_on_table(user: AbstractBaseUser, model: type[Model], what: str) -> None:
+def record_on_table(user: User, model: type[Model], what: str) -> None:
     """For what concerns no single row, such as an export."""
     LogEntry.objects.create(
         user_id=user.pk,

@@ -4,12 +4,16 @@ A filter that no index serves could walk the whole table in search of rows that 
 through `WINDOW` rows of the table at the most, shows what it found, and offers to look further back.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from unfold.views import ChangeList
+
+if TYPE_CHECKING:  # unfold's derives from it, without types
+    from django.contrib.admin.views.main import ChangeList
+else:
+    from unfold.views import ChangeList
 
 WINDOW = 100_000
 BEFORE, AFTER = "before", "after"

@@ -1,6 +1,6 @@
 """The bases of every admin: unfold's look, and the product's habits."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
@@ -10,15 +10,21 @@ from django.contrib.auth import get_permission_codename
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.admin import ModelAdmin as UnfoldModelAdmin
-from unfold.admin import TabularInline as UnfoldTabularInline
-from unfold.views import ChangeList
 
 from messaging.console import audit, filters
 from messaging.console.deletion_preview import deletion_preview
 from messaging.console.keyset import KeysetChangeList
 from messaging.console.pagination import BoundedPaginator
 from messaging.console.row_actions import RowActionsMixin
+
+if TYPE_CHECKING:  # unfold derives from these, without types
+    from django.contrib.admin import ModelAdmin as UnfoldModelAdmin
+    from django.contrib.admin import TabularInline as UnfoldTabularInline
+    from django.contrib.admin.views.main import ChangeList
+else:
+    from unfold.admin import ModelAdmin as UnfoldModelAdmin
+    from unfold.admin import TabularInline as UnfoldTabularInline
+    from unfold.views import ChangeList
 
 LONGEST_INTEGER = 18
 SAY_WHY = "Say why: it stands in the audit log, and nothing has changed so far."

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -38,7 +38,7 @@ class RowAction:
     done: str | Callable[[list[Any]], str]
     permission: str
     icon: str
-    run: Callable[[Any, AbstractBaseUser, str], Model]
+    run: Callable[[Any, User, str], Model]
     refusals: type[Exception] | tuple[type[Exception], ...] = ()
     warning: str = ""
     is_danger: bool = False
@@ -59,7 +59,7 @@ class RowActionsMixin:
 
     row_actions: ClassVar[tuple[RowAction, ...]] = ()
 
-    def row_actions_for(self, user: AbstractBaseUser, row: Model | None = None) -> list[RowAction]:
+    def row_actions_for(self, user: User, row: Model | None = None) -> list[RowAction]:
         """What this user may do, to this row if one is given."""
         return [
             act for act in self.row_actions if user.has_perm(act.permission) and (row is None or act.is_available(row))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 
 from messaging import states
 from messaging.models import Message
@@ -13,14 +13,12 @@ READ_TEXTS = "messaging.view_text"
 HIDDEN = "••••••"
 
 
-def may_read_texts(reader: AbstractBaseUser, owner_id: int | None) -> bool:
+def may_read_texts(reader: User, owner_id: int | None) -> bool:
     """Everybody reads their own; what belongs to others, or to nobody, is for whoever has the permission."""
     return owner_id == reader.pk or reader.has_perm(READ_TEXTS)
 
 
-def serialize_message_for(
-    reader: AbstractBaseUser, message: Message, *, error: dict[str, str] | None = None
-) -> dict[str, Any]:
+def serialize_message_for(reader: User, message: Message, *, error: dict[str, str] | None = None) -> dict[str, Any]:
     """As somebody is shown it who may see the row, but perhaps not its text. Raises `CannotBeOpened`.
 
     `error` stands in the place of what is stored: what a message waits for is known only when it is read
@@ -30,7 +28,7 @@ def serialize_message_for(
 
 
 def serialize_message_lenient_for(
-    reader: AbstractBaseUser, message: Message, *, error: dict[str, str] | None = None
+    reader: User, message: Message, *, error: dict[str, str] | None = None
 ) -> dict[str, Any]:
     return serialize_message_lenient(message, readable=may_read_texts(reader, message.owner_id), error=error)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import connection, models
 from django.db.models import Case, Value, When
 from django.db.models.functions import Cast
@@ -28,13 +28,11 @@ class Transition:
     source: Source
     provider_slug: str = ""
     detail: str = ""
-    actor: AbstractBaseUser | None = None
+    actor: User | None = None
     by_operator: bool = False
 
 
-def record_creation(
-    messages: Sequence[Message], *, source: Source, actor: AbstractBaseUser | None, detail: str = ""
-) -> None:
+def record_creation(messages: Sequence[Message], *, source: Source, actor: User | None, detail: str = "") -> None:
     """The first line of each history."""
     tally = CounterBatch()
     for message in messages:

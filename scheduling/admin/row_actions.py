@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from messaging.console.row_actions import RowAction
@@ -15,15 +15,15 @@ MAY_CHANGE = "scheduling.change_schedule"
 Status = Schedule.Status
 
 
-def _pause(pk: Any, _user: AbstractBaseUser, _reason: str) -> Schedule:
+def _pause(pk: Any, _user: User, _reason: str) -> Schedule:
     return schedules.pause(schedule_id=pk, now=timezone.now())
 
 
-def _resume(pk: Any, _user: AbstractBaseUser, _reason: str) -> Schedule:
+def _resume(pk: Any, _user: User, _reason: str) -> Schedule:
     return schedules.resume(schedule_id=pk, now=timezone.now())
 
 
-def _cancel(pk: Any, user: AbstractBaseUser, _reason: str) -> Schedule:
+def _cancel(pk: Any, user: User, _reason: str) -> Schedule:
     schedule, canceled = schedules.cancel(schedule_id=pk, actor=user, now=timezone.now(), source=Source.ADMIN)
     schedule.taken_back = canceled
     return schedule

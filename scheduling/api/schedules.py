@@ -7,7 +7,7 @@ from typing import Any
 
 import django_filters
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
@@ -276,7 +276,7 @@ def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
     return bodies
 
 
-def preview_body(schedule: Schedule, count: int, *, reader: AbstractBaseUser) -> dict[str, Any]:
+def preview_body(schedule: Schedule, count: int, *, reader: User) -> dict[str, Any]:
     zone = recurrence.zone(schedule.time_zone)
     sample, total = queries.rendered_sample(schedule)
     readable = may_read_texts(reader, schedule.owner_id)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -193,13 +193,13 @@ class ScheduleSerializer(serializers.Serializer):
         return fields
 
 
-def _text(schedule: Schedule, reader: AbstractBaseUser) -> str:
+def _text(schedule: Schedule, reader: User) -> str:
     if not may_read_texts(reader, schedule.owner_id):
         return HIDDEN
     return "" if fault_of(schedule, "text") else schedule.text
 
 
-def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: AbstractBaseUser) -> dict[str, Any]:
+def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: User) -> dict[str, Any]:
     """As somebody is shown it who may see the row, but perhaps not its text. One that cannot be opened is empty here."""
     zone = recurrence.zone(schedule.time_zone)
     start = schedule.start_moment or recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone)

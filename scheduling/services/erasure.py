@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
 
@@ -11,7 +11,7 @@ from messaging.services.privacy.erasure import Erased
 from scheduling.models import Schedule, ScheduleRecipient
 
 
-def erase(*, number: str, reason: str, actor: AbstractBaseUser, now: datetime) -> Erased:
+def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
     """Take the number off all lists first, so that no run makes a message to it any more.
 
     Raises `NotErasable` while a message to it is in the air; then it is on its lists as before.

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
@@ -52,7 +52,7 @@ class ScheduleInput:
 
 
 def create(
-    *, owner: AbstractBaseUser, plan: ScheduleInput, people: Sequence[Recipient], default_queue: str, now: datetime
+    *, owner: User, plan: ScheduleInput, people: Sequence[Recipient], default_queue: str, now: datetime
 ) -> Schedule:
     """Store a schedule with its list; a number that is repeated is kept once. Raises `InvalidField`, then nothing is stored."""
     unique = _checked_people(people, plan.text)
@@ -76,7 +76,7 @@ def create(
     return schedule
 
 
-def change(*, schedule_id: UUID, owner: AbstractBaseUser, changes: dict[str, Any], now: datetime) -> Schedule:
+def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: datetime) -> Schedule:
     """Edit or reschedule one that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
 
     `changes` has any of: name, text, people, queue, sender, valid_for, run_at, time_zone, recurrence. `people` takes the
@@ -129,7 +129,7 @@ def _switch(schedule_id: UUID, status: str, now: datetime) -> Schedule:
     return schedule
 
 
-def cancel(*, schedule_id: UUID, actor: AbstractBaseUser, now: datetime, source: Source) -> tuple[Schedule, int]:
+def cancel(*, schedule_id: UUID, actor: User, now: datetime, source: Source) -> tuple[Schedule, int]:
     """End the schedule and take back all that is unsent; returns how many messages were canceled.
 
     First no run can start or grow any more, then the messages go. What a worker has in the air is not among them: it may be
@@ -172,7 +172,7 @@ def finish_cancels(*, clock: Callable[[], datetime]) -> int:
     return canceled
 
 
-def _take_back(schedule: Schedule, actor: AbstractBaseUser | None, now: datetime, source: Source) -> int:
+def _take_back(schedule: Schedule, actor: User | None, now: datetime, source: Source) -> int:
     """The messages, chunk by chunk, under the lease that the caller has taken and this prolongs."""
     row = Schedule.objects.filter(pk=schedule.pk)
     began, canceled = time.monotonic(), 0
@@ -187,7 +187,7 @@ def _to_take_back(schedule: Schedule) -> QuerySet[Message]:
     return Message.objects.filter(schedule_id=schedule.pk, status__in=sorted(states.UNSENT), cancel_requested=False)
 
 
-def _cancel_chunk(schedule: Schedule, actor: AbstractBaseUser | None, now: datetime, source: Source) -> int | None:
+def _cancel_chunk(schedule: Schedule, actor: User | None, now: datetime, source: Source) -> int | None:
     """How many messages of the next chunk were canceled; None when there is nothing left to cancel or to mark.
 
     Until a chunk is empty, not until it is short: rows that moved on while we waited for their lock shorten it as well.
@@ -279,7 +279,7 @@ def _checked_queue(name: str) -> str:
     return name
 
 
-def _checked_sender(owner: AbstractBaseUser, sender: str | None) -> str:
+def _checked_sender(owner: User, sender: str | None) -> str:
     usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
     if sender:
         if not usable.filter(number=sender).exists():

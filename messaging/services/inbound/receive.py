@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
@@ -66,7 +66,7 @@ class Received:
     is_repeat: bool
 
 
-def receive(*, incoming: IncomingMessage, owner: AbstractBaseUser, limits: InboundLimits, now: datetime) -> Received:
+def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, now: datetime) -> Received:
     """Store what a client has posted, or find that it is here already.
 
     Raises `SenderRateLimited`, or `InvalidField` for media that the owner does not have; then nothing is stored. A STOP over
@@ -170,7 +170,7 @@ def _wait(sender: str, limits: InboundLimits, now: datetime) -> int | None:
     return max(1, math.ceil((times[-1] + limits.window - now).total_seconds()))
 
 
-def _owner_of(recipient: str, sender: str, now: datetime) -> AbstractBaseUser | None:
+def _owner_of(recipient: str, sender: str, now: datetime) -> User | None:
     """Who gets it: the owner of our number, or, at a shared one, whoever wrote to this person from it last."""
     number = SenderNumber.objects.filter(number=recipient).select_related("owner").first()
     if number is not None and number.owner is not None:
@@ -188,7 +188,7 @@ def _owner_of(recipient: str, sender: str, now: datetime) -> AbstractBaseUser | 
 
 def _message(
     incoming: IncomingMessage,
-    owner: AbstractBaseUser | None,
+    owner: User | None,
     account: ProviderAccount | None,
     *,
     mark: str,

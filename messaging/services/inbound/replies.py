@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 
 from messaging.e164 import InvalidNumber, normalise
 from messaging.models import Message, PhoneNumber
@@ -66,7 +66,7 @@ def _is_a_person(message: Message) -> bool:
     return is_number and not SenderNumber.objects.filter(number=message.from_number).exists()
 
 
-def _service_user() -> AbstractBaseUser:
+def _service_user() -> User:
     """Owns the replies to texts that nobody owns. It cannot log in."""
     user, created = get_user_model().objects.get_or_create(username=SERVICE_USER, defaults={"is_active": False})
     if created:

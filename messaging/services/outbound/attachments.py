@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Max
 
@@ -26,7 +26,7 @@ URL_LIFETIME = timedelta(days=1)
 class MediaChecks:
     """What there is to know about the media of a batch of messages, fetched once; no query where there are none."""
 
-    def __init__(self, owner: AbstractBaseUser, wanted: Iterable[tuple[UUID, ...]]) -> None:
+    def __init__(self, owner: User, wanted: Iterable[tuple[UUID, ...]]) -> None:
         ids = {asset_id for assets in wanted for asset_id in assets}
         self._visible = held(owner, ids)
         accounts = ProviderAccount.objects.filter(is_enabled=True) if self._visible else []
@@ -49,7 +49,7 @@ class MediaChecks:
         return InvalidField("media", "media_not_supported", "No provider account can send media to this number.")
 
 
-def held(owner: AbstractBaseUser, ids: Collection[UUID]) -> set[UUID]:
+def held(owner: User, ids: Collection[UUID]) -> set[UUID]:
     """Those of the assets that the owner sees, kept from being deleted until the caller's transaction ends."""
     if not ids:
         return set()
@@ -84,7 +84,7 @@ def check_attachable(message: Message) -> None:
         raise NotAttachable(f"The message is {message.status}; files can be added only while it waits.")
 
 
-def attach(*, message_id: UUID, assets: Sequence[MediaAsset], actor: AbstractBaseUser, now: datetime) -> int:
+def attach(*, message_id: UUID, assets: Sequence[MediaAsset], actor: User, now: datetime) -> int:
     """Put more files onto a message, whose owner sees them from then on; returns how many were not there already.
 
     Raises `NotAttachable` or `InvalidField`, then nothing changes.
@@ -113,7 +113,7 @@ def attach(*, message_id: UUID, assets: Sequence[MediaAsset], actor: AbstractBas
     return len(new)
 
 
-def _check_outbound(message: Message, assets: Sequence[MediaAsset], actor: AbstractBaseUser) -> None:
+def _check_outbound(message: Message, assets: Sequence[MediaAsset], actor: User) -> None:
     ids = tuple(asset.pk for asset in assets)
     fault = MediaChecks(actor, [ids]).fault(ids, number=message.to_number, sender=message.from_number)
     if fault is not None:

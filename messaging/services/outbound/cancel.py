@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from messaging import states
@@ -14,9 +14,7 @@ from messaging.services.transitions import Transition
 from messaging.states import Source, Status
 
 
-def cancel(
-    *, message_id: UUID, actor: AbstractBaseUser, now: datetime, source: Source = Source.API, reason: str = ""
-) -> Message:
+def cancel(*, message_id: UUID, actor: User, now: datetime, source: Source = Source.API, reason: str = "") -> Message:
     """Raises `NotCancelable` as soon as a worker has the message."""
     with transaction.atomic():
         message = Message.objects.select_for_update().get(pk=message_id)

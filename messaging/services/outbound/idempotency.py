@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from messaging.models import IdempotencyRecord
@@ -32,7 +32,7 @@ def fingerprints(path: str, body: Any) -> list[str]:
 
 
 def once(
-    *, owner: AbstractBaseUser, key: str, request_fingerprints: Sequence[str], now: datetime, act: Callable[[], Any]
+    *, owner: User, key: str, request_fingerprints: Sequence[str], now: datetime, act: Callable[[], Any]
 ) -> tuple[Any, bool]:
     """`act`'s JSON answer and whether it is a replay. The key is taken in the transaction of what `act` does.
 
@@ -52,7 +52,7 @@ def once(
         return answer, False
 
 
-def _take(owner: AbstractBaseUser, key: str, request_fingerprint: str, now: datetime) -> IdempotencyRecord | None:
+def _take(owner: User, key: str, request_fingerprint: str, now: datetime) -> IdempotencyRecord | None:
     IdempotencyRecord.objects.filter(owner=owner, key=key, created_at__lt=now - KEPT_FOR).delete()
     try:
         with transaction.atomic():

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from messaging.models import Message
@@ -13,7 +13,7 @@ from messaging.services.transitions import Transition
 from messaging.states import Source, Status
 
 
-def resolve(*, message_id: UUID, outcome: Status, reason: str, actor: AbstractBaseUser, now: datetime) -> Message:
+def resolve(*, message_id: UUID, outcome: Status, reason: str, actor: User, now: datetime) -> Message:
     """An `unknown` message is `delivered` or `failed`, because somebody has found out. Raises `NotResolvable`.
 
     It is final: a receipt that comes later does not change it.

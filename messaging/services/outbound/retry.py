@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -40,7 +40,7 @@ class RetryReport:
     more: bool = False
 
 
-def retry(*, message_id: UUID, reason: str, actor: AbstractBaseUser, now: datetime) -> Message:
+def retry(*, message_id: UUID, reason: str, actor: User, now: datetime) -> Message:
     """Back into its queue, valid for as long as it once was. Raises `NotRetryable`, `RecipientInactive`, `RecipientOptedOut`.
 
     The operator answers for what the product never does on its own: an `unknown` message may reach the person twice.
@@ -54,7 +54,7 @@ def retry(*, message_id: UUID, reason: str, actor: AbstractBaseUser, now: dateti
     return message
 
 
-def retry_many(*, messages: QuerySet[Message], reason: str, actor: AbstractBaseUser, now: datetime) -> RetryReport:
+def retry_many(*, messages: QuerySet[Message], reason: str, actor: User, now: datetime) -> RetryReport:
     """The same for all of these, the oldest first, as far as they can be retried; at most `MAX_MESSAGES` at a time.
 
     Each chunk is a transaction of its own: what is done stays done, and a repeat goes on with the rest.
@@ -71,9 +71,7 @@ def retry_many(*, messages: QuerySet[Message], reason: str, actor: AbstractBaseU
     return report
 
 
-def _retry_chunk(
-    keys: Sequence[UUID], report: RetryReport, *, reason: str, actor: AbstractBaseUser, now: datetime
-) -> None:
+def _retry_chunk(keys: Sequence[UUID], report: RetryReport, *, reason: str, actor: User, now: datetime) -> None:
     with transaction.atomic():
         rows = list(Message.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
         refusals = _refusals(rows, now)
@@ -96,7 +94,7 @@ def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]
     return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}
 
 
-def _put_back(rows: Sequence[Message], *, reason: str, actor: AbstractBaseUser, now: datetime) -> None:
+def _put_back(rows: Sequence[Message], *, reason: str, actor: User, now: datetime) -> None:
     if not rows:
         return
     tally = _close_open_attempts(rows, now)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 
@@ -44,7 +44,7 @@ class MessageInput:
 
 
 def submit(
-    *, owner: AbstractBaseUser, draft: MessageInput, default_queue: str, now: datetime, source: Source = Source.API
+    *, owner: User, draft: MessageInput, default_queue: str, now: datetime, source: Source = Source.API
 ) -> Message:
     """Store one message. Raises `InvalidField`, `RecipientInactive` or `RecipientOptedOut`, then nothing is stored."""
     [result] = submit_many(owner=owner, drafts=[draft], default_queue=default_queue, now=now, source=source)
@@ -55,7 +55,7 @@ def submit(
 
 def submit_many(
     *,
-    owner: AbstractBaseUser,
+    owner: User,
     drafts: Sequence[MessageInput],
     default_queue: str,
     now: datetime,
@@ -91,7 +91,7 @@ def submit_many(
 class _Checks:
     """What the database has to say about a batch of drafts, fetched once."""
 
-    def __init__(self, owner: AbstractBaseUser, drafts: Sequence[MessageInput], default_queue: str) -> None:
+    def __init__(self, owner: User, drafts: Sequence[MessageInput], default_queue: str) -> None:
         self.default_queue = default_queue
         names = {draft.queue or default_queue for draft in drafts}
         self.queues = set(OutboundQueue.objects.filter(name__in=names).values_list("name", flat=True))
@@ -117,7 +117,7 @@ def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> l
 
 
 def _with_their_media(
-    built: Sequence[Message | DomainError], drafts: Sequence[MessageInput], owner: AbstractBaseUser
+    built: Sequence[Message | DomainError], drafts: Sequence[MessageInput], owner: User
 ) -> list[Message | DomainError]:
     """The same, with a fault in the place of each message whose files cannot be sent; the files are held from now on."""
     media = MediaChecks(owner, [draft.media for draft in drafts])
@@ -145,7 +145,7 @@ def _faulty_field(draft: MessageInput, *, checks: _Checks, measured: SegmentCoun
     return None
 
 
-def _build(draft: MessageInput, *, owner: AbstractBaseUser, checks: _Checks, now: datetime) -> Message | DomainError:
+def _build(draft: MessageInput, *, owner: User, checks: _Checks, now: datetime) -> Message | DomainError:
     measured = segments.measure(draft.text)
     fault = _faulty_field(draft, checks=checks, measured=measured)
     if fault is not None:

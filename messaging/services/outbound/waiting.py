@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import Subquery
 
 from messaging.models import Message, OutboundQueue
@@ -51,19 +51,19 @@ class Waiting:
         return self.reason if self.until is None else f"{self.reason} {self.until_label} {isoformat_utc(self.until)}."
 
 
-def serialize_for(reader: AbstractBaseUser, message: Message, *, now: datetime) -> dict[str, Any]:
+def serialize_for(reader: User, message: Message, *, now: datetime) -> dict[str, Any]:
     """The message as the API shows it, alone. Raises `CannotBeOpened`."""
     found = find([message], now=now, sees_all=_sees_all(reader))
     return serialize_message_for(reader, message, error=_error(found.get(message.pk)))
 
 
-def serialize_list_for(reader: AbstractBaseUser, messages: Sequence[Message], *, now: datetime) -> list[dict[str, Any]]:
+def serialize_list_for(reader: User, messages: Sequence[Message], *, now: datetime) -> list[dict[str, Any]]:
     """The messages as the API shows them in a list; one whose text cannot be opened has an empty text."""
     found = find(messages, now=now, sees_all=_sees_all(reader))
     return [serialize_message_lenient_for(reader, row, error=_error(found.get(row.pk))) for row in messages]
 
 
-def _sees_all(reader: AbstractBaseUser) -> bool:
+def _sees_all(reader: User) -> bool:
     return reader.is_staff and reader.has_perm("messaging.view_message")
 
 

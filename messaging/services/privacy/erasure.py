@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib.admin.models import DELETION, LogEntry
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -43,7 +43,7 @@ def refuse_in_the_air(number: str) -> None:
         raise NotErasable("A message to this number is being sent at this moment; try again in a minute.")
 
 
-def erase(*, number: str, reason: str, actor: AbstractBaseUser, now: datetime) -> Erased:
+def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
     """Cancel what waits, then take texts, files, callbacks and the number itself out of every message, chunk by chunk.
 
     A pseudonym stands in the number's place, so that counts stay true. Safe to repeat: what a crash has left, the next
@@ -93,7 +93,7 @@ def _in_chunks(step) -> int:
     return total
 
 
-def _cancel_chunk(number: str, actor: AbstractBaseUser, reason: str, now: datetime) -> int:
+def _cancel_chunk(number: str, actor: User, reason: str, now: datetime) -> int:
     with transaction.atomic():
         waiting = _messages(number).filter(status__in=CANCELABLE).order_by("pk")
         rows = list(waiting.select_for_update(of=("self",))[:CHUNK])

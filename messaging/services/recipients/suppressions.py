@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from messaging.models import Suppression
@@ -18,7 +18,7 @@ Source = Suppression.Source
 
 
 def add(
-    *, number: str, sender: str, source: Source, reason: str, now: datetime, actor: AbstractBaseUser | None = None
+    *, number: str, sender: str, source: Source, reason: str, now: datetime, actor: User | None = None
 ) -> tuple[Suppression, bool]:
     """The suppression and whether it is new; one that is there already keeps its reason. An empty sender means all.
 
@@ -31,7 +31,7 @@ def add(
     return Suppression.objects.get_or_create(**same, defaults=values)
 
 
-def add_by_word(*, number: str, sender: str, reason: str, brought_by: AbstractBaseUser | None, now: datetime) -> bool:
+def add_by_word(*, number: str, sender: str, reason: str, brought_by: User | None, now: datetime) -> bool:
     """What a person has asked for with a word of theirs; whether it is new. `brought_by`: the client that posted it, if any."""
     row, is_new = add(number=number, sender=sender, source=Source.KEYWORD, reason=reason, now=now, actor=brought_by)
     if row.created_by_id is not None and brought_by is None:
@@ -40,9 +40,7 @@ def add_by_word(*, number: str, sender: str, reason: str, brought_by: AbstractBa
     return is_new
 
 
-def add_by_user(
-    *, number: str, sender: str, reason: str, actor: AbstractBaseUser, now: datetime
-) -> tuple[Suppression, bool]:
+def add_by_user(*, number: str, sender: str, reason: str, actor: User, now: datetime) -> tuple[Suppression, bool]:
     """As `add`, for a client. Raises `InvalidField` for a sender number that belongs to somebody else."""
     if sender and SenderNumber.objects.filter(number=sender, owner__isnull=False).exclude(owner=actor).exists():
         raise InvalidField("sender", "sender_not_allowed", "This is not one of your sender numbers.")
@@ -60,7 +58,7 @@ def add_reported(pairs: Iterable[tuple[str, str]], *, reason: str, now: datetime
     )
 
 
-def may_lift(suppression: Suppression, *, user: AbstractBaseUser) -> bool:
+def may_lift(suppression: Suppression, *, user: User) -> bool:
     """Whether it is this client's own: for a sender number of theirs, or put there by themselves.
 
     What stands for all senders, or for a number that others use too, protects a person from everybody.
@@ -75,7 +73,7 @@ def remove(*, suppression_id: UUID) -> bool:
     return bool(deleted)
 
 
-def visible_to(user: AbstractBaseUser) -> QuerySet[Suppression]:
+def visible_to(user: User) -> QuerySet[Suppression]:
     """For a client: what stands for its numbers or for everybody's, but not what other clients have put there."""
     foreign = SenderNumber.objects.filter(owner__isnull=False).exclude(owner=user)
     return Suppression.objects.exclude(sender__in=foreign.values("number")).filter(
@@ -83,7 +81,7 @@ def visible_to(user: AbstractBaseUser) -> QuerySet[Suppression]:
     )
 
 
-def lift(*, number: str, senders: Collection[str], brought_by: AbstractBaseUser | None) -> bool:
+def lift(*, number: str, senders: Collection[str], brought_by: User | None) -> bool:
     """What a person takes back with START: all that their own words or their provider put here, and nothing of staff's.
 
     A client that posted the START cannot take back in the person's name what stands for all senders, unless it brought

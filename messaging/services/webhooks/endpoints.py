@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from messaging.models import WebhookDelivery, WebhookEndpoint
@@ -25,9 +25,7 @@ class EndpointChanges:
     description: str = ""
 
 
-def create(
-    *, owner: AbstractBaseUser, wish: EndpointChanges, guard: Guard, now: datetime
-) -> tuple[WebhookEndpoint, str]:
+def create(*, owner: User, wish: EndpointChanges, guard: Guard, now: datetime) -> tuple[WebhookEndpoint, str]:
     """The endpoint and its secret, which is shown this once. Raises `InvalidField` or `TooManyEndpoints`."""
     check_url(wish.url, field="url", guard=guard)
     with transaction.atomic():
@@ -68,7 +66,7 @@ def rotate_secret(*, endpoint_id: UUID, now: datetime) -> str:
         return secrets.rotate(owner_id=endpoint.owner_id, endpoint=endpoint, now=now)
 
 
-def rotate_default_secret(*, owner: AbstractBaseUser, now: datetime) -> str:
+def rotate_default_secret(*, owner: User, now: datetime) -> str:
     with transaction.atomic():
         type(owner)._default_manager.select_for_update().get(pk=owner.pk)  # noqa: SLF001
         return secrets.rotate(owner_id=owner.pk, endpoint=None, now=now)
