@@ -1,204 +1,180 @@
-"""How fast an account may be called: `max_per_second` for all workers together, and the pauses that a provider asks for.
+"""Rate limit of an account, `max_per_second` segments for all workers together, and the pauses that a provider asks for.
 
-Calls are booked: each gets a departure of its own, by Redis's clock, so that they leave evenly spaced and whoever finds no room
-knows when to come back. At the moment of leaving each asks once more, however late a busy machine has made it: for its distance
-to the call before it, and for a place in a moving window (library `limits`), which is exact for segments.
-See docs/decisions/0009-booked-departures.md.
+One limiter, GCRA (the generic cell rate algorithm), in one Lua script that uses Redis's clock. It keeps the time of the next
+free slot; a text with n segments takes n slots. Each account has such a time for reservations (made before an attempt is
+written), for calls (checked before the first byte, because a busy machine may be late with several reserved calls at once), and
+for the messages that wait, so that they come back one after the other.
+See docs/decisions/0009-booked-departures.md and 0020-bounded-recheck-interval.md.
 """
 
-import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import redis
-from limits import RateLimitItemPerSecond
-from limits.storage import RedisStorage
-from limits.strategies import MovingWindowRateLimiter
 from redis.client import Pipeline
 
 from providers.errors import NotCalled
 from providers.state import circuit_breaker, shared_state
 
-# Departures lie so much further apart than the limit says: on the way to the carrier one call is slower than another, and what
-# left within a little more than a second may arrive within one.
+# Reserved slots are so much longer than the limit requires: calls that leave within a little more than a second may arrive
+# within one.
 SLACK = 0.1
-# The distance asked for at the moment of leaving is smaller, so that those that are late can catch up; a little is forgiven.
-LEAVING_SLACK, FORGIVEN_SECONDS = 0.05, 0.02
-# Whoever finds no place in the window asks again after this time.
-ASK_AGAIN_SECONDS = 0.05
-MAX_WINDOW_SECONDS = 60
-# From the booking to the first departure: the attempt has to be committed before the call.
+# The slots of calls that are made are shorter, so that late calls can catch up; a call may also be a little early.
+SENDING_SLACK, EARLY_SECONDS = 0.05, 0.02
+# Between a reservation and its slot: the attempt has to be committed before the call.
 LEAD_SECONDS = 0.1
-# Departures are booked no further ahead. Single messages see further than bulk, so bulk never takes all of them.
+# Slots are reserved no further ahead. Bulk sees less far, so that single messages always find a free slot.
 HORIZON_SECONDS, BULK_HORIZON_SECONDS = 2.0, 1.0
 MAX_PAUSE_SECONDS = 3600.0
-# Nobody has booked for so long: whoever stood in line has been canceled, has expired or has gone elsewhere.
+# With no reservation for this long, the queues of waiting messages are stale and are cleared.
 IDLE_SECONDS = 5.0
-# How long one of a line stays away at most: so long, or so long for each segment of the line, if that is longer.
-LOOK_SECONDS, LOOK_SECONDS_FOR_EACH = 30.0, 0.1
+# A waiting message is checked again after this long at the latest, or after this long for each waiting segment.
+RECHECK_SECONDS, RECHECK_SECONDS_PER_SEGMENT = 30.0, 0.1
+MIN_DELAY_SECONDS = 0.5
+UNLIMITED = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """A text that wants to leave. `has_waited`: it stood in line before, and goes before those that come fresh."""
+    """A text of `segments` segments. With `has_waited` it was deferred before, and precedes those that were not."""
 
     segments: int
     has_waited: bool = False
 
 
-_NOW = """
+# KEYS: the account's slots, its pause, its circuit.
+# ARGV: 1 now or "". 2 prefix of the fields. 3 field to use. 4 field that it is never behind, or "". 5 seconds from now to the
+# first slot. 6 seconds for one segment. 7 most seconds to a slot. 8 field of waiting texts that go first, or "". 9 "call" or,
+# for a half-open circuit, "probe" if pause and circuit are to be checked, else "". Then for each text its segments, negative
+# for one that has waited.
+# Returns for each text the seconds to its slot, which is taken, or as a negative number the seconds to a slot that is too far
+# away; an empty list if the account must not be called.
+_GCRA = f"""
 local now = tonumber(ARGV[1])
 if not now then
   local clock = redis.call('TIME')
   now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 end
-local function at(field) return tonumber(redis.call('HGET', KEYS[1], field) or '0') end
-local function set(field, moment)
-  redis.call('HSET', KEYS[1], field, string.format('%.6f', moment))
-  local kept = math.ceil((moment - now + 60) * 1000)
+local prefix, limit, check = ARGV[2], tonumber(ARGV[7]), ARGV[9]
+local function at(name) return name ~= '' and tonumber(redis.call('HGET', KEYS[1], prefix .. name) or '0') or 0 end
+if check ~= '' then
+  local until_, held = unpack(redis.call('HMGET', KEYS[3], 'until', 'held'))
+  if redis.call('EXISTS', KEYS[2]) == 1 or held or (until_ and check ~= 'probe') then return {{}} end
+elseif ARGV[3] == 'reserved' and at('reserved') < now - {IDLE_SECONDS} then
+  local sent = at('sent')
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], prefix .. 'sent', string.format('%.6f', sent))
+end
+local next = math.max(at(ARGV[3]), at(ARGV[4]), now + tonumber(ARGV[5]))
+local others_first = at(ARGV[8]) > now + limit
+local delays, taken = {{}}, false
+for place = 10, #ARGV do
+  local segments, delay = tonumber(ARGV[place]), next - now
+  if delay <= limit and (segments < 0 or not others_first) then
+    next, taken = next + math.abs(segments) * tonumber(ARGV[6]), true
+    delays[#delays + 1] = string.format('%.6f', math.max(delay, 0))
+  else
+    delays[#delays + 1] = string.format('%.6f', -math.max(delay, 0.000001))
+  end
+end
+if taken then
+  redis.call('HSET', KEYS[1], prefix .. ARGV[3], string.format('%.6f', next))
+  local kept = math.ceil((next - now + 60) * 1000)
   if redis.call('PTTL', KEYS[1]) < kept then redis.call('PEXPIRE', KEYS[1], kept) end
 end
-"""
-
-# KEYS: the account's bookings. ARGV: now or "", the fields of the next departure and of the end of the line, what the fields of
-# all lines begin with, seconds for one segment, lead, horizon, then for each wish its segments, negative for one that has
-# waited. Answers: seconds until the departure, or "" for no room.
-_BOOK = f"""{_NOW}
-local departure, line, lines = ARGV[2], ARGV[3], ARGV[4]
-local spacing, lead, horizon = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local free = at(departure)
-if free < now - {IDLE_SECONDS} then
-  for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(name, 1, #lines) == lines then redis.call('HDEL', KEYS[1], name) end
-  end
-end
-free = math.max(free, now + lead)
-local others_wait = at(line) > now + horizon
-local answers = {{}}
-for place = 8, #ARGV do
-  local segments = tonumber(ARGV[place])
-  if free - now <= horizon and (segments < 0 or not others_wait) then
-    answers[#answers + 1] = string.format('%.6f', free - now)
-    free = free + math.abs(segments) * spacing
-    set(departure, free)
-  else
-    answers[#answers + 1] = ''
-  end
-end
-return answers
-"""
-
-# KEYS: the account's bookings. ARGV: now or "", the fields of the next departure, of the end of the line, and of the end of
-# those of it that were told their time, seconds for one segment, horizon, then the wishes as above. Answers: seconds until it
-# is worth trying again.
-_LINE_UP = f"""{_NOW}
-local spacing, horizon = tonumber(ARGV[5]), tonumber(ARGV[6])
-local free = math.max(at(ARGV[2]), now)
-local line, told = math.max(at(ARGV[3]), free), math.max(at(ARGV[4]), free)
-local longest = math.max({LOOK_SECONDS}, (line - now) / spacing * {LOOK_SECONDS_FOR_EACH})
-local answers = {{}}
-for place = 7, #ARGV do
-  local segments = tonumber(ARGV[place])
-  local wait
-  if segments < 0 then
-    wait = math.max(math.min(told - now, longest) - horizon / 2, 0.5)
-    if told - now < longest then told = told - segments * spacing end
-  else
-    wait = math.min(line - now, longest)
-    line = line + segments * spacing
-  end
-  answers[#answers + 1] = string.format('%.6f', wait)
-end
-set(ARGV[3], line)
-set(ARGV[4], told)
-return answers
+return delays
 """
 
 
 def reserve(
-    slug: str, per_second: float, wishes: Sequence[SlotRequest], *, line: str, is_bulk: bool, clock: float | None = None
+    slug: str,
+    per_second: float,
+    requests: Sequence[SlotRequest],
+    *,
+    line: str,
+    is_bulk: bool,
+    clock: float | None = None,
 ) -> list[float | None]:
-    """For each wish the seconds until its departure, which is its own from now on, or None: there is no room soon.
+    """For each request the seconds until its slot, which it owns from now on, or None if no slot is free soon.
 
-    Who comes fresh while others of the same `line` (a queue's name) wait has to wait too. `clock` is for tests.
+    While others of the same `line` (the name of a queue) wait, only requests that have waited get a slot. Without Redis: 0.0
+    for each. `clock` is for tests.
     """
+    delays = _take_slots(
+        slug,
+        per_second,
+        "reserved",
+        [-each.segments if each.has_waited else each.segments for each in requests],
+        slack=SLACK,
+        lead=LEAD_SECONDS,
+        most=BULK_HORIZON_SECONDS if is_bulk else HORIZON_SECONDS,
+        first=_waiting(line, is_bulk=is_bulk),
+        clock=clock,
+    )
+    return [0.0] * len(requests) if delays is None else [delay if delay >= 0 else None for delay in delays]
+
+
+def queue_delay(
+    slug: str,
+    per_second: float,
+    requests: Sequence[SlotRequest],
+    *,
+    line: str,
+    is_bulk: bool,
+    clock: float | None = None,
+) -> list[float]:
+    """For each request without a slot the seconds after which it should ask again, spread as the account can take them.
+
+    The longest delay is `RECHECK_SECONDS`, or `RECHECK_SECONDS_PER_SEGMENT` for each segment that waits, because other messages
+    may leave the line and limits may change. Without Redis: one second for each. `clock` is for tests.
+    """
+    new = [each.segments for each in requests if not each.has_waited]
+    returning = [each.segments for each in requests if each.has_waited]
+    field = _waiting(line, is_bulk=is_bulk)
+    line_delays = _take_slots(slug, per_second, field, [0, *new], slack=SLACK, floor="reserved", clock=clock)
+    if line_delays is None:
+        return [1.0] * len(requests)
+    end_of_line, *new_delays = line_delays
+    longest = max(RECHECK_SECONDS, end_of_line * per_second / (1 + SLACK) * RECHECK_SECONDS_PER_SEGMENT)
+    found = (
+        _take_slots(slug, per_second, "returning", returning, slack=SLACK, most=longest, floor="reserved", clock=clock)
+        if returning
+        else []
+    )
     horizon = BULK_HORIZON_SECONDS if is_bulk else HORIZON_SECONDS
-    fields = [f"{per_second} departure", _line(per_second, line, is_bulk=is_bulk), _line(per_second)]
-    arguments = [*fields, _spacing(per_second), LEAD_SECONDS, horizon, *map(_signed, wishes)]
-    answers = _run(_BOOK, slug, arguments, clock=clock)
-    if answers is None:
-        return [0.0] * len(wishes)
-    return [float(answer) if answer else None for answer in answers]
-
-
-# KEYS: the account's bookings, its pause, its circuit. ARGV: now or "", the field of the earliest next one, seconds that the
-# segments take, seconds forgiven, 1 for a probe. Answers: seconds to wait, or "" where the account must not be called any more.
-_LEAVE = f"""{_NOW}
-local until_, held = unpack(redis.call('HMGET', KEYS[3], 'until', 'held'))
-if redis.call('EXISTS', KEYS[2]) == 1 or held or (until_ and ARGV[5] ~= '1') then return '' end
-local free = at(ARGV[2])
-if free - tonumber(ARGV[4]) > now then return string.format('%.6f', free - now) end
-set(ARGV[2], math.max(free, now) + tonumber(ARGV[3]))
-return '0'
-"""
+    delays_of_new = iter([min(delay, longest) for delay in new_delays])
+    delays_of_returning = iter(
+        [max(min(abs(delay), longest) - horizon / 2, MIN_DELAY_SECONDS) for delay in found or [1.0] * len(returning)]
+    )
+    return [next(delays_of_returning if each.has_waited else delays_of_new) for each in requests]
 
 
 def acquire(
     slug: str, per_second: float, segments: int, *, is_probe: bool = False, clock: float | None = None
 ) -> float:
-    """0.0: the call is to be made at this moment, and counts as made. Else the seconds after which to ask again.
+    """0.0 if the call is to be made at this moment; it is counted as made. Otherwise the seconds after which to ask again.
 
-    Bookings space the calls; this is what holds when a busy process is late with some of them. Raises `NotCalled` where the
-    account was paused, or its circuit opened, since the call was booked. `clock` is for tests.
+    Raises `NotCalled` if the account was paused, or its circuit opened, since the reservation. `clock` is for tests.
     """
-    seconds = segments * (1 + LEAVING_SLACK) / per_second
-    arguments = ["" if clock is None else clock, f"{per_second} left", seconds, FORGIVEN_SECONDS, int(is_probe)]
-    keys = (_bookings_key(slug), _pause_key(slug), circuit_breaker.circuit_key(slug))
-    answer = shared_state.ask(lambda client: client.eval(_LEAVE, len(keys), *keys, *arguments), otherwise="0")
-    if not answer:
-        raise NotCalled("the account was paused, or its circuit opened, before the call could leave")
-    wait = float(answer)
-    if wait:
-        return wait
-    item = _window(per_second)
-    cost = min(segments, item.amount)
-    has_place = shared_state.ask(
-        lambda client: _limiter(client.connection_pool).hit(item, slug, cost=cost), otherwise=True
+    delays = _take_slots(
+        slug,
+        per_second,
+        "sent",
+        [segments],
+        slack=SENDING_SLACK,
+        most=EARLY_SECONDS,
+        check="probe" if is_probe else "call",
+        clock=clock,
     )
-    return 0.0 if has_place else ASK_AGAIN_SECONDS
-
-
-@functools.lru_cache(maxsize=1)
-def _limiter(pool: redis.ConnectionPool) -> MovingWindowRateLimiter:
-    return MovingWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix="switchboard:departures"))
-
-
-@functools.cache
-def _window(per_second: float) -> RateLimitItemPerSecond:
-    """So many segments in so many whole seconds: 2.5 a second are 5 in 2 seconds."""
-    share = Fraction(per_second).limit_denominator(MAX_WINDOW_SECONDS)
-    return RateLimitItemPerSecond(max(share.numerator, 1), share.denominator if share else math.ceil(1 / per_second))
-
-
-def queue_delay(
-    slug: str, per_second: float, wishes: Sequence[SlotRequest], *, line: str, is_bulk: bool, clock: float | None = None
-) -> list[float]:
-    """Seconds after which each should ask again: spread as the account can take them, so that thousands do not come at once.
-
-    Nobody stays away for as long as a long line takes: others leave it, and limits change. About ten of a line look again in
-    each second, of a short one everybody every half a minute.
-    """
-    horizon = BULK_HORIZON_SECONDS if is_bulk else HORIZON_SECONDS
-    name = _line(per_second, line, is_bulk=is_bulk)
-    fields = [f"{per_second} departure", name, f"{name} told"]
-    answers = _run(_LINE_UP, slug, [*fields, _spacing(per_second), horizon, *map(_signed, wishes)], clock=clock)
-    return [1.0] * len(wishes) if answers is None else [float(answer) for answer in answers]
+    if delays is None:
+        return 0.0
+    if not delays:
+        raise NotCalled("the account was paused, or its circuit opened, before the call could leave")
+    return max(0.0, -delays[0])
 
 
 def pause(pipe: Pipeline, slug: str, *, seconds: float, now: float) -> None:
-    """Queue the command that lets nobody call the account for so long. A shorter wish does not end a longer pause."""
+    """Queue the command that pauses the account for so many seconds. A shorter pause does not end a longer one."""
     length = min(seconds, MAX_PAUSE_SECONDS)
     pipe.eval(_PAUSE, 1, _pause_key(slug), now + length, int(length * 1000) + 1)
 
@@ -212,40 +188,46 @@ return 1
 
 
 def read_pause(pipe: Pipeline, slug: str) -> None:
-    """Queue the look at the pause's end, in seconds since 1970."""
+    """Queue the command that reads the end of the pause, in seconds since 1970."""
     pipe.get(_pause_key(slug))
 
 
 def forget(pipe: Pipeline, slug: str) -> None:
-    """Queue the command that ends a pause, and all that is booked."""
-    pipe.delete(_pause_key(slug), _bookings_key(slug))
+    """Queue the command that ends the pause and deletes all slots."""
+    pipe.delete(_pause_key(slug), _slots_key(slug))
 
 
-def _run(script: str, slug: str, arguments: Sequence[float | str], *, clock: float | None) -> list[str] | None:
-    def act(client: redis.Redis) -> list[str]:
-        return client.eval(script, 1, _bookings_key(slug), "" if clock is None else clock, *arguments)
+def _take_slots(
+    slug: str,
+    per_second: float,
+    field: str,
+    segments: Sequence[int],
+    *,
+    slack: float,
+    lead: float = 0.0,
+    most: float = UNLIMITED,
+    floor: str = "",
+    first: str = "",
+    check: str = "",
+    clock: float | None = None,
+) -> list[float] | None:
+    """Runs the script; None while Redis is unavailable. The limit is part of each field: another limit starts anew."""
+    keys = (_slots_key(slug), _pause_key(slug), circuit_breaker.circuit_key(slug))
+    now = "" if clock is None else clock
+    arguments = [now, f"{per_second} ", field, floor, lead, (1 + slack) / per_second, most, first, check, *segments]
+
+    def act(client: redis.Redis) -> list[float]:
+        return [float(delay) for delay in client.eval(_GCRA, len(keys), *keys, *arguments)]
 
     return shared_state.ask(act, otherwise=None)
 
 
-def _line(per_second: float, queue_name: str = "", *, is_bulk: bool = False) -> str:
-    """The field of one line; without a queue, what the fields of all lines begin with.
-
-    The limit stands in all fields: what was booked by another one says nothing under this.
-    """
-    return f"{per_second} line {queue_name} {'bulk' if is_bulk else 'single'}" if queue_name else f"{per_second} line "
+def _waiting(line: str, *, is_bulk: bool) -> str:
+    return f"waiting {line} {'bulk' if is_bulk else 'single'}"
 
 
-def _spacing(per_second: float) -> float:
-    return (1 + SLACK) / per_second
-
-
-def _signed(wish: SlotRequest) -> int:
-    return -wish.segments if wish.has_waited else wish.segments
-
-
-def _bookings_key(slug: str) -> str:
-    return shared_state.key(slug, "bookings")
+def _slots_key(slug: str) -> str:
+    return shared_state.key(slug, "slots")
 
 
 def _pause_key(slug: str) -> str:

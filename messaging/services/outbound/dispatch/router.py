@@ -19,14 +19,12 @@ from providers.routing import Candidate, SpreadSequence, Strategy
 from providers.state import account_state, circuit_breaker, rate_limit
 from providers.state.account_state import AccountState
 from providers.state.circuit_breaker import Circuit, Permission
-from providers.state.rate_limit import SlotRequest
+from providers.state.rate_limit import RECHECK_SECONDS, SlotRequest
 
 WAITING_FOR_RATE = "waiting_for_rate"
 WAITING_FOR_PROVIDER = "waiting_for_provider"
 # While another message tries whether an account is well again.
 PROBE_WAIT_SECONDS = 5.0
-# Nobody waits longer without looking: meanwhile other accounts are added, limits changed and circuits reset.
-LOOK_SECONDS = rate_limit.LOOK_SECONDS
 # Many wait for the same circuit or pause: they come back over a little time, not all at once.
 SPREAD, MAX_SPREAD_SECONDS = 0.2, 3.0
 
@@ -188,7 +186,7 @@ class Router:
 
     def _until_well(self, slugs: Sequence[str]) -> Deferral:
         waits = (self._standings[slug].wait(self._now) or PROBE_WAIT_SECONDS for slug in slugs)
-        seconds = min(max(1.0, min(waits)), LOOK_SECONDS)
+        seconds = min(max(1.0, min(waits)), RECHECK_SECONDS)
         seconds += min(SPREAD * seconds, MAX_SPREAD_SECONDS) * _positions.next()
         detail = f"Waits until one of {', '.join(sorted(slugs))} can be called again."
         return Deferral(seconds, detail, WAITING_FOR_PROVIDER)
