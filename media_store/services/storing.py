@@ -1,7 +1,7 @@
-"""Takes a file in: to disk while it arrives, judged, cleaned, stored once.
+"""Store an upload: spool it to disk, validate it, remove its metadata, deduplicate it by SHA-256.
 
-The file is written before the row. What serialises all that happens to one content (uploads, deletion, the sweep) is the
-unique hash: whoever has inserted its row, or tried to, waits for the others there.
+The file is written before the row. Uploads, deletion and the sweep of one content are serialised by its unique hash: a
+transaction that inserts its row, or tries to, waits for the others there.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from media_store.errors import FileTooLarge
 from media_store.models import MediaAsset
 from media_store.services import files
 from media_store.services.access import grant
-from media_store.validation import ImageLimits, decode, inspect, write_without
+from media_store.validation import Limits, validate
 
 CHUNK_BYTES = 64 * 1024
 INSERT_ATTEMPTS = 3
@@ -98,17 +98,14 @@ def _is_whole(asset: MediaAsset) -> bool:
 
 
 def _judge(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:
-    """The row for that file, not stored yet; `clean` is filled where there is metadata to remove."""
-    limits = ImageLimits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
-    kind, picture = inspect(original, limits)
-    clean_size = write_without(original, picture.cuts, clean) if picture.cuts else None
-    # Pillow gets to see what is sent out: it is what must be good, and has nothing of metadata for it to stumble over.
-    decode(clean if picture.cuts else original, kind, picture)
+    """The row for that file, not stored yet; `clean` is filled if there is metadata to remove."""
+    limits = Limits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
+    picture = validate(original, clean, limits)
     return MediaAsset(
         sha256=sha256,
-        content_type=kind.content_type,
+        content_type=picture.format.content_type,
         size=size,
-        clean_size=clean_size,
+        clean_size=picture.clean_size,
         width=picture.width,
         height=picture.height,
         frames=picture.frames,

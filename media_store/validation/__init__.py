@@ -1,6 +1,7 @@
-"""Judges a file by its content: a whole image of one of four formats, within the limits, and nothing else.
+"""Judges a file by its content, and copies it without its metadata.
 
-Knows no Django. Needs a real file on disk, which is looked at through a memory map: never read whole.
+Our walks find the parts of the container, which of them are metadata, and the end of the image. Pillow judges the picture
+(docs/decisions/0033-image-files.md). Knows no Django. Needs a real file on disk, which is read through a memory map.
 """
 
 import mmap
@@ -10,11 +11,9 @@ from typing import BinaryIO
 
 from media_store.errors import NotAnImage
 from media_store.validation import decoding, foreign, gif, jpeg, png, webp
-from media_store.validation.picture import Cut, Data, ImageLimits, Picture
+from media_store.validation.picture import Container, Cut, Data, Limits, pieces
 
-__all__ = ["CONTENT_TYPES", "Cut", "Format", "ImageLimits", "Picture", "decode", "inspect", "write_without"]
-
-PIECE = 64 * 1024
+__all__ = ["CONTENT_TYPES", "Format", "Limits", "Picture", "validate"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,18 @@ class Format:
     name: str
     content_type: str
     extension: str
-    walk: Callable[[Data, ImageLimits], Picture]
+    walk: Callable[[Data, Limits], Container]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`width` and `height` in pixels. `clean_size` is the size of the clean copy in bytes, None if the file had no metadata."""
+
+    format: Format
+    width: int
+    height: int
+    frames: int
+    clean_size: int | None
 
 
 JPEG = Format("JPEG", "image/jpeg", "jpg", jpeg.walk)
@@ -34,48 +44,36 @@ WEBP = Format("WEBP", "image/webp", "webp", webp.walk)
 CONTENT_TYPES: dict[str, Format] = {each.content_type: each for each in (JPEG, PNG, GIF, WEBP)}
 
 
-def inspect(file: BinaryIO, limits: ImageLimits) -> tuple[Format, Picture]:
-    """Reads the container to its end. Raises `NotAnImage` and `BadImage`; the pixels are `decode`'s to judge."""
-    head = _head(file)
-    kind = _format(head)
-    if kind is None:
-        raise NotAnImage
+def validate(file: BinaryIO, clean: BinaryIO, limits: Limits) -> Picture:
+    """A whole image of one of four formats, within the limits, and nothing else. Raises `NotAnImage` and `BadImage`.
+
+    `clean` gets the copy without metadata; it stays empty if the file has none.
+    """
+    kind = _format(file)
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        picture = kind.walk(data, limits)
+        found = kind.walk(data, limits)
         foreign.refuse(data)
-    return kind, picture
+        clean_size = _write_without(data, found.cuts, clean) if found.cuts else None
+    # Pillow gets the copy: it is what must be good, and has no metadata for Pillow to stumble over.
+    width, height = decoding.decode(clean if found.cuts else file, kind.name, limits)
+    return Picture(kind, width, height, found.frames, clean_size)
 
 
-def decode(file: BinaryIO, kind: Format, picture: Picture) -> None:
-    """Raises `BadImage` for what cannot be shown."""
-    decoding.decode(file, kind.name, picture)
-
-
-def write_without(file: BinaryIO, cuts: list[Cut], target: BinaryIO) -> int:
-    """Copies the file but for its cuts; returns how many bytes that are."""
+def _write_without(data: Data, cuts: list[Cut], target: BinaryIO) -> int:
+    """Copy all but the cuts; returns the number of bytes written."""
     at = written = 0
-    for cut in cuts:
-        written += _copy(file, at, cut.start, target) + target.write(cut.instead)
+    for cut in (*cuts, Cut(len(data), len(data))):
+        for piece in pieces(data, at, cut.start):
+            written += target.write(piece)
+        written += target.write(cut.instead)
         at = cut.end
-    file.seek(0, 2)
-    written += _copy(file, at, file.tell(), target)
     target.flush()
     return written
 
 
-def _copy(file: BinaryIO, start: int, end: int, target: BinaryIO) -> int:
-    file.seek(start)
-    for left in range(end - start, 0, -PIECE):
-        target.write(file.read(min(PIECE, left)))
-    return end - start
-
-
-def _head(file: BinaryIO) -> bytes:
+def _format(file: BinaryIO) -> Format:
     file.seek(0)
-    return file.read(12)
-
-
-def _format(head: bytes) -> Format | None:
+    head = file.read(12)
     if head.startswith(b"\xff\xd8\xff"):
         return JPEG
     if head.startswith(png.SIGNATURE):
@@ -84,4 +82,4 @@ def _format(head: bytes) -> Format | None:
         return GIF
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return WEBP
-    return None
+    raise NotAnImage

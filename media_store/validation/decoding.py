@@ -1,6 +1,5 @@
-"""Pillow's word on what the walk has let through."""
+"""What Pillow says of the clean copy: that it is a picture, and how large."""
 
-import math
 import struct
 import threading
 import zlib
@@ -8,41 +7,48 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from media_store.validation.picture import Picture, damaged
+from media_store.errors import BadImage
+from media_store.validation.picture import Limits, damaged
 
-# libwebp takes some sixteen bytes a pixel: what is larger is opened (its headers are read), and not decoded.
-MAX_DECODED_PIXELS = 2_000_000
-# libjpeg keeps all coefficients of a progressive picture, six bytes a pixel, and goes over them for each of its scans.
-MAX_PROGRESSIVE_PIXELS = 8_000_000
+# In bytes. A picture that would take more is opened (its headers are read) and not decoded.
+MEMORY = 48_000_000
+# Bytes that decoding takes for each pixel, as measured (docs/decisions/0033-image-files.md).
+WEBP_BYTES, GIF_BYTES = 18, 1
+# libjpeg keeps all coefficients of a progressive picture, and goes over them for each of its scans.
+PROGRESSIVE_BYTES_PER_BAND = 2
 # Decoding is the one step that holds a picture in memory: one at a time in a process.
 _ONE_AT_A_TIME = threading.BoundedSemaphore()
+# More pixels than MEDIA_MAX_PIXELS can allow (media_store.E003). The second is raised only where warnings are errors.
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _REFUSALS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 
-def decode(file: BinaryIO, kind: str, picture: Picture) -> None:
-    """Raises `BadImage` unless Pillow reads it as that format (Pillow's name) and size.
+def decode(file: BinaryIO, kind: str, limits: Limits) -> tuple[int, int]:
+    """Width and height in pixels. Raises `BadImage` unless Pillow reads the file as that format (Pillow's name).
 
-    JPEG is decoded at an eighth of its size, which reads all of its data; of animations the first frame is. The rows of a
-    PNG have been inflated and counted by the walk: decoding them again would only take the memory, as would large GIF and WebP,
-    and large JPEG where they are progressive.
+    JPEG is decoded at an eighth of its size, which reads all of its data; of a GIF or WebP the first frame is decoded. Of a PNG
+    only the checksums are verified: its rows have been inflated and counted before, in less memory.
     """
     file.seek(0)
     with _ONE_AT_A_TIME:
         try:
             with Image.open(file, formats=[kind]) as image:
                 size = image.size
-                if kind == "JPEG":
+                limits.check_size(*size)
+                if kind == "PNG":
+                    image.verify()
+                elif size[0] * size[1] * _bytes_per_pixel(image) <= MEMORY:
                     image.draft("L", (1, 1))
-                if kind != "PNG" and size[0] * size[1] <= _most_pixels(kind, picture):
                     image.load()
+        except _BOMBS:
+            raise BadImage("too_many_pixels", f"It has more than {limits.pixels:,} pixels.") from None
         except _REFUSALS:
             damaged("It cannot be decoded.")
-    if size != (picture.width, picture.height):
-        damaged("The picture has not the size that it says.")
+    return size
 
 
-def _most_pixels(kind: str, picture: Picture) -> int | float:
-    """What is decoded, in pixels."""
-    if kind != "JPEG":
-        return MAX_DECODED_PIXELS
-    return MAX_PROGRESSIVE_PIXELS if picture.is_progressive else math.inf
+def _bytes_per_pixel(image: Image.Image) -> int:
+    """Zero for a JPEG of one scan, which is decoded row by row."""
+    if image.format == "JPEG":
+        return PROGRESSIVE_BYTES_PER_BAND * len(image.getbands()) if image.info.get("progressive") else 0
+    return WEBP_BYTES if image.format == "WEBP" else GIF_BYTES

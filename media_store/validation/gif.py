@@ -2,16 +2,15 @@
 
 import struct
 
-from media_store.validation.picture import Cut, Data, ImageLimits, Parts, Picture, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, Limits, Parts, check_end, damaged, read, truncated
 
 IMAGE, EXTENSION, TRAILER = 0x2C, 0x21, 0x3B
 GRAPHIC_CONTROL, APPLICATION = 0xF9, 0xFF
 LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # the only application blocks that change what is seen
 
 
-def walk(data: Data, limits: ImageLimits) -> Picture:
+def walk(data: Data, limits: Limits) -> Container:
     width, height, flags = struct.unpack("<HHB", read(data, 6, 5))
-    limits.check_size(width, height)
     at = 13 + _palette_bytes(flags)
     parts = Parts()
     cuts: list[Cut] = []
@@ -32,7 +31,7 @@ def walk(data: Data, limits: ImageLimits) -> Picture:
     if not frames:
         damaged("There is no picture in it.")
     check_end(data, at + 1)
-    return Picture(width, height, frames=frames, cuts=cuts)
+    return Container(frames, cuts)
 
 
 def _image(data: Data, start: int, width: int, height: int) -> tuple[int, int]:

@@ -1,62 +1,59 @@
-"""JPEG: segments up to the end of the image, and which of them say more than the picture (ISO 10918-1, Exif, CIPA DC-007)."""
+"""JPEG: segments up to the end of the image, and which of them are metadata (ISO 10918-1, Exif, CIPA DC-007)."""
 
 import re
 import struct
 from dataclasses import dataclass, field
 
 from media_store.validation import exif
-from media_store.validation.picture import Cut, Data, ImageLimits, Parts, Picture, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, Limits, Parts, check_end, damaged, read, truncated
 
 # A marker between segments may be preceded by fill bytes; within a scan, FF 00 and the restart markers are data.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
-SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
+EOI, SOS, COM = 0xD9, 0xDA, 0xFE
 APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
-FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
-PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 MAX_SCANS = 64  # a progressive image has about ten; each costs the decoder a walk over the whole picture
 
-EXIF, ICC, MULTI_PICTURE = b"Exif\x00\x00", b"ICC_PROFILE\x00", b"MPF\x00"
+ICC, MULTI_PICTURE = b"ICC_PROFILE\x00", b"MPF\x00"
 # What is left of these segments: their fixed part. What could follow (a thumbnail, anything) is no part of the picture.
 FIXED_PARTS = {(APP0, b"JFIF\x00"): 14, (APP14, b"Adobe"): 12}
 
 
 @dataclass
 class _Image:
-    width: int = 0
-    height: int = 0
     scans: int = 0
-    is_progressive: bool = False
     is_multi_picture: bool = False
     has_orientation: bool = False
     cuts: list[Cut] = field(default_factory=list)
     end: int = 0
 
 
-def walk(data: Data, limits: ImageLimits) -> Picture:
+def walk(data: Data, _limits: Limits) -> Container:
     parts = Parts()
-    image = _image(data, 0, limits, parts)
+    image = _image(data, 0, parts)
     end = image.end
     cuts = image.cuts
     if image.is_multi_picture and end < len(data):
-        # Phones append a depth or brightness map as an image of its own. It is checked like the first, and not sent out.
+        # Phones append a depth or brightness map as an image of its own. Its segments are read too, and it is not sent.
         cuts = [*cuts, Cut(end, len(data))]
         while data[end : end + 2] == b"\xff\xd8":
-            end = _image(data, end, limits, parts).end
+            end = _image(data, end, parts).end
     check_end(data, end)
-    return Picture(image.width, image.height, is_progressive=image.is_progressive, cuts=cuts)
+    return Container(cuts=cuts)
 
 
-def _image(data: Data, start: int, limits: ImageLimits, parts: Parts) -> _Image:
+def _image(data: Data, start: int, parts: Parts) -> _Image:
     image = _Image()
     at = start + 2
     while True:
         parts.another()
         found = _MARKER.match(data, at)
         if not found:
-            truncated() if at + 1 >= len(data) else damaged("A segment does not begin where the last one ends.")
+            if at + 1 >= len(data):
+                truncated()
+            damaged("A segment does not begin where the last one ends.")
         marker, segment, at = found[1][0], at, found.end()
         if marker == EOI:
             break
@@ -66,10 +63,7 @@ def _image(data: Data, start: int, limits: ImageLimits, parts: Parts) -> _Image:
         end = at + length
         if length < 2 or end > len(data):  # noqa: PLR2004 (the length counts itself)
             truncated() if end > len(data) else damaged("A segment has an impossible length.")
-        if marker in FRAME_HEADERS:
-            image.is_progressive = marker in PROGRESSIVE
-            _frame(image, read(data, at + 2, 5), limits)
-        elif marker == SOS:
+        if marker == SOS:
             end = _scan(image, data, end)
         elif marker == COM or APP0 <= marker <= APP15:
             _metadata(image, marker, segment, data[at + 2 : end], end)
@@ -80,17 +74,11 @@ def _image(data: Data, start: int, limits: ImageLimits, parts: Parts) -> _Image:
     return image
 
 
-def _frame(image: _Image, header: bytes, limits: ImageLimits) -> None:
-    if image.width:
-        damaged("It has two headers.")
-    image.height, image.width = struct.unpack(">HH", header[1:])
-    limits.check_size(image.width, image.height)
-
-
 def _scan(image: _Image, data: Data, start: int) -> int:
+    """Where its data end."""
     image.scans += 1
-    if not image.width or image.scans > MAX_SCANS:
-        damaged("Its scans are not those of a picture.")
+    if image.scans > MAX_SCANS:
+        damaged("It has too many scans.")
     found = _MARKER_IN_SCAN.search(data, start)
     if not found:
         truncated()
@@ -108,12 +96,12 @@ def _metadata(image: _Image, marker: int, start: int, payload: bytes, end: int) 
     if marker == APP2 and payload.startswith(MULTI_PICTURE):
         image.is_multi_picture = True
     upright = b""
-    if marker == APP1 and payload.startswith(EXIF) and not image.has_orientation:
-        upright = exif.only_orientation(exif.orientation(payload[len(EXIF) :]))
+    if marker == APP1 and payload.startswith(exif.PREFIX) and not image.has_orientation:
+        upright = exif.only_orientation(payload)
         image.has_orientation = True
-        if upright and payload[len(EXIF) :] == upright:
+        if upright and payload == exif.PREFIX + upright:
             return
-    image.cuts.append(Cut(start, end, _segment(APP1, EXIF + upright) if upright else b""))
+    image.cuts.append(Cut(start, end, _segment(APP1, exif.PREFIX + upright) if upright else b""))
 
 
 def _fixed_part(kind: int, payload: bytes) -> bytes:

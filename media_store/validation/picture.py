@@ -1,31 +1,36 @@
-"""What is known of an image once its container has been read from the first byte to the last."""
+"""The result of reading a container from the first byte to the last, the limits, and the errors that readers raise."""
 
+import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from media_store.errors import BadImage
 
-# An animation may show so many times the pixels of one picture, all its frames together.
+# The frames of an animation may have so many times the pixels of one picture, all together.
 ANIMATION_FACTOR = 10
 # So many bytes of rows for each pixel that one picture may have, all frames together: they are inflated to be counted, which
 # takes about a second for a hundred megabytes. The richest single picture has eight.
 ROW_BYTES_FACTOR = 10
 # Chunks, segments and blocks of one file: more of them than any encoder writes only cost us time and memory.
 MAX_PARTS = 10_000
+PIECE = 64 * 1024
+Data = mmap.mmap  # the file, never copied whole
 
 
 @dataclass(frozen=True)
-class ImageLimits:
+class Limits:
+    """The largest picture in pixels, and the most frames of an animation. The checks raise `BadImage`."""
+
     pixels: int
     frames: int
 
     def check_size(self, width: int, height: int) -> None:
-        if width <= 0 or height <= 0:
-            damaged("It has no width or no height.")
         if width * height > self.pixels:
             raise BadImage("too_many_pixels", f"{width} x {height} is more than {self.pixels:,} pixels.")
 
     def check_frames(self, count: int, pixels: int) -> None:
+        """`pixels` of all frames together."""
         if count > self.frames:
             raise BadImage("too_many_frames", f"It has more than {self.frames:,} frames.")
         if pixels > self.pixels * ANIMATION_FACTOR:
@@ -41,7 +46,7 @@ class ImageLimits:
 
 @dataclass(frozen=True)
 class Cut:
-    """Bytes from `start` to `end` that are left out of what is sent out; `instead` takes their place."""
+    """Bytes from `start` to `end` that are left out of the clean copy; `instead` takes their place."""
 
     start: int
     end: int
@@ -49,22 +54,11 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """`cuts` are in the order of the file and do not overlap; without any, the file has nothing to leave out."""
+class Container:
+    """`cuts` are in the order of the file and do not overlap; without any, the file has no metadata."""
 
-    width: int
-    height: int
     frames: int = 1
-    is_progressive: bool = False
     cuts: list[Cut] = field(default_factory=list)
-
-
-class Data(Protocol):
-    """The file as a memory map, or bytes: it is read where it is looked at and never copied whole."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, at): ...
 
 
 class Parts:
@@ -80,10 +74,16 @@ class Parts:
 
 
 def read(data: Data, start: int, length: int) -> bytes:
-    """Exactly so many bytes; raises `BadImage` where the file ends before."""
+    """Exactly so many bytes; raises `BadImage` if the file ends before."""
     if start + length > len(data):
         truncated()
     return data[start : start + length]
+
+
+def pieces(data: Data, start: int, end: int) -> Iterator[bytes]:
+    """The bytes from `start` to `end`, at most 64 KiB at a time."""
+    for at in range(start, end, PIECE):
+        yield data[at : min(at + PIECE, end)]
 
 
 def truncated() -> NoReturn:
@@ -95,5 +95,6 @@ def damaged(detail: str) -> NoReturn:
 
 
 def check_end(data: Data, end: int) -> None:
+    """Raises `BadImage` unless the image ends where the file does."""
     if end != len(data):
         raise BadImage("foreign_data", "Something else follows after the image.")

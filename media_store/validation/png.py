@@ -1,17 +1,26 @@
-"""PNG: every chunk with its checksum, every row inflated once and counted, never kept (W3C PNG, third edition)."""
+"""PNG: chunks up to the end; rows are inflated and counted, never kept (W3C PNG, third edition). Checksums are Pillow's."""
 
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from media_store.validation import exif
-from media_store.validation.picture import Cut, Data, ImageLimits, Parts, Picture, check_end, damaged, read, truncated
+from media_store.validation.picture import (
+    PIECE,
+    Container,
+    Cut,
+    Data,
+    Limits,
+    Parts,
+    check_end,
+    damaged,
+    pieces,
+    read,
+    truncated,
+)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PIECE = 64 * 1024
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
-DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 # Column and row at which each pass of an interlaced image begins, and its steps.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
@@ -20,7 +29,6 @@ OF_THE_PICTURE = frozenset(
     {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"bKGD"}
     | {b"pHYs", b"acTL", b"fcTL", b"fdAT"}
 )
-CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
 
 @dataclass(frozen=True)
@@ -72,18 +80,22 @@ class _Image:
     header: _Header
     limits: ImageLimits
     rows: _Rows
+    row_bytes: int
     declared_frames: int = 0
     frames: int = 0
     pixels: int = 0
-    row_bytes: int = 0
     has_data: bool = False
     cuts: list[Cut] = field(default_factory=list)
 
+    def feed(self, data: Data, start: int, end: int) -> None:
+        for piece in pieces(data, start, end):
+            self.rows.feed(piece)
 
-def walk(data: Data, limits: ImageLimits) -> Picture:
+
+def walk(data: Data, limits: Limits) -> Container:
     header = _header(data, limits)
-    image = _Image(header, limits, _Rows(header.bytes_of(header.width, header.height)))
-    image.row_bytes = header.bytes_of(header.width, header.height)
+    row_bytes = header.bytes_of(header.width, header.height)
+    image = _Image(header, limits, _Rows(row_bytes), row_bytes=row_bytes)
     parts = Parts()
     at = len(SIGNATURE)
     kind = b""
@@ -91,64 +103,44 @@ def walk(data: Data, limits: ImageLimits) -> Picture:
         parts.another()
         start = at
         length, kind = struct.unpack(">I4s", read(data, start, 8))
-        end = start + 12 + length
-        _check_chunk(data, kind, start, end)
-        _chunk(image, data, kind, start, end)
-        at = end
+        at = start + 12 + length
+        if at > len(data):
+            truncated()
+        _chunk(image, data, kind, start, at)
     image.rows.finish()
     check_end(data, at)
     if image.declared_frames != image.frames:
         damaged("It has not as many frames as it says.")
-    return Picture(header.width, header.height, frames=max(1, image.frames), cuts=image.cuts)
+    return Container(max(1, image.frames), image.cuts)
 
 
-def _header(data: Data, limits: ImageLimits) -> _Header:
-    length, kind, width, height, depth, colour, compression, filters, interlace = struct.unpack(
-        ">I4sIIBBBBB", read(data, len(SIGNATURE), 21)
-    )
-    if (length, kind, compression, filters) != (13, b"IHDR", 0, 0) or interlace > 1:
-        damaged("Its header is not that of a PNG.")
-    if depth not in DEPTHS.get(colour, ()):
+def _header(data: Data, limits: Limits) -> _Header:
+    """What the number of bytes in its rows depends on; Pillow judges the rest."""
+    width, height, depth, colour, interlace = struct.unpack(">IIBBxxB", read(data, len(SIGNATURE) + 8, 13))
+    if colour not in CHANNELS:
         damaged("There is no such kind of pixel.")
     limits.check_size(width, height)
     return _Header(width, height, depth * CHANNELS[colour], is_interlaced=bool(interlace))
-
-
-def _check_chunk(data: Data, kind: bytes, start: int, end: int) -> None:
-    if not kind.isalpha():
-        damaged("A chunk has no name.")
-    if end > len(data):
-        truncated()
-    checksum = 0
-    for piece in _pieces(data, start + 4, end - 4):
-        checksum = zlib.crc32(piece, checksum)
-    if checksum != int.from_bytes(data[end - 4 : end]):
-        damaged("A checksum is wrong.")
-    if kind[:1].isupper() and kind not in CRITICAL:
-        damaged("It has a part that nobody knows.")
 
 
 def _chunk(image: _Image, data: Data, kind: bytes, start: int, end: int) -> None:
     body, body_end = start + 8, end - 4
     if kind == b"IDAT":
         image.has_data = True
-        _feed(image, data, body, body_end)
+        image.feed(data, body, body_end)
     elif kind == b"fdAT":
-        _feed(image, data, body + 4, body_end)
+        image.feed(data, body + 4, body_end)
     elif kind == b"acTL":
         image.declared_frames = int.from_bytes(read(data, body, 4))
         image.limits.check_frames(image.declared_frames, 0)
     elif kind == b"fcTL":
         _frame(image, read(data, body, 20))
-    elif kind == b"IHDR" and start != len(SIGNATURE):
-        damaged("It has two headers.")
+    elif (kind == b"IHDR") != (start == len(SIGNATURE)):
+        damaged("It does not have one header, and in front.")
     elif kind not in OF_THE_PICTURE:
-        image.cuts.append(Cut(start, end, _instead(kind, data, body, body_end)))
-
-
-def _feed(image: _Image, data: Data, start: int, end: int) -> None:
-    for piece in _pieces(data, start, end):
-        image.rows.feed(piece)
+        if kind[:1].isupper():
+            damaged("It has a part that nobody knows.")
+        image.cuts.append(Cut(start, end, _orientation(data, body, body_end) if kind == b"eXIf" else b""))
 
 
 def _frame(image: _Image, control: bytes) -> None:
@@ -156,7 +148,6 @@ def _frame(image: _Image, control: bytes) -> None:
     header = image.header
     if left + width > header.width or top + height > header.height:
         damaged("A frame is larger than the picture.")
-    image.limits.check_size(width, height)
     image.frames += 1
     image.pixels += width * height
     image.limits.check_frames(image.frames, image.pixels)
@@ -167,13 +158,9 @@ def _frame(image: _Image, control: bytes) -> None:
         image.limits.check_rows(image.row_bytes)
 
 
-def _instead(kind: bytes, data: Data, start: int, end: int) -> bytes:
-    upright = exif.only_orientation(exif.orientation(data[start : min(end, start + PIECE)])) if kind == b"eXIf" else b""
+def _orientation(data: Data, start: int, end: int) -> bytes:
+    """A chunk, or nothing."""
+    upright = exif.only_orientation(data[start : min(end, start + exif.MAX_BYTES)])
     if not upright:
         return b""
-    return struct.pack(">I", len(upright)) + kind + upright + struct.pack(">I", zlib.crc32(kind + upright))
-
-
-def _pieces(data: Data, start: int, end: int) -> Iterator[bytes]:
-    for at in range(start, end, PIECE):
-        yield data[at : min(at + PIECE, end)]
+    return struct.pack(">I4s", len(upright), b"eXIf") + upright + struct.pack(">I", zlib.crc32(b"eXIf" + upright))

@@ -69,6 +69,21 @@ def webp_frames(count: int) -> bytes:
     return riff(vp8x(1, 1, flags=2), b"ANIM" + struct.pack("<IIH", 6, 0, 0), anmf * count)
 
 
+def webp_frame(left: int, top: int) -> bytes:
+    """Of 40 x 30, in a picture of 40 x 30."""
+    sides = (left // 2, top // 2, 39, 29, 40)
+    frame = b"".join(side.to_bytes(3, "little") for side in sides) + b"\x00" + still()
+    anmf = b"ANMF" + struct.pack("<I", len(frame)) + frame
+    return riff(vp8x(40, 30, flags=2), b"ANIM" + struct.pack("<IIH", 6, 0, 0), anmf)
+
+
+def large_webp_frames(count: int) -> bytes:
+    """Their headers say one pixel."""
+    picture = encoded("WEBP", Image.new("RGB", (5_000, 5_000)), lossless=True, method=0)[12:]
+    anmf = b"ANMF" + struct.pack("<I", 16 + len(picture)) + bytes(16) + picture
+    return riff(vp8x(5_000, 5_000, flags=2), b"ANIM" + struct.pack("<IIH", 6, 0, 0), anmf * count)
+
+
 def apng(declared: int, frames: int) -> bytes:
     control = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 10, 0, 0))
     return png(1, 1, b"\x00\x00", chunk(b"acTL", struct.pack(">II", declared, 0)), control * frames)
@@ -156,6 +171,7 @@ CORPUS: dict[str, Bad] = {
         gif_of_65535_by_65535=lambda: resized_gif(65_535, 65_535),
         webp_of_16384_by_16384=lambda: riff(vp8x(16_384, 16_384), still()),
         apng_of_large_frames=lambda: large_apng(2),
+        webp_of_large_frames=lambda: large_webp_frames(11),
         gif_of_large_frames=lambda: gif(500, size=(5_000, 5_000), frame=(5_000, 5_000)),
     ),
     **bad(
@@ -204,6 +220,8 @@ CORPUS: dict[str, Bad] = {
         gif_of_noise=lambda: gif(1)[:19] + noise(40),
         webp_that_is_larger_than_its_picture=lambda: riff(vp8x(80, 60), still()),
         webp_without_a_picture=lambda: riff(vp8x(8, 8)),
+        webp_of_a_frame_outside=lambda: webp_frame(10, 0),
+        webp_of_two_pictures_without_a_header=lambda: riff(still(), still()),
         webp_of_two_pictures=lambda: riff(vp8x(40, 30), still(), still()),
         webp_of_noise=lambda: riff(b"VP8 " + struct.pack("<I", 100) + still()[8:18] + noise(90)),
     ),

@@ -74,7 +74,7 @@ def test_what_arrives_has_no_name_that_a_killed_process_could_leave_behind(api, 
         names.extend(path.name for path in folder.temporary.iterdir())
         raise BadImage("damaged", "for this test")
 
-    monkeypatch.setattr("media_store.services.storing.inspect", look)
+    monkeypatch.setattr("media_store.services.storing.validate", look)
 
     assert upload(api, PNG).status_code == 400
     assert names == []

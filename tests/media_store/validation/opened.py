@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from media_store import validation
-from media_store.validation import Format, ImageLimits, Picture
+from media_store.validation import Limits, Picture
 
 LIMITS = ImageLimits(pixels=25_000_000, frames=500)
 
@@ -19,20 +19,17 @@ def on_disk(content: bytes) -> Iterator[BinaryIO]:
         yield file
 
 
-def inspect(content: bytes, limits: ImageLimits = LIMITS) -> tuple[Format, Picture]:
+def validate(content: bytes, limits: Limits = LIMITS) -> Picture:
     """All that an upload goes through."""
-    with on_disk(content) as file:
-        kind, picture = validation.inspect(file, limits)
-        validation.decode(file, kind, picture)
-    return kind, picture
+    with on_disk(content) as file, tempfile.TemporaryFile() as clean:
+        return validation.validate(file, clean, limits)
 
 
 def cleaned(content: bytes) -> bytes:
     """What would be sent out."""
-    with on_disk(content) as file, tempfile.TemporaryFile() as target:
-        _, picture = validation.inspect(file, LIMITS)
-        written = validation.write_without(file, picture.cuts, target)
-        target.seek(0)
-        result = target.read()
-    assert written == len(result)
-    return result
+    with on_disk(content) as file, tempfile.TemporaryFile() as clean:
+        size = validation.validate(file, clean, LIMITS).clean_size
+        clean.seek(0)
+        written = clean.read()
+    assert len(written) == (size or 0)
+    return content if size is None else written

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageCms
 from media_store.validation import exif
 from tests.media_store import pictures
 from tests.media_store.pictures import encoded, jpeg_with, segment, told
-from tests.media_store.validation.opened import cleaned, inspect
+from tests.media_store.validation.opened import cleaned, validate
 
 KINDS = ["JPEG", "PNG", "GIF", "WEBP"]
 
@@ -44,10 +44,10 @@ def test_the_picture_is_the_same_and_the_secrets_are_gone(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_clean_is_a_good_file_of_the_same_data(kind: str) -> None:
-    before, after = inspect(told(kind)), inspect(cleaned(told(kind)))
+    before, after = validate(told(kind)), validate(cleaned(told(kind)))
 
-    assert after[0] is before[0]
-    assert (after[1].width, after[1].height) == (before[1].width, before[1].height)
+    assert (after.format, after.width, after.height) == (before.format, before.width, before.height)
+    assert (before.clean_size, after.clean_size) == (len(cleaned(told(kind))), None)
     assert cleaned(cleaned(told(kind))) == cleaned(told(kind))
 
 
@@ -61,6 +61,14 @@ def test_which_way_is_up_is_all_that_is_kept_of_exif(kind: str, orientation: int
     assert tags(clean) == {ExifTags.Base.Orientation: orientation}
     assert pixels(clean) == pixels(content)
     assert pictures.CAMERA.encode() not in clean
+
+
+def test_a_checksum_is_verified_of_what_is_sent() -> None:
+    plain = encoded("PNG")
+    text = bytearray(pictures.chunk(b"tEXt", b"Comment\x00" + pictures.COMMENT.encode()))
+    text[-1] ^= 0xFF
+
+    assert cleaned(plain[:33] + bytes(text) + plain[33:]) == plain
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
@@ -117,11 +125,16 @@ def test_segments_that_nobody_needs_to_see_a_picture_are_not_sent(marker: int) -
 class TestOrientation:
     def tiff(self, order: str, tag: int, kind: int, value: int) -> bytes:
         mark = {"<": b"II*\x00", ">": b"MM\x00*"}[order]
-        return mark + struct.pack(f"{order}IHHHIHH", 8, 1, tag, kind, 1, value, 0)
+        return mark + struct.pack(f"{order}IHHHIHHI", 8, 1, tag, kind, 1, value, 0, 0)
+
+    def kept(self, block: bytes) -> int:
+        found = Image.Exif()
+        found.load(exif.PREFIX + exif.only_orientation(block))
+        return found[ExifTags.Base.Orientation]
 
     @pytest.mark.parametrize("order", ["<", ">"])
     def test_it_is_read_in_both_byte_orders(self, order: str) -> None:
-        assert exif.orientation(self.tiff(order, 0x0112, 3, 6)) == 6
+        assert self.kept(self.tiff(order, 0x0112, 3, 6)) == 6
 
     @pytest.mark.parametrize(
         "block",
@@ -135,12 +148,14 @@ class TestOrientation:
         ],
     )
     def test_what_cannot_be_read_is_upright(self, block: bytes) -> None:
-        assert exif.orientation(block) == 1
+        assert exif.only_orientation(block) == b""
 
     @pytest.mark.parametrize("value", [0, 9, 65_535])
     def test_a_direction_that_is_none_is_upright(self, value: int) -> None:
-        assert exif.orientation(self.tiff("<", 0x0112, 3, value)) == 1
+        assert exif.only_orientation(self.tiff("<", 0x0112, 3, value)) == b""
 
-    def test_another_tag_or_kind_is_not_it(self) -> None:
-        assert exif.orientation(self.tiff("<", 0x0110, 3, 6)) == 1
-        assert exif.orientation(self.tiff("<", 0x0112, 4, 6)) == 1
+    def test_another_tag_is_not_it(self) -> None:
+        assert exif.only_orientation(self.tiff("<", 0x0110, 3, 6)) == b""
+
+    def test_a_number_of_another_width_is_read_too(self) -> None:
+        assert self.kept(self.tiff("<", 0x0112, 4, 6)) == 6

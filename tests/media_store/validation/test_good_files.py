@@ -12,7 +12,7 @@ from media_store.validation import ImageLimits
 from media_store.validation.picture import ANIMATION_FACTOR
 from tests.media_store import pictures
 from tests.media_store.pictures import encoded, picture
-from tests.media_store.validation.opened import inspect
+from tests.media_store.validation.opened import validate
 
 VARIETIES = {
     "a plain JPEG": encoded("JPEG"),
@@ -34,17 +34,17 @@ VARIETIES = {
 
 @pytest.mark.parametrize("content", VARIETIES.values(), ids=list(VARIETIES))
 def test_it_gets_in_and_has_nothing_to_remove(content: bytes) -> None:
-    kind, found = inspect(content)
+    found = validate(content)
 
-    assert kind.name == Image.open(io.BytesIO(content)).format
-    assert (found.width, found.height, found.frames, found.cuts) == (40, 30, 1, [])
+    assert found.format.name == Image.open(io.BytesIO(content)).format
+    assert (found.width, found.height, found.frames, found.clean_size) == (40, 30, 1, None)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
 def test_an_animation_has_its_frames_counted(kind: str) -> None:
-    _, found = inspect(pictures.animation(kind, 7))
+    found = validate(pictures.animation(kind, 7))
 
-    assert (found.width, found.height, found.frames, found.cuts) == (8, 8, 7, [])
+    assert (found.width, found.height, found.frames, found.clean_size) == (8, 8, 7, None)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (5, 5), (8, 8), (13, 21), (33, 1)])
@@ -61,7 +61,7 @@ def test_the_passes_of_an_interlaced_png_are_counted_as_its_specification_says(w
     content = b"\x89PNG\r\n\x1a\n" + b"".join(parts)
     assert set(Image.open(io.BytesIO(content)).tobytes()) == {0x7F}
 
-    _, found = inspect(content)
+    found = validate(content)
 
     assert (found.width, found.height) == (width, height)
 
@@ -71,7 +71,7 @@ def test_a_png_may_come_in_many_pieces() -> None:
     header = pictures.chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 0, 0, 0, 0))
     pieces = b"".join(pictures.chunk(b"IDAT", rows[at : at + 1]) for at in range(len(rows)))
 
-    _, found = inspect(b"\x89PNG\r\n\x1a\n" + header + pieces + pictures.chunk(b"IEND"))
+    found = validate(b"\x89PNG\r\n\x1a\n" + header + pieces + pictures.chunk(b"IEND"))
 
     assert (found.width, found.height) == (10, 10)
 
@@ -79,29 +79,29 @@ def test_a_png_may_come_in_many_pieces() -> None:
 class TestLimits:
     def test_of_pixels(self) -> None:
         content = encoded("PNG")
-        assert inspect(content, ImageLimits(pixels=40 * 30, frames=1))
+        assert validate(content, Limits(pixels=40 * 30, frames=1))
 
         with pytest.raises(BadImage) as error:
-            inspect(content, ImageLimits(pixels=40 * 30 - 1, frames=1))
+            validate(content, Limits(pixels=40 * 30 - 1, frames=1))
 
         assert error.value.field_code == "too_many_pixels"
 
     @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
     def test_of_frames(self, kind: str) -> None:
         content = pictures.animation(kind, 4)
-        assert inspect(content, ImageLimits(pixels=640, frames=4))
+        assert validate(content, Limits(pixels=640, frames=4))
 
         with pytest.raises(BadImage) as error:
-            inspect(content, ImageLimits(pixels=640, frames=3))
+            validate(content, Limits(pixels=640, frames=3))
 
         assert error.value.field_code == "too_many_frames"
 
     def test_of_the_pixels_of_all_frames(self) -> None:
         within, beyond = pictures.gif(ANIMATION_FACTOR), pictures.gif(ANIMATION_FACTOR + 1)
-        limits = ImageLimits(pixels=1, frames=500)
-        assert inspect(within, limits)
+        limits = Limits(pixels=1, frames=500)
+        assert validate(within, limits)
 
         with pytest.raises(BadImage) as error:
-            inspect(beyond, limits)
+            validate(beyond, limits)
 
         assert error.value.field_code == "too_many_pixels"
