@@ -12,6 +12,7 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage
 
 PARTIAL = "partial"
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -19,18 +20,18 @@ class LocalMediaStorage(FileSystemStorage):
     """A folder that only we can read. A file appears under its name when it is complete and on the disk."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700, **options})
+        super().__init__(file_permissions_mode=FILE_MODE, directory_permissions_mode=FOLDER_MODE, **options)
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         return name
 
-    def _save(self, name: str, content: File) -> str:
+    def _save(self, name: str, content: "File[bytes]") -> str:
         partial = Path(self.path(f"{PARTIAL}/{uuid4().hex}"))
         final = Path(self.path(name))
         self._make_folder(partial.parent)
         self._make_folder(final.parent)
         try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.file_permissions_mode)
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
             with os.fdopen(descriptor, "wb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
@@ -46,7 +47,7 @@ class LocalMediaStorage(FileSystemStorage):
         """`mkdir` gives its mode to the last folder only, so each is made by itself."""
         top = Path(self.location)
         for each in (*reversed([each for each in folder.parents if each.is_relative_to(top)]), folder):
-            each.mkdir(mode=self.directory_permissions_mode, parents=True, exist_ok=True)
+            each.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
 
 def _publish(partial: Path, final: Path) -> None:

@@ -1,5 +1,6 @@
 """The bytes of an image: conditional, cacheable for ever by their hash, and harmless in a browser."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.http import FileResponse, HttpResponse, HttpResponseBase
@@ -35,26 +36,29 @@ def answer(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int)
     chosen = rendition(asset, is_clean=is_clean)
     known = CONTENT_TYPES.get(asset.content_type)
     # Shown in place only for what is an image; anything else could only be a row of another program.
-    disposition = {"as_attachment": known is None, "filename": f"{asset.pk}.{known.extension if known else 'bin'}"}
+    as_attachment, filename = known is None, f"{asset.pk}.{known.extension if known else 'bin'}"
     headers = {
         "Content-Length": str(chosen.size),
-        "Content-Disposition": content_disposition_header(**disposition),
+        "Content-Disposition": content_disposition_header(as_attachment, filename) or "",
         "Cache-Control": f"private, max-age={max_age}, immutable",
         "ETag": chosen.etag,
         "X-Content-Type-Options": "nosniff",
     }
     empty = HttpResponse(headers=headers, content_type=asset.content_type)
-    conditional = get_conditional_response(request, etag=chosen.etag, response=empty)
+    conditional = get_conditional_response(request, etag=chosen.etag, response=empty) or empty
     if conditional is not empty or request.method == "HEAD":
         return conditional
     file = files.open_file(chosen.kind, asset.sha256)
-    return FileResponse(file, headers=headers, content_type=asset.content_type, **disposition)
+    return FileResponse(
+        file, headers=headers, content_type=asset.content_type, as_attachment=as_attachment, filename=filename
+    )
 
 
 class AnyAccepted(DefaultContentNegotiation):
     """Who fetches an image asks for images; errors are JSON all the same."""
 
     def select_renderer(
-        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        first = next(iter(renderers))
+        return first, first.media_type

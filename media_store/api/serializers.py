@@ -6,7 +6,7 @@ from rest_framework.reverse import reverse
 from media_store.models import MediaAsset
 
 
-class MediaAssetSerializer(serializers.ModelSerializer):
+class MediaAssetSerializer(serializers.ModelSerializer[MediaAsset]):
     """Needs the request in its context: `url` is an absolute address."""
 
     url = serializers.SerializerMethodField()

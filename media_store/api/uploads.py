@@ -3,8 +3,9 @@
 `ImageUploadParser` takes one; a subclass with another `max_files` takes several of the same field.
 """
 
+from collections.abc import Mapping
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -39,7 +40,7 @@ class _Counted:
         self._left = limit
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
+        data: bytes = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
             raise FileTooLarge(settings.MEDIA_MAX_BYTES)
@@ -73,7 +74,7 @@ class _ImageHandler(FileUploadHandler):
             raise FileTooLarge(settings.MEDIA_MAX_BYTES)
         self.file.write(raw_data)
 
-    def file_complete(self, file_size: int) -> UploadedFile:
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
         self.file.seek(0)
         self.file.size = file_size
         return self.file
@@ -90,13 +91,16 @@ class _ImageHandler(FileUploadHandler):
 class ImageUploadParser(MultiPartParser):
     max_files = 1
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: dict | None = None) -> DataAndFiles:
-        request = parser_context["request"]
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> "DataAndFiles[Any, Any]":
+        """Raises `FileTooLarge`, and `ValidationError` for a field that is not expected."""
+        request: Request = (parser_context or {})["request"]
         limit = refuse_by_length(request, max_files=self.max_files)
         handler = _ImageHandler(request._request, self.max_files)  # noqa: SLF001
         request.upload_handlers = [handler]
         try:
-            return super().parse(_Counted(stream, limit), media_type, parser_context)
+            return super().parse(cast("IO[Any]", _Counted(stream, limit)), media_type, parser_context)
         except Exception:
             handler.close()
             raise
@@ -104,14 +108,14 @@ class ImageUploadParser(MultiPartParser):
 
 def refuse_by_length(request: Request, *, max_files: int = 1) -> int:
     """How many bytes a form with so many files may have; raises `FileTooLarge` for one that announces more."""
-    limit = max_files * settings.MEDIA_MAX_BYTES + FORM_BYTES
+    limit: int = max_files * settings.MEDIA_MAX_BYTES + FORM_BYTES
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not length.isdigit() or int(length) > limit:
         raise FileTooLarge(settings.MEDIA_MAX_BYTES)
     return limit
 
 
-def uploaded(request: Request, *, max_files: int = 1) -> list[UploadedFile]:
+def uploaded(request: Request, *, max_files: int = 1) -> "list[UploadedFile[bytes]]":
     """The files of the form, at least one. Raises `ValidationError` for a field that is missing, unknown or no file."""
     for name in request.data:
         if name not in {FIELD, CSRF_FIELD}:

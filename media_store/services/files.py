@@ -30,7 +30,7 @@ def exists(kind: str, sha256: str) -> bool:
     return storage().exists(name(kind, sha256))
 
 
-def open_file(kind: str, sha256: str) -> File:
+def open_file(kind: str, sha256: str) -> "File[bytes]":
     return storage().open(name(kind, sha256), "rb")
 
 
