@@ -13,6 +13,7 @@ _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 EOI, SOS, COM = 0xD9, 0xDA, 0xFE
 APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 MAX_SCANS = 64  # a progressive image has about ten; each costs the decoder a walk over the whole picture
 
@@ -23,6 +24,7 @@ FIXED_PARTS = {(APP0, b"JFIF\x00"): 14, (APP14, b"Adobe"): 12}
 
 @dataclass
 class _Image:
+    headers: int = 0
     scans: int = 0
     is_multi_picture: bool = False
     has_orientation: bool = False
@@ -63,13 +65,14 @@ def _image(data: Data, start: int, parts: Parts) -> _Image:
         end = at + length
         if length < 2 or end > len(data):  # noqa: PLR2004 (the length counts itself)
             truncated() if end > len(data) else damaged("A segment has an impossible length.")
+        image.headers += marker in FRAME_HEADERS
         if marker == SOS:
             end = _scan(image, data, end)
         elif marker == COM or APP0 <= marker <= APP15:
             _metadata(image, marker, segment, data[at + 2 : end], end)
         at = end
-    if not image.scans:
-        damaged("There is no picture in it.")
+    if not image.scans or image.headers != 1:  # of two headers, Pillow would take the last and others the first
+        damaged("There is not one picture in it.")
     image.end = at
     return image
 

@@ -48,6 +48,15 @@ def resized_jpeg(width: int, height: int) -> bytes:
     return JPEG[:at] + struct.pack(">HH", height, width) + JPEG[at + 4 :]
 
 
+def two_sizes() -> bytes:
+    """Too large for the bound within which progressive pictures are decoded, so that only its headers tell."""
+    content = encoded("JPEG", Image.new("RGB", (4_900, 5_000)), progressive=True)
+    at = content.index(b"\xff\xc2")
+    length = 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    first = content[at : at + 5] + b"\xff\xff\xff\xff" + content[at + 9 : at + length]
+    return content[:at] + first + content[at:]
+
+
 def resized_gif(width: int, height: int) -> bytes:
     return GIF[:6] + struct.pack("<HH", width, height) + GIF[10:]
 
@@ -213,10 +222,12 @@ CORPUS: dict[str, Bad] = {
         jpeg_that_is_a_head_and_noise=lambda: JPEG[:20] + b"\x00" * 200,
         jpeg_with_a_lying_length=lambda: jpeg_with(b"\xff\xe1\x00\x01"),
         jpeg_with_two_sizes=lambda: jpeg_with(segment(SOF0, bytes([8, 0, 9, 0, 9, 1, 1, 0x11, 0]))),
+        large_progressive_jpeg_with_two_sizes=two_sizes,
         jpeg_of_a_hundred_scans=lambda: JPEG[:-2] + JPEG[JPEG.index(bytes([0xFF, SOS])) : -2] * 100 + JPEG[-2:],
         jpeg_of_a_thousand_scans=lambda: JPEG[:-2] + JPEG[JPEG.index(bytes([0xFF, SOS])) : -2] * 1_000 + JPEG[-2:],
         gif_smaller_than_its_frame=lambda: resized_gif(2, 2),
         gif_without_a_frame=lambda: gif(0),
+        large_gif_without_most_of_its_pixels=lambda: gif(1, size=(3_000, 1_000), frame=(3_000, 1_000)),
         gif_of_noise=lambda: gif(1)[:19] + noise(40),
         webp_that_is_larger_than_its_picture=lambda: riff(vp8x(80, 60), still()),
         webp_without_a_picture=lambda: riff(vp8x(8, 8)),

@@ -71,6 +71,13 @@ def test_a_checksum_is_verified_of_what_is_sent() -> None:
     assert cleaned(plain[:33] + bytes(text) + plain[33:]) == plain
 
 
+def test_metadata_may_stand_before_a_webps_picture() -> None:
+    plain = encoded("WEBP")
+    exif_chunk = b"EXIF" + struct.pack("<I", 4) + b"some"
+
+    assert cleaned(pictures.riff(exif_chunk, plain[12:])) == plain
+
+
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
 def test_an_animation_still_moves(kind: str) -> None:
     shades = [pictures.picture(8, 8, shade=number * 60) for number in range(3)]

@@ -47,6 +47,17 @@ def test_an_animation_has_its_frames_counted(kind: str) -> None:
     assert (found.width, found.height, found.frames, found.clean_size) == (8, 8, 7, None)
 
 
+def test_the_data_of_a_webps_frame_decide_about_its_size() -> None:
+    header = b"".join(number.to_bytes(3, "little") for number in (0, 0, 40 - 1, 30 - 1, 40)) + b"\x00"
+    frame = header + encoded("WEBP", picture(20, 30))[12:]
+    canvas = bytes([2, 0, 0, 0]) + (40 - 1).to_bytes(3, "little") + (30 - 1).to_bytes(3, "little")
+    chunks = {b"VP8X": canvas, b"ANIM": bytes(6), b"ANMF": frame}
+
+    found = validate(pictures.riff(*(kind + struct.pack("<I", len(body)) + body for kind, body in chunks.items())))
+
+    assert (found.width, found.height, found.frames) == (40, 30, 1)
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (5, 5), (8, 8), (13, 21), (33, 1)])
 def test_the_passes_of_an_interlaced_png_are_counted_as_its_specification_says(width: int, height: int) -> None:
     passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
