@@ -25,12 +25,12 @@ from PIL import Image, ImageChops, ImageSequence
 
 from benchmarks.image_files import FILES
 from media_store import validation
-from media_store.validation import CONTENT_TYPES, Limits
+from media_store.validation import CONTENT_TYPES, ImageLimits
 from tests.media_store import pictures
 from tests.media_store.bad_files import CORPUS
 
 RESULTS = Path(__file__).parent / "results" / "clean_images.json"
-LIMITS = Limits(pixels=25_000_000, frames=500)
+LIMITS = ImageLimits(pixels=25_000_000, frames=500)
 BOUND_MB = 48
 PILLOW_FORMATS = [kind.name for kind in CONTENT_TYPES.values()]
 BAD = [name for name, bad in CORPUS.items() if bad.code != "file_too_large"]

@@ -19,7 +19,7 @@ from media_store.errors import FileTooLarge
 from media_store.models import MediaAsset
 from media_store.services import files
 from media_store.services.access import grant
-from media_store.validation import Limits, validate
+from media_store.validation import ImageLimits, validate
 
 CHUNK_BYTES = 64 * 1024
 INSERT_ATTEMPTS = 3
@@ -99,7 +99,7 @@ def _is_whole(asset: MediaAsset) -> bool:
 
 def _judge(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:
     """The row for that file, not stored yet; `clean` is filled if there is metadata to remove."""
-    limits = Limits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
+    limits = ImageLimits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
     picture = validate(original, clean, limits)
     return MediaAsset(
         sha256=sha256,

@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 from media_store.errors import NotAnImage
 from media_store.validation import decoding, foreign, gif, jpeg, png, webp
-from media_store.validation.picture import Container, Cut, Data, Limits, pieces
+from media_store.validation.picture import Container, Cut, Data, ImageLimits, pieces
 
-__all__ = ["CONTENT_TYPES", "Format", "Limits", "Picture", "validate"]
+__all__ = ["CONTENT_TYPES", "Format", "ImageLimits", "Picture", "validate"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Format:
     name: str
     content_type: str
     extension: str
-    walk: Callable[[Data, Limits], Container]
+    walk: Callable[[Data, ImageLimits], Container]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ WEBP = Format("WEBP", "image/webp", "webp", webp.walk)
 CONTENT_TYPES: dict[str, Format] = {each.content_type: each for each in (JPEG, PNG, GIF, WEBP)}
 
 
-def validate(file: BinaryIO, clean: BinaryIO, limits: Limits) -> Picture:
+def validate(file: BinaryIO, clean: BinaryIO, limits: ImageLimits) -> Picture:
     """A whole image of one of four formats, within the limits, and nothing else. Raises `NotAnImage` and `BadImage`.
 
     `clean` gets the copy without metadata; it stays empty if the file has none.

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from media_store.errors import BadImage
-from media_store.validation.picture import Limits, damaged
+from media_store.validation.picture import ImageLimits, damaged
 
 # In bytes. A picture that would take more is opened (its headers are read) and not decoded.
 MEMORY = 48_000_000
@@ -23,7 +23,7 @@ _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _REFUSALS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 
-def decode(file: BinaryIO, kind: str, limits: Limits) -> tuple[int, int]:
+def decode(file: BinaryIO, kind: str, limits: ImageLimits) -> tuple[int, int]:
     """Width and height in pixels. Raises `BadImage` unless Pillow reads the file as that format (Pillow's name).
 
     JPEG is decoded at an eighth of its size, which reads all of its data; of a GIF or WebP the first frame is decoded. Of a PNG

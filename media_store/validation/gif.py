@@ -2,14 +2,14 @@
 
 import struct
 
-from media_store.validation.picture import Container, Cut, Data, Limits, Parts, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, check_end, damaged, read, truncated
 
 IMAGE, EXTENSION, TRAILER = 0x2C, 0x21, 0x3B
 GRAPHIC_CONTROL, APPLICATION = 0xF9, 0xFF
 LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # the only application blocks that change what is seen
 
 
-def walk(data: Data, limits: Limits) -> Container:
+def walk(data: Data, limits: ImageLimits) -> Container:
     width, height, flags = struct.unpack("<HHB", read(data, 6, 5))
     at = 13 + _palette_bytes(flags)
     parts = Parts()

@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass, field
 
 from media_store.validation import exif
-from media_store.validation.picture import Container, Cut, Data, Limits, Parts, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, check_end, damaged, read, truncated
 
 # A marker between segments may be preceded by fill bytes; within a scan, FF 00 and the restart markers are data.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
@@ -32,7 +32,7 @@ class _Image:
     end: int = 0
 
 
-def walk(data: Data, _limits: Limits) -> Container:
+def walk(data: Data, _limits: ImageLimits) -> Container:
     parts = Parts()
     image = _image(data, 0, parts)
     end = image.end

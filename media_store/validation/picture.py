@@ -19,7 +19,7 @@ Data = mmap.mmap  # the file, never copied whole
 
 
 @dataclass(frozen=True)
-class Limits:
+class ImageLimits:
     """The largest picture in pixels, and the most frames of an animation. The checks raise `BadImage`."""
 
     pixels: int

@@ -10,7 +10,7 @@ from media_store.validation.picture import (
     Container,
     Cut,
     Data,
-    Limits,
+    ImageLimits,
     Parts,
     check_end,
     damaged,
@@ -92,7 +92,7 @@ class _Image:
             self.rows.feed(piece)
 
 
-def walk(data: Data, limits: Limits) -> Container:
+def walk(data: Data, limits: ImageLimits) -> Container:
     header = _header(data, limits)
     row_bytes = header.bytes_of(header.width, header.height)
     image = _Image(header, limits, _Rows(row_bytes), row_bytes=row_bytes)
@@ -114,7 +114,7 @@ def walk(data: Data, limits: Limits) -> Container:
     return Container(max(1, image.frames), image.cuts)
 
 
-def _header(data: Data, limits: Limits) -> _Header:
+def _header(data: Data, limits: ImageLimits) -> _Header:
     """What the number of bytes in its rows depends on; Pillow judges the rest."""
     width, height, depth, colour, interlace = struct.unpack(">IIBBxxB", read(data, len(SIGNATURE) + 8, 13))
     if colour not in CHANNELS:

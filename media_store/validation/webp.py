@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from media_store.validation import exif
-from media_store.validation.picture import Container, Cut, Data, Limits, Parts, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, check_end, damaged, read, truncated
 
 HAS_EXIF, HAS_XMP = 0x08, 0x04
 OF_THE_PICTURE = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
@@ -34,7 +34,7 @@ class _Image:
     cuts: list[Cut] = field(default_factory=list)
 
 
-def walk(data: Data, limits: Limits) -> Container:
+def walk(data: Data, limits: ImageLimits) -> Container:
     end = 8 + int.from_bytes(read(data, 4, 4), "little")
     if end > len(data):
         truncated()
@@ -59,7 +59,7 @@ def _chunks(data: Data, at: int, end: int) -> Iterator[_Chunk]:
         at = after
 
 
-def _look_at(chunk: _Chunk, image: _Image, data: Data, limits: Limits) -> None:
+def _look_at(chunk: _Chunk, image: _Image, data: Data, limits: ImageLimits) -> None:
     if chunk.kind == b"VP8X" and image.flags is None:
         [flags] = read(data, chunk.body, 1)
         image.flags = Cut(chunk.body, chunk.body + 1, bytes([flags & ~(HAS_EXIF | HAS_XMP)]))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from media_store import validation
-from media_store.validation import Limits, Picture
+from media_store.validation import ImageLimits, Picture
 
 LIMITS = ImageLimits(pixels=25_000_000, frames=500)
 
@@ -19,7 +19,7 @@ def on_disk(content: bytes) -> Iterator[BinaryIO]:
         yield file
 
 
-def validate(content: bytes, limits: Limits = LIMITS) -> Picture:
+def validate(content: bytes, limits: ImageLimits = LIMITS) -> Picture:
     """All that an upload goes through."""
     with on_disk(content) as file, tempfile.TemporaryFile() as clean:
         return validation.validate(file, clean, limits)

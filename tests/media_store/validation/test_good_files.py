@@ -90,26 +90,26 @@ def test_a_png_may_come_in_many_pieces() -> None:
 class TestLimits:
     def test_of_pixels(self) -> None:
         content = encoded("PNG")
-        assert validate(content, Limits(pixels=40 * 30, frames=1))
+        assert validate(content, ImageLimits(pixels=40 * 30, frames=1))
 
         with pytest.raises(BadImage) as error:
-            validate(content, Limits(pixels=40 * 30 - 1, frames=1))
+            validate(content, ImageLimits(pixels=40 * 30 - 1, frames=1))
 
         assert error.value.field_code == "too_many_pixels"
 
     @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
     def test_of_frames(self, kind: str) -> None:
         content = pictures.animation(kind, 4)
-        assert validate(content, Limits(pixels=640, frames=4))
+        assert validate(content, ImageLimits(pixels=640, frames=4))
 
         with pytest.raises(BadImage) as error:
-            validate(content, Limits(pixels=640, frames=3))
+            validate(content, ImageLimits(pixels=640, frames=3))
 
         assert error.value.field_code == "too_many_frames"
 
     def test_of_the_pixels_of_all_frames(self) -> None:
         within, beyond = pictures.gif(ANIMATION_FACTOR), pictures.gif(ANIMATION_FACTOR + 1)
-        limits = Limits(pixels=1, frames=500)
+        limits = ImageLimits(pixels=1, frames=500)
         assert validate(within, limits)
 
         with pytest.raises(BadImage) as error:
