@@ -1,7 +1,6 @@
 """The product as real processes, for journeys: web, workers, beat and sandbox over a fresh database and broker."""
 
 import contextlib
-import itertools
 import os
 import secrets
 import shutil
@@ -15,12 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-import psycopg
 import redis
 import requests
-from psycopg import sql
 from requests.adapters import HTTPAdapter
 
 from config.run import commands, services
@@ -33,29 +29,14 @@ from tests.environment import (
     EmbeddedValkey,
     redis_database,
 )
+from tests.journeys.databases import migrated_database
 
 READY_SECONDS = 60.0
 CONNECTIONS = 64
 LOG_CHARACTERS = 20_000
 
-_numbers = itertools.count()
 running: list["Stack"] = []
 """Stacks that have not been stopped; a failed test shows their logs."""
-
-
-@contextlib.contextmanager
-def fresh_database() -> Iterator[str]:
-    """The address of an empty PostgreSQL database that is dropped afterwards; empty where the tests run on SQLite."""
-    if not GIVEN_DATABASE_URL:
-        yield ""
-        return
-    name = f"switchboard_journey_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield urlsplit(GIVEN_DATABASE_URL)._replace(path=f"/{name}").geturl()
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 class Stack:
@@ -115,7 +96,7 @@ class Stack:
         self.base_url, self.sandbox_url = f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{sandbox_port}"
         self.environment = {
             **os.environ,
-            "DATABASE_URL": self._cleanup.enter_context(fresh_database()),
+            "DATABASE_URL": self._database_url(),
             "REDIS_URL": self._fresh_broker(),
             "LOCAL_DIR": str(self.folder),
             "SECRET_KEY": secrets.token_urlsafe(50),
@@ -299,6 +280,11 @@ class Stack:
                 file.write(line + "\n")
 
         return Child(command, self.environment, BASE_DIR, write)
+
+    def _database_url(self) -> str:
+        if "DATABASE_URL" in self._extra:
+            return self._extra["DATABASE_URL"]
+        return self._cleanup.enter_context(migrated_database(self.folder))
 
     def _fresh_broker(self) -> str:
         if self._broker:

@@ -20,7 +20,8 @@ import requests
 from config.run.environment import BASE_DIR
 from tests.environment import GIVEN_DATABASE_URL
 from tests.journeys.client import Client, Message
-from tests.journeys.stack import Stack, fresh_database
+from tests.journeys.databases import fresh_database
+from tests.journeys.stack import Stack
 from tests.media_store.pictures import encoded
 
 pytestmark = pytest.mark.skipif(

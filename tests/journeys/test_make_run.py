@@ -23,7 +23,7 @@ import requests
 from config.run import services
 from config.run.environment import BASE_DIR
 from tests.environment import GIVEN_DATABASE_URL, GIVEN_REDIS_URL, JOURNEYS_DATABASE, redis_database
-from tests.journeys.stack import fresh_database
+from tests.journeys.databases import fresh_database
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0

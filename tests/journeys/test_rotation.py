@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from config.run.environment import BASE_DIR
-from tests.journeys.stack import fresh_database
+from tests.journeys.databases import migrated_database
 from tests.journeys.test_schedules import rows_of
 
 ROWS = int(os.environ.get("ROTATION_ROWS", "20000"))
@@ -90,7 +90,10 @@ class Installation:
 
 @pytest.fixture
 def installation() -> Iterator[Installation]:
-    with tempfile.TemporaryDirectory(prefix="switchboard-journey-") as folder, fresh_database() as database_url:
+    with (
+        tempfile.TemporaryDirectory(prefix="switchboard-journey-") as folder,
+        migrated_database(Path(folder)) as database_url,
+    ):
         yield Installation(Path(folder), database_url)
 
 
@@ -105,7 +108,6 @@ def test_a_rotation_that_is_killed_twice_leaves_every_text_readable_and_none_und
     installation: Installation,
 ) -> None:
     old, new = key("old"), key("new")
-    installation.run([old], "migrate", "--verbosity", "0")
     installation.run([old], "shell", "--verbosity", "0", "-c", FILL.format(rows=ROWS))
     assert installation.under("old") == ROWS
 

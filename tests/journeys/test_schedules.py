@@ -20,7 +20,8 @@ import pytest
 from config.run import commands
 from config.run.environment import BASE_DIR
 from tests.journeys.client import Client, numbers
-from tests.journeys.stack import Stack, fresh_database
+from tests.journeys.databases import migrated_database
+from tests.journeys.stack import Stack
 
 RECIPIENTS = 10_000
 KILLS = 3
@@ -81,7 +82,6 @@ class Workers:
             "DJANGO_SETTINGS_MODULE": "config.settings",
         }
         options = {"cwd": BASE_DIR, "env": environment, "text": True}
-        subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], check=True, **options)
         self.process = subprocess.Popen(
             [sys.executable, "-c", WORKERS, str(RECIPIENTS)],
             stdin=subprocess.PIPE,
@@ -125,7 +125,7 @@ def rows_of(database_url: str, folder: Path, query: str) -> list[tuple[Any, ...]
 def workers() -> Iterator[Workers]:
     with (
         tempfile.TemporaryDirectory(prefix="switchboard-journey-") as folder,
-        fresh_database() as database_url,
+        migrated_database(Path(folder)) as database_url,
         closing(Workers(Path(folder), database_url)) as started,
     ):
         yield started

@@ -14,7 +14,7 @@ from django.db import connection
 
 from config.run.environment import BASE_DIR
 from tests.installed import COPY
-from tests.journeys.stack import fresh_database
+from tests.journeys.databases import fresh_database
 
 pytestmark = pytest.mark.django_db
 LEFT_OUT = ("django_migrations", COPY)  # the first records what was applied; the others are the tests' own

@@ -1,0 +1,95 @@
+"""Databases of their own for journeys: SQLite files, or PostgreSQL databases beside the given one.
+
+All migrations take four seconds of CPU. They are applied once, to a template, of which a stack gets a copy.
+"""
+
+import atexit
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from config.run.environment import BASE_DIR
+from tests.environment import GIVEN_DATABASE_URL
+
+FILE = "switchboard.sqlite3"
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def fresh_database() -> Iterator[str]:
+    """The address of an empty PostgreSQL database that is dropped afterwards; empty where the tests run on SQLite."""
+    if not GIVEN_DATABASE_URL:
+        yield ""
+        return
+    with _created() as name:
+        yield _address(name)
+
+
+@contextlib.contextmanager
+def migrated_database(folder: Path) -> Iterator[str]:
+    """The same with all migrations applied; on SQLite its file is put into the folder."""
+    if not GIVEN_DATABASE_URL:
+        _copy(_migrated_file(), folder / FILE)
+        yield ""
+        return
+    with _created(template=_migrated_name()) as name:
+        yield _address(name)
+
+
+@contextlib.contextmanager
+def _created(template: str = "template1") -> Iterator[str]:
+    name = f"switchboard_journey_{os.getpid()}_{next(_numbers)}"
+    _execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+    try:
+        yield name
+    finally:
+        _execute("DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _execute(statement: str, *names: str) -> None:
+    with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _address(name: str) -> str:
+    return urlsplit(GIVEN_DATABASE_URL)._replace(path=f"/{name}").geturl()
+
+
+@functools.cache
+def _migrated_name() -> str:
+    """The template, which stays until this process ends."""
+    kept = contextlib.ExitStack()
+    atexit.register(kept.close)
+    name = kept.enter_context(_created())
+    _migrate({"DATABASE_URL": _address(name)})
+    return name
+
+
+@functools.cache
+def _migrated_file() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="switchboard-journey-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _migrate({"DATABASE_URL": "", "LOCAL_DIR": str(folder)})
+    return folder / FILE
+
+
+def _migrate(environment: dict[str, str]) -> None:
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=BASE_DIR, env=os.environ | environment, check=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(source)) as template, contextlib.closing(sqlite3.connect(target)) as copy:
+        template.backup(copy)
