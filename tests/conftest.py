@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.test import TransactionTestCase
 
 from providers.state import account_state, redis_client
-from tests import tiers
+from tests import static_files, tiers
 from tests.emptying import delete_all_rows
 from tests.plugin import ENVIRONMENT
 
@@ -21,6 +21,7 @@ WITH_PROCESSES = {name: Path(__file__).parent / name for name in ("browser", "jo
 django.setup()  # the conftests of the folders below import models, and are loaded before pytest-django does this
 admin.autodiscover()  # tests that go over all pages are collected before the first request loads them
 TransactionTestCase._fixture_teardown = delete_all_rows
+static_files.remember()
 PBKDF2PasswordHasher.iterations = 1  # a million, the real number, take a third of a second for each password
 
 
