@@ -6,28 +6,15 @@
 import functools
 import os
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.journeys.client import ON_THE_WAY, Client, in_parallel, numbers, statuses
-from tests.journeys.stack import Stack
 
 CLIENTS, MESSAGES = 8, int(os.environ.get("MANY_MESSAGES", "1000"))
 FEWER = 300
 SECONDS = 150
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with Stack(workers=2, environment={"RATE_LIMIT_PER_TOKEN": "10000/s"}) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(stack: Stack) -> Client:
-    return Client(stack)
 
 
 def send_each(client: Client, recipients: list[str], reference: str) -> list[str]:
@@ -40,6 +27,7 @@ def calls_since(client: Client, index: int) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.timeout(600)  # it has taken two minutes on two cores that were busy with other things
 def test_messages_of_eight_clients_are_delivered_once_each_and_shared_30_to_70(client: Client) -> None:
+    client.wait_until_none_is(ON_THE_WAY, seconds=SECONDS)  # of the journeys before this one
     recipients, before = numbers(MESSAGES), client.stack.sandbox_log()["next"]
 
     shares = [recipients[number::CLIENTS] for number in range(CLIENTS)]
