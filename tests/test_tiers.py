@@ -30,6 +30,7 @@ def test_every_entry_names_tests() -> None:
         ("media_store/validation/test_new.py", "test_one", tiers.PURE),
         ("media_store/validation/test_memory.py", "test_one", tiers.MEMORY),
         ("messaging/test_new.py", "test_one", tiers.DATABASE),
+        ("config/admin/test_look.py", "test_one", tiers.EITHER),
         ("journeys/chaos/test_faults.py", "test_one", tiers.JOURNEYS),
         ("journeys/test_make_run.py", "test_one", tiers.EMBEDDED),
         (*tiers._ENTRIES[tiers.SMOKE][0].split("::"), tiers.SMOKE),
@@ -41,7 +42,7 @@ def test_the_longest_entry_decides(path: str, function: str, tier: str) -> None:
 
 def test_a_file_is_imported_if_one_of_its_tests_runs() -> None:
     assert tiers.in_path(tiers.TESTS / "journeys" / "test_make_run.py") == {tiers.JOURNEYS, tiers.EMBEDDED, tiers.SMOKE}
-    assert tiers.in_path(tiers.TESTS / "messaging" / "api") == {tiers.DATABASE, tiers.FUZZ}
+    assert tiers.in_path(tiers.TESTS / "messaging" / "api") == {tiers.DATABASE, tiers.EITHER, tiers.FUZZ}
     assert tiers.in_path(tiers.TESTS / "messaging" / "test_states.py") == {tiers.PURE}
 
 
@@ -69,8 +70,15 @@ def test_ci_runs_all_tiers_and_twice_those_that_depend_on_the_database() -> None
     assert found[True] == tiers.ON_BOTH_DATABASES
 
 
+def test_what_runs_on_one_database_knows_neither() -> None:
+    names = re.compile(r"postgres|sqlite|transactional_db|transaction=True|\.vendor", re.IGNORECASE)
+
+    for entry in tiers._ENTRIES[tiers.EITHER]:
+        assert not names.search((tiers.TESTS / entry).read_text()), entry
+
+
 def test_what_was_not_run_is_said_with_the_command() -> None:
-    assert tiers.not_run([tiers.PURE, tiers.DATABASE, tiers.SMOKE], on_postgresql=False) == [
+    assert tiers.not_run([tiers.PURE, tiers.EITHER, tiers.DATABASE, tiers.SMOKE], on_postgresql=False) == [
         "Not run: processes, fuzz, memory, migrations (make test-all runs them)",
         "Not run: journeys, embedded, browser (make journeys runs them)",
         "Not run: anything on PostgreSQL and Redis (DATABASE_URL=… REDIS_URL=… make test-all)",

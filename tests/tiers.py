@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-PURE, DATABASE, SMOKE, PROCESSES = "pure", "database", "smoke", "processes"
+PURE, EITHER, DATABASE, SMOKE, PROCESSES = "pure", "either", "database", "smoke", "processes"
 FUZZ, MEMORY, MIGRATIONS = "fuzz", "memory", "migrations"
 JOURNEYS, EMBEDDED, BROWSER = "journeys", "embedded", "browser"
 
 COMMANDS = {
     PURE: "make test",  # neither a database nor Redis: the result is the same everywhere
+    EITHER: "make test",  # a database, but what is tested is decided above it: it runs on one of them
     DATABASE: "make test",
     SMOKE: "make test",  # two of the journeys
     PROCESSES: "make test-all",  # starts Python processes
@@ -68,6 +69,18 @@ _ENTRIES = {
         "scheduling/test_wall_time.py",
         "scheduling/test_zone_data.py",
         "test_tiers.py",
+    ),
+    # Pages and who may open them, bodies that are refused before a query, choices by what Redis knows. What the pages read and
+    # write has tests of its own in the services. A file with a query, a constraint or a transaction to prove is `database`.
+    EITHER: (
+        "config/admin/test_look.py",
+        "config/admin/test_reasons.py",
+        "config/admin/test_roles.py",
+        "config/test_openapi.py",
+        "config/test_requests.py",
+        "media_store/api/test_bad_files.py",
+        "messaging/api/test_unread_bodies.py",
+        "providers/test_routing_by_health.py",
     ),
     SMOKE: (
         "journeys/test_first_message.py::test_a_message_is_accepted_at_once_and_delivered_within_ten_seconds",

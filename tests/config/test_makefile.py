@@ -69,7 +69,7 @@ def test_standard_input_goes_to_the_command(folder: Path) -> None:
     ("target", "command"),
     [
         ("manage", "<manage.py>"),
-        ("test", "<-m><pytest><--dist><loadgroup><--numprocesses><2><--tiers><pure,database,smoke>"),
+        ("test", "<-m><pytest><--dist><loadgroup><--numprocesses><2><--tiers><pure,either,database,smoke>"),
         ("chaos", "<-m><tests.journeys.chaos>"),
     ],
 )
