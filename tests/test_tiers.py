@@ -30,7 +30,7 @@ def test_every_entry_names_tests() -> None:
         ("media_store/validation/test_new.py", "test_one", tiers.PURE),
         ("media_store/validation/test_memory.py", "test_one", tiers.MEMORY),
         ("messaging/test_new.py", "test_one", tiers.DATABASE),
-        ("config/admin/test_look.py", "test_one", tiers.EITHER),
+        ("config/admin/test_theme.py", "test_one", tiers.EITHER),
         ("journeys/chaos/test_faults.py", "test_one", tiers.JOURNEYS),
         ("journeys/test_make_run.py", "test_one", tiers.EMBEDDED),
         (*tiers._ENTRIES[tiers.SMOKE][0].split("::"), tiers.SMOKE),

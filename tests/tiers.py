@@ -73,7 +73,7 @@ _ENTRIES = {
     # Pages and who may open them, bodies that are refused before a query, choices by what Redis knows. What the pages read and
     # write has tests of its own in the services. A file with a query, a constraint or a transaction to prove is `database`.
     EITHER: (
-        "config/admin/test_look.py",
+        "config/admin/test_theme.py",
         "config/admin/test_reasons.py",
         "config/admin/test_roles.py",
         "config/test_openapi.py",

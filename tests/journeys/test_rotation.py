@@ -30,7 +30,8 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 from messaging.models import Message
-from messaging.services import bulk, installation
+from messaging.services import installation
+from messaging.services.outbound import bulk_insert
 from messaging.services.outbound.bulk_insert import Variant
 from messaging.states import Source
 installation.install()
@@ -42,7 +43,7 @@ prototype = Message(
 for start in range(0, {rows}, 5_000):
     people = [Variant(f"+1415{{n:07}}", f"Your code is {{n:07}}", "gsm7", 1) for n in range(start, start + 5_000)]
     with transaction.atomic():
-        bulk.store(prototype, people, source=Source.API)
+        bulk_insert.store(prototype, people, source=Source.API)
 """
 READ = """
 from messaging.models import Message

@@ -38,14 +38,15 @@ django.setup()
 from datetime import timedelta
 from django.db import connections
 from django.utils import timezone
-from messaging.services import bulk, installation
+from messaging.services import installation
+from messaging.services.outbound import bulk_insert
 from scheduling.services import expansion, runs, schedules
 from scheduling.services.recipients import Recipient
 from tests.journeys.client import numbers
 
 installation.install()
 now = timezone.now()
-plan = schedules.Plan("Many", "Hello", now + timedelta(minutes=1), "UTC", None, "express", None, 14_400)
+plan = schedules.ScheduleInput("Many", "Hello", now + timedelta(minutes=1), "UTC", None, "express", None, 14_400)
 people = [Recipient(row, number, {}) for row, number in enumerate(numbers(int(sys.argv[1])))]
 schedules.create(
     owner=installation.service_user("demo"), plan=plan, people=people, default_queue="express", now=now
@@ -55,7 +56,7 @@ run_id = schedules.ScheduleRun.objects.get().pk
 connections.close_all()
 if hasattr(connections["default"], "close_pool"):
     connections["default"].close_pool()  # its threads would not come along into the fork
-bulk.batch_size = lambda: 200
+bulk_insert.batch_size = lambda: 200
 print("ready", flush=True)
 for line in sys.stdin:
     ahead = timedelta(seconds=int(line))
