@@ -1,4 +1,4 @@
-"""Celery's side: short tasks that are safe to lose and safe to repeat. No retry, no eta: times live in the database."""
+"""Celery tasks, safe to lose and safe to repeat. They use neither retries nor ETAs: all times are in the database."""
 
 import contextlib
 import logging
@@ -32,7 +32,7 @@ dispatcher = Dispatcher(
     lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),
     after_settling=notifier.notify_webhooks,
 )
-places = SlotPool(1)  # until the worker says how many threads it has
+slots = SlotPool(1)  # until the worker is ready and its number of threads is known
 deliverer = Deliverer(
     PublicHttp(Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)),
     concurrency=settings.CALLBACK_CONCURRENCY,
@@ -48,33 +48,36 @@ def stop_claiming(**_: object) -> None:
 
 @task_failure.connect
 def replace_connection(exception: Exception, **_: object) -> None:
-    """The next task of this thread must not get the connection on which this one failed."""
+    """Drop a connection after a database fault, so that the thread's next task opens a new one."""
     if may_pass(exception):
         drop_connection()
 
 
 @worker_ready.connect
-def share_threads(sender: Any, **_: object) -> None:
-    """Half of the worker's threads are for queues; the others are for the default queue and for all that is short."""
-    places.count = max(1, (sender.pool.limit or 1) // 2)
+def share_threads(sender: Any, **_: object) -> None:  # Any: Celery's consumer, which has no types
+    """Reserve half of the threads for the default queue and short tasks; other queues share the rest."""
+    slots.count = max(1, (sender.pool.limit or 1) // 2)
 
 
 @worker_ready.connect
-def show_life(sender: Any, **_: object) -> None:
-    """`sender` is the consumer; it forgets its timers when it loses the broker, and is ready again afterwards."""
-    _show_life()
-    sender.timer.call_repeatedly(heartbeats.WORKER_INTERVAL_SECONDS, _show_life)
+def start_heartbeat(sender: Any, **_: object) -> None:  # Any: as above
+    """Write the worker's heartbeat now and at intervals.
+
+    `sender` is the consumer. It drops its timers when it loses the broker, and sends the signal again when it is back.
+    """
+    _write_heartbeat()
+    sender.timer.call_repeatedly(heartbeats.WORKER_INTERVAL_SECONDS, _write_heartbeat)
 
 
-def _show_life() -> None:
+def _write_heartbeat() -> None:
     try:
         heartbeats.worker_lives(heartbeats.this_worker())
     except RedisError as error:
-        logger.warning("no sign of life: the broker is away (%s)", type(error).__name__)
+        logger.warning("heartbeat not written: Redis unavailable (%s)", type(error).__name__)
 
 
 @worker_shutdown.connect
-def take_leave(**_: object) -> None:
+def remove_heartbeat(**_: object) -> None:
     with contextlib.suppress(RedisError):
         heartbeats.worker_leaves(heartbeats.this_worker())
 
@@ -86,18 +89,17 @@ def dispatch(queue_name: str) -> None:
         return
     if queue_name == settings.DEFAULT_QUEUE:
         dispatcher.run(queue_name)
-    elif places.take(queue_name):
-        turn = places.turn()
+    elif slot := slots.acquire(queue_name):
         try:
-            dispatcher.run(queue_name, may_go_on=turn.may_go_on)
+            dispatcher.run(queue_name, may_go_on=slot.may_go_on)
         finally:
-            for following in places.give_back(queue_name, turn):
+            for following in slots.release(queue_name, slot):
                 notifier.notify_queue(following)
 
 
 @shared_task(name="messaging.deliver")
 def deliver() -> None:
-    """Beat's every second, and whenever somebody rings: new events are numbered, due callbacks made."""
+    """Number new events and make due callbacks. Beat starts it every second, and `notify_webhooks` in between."""
     notifier.gather()
     notifier.acknowledge(notifier.CALLBACKS)
     deliverer.run()
@@ -105,16 +107,16 @@ def deliver() -> None:
 
 @shared_task(name="messaging.paced_tick")
 def paced_tick(queue_name: str) -> None:
-    """One tick of a paced queue, if nobody else has taken it."""
+    """One tick of a paced queue, unless another worker has taken it."""
     now = timezone.now()
     size = pacing.take_tick(queue_name=queue_name, now=now)
     if size:
-        dispatcher.send_batch(queue_name, size=size, created_by=now)
+        dispatcher.send_batch(queue_name, size=size, created_until=now)
 
 
 @shared_task(name="messaging.tick")
 def tick() -> None:
-    """Beat's every second: what is due becomes ready, and every queue with something ready is rung for."""
+    """Make due messages ready and notify every queue that has ready messages. Beat starts it every second."""
     now = timezone.now()
     recovery.release_due(now=now)
     for queue_name in pacing.queues_to_dispatch():
@@ -124,7 +126,7 @@ def tick() -> None:
     try:
         heartbeats.tick()
     except RedisError:
-        logger.warning("the cache is away; no heartbeat")
+        logger.warning("tick heartbeat not written: Redis unavailable")
 
 
 @shared_task(name="messaging.process_inbound")
@@ -140,7 +142,7 @@ def process_inbound() -> None:
 
 @shared_task(name="messaging.fetch_inbound_media")
 def fetch_inbound_media() -> None:
-    """Apart from the processing: a slow file must not keep anybody's STOP waiting."""
+    """Fetch media of inbound messages. A task of its own: a slow file must not delay the processing of a STOP."""
     notifier.acknowledge(notifier.INBOUND_MEDIA)
     if media.fetch_due(clock=timezone.now):
         notifier.notify_inbound()
@@ -150,18 +152,18 @@ def fetch_inbound_media() -> None:
 def recover() -> None:
     """Steps are isolated: one that keeps failing must not block the others."""
     now = timezone.now()
-    _take(partial(recovery.return_expired_claims, now=now))
-    _take(partial(recovery.expire, now=now))
-    _take(partial(receipts.sweep_parked, now=now))
-    _take(rollups.compact)
+    _run_step(partial(recovery.return_expired_claims, now=now))
+    _run_step(partial(recovery.expire, now=now))
+    _run_step(partial(receipts.sweep_parked, now=now))
+    _run_step(rollups.compact)
 
 
-def _take(step: Callable[[], object]) -> None:
+def _run_step(step: Callable[[], object]) -> None:
     try:
         step()
-    except Exception as error:  # noqa: BLE001 (whatever it is, the other steps go on, and an operator reads of it)
+    except Exception as error:  # noqa: BLE001 (any fault: it is logged for an operator, and the other steps go on)
         name = (step.func if isinstance(step, partial) else step).__name__
-        logger.error("the sweep's step %s failed (%s); it is taken again at the next sweep", name, type(error).__name__)
+        logger.error("sweep step %s failed (%s); the next sweep repeats it", name, type(error).__name__)
         if may_pass(error):
             drop_connection()
 

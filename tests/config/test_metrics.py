@@ -23,7 +23,7 @@ from providers.errors import RecipientInvalid
 from providers.state import account_state, circuit_breaker
 from tests.factories import NOW as TODAY
 from tests.factories import AccountFactory, QueueFactory, UserFactory
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, answer
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, result_of
 
 pytestmark = pytest.mark.django_db
 NOW = TODAY - timedelta(days=1)
@@ -40,7 +40,7 @@ def sent() -> None:
     drafts = [MessageInput(to=f"+1415555000{place}", text="hello", valid_for=14_400) for place in range(3)]
     submit_many(owner=UserFactory(), drafts=drafts, default_queue="express", now=NOW)
     calls = start_attempts(claim(queue_name="express", limit=2, now=NOW, lease=LEASE), now=NOW, lease=LEASE)
-    settle([answer(calls[0]), answer(calls[1], RecipientInvalid("no"))], now=NOW, lease=LEASE, position=float)
+    settle([result_of(calls[0]), result_of(calls[1], RecipientInvalid("no"))], now=NOW, lease=LEASE, position=float)
 
 
 def scrape(client: Client, **extra: Any) -> dict[tuple, float]:

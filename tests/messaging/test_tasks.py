@@ -1,4 +1,4 @@
-"""Celery's side: a few lines each, and no time that only a broker knows."""
+"""The Celery tasks are a few lines each, and no time is only in the broker."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from messaging import notifier, tasks
 from messaging.models import Message
 from messaging.services.outbound.dispatch import result_cache
 from messaging.services.outbound.dispatch.result_cache import CachedResult
-from messaging.services.outbound.dispatch.worker_slots import TURN_SECONDS, SlotPool
+from messaging.services.outbound.dispatch.worker_slots import SLOT_SECONDS, SlotPool
 from messaging.services.reporting import heartbeats
 from tests.database_faults import passing_faults
 from tests.factories import AttemptFactory, MessageFactory, QueueFactory
@@ -28,11 +28,11 @@ ROOT = Path(settings.BASE_DIR)
 
 @pytest.fixture
 def carrier(monkeypatch: pytest.MonkeyPatch, account) -> Carrier:
-    """In the place of all providers; nothing runs in another thread."""
+    """Replaces all providers; nothing runs in another thread."""
     carrier = Carrier()
-    monkeypatch.setattr(tasks.dispatcher, "_call", carrier)
+    monkeypatch.setattr(tasks.dispatcher, "_send", carrier)
     monkeypatch.setattr(tasks.dispatcher, "_executor_factory", InlineExecutor)
-    monkeypatch.setattr(tasks.dispatcher, "_lanes", {})
+    monkeypatch.setattr(tasks.dispatcher, "_runners", {})
     return carrier
 
 
@@ -40,7 +40,7 @@ def fresh(**values) -> Message:
     return MessageFactory(expires_at=timezone.now() + timedelta(hours=1), **values)
 
 
-def test_a_drain_sends_what_is_ready(carrier) -> None:
+def test_a_run_sends_the_ready_messages(carrier) -> None:
     fresh(text="a")
     fresh(text="b")
 
@@ -49,72 +49,72 @@ def test_a_drain_sends_what_is_ready(carrier) -> None:
     assert carrier.texts == ["a", "b"]
 
 
-def test_a_drain_answers_the_doorbell_first(carrier, broker) -> None:
+def test_a_run_acknowledges_the_notification_first(carrier, broker) -> None:
     fresh()
     notifier.notify_queue("express")
-    carrier.before_answer = lambda _call: notifier.notify_queue("express")
+    carrier.before_response = lambda _call: notifier.notify_queue("express")
 
     tasks.dispatch("express")
 
     assert broker.rings == ["express", "express"]
 
 
-def test_a_drain_beside_another_one_asks_the_database_nothing_and_what_came_is_sent(
+def test_a_second_run_makes_no_query_and_the_first_one_sends_the_new_message(
     carrier, django_assert_num_queries
 ) -> None:
     fresh(text="first")
 
-    def second_drain(call) -> None:
+    def second_run(call) -> None:
         if call.message.text == "first":
             fresh(text="second")
             with django_assert_num_queries(0):
                 tasks.dispatch("express")
 
-    carrier.before_answer = second_drain
+    carrier.before_response = second_run
 
     tasks.dispatch("express")
 
     assert carrier.texts == ["first", "second"]
 
 
-class TestPlaces:
-    """Bulk queues hold some of a worker's threads, never all of them."""
+class TestSlots:
+    """Bulk queues use some of a worker's threads, never all of them."""
 
     @pytest.fixture(autouse=True)
-    def places(self, monkeypatch: pytest.MonkeyPatch) -> SlotPool:
+    def slots(self, monkeypatch: pytest.MonkeyPatch) -> SlotPool:
         self.now = 0.0
-        places = SlotPool(1, clock=lambda: self.now)
-        monkeypatch.setattr(tasks, "places", places)
-        return places
+        slots = SlotPool(1, clock=lambda: self.now)
+        monkeypatch.setattr(tasks, "slots", slots)
+        return slots
 
-    def test_half_of_the_threads_are_for_them(self, places) -> None:
-        given = []
+    def test_other_queues_share_half_of_the_threads(self, slots) -> None:
+        counts = []
         for limit in (8, 1, None, 20):
             tasks.share_threads(sender=SimpleNamespace(pool=SimpleNamespace(limit=limit)))
-            given.append(places.count)
+            counts.append(slots.count)
 
-        assert given == [4, 1, 1, 10]
+        assert counts == [4, 1, 1, 10]
 
-    def test_one_without_a_place_sends_nothing_and_is_rung_for_when_there_is_one(self, carrier, broker) -> None:
+    def test_a_queue_without_a_slot_sends_nothing_and_is_notified_when_one_is_free(self, carrier, broker) -> None:
         fresh(text="a", queue=QueueFactory(name="first"))
         fresh(text="b", queue=QueueFactory(name="second"))
 
-        def others_turn(call) -> None:
+        def run_other_queue(call) -> None:
             tasks.dispatch("second")
             assert broker.rings == []
 
-        carrier.before_answer = others_turn
+        carrier.before_response = run_other_queue
         tasks.dispatch("first")
 
         assert carrier.texts == ["a"]
         assert broker.rings == ["second"]
         assert Message.objects.get(text="b").status == "queued"
-        carrier.before_answer = lambda _call: None
+        carrier.before_response = lambda _call: None
         tasks.dispatch("second")
         assert carrier.texts == ["a", "b"]
         assert broker.rings == ["second"]
 
-    def test_the_default_queue_needs_none(self, carrier) -> None:
+    def test_the_default_queue_needs_no_slot(self, carrier) -> None:
         fresh(text="bulk", queue=QueueFactory(name="bulk"))
         fresh(text="express")
 
@@ -122,13 +122,13 @@ class TestPlaces:
             if call.message.text == "bulk":
                 tasks.dispatch("express")
 
-        carrier.before_answer = meanwhile
+        carrier.before_response = meanwhile
         tasks.dispatch("bulk")
 
         assert sorted(carrier.texts) == ["bulk", "express"]
         assert set(Message.objects.values_list("status", flat=True)) == {"sent"}
 
-    def test_a_long_drain_makes_room_and_comes_back(self, carrier, broker, monkeypatch) -> None:
+    def test_a_long_run_releases_its_slot_and_is_continued_later(self, carrier, broker, monkeypatch) -> None:
         monkeypatch.setattr(tasks.dispatcher, "concurrency", 2)
         bulk, other = QueueFactory(name="bulk"), QueueFactory(name="other")
         for n in range(6):
@@ -138,10 +138,10 @@ class TestPlaces:
         def meanwhile(call) -> None:
             if call.message.text == "0":
                 tasks.dispatch("other")
-                tasks.dispatch("bulk")  # somebody rings for more
-                self.now = TURN_SECONDS
+                tasks.dispatch("bulk")  # a notification for more messages
+                self.now = SLOT_SECONDS
 
-        carrier.before_answer = meanwhile
+        carrier.before_response = meanwhile
         tasks.dispatch("bulk")
 
         assert carrier.texts == ["0", "1"]
@@ -152,15 +152,15 @@ class TestPlaces:
         assert carrier.texts == ["0", "1", "other", "2", "3", "4", "5"]
         assert set(Message.objects.values_list("status", flat=True)) == {"sent"}
 
-    def test_a_drain_that_fails_gives_its_place_back(self, carrier, monkeypatch) -> None:
+    def test_a_run_that_fails_releases_its_slot(self, carrier, monkeypatch) -> None:
         fresh(text="a", queue=QueueFactory(name="first"))
         fresh(text="b", queue=QueueFactory(name="second"))
 
-        def away(*_args: object, **_more: object) -> None:
+        def unavailable(*_args: object, **_more: object) -> None:
             raise DataError("gone")
 
         with monkeypatch.context() as patched:
-            patched.setattr(tasks.dispatcher, "run", away)
+            patched.setattr(tasks.dispatcher, "run", unavailable)
             with pytest.raises(DataError):
                 tasks.dispatch("first")
         tasks.dispatch("second")
@@ -171,7 +171,7 @@ class TestPlaces:
 @pytest.mark.parametrize(
     "queue", [{"is_paused": True}, {"batch_size": 2, "interval_seconds": 120}], ids=["paused", "paced"]
 )
-def test_a_drain_of_a_queue_that_does_not_flow_sends_nothing(carrier, queue) -> None:
+def test_a_run_of_a_paused_or_paced_queue_sends_nothing(carrier, queue) -> None:
     fresh(queue=QueueFactory(name="other", **queue))
 
     tasks.dispatch("other")
@@ -190,7 +190,7 @@ def test_a_tick_of_a_paced_queue_sends_one_batch(carrier) -> None:
     assert carrier.texts == ["a", "b"]
 
 
-def test_the_tick_of_every_second_releases_rings_and_shows_that_it_lives(carrier, broker) -> None:
+def test_a_tick_releases_due_messages_notifies_their_queue_and_writes_its_heartbeat(carrier, broker) -> None:
     fresh(status="scheduled", next_attempt_at=timezone.now())
     fresh(queue=QueueFactory(name="held", is_paused=True))
     fresh(queue=QueueFactory(paced=True))
@@ -202,7 +202,7 @@ def test_the_tick_of_every_second_releases_rings_and_shows_that_it_lives(carrier
     assert heartbeats.seconds_since_tick() < 5
 
 
-def test_a_sweep_puts_lost_claims_back_and_fails_what_expired() -> None:
+def test_a_sweep_returns_lost_claims_and_fails_expired_messages() -> None:
     lost = fresh(sending=True, lease_until=timezone.now() - timedelta(seconds=1))
     late = MessageFactory(expires_at=timezone.now() - timedelta(seconds=1))
 
@@ -213,12 +213,12 @@ def test_a_sweep_puts_lost_claims_back_and_fails_what_expired() -> None:
     assert (lost.status, late.status) == ("queued", "failed")
 
 
-def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
-    taken = []
+def test_a_failing_sweep_step_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    executed = []
 
     def failing(name: str) -> Callable[..., None]:
         def step(**_: object) -> None:
-            taken.append(name)
+            executed.append(name)
             raise DataError("value too long: +14155550101")
 
         step.__name__ = name
@@ -235,14 +235,14 @@ def test_a_step_of_the_sweep_that_fails_does_not_stop_the_others(monkeypatch: py
 
     tasks.recover()
 
-    assert taken == [name for _, name in steps]
+    assert executed == [name for _, name in steps]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("ERROR", f"the sweep's step {name} failed (DataError); it is taken again at the next sweep") for name in taken
+        ("ERROR", f"sweep step {name} failed (DataError); the next sweep repeats it") for name in executed
     ]
 
 
 @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-def test_a_claim_whose_answer_may_be_remembered_waits_while_the_database_is_unavailable(monkeypatch, fault) -> None:
+def test_a_claim_whose_result_may_be_cached_waits_while_the_database_is_unavailable(monkeypatch, fault) -> None:
     past = timezone.now() - timedelta(seconds=1)
     attempt = AttemptFactory(open=True, message__lease_until=past)
     result_cache.put({attempt.pk: CachedResult("p1", past, 7)})
@@ -263,7 +263,7 @@ def test_a_claim_whose_answer_may_be_remembered_waits_while_the_database_is_unav
     assert attempt.message.status == "sent"
 
 
-def test_a_task_that_failed_while_the_database_was_read_only_leaves_its_connection_to_no_other(monkeypatch) -> None:
+def test_after_a_passing_database_fault_the_connection_is_dropped(monkeypatch) -> None:
     dropped = []
     monkeypatch.setattr(tasks, "drop_connection", lambda: dropped.append(1))
 
@@ -273,7 +273,7 @@ def test_a_task_that_failed_while_the_database_was_read_only_leaves_its_connecti
     assert len(dropped) == len(passing_faults())
 
 
-def test_beat_sends_tasks_that_there_are() -> None:
+def test_beat_sends_only_tasks_that_exist() -> None:
     tasks.recover.app.loader.import_default_modules()
     known = set(tasks.recover.app.tasks)
 
@@ -281,7 +281,7 @@ def test_beat_sends_tasks_that_there_are() -> None:
     assert {notifier.DISPATCH_TASK, "messaging.paced_tick"} <= known
 
 
-def test_no_time_and_no_retry_lives_in_celery() -> None:
+def test_celery_holds_neither_times_nor_retries() -> None:
     forbidden = re.compile(r"\b(countdown|autoretry_for|self\.retry|eta)\s*[=(]")
     files = [file for app in ("config", "messaging", "providers", "scheduling") for file in (ROOT / app).rglob("*.py")]
 
@@ -292,14 +292,14 @@ def test_no_time_and_no_retry_lives_in_celery() -> None:
 
 
 def test_only_one_function_writes_a_status() -> None:
-    """Everything else asks `transitions`: no update, no assignment and no save of a message's status elsewhere."""
+    """All other code calls `transitions`: it never updates, assigns or saves a message's status itself."""
     writes = re.compile(r"\bmessage\.status\s*=[^=]|Message\.objects\.[^\n]*\.update\([^)]*\bstatus=")
     files = [file for app in ("messaging", "scheduling") for file in (ROOT / app).rglob("*.py")]
 
     assert {file.name for file in files if writes.search(file.read_text())} == {"transitions.py"}
 
 
-def test_what_happens_while_a_look_at_the_callbacks_gathers_is_the_same_look(broker, monkeypatch) -> None:
+def test_events_during_the_gathering_of_a_delivery_run_belong_to_that_run(broker, monkeypatch) -> None:
     monkeypatch.setattr(notifier, "GATHER_SECONDS", 0)
     monkeypatch.setattr(notifier, "gather", notifier.notify_webhooks)
     monkeypatch.setattr(tasks.deliverer, "run", lambda: 0)

@@ -93,18 +93,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from django.utils import timezone
 from messaging.models import Message
-from messaging.services.outbound.dispatch.attempts import begin
-from messaging.services.outbound.dispatch.sending import perform
+from messaging.services.outbound.dispatch.attempts import start_attempts
+from messaging.services.outbound.dispatch.sending import send
 from messaging.services.outbound.dispatch.claim import claim
-from messaging.services.outbound.dispatch.record_results import observe
+from messaging.services.outbound.dispatch.record_results import record_results
 lease = timedelta(minutes=5)
-calls = []
+attempts = []
 while claimed := claim(queue_name="express", limit=100, now=timezone.now(), lease=lease):
-    calls += begin(claimed, now=timezone.now(), lease=lease)
+    attempts += start_attempts(claimed, now=timezone.now(), lease=lease)
 with ThreadPoolExecutor(16) as executor:
-    answers = list(executor.map(perform, calls))
-observe(answers, now=timezone.now())
-Message.objects.filter(pk__in=[call.message.pk for call in calls]).update(lease_until=timezone.now())
+    results = list(executor.map(send, attempts))
+record_results(results, now=timezone.now())
+Message.objects.filter(pk__in=[attempt.message.pk for attempt in attempts]).update(lease_until=timezone.now())
 """
 
 

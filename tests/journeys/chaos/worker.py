@@ -89,7 +89,7 @@ settle.save_together = between(settle.save_together, after="settling")  # inside
 tasks.dispatcher = Dispatcher(
     concurrency=settings.DISPATCH_CONCURRENCY,
     lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),
-    call=between(send, before="calling"),
+    send=between(send, before="calling"),
     clock=now,
     after_settling=notifier.notify_webhooks,
 )

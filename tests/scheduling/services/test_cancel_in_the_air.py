@@ -52,7 +52,7 @@ def test_one_that_the_provider_does_not_take_is_canceled_and_goes_to_no_other(sc
     AccountFactory()
     carrier = Carrier(Unavailable("away"))
     canceled = []
-    carrier.before_answer = lambda call: canceled.append(cancel(schedule))
+    carrier.before_response = lambda call: canceled.append(cancel(schedule))
 
     dispatcher(carrier, clock=Clock(NOW)).run("express")
 
@@ -66,7 +66,7 @@ def test_one_that_the_provider_does_not_take_is_canceled_and_goes_to_no_other(sc
 def test_one_that_the_provider_takes_is_sent(schedule, message) -> None:
     AccountFactory()
     carrier = Carrier()
-    carrier.before_answer = lambda call: cancel(schedule) and None
+    carrier.before_response = lambda call: cancel(schedule) and None
 
     dispatcher(carrier, clock=Clock(NOW)).run("express")
 

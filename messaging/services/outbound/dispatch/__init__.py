@@ -1,8 +1,8 @@
-"""Claim, commit, call, settle: how a queued message reaches a provider, once.
+"""Claim, commit, send, settle: how a queued message reaches a provider, once.
 
-`claim` takes messages under a lease, `begin` chooses their accounts and writes the attempts, `calls` talks to the providers
-without any transaction, `settle` writes down what came of it. `drain` is the loop around the four, and `places` says how many
-of them a process runs at once. What a worker could not write down any more, `recall` does.
+`claim` takes messages under a lease, `attempts` writes an attempt at the account that `router` chooses, `sending` calls the
+provider outside any transaction, and `settle` saves the result. `dispatcher` is the loop around the four; `worker_slots` limits
+how many queues a process runs at once. `lost_results` saves results that a worker received but died before saving.
 """
 
 from messaging.services.outbound.dispatch.dispatcher import Dispatcher

@@ -1,4 +1,4 @@
-"""Taking ready messages under a lease."""
+"""Claim ready messages under a lease."""
 
 from datetime import datetime, timedelta
 
@@ -15,34 +15,36 @@ from messaging.states import Source, Status
 
 
 def claim(
-    *, queue_name: str, limit: int, now: datetime, lease: timedelta, created_by: datetime | None = None
+    *, queue_name: str, limit: int, now: datetime, lease: timedelta, created_until: datetime | None = None
 ) -> list[Message]:
-    """Up to `limit` messages of the queue, the oldest first, now `sending` and ours until the lease ends.
+    """Claim up to `limit` ready messages of the queue, oldest first; they are `sending` and ours until the lease ends.
 
-    Two workers at once get different ones: PostgreSQL passes over locked rows, on SQLite the transaction is the only writer.
-    `created_by` is for a paced queue's tick: it leaves younger messages for the next one, and ends before the second message
-    to the same number, which is next as soon as the first is sent: the oldest go first, whoever they are for. Messages that
-    `eligibility` refuses end or wait; they are not returned, and those behind them take their places.
+    Concurrent workers get different messages: PostgreSQL skips locked rows, and on SQLite a transaction is the only writer.
+    Messages that `eligibility` refuses end or are deferred; they are not returned and do not count towards `limit`.
+
+    `created_until` is for ticks of a paced queue: younger messages are left to the next tick, and the claim stops before a
+    second message to the same number. The caller claims again when the first one is sent, so that the oldest messages go
+    first, even if they have the same recipient.
     """
     claimed: list[Message] = []
     while len(claimed) < limit:
-        taken, refused = _claim_once(queue_name, limit - len(claimed), now, lease, created_by)
-        claimed += taken
+        some, refused = _claim_once(queue_name, limit - len(claimed), now, lease, created_until)
+        claimed += some
         if not refused:
             break
     return claimed
 
 
 def _claim_once(
-    queue_name: str, limit: int, now: datetime, lease: timedelta, created_by: datetime | None
+    queue_name: str, limit: int, now: datetime, lease: timedelta, created_until: datetime | None
 ) -> tuple[list[Message], int]:
-    """The messages taken, and how many were refused."""
+    """The claimed messages, and the number of refused ones."""
     with transaction.atomic():
         queue = OutboundQueue.objects.filter(pk=queue_name, is_paused=False).first()
         if queue is None:
             return [], 0
-        rows = list(_ready(queue, now, created_by).select_for_update(skip_locked=True)[:limit])
-        if created_by is not None and queue.preserve_order:
+        rows = list(_ready(queue, now, created_until).select_for_update(skip_locked=True)[:limit])
+        if created_until is not None and queue.preserve_order:
             rows = _until_a_number_repeats(rows)
         if not rows:
             return [], 0
@@ -50,18 +52,18 @@ def _claim_once(
         eligibility.end(refused.values(), now=now, source=Source.DISPATCH)
         claimed = [row for row in rows if row.pk not in refused]
         for row in claimed:
-            row.queue = queue  # its strategy decides about the account; nobody has to fetch it again
-        _take(claimed, now, lease)
+            row.queue = queue  # saves a query: routing needs the queue's strategy
+        _lease(claimed, now, lease)
     return claimed, len(refused)
 
 
-def _ready(queue: OutboundQueue, now: datetime, created_by: datetime | None) -> QuerySet[Message]:
+def _ready(queue: OutboundQueue, now: datetime, created_until: datetime | None) -> QuerySet[Message]:
     ready = Message.objects.filter(queue=queue, status=Status.QUEUED, next_attempt_at__isnull=True)
-    if created_by is not None:
-        ready = ready.filter(created_at__lte=created_by)
+    if created_until is not None:
+        ready = ready.filter(created_at__lte=created_until)
     if queue.preserve_order:
         older = order.older_unsent(now=now)
-        if created_by is not None:
+        if created_until is not None:
             older = older.filter(Q(status=Status.SENDING) | Q(next_attempt_at__isnull=False))
         ready = ready.filter(~Exists(older))
     return ready.order_by("is_bulk", "pk")
@@ -76,7 +78,7 @@ def _until_a_number_repeats(rows: list[Message]) -> list[Message]:
     return rows
 
 
-def _take(claimed: list[Message], now: datetime, lease: timedelta) -> None:
+def _lease(claimed: list[Message], now: datetime, lease: timedelta) -> None:
     claim_id = uuid7()
     for row in claimed:
         row.claim_id, row.lease_until = claim_id, now + lease

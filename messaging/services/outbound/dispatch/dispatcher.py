@@ -1,110 +1,47 @@
-"""The loop around claim, begin, call and settle: one for each queue and process."""
+"""The loop around claim, attempts, calls and settling. One run per queue and process."""
 
-import contextlib
 import functools
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import (
-    ALL_COMPLETED,
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    InvalidStateError,
-    ThreadPoolExecutor,
-    wait,
-)
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
 from messaging import database_faults
 from messaging.database_faults import DATABASE_FAULTS, drop_connection, may_pass
+from messaging.services.outbound.dispatch import sending
 from messaging.services.outbound.dispatch.attempts import Attempt, ineligible_since, start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.delayed_calls import DelayedCalls
+from messaging.services.outbound.dispatch.in_flight import InFlight
+from messaging.services.outbound.dispatch.queue_runner import QueueRunner
 from messaging.services.outbound.dispatch.record_results import extend_cache, record_results
-from messaging.services.outbound.dispatch.sending import Deferred, SendResult, lease_ended, send
+from messaging.services.outbound.dispatch.sending import Deferred, SendResult, lease_ended
 from messaging.services.outbound.dispatch.settle import settle
 from providers.errors import NotCalled
 
 logger = logging.getLogger(__name__)
 
-# After the first answer, wait this long for others, so that calls that end together are settled together.
+# After the first result, wait this long for others: results that arrive together are settled together.
 LINGER_SECONDS = 0.01
-# For each call that can be in the air, so many may be written down and wait for their departure.
-WAITING_FOR_EACH = 4
-# A call that waits longer than this for its departure is checked again before it is made.
+# Delayed attempts for each call that can be in flight.
+DELAYED_PER_CALL = 4
+# A call that was delayed for longer than this is checked again before it is made.
 CHECK_AGAIN_AFTER = timedelta(seconds=1)
 
 
-@dataclass(slots=True)
-class _QueueRunner:
-    """One queue's drain in this process: whether it runs, and whether somebody rang meanwhile.
-
-    The bell is a future, so that a loop can wait for it together with the calls in the air.
-    """
-
-    busy: threading.Lock = field(default_factory=threading.Lock)
-    rung: threading.Event = field(default_factory=threading.Event)
-    bell: Future[None] = field(default_factory=Future)
-    executor: Executor | None = None
-
-    def ring(self) -> None:
-        self.rung.set()
-        with contextlib.suppress(InvalidStateError):  # somebody else has rung
-            self.bell.set_result(None)
-
-    def hear(self) -> None:
-        """Call it before looking for messages: who rings from now on is heard the next time."""
-        self.rung.clear()
-        if self.bell.done():
-            self.bell = Future()
-
-
-class _InFlight:
-    """The calls of one loop: those that are being made, and those that wait for their departure."""
-
-    def __init__(self) -> None:
-        self.calls: set[Future[SendResult | Deferred]] = set()
-        self.waiting = DelayedCalls()
-
-    def __bool__(self) -> bool:
-        return bool(self.calls or self.waiting)
-
-    def add(self, calls: Iterable[Attempt]) -> None:
-        for call in calls:
-            self.waiting.add(call)
-
-    def take(self, done: set[Future[SendResult | Deferred]]) -> list[SendResult]:
-        """The answers among what is done. A call that was not made waits again, for as long as it was told."""
-        self.calls -= done
-        results = [future.result() for future in done]
-        now = time.monotonic()
-        self.add(replace(each.call, not_before=now + each.seconds) for each in results if isinstance(each, Deferred))
-        return [each for each in results if isinstance(each, SendResult)]
-
-    def answered(self) -> list[SendResult]:
-        """The answers that are there and have not been taken yet."""
-        results = [future.result() for future in self.calls if future.done()]
-        return [each for each in results if isinstance(each, SendResult)]
-
-
-def _not_made(call: Attempt, why: NotCalled) -> Future[SendResult | Deferred]:
-    done: Future[SendResult | Deferred] = Future()
-    done.set_result(SendResult(call, "", why, 0))
-    return done
-
-
 class Dispatcher:
-    """Drains queues with up to `concurrency` calls in the air for each queue.
+    """Sends the messages of queues, with up to `concurrency` calls in flight for each queue.
 
-    Every queue has its own threads, so bulk work never takes the place of `express`. The collaborators are arguments, so
-    that tests can put a fault or a clock in their place.
+    Every queue has its own threads, so bulk queues do not take threads from `express`. The collaborators are arguments so that
+    tests can inject faults and a clock.
     """
 
     def __init__(
@@ -112,7 +49,7 @@ class Dispatcher:
         *,
         concurrency: int,
         lease: timedelta,
-        call: Callable[[Attempt], SendResult | Deferred] | None = None,
+        send: Callable[[Attempt], SendResult | Deferred] | None = None,
         clock: Callable[[], datetime] = timezone.now,
         executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
         position: Callable[[], float] = random.random,
@@ -120,17 +57,17 @@ class Dispatcher:
     ) -> None:
         self.concurrency = concurrency
         self.lease = lease
-        self._call = call or functools.partial(send, clock=clock)
+        self._send = send or functools.partial(sending.send, clock=clock)
         self._clock = clock
         self._executor_factory = executor_factory
         self._position = position
         self._after_settling = after_settling
         self._stopping = threading.Event()
         self._guard = threading.Lock()
-        self._lanes: dict[str, _QueueRunner] = {}
+        self._runners: dict[str, QueueRunner] = {}
 
     def stop(self) -> None:
-        """Claim nothing more; calls in the air are finished and settled."""
+        """Claim nothing more; calls in flight are finished and settled."""
         self._stopping.set()
 
     @property
@@ -138,175 +75,179 @@ class Dispatcher:
         return self._stopping.is_set()
 
     def run(self, queue_name: str, *, may_go_on: Callable[[], bool] = lambda: True) -> int:
-        """Send what is ready until nothing is, or it may not go on; returns how many messages were claimed.
+        """Send until no message is ready or `may_go_on` returns False. Returns the number of claimed messages.
 
-        A second drain of the same queue in this process only tells the first one to look once more. One that may not go on
-        finishes what it has in the air.
+        If the queue is already running in this process, that run checks again and this call returns. When `may_go_on` returns
+        False, in-flight calls are finished first.
         """
-        lane = self._lane(queue_name)
-        lane.ring()
+        runner = self._runner(queue_name)
+        runner.notify()
         total = 0
-        while lane.rung.is_set() and self._may_claim(may_go_on) and lane.busy.acquire(blocking=False):
+        while runner.notified.is_set() and self._may_claim(may_go_on) and runner.busy.acquire(blocking=False):
             try:
-                total += self._run(queue_name, lane, may_go_on)
+                total += self._run(queue_name, runner, may_go_on)
             finally:
-                lane.busy.release()
+                runner.busy.release()
         return total
 
     def wake(self, queue_name: str) -> bool:
-        """Whether a drain of this queue runs in this process: then it looks once more, and nobody else has to."""
-        lane = self._lane(queue_name)
-        lane.ring()  # first: a drain that ends now sees it after it has let go
-        return lane.busy.locked()
+        """Return True if the queue is running in this process. That run then checks for messages again."""
+        runner = self._runner(queue_name)
+        runner.notify()  # first: a run that is about to end sees it after it has released the lock
+        return runner.busy.locked()
 
-    def send_batch(self, queue_name: str, *, size: int, created_by: datetime) -> int:
-        """One tick of a paced queue: at most `size` messages that were there by `created_by`.
+    def send_batch(self, queue_name: str, *, size: int, created_until: datetime) -> int:
+        """One tick of a paced queue: send at most `size` messages created until then. Returns the number of claimed messages.
 
-        Claimed piece by piece: a batch may be larger than what can be called at once within a lease, and the second message to
-        a number has to wait for the first.
+        Claims in parts: a batch may have more messages than can be called within one lease, and the second message to a number
+        waits for the first.
         """
-        lane = self._lane(queue_name)
+        runner = self._runner(queue_name)
         total = 0
         while total < size and not self._stopping.is_set():
-            claimed, calls = self._claim(queue_name, min(size - total, self.concurrency), created_by)
+            claimed, attempts = self._claim(queue_name, min(size - total, self.concurrency), created_until)
             if not claimed:
                 break
             total += claimed
-            self._finish(calls, lane)
+            self._finish(attempts, runner)
         return total
 
-    def _lane(self, queue_name: str) -> _QueueRunner:
+    def _runner(self, queue_name: str) -> QueueRunner:
         with self._guard:
-            lane = self._lanes.setdefault(queue_name, _QueueRunner())
-            if lane.executor is None:
-                lane.executor = self._executor_factory(self.concurrency)
-            return lane
+            if queue_name not in self._runners:
+                self._runners[queue_name] = QueueRunner(self._executor_factory(self.concurrency))
+            return self._runners[queue_name]
 
     def _may_claim(self, may_go_on: Callable[[], bool]) -> bool:
         return not self._stopping.is_set() and may_go_on()
 
-    def _run(self, queue_name: str, lane: _QueueRunner, may_go_on: Callable[[], bool]) -> int:
-        air = _InFlight()
+    def _run(self, queue_name: str, runner: QueueRunner, may_go_on: Callable[[], bool]) -> int:
+        in_flight = InFlight()
         total = 0
         while True:
-            lane.hear()
-            self._depart(air, lane)
-            free = min(self.concurrency - len(air.calls), self.concurrency * WAITING_FOR_EACH - len(air.waiting))
+            runner.clear()
+            self._start_due(in_flight, runner)
+            free = min(
+                self.concurrency - len(in_flight.calls),
+                self.concurrency * DELAYED_PER_CALL - len(in_flight.delayed),
+            )
             claimed = 0
-            # Not one by one while others are in the air: a handful together costs hardly more than one.
-            if (not air or free >= self.concurrency // 4) and self._may_claim(may_go_on):
-                claimed, calls = self._claim_while_in_flight(queue_name, free) if air else self._claim(queue_name, free)
+            # Claim in batches: claiming a few messages costs little more than claiming one.
+            if (not in_flight or free >= self.concurrency // 4) and self._may_claim(may_go_on):
+                claim_some = self._claim_while_in_flight if in_flight else self._claim
+                claimed, attempts = claim_some(queue_name, free)
                 total += claimed
-                air.add(calls)
-                self._depart(air, lane)
-            if air:
-                self._settle_some(air, lane.bell)
+                in_flight.delay(attempts)
+                self._start_due(in_flight, runner)
+            if in_flight:
+                self._settle_some(in_flight, runner.wakeup)
             elif not claimed:
                 return total
 
-    def _finish(self, calls: list[Attempt], lane: _QueueRunner) -> None:
-        air = _InFlight()
-        air.add(calls)
-        while air:
-            self._depart(air, lane)
-            self._settle_some(air, Future())
+    def _finish(self, attempts: list[Attempt], runner: QueueRunner) -> None:
+        in_flight = InFlight()
+        in_flight.delay(attempts)
+        while in_flight:
+            self._start_due(in_flight, runner)
+            self._settle_some(in_flight, Future())
 
-    def _depart(self, air: _InFlight, lane: _QueueRunner) -> None:
-        """Start the calls whose time has come. One whose lease has ended is not made: the sweep may have its message by now.
+    def _start_due(self, in_flight: InFlight, runner: QueueRunner) -> None:
+        """Start the calls that are due. After its lease a call is not made: the sweep may have taken the message.
 
-        `perform` checks the lease again right before the first byte.
+        `sending` checks the lease again right before the first byte.
         """
-        due = air.waiting.due(time.monotonic(), limit=self.concurrency - len(air.calls))
-        for call in self._checked_again(due, air):
-            if call.message.lease_until > self._clock():
-                air.calls.add(lane.executor.submit(self._call, call))
+        due = in_flight.delayed.due(time.monotonic(), limit=self.concurrency - len(in_flight.calls))
+        for attempt in self._still_eligible(due, in_flight):
+            if attempt.lease_until > self._clock():
+                in_flight.calls.add(runner.executor.submit(self._send, attempt))
             else:
-                air.calls.add(_not_made(call, lease_ended()))
+                in_flight.refuse(attempt, lease_ended())
 
-    def _checked_again(self, due: list[Attempt], air: _InFlight) -> list[Attempt]:
-        """The calls of these that may be made. As soon as one of them has waited long, all that wait are checked together."""
+    def _still_eligible(self, due: list[Attempt], in_flight: InFlight) -> list[Attempt]:
+        """The attempts that may still be sent. If one of them was delayed for long, all delayed ones are checked."""
         now = self._clock()
-        if all(now - call.checked_at < CHECK_AGAIN_AFTER for call in due):
+        if all(now - attempt.checked_at < CHECK_AGAIN_AFTER for attempt in due):
             return due
-        waiting, air.waiting = list(air.waiting), DelayedCalls()
-        refused = self._refused([*due, *waiting], now)
-        air.calls |= {
-            _not_made(call, NotCalled(refused[call.attempt_id]))
-            for call in (*due, *waiting)
-            if call.attempt_id in refused
-        }
-        air.add(replace(call, checked_at=now) for call in waiting if call.attempt_id not in refused)
-        return [replace(call, checked_at=now) for call in due if call.attempt_id not in refused]
+        delayed, in_flight.delayed = list(in_flight.delayed), DelayedCalls()
+        refused = self._refused([*due, *delayed], now)
+        for attempt in (*due, *delayed):
+            if attempt.attempt_id in refused:
+                in_flight.refuse(attempt, NotCalled(refused[attempt.attempt_id]))
+        in_flight.delay(replace(attempt, checked_at=now) for attempt in delayed if attempt.attempt_id not in refused)
+        return [replace(attempt, checked_at=now) for attempt in due if attempt.attempt_id not in refused]
 
-    def _refused(self, calls: list[Attempt], now: datetime) -> dict[UUID, str]:
-        """The attempts that must not be made any more, and why: all of them if the database cannot be asked."""
+    def _refused(self, attempts: list[Attempt], now: datetime) -> dict[UUID, str]:
+        """The attempts that must not be sent any more, and why: all of them when the database is unavailable."""
         try:
-            return ineligible_since(calls, now=now)
-        except Exception as error:  # noqa: BLE001 (whatever it is: the answers of the calls in the air have to be written)
-            logger.error("%d calls that waited could not be checked again (%s)", len(calls), type(error).__name__)
+            return ineligible_since(attempts, now=now)
+        except Exception as error:  # noqa: BLE001 (any fault: the results of the calls in flight must be saved)
+            logger.error("%d delayed calls could not be checked again (%s)", len(attempts), type(error).__name__)
             if may_pass(error):
                 drop_connection()
-            return {call.attempt_id: "it could not be checked again before it left" for call in calls}
+            return {
+                attempt.attempt_id: "the message could not be checked again before the call" for attempt in attempts
+            }
 
-    def _settle_some(self, air: _InFlight, bell: Future[None]) -> None:
-        """Wait for answers, the next departure or the bell; settle what is answered, and take up the calls that follow."""
-        answers = air.take(self._wait(air, bell))
-        if answers:
-            record_results(answers, now=self._clock())
-            air.add(self._settle_or_split(answers, air))
+    def _settle_some(self, in_flight: InFlight, wakeup: Future[None]) -> None:
+        """Wait for results, the next due call or the wake-up; settle the results and keep the attempts that follow."""
+        results = in_flight.collect(self._wait(in_flight, wakeup))
+        if results:
+            record_results(results, now=self._clock())
+            in_flight.delay(self._settle_or_split(results, in_flight))
 
-    def _claim(self, queue_name: str, limit: int, created_by: datetime | None = None) -> tuple[int, list[Attempt]]:
-        claimed = claim(queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_by=created_by)
+    def _claim(self, queue_name: str, limit: int, created_until: datetime | None = None) -> tuple[int, list[Attempt]]:
+        claimed = claim(
+            queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_until=created_until
+        )
         if not claimed:
             return 0, []
         return len(claimed), start_attempts(claimed, now=self._clock(), lease=self.lease)
 
     def _claim_while_in_flight(self, queue_name: str, limit: int) -> tuple[int, list[Attempt]]:
-        """A fault must not end the loop now: the answers of the calls in the air have to be written."""
+        """Claim, but do not end the run on a fault: the results of the calls in flight must be saved first."""
         try:
             return self._claim(queue_name, limit)
-        except Exception as error:  # noqa: BLE001 (whatever it is: with nothing in the air it is raised)
-            logger.error("nothing could be claimed (%s); finishing the calls in the air", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (any fault: it is raised by the next claim, when nothing is in flight)
+            logger.error("no message could be claimed (%s); finishing the calls in flight", type(error).__name__)
             if may_pass(error):
                 drop_connection()
             return 0, []
 
-    def _wait(self, air: _InFlight, bell: Future[None]) -> set[Future[SendResult | Deferred]]:
-        has_room = len(air.calls) < self.concurrency
-        until_departure = air.waiting.seconds_to_next(time.monotonic()) if has_room else None
-        wait({*air.calls, bell}, timeout=until_departure, return_when=FIRST_COMPLETED)
-        if not any(call.done() for call in air.calls):
+    def _wait(self, in_flight: InFlight, wakeup: Future[None]) -> set[Future[SendResult | Deferred]]:
+        can_start = len(in_flight.calls) < self.concurrency
+        until_next = in_flight.delayed.seconds_to_next(time.monotonic()) if can_start else None
+        futures: set[Future[Any]] = {*in_flight.calls, wakeup}  # Any: their results differ and are not read here
+        wait(futures, timeout=until_next, return_when=FIRST_COMPLETED)
+        if not any(call.done() for call in in_flight.calls):
             return set()
-        return wait(air.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
+        return wait(in_flight.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
 
-    def _settle_or_split(self, answers: list[SendResult], air: _InFlight) -> list[Attempt]:
-        """Settle; one answer that cannot be written must not take the others of its batch along.
+    def _settle_or_split(self, results: list[SendResult], in_flight: InFlight) -> list[Attempt]:
+        """Settle; if the batch fails, settle each result on its own, so that one cannot prevent the others.
 
-        What cannot be written even alone is left to the sweep, which makes its message `unknown`.
+        A result that cannot be written alone either is left to the sweep, which makes its message `unknown`.
         """
         try:
-            calls = self._settle_patiently(answers, air)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the other answers have to be written)
-            logger.error("%d answers could not be settled together: %s", len(answers), type(error).__name__)
-            if len(answers) == 1:
+            attempts = self._settle_patiently(results, in_flight)
+        except Exception as error:  # noqa: BLE001 (any fault: the other results must be saved)
+            logger.error("%d results could not be settled together: %s", len(results), type(error).__name__)
+            if len(results) == 1:
                 return []
         else:
             self._after_settling()
-            return calls
-        return [call for answer in answers for call in self._settle_or_split([answer], air)]
+            return attempts
+        return [attempt for result in results for attempt in self._settle_or_split([result], in_flight)]
 
-    def _settle_patiently(self, answers: list[SendResult], air: _InFlight) -> list[Attempt]:
-        """Settle, however long the database is unavailable: while this process lives, its answers are not given up."""
+    def _settle_patiently(self, results: list[SendResult], in_flight: InFlight) -> list[Attempt]:
+        """Settle, however long the database is unavailable: results are kept as long as this process lives."""
         pauses = database_faults.pauses()
         while True:
             try:
-                return settle(answers, now=self._clock(), lease=self.lease, position=self._position)
+                return settle(results, now=self._clock(), lease=self.lease, position=self._position)
             except DATABASE_FAULTS as error:
                 if not may_pass(error):
                     raise
-                logger.error(
-                    "the database is unavailable (%s); %d answers are kept", type(error).__name__, len(answers)
-                )
+                logger.error("database unavailable (%s); keeping %d results", type(error).__name__, len(results))
             drop_connection()
-            extend_cache([*answers, *air.answered()], now=self._clock())
+            extend_cache([*results, *in_flight.uncollected()], now=self._clock())
             threading.Event().wait(next(pauses))

@@ -1,8 +1,8 @@
-"""Answers whose worker died before it could write them down: what is remembered of them is settled like any other."""
+"""Settles results that a worker received but died before saving. They are found in the result cache."""
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,74 +12,75 @@ from messaging.models import DeliveryAttempt
 from messaging.services.outbound.dispatch import result_cache
 from messaging.services.outbound.dispatch.attempts import Attempt
 from messaging.services.outbound.dispatch.result_cache import CachedResult
+from messaging.services.outbound.dispatch.rounds import Round
 from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.outbound.dispatch.settle import settle
 from messaging.states import Status
 
 logger = logging.getLogger(__name__)
 
-MIDDLE = 0.5  # of the jitter: no next round follows, all of these were accepted
-NO_LEASE = timedelta(0)  # and no next account
+# All of these were accepted, so neither a next round nor another account follows.
+NO_JITTER = 0.5
+NO_LEASE = timedelta(0)
 
-
-# So long begun claims wait for Redis when it cannot be asked: it may know that they were accepted.
-PATIENCE_SECONDS = 60.0
+# How long messages with an open attempt wait for Redis while it is unavailable: it may know that they were accepted.
+GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class CachedResults:
-    """`settled`: answers that were written down. `held`: messages whose claims must not be returned now."""
+    """`settled`: number of results saved. `held`: messages whose claims must not be returned now."""
 
     settled: int
     held: frozenset[UUID]
 
 
-class Patience:
-    """Of one process: how long its sweeps have not been able to ask Redis."""
+class GracePeriod:
+    """How long this process's sweeps wait for Redis. It begins with the first of a series of sweeps without Redis."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._since = self._last = -PATIENCE_SECONDS
+        self._since = self._last = -GRACE_SECONDS
 
     def lasts(self) -> bool:
-        """Redis could not be asked. The time counts from the first of a series of such sweeps."""
+        """Call it when Redis is unavailable. Returns True while messages have to wait."""
         now = self._clock()
-        if now - self._last >= PATIENCE_SECONDS:
+        if now - self._last >= GRACE_SECONDS:
             self._since = now
         self._last = now
-        return now - self._since < PATIENCE_SECONDS
+        return now - self._since < GRACE_SECONDS
 
-    def renew(self) -> None:
-        """Redis was asked."""
-        self._last = -PATIENCE_SECONDS
-
-
-_patience = Patience()
+    def reset(self) -> None:
+        """Call it when Redis has responded."""
+        self._last = -GRACE_SECONDS
 
 
-def settle_cached(messages: Collection[UUID], *, now: datetime, patience: Patience = _patience) -> CachedResults:
-    """Make those of these messages `sent` whose lease has ended and whose provider has accepted them.
+_grace = GracePeriod()
 
-    Messages whose answers a living worker keeps are held; so are all begun ones if Redis cannot be asked, while `patience`
-    lasts. An answer that can never be written is left to the caller's sweep, and takes no other along. Raises a database fault
-    that may pass: the answers have to be settled later, before anything is made of their claims.
+
+def settle_cached(messages: Collection[UUID], *, now: datetime, grace: GracePeriod = _grace) -> CachedResults:
+    """Make those of these messages `sent` whose lease has ended and whose result in the cache is an acceptance.
+
+    Messages are held whose results a living worker is about to save, and all with an open attempt while Redis is unavailable
+    and `grace` lasts. A result that cannot be written is left to the caller's sweep and does not prevent the others. Raises a
+    passing database fault: then the results have to be settled before the claims are returned.
     """
     attempts = {attempt.pk: attempt for attempt in _open_attempts(messages, now)}
     if not attempts:
         return CachedResults(0, frozenset())
-    known = result_cache.get(attempts)
-    if known is None:
-        begun = frozenset(attempt.message_id for attempt in attempts.values())
-        return CachedResults(0, begun if patience.lasts() else frozenset())
-    patience.renew()
-    answers = [_answer(attempts[attempt_id], sent) for attempt_id, sent in known.sent.items()]
-    settled = _settle_or_split(answers, now) if answers else 0
+    cached = result_cache.get(attempts)
+    if cached is None:
+        started = frozenset(attempt.message_id for attempt in attempts.values())
+        return CachedResults(0, started if grace.lasts() else frozenset())
+    grace.reset()
+    results = [_result(attempts[attempt_id], accepted) for attempt_id, accepted in cached.accepted.items()]
+    settled = _settle_or_split(results, now) if results else 0
     if settled:
-        logger.warning("%d answers of workers that ended were found and written down", settled)
-    return CachedResults(settled, frozenset(attempts[attempt_id].message_id for attempt_id in known.held))
+        logger.warning("saved %d results of workers that had died", settled)
+    return CachedResults(settled, frozenset(attempts[attempt_id].message_id for attempt_id in cached.held))
 
 
-def _open_attempts(messages: Collection[UUID], now: datetime) -> Sequence[DeliveryAttempt]:
+def _open_attempts(messages: Collection[UUID], now: datetime) -> Iterable[DeliveryAttempt]:
     return DeliveryAttempt.objects.filter(
         message__in=messages,
         message__status=Status.SENDING,
@@ -88,18 +89,18 @@ def _open_attempts(messages: Collection[UUID], now: datetime) -> Sequence[Delive
     ).select_related("message", "provider")
 
 
-def _settle_or_split(answers: Sequence[SendResult], now: datetime) -> int:
-    """How many could be written."""
+def _settle_or_split(results: Sequence[SendResult], now: datetime) -> int:
+    """The number of results saved."""
     try:
-        settle(answers, now=now, lease=NO_LEASE, position=lambda: MIDDLE)
+        settle(results, now=now, lease=NO_LEASE, position=lambda: NO_JITTER)
     except Exception as error:
         if may_pass(error):
             raise
-        logger.error("%d remembered answers could not be settled together: %s", len(answers), type(error).__name__)
-        return sum(_settle_or_split([answer], now) for answer in answers) if len(answers) > 1 else 0
-    return len(answers)
+        logger.error("%d cached results could not be settled together: %s", len(results), type(error).__name__)
+        return sum(_settle_or_split([result], now) for result in results) if len(results) > 1 else 0
+    return len(results)
 
 
-def _answer(attempt: DeliveryAttempt, sent: CachedResult) -> SendResult:
-    call = Attempt(attempt.pk, attempt.number, attempt.claim_id, attempt.message, attempt.provider, frozenset())
-    return SendResult(call, sent.provider_message_id, None, sent.latency_ms, sent_at=sent.sent_at)
+def _result(attempt: DeliveryAttempt, cached: CachedResult) -> SendResult:
+    sent = Attempt(attempt.pk, attempt.number, attempt.message, attempt.provider, Round(attempt.claim_id))
+    return SendResult(sent, cached.provider_message_id, None, cached.latency_ms, sent_at=cached.sent_at)

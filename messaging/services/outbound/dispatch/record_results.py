@@ -1,6 +1,6 @@
-"""What a batch of answers says, told to all processes: once for each batch, however often its settling has to be repeated.
+"""Shares a batch of results with all processes: once, however often settling has to be repeated.
 
-A call that was not made says nothing of its account.
+A call that was not made says nothing about its account.
 """
 
 import logging
@@ -19,39 +19,41 @@ from providers.state.account_state import CallResult
 logger = logging.getLogger(__name__)
 
 
-def record_results(answers: Sequence[SendResult], *, now: datetime) -> None:
-    cache_accepted(answers, now=now)
+def record_results(results: Sequence[SendResult], *, now: datetime) -> None:
+    cache_accepted(results, now=now)
     made = [
-        CallResult(answer.call.account.slug, answer.error, answer.latency_ms, is_probe=answer.call.is_probe)
-        for answer in answers
-        if not isinstance(answer.error, NotCalled)
+        CallResult(result.attempt.account.slug, result.error, result.latency_ms, is_probe=result.attempt.is_probe)
+        for result in results
+        if not isinstance(result.error, NotCalled)
     ]
-    for answer in answers:
-        if isinstance(answer.error, NotCalled):
-            account_state.invalidate()  # the account does otherwise than this process believed
-            if answer.call.is_probe:
-                circuit_breaker.release_probe(answer.call.account.slug)
+    for result in results:
+        if isinstance(result.error, NotCalled):
+            account_state.invalidate()  # this process's copy of the account's state was out of date
+            if result.attempt.is_probe:
+                circuit_breaker.release_probe(result.attempt.account.slug)
     changes = account_state.record(made, now=now)
     if not changes:
         return
     try:
         note_circuits(changes, now=now)
     except DATABASE_FAULTS as error:
-        logger.warning("a circuit's change could not be written down (%s)", type(error).__name__)
+        logger.warning("circuit change not saved (%s)", type(error).__name__)
 
 
-def cache_accepted(answers: Sequence[SendResult], *, now: datetime) -> None:
-    """Keep what was accepted where the sweep finds it if this worker dies before it has settled."""
-    accepted = [answer for answer in answers if answer.error is None]
+def cache_accepted(results: Sequence[SendResult], *, now: datetime) -> None:
+    """Keep acceptances where the sweep finds them if this worker dies before it has settled them."""
     result_cache.put(
         {
-            answer.call.attempt_id: CachedResult(answer.provider_message_id, answer.sent_at or now, answer.latency_ms)
-            for answer in accepted
+            result.attempt.attempt_id: CachedResult(
+                result.provider_message_id, result.sent_at or now, result.latency_ms
+            )
+            for result in results
+            if result.error is None
         }
     )
 
 
-def extend_cache(answers: Sequence[SendResult], *, now: datetime) -> None:
-    """While the answers cannot be written: remember the accepted ones for longer, and ask the sweep to wait for the others."""
-    cache_accepted(answers, now=now)
-    result_cache.hold(answer.call.attempt_id for answer in answers if answer.error is not None)
+def extend_cache(results: Sequence[SendResult], *, now: datetime) -> None:
+    """While the database is unavailable: keep acceptances for longer, and make the sweep wait for the other results."""
+    cache_accepted(results, now=now)
+    result_cache.hold(result.attempt.attempt_id for result in results if result.error is not None)

@@ -1,13 +1,14 @@
-"""What a provider answered to an accepted message, at hand in Redis before the database knows: its message id and the time.
+"""Redis copy of a provider's acceptance, written before the database has it: the provider message id and the time.
 
-A worker that dies between the two leaves its answer here, and the sweep finds it. A worker that lives and cannot write its
-answers, because the database is unavailable, marks them as held: the sweep waits for it. Losing the cache loses no fact that is
-in the database; nothing but ids and times lies in it.
+If a worker dies between the two writes, the sweep finds the acceptance here. A living worker that cannot save its results,
+because the database is unavailable, marks them as held, and the sweep waits for it. Nothing depends on the cache once the
+database has the result. Only ids and times are stored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 import redis
@@ -16,13 +17,13 @@ from providers.state import shared_state
 
 KEY = "switchboard:sent:"
 KEPT_SECONDS = 3600
-# A held answer is marked again at each try to write it, and a try may take as long as a pool's time-out and a pause.
+# The mark is renewed at each try to save, and a try may take as long as the time-out of the pool and a pause.
 HELD, HELD_SECONDS = "held", 60
 
 
 @dataclass(frozen=True, slots=True)
 class CachedResult:
-    """`provider_message_id` may be empty; `sent_at` is when the answer was there, `latency_ms` what the call took."""
+    """An acceptance. `provider_message_id` may be empty; `latency_ms` is the duration of the call."""
 
     provider_message_id: str
     sent_at: datetime
@@ -30,63 +31,59 @@ class CachedResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """`sent`: accepting answers. `held`: attempts whose answers a living worker is about to write."""
+class CacheLookup:
+    """By attempt id. `held`: a living worker is about to save these results."""
 
-    sent: Mapping[UUID, CachedResult]
+    accepted: Mapping[UUID, CachedResult]
     held: frozenset[UUID]
 
 
-def put(sent: Mapping[UUID, CachedResult]) -> None:
-    """By attempt. One round trip, and none for nothing; while Redis is away nothing is remembered.
+def put(accepted: Mapping[UUID, CachedResult]) -> None:
+    """Store acceptances by attempt id: one round trip, or none for an empty mapping. A no-op while Redis is unavailable.
 
-    An id that cannot be written is a backend's broken contract, which must not take the other answers along: settling
-    sorts it out.
+    An id that cannot be encoded breaks the backend's contract; it is skipped, for `settle` to report.
     """
-    sent = {attempt_id: known for attempt_id, known in sent.items() if known.provider_message_id.isprintable()}
-    if not sent:
-        return
-
-    def write(client: redis.Redis) -> None:
-        pipeline = client.pipeline(transaction=False)
-        for attempt_id, known in sent.items():
-            value = f"{known.sent_at.isoformat()} {known.latency_ms} {known.provider_message_id}"
-            pipeline.set(f"{KEY}{attempt_id}", value, ex=KEPT_SECONDS)
-        pipeline.execute()
-
-    shared_state.ask(write, otherwise=None)
+    accepted = {pk: result for pk, result in accepted.items() if result.provider_message_id.isprintable()}
+    _set(
+        {pk: f"{r.sent_at.isoformat()} {r.latency_ms} {r.provider_message_id}" for pk, r in accepted.items()},
+        KEPT_SECONDS,
+    )
 
 
 def hold(attempts: Iterable[UUID]) -> None:
-    """Mark attempts whose answers, other than acceptances, this worker keeps until it can write them."""
-    held = list(attempts)
-    if not held:
+    """Mark attempts whose results, other than acceptances, this worker keeps until it can save them."""
+    _set(dict.fromkeys(attempts, HELD), HELD_SECONDS)
+
+
+def _set(values: Mapping[UUID, str], seconds: int) -> None:
+    if not values:
         return
 
     def write(client: redis.Redis) -> None:
         pipeline = client.pipeline(transaction=False)
-        for attempt_id in held:
-            pipeline.set(f"{KEY}{attempt_id}", HELD, ex=HELD_SECONDS)
+        for attempt_id, value in values.items():
+            pipeline.set(f"{KEY}{attempt_id}", value, ex=seconds)
         pipeline.execute()
 
     shared_state.ask(write, otherwise=None)
 
 
-def get(attempts: Iterable[UUID]) -> Lookup | None:
-    """What is known of these attempts; None when Redis cannot be asked."""
+def get(attempts: Iterable[UUID]) -> CacheLookup | None:
+    """Results of these attempts; None while Redis is unavailable."""
     wanted = list(attempts)
     if not wanted:
-        return Lookup({}, frozenset())
+        return CacheLookup({}, frozenset())
 
     def read(client: redis.Redis) -> Sequence[str | None]:
-        return client.mget([f"{KEY}{attempt_id}" for attempt_id in wanted])
+        # cast: the stubs do not know that our clients decode responses
+        return cast("list[str | None]", client.mget([f"{KEY}{attempt_id}" for attempt_id in wanted]))
 
     values = shared_state.ask(read, otherwise=None)
     if values is None:
         return None
     found = {attempt_id: value for attempt_id, value in zip(wanted, values, strict=True) if value}
-    return Lookup(
-        sent={attempt_id: _parsed(value) for attempt_id, value in found.items() if value != HELD},
+    return CacheLookup(
+        accepted={attempt_id: _parsed(value) for attempt_id, value in found.items() if value != HELD},
         held=frozenset(attempt_id for attempt_id, value in found.items() if value == HELD),
     )
 

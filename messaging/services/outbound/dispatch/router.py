@@ -1,6 +1,6 @@
-"""Which account each message goes to, and when: rows, standings and limits of the accounts, put together for one batch.
+"""Chooses an account for each message of a batch, from the accounts' configuration, state and rate limits.
 
-Asked outside of any transaction, because it asks Redis.
+Asks Redis, so call it outside any transaction.
 """
 
 import time
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from messaging.models import Message
 from messaging.retry_policy import NO_ACCOUNT_DELAY
+from messaging.services.outbound.dispatch.rounds import Round
 from providers import registry, routing
 from providers.candidates import candidate_of, per_second_of
 from providers.models import ProviderAccount, SenderNumber
@@ -23,9 +24,9 @@ from providers.state.rate_limit import RECHECK_SECONDS, SlotRequest
 
 WAITING_FOR_RATE = "waiting_for_rate"
 WAITING_FOR_PROVIDER = "waiting_for_provider"
-# While another message tries whether an account is well again.
+# How long messages wait while another message probes the account.
 PROBE_WAIT_SECONDS = 5.0
-# Many wait for the same circuit or pause: they come back over a little time, not all at once.
+# Messages that wait for the same circuit or pause come back spread over some time, not all at once.
 SPREAD, MAX_SPREAD_SECONDS = 0.2, 3.0
 
 _positions = SpreadSequence()
@@ -33,19 +34,15 @@ _positions = SpreadSequence()
 
 @dataclass(frozen=True, slots=True)
 class RoutingRequest:
-    """A claimed message that is to be tried at an account that it was not yet tried at in this round."""
+    """A claimed message that needs an account it was not yet tried at in this round."""
 
     message: Message = field(repr=False)
-    claim_id: UUID
-    tried: frozenset[str] = frozenset()
-    retry_after: float | None = None
-    # Every account of this round so far has only said "slow down", which is no failure.
-    only_limited: bool = True
+    round: Round
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The account that takes the message. The call leaves at `not_before` on the monotonic clock, or at once."""
+    """The account that takes the message: at once, or at `not_before` on the monotonic clock."""
 
     account: ProviderAccount
     not_before: float = 0.0
@@ -54,9 +51,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """No account can take it now, and it is nobody's failure: it is queued again for so long.
+    """No account can take the message now. It is queued again for `seconds`, and no round has failed.
 
-    `needs_operator`: only a disabled account carries it, so the wait ends when that one is enabled.
+    `needs_operator`: only disabled accounts can carry it, so it waits until an operator enables one.
     """
 
     seconds: float
@@ -69,61 +66,60 @@ RoutingDecision = Route | Deferral | None
 
 
 class Router:
-    """All accounts, how they do, and the numbers that only one of them can carry, as one snapshot."""
+    """A snapshot of all accounts, their state, and the sender numbers that only one of them can use."""
 
-    def __init__(self, turns: Sequence[RoutingRequest], *, now: datetime) -> None:
+    def __init__(self, requests: Sequence[RoutingRequest], *, now: datetime) -> None:
         self._now = now
-        self._turns = turns
+        self._requests = requests
         rows = {account.slug: account for account in ProviderAccount.objects.all()}
         self.by_slug = {slug: account for slug, account in rows.items() if account.is_enabled}
-        self._standings: Mapping[str, AccountState] = (
-            account_state.cached(self.by_slug, now=now) if self.by_slug else {}
-        )
-        self._candidates = [candidate_of(row, self._standings[slug].factor) for slug, row in self.by_slug.items()]
-        self._switched_off = [candidate_of(row) for row in rows.values() if not (row.is_enabled and row.weight)]
-        self._bound = _bound({turn.message.from_number for turn in turns}, rows.values())
+        self._states: Mapping[str, AccountState] = account_state.cached(self.by_slug, now=now) if self.by_slug else {}
+        self._candidates = [candidate_of(row, self._states[slug].factor) for slug, row in self.by_slug.items()]
+        self._disabled = [candidate_of(row) for row in rows.values() if not (row.is_enabled and row.weight)]
+        self._bound = _bound({request.message.from_number for request in requests}, rows.values())
         self._with_media = {
             slug
             for slug, account in rows.items()
-            if any(turn.message.media_count for turn in turns) and registry.supports_media(account)
+            if any(request.message.media_count for request in requests) and registry.supports_media(account)
         }
-        self._closed_for_now = {slug for slug, found in self._standings.items() if found.wait(now) > 0}
+        self._unavailable = {slug for slug, state in self._states.items() if state.wait(now) > 0}
 
     def route(self) -> dict[UUID, RoutingDecision]:
-        """A verdict for each turn's message. None: no account, switched on or off, carries it, or all were tried."""
-        verdicts: dict[UUID, RoutingDecision] = {}
-        passed = {turn.message.pk: set(turn.tried) | self._closed_for_now for turn in self._turns}
-        looking = list(self._turns)
-        while looking:
-            groups: dict[tuple, list[RoutingRequest]] = defaultdict(list)
-            for turn in looking:
-                slug = self._choose(turn, passed[turn.message.pk])
+        """A decision for each request, by message id. None: no account, enabled or not, carries it, or all were tried."""
+        decisions: dict[UUID, RoutingDecision] = {}
+        excluded = {request.message.pk: request.round.tried | self._unavailable for request in self._requests}
+        unrouted = list(self._requests)
+        while unrouted:
+            groups: dict[tuple[str, str | None, bool], list[RoutingRequest]] = defaultdict(list)
+            for request in unrouted:
+                slug = self._choose(request, excluded[request.message.pk])
                 if slug is not None:
-                    groups[slug, turn.message.queue_id, turn.message.is_bulk].append(turn)
-            looking = []
+                    groups[slug, request.message.queue_id, request.message.is_bulk].append(request)
+            unrouted = []
             for (slug, *_), group in groups.items():
-                for turn, place in zip(group, self._places(slug, group), strict=True):
-                    if place is not None:
-                        verdicts[turn.message.pk] = place
+                for request, route in zip(group, self._places(slug, group), strict=True):
+                    if route is not None:
+                        decisions[request.message.pk] = route
                     else:
-                        passed[turn.message.pk].add(slug)
-                        looking.append(turn)
-        left = [turn for turn in self._turns if turn.message.pk not in verdicts]
-        verdicts.update((turn.message.pk, verdict) for turn, verdict in self._without_place(left))
-        return verdicts
+                        excluded[request.message.pk] |= {slug}
+                        unrouted.append(request)
+        left = [request for request in self._requests if request.message.pk not in decisions]
+        decisions.update((request.message.pk, decision) for request, decision in self._without_place(left))
+        return decisions
 
-    def _choose(self, turn: RoutingRequest, passed: Collection[str]) -> str | None:
-        message = turn.message
+    def _choose(self, request: RoutingRequest, excluded: frozenset[str]) -> str | None:
+        message = request.message
         return routing.choose(
             self._able(message, self._candidates),
             number=message.to_number,
             position=_positions.next(),
-            exclude=frozenset(passed),
-            strategy=Strategy(message.queue.routing_strategy),
+            exclude=excluded,
+            # Every outbound message has a queue; only inbound ones, which are not routed, have none.
+            strategy=Strategy(message.queue.routing_strategy) if message.queue else Strategy.WEIGHTED,
         )
 
     def _able(self, message: Message, candidates: Iterable[Candidate]) -> list[Candidate]:
-        """Those of the candidates that can carry this message, tried or not."""
+        """The candidates that can carry this message, tried or not."""
         only = self._bound.get(message.from_number)
         return [
             candidate
@@ -138,7 +134,7 @@ class Router:
         account = self.by_slug[slug]
         may_try = len(group)
         is_probe = False
-        if self._standings[slug].circuit.at(self._now.timestamp()) is Circuit.HALF_OPEN:
+        if self._states[slug].circuit.at(self._now.timestamp()) is Circuit.HALF_OPEN:
             permission = circuit_breaker.request_permission(slug, now=self._now.timestamp())
             is_probe = permission is Permission.PROBE
             may_try = {Permission.REFUSED: 0, Permission.PROBE: 1, Permission.ORDINARY: may_try}[permission]
@@ -164,14 +160,14 @@ class Router:
         crowded: dict[tuple, list[RoutingRequest]] = defaultdict(list)
         for turn in left:
             able = [candidate.slug for candidate in self._able(turn.message, self._candidates) if candidate.weight]
-            untried = [slug for slug in able if slug not in turn.tried]
-            full = [slug for slug in untried if self._is_well(slug)]
+            untried = [slug for slug in able if slug not in turn.round.tried]
+            full = [slug for slug in untried if self._is_callable(slug)]
             if full:
                 crowded[min(full), turn.message.queue_id, turn.message.is_bulk].append(turn)
             elif untried:
-                yield turn, self._until_well(untried)
+                yield turn, self._until_callable(untried)
             else:
-                yield turn, None if able else self._until_switched_on(turn.message)
+                yield turn, None if able else self._until_enabled(turn.message)
         for (slug, queue_name, is_bulk), group in crowded.items():
             per_second = per_second_of(self.by_slug[slug])
             waits = rate_limit.queue_delay(slug, per_second, list(map(_wish, group)), line=queue_name, is_bulk=is_bulk)
@@ -179,32 +175,36 @@ class Router:
             for turn, seconds in zip(group, waits, strict=True):
                 yield turn, Deferral(seconds, detail, WAITING_FOR_RATE)
 
-    def _is_well(self, slug: str) -> bool:
-        """Open for calls, so that it can only be its limit that has no room."""
-        found = self._standings[slug]
-        return not found.wait(self._now) and found.circuit.at(self._now.timestamp()) is Circuit.CLOSED
+    def _is_callable(self, slug: str) -> bool:
+        """Neither paused nor behind a circuit, so only its rate limit keeps messages waiting."""
+        state = self._states[slug]
+        return not state.wait(self._now) and state.circuit.at(self._now.timestamp()) is Circuit.CLOSED
 
-    def _until_well(self, slugs: Sequence[str]) -> Deferral:
-        waits = (self._standings[slug].wait(self._now) or PROBE_WAIT_SECONDS for slug in slugs)
+    def _until_callable(self, slugs: Sequence[str]) -> Deferral:
+        waits = (self._states[slug].wait(self._now) or PROBE_WAIT_SECONDS for slug in slugs)
         seconds = min(max(1.0, min(waits)), RECHECK_SECONDS)
         seconds += min(SPREAD * seconds, MAX_SPREAD_SECONDS) * _positions.next()
         detail = f"Waits until one of {', '.join(sorted(slugs))} can be called again."
         return Deferral(seconds, detail, WAITING_FOR_PROVIDER)
 
-    def _until_switched_on(self, message: Message) -> Deferral | None:
-        """Off is not gone: a message that only a switched-off account carries waits for it."""
-        if self.by_slug and not self._able(message, self._switched_off):
+    def _until_enabled(self, message: Message) -> Deferral | None:
+        """If only a disabled account can carry the message, wait for that account."""
+        if self.by_slug and not self._able(message, self._disabled):
             return None
         detail = "Waits until a provider account that carries it is enabled."
         return Deferral(NO_ACCOUNT_DELAY, detail, WAITING_FOR_PROVIDER, needs_operator=True)
 
 
 def _bound(senders: Collection[str], accounts: Iterable[ProviderAccount]) -> dict[str, str]:
-    """The account that alone can send under a number: as its row says or, without a row, as the account has it for its own."""
+    """Senders that only one account can use: by its `SenderNumber` row or, without a row, by the account's configuration."""
+    accounts_by_number: dict[str, str | None] = {
+        account.from_number: account.slug
+        for account in accounts
+        if account.from_number and account.from_number in senders
+    }
     rows = SenderNumber.objects.filter(number__in=set(senders)).values_list("number", "account_id")
-    known = {str(number): slug for number, slug in rows}
-    own = {account.from_number: account.slug for account in accounts if account.from_number in senders}
-    return {number: slug for number, slug in {**own, **known}.items() if slug is not None}
+    accounts_by_number.update((str(number), slug) for number, slug in rows)
+    return {number: slug for number, slug in accounts_by_number.items() if slug is not None}
 
 
 def _wish(turn: RoutingRequest) -> SlotRequest:

@@ -1,4 +1,4 @@
-"""The call itself: no database, no transaction, only a backend and the clock."""
+"""Calls a provider. Uses neither the database nor a transaction, only a backend and the clock."""
 
 import functools
 import logging
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What came of a call: `error` is None when the provider has accepted, at `sent_at`."""
+    """What came of a call. `error` is None if the provider accepted the message, at `sent_at`."""
 
-    call: Attempt
+    attempt: Attempt
     provider_message_id: str
     error: SendError | None
     latency_ms: int
@@ -36,50 +36,51 @@ class SendResult:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The call was not made: its account's limit lets it leave `seconds` from now at the earliest."""
+    """The call was not made: the account's rate limit allows it in `seconds` at the earliest."""
 
-    call: Attempt
+    attempt: Attempt
     seconds: float
 
 
 def lease_ended() -> NotCalled:
-    """For a call that is not made, because another worker or an operator may have its message by now."""
+    """The error of a call that is not made because another worker or an operator may have its message by now."""
     return NotCalled("its claim ended before the call could leave")
 
 
-def send(call: Attempt, *, clock: Callable[[], datetime] = timezone.now) -> SendResult | Deferred:
-    """Make one call. Never raises: what is not in the catalogue of errors may have been sent, so it is `OutcomeUnknown`."""
-    about = {"switchboard.provider": call.account.slug, "switchboard.attempt": call.number}
-    with log_context.message_context(call.message.pk), log_context.tracer().call(call.message.pk, about) as span:
-        answer = _perform(call, clock)
-        if isinstance(answer, Deferred):
-            return answer
-        outcome = "accepted" if answer.error is None else answer.error.code
-        log_context.log_attempt(call.account.slug, number=call.number, outcome=outcome, latency_ms=answer.latency_ms)
+def send(attempt: Attempt, *, clock: Callable[[], datetime] = timezone.now) -> SendResult | Deferred:
+    """Make the call. Never raises: after an error outside the catalogue the message may be sent, so it is `OutcomeUnknown`."""
+    slug, message_id = attempt.account.slug, attempt.message.pk
+    attributes: dict[str, str | int] = {"switchboard.provider": slug, "switchboard.attempt": attempt.number}
+    with log_context.message_context(message_id), log_context.tracer().call(message_id, attributes) as span:
+        result = _send(attempt, clock)
+        if isinstance(result, Deferred):
+            return result
+        outcome = "accepted" if result.error is None else result.error.code
+        log_context.log_attempt(slug, number=attempt.number, outcome=outcome, latency_ms=result.latency_ms)
         if span is not None:
             span.set_attribute("switchboard.outcome", outcome)
-    return answer
+    return result
 
 
-def _perform(call: Attempt, clock: Callable[[], datetime]) -> SendResult | Deferred:
+def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Deferred:
     started = time.monotonic()
     provider_message_id, error = "", None
     try:
-        backend, text = registry.backend_for(call.account), _text(call)
-        _check(call, clock)
-        with send_gate.through(functools.partial(_may_leave, call, clock)):
-            provider_message_id = backend.send(text).provider_message_id
+        backend, message = registry.backend_for(attempt.account), _message(attempt)
+        _check(attempt, clock)
+        with send_gate.through(functools.partial(_may_leave, attempt, clock)):
+            provider_message_id = backend.send(message).provider_message_id
     except RetryAfter as wait:
-        return Deferred(call, wait.seconds)
+        return Deferred(attempt, wait.seconds)
     except SendError as fault:
         error = fault
     except Exception as fault:  # noqa: BLE001 (a bug in a backend must not lose the message)
-        logger.error("backend %s broke its contract with %s", call.account.backend, type(fault).__name__)
+        logger.error("backend %s broke its contract with %s", attempt.account.backend, type(fault).__name__)
         error = OutcomeUnknown(f"The backend failed with {type(fault).__name__}.", code="backend_fault")
     if isinstance(error, (CredentialsRefused, Misconfigured)):
-        logger.error("account %s needs an operator: %s", call.account.slug, error.detail)
+        logger.error("account %s needs an operator: %s", attempt.account.slug, error.detail)
     latency_ms = int((time.monotonic() - started) * 1000)
-    return SendResult(call, provider_message_id, error, latency_ms, sent_at=clock() if error is None else None)
+    return SendResult(attempt, provider_message_id, error, latency_ms, sent_at=clock() if error is None else None)
 
 
 def _may_leave(call: Attempt, clock: Callable[[], datetime]) -> float:
@@ -98,25 +99,25 @@ def _may_leave(call: Attempt, clock: Callable[[], datetime]) -> float:
 
 
 def _check(call: Attempt, clock: Callable[[], datetime]) -> None:
-    """The lease has to last as long as the answer may take: the sweep must not end a claim whose call is in flight."""
+    """The lease has to last as long as the response may take: the sweep must not end a claim whose call is in flight."""
     now = clock()
-    if call.message.lease_until <= now + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
+    if call.lease_until <= now + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
         raise lease_ended()
     for refusal in Batch([call.message], now=now).refusals(Moment.LEAVE).values():
         raise NotCalled(refusal.check.detail)
 
 
-def _text(call: Attempt) -> OutboundMessage:
+def _message(attempt: Attempt) -> OutboundMessage:
     return OutboundMessage(
-        to=call.message.to_number,
-        text=call.message.text,
-        sender=call.message.from_number or call.account.from_number,
-        reference=str(call.message.pk),
+        to=attempt.message.to_number,
+        text=attempt.message.text,
+        sender=attempt.message.from_number or attempt.account.from_number,
+        reference=str(attempt.message.pk),
         callback_url=callback_tokens.callback_url(
             public_url=settings.PUBLIC_URL,
-            slug=call.account.slug,
-            attempt_id=str(call.attempt_id),
+            slug=attempt.account.slug,
+            attempt_id=str(attempt.attempt_id),
             keys=registry.callback_keys(),
         ),
-        media_urls=call.media_urls,
+        media_urls=attempt.media_urls,
     )

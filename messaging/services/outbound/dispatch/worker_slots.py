@@ -1,20 +1,19 @@
-"""How many drains a worker process runs at once, besides that of the default queue.
+"""Limits how many queues a worker process runs at once, not counting the default queue.
 
-Each holds a thread of the worker until its queue is empty, which for bulk at a slow carrier takes hours. Were all threads
-held, nobody would be left for `express`, for the tick, the sweep and the clients' callbacks: so only some of them are to be
-had, and whoever has one gives it to the next after a while.
+A run holds a worker thread until its queue is empty, which can take hours for a bulk queue on a slow carrier. This limit keeps
+threads free for `express`, ticks and callbacks. A run releases its slot to a waiting queue after some seconds.
 """
 
 import threading
 import time
 from collections.abc import Callable
 
-# So long a drain may go on while another queue waits for its place.
-TURN_SECONDS = 5.0
+# After this time a run ends if another queue waits for a slot.
+SLOT_SECONDS = 5.0
 
 
 class Slot:
-    """A drain's time at its place: over as soon as it has lasted long enough and another queue waits, and then for good."""
+    """Permission for one run of a queue. Expires for good when another queue waits after `SLOT_SECONDS`."""
 
     def __init__(self, must_share: Callable[[], bool]) -> None:
         self._must_share = must_share
@@ -26,40 +25,36 @@ class Slot:
 
 
 class SlotPool:
-    """Safe to share between threads. `count` may be set while drains run; none is stopped for that."""
+    """Thread-safe. `count` may change while queues run; none of them is interrupted."""
 
     def __init__(self, count: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.count = count
         self._clock = clock
-        self._taken = 0
-        self._waiting: dict[str, None] = {}  # in the order in which they came
+        self._acquired = 0
+        self._waiting: dict[str, None] = {}  # in the order of their requests
         self._guard = threading.Lock()
 
-    def take(self, queue_name: str) -> bool:
-        """Whether there is a place. Who gets none is rung for when there is one."""
+    def acquire(self, queue_name: str) -> Slot | None:
+        """A slot, or None if all are in use. `release` returns the queue when one becomes free."""
         with self._guard:
-            if self._taken >= self.count:
+            if self._acquired >= self.count:
                 self._waiting.setdefault(queue_name)
-                return False
+                return None
             self._waiting.pop(queue_name, None)
-            self._taken += 1
-            return True
-
-    def turn(self) -> Slot:
-        """Of a drain that has just got a place."""
-        ends_at = self._clock() + TURN_SECONDS
+            self._acquired += 1
+        ends_at = self._clock() + SLOT_SECONDS
         return Slot(lambda: bool(self._waiting) and self._clock() >= ends_at)
 
-    def give_back(self, queue_name: str, turn: Slot) -> list[str]:
-        """Whom to ring for: as many as there are places now, those who have waited longest first.
+    def release(self, queue_name: str, slot: Slot) -> list[str]:
+        """Return the queues to notify, longest-waiting first, at most one per free slot.
 
-        A queue whose turn was over before it was empty waits for the next place, behind the others.
+        A queue whose slot expired before it was empty waits for another one, behind the others.
         """
         with self._guard:
-            self._taken -= 1
-            if turn.is_over:
+            self._acquired -= 1
+            if slot.is_over:
                 self._waiting.setdefault(queue_name)
-            following = list(self._waiting)[: max(0, self.count - self._taken)]
+            following = list(self._waiting)[: max(0, self.count - self._acquired)]
             for name in following:
                 del self._waiting[name]
             return following

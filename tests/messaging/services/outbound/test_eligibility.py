@@ -10,8 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from messaging.models import DeliveryAttempt, Message, PhoneNumber, Suppression
 from messaging.services.errors import DomainError
-from messaging.services.outbound import eligibility, recovery, retry
-from messaging.services.outbound.dispatch import dispatcher as drain
+from messaging.services.outbound import dispatch, eligibility, recovery, retry
 from messaging.services.outbound.dispatch.attempts import Attempt, start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.sending import Deferred, SendResult, send
@@ -20,7 +19,7 @@ from messaging.services.outbound.eligibility import CHECKS, Batch, Check, Ending
 from messaging.services.outbound.submit import MessageInput, submit, submit_many
 from providers.errors import NotCalled, Unavailable
 from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory, lose_the_key
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, Carrier, Clock, answer, dispatcher
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, Carrier, Clock, dispatcher, result_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 TO, FROM = "+14155550101", "+15005550006"
@@ -113,7 +112,7 @@ def at_claim(spoil: Spoil) -> Message:
 def at_claim_of_a_tick(spoil: Spoil) -> Message:
     message = make()
     spoil(message)
-    assert take(created_by=NOW) == []
+    assert take(created_until=NOW) == []
     return message
 
 
@@ -147,7 +146,7 @@ def at_first_call(spoil: Spoil) -> Message:
 def at_failover(spoil: Spoil) -> Message:
     message = make()
     carrier = Carrier(Unavailable("down"))
-    carrier.before_answer = lambda _call: spoil(message)
+    carrier.before_response = lambda _call: spoil(message)
     dispatcher(carrier).run("express")
     assert len(carrier.calls) == 1
     return message
@@ -164,7 +163,7 @@ def at_delayed_call(spoil: Spoil) -> Message:
             clock.advance(2)
             spoil(message)
             return Deferred(call, 0.001)
-        return answer(call)
+        return result_of(call)
 
     dispatcher(call, clock=clock).run("express")
     assert len(asked) == 1
@@ -308,7 +307,7 @@ class TestAutomaticReply:
         message = make(is_automatic=True)
         opt_out(message)
         carrier = Carrier(Unavailable("down"))
-        carrier.before_answer = lambda _call: setattr(carrier, "default", None) if carrier.calls[1:] else None
+        carrier.before_response = lambda _call: setattr(carrier, "default", None) if carrier.calls[1:] else None
 
         dispatcher(carrier).run("express")
 
@@ -418,7 +417,7 @@ class TestCost:
             )
             self.spoil(messages)
             with CaptureQueriesContext(connection) as queries:
-                following = write_down(*(answer(call, Unavailable("down")) for call in calls))
+                following = write_down(*(result_of(call, Unavailable("down")) for call in calls))
             costs.append((len(queries), len(messages) // len(following)))
             Message.objects.update(status="failed", claim_id=None, lease_until=None)
         assert costs[0] == costs[1]
@@ -443,13 +442,13 @@ class TestDelayedCalls:
     def looks(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         """How many calls were looked at each time."""
         looks: list[int] = []
-        real = drain.ineligible_since
+        real = dispatch.dispatcher.ineligible_since
 
         def note(calls, **values):
             looks.append(len(calls))
             return real(calls, **values)
 
-        monkeypatch.setattr(drain, "ineligible_since", note)
+        monkeypatch.setattr(dispatch.dispatcher, "ineligible_since", note)
         return looks
 
     def deliver(self, clock: Clock, *, seconds: float, messages: int) -> Carrier:
@@ -501,8 +500,8 @@ class TestDelayedCalls:
         def away(*_args: object, **_values: object) -> None:
             raise OperationalError("gone")
 
-        monkeypatch.setattr(drain, "ineligible_since", away)
-        monkeypatch.setattr(drain, "drop_connection", lambda: None)
+        monkeypatch.setattr(dispatch.dispatcher, "ineligible_since", away)
+        monkeypatch.setattr(dispatch.dispatcher, "drop_connection", lambda: None)
 
         carrier = self.deliver(Clock(), seconds=1, messages=2)
 

@@ -29,7 +29,7 @@ from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.errors import RecipientInvalid, Unavailable
 from tests.factories import AccountFactory, AttemptFactory, MessageFactory, QueueFactory, UserFactory
 from tests.messaging.parallel import at_once
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, answer
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, result_of
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -104,7 +104,7 @@ class Walk:
         """Some answers, whether or not somebody is still waiting for them; some of them once more."""
         chosen = self.random.sample(self.calls, self.random.randint(0, len(self.calls)))
         outcomes = (None, None, Unavailable("busy"), RecipientInvalid("no such number"))
-        answers = [answer(call, self.random.choice(outcomes)) for call in chosen]
+        answers = [result_of(call, self.random.choice(outcomes)) for call in chosen]
         for _ in range(self.random.randint(1, 2)):
             self.calls += settle(answers, now=self.now, lease=LEASE, position=lambda: MIDDLE)
         self.calls = [call for call in self.calls if call not in chosen]
@@ -277,7 +277,10 @@ def test_calls_and_answers_are_counted_by_provider_and_time(account, now) -> Non
     calls = start_attempts(claim(queue_name="express", limit=9, now=now, lease=LEASE), now=now, lease=LEASE)
 
     settle(
-        [answer(calls[0]), answer(calls[1], RecipientInvalid("no"))], now=now + HOUR / 60, lease=LEASE, position=float
+        [result_of(calls[0]), result_of(calls[1], RecipientInvalid("no"))],
+        now=now + HOUR / 60,
+        lease=LEASE,
+        position=float,
     )
 
     found = {(total.measure, total.provider_slug, total.word): total.count for total in statistics.totals()}
@@ -320,7 +323,7 @@ def test_an_answer_that_comes_after_the_sweep_is_counted_as_well(account, now) -
     recovery.return_expired_claims(now=now + HOUR)
 
     for _ in range(2):
-        settle([answer(calls[0])], now=now + HOUR, lease=LEASE, position=float)
+        settle([result_of(calls[0])], now=now + HOUR, lease=LEASE, position=float)
 
     assert counted(Measure.ATTEMPT) == {"unknown": 1, "accepted": 1}
 

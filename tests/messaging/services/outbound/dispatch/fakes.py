@@ -1,4 +1,4 @@
-"""A dispatcher without threads, and carriers that answer as told."""
+"""A dispatcher without threads, and carriers with given responses."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
@@ -16,7 +16,7 @@ MIDDLE = 0.5  # of the jitter: the delays are exactly those of the table
 
 
 class InlineExecutor(Executor):
-    """Runs what it gets at once, in the thread that gives it."""
+    """Runs each call at once, in the calling thread."""
 
     def __init__(self, _workers: int = 1) -> None:
         self.submitted = 0
@@ -32,18 +32,18 @@ class InlineExecutor(Executor):
 
 
 class Carrier:
-    """Answers by account: an error, or the provider's message id (`None`: one of its own for each attempt)."""
+    """Responds by account: with an error or a provider message id (`None`: a new one for each attempt)."""
 
     def __init__(self, default: SendError | str | None = None, **by_account: SendError | str | None) -> None:
         self.default = default
         self.by_account = by_account
         self.calls: list[Attempt] = []
-        self.before_answer: Callable[[Attempt], None] = lambda call: None
+        self.before_response: Callable[[Attempt], None] = lambda call: None
 
     def __call__(self, call: Attempt) -> SendResult:
         self.calls.append(call)
-        self.before_answer(call)
-        return answer(call, self.by_account.get(call.account.slug, self.default))
+        self.before_response(call)
+        return result_of(call, self.by_account.get(call.account.slug, self.default))
 
     @property
     def texts(self) -> list[str]:
@@ -54,7 +54,7 @@ class Carrier:
         return [call.account.slug for call in self.calls]
 
 
-def answer(call: Attempt, outcome: SendError | str | None = None) -> SendResult:
+def result_of(call: Attempt, outcome: SendError | str | None = None) -> SendResult:
     if isinstance(outcome, SendError):
         return SendResult(call, "", outcome, 7)
     return SendResult(call, f"pmid-{call.attempt_id}" if outcome is None else outcome, None, 7)
@@ -74,16 +74,16 @@ class Clock:
 def dispatcher(
     carrier: Callable[[Attempt], SendResult] | None, *, clock: Clock | None = None, concurrency: int = 16
 ) -> Dispatcher:
-    """Without a carrier it makes real calls."""
+    """Without a carrier, the dispatcher makes real calls."""
     return Dispatcher(
         concurrency=concurrency,
         lease=LEASE,
-        call=carrier,
+        send=carrier,
         clock=clock or Clock(),
         executor_factory=InlineExecutor,
         position=lambda: MIDDLE,
     )
 
 
-def settled(calls: Iterable[Attempt], outcome: SendError | str | None = None) -> list[SendResult]:
-    return [answer(call, outcome) for call in calls]
+def results_of(calls: Iterable[Attempt], outcome: SendError | str | None = None) -> list[SendResult]:
+    return [result_of(call, outcome) for call in calls]

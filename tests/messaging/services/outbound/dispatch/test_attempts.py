@@ -26,7 +26,7 @@ def account_with(slug: str, **config) -> ProviderAccount:
     return AccountFactory(slug=slug, config={"url": "http://127.0.0.1:9/", **config})
 
 
-def test_the_attempt_is_open_and_the_lease_prolonged(account, now) -> None:
+def test_the_attempt_is_open_and_the_lease_extended(account, now) -> None:
     message = MessageFactory()
     second = timedelta(seconds=1)
 
@@ -34,14 +34,20 @@ def test_the_attempt_is_open_and_the_lease_prolonged(account, now) -> None:
 
     message.refresh_from_db()
     attempt = DeliveryAttempt.objects.get()
-    assert (call.attempt_id, call.number, call.account, call.claim_id) == (attempt.pk, 1, account, message.claim_id)
+    assert (call.attempt_id, call.number, call.account, call.round.claim_id) == (
+        attempt.pk,
+        1,
+        account,
+        message.claim_id,
+    )
     assert (attempt.message, attempt.provider, attempt.number) == (message, account, 1)
     assert (attempt.outcome, attempt.started_at, attempt.finished_at) == ("calling", now + second, None)
     assert (attempt.claim_id, message.attempts, message.provider) == (message.claim_id, 1, account)
     assert (message.status, message.lease_until) == ("sending", now + second + LEASE)
+    assert call.lease_until == message.lease_until
 
 
-def test_a_call_shows_neither_text_nor_number(account, now) -> None:
+def test_the_repr_of_an_attempt_has_neither_text_nor_number(account, now) -> None:
     message = MessageFactory(text="secret text")
 
     [call] = start(now)
@@ -74,7 +80,7 @@ def test_an_account_gets_only_numbers_it_serves(now) -> None:
     assert chosen == {"de": "german", "us": "american"}
 
 
-def test_a_sender_bound_to_an_account_goes_with_it(now) -> None:
+def test_a_sender_bound_to_an_account_is_used_there_only(now) -> None:
     AccountFactory(slug="heavy", weight=1000)
     light = AccountFactory(slug="light", weight=1)
     sender = SenderFactory(account=light)
@@ -109,7 +115,7 @@ def test_without_an_account_messages_wait(now, accounts) -> None:
     assert not DeliveryAttempt.objects.exists()
 
 
-def test_but_not_beyond_their_validity(now) -> None:
+def test_messages_do_not_wait_beyond_their_validity(now) -> None:
     message = MessageFactory(expires_at=now + timedelta(seconds=10))
 
     start(now)
@@ -118,7 +124,7 @@ def test_but_not_beyond_their_validity(now) -> None:
     assert message.next_attempt_at == now + timedelta(seconds=10)
 
 
-def test_one_without_a_route_does_not_stop_the_others(now) -> None:
+def test_a_message_without_a_route_does_not_stop_the_others(now) -> None:
     account_with("american", allowed_prefixes=["+1"])
     MessageFactory(to_number="+4915112345678", text="de")
     MessageFactory(to_number="+14155550101", text="us")
@@ -127,7 +133,7 @@ def test_one_without_a_route_does_not_stop_the_others(now) -> None:
     assert dict(Message.objects.values_list("text", "status")) == {"de": "failed", "us": "sending"}
 
 
-def test_a_claim_whose_lease_is_over_begins_nothing(account, now) -> None:
+def test_after_its_lease_a_claim_starts_no_attempt(account, now) -> None:
     message = MessageFactory()
 
     assert start(now, later=LEASE) == []
@@ -137,7 +143,7 @@ def test_a_claim_whose_lease_is_over_begins_nothing(account, now) -> None:
     assert not DeliveryAttempt.objects.exists()
 
 
-def test_a_message_that_another_worker_has_claimed_since_is_its(account, now) -> None:
+def test_a_message_that_another_worker_has_claimed_since_is_left_to_it(account, now) -> None:
     MessageFactory()
     claimed = claim(queue_name="express", limit=1, now=now, lease=LEASE)
     Message.objects.update(claim_id=None, lease_until=None, status="queued")

@@ -1,4 +1,4 @@
-"""Taking ready messages: which, in which order, and by whom."""
+"""Claiming ready messages: which ones, in which order, and concurrently."""
 
 from datetime import timedelta
 from functools import partial
@@ -46,7 +46,7 @@ def test_a_claimed_message_is_sending_under_a_lease(ready, now) -> None:
     assert (event.from_status, event.to_status, event.source, event.at) == ("queued", "sending", "dispatch", now)
 
 
-def test_the_oldest_come_first_and_no_more_than_asked_for(ready, now) -> None:
+def test_the_oldest_come_first_up_to_the_limit(ready, now) -> None:
     ready("one", "two", "three", "four")
 
     assert take(now, limit=2) == ["one", "two"]
@@ -61,7 +61,7 @@ def test_single_messages_go_before_bulk(ready, now) -> None:
     assert take(now) == ["single", "bulk one", "bulk two"]
 
 
-def test_one_claim_has_one_id_and_the_next_another(ready, now) -> None:
+def test_every_claim_has_its_own_id(ready, now) -> None:
     ready("one", "two", "three")
     take(now, limit=2)
     take(now)
@@ -83,7 +83,7 @@ def test_one_claim_has_one_id_and_the_next_another(ready, now) -> None:
     ],
     ids=str,
 )
-def test_what_is_not_ready_is_left_alone(ready, now, values) -> None:
+def test_messages_that_are_not_ready_are_left_alone(ready, now, values) -> None:
     if values.get("next_attempt_at"):
         values = {"next_attempt_at": now - timedelta(seconds=1)}  # deferred until the tick has cleared it
     [message] = ready("one", **values)
@@ -101,7 +101,7 @@ def test_other_queues_are_left_alone(ready, now) -> None:
     assert take(now) == []
 
 
-def test_a_paused_queue_gives_nothing_and_goes_on_afterwards(ready, now) -> None:
+def test_nothing_is_claimed_while_the_queue_is_paused(ready, now) -> None:
     ready("one")
     OutboundQueue.objects.update(is_paused=True)
 
@@ -116,18 +116,18 @@ def test_younger_messages_are_left_for_the_next_tick(ready, now) -> None:
     ready("old")
     ready("young", created_at=now + timedelta(microseconds=1))
 
-    assert take(now, created_by=now) == ["old"]
+    assert take(now, created_until=now) == ["old"]
 
 
 class TestOrder:
-    def test_one_recipient_has_one_message_in_the_air(self, ready, now) -> None:
+    def test_a_recipient_has_one_message_in_flight(self, ready, now) -> None:
         ready("a1", "a2", to_number=A)
         ready("b1", to_number=B)
 
         assert take(now) == ["a1", "b1"]
         assert take(now) == []
 
-    def test_the_next_one_goes_when_the_older_is_sent(self, ready, now) -> None:
+    def test_the_next_message_is_claimed_when_the_older_is_sent(self, ready, now) -> None:
         first, _ = ready("a1", "a2", to_number=A)
         Message.objects.filter(pk=first.pk).update(status="sent")
 
@@ -139,7 +139,7 @@ class TestOrder:
 
         assert take(now) == []
 
-    def test_but_not_beyond_its_validity(self, ready, now) -> None:
+    def test_a_deferred_older_one_holds_nothing_back_after_its_validity(self, ready, now) -> None:
         ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=5), expires_at=now)
         ready("a2", to_number=A)
 
@@ -164,7 +164,7 @@ class TestOrder:
 
         assert take(now) == ["single", "bulk"]
 
-    def test_where_the_order_does_not_matter_all_go_at_once(self, ready, now) -> None:
+    def test_without_preserve_order_all_are_claimed_at_once(self, ready, now) -> None:
         OutboundQueue.objects.update(preserve_order=False)
         ready("a1", "a2", "a3", to_number=A)
 
@@ -182,7 +182,7 @@ class TestRefusals:
         [event] = message.events.all()
         assert (event.from_status, event.to_status, event.detail) == ("queued", "failed", "expired")
 
-    def test_a_recipient_who_became_inactive_gets_nothing(self, ready, now) -> None:
+    def test_a_message_to_an_inactive_recipient_fails(self, ready, now) -> None:
         [message] = ready("one", to_number=A)
         PhoneNumberFactory(number=A, inactive=True)
 
@@ -191,7 +191,7 @@ class TestRefusals:
         message.refresh_from_db()
         assert (message.status, message.error_code) == ("failed", "recipient_inactive")
 
-    def test_refused_ones_do_not_take_the_place_of_those_behind_them(self, ready, now) -> None:
+    def test_refused_messages_do_not_count_towards_the_limit(self, ready, now) -> None:
         ready("late one", "late two", "late three", expires_at=now)
         ready("one", "two")
 
@@ -220,7 +220,7 @@ def test_nothing_ready_costs_two_queries(express, now) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_at_once_claim_different_messages_and_leave_none(now) -> None:
+def test_concurrent_workers_claim_different_messages_and_leave_none(now) -> None:
     queue, owner = QueueFactory(), UserFactory()
     MessageFactory.create_batch(60, queue=queue, owner=owner)
 
@@ -238,7 +238,7 @@ def test_workers_at_once_claim_different_messages_and_leave_none(now) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_at_once_keep_one_recipients_order(now) -> None:
+def test_concurrent_workers_keep_a_recipients_order(now) -> None:
     queue, owner = QueueFactory(), UserFactory()
     MessageFactory.create_batch(12, queue=queue, owner=owner, to_number=A)
 

@@ -1,4 +1,4 @@
-"""A database that is away, full or read-only for a while: what carriers have answered is kept, and written when it is back."""
+"""The database is unavailable, full or read-only for a while: results are kept, and saved when it is back."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +11,8 @@ from psycopg import sql
 
 from messaging import database_faults
 from messaging.models import Message
-from messaging.services.outbound import recovery
+from messaging.services.outbound import dispatch, recovery
 from messaging.services.outbound.dispatch import Dispatcher
-from messaging.services.outbound.dispatch import dispatcher as drain
 from providers.errors import Unavailable
 from providers.state import shared_state
 from tests.database_faults import passing_faults, read_only
@@ -24,7 +23,7 @@ from tests.messaging.services.outbound.dispatch.test_dispatcher import statuses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 each_fault = pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-OFTEN = 50  # more tries than any bound that there once was
+OFTEN = 50  # more tries than any plausible bound
 
 
 @pytest.fixture(autouse=True)
@@ -45,9 +44,9 @@ def failing(step: Callable, fault: Exception, *, times: int) -> Callable:
 
 
 @each_fault
-def test_answers_are_settled_when_it_is_back_however_long_that_takes(account, monkeypatch, fault) -> None:
+def test_results_are_settled_when_it_is_back_however_long_that_takes(account, monkeypatch, fault) -> None:
     MessageFactory.create_batch(3)
-    monkeypatch.setattr(drain, "settle", failing(drain.settle, fault, times=OFTEN))
+    monkeypatch.setattr(dispatch.dispatcher, "settle", failing(dispatch.dispatcher.settle, fault, times=OFTEN))
     carrier = Carrier()
 
     dispatcher(carrier).run("express")
@@ -57,9 +56,9 @@ def test_answers_are_settled_when_it_is_back_however_long_that_takes(account, mo
 
 
 @each_fault
-def test_a_fault_while_claiming_more_does_not_lose_what_is_in_the_air(account, monkeypatch, fault) -> None:
+def test_a_fault_while_claiming_does_not_lose_the_calls_in_flight(account, monkeypatch, fault) -> None:
     MessageFactory.create_batch(4)
-    real = drain.claim
+    real = dispatch.dispatcher.claim
     claims = iter([real])
 
     def claim(**options):
@@ -68,9 +67,9 @@ def test_a_fault_while_claiming_more_does_not_lose_what_is_in_the_air(account, m
             raise fault
         return claiming(**options)
 
-    monkeypatch.setattr(drain, "claim", claim)
+    monkeypatch.setattr(dispatch.dispatcher, "claim", claim)
     loop = dispatcher(Carrier(), concurrency=8)
-    loop._wait = lambda air, _lane: set(list(air.calls)[:1])  # one answer at a time: the others stay in the air
+    loop._wait = lambda in_flight, _wakeup: set(list(in_flight.calls)[:1])  # one result at a time
     with pytest.raises(type(fault)):
         loop.run("express")
 
@@ -78,7 +77,7 @@ def test_a_fault_while_claiming_more_does_not_lose_what_is_in_the_air(account, m
 
 
 @each_fault
-def test_a_circuit_that_cannot_be_written_down_loses_no_answer(account, monkeypatch, fault) -> None:
+def test_a_circuit_change_that_cannot_be_saved_loses_no_result(account, monkeypatch, fault) -> None:
     MessageFactory.create_batch(8)
 
     def unavailable(*_: object, **_more: object) -> None:
@@ -91,11 +90,13 @@ def test_a_circuit_that_cannot_be_written_down_loses_no_answer(account, monkeypa
     assert set(statuses()) == {"queued"}
 
 
-def test_a_drain_that_failed_can_be_repeated(account, monkeypatch) -> None:
+def test_a_run_that_failed_can_be_repeated(account, monkeypatch) -> None:
     MessageFactory()
     loop = dispatcher(Carrier())
     with monkeypatch.context() as patched:
-        patched.setattr(drain, "claim", failing(drain.claim, OperationalError("gone"), times=1))
+        patched.setattr(
+            dispatch.dispatcher, "claim", failing(dispatch.dispatcher.claim, OperationalError("gone"), times=1)
+        )
         with pytest.raises(OperationalError):
             loop.run("express")
 
@@ -103,57 +104,57 @@ def test_a_drain_that_failed_can_be_repeated(account, monkeypatch) -> None:
     assert statuses() == {"sent": 1}
 
 
-def test_a_fault_that_lasts_is_not_waited_for_and_takes_no_other_answer_along(account, monkeypatch) -> None:
+def test_a_lasting_fault_is_not_waited_for_and_does_not_prevent_other_results(account, monkeypatch) -> None:
     bad, *_ = MessageFactory.create_batch(4)
-    real = drain.settle
+    real = dispatch.dispatcher.settle
 
-    def settle(answers, **options):
-        if bad.pk in {answer.call.message.pk for answer in answers}:
+    def settle(results, **options):
+        if bad.pk in {result.attempt.message.pk for result in results}:
             raise ProgrammingError("no such column")
-        return real(answers, **options)
+        return real(results, **options)
 
-    monkeypatch.setattr(drain, "settle", settle)
+    monkeypatch.setattr(dispatch.dispatcher, "settle", settle)
 
     dispatcher(Carrier()).run("express")
 
     assert statuses() == {"sent": 3, "sending": 1}
 
 
-def test_the_sweep_of_another_worker_waits_for_answers_that_are_kept(account, monkeypatch) -> None:
-    """Those that were being settled, and one that came while the database was unavailable."""
+def test_the_sweep_of_another_worker_waits_for_results_that_are_kept(account, monkeypatch) -> None:
+    """The results being settled, and one that came while the database was unavailable."""
     first, second = MessageFactory.create_batch(2)
-    clock, waiting, second_answered = Clock(), threading.Event(), threading.Event()
+    clock, waiting, second_finished = Clock(), threading.Event(), threading.Event()
     carrier = Carrier(Unavailable("busy"))
-    carrier.before_answer = lambda call: call.message.pk == first.pk or waiting.wait(20)
-    real, tries = drain.settle, []
+    carrier.before_response = lambda call: call.message.pk == first.pk or waiting.wait(20)
+    real, tries = dispatch.dispatcher.settle, []
 
-    def settle(answers, **options):
-        tries.append(len(answers))
+    def settle(results, **options):
+        tries.append(len(results))
         if len(tries) == 1:
             waiting.set()
-            second_answered.wait(20)
+            second_finished.wait(20)
             raise read_only()
         if len(tries) == 2:
             clock.advance(LEASE.total_seconds())
             recovery.return_expired_claims(now=clock.now)
             assert statuses() == {"sending": 2}
-        return real(answers, **options)
+        return real(results, **options)
 
-    monkeypatch.setattr(drain, "settle", settle)
-    loop = Dispatcher(concurrency=2, lease=LEASE, call=carrier, clock=clock, position=lambda: 0.5)
-    lane = loop._lane("express")
-    submit = lane.executor.submit
+    monkeypatch.setattr(dispatch.dispatcher, "settle", settle)
+    loop = Dispatcher(concurrency=2, lease=LEASE, send=carrier, clock=clock, position=lambda: 0.5)
+    runner = loop._runner("express")
+    submit = runner.executor.submit
 
     def submitted(*args):
         future = submit(*args)
         if args[1].message.pk == second.pk:
-            future.add_done_callback(lambda _future: second_answered.set())
+            future.add_done_callback(lambda _future: second_finished.set())
         return future
 
-    monkeypatch.setattr(lane.executor, "submit", submitted)
+    monkeypatch.setattr(runner.executor, "submit", submitted)
 
     loop.run("express")
-    lane.executor.shutdown()
+    runner.executor.shutdown()
 
     assert tries[:2] == [1, 1]
     assert statuses() == {"queued": 2}
@@ -162,7 +163,7 @@ def test_the_sweep_of_another_worker_waits_for_answers_that_are_kept(account, mo
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no switch-over")
 @pytest.mark.django_db(transaction=True)
 class TestSwitchOver:
-    """The real thing: the database ends all sessions, is read-only for a while, and leaves sessions behind that stay so."""
+    """A real switch-over: all sessions end, the database is read-only for a while, and some sessions stay read-only."""
 
     @pytest.fixture
     def other(self) -> Iterator[psycopg.Connection]:
@@ -184,7 +185,7 @@ class TestSwitchOver:
         ended = "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity WHERE datname = %s"
         other.execute(ended, [connection.settings_dict["NAME"]])
 
-    def test_all_answers_are_written_when_it_is_over(self, account, other, monkeypatch) -> None:
+    def test_all_results_are_saved_afterwards(self, account, other, monkeypatch) -> None:
         MessageFactory.create_batch(16)
         pauses = iter(range(OFTEN))
 
@@ -204,7 +205,7 @@ class TestSwitchOver:
                 self.become(other, read_only=True)
                 self.end_sessions(other)
 
-        carrier.before_answer = switch_over
+        carrier.before_response = switch_over
 
         dispatcher(carrier).run("express")
 
@@ -213,9 +214,9 @@ class TestSwitchOver:
         assert statuses() == {"sent": 16}
 
 
-def test_what_is_kept_is_forgotten_by_itself(account, monkeypatch) -> None:
+def test_held_results_expire_by_themselves(account, monkeypatch) -> None:
     MessageFactory()
-    monkeypatch.setattr(drain, "settle", failing(drain.settle, read_only(), times=2))
+    monkeypatch.setattr(dispatch.dispatcher, "settle", failing(dispatch.dispatcher.settle, read_only(), times=2))
 
     dispatcher(Carrier(Unavailable("busy"))).run("express")
 

@@ -1,4 +1,4 @@
-"""The loop: everything that is ready is sent, once, and no answer is lost on the way."""
+"""The loop: every ready message is sent once, and no result is lost."""
 
 import time
 from collections import Counter
@@ -23,7 +23,7 @@ def statuses() -> dict[str, int]:
     return dict(Counter(Message.objects.values_list("status", flat=True)))
 
 
-def test_all_that_is_ready_is_sent_oldest_first(account) -> None:
+def test_all_ready_messages_are_sent_oldest_first(account) -> None:
     for n in range(40):
         MessageFactory(text=str(n))
     carrier = Carrier()
@@ -35,7 +35,7 @@ def test_all_that_is_ready_is_sent_oldest_first(account) -> None:
     assert DeliveryAttempt.objects.filter(outcome="accepted").count() == 40
 
 
-def test_one_recipients_messages_leave_in_their_order(account) -> None:
+def test_the_messages_of_one_recipient_are_sent_in_order(account) -> None:
     for text in "abcdef":
         MessageFactory(text=text, to_number=A)
     carrier = Carrier()
@@ -61,13 +61,13 @@ def test_a_message_that_waits_for_its_next_round_holds_back_only_its_recipient(a
     assert carrier.texts == ["a1", "b1", "a2"]
 
 
-def test_a_call_that_may_not_leave_yet_is_made_later_and_was_no_attempt_of_its_own(account) -> None:
+def test_a_deferred_call_is_made_later_by_the_same_attempt(account) -> None:
     MessageFactory(text="early")
     carrier, waits = Carrier(), [0.05, 0.02]
-    asked: list[float] = []
+    times: list[float] = []
 
     def call(call: Attempt) -> SendResult | Deferred:
-        asked.append(time.monotonic())
+        times.append(time.monotonic())
         return Deferred(call, waits.pop(0)) if waits else carrier(call)
 
     assert dispatcher(call).run("express") == 1
@@ -75,7 +75,7 @@ def test_a_call_that_may_not_leave_yet_is_made_later_and_was_no_attempt_of_its_o
     assert carrier.texts == ["early"]
     assert statuses() == {"sent": 1}
     assert DeliveryAttempt.objects.count() == 1
-    assert [later - earlier >= wait for (earlier, later), wait in zip(pairwise(asked), (0.05, 0.02), strict=True)] == [
+    assert [later - earlier >= wait for (earlier, later), wait in zip(pairwise(times), (0.05, 0.02), strict=True)] == [
         True
     ] * 2
 
@@ -121,7 +121,7 @@ def test_six_rounds_end_in_a_failure_with_the_reason(account, now) -> None:
     assert recovery.release_due(now=clock.now + timedelta(days=1)) == 0
 
 
-def test_an_outcome_that_nobody_knows_is_never_claimed_again(account, now) -> None:
+def test_a_message_with_an_unknown_outcome_is_never_claimed_again(account, now) -> None:
     AccountFactory()
     MessageFactory()
     clock, carrier = Clock(now), Carrier(OutcomeUnknown("no answer"))
@@ -152,30 +152,30 @@ def test_an_invalid_recipient_gets_no_further_message(account) -> None:
     ]
 
 
-def test_a_queue_that_is_paused_meanwhile_stops_after_what_is_claimed(account) -> None:
+def test_a_queue_that_is_paused_during_a_run_stops_after_the_claimed_messages(account) -> None:
     MessageFactory.create_batch(8)
     carrier = Carrier()
-    carrier.before_answer = lambda _call: OutboundQueue.objects.update(is_paused=True)
+    carrier.before_response = lambda _call: OutboundQueue.objects.update(is_paused=True)
 
     assert dispatcher(carrier, concurrency=4).run("express") == 4
 
     assert statuses() == {"sent": 4, "queued": 4}
 
 
-def test_after_a_stop_nothing_is_claimed_and_what_is_in_the_air_is_settled(account) -> None:
+def test_after_a_stop_nothing_is_claimed_and_calls_in_flight_are_settled(account) -> None:
     MessageFactory.create_batch(8)
     carrier = Carrier()
     stopped = dispatcher(carrier, concurrency=4)
-    carrier.before_answer = lambda _call: stopped.stop()
+    carrier.before_response = lambda _call: stopped.stop()
 
     assert stopped.run("express") == 4
     assert stopped.run("express") == 0
-    assert stopped.send_batch("express", size=2, created_by=Clock()()) == 0
+    assert stopped.send_batch("express", size=2, created_until=Clock()()) == 0
 
     assert statuses() == {"sent": 4, "queued": 4}
 
 
-def test_a_message_that_comes_while_draining_is_sent_too(account) -> None:
+def test_a_message_that_comes_during_a_run_is_sent_too(account) -> None:
     MessageFactory()
     carrier = Carrier()
 
@@ -183,7 +183,7 @@ def test_a_message_that_comes_while_draining_is_sent_too(account) -> None:
         if len(carrier.calls) < 3:
             MessageFactory()
 
-    carrier.before_answer = one_more
+    carrier.before_response = one_more
     dispatcher(carrier).run("express")
 
     assert statuses() == {"sent": 3}
@@ -196,19 +196,19 @@ class TestBatch:
         MessageFactory(text="young", created_at=now + timedelta(seconds=1))
         carrier = Carrier()
 
-        assert dispatcher(carrier).send_batch("express", size=2, created_by=now) == 2
+        assert dispatcher(carrier).send_batch("express", size=2, created_until=now) == 2
         assert carrier.texts == ["a", "b"]
-        assert dispatcher(carrier).send_batch("express", size=2, created_by=now) == 1
-        assert dispatcher(carrier).send_batch("express", size=2, created_by=now) == 0
+        assert dispatcher(carrier).send_batch("express", size=2, created_until=now) == 1
+        assert dispatcher(carrier).send_batch("express", size=2, created_until=now) == 0
         assert carrier.texts == ["a", "b", "c"]
 
-    def test_a_large_batch_has_no_more_in_the_air_than_can_be_called_at_once(self, account, now) -> None:
+    def test_a_large_batch_has_no_more_in_flight_than_the_concurrency(self, account, now) -> None:
         MessageFactory.create_batch(10)
         in_flight = []
         carrier = Carrier()
-        carrier.before_answer = lambda _call: in_flight.append(Message.objects.filter(status="sending").count())
+        carrier.before_response = lambda _call: in_flight.append(Message.objects.filter(status="sending").count())
 
-        assert dispatcher(carrier, concurrency=3).send_batch("express", size=8, created_by=now) == 8
+        assert dispatcher(carrier, concurrency=3).send_batch("express", size=8, created_until=now) == 8
 
         assert max(in_flight) == 3
         assert statuses() == {"sent": 8, "queued": 2}
@@ -217,7 +217,7 @@ class TestBatch:
         MessageFactory.create_batch(4)
         carrier = Carrier(Unavailable("down"))
 
-        dispatcher(carrier, concurrency=2).send_batch("express", size=4, created_by=now)
+        dispatcher(carrier, concurrency=2).send_batch("express", size=4, created_until=now)
 
         assert len(carrier.calls) == 4
         assert Message.objects.filter(rounds_failed=1).count() == 4

@@ -1,4 +1,4 @@
-"""The loop with commits of its own: threads, and no transaction during a call."""
+"""The loop with real commits and threads: no transaction is open during a call."""
 
 import threading
 from collections import Counter
@@ -13,7 +13,7 @@ from messaging.services.outbound.dispatch.sending import SendResult
 from providers.errors import Unavailable
 from tests.factories import AccountFactory, MessageFactory, QueueFactory, UserFactory
 from tests.messaging.parallel import at_once
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, Clock, answer, dispatcher
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, Clock, dispatcher, result_of
 from tests.messaging.services.outbound.dispatch.test_dispatcher import statuses
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("express")]
@@ -25,7 +25,7 @@ class TestForReal:
         MessageFactory.create_batch(5)
         seen = []
         carrier = Carrier(acme=Unavailable("down"))
-        carrier.before_answer = lambda _call: seen.append((connection.in_atomic_block, connection.get_autocommit()))
+        carrier.before_response = lambda _call: seen.append((connection.in_atomic_block, connection.get_autocommit()))
 
         dispatcher(carrier).run("express")
 
@@ -37,11 +37,11 @@ class TestForReal:
         seen = []
         carrier = Carrier()
 
-        def look(call) -> None:
+        def check(call) -> None:
             [found] = at_once([lambda: DeliveryAttempt.objects.filter(pk=call.attempt_id, outcome="calling").count()])
             seen.append(found)
 
-        carrier.before_answer = look
+        carrier.before_response = check
         dispatcher(carrier).run("express")
 
         assert seen == [1]
@@ -54,14 +54,14 @@ class TestForReal:
         def call(made) -> SendResult:
             with guard:
                 called[made.message.pk] += 1
-            return answer(made)
+            return result_of(made)
 
         def work() -> int:
-            worker = Dispatcher(concurrency=4, lease=LEASE, call=call)
+            worker = Dispatcher(concurrency=4, lease=LEASE, send=call)
             try:
                 return worker.run("express")
             finally:
-                worker._lanes["express"].executor.shutdown()
+                worker._runners["express"].executor.shutdown()
 
         Message.objects.update(expires_at=Clock()() + timedelta(days=3650))
         claimed = at_once([work] * 4)
@@ -71,18 +71,18 @@ class TestForReal:
         assert len(called) == 60
         assert statuses() == {"sent": 60}
 
-    def test_a_second_drain_of_the_process_makes_the_first_look_once_more(self, account) -> None:
+    def test_a_second_run_in_the_process_makes_the_first_one_check_again(self, account) -> None:
         MessageFactory()
         carrier = Carrier()
         loop = dispatcher(carrier)
         nested = []
 
-        def ring(_call) -> None:
+        def run_again(_call) -> None:
             if len(carrier.calls) == 1:
                 MessageFactory()
                 nested.append(loop.run("express"))
 
-        carrier.before_answer = ring
+        carrier.before_response = run_again
         assert loop.run("express") == 2
 
         assert nested == [0]

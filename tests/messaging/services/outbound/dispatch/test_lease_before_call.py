@@ -1,4 +1,4 @@
-"""A worker that stood still beyond its lease makes no call: its message may have been sent again meanwhile."""
+"""A worker that was suspended beyond its lease makes no call: its message may have been sent again meanwhile."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -23,7 +23,7 @@ from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, Cloc
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 LATER = NOW + LEASE
-# From here on, the answer may come after the lease has ended.
+# From here on, the response may come after the lease has ended.
 TOO_LATE = LEASE - timedelta(seconds=settings.PROVIDER_READ_TIMEOUT)
 TWILIO = {"account_sid": "AC1", "auth_token": "token", "from_number": "+15005550006"}
 
@@ -53,7 +53,7 @@ def twilio(url: str) -> None:
     AccountFactory(backend="twilio", config={**TWILIO, "api_base_url": url})
 
 
-class StandingStill(InlineExecutor):
+class Suspended(InlineExecutor):
     """The machine is suspended between the commit of the attempt and the call."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -66,39 +66,39 @@ class StandingStill(InlineExecutor):
         return super().submit(*args, **kwargs)
 
 
-def drain(clock: Clock, seconds: float) -> None:
+def run(clock: Clock, seconds: float) -> None:
     Dispatcher(
         concurrency=4,
         lease=LEASE,
         clock=clock,
-        executor_factory=lambda _count: StandingStill(clock, seconds),
+        executor_factory=lambda _count: Suspended(clock, seconds),
         position=lambda: MIDDLE,
     ).run("express")
 
 
 @pytest.mark.parametrize("account", [generic_http, with_a_limit, twilio])
 class TestEveryAccount:
-    def test_after_the_lease_nothing_leaves(self, carrier, clock, account: Callable[[str], None]) -> None:
+    def test_after_the_lease_nothing_is_sent(self, carrier, clock, account: Callable[[str], None]) -> None:
         account(carrier.url)
         MessageFactory()
 
-        drain(clock, TOO_LATE.total_seconds())
+        run(clock, TOO_LATE.total_seconds())
 
         assert carrier.received == []
         message, attempt = Message.objects.get(), DeliveryAttempt.objects.get()
         assert (message.status, message.rounds_failed) == ("queued", 0)
         assert (attempt.outcome, attempt.error_code) == ("unavailable", "provider_not_called")
 
-    def test_within_the_lease_it_leaves(self, carrier, clock, account: Callable[[str], None]) -> None:
+    def test_within_the_lease_the_call_is_made(self, carrier, clock, account: Callable[[str], None]) -> None:
         account(carrier.url)
         MessageFactory()
 
-        drain(clock, TOO_LATE.total_seconds() - 1)
+        run(clock, TOO_LATE.total_seconds() - 1)
 
         assert len(carrier.received) == 1
 
 
-def begun(now=NOW) -> Attempt:
+def started(now=NOW) -> Attempt:
     [call] = start_attempts(claim(queue_name="express", limit=1, now=now, lease=LEASE), now=now, lease=LEASE)
     return call
 
@@ -107,7 +107,7 @@ def begun(now=NOW) -> Attempt:
 def test_the_lease_is_checked_when_the_connection_is_open(carrier, clock, monkeypatch, account) -> None:
     account(carrier.url)
     MessageFactory()
-    call = begun()
+    call = started()
     connect = "providers.http.connections.HTTPConnection.connect"
     real = HTTPConnection.connect
 
@@ -124,10 +124,10 @@ def test_the_lease_is_checked_when_the_connection_is_open(carrier, clock, monkey
     assert carrier.received == []
 
 
-def test_the_lease_is_checked_after_the_rate_limiter_has_answered(carrier, clock, monkeypatch) -> None:
+def test_the_lease_is_checked_after_the_rate_limiter(carrier, clock, monkeypatch) -> None:
     with_a_limit(carrier.url)
     MessageFactory()
-    call = begun()
+    call = started()
 
     def slowly(*_args: object, **_more: object) -> float:
         clock.advance(TOO_LATE.total_seconds())
@@ -142,10 +142,10 @@ def test_the_lease_is_checked_after_the_rate_limiter_has_answered(carrier, clock
     assert carrier.received == []
 
 
-def test_a_backend_that_asks_no_gate_is_not_called_either(carrier, clock, monkeypatch) -> None:
+def test_a_backend_that_checks_no_gate_is_not_called_either(carrier, clock, monkeypatch) -> None:
     generic_http(carrier.url)
     MessageFactory()
-    call = begun()
+    call = started()
     clock.advance(LEASE.total_seconds())
     monkeypatch.setattr("providers.send_gate.check_gate", lambda: None)
 
@@ -162,15 +162,15 @@ class TestSettling:
     @pytest.fixture
     def call(self, account) -> Attempt:
         MessageFactory()
-        return begun()
+        return started()
 
     def settle(self, call: Attempt, now=LATER) -> list[Attempt]:
-        answer = send(call, clock=Clock(LATER))
-        assert isinstance(answer, SendResult)
-        assert isinstance(answer.error, NotCalled)
-        return settle_with([answer], now=now, lease=LEASE, position=lambda: MIDDLE)
+        result = send(call, clock=Clock(LATER))
+        assert isinstance(result, SendResult)
+        assert isinstance(result.error, NotCalled)
+        return settle_with([result], now=now, lease=LEASE, position=lambda: MIDDLE)
 
-    def test_still_ours_it_goes_to_the_next_account_under_a_new_lease(self, call) -> None:
+    def test_if_still_claimed_it_goes_to_the_next_account_under_a_new_lease(self, call) -> None:
         AccountFactory(slug="other")
 
         [following] = self.settle(call)
@@ -178,13 +178,13 @@ class TestSettling:
         assert (following.account.slug, following.number) == ("other", 2)
         assert following.message.lease_until == LATER + LEASE
 
-    def test_still_ours_and_without_another_account_it_is_queued(self, call) -> None:
+    def test_if_still_claimed_and_without_another_account_it_is_queued(self, call) -> None:
         assert self.settle(call) == []
 
         message = Message.objects.get()
         assert (message.status, message.rounds_failed, message.error_code) == ("queued", 0, "provider_not_called")
 
-    def test_taken_by_the_sweep_it_stays_unknown_and_its_attempt_says_that_nothing_left(self, call) -> None:
+    def test_if_swept_it_stays_unknown_and_its_attempt_tells_that_nothing_was_sent(self, call) -> None:
         AccountFactory(slug="other")
         recovery.return_expired_claims(now=LATER)
 
@@ -194,7 +194,7 @@ class TestSettling:
         assert (message.status, message.attempts) == ("unknown", 1)
         assert (attempt.outcome, attempt.error_code) == ("unavailable", "provider_not_called")
 
-    def test_retried_by_an_operator_it_stays_queued(self, call) -> None:
+    def test_if_retried_by_an_operator_it_stays_queued(self, call) -> None:
         AccountFactory(slug="other")
         self.retried()
 
@@ -206,16 +206,16 @@ class TestSettling:
     def test_at_its_next_attempt_it_is_left_to_the_worker_that_makes_it(self, call) -> None:
         AccountFactory(slug="other")
         self.retried()
-        second = begun(LATER)
+        second = started(LATER)
 
         assert self.settle(call) == []
 
         message = Message.objects.get()
-        assert (message.status, message.attempts, message.claim_id) == ("sending", 2, second.claim_id)
+        assert (message.status, message.attempts, message.claim_id) == ("sending", 2, second.round.claim_id)
         outcomes = DeliveryAttempt.objects.order_by("number").values_list("outcome", flat=True)
         assert list(outcomes) == ["unavailable", "calling"]
 
-    def test_claimed_again_and_not_yet_begun_it_is_left_to_that_worker(self, call) -> None:
+    def test_claimed_again_without_an_attempt_it_is_left_to_that_worker(self, call) -> None:
         AccountFactory(slug="other")
         self.retried()
         [claimed] = claim(queue_name="express", limit=1, now=LATER, lease=LEASE)
@@ -232,10 +232,10 @@ class TestSettling:
         retry.retry(message_id=message.pk, reason="the carrier never got it", actor=UserFactory(), now=LATER)
 
 
-def test_a_call_leaves_as_long_as_its_answer_comes_within_the_lease(carrier, clock) -> None:
+def test_a_call_is_made_if_its_response_comes_within_the_lease(carrier, clock) -> None:
     generic_http(carrier.url)
     MessageFactory()
-    call = begun()
+    call = started()
     clock.advance((TOO_LATE - timedelta(microseconds=1)).total_seconds())
 
     result = send(call, clock=clock)

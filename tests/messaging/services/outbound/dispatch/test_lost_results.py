@@ -1,4 +1,4 @@
-"""A worker dies between the provider's answer and the database: the answer is found in Redis."""
+"""A worker dies after the provider's response and before saving it: the result is found in Redis."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,15 +11,16 @@ from messaging.models import DeliveryAttempt, Message, MessageEvent
 from messaging.services.outbound import recovery
 from messaging.services.outbound.dispatch import Dispatcher, dispatcher, lost_results, result_cache
 from messaging.services.outbound.dispatch.attempts import Attempt
-from messaging.services.outbound.dispatch.lost_results import Patience
+from messaging.services.outbound.dispatch.lost_results import GracePeriod
 from messaging.services.outbound.dispatch.record_results import extend_cache
-from messaging.services.outbound.dispatch.result_cache import CachedResult, Lookup
+from messaging.services.outbound.dispatch.result_cache import CachedResult, CacheLookup
+from messaging.services.outbound.dispatch.rounds import Round
 from providers.errors import OutcomeUnknown, Unavailable
 from providers.state import shared_state
 from tests.database_faults import passing_faults
 from tests.factories import AttemptFactory, MessageFactory
 from tests.messaging.parallel import at_once
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, InlineExecutor, answer
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, InlineExecutor, result_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 SECOND = timedelta(seconds=1)
@@ -31,7 +32,7 @@ class WorkerDied(BaseException):
 
 @pytest.fixture
 def dies(monkeypatch, now) -> Callable[[Carrier], None]:
-    """A worker that is gone as soon as the carriers have answered."""
+    """A worker that dies as soon as the carriers have responded."""
 
     def settle(*_args: object, **_more: object) -> None:
         raise WorkerDied
@@ -39,7 +40,7 @@ def dies(monkeypatch, now) -> Callable[[Carrier], None]:
     def run(carrier: Carrier) -> None:
         monkeypatch.setattr(dispatcher, "settle", settle)
         worker = Dispatcher(
-            concurrency=4, lease=LEASE, call=carrier, clock=lambda: now, executor_factory=InlineExecutor
+            concurrency=4, lease=LEASE, send=carrier, clock=lambda: now, executor_factory=InlineExecutor
         )
         with pytest.raises(WorkerDied):
             worker.run("express")
@@ -51,7 +52,7 @@ def sweep(now) -> int:
     return recovery.return_expired_claims(now=now)
 
 
-def test_an_accepted_message_is_sent_with_the_id_and_the_time_of_the_answer(account, now, dies) -> None:
+def test_an_accepted_message_is_sent_with_the_id_and_the_time_of_the_response(account, now, dies) -> None:
     message = MessageFactory()
     dies(Carrier("p1"))
 
@@ -65,7 +66,7 @@ def test_an_accepted_message_is_sent_with_the_id_and_the_time_of_the_answer(acco
     assert list(message.events.values_list("to_status", flat=True)) == ["sending", "sent"]
 
 
-def test_an_answer_without_an_id_and_one_with_spaces_are_kept_too(account, now, dies) -> None:
+def test_a_result_without_an_id_and_one_with_spaces_are_kept_too(account, now, dies) -> None:
     unnamed = MessageFactory()
     dies(Carrier(""))
     sweep(now + LEASE)
@@ -80,7 +81,7 @@ def test_an_answer_without_an_id_and_one_with_spaces_are_kept_too(account, now, 
 
 
 @pytest.mark.parametrize("error", [Unavailable("busy"), OutcomeUnknown("silence")])
-def test_what_was_not_accepted_is_not_remembered(account, now, dies, error) -> None:
+def test_only_acceptances_are_cached(account, now, dies, error) -> None:
     message = MessageFactory()
     dies(Carrier(error))
 
@@ -100,7 +101,7 @@ def test_a_worker_that_still_has_its_lease_is_left_alone(account, now, dies) -> 
     assert message.status == "sending"
 
 
-def test_a_message_that_was_not_remembered_is_unknown_as_ever(now) -> None:
+def test_a_message_without_a_cached_result_becomes_unknown(now) -> None:
     attempt = AttemptFactory(open=True, message__lease_until=now)
 
     assert sweep(now) == 1
@@ -109,26 +110,26 @@ def test_a_message_that_was_not_remembered_is_unknown_as_ever(now) -> None:
     assert attempt.message.status == "unknown"
 
 
-def test_an_id_that_cannot_be_written_takes_no_other_answer_along(now) -> None:
+def test_an_id_that_cannot_be_encoded_does_not_prevent_other_results(now) -> None:
     good, bad = AttemptFactory(open=True), AttemptFactory(open=True)
 
     result_cache.put({bad.pk: CachedResult("half a pair: \ud800", now, 7), good.pk: CachedResult("p1", now, 7)})
 
-    assert result_cache.get([bad.pk, good.pk]) == Lookup({good.pk: CachedResult("p1", now, 7)}, frozenset())
+    assert result_cache.get([bad.pk, good.pk]) == CacheLookup({good.pk: CachedResult("p1", now, 7)}, frozenset())
 
 
 @pytest.mark.parametrize("fault", [DataError, IntegrityError, ProgrammingError, ValueError])
-def test_an_answer_that_cannot_be_settled_is_left_to_the_sweep_and_takes_no_other_along(
+def test_a_result_that_cannot_be_settled_is_left_to_the_sweep_and_does_not_prevent_others(
     now, monkeypatch, caplog, fault
 ) -> None:
     good, bad = AttemptFactory(open=True, message__lease_until=now), AttemptFactory(open=True, message__lease_until=now)
     result_cache.put({bad.pk: CachedResult("p0", now, 7), good.pk: CachedResult("p1", now, 7)})
     real = lost_results.settle
 
-    def settle(answers, **options):
-        if bad.pk in {answer.call.attempt_id for answer in answers}:
+    def settle(results, **options):
+        if bad.pk in {result.attempt.attempt_id for result in results}:
             raise fault("value too long")
-        return real(answers, **options)
+        return real(results, **options)
 
     monkeypatch.setattr(lost_results, "settle", settle)
 
@@ -154,13 +155,13 @@ def test_a_sender_that_is_too_long_for_its_column_stops_no_sweep(now) -> None:
 
 
 class TestManyClaims:
-    """More than one chunk: an answer is settled before its claim can be returned, wherever in the order it stands."""
+    """More than one chunk: a result is settled before its claim can be returned, wherever it is in the order."""
 
     @pytest.fixture(autouse=True)
     def _small_chunks(self, monkeypatch) -> None:
         monkeypatch.setattr(recovery, "CHUNK", 5)
 
-    def test_all_that_are_remembered_are_sent(self, account, now) -> None:
+    def test_all_messages_with_a_cached_result_are_sent(self, account, now) -> None:
         attempts = AttemptFactory.create_batch(23, open=True, provider=account, message__lease_until=now)
         result_cache.put({attempt.pk: CachedResult(f"p{attempt.pk}", now, 7) for attempt in attempts})
 
@@ -168,12 +169,12 @@ class TestManyClaims:
 
         assert set(Message.objects.values_list("status", "error_code")) == {("sent", "")}
 
-    def test_each_is_what_is_known_of_it(self, account, now) -> None:
+    def test_each_message_gets_the_status_that_is_known(self, account, now) -> None:
         attempts = AttemptFactory.create_batch(21, open=True, provider=account)
-        for place, attempt in enumerate(attempts):
-            Message.objects.filter(pk=attempt.message_id).update(lease_until=now - place * SECOND)
+        for position, attempt in enumerate(attempts):
+            Message.objects.filter(pk=attempt.message_id).update(lease_until=now - position * SECOND)
         waiting = MessageFactory.create_batch(7, sending=True, lease_until=now)
-        accepted, silent = attempts[::3], [attempt for place, attempt in enumerate(attempts) if place % 3]
+        accepted, silent = attempts[::3], [attempt for position, attempt in enumerate(attempts) if position % 3]
         result_cache.put({attempt.pk: CachedResult(f"p{attempt.pk}", now, 7) for attempt in accepted})
 
         assert sweep(now) == 28
@@ -186,7 +187,7 @@ class TestManyClaims:
             assert set(Message.objects.filter(status=status).values_list("pk", flat=True)) == ids
 
     @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-    def test_none_of_a_chunk_is_returned_before_its_answers_could_be_written(
+    def test_no_claim_of_a_chunk_is_returned_before_its_results_are_saved(
         self, account, now, monkeypatch, fault
     ) -> None:
         silent = AttemptFactory(open=True, provider=account, message__lease_until=now)
@@ -207,7 +208,7 @@ class TestManyClaims:
         assert statuses == {silent.message_id: "unknown", accepted.message_id: "sent"}
 
     @pytest.mark.django_db(transaction=True)
-    def test_two_sweeps_at_once_return_nothing_that_the_other_settles(self, account, express, now) -> None:
+    def test_two_concurrent_sweeps_return_nothing_that_the_other_settles(self, account, express, now) -> None:
         attempts = AttemptFactory.create_batch(23, open=True, provider=account, message__lease_until=now)
         result_cache.put({attempt.pk: CachedResult(f"p{attempt.pk}", now, 7) for attempt in attempts})
 
@@ -217,8 +218,8 @@ class TestManyClaims:
         assert MessageEvent.objects.count() == 23
 
 
-class TestRedisAway:
-    """Accepted or not, only Redis can tell: claims that had begun wait for it, for a while."""
+class TestRedisUnavailable:
+    """Only Redis knows whether the messages were accepted, so open attempts wait for it during the grace period."""
 
     @pytest.fixture
     def seconds(self) -> list[float]:
@@ -226,14 +227,14 @@ class TestRedisAway:
         return [1000.0]
 
     @pytest.fixture(autouse=True)
-    def _own_patience(self, monkeypatch, seconds) -> None:
-        sweep = partial(lost_results.settle_cached, patience=Patience(lambda: seconds[0]))
+    def _own_grace_period(self, monkeypatch, seconds) -> None:
+        sweep = partial(lost_results.settle_cached, grace=GracePeriod(lambda: seconds[0]))
         monkeypatch.setattr(recovery, "settle_cached", sweep)
 
     @pytest.fixture
-    def redis_away(self, monkeypatch):
+    def redis_unavailable(self, monkeypatch):
         with monkeypatch.context() as patched:
-            patched.setattr(shared_state, "ask", lambda _act, *, otherwise: otherwise)
+            patched.setattr(shared_state, "ask", lambda _command, *, otherwise: otherwise)
             yield patched
 
     @pytest.fixture
@@ -245,7 +246,7 @@ class TestRedisAway:
     def status(self, attempt: DeliveryAttempt) -> str:
         return Message.objects.get(pk=attempt.message_id).status
 
-    def test_what_had_not_begun_is_queued_at_once(self, accepted, redis_away, now) -> None:
+    def test_a_message_without_an_attempt_is_queued_at_once(self, accepted, redis_unavailable, now) -> None:
         waiting = MessageFactory(sending=True, lease_until=now)
 
         assert sweep(now) == 1
@@ -253,29 +254,29 @@ class TestRedisAway:
         waiting.refresh_from_db()
         assert (waiting.status, self.status(accepted)) == ("queued", "sending")
 
-    def test_when_it_answers_again_the_message_is_sent(self, accepted, redis_away, now, seconds) -> None:
+    def test_when_redis_is_back_the_message_is_sent(self, accepted, redis_unavailable, now, seconds) -> None:
         sweep(now)
-        seconds[0] += lost_results.PATIENCE_SECONDS - 1
+        seconds[0] += lost_results.GRACE_SECONDS - 1
         sweep(now)
-        redis_away.undo()
+        redis_unavailable.undo()
 
         sweep(now)
 
         assert self.status(accepted) == "sent"
 
-    def test_when_it_is_away_for_long_the_message_is_unknown(self, accepted, redis_away, now, seconds) -> None:
+    def test_after_the_grace_period_the_message_is_unknown(self, accepted, redis_unavailable, now, seconds) -> None:
         for _ in range(3):
             sweep(now)
             assert self.status(accepted) == "sending"
-            seconds[0] += lost_results.PATIENCE_SECONDS / 3
+            seconds[0] += lost_results.GRACE_SECONDS / 3
 
         sweep(now)
 
         assert self.status(accepted) == "unknown"
 
-    def test_an_outage_of_before_does_not_count(self, accepted, redis_away, now, seconds) -> None:
+    def test_an_earlier_outage_does_not_count(self, accepted, redis_unavailable, now, seconds) -> None:
         sweep(now)
-        seconds[0] += lost_results.PATIENCE_SECONDS * 10
+        seconds[0] += lost_results.GRACE_SECONDS * 10
 
         sweep(now)
 
@@ -283,16 +284,16 @@ class TestRedisAway:
 
 
 class TestHeld:
-    """A living worker could not write its answers yet, because the database is unavailable."""
+    """A living worker could not save its results yet, because the database is unavailable."""
 
     @pytest.fixture
     def refused(self, now, account) -> DeliveryAttempt:
         attempt = AttemptFactory(open=True, provider=account, message__lease_until=now)
-        call = Attempt(attempt.pk, 1, attempt.claim_id, attempt.message, account, frozenset({account.slug}))
-        extend_cache([answer(call, Unavailable("busy"))], now=now)
+        call = Attempt(attempt.pk, 1, attempt.message, account, Round(attempt.claim_id, frozenset({account.slug})))
+        extend_cache([result_of(call, Unavailable("busy"))], now=now)
         return attempt
 
-    def test_the_sweep_waits_for_it_and_not_with_others(self, refused, now) -> None:
+    def test_the_sweep_waits_for_these_results_only(self, refused, now) -> None:
         other = AttemptFactory(open=True, message__lease_until=now)
 
         assert sweep(now) == 1
@@ -301,7 +302,7 @@ class TestHeld:
         other.message.refresh_from_db()
         assert (refused.message.status, other.message.status) == ("sending", "unknown")
 
-    def test_when_it_shows_no_life_the_message_is_unknown(self, refused, now) -> None:
+    def test_when_the_mark_is_not_renewed_the_message_is_unknown(self, refused, now) -> None:
         key = f"{result_cache.KEY}{refused.pk}"
         assert 0 < shared_state.ask(lambda client: client.ttl(key), otherwise=0) <= result_cache.HELD_SECONDS
         shared_state.ask(lambda client: client.delete(key), otherwise=0)
@@ -312,7 +313,7 @@ class TestHeld:
         assert refused.message.status == "unknown"
 
 
-def test_nothing_but_ids_and_times_lies_in_redis(account, now, dies) -> None:
+def test_only_ids_and_times_are_in_redis(account, now, dies) -> None:
     message = MessageFactory(text="Your code is 271828")
     dies(Carrier("p1"))
 
@@ -325,7 +326,7 @@ def test_nothing_but_ids_and_times_lies_in_redis(account, now, dies) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_sweeps_at_once_write_each_answer_down_once(account, express, now) -> None:
+def test_two_concurrent_sweeps_save_each_result_once(account, express, now) -> None:
     attempts = AttemptFactory.create_batch(12, open=True, provider=account, message__lease_until=now)
     result_cache.put({attempt.pk: CachedResult(f"p{attempt.pk}", now, 7) for attempt in attempts})
 

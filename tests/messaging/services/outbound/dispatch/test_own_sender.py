@@ -1,4 +1,4 @@
-"""The number that an account sends from by itself, given in its configuration or by the environment."""
+"""The account's own sender number, from its configuration or the environment."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def by_environment(monkeypatch: pytest.MonkeyPatch) -> ProviderAccount:
     return AccountFactory(slug="acme", config={"url": "http://127.0.0.1:9/", "from_number": {"env": "ACME_FROM"}})
 
 
-def test_one_by_the_environment_carries_messages_and_becomes_their_sender(by_environment) -> None:
+def test_a_sender_from_the_environment_is_used_and_becomes_the_messages_sender(by_environment) -> None:
     unnamed, named = MessageFactory(from_number=""), MessageFactory(from_number="+15005550006")
 
     assert dispatcher(Carrier()).run("express") == 2
@@ -31,7 +31,7 @@ def test_one_by_the_environment_carries_messages_and_becomes_their_sender(by_env
     assert (named.status, named.from_number) == ("sent", "+15005550006")
 
 
-def test_a_message_from_it_goes_with_its_account_only(by_environment) -> None:
+def test_a_message_from_this_sender_uses_its_account_only(by_environment) -> None:
     AccountFactory(slug="other", weight=1000)
     MessageFactory.create_batch(5, from_number=OWN)
     carrier = Carrier()
@@ -41,7 +41,7 @@ def test_a_message_from_it_goes_with_its_account_only(by_environment) -> None:
     assert set(carrier.slugs) == {"acme"}
 
 
-def test_an_opt_out_that_its_provider_reports_is_from_it(by_environment) -> None:
+def test_an_opt_out_that_the_provider_reports_is_for_this_sender(by_environment) -> None:
     message = MessageFactory(from_number="")
 
     dispatcher(Carrier(RecipientOptedOut("no"))).run("express")
@@ -49,14 +49,14 @@ def test_an_opt_out_that_its_provider_reports_is_from_it(by_environment) -> None
     assert list(Suppression.objects.values_list("number", "sender")) == [(message.to_number, OWN)]
 
 
-def test_a_message_without_a_sender_may_leave_from_it(by_environment) -> None:
+def test_a_message_without_a_sender_may_use_it(by_environment) -> None:
     SenderFactory(number=OWN)
 
     assert not suppressions._named_only().filter(number=OWN).exists()
 
 
 @pytest.mark.parametrize("value", [None, ""], ids=["not set", "empty"])
-def test_without_its_variable_there_is_none_and_the_account_is_misconfigured(
+def test_without_its_variable_the_account_is_misconfigured(
     by_environment, monkeypatch: pytest.MonkeyPatch, value
 ) -> None:
     monkeypatch.delenv("ACME_FROM")
@@ -64,24 +64,24 @@ def test_without_its_variable_there_is_none_and_the_account_is_misconfigured(
         monkeypatch.setenv("ACME_FROM", value)
     AccountFactory(slug="other", weight=0)
     message = MessageFactory(from_number="")
-    answers = []
+    results = []
 
     def call(call):
-        answers.append(sending.send(call, clock=Clock()))
-        return answers[-1]
+        results.append(sending.send(call, clock=Clock()))
+        return results[-1]
 
     dispatcher(call).run("express")
 
     assert by_environment.from_number is None
-    [answer] = answers
-    assert isinstance(answer.error, Misconfigured)
+    [result] = results
+    assert isinstance(result.error, Misconfigured)
     message.refresh_from_db()
     assert (message.status, message.error_code, message.from_number) == ("queued", "provider_misconfigured", "")
     assert DeliveryAttempt.objects.get().outcome == "unavailable"
     assert Message.objects.count() == 1
 
 
-def test_one_that_neither_sends_nor_serves_the_number_stops_nobody(by_environment) -> None:
+def test_a_disabled_account_with_an_own_sender_stops_no_message(by_environment) -> None:
     ProviderAccount.objects.filter(pk="acme").update(is_enabled=False)
     AccountFactory(slug="other")
     message = MessageFactory()

@@ -1,4 +1,4 @@
-"""Where a message goes when accounts are ill, limited, paused, switched off, or all of it."""
+"""Which account a message goes to when accounts are failing, limited, paused or disabled."""
 
 from collections import Counter
 from datetime import timedelta
@@ -47,7 +47,7 @@ def waiting() -> Message:
 
 
 class TestCircuit:
-    def test_an_open_one_is_passed_over(self) -> None:
+    def test_an_account_with_an_open_circuit_is_skipped(self) -> None:
         account("open", weight=1000)
         account("fine", weight=1)
         break_("open")
@@ -55,7 +55,7 @@ class TestCircuit:
 
         assert {call.account.slug for call in start()} == {"fine"}
 
-    def test_when_all_are_open_messages_wait_and_that_is_no_failure(self) -> None:
+    def test_when_all_are_open_messages_wait_and_no_round_has_failed(self) -> None:
         account("one")
         break_("one")
         MessageFactory()
@@ -70,7 +70,7 @@ class TestCircuit:
         )
         assert message.events.last().detail == message.error_detail
 
-    def test_however_long_it_takes(self) -> None:
+    def test_messages_wait_however_long_the_circuit_is_open(self) -> None:
         account("only")
         break_("only")
         clock, carrier = Clock(), Carrier(DOWN)
@@ -91,7 +91,7 @@ class TestCircuit:
         message = Message.objects.get()
         assert (message.status, message.error_code, message.error_detail) == ("sent", "", "")
 
-    def test_half_open_lets_one_message_try_and_the_others_wait(self) -> None:
+    def test_half_open_lets_one_message_probe_and_the_others_wait(self) -> None:
         account("only")
         break_("only")
         MessageFactory.create_batch(5)
@@ -103,7 +103,7 @@ class TestCircuit:
         assert Counter(Message.objects.values_list("status", flat=True)) == {"sending": 1, "queued": 4}
         assert set(Message.objects.filter(status="queued").values_list("rounds_failed", flat=True)) == {0}
 
-    def test_the_answer_of_the_probe_closes_it_for_all(self) -> None:
+    def test_a_successful_probe_closes_the_circuit(self) -> None:
         account("only")
         clock, carrier = Clock(), Carrier(DOWN)
         for _ in range(5):
@@ -124,7 +124,7 @@ class TestCircuit:
             ("circuit_closed", "only", ""),
         ]
 
-    def test_refused_credentials_call_an_operator_once(self, caplog) -> None:
+    def test_refused_credentials_notify_an_operator_once(self, caplog) -> None:
         account("locked")
         account("fine")
         MessageFactory.create_batch(40)
@@ -197,7 +197,7 @@ class TestLimit:
 
         assert call.message.text == "single"
 
-    def test_nobody_waits_beyond_the_validity(self) -> None:
+    def test_no_message_waits_beyond_its_validity(self) -> None:
         account("slow", max_per_second=0.01)
         MessageFactory.create_batch(2)
         end = NOW + timedelta(seconds=30)
@@ -207,18 +207,18 @@ class TestLimit:
 
         assert Message.objects.get(status="queued").next_attempt_at == end
 
-    def test_an_account_that_asked_for_a_pause_is_left_alone(self) -> None:
-        account("tired")
+    def test_a_paused_account_is_skipped(self) -> None:
+        account("paused")
         account("fine")
-        account_state.record([CallResult("tired", RateLimited("slow down", retry_after=60), 5)], now=NOW)
+        account_state.record([CallResult("paused", RateLimited("slow down", retry_after=60), 5)], now=NOW)
         MessageFactory.create_batch(4)
 
         assert {call.account.slug for call in start()} == {"fine"}
 
     @pytest.mark.parametrize("asked", [60, 3600, 86_400])
-    def test_while_all_are_paused_messages_look_again_every_half_a_minute(self, asked: float) -> None:
-        account("tired")
-        account_state.record([CallResult("tired", RateLimited("slow down", retry_after=asked), 5)], now=NOW)
+    def test_while_all_are_paused_messages_are_checked_again_after_30_seconds(self, asked: float) -> None:
+        account("paused")
+        account_state.record([CallResult("paused", RateLimited("slow down", retry_after=asked), 5)], now=NOW)
         MessageFactory.create_batch(16)
 
         assert start() == []
@@ -227,9 +227,9 @@ class TestLimit:
         assert timedelta(seconds=30) <= min(waits) < max(waits) <= timedelta(seconds=33)
         assert set(Message.objects.values_list("error_code", "rounds_failed")) == {("waiting_for_provider", 0)}
 
-    def test_a_new_account_takes_them_then(self) -> None:
-        account("tired")
-        account_state.record([CallResult("tired", RateLimited("slow down", retry_after=3600), 5)], now=NOW)
+    def test_a_new_account_takes_them_at_the_next_check(self) -> None:
+        account("paused")
+        account_state.record([CallResult("paused", RateLimited("slow down", retry_after=3600), 5)], now=NOW)
         MessageFactory()
         start()
         account("fresh")
@@ -238,8 +238,8 @@ class TestLimit:
 
         assert [call.account.slug for call in start(later)] == ["fresh"]
 
-    def test_a_round_in_which_all_said_slow_down_is_no_failed_one(self) -> None:
-        account("tired")
+    def test_a_round_in_which_all_accounts_rate_limit_is_not_a_failed_one(self) -> None:
+        account("paused")
         MessageFactory()
         clock, carrier = Clock(), Carrier(RateLimited("slow down", retry_after=60))
 
@@ -253,12 +253,12 @@ class TestLimit:
         assert message.error_code == "provider_rate_limited"
 
 
-class TestSwitchedOff:
+class TestDisabled:
     """See docs/decisions/0010-disabled-accounts-keep-their-messages.md."""
 
-    @pytest.mark.parametrize("off", [{"is_enabled": False}, {"weight": 0}], ids=["off", "weightless"])
-    def test_a_number_that_only_it_serves_waits_for_it(self, off) -> None:
-        account("german", allowed_prefixes=["+49"], **off)
+    @pytest.mark.parametrize("disabled", [{"is_enabled": False}, {"weight": 0}], ids=["off", "weightless"])
+    def test_a_message_that_only_a_disabled_account_can_carry_waits_for_it(self, disabled) -> None:
+        account("german", allowed_prefixes=["+49"], **disabled)
         account("american", allowed_prefixes=["+1"])
         MessageFactory(to_number="+4915112345678")
 
@@ -268,7 +268,7 @@ class TestSwitchedOff:
         assert (message.next_attempt_at, message.error_code) == (NOW + timedelta(seconds=30), "waiting_for_provider")
         assert message.error_detail == "Waits until a provider account that carries it is enabled."
 
-    def test_a_message_from_its_own_sender_waits_for_it(self) -> None:
+    def test_a_message_from_a_disabled_accounts_sender_waits_for_it(self) -> None:
         sender = SenderFactory(account=account("off", is_enabled=False))
         account("fine")
         MessageFactory(from_number=str(sender.number))
@@ -276,7 +276,7 @@ class TestSwitchedOff:
         assert start() == []
         waiting()
 
-    def test_where_another_serves_the_number_the_message_goes_there(self) -> None:
+    def test_a_message_that_another_account_can_carry_goes_there(self) -> None:
         account("off", is_enabled=False, allowed_prefixes=["+1"])
         account("fine")
         MessageFactory()
@@ -288,7 +288,7 @@ class TestSwitchedOff:
     ("strategy", "slugs"),
     [("failover", {"heavy"}), ("cheapest", {"cheap"}), ("weighted", {"heavy", "cheap"}), ("sticky", {"heavy"})],
 )
-def test_the_queue_says_how_to_choose(express, strategy: str, slugs: set[str]) -> None:
+def test_the_queues_strategy_chooses(express, strategy: str, slugs: set[str]) -> None:
     account("heavy", weight=60, price_per_segment={"+1": 0.01})
     account("cheap", weight=40, price_per_segment={"+1": 0.001})
     express.routing_strategy = strategy

@@ -1,4 +1,4 @@
-"""The pace of a queue, tick by tick: task, tick, claim and call together, with the clock in the test's hand."""
+"""A paced queue, tick by tick: task, tick, claim and call together, with a given clock."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ A = "+14155550101"
 
 
 class Beat:
-    """Plays beat and worker: calls the task each time that beat would, at the clock's time."""
+    """Acts as beat and worker: calls the task each time that beat would, at the clock's time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, beats: int = 1, concurrency: int = 16) -> None:
         self.clock = Clock(NOW)
@@ -58,7 +58,7 @@ def ready(*texts: str | int, **values) -> None:
         MessageFactory(queue=queue, owner=owner, text=str(text), **values)
 
 
-def test_ten_minutes_send_two_by_two_the_oldest_first(beat) -> None:
+def test_each_tick_sends_one_batch_oldest_first(beat) -> None:
     ready(*range(13))
 
     assert beat.minutes(10) == [["0", "1"], ["2", "3"], ["4", "5"], ["6", "7"], ["8", "9"]]
@@ -87,7 +87,7 @@ def test_a_beat_that_ticks_more_often_changes_nothing(beat) -> None:
     assert [len(texts) for texts in sent] == ([2] + [0] * 11) * 5
 
 
-def test_paused_it_sends_none_and_resumed_it_does_not_make_up(beat) -> None:
+def test_a_pause_sends_nothing_and_is_not_made_up_for(beat) -> None:
     ready(*range(13))
     beat.minutes(2)
     queues.change(name="paced", changes={"is_paused": True})
@@ -116,7 +116,7 @@ def test_without_a_pace_there_are_no_ticks_any_more(beat) -> None:
     assert statuses() == {"queued": 3}
 
 
-def test_what_is_created_after_a_tick_waits_for_the_next(beat) -> None:
+def test_a_message_created_after_a_tick_waits_for_the_next(beat) -> None:
     ready("old")
     assert beat.tick() == ["old"]
     beat.clock.advance(1)
@@ -127,9 +127,9 @@ def test_what_is_created_after_a_tick_waits_for_the_next(beat) -> None:
     assert beat.tick() == ["young"]
 
 
-def test_what_is_created_while_a_tick_is_under_way_waits_for_the_next(beat) -> None:
+def test_a_message_created_during_a_tick_waits_for_the_next(beat) -> None:
     ready("old")
-    beat.carrier.before_answer = lambda call: (
+    beat.carrier.before_response = lambda call: (
         call.message.text == "old" and ready("young", created_at=NOW + timedelta(microseconds=1))
     )
 
@@ -138,14 +138,14 @@ def test_what_is_created_while_a_tick_is_under_way_waits_for_the_next(beat) -> N
     assert beat.tick() == ["young"]
 
 
-def test_the_two_oldest_go_even_to_one_number_and_one_after_the_other(beat) -> None:
+def test_the_two_oldest_are_sent_in_order_even_to_one_number(beat) -> None:
     ready("first", "second", "third", to_number=A)
     ready("other")
 
     assert beat.minutes(4) == [["first", "second"], ["third", "other"]]
 
 
-def test_a_number_whose_older_message_waits_for_its_next_round_gives_its_place_to_others(beat) -> None:
+def test_messages_behind_a_deferred_one_to_the_same_number_do_not_count(beat) -> None:
     ready("deferred", to_number=A, next_attempt_at=NOW + timedelta(hours=1))
     ready("behind it", to_number=A)
     ready("a", "b", "c")
@@ -153,7 +153,7 @@ def test_a_number_whose_older_message_waits_for_its_next_round_gives_its_place_t
     assert beat.tick() == ["a", "b"]
 
 
-def test_an_empty_tick_is_a_tick(beat) -> None:
+def test_an_empty_tick_counts(beat) -> None:
     assert beat.tick() == []
     ready(*range(3))
     beat.clock.advance(60)
@@ -163,14 +163,14 @@ def test_an_empty_tick_is_a_tick(beat) -> None:
     assert beat.tick() == ["0", "1"]
 
 
-def test_a_message_that_waits_for_its_next_round_takes_no_place_in_a_tick(beat) -> None:
+def test_a_deferred_message_does_not_count_towards_the_batch(beat) -> None:
     ready("deferred", next_attempt_at=NOW + timedelta(hours=1))
     ready(*range(3))
 
     assert beat.minutes(4) == [["0", "1"], ["2"]]
 
 
-def test_refused_ones_take_no_place_in_a_tick(beat) -> None:
+def test_refused_messages_do_not_count_towards_the_batch(beat) -> None:
     ready("late", "later", expires_at=NOW)
     ready(*range(3))
 
@@ -179,7 +179,7 @@ def test_refused_ones_take_no_place_in_a_tick(beat) -> None:
     assert statuses() == {"failed": 2, "sent": 2, "queued": 1}
 
 
-def test_who_has_opted_out_takes_no_place_in_a_tick(beat) -> None:
+def test_opted_out_recipients_do_not_count_towards_the_batch(beat) -> None:
     Suppression.objects.create(number=A, sender="", source="keyword", created_at=NOW)
     ready(1, 2, to_number=A)
     ready(3, 4)
@@ -202,7 +202,7 @@ def test_a_queue_without_a_pace_is_not_held_back_by_a_paced_one(beat) -> None:
 
 @pytest.mark.usefixtures("express")
 class TestBulk:
-    """A run of a million must not stand between a person and the code that they wait for."""
+    """A run of a million messages must not delay a single one, such as a login code."""
 
     def claimed(self, limit: int = 16) -> list[str]:
         return [row.text for row in claim(queue_name="express", limit=limit, now=NOW, lease=LEASE)]
@@ -221,7 +221,7 @@ class TestBulk:
 
         assert self.claimed(1) == ["single"]
 
-    def test_nor_for_one_that_is_in_the_air(self) -> None:
+    def test_a_single_one_does_not_wait_for_a_bulk_one_in_flight(self) -> None:
         MessageFactory(text="bulk", to_number=A, is_bulk=True, sending=True)
         MessageFactory(text="single", to_number=A)
 

@@ -1,4 +1,4 @@
-"""One call: what the backend gets, and that whatever it does becomes an answer."""
+"""One call: what the backend gets, and how every outcome becomes a result."""
 
 import logging
 
@@ -31,10 +31,10 @@ class Backend:
 
 
 @pytest.fixture
-def perform(monkeypatch, now):
-    """Makes one call at this backend."""
+def send(monkeypatch, now):
+    """Makes one call through this backend."""
 
-    def perform(backend: Backend, **message):
+    def send(backend: Backend, **message):
         MessageFactory(text=SECRET, **message)
         [call] = start_attempts(claim(queue_name="express", limit=1, now=now, lease=LEASE), now=now, lease=LEASE)
         monkeypatch.setattr(
@@ -42,14 +42,14 @@ def perform(monkeypatch, now):
         )
         return call, sending.send(call, clock=lambda: now)
 
-    return perform
+    return send
 
 
-def test_the_backend_gets_the_message_and_a_callback_address_of_the_attempt(account, perform, settings) -> None:
+def test_the_backend_gets_the_message_and_a_callback_address_of_the_attempt(account, send, settings) -> None:
     settings.PUBLIC_URL = "https://sms.example"
     backend = Backend(Accepted("p1"))
 
-    call, answer = perform(backend, to_number="+14155550101", from_number="+15005550006")
+    call, result = send(backend, to_number="+14155550101", from_number="+15005550006")
 
     [text] = backend.texts
     assert (text.to, text.text, text.sender) == ("+14155550101", SECRET, "+15005550006")
@@ -58,11 +58,11 @@ def test_the_backend_gets_the_message_and_a_callback_address_of_the_attempt(acco
     assert address == "https://sms.example/webhooks/acme/status/"
     named = callback_tokens.read(token.replace("%3A", ":"), slug="acme", keys=registry.callback_keys())
     assert named == str(call.attempt_id)
-    assert (answer.call, answer.provider_message_id, answer.error) == (call, "p1", None)
-    assert 0 <= answer.latency_ms < 10_000
+    assert (result.attempt, result.provider_message_id, result.error) == (call, "p1", None)
+    assert 0 <= result.latency_ms < 10_000
 
 
-def test_a_call_whose_account_is_called_enough_is_not_made_and_says_when_it_may_be(perform, caplog) -> None:
+def test_a_rate_limited_call_is_not_made_and_tells_how_long_to_wait(send, caplog) -> None:
     account = AccountFactory(config={"url": "http://127.0.0.1:9/", "max_per_second": 2})
     rate_limit.acquire(account.slug, 2, 1)
 
@@ -73,16 +73,16 @@ def test_a_call_whose_account_is_called_enough_is_not_made_and_says_when_it_may_
 
     backend = Connected(Accepted("p1"))
     with caplog.at_level(logging.INFO, logger="messaging.log_context"):
-        call, result = perform(backend)
+        call, result = send(backend)
 
     assert result == sending.Deferred(call, pytest.approx(0.5, abs=0.4))
     assert backend.texts == []
     assert caplog.records == []
 
 
-def test_a_call_of_an_account_without_a_limit_asks_nobody(account, perform, monkeypatch) -> None:
+def test_an_account_without_a_limit_needs_no_rate_limiter(account, send, monkeypatch) -> None:
     monkeypatch.setattr(
-        "messaging.services.outbound.dispatch.sending.rate_limit.acquire", lambda *_: pytest.fail("asked")
+        "messaging.services.outbound.dispatch.sending.rate_limit.acquire", lambda *_: pytest.fail("acquired")
     )
 
     class Connected(Backend):
@@ -90,64 +90,64 @@ def test_a_call_of_an_account_without_a_limit_asks_nobody(account, perform, monk
             send_gate.check_gate()
             return super().send(text)
 
-    _, answer = perform(Connected(Accepted("p1")))
+    _, result = send(Connected(Accepted("p1")))
 
-    assert answer.provider_message_id == "p1"
+    assert result.provider_message_id == "p1"
 
 
-def test_without_a_sender_the_accounts_own_number_is_used(perform) -> None:
+def test_without_a_sender_the_accounts_own_number_is_used(send) -> None:
     AccountFactory(config={"url": "http://127.0.0.1:9/", "from_number": "+15005550042"})
     backend = Backend(Accepted())
 
-    perform(backend, from_number="")
+    send(backend, from_number="")
 
     assert backend.texts[0].sender == "+15005550042"
 
 
 def of_calls(caplog) -> list:
-    """What this module has to say; that an attempt was made is always logged, by the trail."""
+    """The records of this module. Attempts themselves are always logged, by `log_context`."""
     return [record for record in caplog.records if record.name == "messaging.services.outbound.dispatch.sending"]
 
 
 @pytest.mark.parametrize("error", [Unavailable("down"), OutcomeUnknown("lost")], ids=lambda e: type(e).__name__)
-def test_an_error_of_the_catalogue_is_the_answer(account, perform, error, caplog) -> None:
-    _, answer = perform(Backend(error))
+def test_an_error_of_the_catalogue_is_the_result(account, send, error, caplog) -> None:
+    _, result = send(Backend(error))
 
-    assert answer.error is error
+    assert result.error is error
     assert of_calls(caplog) == []
 
 
 @pytest.mark.parametrize(
     "error", [KeyError(SECRET), RecursionError(SECRET), ValueError(SECRET)], ids=lambda e: type(e).__name__
 )
-def test_a_backend_that_breaks_its_contract_may_have_sent(account, perform, error, caplog) -> None:
-    call, answer = perform(Backend(error))
+def test_a_backend_that_breaks_its_contract_may_have_sent(account, send, error, caplog) -> None:
+    call, result = send(Backend(error))
 
-    assert isinstance(answer.error, OutcomeUnknown)
-    assert answer.error.error_code == "backend_fault"
+    assert isinstance(result.error, OutcomeUnknown)
+    assert result.error.error_code == "backend_fault"
     [record] = of_calls(caplog)
     assert (record.levelno, record.exc_info) == (logging.ERROR, None)
     for secret in (SECRET, call.message.to_number):
         assert secret not in record.getMessage()
-        assert secret not in answer.error.detail
+        assert secret not in result.error.detail
 
 
 @pytest.mark.parametrize(
     "error", [CredentialsRefused("refused"), Misconfigured("KEY is not set")], ids=lambda e: type(e).__name__
 )
-def test_what_needs_an_operator_is_logged_as_an_error(account, perform, error, caplog) -> None:
-    perform(Backend(error))
+def test_an_error_that_needs_an_operator_is_logged_as_an_error(account, send, error, caplog) -> None:
+    send(Backend(error))
 
     assert [record.getMessage() for record in of_calls(caplog)] == [f"account acme needs an operator: {error.detail}"]
 
 
-def test_an_account_that_cannot_be_used_is_an_answer_too(now, monkeypatch) -> None:
+def test_a_misconfigured_account_is_a_result_too(now, monkeypatch) -> None:
     monkeypatch.delenv("ACME_KEY", raising=False)
     AccountFactory(config={"url": "http://127.0.0.1:9/", "headers": {"X-Api-Key": {"env": "ACME_KEY"}}})
     MessageFactory()
     [call] = start_attempts(claim(queue_name="express", limit=1, now=now, lease=LEASE), now=now, lease=LEASE)
 
-    answer = sending.send(call, clock=lambda: now)
+    result = sending.send(call, clock=lambda: now)
 
-    assert isinstance(answer.error, Misconfigured)
-    assert answer.error.detail == "environment variable ACME_KEY is not set"
+    assert isinstance(result.error, Misconfigured)
+    assert result.error.detail == "environment variable ACME_KEY is not set"

@@ -1,4 +1,4 @@
-"""Answers and receipts at the same moment, in transactions of their own."""
+"""Results and receipts at the same time, in separate transactions."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.errors import Unavailable
 from tests.factories import AccountFactory, MessageFactory, QueueFactory, UserFactory
 from tests.messaging.parallel import at_once
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, answer, settled
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, result_of, results_of
 from tests.messaging.services.outbound.dispatch.test_settle import settle, start
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("express")]
@@ -23,13 +23,13 @@ def receive(call, pmid: str, now) -> None:
     receipts.apply(kept.pk, now=now)
 
 
-def test_a_receipt_and_its_answer_always_find_each_other(account, now) -> None:
+def test_a_receipt_and_its_result_always_find_each_other(account, now) -> None:
     owner, queue = UserFactory(), QueueFactory()
     for round_number in range(ROUNDS):
         message, pmid = MessageFactory(owner=owner, queue=queue), f"p{round_number}"
         [call] = start(now)
 
-        results = at_once([partial(settle, [answer(call, pmid)], now), partial(receive, call, pmid, now)])
+        results = at_once([partial(settle, [result_of(call, pmid)], now), partial(receive, call, pmid, now)])
 
         message.refresh_from_db()
         assert (results, message.status) == ([[], None], "delivered")
@@ -42,14 +42,14 @@ def test_two_workers_that_get_the_same_id_lose_no_message(account, now) -> None:
         messages = MessageFactory.create_batch(2, owner=owner, queue=queue)
         pmid = f"p{round_number}"
 
-        results = at_once([partial(settle, [answer(call, pmid)], now) for call in start(now)])
+        results = at_once([partial(settle, [result_of(call, pmid)], now) for call in start(now)])
 
         rows = Message.objects.filter(pk__in=[message.pk for message in messages])
         assert results == [[], []]
         assert sorted(rows.values_list("status", "provider_message_id")) == [("sent", ""), ("sent", pmid)]
 
 
-def test_the_sweep_and_a_late_answer_at_once_settle_a_message_once(account, now) -> None:
+def test_the_sweep_and_a_late_result_settle_a_message_once(account, now) -> None:
     AccountFactory()
     owner, queue = UserFactory(), QueueFactory()
     later = now + LEASE
@@ -58,7 +58,7 @@ def test_the_sweep_and_a_late_answer_at_once_settle_a_message_once(account, now)
         calls = start(now)
 
         _, following = at_once(
-            [partial(recovery.return_expired_claims, now=later), partial(settle, settled(calls, outcome), later)]
+            [partial(recovery.return_expired_claims, now=later), partial(settle, results_of(calls, outcome), later)]
         )
 
         message.refresh_from_db()
@@ -74,7 +74,7 @@ def test_the_sweep_and_a_late_answer_at_once_settle_a_message_once(account, now)
 def test_parallel_receipts_of_one_message_make_one_step(account, now) -> None:
     MessageFactory()
     [call] = start(now)
-    settle([answer(call, "p1")], now)
+    settle([result_of(call, "p1")], now)
 
     def receive_as(word: str) -> None:
         report = StatusReport("p1", status=ReportedStatus.DELIVERED, word=word)

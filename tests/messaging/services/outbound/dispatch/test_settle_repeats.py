@@ -1,4 +1,4 @@
-"""A provider that recognises what it has taken answers a later attempt with the id of the first."""
+"""A provider that recognises a message returns the id of its first attempt for a later one."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from messaging.services.outbound import receipts, recovery
 from messaging.services.outbound.retry import retry
 from providers.contract.callbacks import ReportedStatus, StatusReport
 from tests.factories import AttemptFactory, MessageFactory
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, answer
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, result_of
 from tests.messaging.services.outbound.dispatch.test_settle import settle, start
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
@@ -27,19 +27,19 @@ def repeated(account, now, caplog) -> Message:
     """Accepted, failed by a receipt, queued again by an operator, and accepted with the same id."""
     message = MessageFactory()
     [first] = start(now)
-    settle([answer(first, ID)], now)
+    settle([result_of(first, ID)], now)
     receive(account, ReportedStatus.FAILED, now, b"first")
     retry(message_id=message.pk, reason="again", actor=message.owner, now=now)
     [second] = start(now)
 
-    settle([answer(second, ID)], now)
+    settle([result_of(second, ID)], now)
 
     message.refresh_from_db()
-    assert [record for record in caplog.records if "another message has" in record.getMessage()] == []
+    assert [record for record in caplog.records if "message id of another message" in record.getMessage()] == []
     return message
 
 
-def test_the_message_keeps_it(repeated) -> None:
+def test_the_message_keeps_the_id(repeated) -> None:
     assert (repeated.status, repeated.provider_id, repeated.provider_message_id) == ("sent", "acme", ID)
     attempts = DeliveryAttempt.objects.order_by("number").values_list("outcome", "provider_message_id")
     assert list(attempts) == [("accepted", ID), ("accepted", "")]
@@ -60,7 +60,7 @@ def test_its_receipts_are_those_of_the_latest_attempt(account, repeated, now, re
     assert repeated.status == status
 
 
-def test_while_it_is_queued_once_more_they_are_not(account, repeated, now) -> None:
+def test_its_receipts_are_ignored_while_it_is_queued_once_more(account, repeated, now) -> None:
     Message.objects.update(status="failed")
     retry(message_id=repeated.pk, reason="once more", actor=repeated.owner, now=now)
 
@@ -70,29 +70,29 @@ def test_while_it_is_queued_once_more_they_are_not(account, repeated, now) -> No
     assert repeated.status == "queued"
 
 
-def test_settling_it_twice_is_settling_it_once(account, now) -> None:
+def test_settling_twice_changes_nothing(account, now) -> None:
     message = MessageFactory(sending=True, attempts=1, provider=account)
     AttemptFactory(message=message, provider=account, provider_message_id=ID)
     Message.objects.update(status="queued", claim_id=None, lease_until=None)
     [call] = start(now)
-    settle([answer(call, ID)], now)
+    settle([result_of(call, ID)], now)
     before = Message.objects.values().get()
 
-    assert settle([answer(call, ID)], now) == []
+    assert settle([result_of(call, ID)], now) == []
 
     assert Message.objects.values().get() == before
     assert before["provider_message_id"] == ID
 
 
-def test_it_is_kept_whichever_of_the_two_answers_comes_first(account, now) -> None:
+def test_the_id_is_kept_whichever_result_comes_first(account, now) -> None:
     message = MessageFactory()
     [first] = start(now)
     recovery.return_expired_claims(now=now + LEASE)
     retry(message_id=message.pk, reason="again", actor=message.owner, now=now + LEASE)
     [second] = start(now + LEASE)
 
-    settle([answer(second, ID)], now + LEASE)
-    settle([answer(first, ID)], now + LEASE)
+    settle([result_of(second, ID)], now + LEASE)
+    settle([result_of(first, ID)], now + LEASE)
 
     message.refresh_from_db()
     assert (message.status, message.provider_message_id) == ("sent", ID)

@@ -1,4 +1,4 @@
-"""A text that cannot be opened, or was erased, is not sent; nobody else's waits for it."""
+"""A text that cannot be decrypted, or was erased, is not sent and holds back no other message."""
 
 import logging
 from datetime import timedelta
@@ -28,7 +28,7 @@ def state(message: Message) -> tuple[str, str, object]:
     return row.status, row.error_code, row.next_attempt_at
 
 
-def test_one_that_cannot_be_opened_is_put_off_and_the_next_one_is_sent(caplog) -> None:
+def test_an_unreadable_message_is_deferred_and_the_next_one_is_sent(caplog) -> None:
     message, other = lost(), MessageFactory(text="Hello")
     carrier = Carrier()
 
@@ -45,15 +45,15 @@ def test_one_that_cannot_be_opened_is_put_off_and_the_next_one_is_sent(caplog) -
     ]
 
 
-def test_it_is_looked_at_again_each_minute_said_once_and_ends_with_its_validity(caplog) -> None:
+def test_it_is_checked_each_minute_logged_once_and_expires_with_its_validity(caplog) -> None:
     message = lost(valid_for=90)
     clock = Clock()
-    drain = dispatcher(Carrier(), clock=clock)
+    loop = dispatcher(Carrier(), clock=clock)
 
-    drain.run("express")
+    loop.run("express")
     clock.advance(60)
     recovery.release_due(now=clock.now)
-    drain.run("express")
+    loop.run("express")
 
     assert state(message) == ("queued", "text_unreadable", NOW + timedelta(seconds=90))
     assert sum("cannot be opened" in record.getMessage() for record in caplog.records) == 1
@@ -63,16 +63,16 @@ def test_it_is_looked_at_again_each_minute_said_once_and_ends_with_its_validity(
     assert state(message) == ("failed", "expired", None)
 
 
-def test_when_its_key_is_here_again_it_is_sent() -> None:
+def test_it_is_sent_when_its_key_is_back() -> None:
     message = lost()
     clock, carrier = Clock(), Carrier()
-    drain = dispatcher(carrier, clock=clock)
-    drain.run("express")
+    loop = dispatcher(carrier, clock=clock)
+    loop.run("express")
     Message.objects.filter(pk=message.pk).update(text="Hello")
 
     clock.advance(60)
     recovery.release_due(now=clock.now)
-    drain.run("express")
+    loop.run("express")
 
     assert carrier.texts == ["Hello"]
     assert state(message) == ("sent", "", None)
@@ -104,7 +104,7 @@ def test_a_claim_whose_worker_died_is_returned_like_any_other() -> None:
     ids=["unreadable", "erased"],
 )
 class TestAfterTheClaim:
-    def test_it_is_not_begun(self, lose, after) -> None:
+    def test_no_attempt_is_started(self, lose, after) -> None:
         message = MessageFactory()
         claimed = claim(queue_name="express", limit=1, now=NOW, lease=LEASE)
         lose(message)
@@ -117,8 +117,8 @@ class TestAfterTheClaim:
     def test_the_next_account_is_not_tried(self, lose, after) -> None:
         AccountFactory(slug="second")
         message = MessageFactory()
-        carrier = Carrier(default=Unavailable("away"))
-        carrier.before_answer = lambda _call: lose(message)
+        carrier = Carrier(default=Unavailable("down"))
+        carrier.before_response = lambda _call: lose(message)
 
         dispatcher(carrier).run("express")
 
@@ -126,7 +126,7 @@ class TestAfterTheClaim:
         assert state(message) == after
 
 
-def test_an_erased_one_that_is_queued_fails_and_nothing_is_called() -> None:
+def test_a_queued_message_that_was_erased_fails_without_a_call() -> None:
     message = MessageFactory(text="", erased_at=NOW)
     carrier = Carrier()
 

@@ -1,10 +1,10 @@
-"""Not all threads of a worker are for queues, and those that are go round."""
+"""A worker reserves some threads: other queues share a limited number of slots, in turn."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from messaging.services.outbound.dispatch.worker_slots import TURN_SECONDS, SlotPool
+from messaging.services.outbound.dispatch.worker_slots import SLOT_SECONDS, Slot, SlotPool
 
 
 class Clock:
@@ -20,94 +20,89 @@ def clock() -> Clock:
     return Clock()
 
 
-def places_of(count: int, clock: Clock) -> SlotPool:
+def pool_of(count: int, clock: Clock) -> SlotPool:
     return SlotPool(count, clock=clock)
 
 
-def test_there_are_only_so_many(clock) -> None:
-    places = places_of(2, clock)
-
-    assert [places.take(name) for name in "abc"] == [True, True, False]
-
-
-def test_many_who_ask_at_once_get_no_more(clock) -> None:
-    places = places_of(4, clock)
-
-    with ThreadPoolExecutor(16) as pool:
-        given = list(pool.map(lambda n: places.take(f"queue{n}"), range(64)))
-
-    assert given.count(True) == 4
+def acquired(pool: SlotPool, queue_name: str) -> Slot:
+    slot = pool.acquire(queue_name)
+    assert slot is not None
+    return slot
 
 
-def test_a_place_that_is_free_again_is_for_who_waited_longest(clock) -> None:
-    places = places_of(1, clock)
-    for name in "abcb":
-        places.take(name)
+def test_there_are_no_more_slots_than_the_count(clock) -> None:
+    pool = pool_of(2, clock)
 
-    assert places.give_back("a", places.turn()) == ["b"]
-    assert places.take("b")
-    assert places.give_back("b", places.turn()) == ["c"]
-    assert places.take("c")
-    assert places.give_back("c", places.turn()) == []
+    assert [pool.acquire(name) is not None for name in "abc"] == [True, True, False]
 
 
-def test_a_turn_has_no_end_while_nobody_waits(clock) -> None:
-    places = places_of(1, clock)
-    places.take("a")
-    turn = places.turn()
+def test_concurrent_requests_get_no_more_slots(clock) -> None:
+    pool = pool_of(4, clock)
 
-    clock.now = 1000 * TURN_SECONDS
+    with ThreadPoolExecutor(16) as threads:
+        slots = list(threads.map(lambda n: pool.acquire(f"queue{n}"), range(64)))
 
-    assert turn.may_go_on()
-    assert places.give_back("a", turn) == []
+    assert sum(slot is not None for slot in slots) == 4
 
 
-def test_it_ends_after_its_time_when_another_queue_waits_and_then_for_good(clock) -> None:
-    places = places_of(2, clock)
-    places.take("a")
-    turn = places.turn()
-    places.take("b")
-    places.take("c")
+def test_a_released_slot_goes_to_the_queue_that_waited_longest(clock) -> None:
+    pool = pool_of(1, clock)
+    first, *others = [pool.acquire(name) for name in "abcb"]
 
-    clock.now = TURN_SECONDS - 0.01
-    assert turn.may_go_on()
-    clock.now = TURN_SECONDS
-    assert not turn.may_go_on()
-    assert places.give_back("b", places.turn()) == ["c"]
-    assert not turn.may_go_on()
+    assert others == [None] * 3
+    assert pool.release("a", first) == ["b"]
+    assert pool.release("b", acquired(pool, "b")) == ["c"]
+    assert pool.release("c", acquired(pool, "c")) == []
 
 
-def test_a_queue_whose_turn_is_over_comes_again_behind_the_others(clock) -> None:
-    places = places_of(1, clock)
-    for name in "abc":
-        places.take(name)
-    turn = places.turn()
-    clock.now = TURN_SECONDS
-    assert not turn.may_go_on()
+def test_a_slot_does_not_expire_while_no_queue_waits(clock) -> None:
+    pool = pool_of(1, clock)
+    slot = acquired(pool, "a")
 
-    assert places.give_back("a", turn) == ["b"]
-    places.take("b")
-    assert places.give_back("b", places.turn()) == ["c"]
-    places.take("c")
-    assert places.give_back("c", places.turn()) == ["a"]
+    clock.now = 1000 * SLOT_SECONDS
+
+    assert slot.may_go_on()
+    assert pool.release("a", slot) == []
 
 
-def test_as_many_are_rung_for_as_there_are_places(clock) -> None:
-    places = places_of(1, clock)
-    for name in "abcd":
-        places.take(name)
+def test_a_slot_expires_after_its_time_when_another_queue_waits_and_stays_expired(clock) -> None:
+    pool = pool_of(2, clock)
+    slot, other = acquired(pool, "a"), acquired(pool, "b")
+    pool.acquire("c")
 
-    places.count = 3
+    clock.now = SLOT_SECONDS - 0.01
+    assert slot.may_go_on()
+    clock.now = SLOT_SECONDS
+    assert not slot.may_go_on()
+    assert pool.release("b", other) == ["c"]
+    assert not slot.may_go_on()
 
-    assert places.give_back("a", places.turn()) == ["b", "c", "d"]
+
+def test_a_queue_whose_slot_expired_waits_behind_the_others(clock) -> None:
+    pool = pool_of(1, clock)
+    slot, *_ = [pool.acquire(name) for name in "abc"]
+    clock.now = SLOT_SECONDS
+    assert not slot.may_go_on()
+
+    assert pool.release("a", slot) == ["b"]
+    assert pool.release("b", acquired(pool, "b")) == ["c"]
+    assert pool.release("c", acquired(pool, "c")) == ["a"]
 
 
-def test_fewer_places_stop_nobody_who_has_one(clock) -> None:
-    places = places_of(2, clock)
-    for name in "abc":
-        places.take(name)
+def test_as_many_queues_are_notified_as_there_are_free_slots(clock) -> None:
+    pool = pool_of(1, clock)
+    slot, *_ = [pool.acquire(name) for name in "abcd"]
 
-    places.count = 1
+    pool.count = 3
 
-    assert places.give_back("a", places.turn()) == []
-    assert places.give_back("b", places.turn()) == ["c"]
+    assert pool.release("a", slot) == ["b", "c", "d"]
+
+
+def test_a_lower_count_interrupts_no_run(clock) -> None:
+    pool = pool_of(2, clock)
+    first, second, _ = [pool.acquire(name) for name in "abc"]
+
+    pool.count = 1
+
+    assert pool.release("a", first) == []
+    assert pool.release("b", second) == ["c"]

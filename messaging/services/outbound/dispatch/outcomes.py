@@ -1,0 +1,115 @@
+"""What a batch of results changes, collected before it is written."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from messaging.models import DeliveryAttempt, Message
+from messaging.services.outbound.dispatch.failover import Failover
+from messaging.services.outbound.dispatch.result_ids import ResultIds
+from messaging.services.outbound.dispatch.router import RoutingRequest
+from messaging.services.outbound.dispatch.sending import SendResult
+from messaging.services.recipients import suppressions
+from messaging.services.transitions import Transition
+from messaging.states import Source, Status
+from providers.errors import RecipientInvalid, RecipientOptedOut, Rejected, SendError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+Outcome = DeliveryAttempt.Outcome
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """Call `add` for each result with its locked message.
+
+    `late_facts`: accepted messages whose status has already moved on; only the facts of the result are saved.
+    `late_attempts`: attempts that may be settled already, because their messages have moved on.
+    `invalid` and `opted_out` are what providers reported about recipients: the reason by number, and (number, sender).
+    """
+
+    now: datetime
+    ids: ResultIds
+    attempts: list[DeliveryAttempt] = field(default_factory=list)
+    transitions: list[Transition] = field(default_factory=list)
+    failovers: list[Failover] = field(default_factory=list)
+    late_facts: list[Message] = field(default_factory=list)
+    late_attempts: set[UUID] = field(default_factory=set)
+    invalid: dict[str, str] = field(default_factory=dict)
+    opted_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, result: SendResult, message: Message) -> None:
+        attempt, error = result.attempt, result.error
+        self.attempts.append(_finished(result, self.ids.of_attempt(result), self.now))
+        self._add_recipient(result, message)
+        # The number is compared too: when results are settled again, because the confirmation of a commit was lost with the
+        # connection, the same claim may already be at its next account.
+        is_latest = message.attempts == attempt.number
+        held = is_latest and message.status == Status.SENDING and message.claim_id == attempt.round.claim_id
+        swept = is_latest and message.status == Status.UNKNOWN
+        if not held:
+            self.late_attempts.add(attempt.attempt_id)
+        if error is None:
+            self._add_accepted(result, message, can_move=held or swept)
+        elif not held:
+            logger.warning("the result of attempt %s came after its message had moved on", attempt.attempt_id)
+        elif isinstance(error, Unavailable):
+            message.queue = attempt.message.queue
+            self.failovers.append(Failover(RoutingRequest(message, attempt.round.after(error)), error))
+        else:
+            message.error_code, message.error_detail = error.error_code, error.detail[:300]
+            target = Status.FAILED if isinstance(error, Rejected) else Status.UNKNOWN
+            self._move(result, message, target, error.error_code)
+
+    def _add_accepted(self, result: SendResult, message: Message, *, can_move: bool) -> None:
+        account = result.attempt.account
+        # A receipt may have come before this result, and an operator may have queued the message again. The facts of the
+        # result are kept either way, unless a later attempt has facts of its own.
+        if message.attempts == result.attempt.number:
+            message.provider = account
+            message.provider_message_id = self.ids.of_message(result)
+            message.sent_at = message.sent_at or result.sent_at or self.now
+            message.from_number = message.from_number or account.from_number or ""
+        if can_move:
+            message.error_code = message.error_detail = ""
+            self._move(result, message, Status.SENT)
+        else:
+            self.late_facts.append(message)
+
+    def _add_recipient(self, result: SendResult, message: Message) -> None:
+        """What a provider reports about a recipient holds however late it comes, unless the message was delivered."""
+        account, error = result.attempt.account, result.error
+        if message.status == Status.DELIVERED:
+            return
+        if isinstance(error, RecipientInvalid):
+            self.invalid[message.to_number] = f"{account.slug}: {error.error_code}"
+        if isinstance(error, RecipientOptedOut):
+            sender = message.from_number or account.from_number or suppressions.EVERY_SENDER
+            self.opted_out.append((message.to_number, sender))
+
+    def _move(self, result: SendResult, message: Message, target: Status, detail: str = "") -> None:
+        self.transitions.append(Transition(message, target, Source.DISPATCH, result.attempt.account.slug, detail))
+
+
+def _finished(result: SendResult, provider_message_id: str, now: datetime) -> DeliveryAttempt:
+    error = result.error
+    return DeliveryAttempt(
+        id=result.attempt.attempt_id,
+        message_id=result.attempt.message.pk,
+        provider=result.attempt.account,
+        outcome=_outcome(error),
+        error_code=error.error_code if error else "",
+        error_detail=error.detail[:300] if error else "",
+        provider_message_id=provider_message_id,
+        latency_ms=result.latency_ms,
+        finished_at=now,
+    )
+
+
+def _outcome(error: SendError | None) -> Outcome:
+    if error is None:
+        return Outcome.ACCEPTED
+    if isinstance(error, Unavailable):
+        return Outcome.UNAVAILABLE
+    return Outcome.REJECTED if isinstance(error, Rejected) else Outcome.UNKNOWN
