@@ -1,4 +1,4 @@
-"""Ringing for the workers. A ring may be lost: the tick finds the same message a second later."""
+"""Notifies the workers. A notification may be lost: the tick finds the same work a second later."""
 
 import logging
 import threading
@@ -20,10 +20,10 @@ DELIVER_TASK = "messaging.deliver"
 # No queue can have these names: a queue's is a slug.
 CALLBACKS, INBOUND, INBOUND_MEDIA = "/callbacks", "/inbound", "/inbound-media"
 INBOUND_TASK, INBOUND_MEDIA_TASK = "messaging.process_inbound", "messaging.fetch_inbound_media"
-# Long enough that a storm is one ring, short enough that a ring that was lost with the broker is soon repeated.
+# Long enough to merge a burst into one notification, short enough to repeat soon one that was lost with the broker.
 COALESCE_SECONDS = 2
-# So long a look at the callbacks waits before it begins: what happens within a moment is told together, for a look costs about
-# the same for one event as for fifty.
+# How long a delivery run waits before it begins. Events of this time are delivered together: a run costs about the same for
+# one event as for fifty.
 GATHER_SECONDS = 0.1
 
 
@@ -32,14 +32,14 @@ def _key(queue_name: str) -> str:
 
 
 def notify_queue(queue_name: str) -> None:
-    """Ask for a drain, unless one is asked for and has not begun. Call it after the commit; never raises."""
+    """Request a run of the queue, unless one is requested and has not begun. Call it after the commit; never raises."""
     _notify(queue_name, DISPATCH_TASK, [queue_name])
 
 
 def notify_webhooks() -> None:
-    """The same for the clients' callbacks: something has happened that they may want to hear of.
+    """Request a delivery run, because there are new events. Like `notify_queue`, never raises.
 
-    Whoever was asked a moment ago is still gathering, and finds this too: then nobody has to be asked, not even Redis.
+    If a delivery run was requested within `GATHER_SECONDS`, it will see this event; skip the Redis call.
     """
     now = time.monotonic()
     if now >= _gathering.until and _notify(CALLBACKS, DELIVER_TASK, []):
@@ -47,7 +47,7 @@ def notify_webhooks() -> None:
 
 
 class _Gathering:
-    """Until when a look that this process has asked for cannot have begun."""
+    """Until this time, the delivery run that this process has requested cannot have begun."""
 
     until = 0.0
 
@@ -56,26 +56,28 @@ _gathering = _Gathering()
 
 
 def gather() -> None:
-    """A look at the callbacks begins here, before it answers the bell."""
+    """Wait for further events. A delivery run calls it before it acknowledges its notification."""
     threading.Event().wait(GATHER_SECONDS)
 
 
 def notify_inbound() -> None:
-    """The same for texts that came in."""
+    """Request the processing of inbound messages. Like `notify_queue`, never raises."""
     _notify(INBOUND, INBOUND_TASK, [])
 
 
 def notify_inbound_media() -> None:
-    """The same for files that are to be fetched."""
+    """Request the download of inbound media. Like `notify_queue`, never raises."""
     _notify(INBOUND_MEDIA, INBOUND_MEDIA_TASK, [])
 
 
-def publish(task: str, args: Sequence[Any] = (), **options: Any) -> bool:
-    """Ask the workers for a task. True if the broker has it; never raises, and does not try again."""
+def publish(
+    task: str, args: Sequence[Any] = (), **options: Any
+) -> bool:  # Any: a task's arguments, as Celery takes them
+    """Send a task to the workers. Returns True if the broker has it; never raises and never retries."""
     try:
         with redis_client.exchange():
             _send(task, list(args), options)
-    except redis_client.RedisUnavailable:  # logged once, when it was noticed
+    except redis_client.RedisUnavailable:  # logged when the outage began
         return False
     except (RedisError, OperationalError, OSError) as error:
         logger.warning("queue notification failed (%s); the next tick will pick the messages up", type(error).__name__)
@@ -84,7 +86,7 @@ def publish(task: str, args: Sequence[Any] = (), **options: Any) -> bool:
 
 
 def _send(task: str, args: list[Any], options: dict[str, Any]) -> None:
-    """Raises the error of Redis, which kombu puts into one of its own."""
+    """Raises the error of Redis itself, which kombu wraps in one of its own."""
     try:
         current_app.send_task(task, args=args, **options)
     except OperationalError as error:
@@ -92,10 +94,10 @@ def _send(task: str, args: list[Any], options: dict[str, Any]) -> None:
 
 
 def _notify(name: str, task: str, args: list[str]) -> bool:
-    """Whether it was this ring that asked."""
+    """Return True if this call published the task, False if it was requested already or could not be published."""
     return cache.add(_key(name), 1, COALESCE_SECONDS) and publish(task, args)
 
 
 def acknowledge(queue_name: str) -> None:
-    """A drain begins: whoever stores a message from now on rings again."""
+    """Call it when a run begins: a message stored from now on sends a new notification."""
     cache.delete(_key(queue_name))

@@ -11,12 +11,12 @@ from tests.media_store.folder import Folder
 
 
 class Broker:
-    """In the place of Celery's application: remembers what was rung for."""
+    """Replaces Celery's application and records the notifications."""
 
     def __init__(self) -> None:
-        self.rings: list[str] = []
-        self.rings_for_callbacks = 0
-        self.rings_for_inbound: list[str] = []
+        self.notified: list[str] = []
+        self.webhook_notifications = 0
+        self.inbound_notifications: list[str] = []
         self.error: Exception | None = None
 
     def send_task(self, name: str, args: list[str]) -> None:
@@ -24,13 +24,13 @@ class Broker:
             raise self.error
         if name == "messaging.deliver":
             assert args == []
-            self.rings_for_callbacks += 1
+            self.webhook_notifications += 1
         elif "inbound" in name:
             assert args == []
-            self.rings_for_inbound.append(name)
+            self.inbound_notifications.append(name)
         else:
             assert name == "messaging.dispatch"
-            self.rings.extend(args)
+            self.notified.extend(args)
 
 
 @pytest.fixture(autouse=True)

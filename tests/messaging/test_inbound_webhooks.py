@@ -107,7 +107,7 @@ def test_a_text_is_stored_and_rung_for(carrier, broker, form: bool) -> None:
     message = Message.objects.get()
     assert (message.from_number, message.to_number, message.text) == (PERSON, OURS, "Hello")
     assert (message.status, message.provider, message.provider_message_id) == ("received", carrier.account, "in-1")
-    assert broker.rings_for_inbound == ["messaging.process_inbound"]
+    assert broker.inbound_notifications == ["messaging.process_inbound"]
     assert not ProviderCallback.objects.exists()
 
 
@@ -152,7 +152,7 @@ def test_what_no_row_can_hold_is_400_and_kept_raw(carrier, broker, changes: dict
     assert_nothing_stored()
     kept = ProviderCallback.objects.get()
     assert (kept.kind, kept.state, kept.provider) == ("inbound", "malformed", carrier.account)
-    assert broker.rings_for_inbound == []
+    assert broker.inbound_notifications == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\x00", b"[" * 30_000], ids=lambda body: repr(body[:8]))
@@ -194,7 +194,7 @@ def test_media_are_named_once_and_rung_for_apart(carrier, broker) -> None:
     message = Message.objects.get()
     assert message.media_count == 1
     assert list(message.attachments.values_list("source_url", flat=True)) == [url]
-    assert broker.rings_for_inbound == ["messaging.process_inbound", "messaging.fetch_inbound_media"]
+    assert broker.inbound_notifications == ["messaging.process_inbound", "messaging.fetch_inbound_media"]
 
 
 def test_our_own_failure_is_500_so_that_the_provider_tries_again(carrier, monkeypatch) -> None:

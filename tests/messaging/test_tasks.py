@@ -56,7 +56,7 @@ def test_a_run_acknowledges_the_notification_first(carrier, broker) -> None:
 
     tasks.dispatch("express")
 
-    assert broker.rings == ["express", "express"]
+    assert broker.notified == ["express", "express"]
 
 
 def test_a_second_run_makes_no_query_and_the_first_one_sends_the_new_message(
@@ -101,18 +101,18 @@ class TestSlots:
 
         def run_other_queue(call) -> None:
             tasks.dispatch("second")
-            assert broker.rings == []
+            assert broker.notified == []
 
         carrier.before_response = run_other_queue
         tasks.dispatch("first")
 
         assert carrier.texts == ["a"]
-        assert broker.rings == ["second"]
+        assert broker.notified == ["second"]
         assert Message.objects.get(text="b").status == "queued"
         carrier.before_response = lambda _call: None
         tasks.dispatch("second")
         assert carrier.texts == ["a", "b"]
-        assert broker.rings == ["second"]
+        assert broker.notified == ["second"]
 
     def test_the_default_queue_needs_no_slot(self, carrier) -> None:
         fresh(text="bulk", queue=QueueFactory(name="bulk"))
@@ -145,9 +145,9 @@ class TestSlots:
         tasks.dispatch("bulk")
 
         assert carrier.texts == ["0", "1"]
-        assert broker.rings == ["other"]
+        assert broker.notified == ["other"]
         tasks.dispatch("other")
-        assert broker.rings == ["other", "bulk"]
+        assert broker.notified == ["other", "bulk"]
         tasks.dispatch("bulk")
         assert carrier.texts == ["0", "1", "other", "2", "3", "4", "5"]
         assert set(Message.objects.values_list("status", flat=True)) == {"sent"}
@@ -197,7 +197,7 @@ def test_a_tick_releases_due_messages_notifies_their_queue_and_writes_its_heartb
 
     tasks.tick()
 
-    assert broker.rings == ["express"]
+    assert broker.notified == ["express"]
     assert carrier.calls == []
     assert heartbeats.seconds_since_tick() < 5
 
@@ -307,6 +307,6 @@ def test_events_during_the_gathering_of_a_delivery_run_belong_to_that_run(broker
 
     tasks.deliver()
 
-    assert broker.rings_for_callbacks == 1
+    assert broker.webhook_notifications == 1
     notifier.notify_webhooks()
-    assert broker.rings_for_callbacks == 2
+    assert broker.webhook_notifications == 2

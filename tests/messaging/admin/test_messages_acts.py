@@ -46,7 +46,7 @@ def test_retry(admin: Client, broker) -> None:
         ),
     ]
     assert sorted(Message.objects.values_list("status", flat=True)) == ["delivered", "queued", "queued"]
-    assert broker.rings == ["express"]
+    assert broker.notified == ["express"]
     assert (
         list(MessageEvent.objects.values_list("to_status", "source", "detail", "actor"))
         == [("queued", "operator", "the customer asked", admin.user.pk)] * 2

@@ -143,7 +143,7 @@ class TestSend:
         assert answer.headers["Location"] == f"{LIST}{message.pk}/change/"
         assert (message.to_number, message.from_number, message.owner) == ("+14155550101", "+15005550006", admin.user)
         assert list(message.events.values_list("to_status", "source")) == [("queued", "admin")]
-        assert broker.rings == ["express"]
+        assert broker.notified == ["express"]
         assert LogEntry.objects.get().object_id == str(message.pk)
 
     @pytest.mark.parametrize(

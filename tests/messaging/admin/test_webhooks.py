@@ -55,7 +55,7 @@ def test_a_delivery_is_made_again(admin: Client, broker) -> None:
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts) == ("pending", 0)
-    assert broker.rings_for_callbacks == 1
+    assert broker.webhook_notifications == 1
 
 
 def test_a_delivery_to_a_disabled_endpoint_is_not(admin: Client, broker) -> None:
@@ -65,7 +65,7 @@ def test_a_delivery_to_a_disabled_endpoint_is_not(admin: Client, broker) -> None
 
     assert "The endpoint is disabled" in page.content.decode()
     assert WebhookDelivery.objects.get().state == "failed"
-    assert broker.rings_for_callbacks == 0
+    assert broker.webhook_notifications == 0
 
 
 def test_who_may_only_look_acts_on_nothing(staff: Staff) -> None:

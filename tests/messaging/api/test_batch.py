@@ -27,7 +27,7 @@ def test_all_good_items_are_accepted_in_their_order(api, broker, django_capture_
         "rejected": 0,
         "results": [{"index": place, "id": pk} for place, pk in enumerate(ids)],
     }
-    assert sorted(broker.rings) == ["express", "paced"]
+    assert sorted(broker.notified) == ["express", "paced"]
 
 
 def test_bad_items_are_named_and_good_ones_stored(api) -> None:

@@ -103,7 +103,7 @@ def test_a_time_in_the_future_makes_it_scheduled(api, broker, django_capture_on_
 
     assert (response.status_code, response.json()["status"]) == (202, "scheduled")
     assert response.json()["send_at"] == due.isoformat().replace("+00:00", "Z")
-    assert broker.rings == []
+    assert broker.notified == []
 
 
 @pytest.mark.parametrize("text", ["2026-12-01T09:00:00+01:00", "2026-12-01T08:00:00Z", "2026-12-01T08:00:00"])
@@ -117,9 +117,9 @@ def test_times_are_answered_in_utc(api, text: str) -> None:
 def test_the_doorbell_rings_after_the_commit(api, broker, django_capture_on_commit_callbacks) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         api.post("messages/", BODY)
-        assert broker.rings == []
+        assert broker.notified == []
 
-    assert broker.rings == ["express"]
+    assert broker.notified == ["express"]
 
 
 def test_what_only_the_answer_has_is_refused(api) -> None:

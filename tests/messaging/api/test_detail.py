@@ -140,7 +140,7 @@ class TestRetry:
         [event] = api.get(f"messages/{message.pk}/events/").json()
         assert (event["from"], event["to"]) == (status, "queued")
         assert (event["source"], event["detail"]) == ("operator", "carrier is back")
-        assert broker.rings == ["express"]
+        assert broker.notified == ["express"]
 
     @pytest.mark.parametrize("status", sorted(OUTBOUND - RETRYABLE))
     def test_everything_else_is_a_conflict(self, api, status) -> None:

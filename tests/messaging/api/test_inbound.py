@@ -40,7 +40,7 @@ def test_a_text_is_201_with_the_message(api, broker, django_capture_on_commit_ca
         "media": [],
     }
     assert message.owner == api.user
-    assert broker.rings_for_inbound == ["messaging.process_inbound"]
+    assert broker.inbound_notifications == ["messaging.process_inbound"]
 
 
 def test_a_repeat_is_200_with_the_first_one(api, broker) -> None:

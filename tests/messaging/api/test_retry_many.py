@@ -32,7 +32,7 @@ def test_all_that_the_filter_finds_is_queued_again(api, broker) -> None:
 
     assert (response.status_code, response.json()) == (200, {"changed": 3, "refused": [], "more": False})
     assert statuses() == ["queued"] * 3 + ["failed"]
-    assert broker.rings == ["express"]
+    assert broker.notified == ["express"]
     event = Message.objects.earliest("pk").events.get()
     assert (event.source, event.detail, event.actor) == ("operator", REASON["reason"], api.user)
 

@@ -164,7 +164,7 @@ def test_a_test_is_on_its_way(api: Api, broker) -> None:
         "attempts": 0,
         "message": None,
     }
-    assert broker.rings_for_callbacks == 1
+    assert broker.webhook_notifications == 1
 
 
 def test_a_disabled_endpoint_gets_neither_tests_nor_repeats(api: Api) -> None:
@@ -244,7 +244,7 @@ def test_one_is_delivered_again(api: Api, broker) -> None:
 
     assert answer.status_code == 202
     assert (answer.json()["status"], answer.json()["attempts"]) == ("pending", 0)
-    assert broker.rings_for_callbacks == 1
+    assert broker.webhook_notifications == 1
     assert_problem(api.post(f"{path}/{in_the_air.pk}/redeliver/"), 409, "not_redeliverable")
     assert_problem(api.post(f"{path}/{uuid4()}/redeliver/"), 404, "not_found")
 
@@ -367,4 +367,4 @@ def test_a_cancel_rings(api: Api, express, broker) -> None:
 
     api.post(f"messages/{message.pk}/cancel/")
 
-    assert broker.rings_for_callbacks == 1
+    assert broker.webhook_notifications == 1
