@@ -46,6 +46,7 @@ class Attempt:
 
 def start_attempts(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> list[Attempt]:
     """Write the first attempts of freshly claimed messages. A message without a route is queued again or fails."""
+    # Only mypy needs the condition: a claimed message has a claim id.
     requests = [RoutingRequest(message, Round(message.claim_id)) for message in claimed if message.claim_id]
     decisions = Router(requests, now=now).route()
     attempts: list[Attempt] = []

@@ -44,7 +44,7 @@ class Deferred:
 
 def lease_ended() -> NotCalled:
     """The error of a call that is not made because another worker or an operator may have its message by now."""
-    return NotCalled("its claim ended before the call could leave")
+    return NotCalled("its claim ended before the call")
 
 
 def send(attempt: Attempt, *, clock: Callable[[], datetime] = timezone.now) -> SendResult | Deferred:

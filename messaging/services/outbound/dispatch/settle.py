@@ -32,7 +32,7 @@ def settle(
 ) -> list[Attempt]:
     """Save the results. Returns the attempts to send next: messages that another account may take at once.
 
-    `position` in [0, 1) is the place of a retry within its jitter. Settling the same results twice changes nothing.
+    `position` in [0, 1) places a retry within its jitter. Settling the same results twice changes nothing.
     """
     decisions = route_failovers(results, now=now)
     following: list[Attempt] = []

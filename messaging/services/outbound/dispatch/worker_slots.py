@@ -17,11 +17,11 @@ class Slot:
 
     def __init__(self, must_share: Callable[[], bool]) -> None:
         self._must_share = must_share
-        self.is_over = False
+        self.has_expired = False
 
     def may_go_on(self) -> bool:
-        self.is_over = self.is_over or self._must_share()
-        return not self.is_over
+        self.has_expired = self.has_expired or self._must_share()
+        return not self.has_expired
 
 
 class SlotPool:
@@ -52,7 +52,7 @@ class SlotPool:
         """
         with self._guard:
             self._acquired -= 1
-            if slot.is_over:
+            if slot.has_expired:
                 self._waiting.setdefault(queue_name)
             following = list(self._waiting)[: max(0, self.count - self._acquired)]
             for name in following:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 A, B = "+14155550101", "+14155550102"
 
 
-def take(now, limit: int = 16, **options) -> list[str]:
+def claim_texts(now, limit: int = 16, **options) -> list[str]:
     claimed = claim(queue_name="express", limit=limit, now=now, lease=LEASE, **options)
     return [message.text for message in claimed]
 
@@ -37,7 +37,7 @@ def ready(express, now):
 def test_a_claimed_message_is_sending_under_a_lease(ready, now) -> None:
     [message] = ready("one")
 
-    take(now)
+    claim_texts(now)
 
     message.refresh_from_db()
     assert (message.status, message.lease_until, message.attempts) == ("sending", now + LEASE, 0)
@@ -49,22 +49,22 @@ def test_a_claimed_message_is_sending_under_a_lease(ready, now) -> None:
 def test_the_oldest_come_first_up_to_the_limit(ready, now) -> None:
     ready("one", "two", "three", "four")
 
-    assert take(now, limit=2) == ["one", "two"]
-    assert take(now, limit=2) == ["three", "four"]
-    assert take(now) == []
+    assert claim_texts(now, limit=2) == ["one", "two"]
+    assert claim_texts(now, limit=2) == ["three", "four"]
+    assert claim_texts(now) == []
 
 
 def test_single_messages_go_before_bulk(ready, now) -> None:
     ready("bulk one", "bulk two", is_bulk=True)
     ready("single")
 
-    assert take(now) == ["single", "bulk one", "bulk two"]
+    assert claim_texts(now) == ["single", "bulk one", "bulk two"]
 
 
 def test_every_claim_has_its_own_id(ready, now) -> None:
     ready("one", "two", "three")
-    take(now, limit=2)
-    take(now)
+    claim_texts(now, limit=2)
+    claim_texts(now)
 
     first, second, third = Message.objects.order_by("pk").values_list("claim_id", flat=True)
     assert first == second != third
@@ -89,7 +89,7 @@ def test_messages_that_are_not_ready_are_left_alone(ready, now, values) -> None:
     [message] = ready("one", **values)
     before = Message.objects.values().get()
 
-    assert take(now) == []
+    assert claim_texts(now) == []
 
     assert Message.objects.values().get() == before
     assert not message.events.exists()
@@ -98,25 +98,25 @@ def test_messages_that_are_not_ready_are_left_alone(ready, now, values) -> None:
 def test_other_queues_are_left_alone(ready, now) -> None:
     MessageFactory(queue=QueueFactory(name="bulk"))
 
-    assert take(now) == []
+    assert claim_texts(now) == []
 
 
 def test_nothing_is_claimed_while_the_queue_is_paused(ready, now) -> None:
     ready("one")
     OutboundQueue.objects.update(is_paused=True)
 
-    assert take(now) == []
+    assert claim_texts(now) == []
     assert Message.objects.get().status == "queued"
 
     OutboundQueue.objects.update(is_paused=False)
-    assert take(now) == ["one"]
+    assert claim_texts(now) == ["one"]
 
 
 def test_younger_messages_are_left_for_the_next_tick(ready, now) -> None:
     ready("old")
     ready("young", created_at=now + timedelta(microseconds=1))
 
-    assert take(now, created_until=now) == ["old"]
+    assert claim_texts(now, created_until=now) == ["old"]
 
 
 class TestOrder:
@@ -124,58 +124,58 @@ class TestOrder:
         ready("a1", "a2", to_number=A)
         ready("b1", to_number=B)
 
-        assert take(now) == ["a1", "b1"]
-        assert take(now) == []
+        assert claim_texts(now) == ["a1", "b1"]
+        assert claim_texts(now) == []
 
     def test_the_next_message_is_claimed_when_the_older_is_sent(self, ready, now) -> None:
         first, _ = ready("a1", "a2", to_number=A)
         Message.objects.filter(pk=first.pk).update(status="sent")
 
-        assert take(now) == ["a2"]
+        assert claim_texts(now) == ["a2"]
 
     def test_a_deferred_older_one_holds_the_younger_back(self, ready, now) -> None:
         ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=5))
         ready("a2", to_number=A)
 
-        assert take(now) == []
+        assert claim_texts(now) == []
 
     def test_a_deferred_older_one_holds_nothing_back_after_its_validity(self, ready, now) -> None:
         ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=5), expires_at=now)
         ready("a2", to_number=A)
 
-        assert take(now) == ["a2"]
+        assert claim_texts(now) == ["a2"]
 
     @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.FAILED, Status.CANCELED, Status.SCHEDULED])
     def test_an_older_one_that_does_not_wait_to_be_sent_holds_nothing_back(self, ready, now, status) -> None:
         ready("a1", to_number=A, status=status)
         ready("a2", to_number=A)
 
-        assert take(now) == ["a2"]
+        assert claim_texts(now) == ["a2"]
 
     def test_the_order_is_kept_within_a_queue_only(self, ready, now) -> None:
         MessageFactory(queue=QueueFactory(name="bulk"), to_number=A)
         ready("a1", to_number=A)
 
-        assert take(now) == ["a1"]
+        assert claim_texts(now) == ["a1"]
 
     def test_a_single_message_does_not_wait_for_bulk(self, ready, now) -> None:
         ready("bulk", to_number=A, is_bulk=True)
         ready("single", to_number=A)
 
-        assert take(now) == ["single", "bulk"]
+        assert claim_texts(now) == ["single", "bulk"]
 
     def test_without_preserve_order_all_are_claimed_at_once(self, ready, now) -> None:
         OutboundQueue.objects.update(preserve_order=False)
         ready("a1", "a2", "a3", to_number=A)
 
-        assert take(now) == ["a1", "a2", "a3"]
+        assert claim_texts(now) == ["a1", "a2", "a3"]
 
 
 class TestRefusals:
     def test_an_expired_message_fails_and_is_not_returned(self, ready, now) -> None:
         [message] = ready("late", expires_at=now)
 
-        assert take(now) == []
+        assert claim_texts(now) == []
 
         message.refresh_from_db()
         assert (message.status, message.error_code, message.claim_id) == ("failed", "expired", None)
@@ -186,7 +186,7 @@ class TestRefusals:
         [message] = ready("one", to_number=A)
         PhoneNumberFactory(number=A, inactive=True)
 
-        assert take(now) == []
+        assert claim_texts(now) == []
 
         message.refresh_from_db()
         assert (message.status, message.error_code) == ("failed", "recipient_inactive")
@@ -195,7 +195,7 @@ class TestRefusals:
         ready("late one", "late two", "late three", expires_at=now)
         ready("one", "two")
 
-        assert take(now, limit=2) == ["one", "two"]
+        assert claim_texts(now, limit=2) == ["one", "two"]
 
         assert Message.objects.filter(status="failed", error_code="expired").count() == 3
 
@@ -206,7 +206,7 @@ def test_the_cost_does_not_grow_with_the_batch(ready, now) -> None:
     costs = []
     for limit in (5, 20):
         with CaptureQueriesContext(connection) as queries:
-            assert len(take(now, limit=limit)) == limit
+            assert len(claim_texts(now, limit=limit)) == limit
         costs.append(len(queries))
 
     assert costs[0] == costs[1]
@@ -214,7 +214,7 @@ def test_the_cost_does_not_grow_with_the_batch(ready, now) -> None:
 
 def test_nothing_ready_costs_two_queries(express, now) -> None:
     with CaptureQueriesContext(connection) as queries:
-        take(now)
+        claim_texts(now)
 
     assert sum("SELECT" in query["sql"] for query in queries) == 2
 

@@ -1,4 +1,7 @@
-"""A provider that recognises a message returns the id of its first attempt for a later one."""
+"""Provider message ids that another attempt already has.
+
+A provider that recognises a message returns the id of its first attempt for a later one.
+"""
 
 import pytest
 
@@ -8,7 +11,7 @@ from messaging.services.outbound.retry import retry
 from providers.contract.callbacks import ReportedStatus, StatusReport
 from tests.factories import AttemptFactory, MessageFactory
 from tests.messaging.services.outbound.dispatch.fakes import LEASE, result_of
-from tests.messaging.services.outbound.dispatch.test_settle import settle, start
+from tests.messaging.services.outbound.dispatch.test_settle import outcome_of, settle, start
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 ID = "X-1"
@@ -20,6 +23,41 @@ def receive(account, status: ReportedStatus, now, body: bytes) -> str:
     receipts.apply(kept.pk, now=now)
     kept.refresh_from_db()
     return kept.state
+
+
+def test_an_id_that_another_message_has_is_a_conflict(account, now, caplog) -> None:
+    MessageFactory()
+    [call] = start(now)
+    AttemptFactory(provider=call.account, provider_message_id="taken")
+
+    settle([result_of(call, "taken")], now)
+
+    message, attempt = outcome_of(call)
+    assert (message.status, message.provider_message_id) == ("sent", "")
+    assert (attempt.outcome, attempt.provider_message_id) == ("accepted", "")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_the_same_id_twice_in_one_batch_stays_with_the_first(account, now) -> None:
+    MessageFactory.create_batch(2)
+    first, second = start(now)
+
+    settle([result_of(first, "same"), result_of(second, "same")], now)
+
+    assert list(Message.objects.order_by("pk").values_list("status", "provider_message_id")) == [
+        ("sent", "same"),
+        ("sent", ""),
+    ]
+
+
+def test_the_same_id_of_another_account_is_no_conflict(account, now) -> None:
+    MessageFactory()
+    [call] = start(now)
+    AttemptFactory(provider_message_id="same")
+
+    settle([result_of(call, "same")], now)
+
+    assert outcome_of(call)[0].provider_message_id == "same"
 
 
 @pytest.fixture
