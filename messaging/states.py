@@ -1,8 +1,8 @@
-"""The statuses of a message and the moves between them: the only table of its kind.
+"""Statuses of a message, the transitions between them, and every set of statuses that the product uses.
 
-Two kinds of actor move a message. The *system* (dispatch, receipts, the sweep, a client's cancel) moves it along; a final
-status it never leaves, except `unknown`, which a late receipt may settle. An *operator* may also put a message that ended
-badly back into its queue, and say what became of an `unknown` one, always with a reason.
+The *system* (dispatch, receipts, the sweep, a client's cancel) moves a message forward and never out of a final status.
+`unknown` is not final: a late receipt may settle it. An *operator* may also queue a message again that ended badly, and
+declare an `unknown` one delivered or failed; both need a reason.
 """
 
 from enum import StrEnum
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 
 class Source(StrEnum):
-    """Who moved a message: the word that stands in its history."""
+    """The origin of a status change, as the message's history shows it."""
 
     API = "api"
     ADMIN = "admin"
@@ -44,21 +44,47 @@ class Source(StrEnum):
 
 S = Status
 
+# Every status belongs to one direction; the database checks it (`message_status_of_direction`).
 OUTBOUND = frozenset(
     {S.SCHEDULED, S.QUEUED, S.SENDING, S.SENT, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.CANCELED}
 )
 INBOUND = frozenset({S.RECEIVED, S.STORED, S.PROCESSED})
-FINAL = frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED, S.CANCELED, S.PROCESSED})
-CANCELABLE = frozenset({S.SCHEDULED, S.QUEUED})
-UNSENT = CANCELABLE | {S.SENDING}
-NOT_ENDED = UNSENT | {S.RECEIVED, S.STORED}
-RETRYABLE = frozenset({S.FAILED, S.UNDELIVERED, S.UNKNOWN})
 
+# The system never leaves these. An operator may (`OPERATOR_TRANSITIONS`).
+FINAL = frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED, S.CANCELED, S.PROCESSED})
+# A client may cancel the message: no worker has claimed it.
+CANCELABLE = frozenset({S.SCHEDULED, S.QUEUED})
+# `next_attempt_at` may be set; the tick clears it when due and queues the message. Reader of the index `message_deferred`.
+DEFERRABLE = (S.QUEUED, S.SCHEDULED)
+# A newer message of the same queue to the same number waits for it. Reader of the index `message_unsent_by_number`.
+IN_DISPATCH = (S.QUEUED, S.SENDING)
+# No provider has accepted the message yet, as far as is known.
+UNSENT = CANCELABLE | {S.SENDING}
+# Inbound, and not processed yet. Reader of the index `message_inbound_open`.
+INBOUND_OPEN = (S.RECEIVED, S.STORED)
+# Retention and erasure leave the message alone: it is still being worked on.
+NOT_ENDED = UNSENT.union(INBOUND_OPEN)
+# Due and not processed yet: the `queue_size` of the statistics.
+IN_QUEUE = frozenset({S.QUEUED, S.SENDING, *INBOUND_OPEN})
+# Counted per provider: the provider has accepted the message, or was asked to.
+COUNTED_BY_PROVIDER = frozenset({S.SENT, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN})
+# The denominator of the delivery rate; DELIVERED is its numerator.
+DELIVERY_OUTCOMES = (S.DELIVERED, S.UNDELIVERED, S.FAILED)
+# Ended without a delivery, or not known to be delivered: few enough to be found by the index `message_ended_badly`.
+ENDED_BADLY = (S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.CANCELED)
+# Where an outbound message ends, in the order of the console's chart.
+OUTBOUND_ENDINGS = (S.DELIVERED, *ENDED_BADLY)
+# An operator may send the message again.
+RETRYABLE = frozenset({S.FAILED, S.UNDELIVERED, S.UNKNOWN})
+# What an operator may declare an unknown message to be.
+RESOLUTIONS = frozenset({S.DELIVERED, S.FAILED})
+
+# What receipts may report about a message that was sent.
 _REPORTED = frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED, S.CANCELED})
 
-SYSTEM_MOVES: dict[Status, frozenset[Status]] = {
+SYSTEM_TRANSITIONS: dict[Status, frozenset[Status]] = {
     S.SCHEDULED: frozenset({S.QUEUED, S.CANCELED, S.FAILED}),
-    # A delivery report for an earlier attempt may reach a message that an operator has queued once more: it is not sent again.
+    # A delivery report for an earlier attempt may arrive after an operator queued the message again; it is then not sent.
     S.QUEUED: frozenset({S.SENDING, S.CANCELED, S.FAILED, S.DELIVERED}),
     S.SENDING: frozenset({S.SENT, S.QUEUED, S.FAILED, S.UNKNOWN}) | _REPORTED,
     S.SENT: _REPORTED,
@@ -72,9 +98,7 @@ SYSTEM_MOVES: dict[Status, frozenset[Status]] = {
     S.PROCESSED: frozenset(),
 }
 
-RESOLUTIONS = frozenset({S.DELIVERED, S.FAILED})
-
-OPERATOR_MOVES: dict[Status, frozenset[Status]] = {
+OPERATOR_TRANSITIONS: dict[Status, frozenset[Status]] = {
     S.FAILED: frozenset({S.QUEUED}),
     S.UNDELIVERED: frozenset({S.QUEUED}),
     S.UNKNOWN: frozenset({S.QUEUED}) | RESOLUTIONS,
@@ -82,5 +106,5 @@ OPERATOR_MOVES: dict[Status, frozenset[Status]] = {
 
 
 def can_transition(current: Status, target: Status, *, by_operator: bool) -> bool:
-    moves = OPERATOR_MOVES if by_operator else SYSTEM_MOVES
-    return target in moves.get(current, frozenset())
+    transitions = OPERATOR_TRANSITIONS if by_operator else SYSTEM_TRANSITIONS
+    return target in transitions.get(current, frozenset())

@@ -17,14 +17,13 @@ from messaging.models import Message, OutboundQueue
 from messaging.services.outbound import pacing, queues
 from messaging.services.reporting import heartbeats, statistics
 from messaging.services.reporting.statistics import HourlyCount, ProviderDelivery
-from messaging.states import UNSENT, Status
+from messaging.states import DELIVERY_OUTCOMES, OUTBOUND_ENDINGS, UNSENT, Status
 from providers import health_summary
 from providers.models import ProviderAccount
 from scheduling.models import Schedule, ScheduleRun
 
 HOURS, DAYS = 24, 30
-ENDINGS = (Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN, Status.CANCELED)
-SERIES = (*ENDINGS, Status.SENT, Status.RECEIVED)
+SERIES = (*OUTBOUND_ENDINGS, Status.SENT, Status.RECEIVED)
 BEAT_SILENT_SECONDS = 30.0
 # A message of a queue without a pace that has waited so long is stuck; so is one whose worker's claim ended so long ago.
 WAITED_TOO_LONG = timedelta(minutes=5)
@@ -108,7 +107,7 @@ def _figures(hourly: list[HourlyCount], current: dict[Status, int], now: datetim
     for row in hourly:
         if row.hour >= start:
             day[row.status] += row.count
-    ended = sum(day[status] for status in (Status.DELIVERED, Status.UNDELIVERED, Status.FAILED))
+    ended = sum(day[status] for status in DELIVERY_OUTCOMES)
     rate = f"{100 * day[Status.DELIVERED] / ended:.1f} %" if ended else "-"
     waiting = sum(current[status] for status in UNSENT)
     return [

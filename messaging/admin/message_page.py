@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from messaging import segments
 from messaging.admin import text_privacy
+from messaging.admin.status_styles import ICONS
 from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
 from messaging.models.encrypted import fault_of
 from messaging.services.outbound import waiting
@@ -22,12 +23,6 @@ from providers.models import ProviderAccount
 
 CONVERSATION = 20
 ACCOUNT_CODES = {WAITING_FOR_PROVIDER, WAITING_FOR_RATE}
-
-ICONS = {
-    "scheduled": "schedule", "queued": "hourglass_top", "sending": "outgoing_mail", "sent": "done", "delivered": "done_all",
-    "undelivered": "unsubscribe", "failed": "error", "unknown": "help", "canceled": "cancel",
-    "received": "call_received", "stored": "inventory_2", "processed": "task_alt",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,20 +22,14 @@ from messaging.admin.message_actions import ACTIONS
 from messaging.admin.message_export import columns
 from messaging.admin.message_page import message_page
 from messaging.admin.message_search import search
+from messaging.admin.status_styles import TONES
 from messaging.console import audit, csv_export
 from messaging.console.filters import CreatedFilter
 from messaging.console.keyset import KeysetChangeList
 from messaging.console.model_admin import KeysetMixin, ReadOnlyAdmin
 from messaging.models import Message
 from messaging.services.outbound import waiting
-from messaging.states import Direction, Status
-
-TONES = {
-    Status.SCHEDULED: "info", Status.QUEUED: "info", Status.SENDING: "info", Status.SENT: "primary",
-    Status.DELIVERED: "success", Status.UNDELIVERED: "danger", Status.FAILED: "danger", Status.UNKNOWN: "warning",
-    Status.RECEIVED: "info", Status.STORED: "info", Status.PROCESSED: "success",
-}  # fmt: skip
-INDEXED_STATUSES = {Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN, Status.CANCELED}
+from messaging.states import ENDED_BADLY, Direction, Status
 
 
 def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpResponse | HttpResponseRedirect:
@@ -88,7 +82,7 @@ class MessageAdmin(KeysetMixin, ReadOnlyAdmin):
     def finds_by_index(self, changelist: KeysetChangeList) -> bool:
         statuses = set(changelist.filter_params.get("status__exact", []))
         return bool(
-            changelist.query or "schedule" in changelist.filter_params or (statuses and statuses <= INDEXED_STATUSES)
+            changelist.query or "schedule" in changelist.filter_params or (statuses and statuses.issubset(ENDED_BADLY))
         )
 
     @display(description="Created")

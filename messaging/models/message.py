@@ -105,7 +105,7 @@ class Message(models.Model):
             models.Index(
                 name="message_ended_badly",
                 fields=["status", "id"],
-                condition=Q(status__in=[Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN, Status.CANCELED]),
+                condition=Q(status__in=list(states.ENDED_BADLY)),
             ),
             # Reader: GET /messages/?to= and ?search=, the conversation with one number
             models.Index(name="message_to", fields=["to_number", "id"], opclasses=["varchar_pattern_ops", "uuid_ops"]),
@@ -152,13 +152,13 @@ class Message(models.Model):
             models.Index(
                 name="message_unsent_by_number",
                 fields=["queue", "to_number", "id"],
-                condition=Q(status__in=[Status.QUEUED, Status.SENDING]),
+                condition=Q(status__in=list(states.IN_DISPATCH)),
             ),
             # Reader: recovery.release_due, deferred and scheduled messages by their time
             models.Index(
                 name="message_deferred",
                 fields=["next_attempt_at"],
-                condition=Q(status__in=[Status.QUEUED, Status.SCHEDULED], next_attempt_at__isnull=False),
+                condition=Q(status__in=list(states.DEFERRABLE), next_attempt_at__isnull=False),
             ),
             # Reader: recovery.expire, queued messages whose validity is over
             models.Index(name="message_expiry", fields=["expires_at"], condition=Q(status=Status.QUEUED)),
@@ -166,7 +166,7 @@ class Message(models.Model):
             models.Index(
                 name="message_inbound_open",
                 fields=["id"],
-                condition=Q(direction=Direction.INBOUND, status__in=[Status.RECEIVED, Status.STORED]),
+                condition=Q(direction=Direction.INBOUND, status__in=list(states.INBOUND_OPEN)),
             ),
             # Reader: recovery.return_expired_claims
             models.Index(name="message_lease", fields=["lease_until"], condition=Q(status=Status.SENDING)),

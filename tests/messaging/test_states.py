@@ -1,4 +1,4 @@
-"""The whole table of moves: what is allowed, and that nothing else is."""
+"""The whole table of transitions, and the sets of statuses: complete, and without overlap."""
 
 import itertools
 
@@ -25,14 +25,14 @@ OPERATOR = {"failed": "queued", "undelivered": "queued", "unknown": "queued deli
 PAIRS = list(itertools.product(Status, repeat=2))
 
 
-def test_the_system_makes_exactly_the_moves_of_the_table(subtests: pytest.Subtests) -> None:
+def test_the_system_makes_exactly_the_transitions_of_the_table(subtests: pytest.Subtests) -> None:
     for current, target in PAIRS:
         with subtests.test(current=current, target=target):
             expected = target in SYSTEM[current].split()
             assert states.can_transition(current, target, by_operator=False) is expected
 
 
-def test_an_operator_only_puts_back_what_ended_badly_or_says_what_became(subtests: pytest.Subtests) -> None:
+def test_an_operator_only_requeues_or_resolves_what_ended_badly(subtests: pytest.Subtests) -> None:
     for current, target in PAIRS:
         with subtests.test(current=current, target=target):
             expected = target in OPERATOR.get(current, "").split()
@@ -40,9 +40,9 @@ def test_an_operator_only_puts_back_what_ended_badly_or_says_what_became(subtest
 
 
 def test_final_statuses_are_those_that_the_system_never_leaves() -> None:
-    stuck = {status for status in Status if not states.SYSTEM_MOVES[status]}
+    terminal = {status for status in Status if not states.SYSTEM_TRANSITIONS[status]}
 
-    assert stuck == states.FINAL
+    assert terminal == states.FINAL
 
 
 def test_every_status_belongs_to_one_direction() -> None:
@@ -51,7 +51,26 @@ def test_every_status_belongs_to_one_direction() -> None:
 
 
 @pytest.mark.parametrize("group", [states.OUTBOUND, states.INBOUND])
-def test_no_move_changes_the_direction(group: frozenset[Status]) -> None:
-    targets = {target for status in group for target in states.SYSTEM_MOVES[status]}
+def test_no_transition_changes_the_direction(group: frozenset[Status]) -> None:
+    targets = {target for status in group for target in states.SYSTEM_TRANSITIONS[status]}
 
     assert targets <= group
+
+
+def test_an_outbound_status_is_unsent_or_sent_or_an_ending() -> None:
+    assert states.UNSENT | {Status.SENT} | set(states.OUTBOUND_ENDINGS) == states.OUTBOUND
+    assert states.UNSENT.isdisjoint({Status.SENT, *states.OUTBOUND_ENDINGS})
+
+
+def test_an_inbound_status_is_open_or_final() -> None:
+    assert set(states.INBOUND_OPEN) == states.INBOUND - states.FINAL
+
+
+def test_sets_agree_with_the_transitions() -> None:
+    assert {
+        status for status in Status if Status.QUEUED in states.OPERATOR_TRANSITIONS.get(status, ())
+    } == states.RETRYABLE
+    assert all(Status.CANCELED in states.SYSTEM_TRANSITIONS[status] for status in states.CANCELABLE)
+    assert states.FINAL.isdisjoint(states.NOT_ENDED)
+    assert states.FINAL.issuperset(states.DELIVERY_OUTCOMES)
+    assert states.NOT_ENDED.issuperset(states.IN_QUEUE)

@@ -18,13 +18,12 @@ from messaging.services import transitions
 from messaging.services.inbound import keyword_effects, keyword_rules, replies
 from messaging.services.recipients import phone_numbers
 from messaging.services.transitions import Transition
-from messaging.states import Direction, Source, Status
+from messaging.states import INBOUND_OPEN, Direction, Source, Status
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 200
 PUT_OFF = timedelta(minutes=1)
-OPEN = (Status.RECEIVED, Status.STORED)
 CHANGES = frozenset({Action.STOP, Action.STOP_ALL, Action.START})
 
 _to_fetch = Attachment.objects.filter(message=OuterRef("pk"), next_attempt_at__isnull=False)
@@ -44,7 +43,7 @@ def process(*, default_queue: str, now: datetime) -> int:
 def _open(now: datetime) -> QuerySet[Message]:
     is_due = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now)
     has_a_step = Q(keyword_read_at__isnull=True) | ~Q(pending_reply="") | ~Exists(_to_fetch)
-    return Message.objects.filter(has_a_step, is_due, direction=Direction.INBOUND, status__in=OPEN)
+    return Message.objects.filter(has_a_step, is_due, direction=Direction.INBOUND, status__in=INBOUND_OPEN)
 
 
 def _process_or_put_off(message_id: UUID, default_queue: str, now: datetime) -> bool:
@@ -56,13 +55,15 @@ def _process_or_put_off(message_id: UUID, default_queue: str, now: datetime) -> 
             raise
         # A fault in the program: another try after its mending finds the text.
         logger.error("message %s cannot be processed: %s", message_id, type(fault).__name__)
-        Message.objects.filter(pk=message_id, status__in=OPEN).update(next_attempt_at=now + PUT_OFF)
+        Message.objects.filter(pk=message_id, status__in=INBOUND_OPEN).update(next_attempt_at=now + PUT_OFF)
         return False
 
 
 def _process_one(message_id: UUID, default_queue: str, now: datetime) -> bool:
     with transaction.atomic():
-        rows = Message.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=message_id, status__in=OPEN)
+        rows = Message.objects.select_for_update(skip_locked=True, of=("self",)).filter(
+            pk=message_id, status__in=INBOUND_OPEN
+        )
         message = rows.select_related("provider", "owner").first()
         if message is None:  # another worker has it
             return False

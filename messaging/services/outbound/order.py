@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import OuterRef, QuerySet
 
 from messaging.models import Message
-from messaging.states import Status
+from messaging.states import IN_DISPATCH
 
 
 def older_unsent(*, now: datetime) -> QuerySet[Message]:
@@ -16,7 +16,7 @@ def older_unsent(*, now: datetime) -> QuerySet[Message]:
     return Message.objects.filter(
         queue=OuterRef("queue"),
         to_number=OuterRef("to_number"),
-        status__in=[Status.QUEUED, Status.SENDING],
+        status__in=IN_DISPATCH,
         pk__lt=OuterRef("pk"),
         is_bulk__lte=OuterRef("is_bulk"),
         expires_at__gt=now,

@@ -19,7 +19,7 @@ from messaging.services.reporting import rollups
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import Transition
 from messaging.services.webhooks import event_log
-from messaging.states import Source, Status
+from messaging.states import DEFERRABLE, Source, Status
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def release_due(*, now: datetime) -> int:
 def _release_chunk(now: datetime) -> int:
     with transaction.atomic():
         rows = list(
-            Message.objects.filter(status__in=[Status.QUEUED, Status.SCHEDULED], next_attempt_at__lte=now)
+            Message.objects.filter(status__in=DEFERRABLE, next_attempt_at__lte=now)
             .defer("text")
             .order_by("next_attempt_at")
             .select_for_update(skip_locked=True)[:CHUNK]

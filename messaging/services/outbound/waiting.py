@@ -24,7 +24,7 @@ from messaging.services.representation import (
     serialize_message_for,
     serialize_message_lenient_for,
 )
-from messaging.states import Status
+from messaging.states import DEFERRABLE, Status
 from providers.state import shared_state
 
 # A message that nothing holds is claimed within moments; only after this time is there something to explain.
@@ -158,7 +158,7 @@ def _is_ready(message: Message) -> bool:
 def _is_overdue(message: Message, now: datetime) -> bool:
     """Return True if the tick should have released it before now."""
     due = message.next_attempt_at
-    return due is not None and message.status in {Status.QUEUED, Status.SCHEDULED} and due < now - GRACE
+    return due is not None and message.status in DEFERRABLE and due < now - GRACE
 
 
 def _deferred(message: Message) -> Waiting:

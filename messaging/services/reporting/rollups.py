@@ -14,15 +14,13 @@ from django.db import connection, transaction
 
 from messaging.models import Message, Rollup
 from messaging.models.rollup import EVER, NOBODY
-from messaging.states import Status
+from messaging.states import COUNTED_BY_PROVIDER, Status
 
 Measure = Rollup.Measure
 
 # Upper bounds of the histograms' buckets, in seconds.
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 BUCKETS = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
-# Statuses that a provider has a part in.
-CARRIED = frozenset({Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.UNKNOWN})
 CHUNK = 1_000
 MAX_CHUNKS = 50
 HOURS_KEPT_FOR = timedelta(days=400)
@@ -50,7 +48,7 @@ class CounterBatch:
     def moved(self, message: Message, before: Status, *, now: datetime) -> None:
         """The message has its new status already."""
         status = Status(message.status)
-        provider = (message.provider_id or "") if status in CARRIED else ""
+        provider = (message.provider_id or "") if status in COUNTED_BY_PROVIDER else ""
         waited = seconds_between(due(message), now)
         self._add(now, Measure.LEFT, before, owner_id=message.owner_id)
         self._add(now, Measure.ENTERED, status, owner_id=message.owner_id, provider=provider, seconds=waited)

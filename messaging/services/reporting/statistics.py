@@ -18,8 +18,6 @@ Measure = Rollup.Measure
 
 # How each measure changes the number of messages that have a status.
 SIGNS = {Measure.ENTERED: 1, Measure.LEFT: -1, Measure.REMOVED: -1}
-# What waits to be processed and is due: to be sent, or to be read by what processes inbound messages.
-IN_QUEUE = frozenset({Status.QUEUED, Status.SENDING, Status.RECEIVED, Status.STORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def statistics(*, owner_id: int | None, since: datetime | None) -> Statistics:
     by_status = current(owner_id=owner_id)
     return Statistics(
         processed=max(0, count - put_back),
-        queue_size=sum(by_status[status] for status in IN_QUEUE),
+        queue_size=sum(by_status[status] for status in states.IN_QUEUE),
         average_seconds=sum(total.seconds for total in entered) / count if count else None,
         by_status=by_status,
         since=start,
@@ -124,9 +122,7 @@ def by_provider(*, since: datetime) -> list[ProviderDelivery]:
 
 
 def _delivery(slug: str, counts: Mapping[tuple[Measure, str], int]) -> ProviderDelivery:
-    delivered, undelivered, failed = (
-        counts.get((Measure.ENTERED, status), 0) for status in (Status.DELIVERED, Status.UNDELIVERED, Status.FAILED)
-    )
+    delivered, undelivered, failed = (counts.get((Measure.ENTERED, status), 0) for status in states.DELIVERY_OUTCOMES)
     ended = delivered + undelivered + failed
     buckets = {word: count for (measure, word), count in counts.items() if measure == Measure.TO_DELIVERED}
     return ProviderDelivery(
