@@ -201,7 +201,7 @@ def _once(request: Request, act: Callable[[], dict[str, Any]]) -> tuple[dict[str
         key=idempotency.check_key(key),
         request_fingerprints=idempotency.fingerprints(request.path, request.data),
         now=timezone.now(),
-        act=act,
+        operation=act,
     )
     return body, {REPLAY_HEADER: "true"} if replayed else {}
 

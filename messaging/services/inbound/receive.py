@@ -73,7 +73,7 @@ def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, no
     the limit counts all the same.
     """
     with transaction.atomic():
-        if not attachments.held(owner, incoming.assets).issuperset(incoming.assets):
+        if not attachments.lock_visible(owner, incoming.assets).issuperset(incoming.assets):
             raise InvalidField("media", "unknown_asset", "There is no such media asset.")
         phone_numbers.hold(incoming.sender)
         repeat = _repeat(incoming, Q(provider=None, owner=owner), limits, now)

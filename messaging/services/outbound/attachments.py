@@ -1,4 +1,4 @@
-"""Files of messages: which may be sent, and putting them onto a message."""
+"""Media of messages: check that they can be sent, attach them, and build the URLs that providers fetch."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -19,38 +19,38 @@ from providers import registry, routing
 from providers.candidates import candidate_of
 from providers.models import ProviderAccount, SenderNumber
 
-# Providers fetch a file when they get to it, and once more when the carrier was away.
+# Providers fetch a file some time after the call, and again when their carrier was unavailable.
 URL_LIFETIME = timedelta(days=1)
 
 
 class MediaChecks:
-    """What there is to know about the media of a batch of messages, fetched once; no query where there are none."""
+    """Checks the media of a batch of messages with a constant number of queries; no query for a batch without media."""
 
-    def __init__(self, owner: User, wanted: Iterable[tuple[UUID, ...]]) -> None:
-        ids = {asset_id for assets in wanted for asset_id in assets}
-        self._visible = held(owner, ids)
+    def __init__(self, owner: User, asset_lists: Iterable[tuple[UUID, ...]]) -> None:
+        ids = {asset_id for assets in asset_lists for asset_id in assets}
+        self._visible = lock_visible(owner, ids)
         accounts = ProviderAccount.objects.filter(is_enabled=True) if self._visible else []
         self._carriers = [candidate_of(account) for account in accounts if registry.supports_media(account)]
         bound = SenderNumber.objects.filter(account__isnull=False) if self._carriers else []
         self._bound = {str(sender.number): sender.account_id for sender in bound}
 
-    def fault(self, assets: Sequence[UUID], *, number: str, sender: str) -> InvalidField | None:
-        """Why these files cannot go to this number; None when they can, or when there are none."""
+    def error(self, assets: Sequence[UUID], *, number: str, sender: str) -> InvalidField | None:
+        """Return the error that forbids sending these assets to this number, or None."""
         if not assets:
             return None
         if not self._visible.issuperset(assets):
             return InvalidField("media", "unknown_asset", "There is no such media asset.")
-        only = self._bound.get(sender)
+        bound_account = self._bound.get(sender)
         if any(
-            only in {None, carrier.slug} and carrier.weight > 0 and routing.serves(carrier, number)
+            bound_account in {None, carrier.slug} and carrier.weight > 0 and routing.serves(carrier, number)
             for carrier in self._carriers
         ):
             return None
         return InvalidField("media", "media_not_supported", "No provider account can send media to this number.")
 
 
-def held(owner: User, ids: Collection[UUID]) -> set[UUID]:
-    """Those of the assets that the owner sees, kept from being deleted until the caller's transaction ends."""
+def lock_visible(owner: User, ids: Collection[UUID]) -> set[UUID]:
+    """Return the ids that the owner may use, and lock their rows against deletion until the caller's transaction ends."""
     if not ids:
         return set()
     rows = visible_to(owner).filter(pk__in=ids).select_for_update(of=("self",), no_key=True)
@@ -58,52 +58,53 @@ def held(owner: User, ids: Collection[UUID]) -> set[UUID]:
 
 
 def create(rows: Iterable[tuple[Message, Sequence[UUID]]]) -> None:
-    """Put assets onto messages that are new, in their order."""
+    """Attach assets, in their order, to messages that have none yet."""
     Attachment.objects.bulk_create(
-        Attachment(message=message, position=place, asset_id=asset)
+        Attachment(message=message, position=position, asset_id=asset)
         for message, assets in rows
-        for place, asset in enumerate(assets)
+        for position, asset in enumerate(assets)
     )
 
 
 def urls_of(messages: Sequence[Message], *, now: datetime) -> dict[UUID, tuple[str, ...]]:
-    """For providers: each message's files as addresses that say by themselves that they may be read, for a while."""
+    """Signed URLs of each message's media, in order, for providers to fetch. Valid for `URL_LIFETIME`."""
     if not messages:
         return {}
     found: dict[UUID, tuple[str, ...]] = {}
     files = Attachment.objects.filter(message__in=messages, asset__isnull=False).select_related("asset")
     for file in files.order_by("position"):
-        url = signed_url(file.asset, public_url=settings.PUBLIC_URL, lifetime=URL_LIFETIME, now=now)
-        found[file.message_id] = (*found.get(file.message_id, ()), url)
+        if file.asset is not None:
+            url = signed_url(file.asset, public_url=settings.PUBLIC_URL, lifetime=URL_LIFETIME, now=now)
+            found[file.message_id] = (*found.get(file.message_id, ()), url)
     return found
 
 
 def check_attachable(message: Message) -> None:
-    """Raise `NotAttachable` unless the message may get files: one that came in at any time, one to be sent while it waits."""
+    """Raise `NotAttachable` for an outbound message that is no longer cancelable; inbound ones always accept files."""
     if message.direction == Direction.OUTBOUND and message.status not in CANCELABLE:
         raise NotAttachable(f"The message is {message.status}; files can be added only while it waits.")
 
 
 def attach(*, message_id: UUID, assets: Sequence[MediaAsset], actor: User, now: datetime) -> int:
-    """Put more files onto a message, whose owner sees them from then on; returns how many were not there already.
+    """Attach more assets to a message and give its owner access to them; return how many were not attached before.
 
-    Raises `NotAttachable` or `InvalidField`, then nothing changes.
+    Raises `NotAttachable` or `InvalidField`; then nothing changes.
     """
     with transaction.atomic():
         message = Message.objects.select_for_update(of=("self",)).select_related("owner").get(pk=message_id)
         check_attachable(message)
-        if not held(actor, [asset.pk for asset in assets]).issuperset(asset.pk for asset in assets):
+        if not lock_visible(actor, [asset.pk for asset in assets]).issuperset(asset.pk for asset in assets):
             raise InvalidField("file", "unknown_asset", "There is no such media asset.")
         present = set(message.attachments.values_list("asset_id", flat=True))
         new = [asset for asset in dict.fromkeys(assets) if asset.pk not in present]
         if message.media_count + len(new) > MAX_ATTACHMENTS:
-            raise InvalidField("file", "too_many_files", f"A message has {MAX_ATTACHMENTS} files at the most.")
+            raise InvalidField("file", "too_many_files", f"A message has at most {MAX_ATTACHMENTS} files.")
         if message.direction == Direction.OUTBOUND:
             _check_outbound(message, new, actor)
         last = message.attachments.aggregate(last=Max("position"))["last"]
         start = 0 if last is None else last + 1
         Attachment.objects.bulk_create(
-            Attachment(message=message, position=place, asset=asset) for place, asset in enumerate(new, start)
+            Attachment(message=message, position=position, asset=asset) for position, asset in enumerate(new, start)
         )
         if new:
             Message.objects.filter(pk=message.pk).update(media_count=F("media_count") + len(new), updated_at=now)
@@ -115,6 +116,6 @@ def attach(*, message_id: UUID, assets: Sequence[MediaAsset], actor: User, now: 
 
 def _check_outbound(message: Message, assets: Sequence[MediaAsset], actor: User) -> None:
     ids = tuple(asset.pk for asset in assets)
-    fault = MediaChecks(actor, [ids]).fault(ids, number=message.to_number, sender=message.from_number)
-    if fault is not None:
-        raise InvalidField("file", fault.field_code, fault.detail)
+    error = MediaChecks(actor, [ids]).error(ids, number=message.to_number, sender=message.from_number)
+    if error is not None:
+        raise InvalidField("file", error.field_code, error.detail)

@@ -1,4 +1,4 @@
-"""Storing many outbound messages that were checked already and differ in little: the path of schedules."""
+"""Bulk insertion of outbound messages that were checked already and share most columns: used by schedules."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,12 @@ from messaging.segments import Encoding
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.states import Source
 
+# One row's values, in the order of the columns that differ.
+Row = tuple[Any, ...]
+
 
 class Variant(NamedTuple):
-    """What one message of the batch has of its own; everything else it has from the prototype."""
+    """The columns in which one message differs from the prototype."""
 
     to_number: str
     text: str
@@ -27,25 +30,25 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Rows of one table that are alike but for the named columns."""
+    """Rows of one table. `varying` names their columns in `rows`; all others have the prototype's value."""
 
     prototype: models.Model
-    own: tuple[str, ...]
-    rows: Sequence[tuple]
+    varying: tuple[str, ...]
+    rows: Sequence[Row]
 
 
 def batch_size() -> int:
     """How many messages one transaction should store.
 
-    Where COPY is, a transaction's fixed cost is worth spreading; SQLite has one writer, and who posts a message waits for it.
+    COPY makes large transactions cheap. SQLite has one writer, and API requests wait for it, so its transactions stay short.
     """
     return 5_000 if connection.vendor == "postgresql" else 1_000
 
 
 def store(prototype: Message, variants: Sequence[Variant], *, source: Source) -> None:
-    """Insert a message for each variant, and the first line of its history, inside the caller's transaction; count them.
+    """Insert one message and its first history row per variant, in the caller's transaction, and count them.
 
-    The unique constraint on run and recipient makes a second insertion of the same ones an error, so nothing is sent twice.
+    Raises `IntegrityError` when a run already has a message to the same recipient, so a repeated run sends nothing twice.
     """
     ids = [str(uuid_utils.uuid7()) for _ in variants]
     event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
@@ -72,42 +75,53 @@ def _bulk_create(table: _Table) -> None:
     model = type(table.prototype)
     shared = {field.attname: getattr(table.prototype, field.attname) for field in model._meta.concrete_fields}  # noqa: SLF001
     model._default_manager.bulk_create(  # noqa: SLF001
-        model(**{**shared, **dict(zip(table.own, row, strict=True))}) for row in table.rows
+        model(**{**shared, **dict(zip(table.varying, row, strict=True))}) for row in table.rows
     )
 
 
 def _copy(table: _Table) -> None:
-    """COPY takes a fifth of the time of INSERT, and without model instances half of what is left."""
+    """COPY takes a fifth of the time of INSERT; leaving out model instances halves the rest."""
     meta, quote = type(table.prototype)._meta, connection.ops.quote_name  # noqa: SLF001
-    shared = [field for field in meta.concrete_fields if field.attname not in table.own]
-    columns = [meta.get_field(name).column for name in table.own] + [field.column for field in shared]
+    shared = [field for field in meta.concrete_fields if field.attname not in table.varying]
+    columns = [_column(field) for field in (*_varying_fields(table), *shared)]
     statement = f"COPY {quote(meta.db_table)} ({', '.join(map(quote, columns))}) FROM STDIN"
     constants = tuple(_plain(getattr(table.prototype, field.attname)) for field in shared)
-    # COPY goes past Django's cursor, which would turn the driver's errors into Django's.
+    # COPY bypasses Django's cursor, which would turn the driver's errors into Django's.
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in _completed(_sealed(table), constants):
+        for row in _completed(_encrypted(table), constants):
             copy.write_row(row)
 
 
-def _sealed(table: _Table) -> Iterable[tuple]:
-    """COPY goes past the fields too, so what they would do for a text is done here."""
-    fields = [type(table.prototype)._meta.get_field(name) for name in table.own]  # noqa: SLF001
-    places = {place for place, field in enumerate(fields) if isinstance(field, EncryptedTextField)}
-    if not places:
+def _varying_fields(table: _Table) -> "list[models.Field[Any, Any]]":
+    fields = {field.attname: field for field in type(table.prototype)._meta.concrete_fields}  # noqa: SLF001
+    return [fields[name] for name in table.varying]
+
+
+def _column(field: "models.Field[Any, Any]") -> str:
+    if field.column is None:
+        raise TypeError(f"{field.attname} has no column")
+    return field.column
+
+
+def _encrypted(table: _Table) -> Iterable[Row]:
+    """COPY also bypasses the model's fields, so encrypted columns are encrypted here."""
+    fields = _varying_fields(table)
+    encrypted = {index for index, field in enumerate(fields) if isinstance(field, EncryptedTextField)}
+    if not encrypted:
         return table.rows
     return (
-        tuple(fields[at].get_prep_value(value) if at in places else value for at, value in enumerate(row))
+        tuple(fields[index].get_prep_value(value) if index in encrypted else value for index, value in enumerate(row))
         for row in table.rows
     )
 
 
-def _completed(rows: Iterable[tuple], constants: tuple) -> Iterator[tuple]:
+def _completed(rows: Iterable[Row], constants: Row) -> Iterator[Row]:
     for row in rows:
         yield row + constants
 
 
 def _plain(value: Any) -> Any:
-    """As text, once for all rows: the server reads it, and nobody has to write the same moment a thousand times."""
+    """Convert to text once for all rows, so that the driver does not format the same value for each of them."""
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value

@@ -1,4 +1,4 @@
-"""Taking a message back before it is sent."""
+"""Cancels a message before it is sent."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ from messaging.states import Source, Status
 
 
 def cancel(*, message_id: UUID, actor: User, now: datetime, source: Source = Source.API, reason: str = "") -> Message:
-    """Raises `NotCancelable` as soon as a worker has the message."""
+    """Cancel a scheduled or queued message. Raises `NotCancelable` once a worker has claimed it."""
     with transaction.atomic():
         message = Message.objects.select_for_update().get(pk=message_id)
         if message.status not in states.CANCELABLE:

@@ -1,8 +1,8 @@
-"""May this message be sent? One ordered table of checks, asked at acceptance, at the claim and before every call.
+"""May this message be sent? One ordered table of checks, run at acceptance, at the claim and before every call.
 
-A rule is one row of `CHECKS`. Every place that accepts, claims, calls or sweeps messages asks the table for its moment and has
-no list of its own, so a new row counts everywhere at once. The rows are asked about a whole batch: what they look up is fetched
-once for each batch, and the number of queries does not depend on its size.
+A rule is one row of `CHECKS`. All code that accepts, claims, calls or sweeps messages runs the checks of its `Moment` and has
+no list of its own, so a new row takes effect everywhere. Checks run on a whole batch: what they need is fetched once per batch,
+so the number of queries does not depend on its size.
 """
 
 import logging
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
+from django.db import models
 from django.db.models import QuerySet, Value
 
 from messaging.encryption import CannotBeOpened
@@ -27,24 +29,24 @@ from messaging.states import Source, Status
 logger = logging.getLogger(__name__)
 
 FIELDS = ("error_code", "error_detail", "next_attempt_at")
-# How long a message whose text cannot be opened waits before the next look: its key may be brought.
+# How long a message with an unreadable text waits before it is checked again: the operator may restore its key.
 UNREADABLE_WAIT = timedelta(minutes=1)
 
 Found = TypeVar("Found")
 
 
 class Moment(StrEnum):
-    """When the table is asked. At `LEAVE` and `SWEEP` only the message itself is at hand: a row there makes no query."""
+    """When a check runs. At `LEAVE` and `SWEEP` a check may use only the message itself, and makes no query."""
 
-    ACCEPT = "accept"  # before a message is stored, or put back into its queue by an operator
-    CLAIM = "claim"  # when a worker takes it from its queue
-    CALL = "call"  # before an attempt is written, at every account, and again when the call had to wait
-    LEAVE = "leave"  # when the connection is open, before the first byte; the message is as the worker knows it
+    ACCEPT = "accept"  # before a message is stored, or queued again by an operator
+    CLAIM = "claim"  # when a worker claims it from its queue
+    CALL = "call"  # before each attempt is written, and again after a delayed call
+    LEAVE = "leave"  # when the connection is open, before the first byte; the message as the worker has it in memory
     SWEEP = "sweep"  # when its validity or its worker's lease has ended
 
 
 class Ending(StrEnum):
-    """What becomes of a stored message that is refused: the status it gets. At acceptance nothing is stored at all."""
+    """The status that a refusal gives to a stored message. A message refused at acceptance is not stored."""
 
     FAIL = Status.FAILED
     CANCEL = Status.CANCELED
@@ -52,40 +54,45 @@ class Ending(StrEnum):
 
 
 class Batch:
-    """The messages that are asked about together, and what was looked up for them.
+    """Messages that are checked together, and the results of the queries made for them.
 
-    `numbers` are the recipients' numbers for `number__in`; thousands of them are faster as a query than as values.
+    `numbers` are the recipients' numbers for `number__in`; for thousands of them a subquery is faster than values.
     """
 
-    def __init__(self, messages: Iterable[Message], *, now: datetime, numbers: QuerySet | None = None) -> None:
+    def __init__(
+        self, messages: Iterable[Message], *, now: datetime, numbers: "QuerySet[models.Model, Any] | None" = None
+    ) -> None:
         self.messages = list(messages)
         self.now = now
-        self.numbers = {message.to_number for message in self.messages} if numbers is None else numbers
-        self._found: dict[Callable[[Batch], Any], Any] = {}
+        self.numbers: set[str] | QuerySet[models.Model, Any] = (
+            {message.to_number for message in self.messages} if numbers is None else numbers
+        )
+        # The cached values have the types of their functions, which a dict cannot express; `of` restores them.
+        self._cache: dict[Callable[[Batch], Any], Any] = {}
 
-    def of(self, fetch_status: Callable[["Batch"], Found]) -> Found:
-        """What `fetch_status` finds for the whole batch; it is called once, however many checks and messages ask."""
-        if fetch_status not in self._found:
-            self._found[fetch_status] = fetch_status(self)
-        return cast("Found", self._found[fetch_status])
+    def of(self, fetch: Callable[["Batch"], Found]) -> Found:
+        """Return `fetch(batch)`, which is called once per batch however many checks and messages need it."""
+        if fetch not in self._cache:
+            self._cache[fetch] = fetch(self)
+        return cast("Found", self._cache[fetch])
 
-    def refusals(self, moment: Moment) -> dict[Any, "Refusal"]:
-        """For each message that must not be sent now, by its primary key, the first check that refuses it. Writes nothing."""
-        asked = [check for check in CHECKS if moment in check.moments]
-        found = {}
+    def refusals(self, moment: Moment) -> dict[UUID, "Refusal"]:
+        """Return, by primary key, the refusal of each message that must not be sent now. Writes nothing."""
+        checks = [check for check in CHECKS if moment in check.moments]
+        refused = {}
         for message in self.messages:
-            check = next((check for check in asked if check.applies(message, self)), None)
+            check = next((check for check in checks if check.applies(message, self)), None)
             if check is not None:
-                found[message.pk] = check.refuse(message, self)
-        return found
+                refused[message.pk] = check.refuse(message, self)
+        return refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One rule. `detail` is the sentence for people; `explain` may give a more exact one for a message.
+    """One rule. `detail` explains the refusal to users; `explain` may give a more exact sentence for one message.
 
-    `error` is raised at acceptance. `until` says when a deferred message is tried again, at the latest when its validity ends.
-    With `needs_operator` the first deferral of a message is logged as an error.
+    `error` is raised at acceptance. `until` returns the time at which a deferred message is tried again, capped by the end of
+    its validity. With `needs_operator` the first deferral of a message is logged as an error.
     """
 
     code: str
@@ -100,19 +107,21 @@ class Check:
 
     def __post_init__(self) -> None:
         if (Moment.ACCEPT in self.moments) != (self.error is not None):
-            raise ValueError(f"{self.code}: a check has an error if, and only if, it is asked at acceptance")
+            raise ValueError(f"{self.code}: a check has an error if, and only if, it runs at acceptance")
         if (self.ends is Ending.DEFER) != (self.until is not None):
             raise ValueError(f"{self.code}: a check has a time to try again if, and only if, it defers")
 
     def refuse(self, message: Message, batch: Batch) -> "Refusal":
         detail = self.explain(message, batch) if self.explain else self.detail
-        until = min(self.until(message, batch), message.expires_at) if self.until else None
+        until = self.until(message, batch) if self.until else None
+        if until is not None and message.expires_at is not None:
+            until = min(until, message.expires_at)
         return Refusal(self, message, detail, until)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A check's no to one message. `until` is set if the message is deferred."""
+    """One message refused by one check. `until` is set if the message is deferred."""
 
     check: Check
     message: Message = field(repr=False)
@@ -120,17 +129,17 @@ class Refusal:
     until: datetime | None = None
 
     def as_error(self) -> DomainError:
-        """What the caller of an acceptance gets. Only for refusals of `Moment.ACCEPT`."""
+        """The error to raise to the caller. Only for refusals at `Moment.ACCEPT`."""
         if self.check.error is None:
-            raise ValueError(f"{self.check.code} is not asked at acceptance")
+            raise ValueError(f"{self.check.code} does not run at acceptance")
         return self.check.error(self.detail)
 
 
 def end(refusals: Iterable[Refusal], *, now: datetime, source: Source) -> None:
-    """Write down what becomes of the refused messages: at most five queries, however many there are.
+    """Fail, cancel or defer the refused messages: at most five queries for any number of messages.
 
-    The caller holds the rows locked in an open transaction. A message that is deferred where it is, in its queue, gets no line
-    in its history.
+    The caller has locked the rows in an open transaction. A queued message that is deferred gets no history row, because its
+    status does not change.
     """
     moves: list[Transition] = []
     deferred: list[Message] = []
@@ -153,14 +162,14 @@ def end(refusals: Iterable[Refusal], *, now: datetime, source: Source) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """What is known of a batch's recipients: the numbers that are inactive, and the opt-outs."""
+    """The inactive numbers and the opt-outs among a batch's recipients."""
 
     inactive: frozenset[str] = field(repr=False)
     opt_outs: OptOuts
 
 
 def recipients(batch: Batch) -> Recipients:
-    """One query; two more where a message without a sender goes to a number with an opt-out."""
+    """One query; two more when a message without a sender goes to a number with an opt-out."""
     columns = ("number", "sender", "is_opt_out")
     inactive = PhoneNumber.objects.filter(number__in=batch.numbers, status=PhoneNumber.Status.INACTIVE).order_by()
     suppressed = Suppression.objects.filter(number__in=batch.numbers).order_by()
@@ -179,25 +188,26 @@ def recipients(batch: Batch) -> Recipients:
 
 
 def _has_opted_out(message: Message, batch: Batch) -> bool:
-    """An automatic reply answers the very STOP, so it is sent."""
+    """Automatic replies are exempt: they confirm the STOP itself."""
     opt_outs = batch.of(recipients).opt_outs
     return not message.is_automatic and opt_outs.forbid(number=message.to_number, sender=message.from_number)
 
 
 CANCELED = Check(
     code="canceled",
-    detail="The message was canceled before a provider took it.",
+    detail="The message was canceled before a provider accepted it.",
     moments=frozenset({Moment.CLAIM, Moment.CALL, Moment.SWEEP}),
     applies=lambda message, _batch: message.cancel_requested,
     ends=Ending.CANCEL,
 )
+EXPIRED_DETAIL = "The message was not sent before its validity ended."
 EXPIRED = Check(
     code="expired",
-    detail="The message was not sent before its validity ended.",
+    detail=EXPIRED_DETAIL,
     moments=frozenset({Moment.CLAIM, Moment.CALL, Moment.LEAVE, Moment.SWEEP}),
-    applies=lambda message, batch: message.expires_at <= batch.now,
-    # What a provider said last, or what the message waited for, says more.
-    explain=lambda message, _batch: message.error_detail or EXPIRED.detail,
+    applies=lambda message, batch: message.expires_at is not None and message.expires_at <= batch.now,
+    # The last provider error, or the reason of the last deferral, explains more.
+    explain=lambda message, _batch: message.error_detail or EXPIRED_DETAIL,
 )
 ERASED = Check(
     code="erased",
@@ -231,7 +241,7 @@ TEXT_UNREADABLE = Check(
     needs_operator=True,
 )
 
-# The first check that applies decides: what ends a message stands before what only defers it.
+# The first check that applies wins, so checks that end a message come before those that only defer it.
 CHECKS: tuple[Check, ...] = (
     CANCELED,
     EXPIRED,

@@ -1,4 +1,4 @@
-"""A client that repeats a request gets the first answer again, and nothing is sent twice."""
+"""Idempotency keys: a repeated request gets the first response again, and nothing is sent twice."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from messaging.models import IdempotencyRecord
 from messaging.services.errors import IdempotencyKeyReused, InvalidField
-from messaging.services.privacy import fingerprints as digests
+from messaging.services.privacy.fingerprints import hmac_digest
 
 KEPT_FOR = timedelta(hours=24)
 MAX_KEY = 255
@@ -23,36 +23,36 @@ def check_key(key: str) -> str:
 
 
 def fingerprints(path: str, body: Any) -> list[str]:
-    """The same for two requests that ask for the same: spaces and the order of keys do not matter.
+    """Digests of a request, equal for two requests that differ only in spaces or in the order of keys.
 
-    The first is the one to store; an answer from before an exchange of `SECRET_KEY` is found by one of the others.
+    Store the first. The others are under previous secrets and match records from before a change of `SECRET_KEY`.
     """
     canonical = json.dumps([path, body], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return digests.hmac_digest("idempotency", canonical.encode())
+    return hmac_digest("idempotency", canonical.encode())
 
 
 def once(
-    *, owner: User, key: str, request_fingerprints: Sequence[str], now: datetime, act: Callable[[], Any]
+    *, owner: User, key: str, request_fingerprints: Sequence[str], now: datetime, operation: Callable[[], Any]
 ) -> tuple[Any, bool]:
-    """`act`'s JSON answer and whether it is a replay. The key is taken in the transaction of what `act` does.
+    """Return the operation's JSON response, and whether it is a replay. The key is stored in the operation's transaction.
 
-    Of two requests at once the second waits on the unique constraint until the first has committed (then it gets that
-    answer) or rolled back (then it acts itself). Raises `IdempotencyKeyReused` for another request under the same key.
+    Of two concurrent requests the second waits on the unique constraint. When the first commits, the second gets its
+    response; when the first rolls back, the second runs the operation. Raises `IdempotencyKeyReused` for a different request.
     """
     with transaction.atomic():
-        record = _take(owner, key, request_fingerprints[0], now)
+        record = _reserve(owner, key, request_fingerprints[0], now)
         if record is None:
             known = IdempotencyRecord.objects.get(owner=owner, key=key)
             if known.fingerprint not in request_fingerprints:
                 raise IdempotencyKeyReused("This key was used for another request.")
             return json.loads(known.response), True
-        answer = act()
-        record.response = json.dumps(answer)
+        response = operation()
+        record.response = json.dumps(response)
         record.save(update_fields=["response"])
-        return answer, False
+        return response, False
 
 
-def _take(owner: User, key: str, request_fingerprint: str, now: datetime) -> IdempotencyRecord | None:
+def _reserve(owner: User, key: str, request_fingerprint: str, now: datetime) -> IdempotencyRecord | None:
     IdempotencyRecord.objects.filter(owner=owner, key=key, created_at__lt=now - KEPT_FOR).delete()
     try:
         with transaction.atomic():

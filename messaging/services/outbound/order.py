@@ -1,4 +1,4 @@
-"""Order per recipient: a text waits for an older one of its queue to the same number."""
+"""Order per recipient: a message waits for older ones of its queue to the same number."""
 
 from datetime import datetime
 
@@ -9,9 +9,9 @@ from messaging.states import IN_DISPATCH
 
 
 def older_unsent(*, now: datetime) -> QuerySet[Message]:
-    """The messages that the outer query's message waits for, where its queue keeps the order.
+    """The messages that the outer query's message waits for when its queue preserves the order.
 
-    A single message does not wait for a bulk one to the same number: bulk never delays what a person waits for.
+    A single message does not wait for a bulk one to the same number: bulk sending never delays it.
     """
     return Message.objects.filter(
         queue=OuterRef("queue"),

@@ -1,4 +1,4 @@
-"""Making and changing queues; beat's row for each paced queue is kept in step here."""
+"""Create, change and count queues, and keep the periodic task of each paced queue in sync."""
 
 import json
 from datetime import datetime
@@ -15,13 +15,13 @@ from messaging.services.outbound import pacing
 from messaging.states import Status
 
 TICK_TASK = "messaging.paced_tick"
-MOST = {"batch_size": MAX_BATCH, "interval_seconds": MAX_INTERVAL}
-PACE = MOST.keys()
+MAXIMA = {"batch_size": MAX_BATCH, "interval_seconds": MAX_INTERVAL}
+PACE = MAXIMA.keys()
 EDITABLE = ("description", "batch_size", "interval_seconds", "preserve_order", "is_paused", "routing_strategy")
 
 
 def create(queue: OutboundQueue) -> OutboundQueue:
-    """Store a new queue. Raises `InvalidField` for half a pace, or one that is none."""
+    """Store a new queue. Raises `InvalidField` for an incomplete pace, or one beyond its limits."""
     check_pace(queue)
     with transaction.atomic():
         queue.save(force_insert=True)
@@ -30,9 +30,9 @@ def create(queue: OutboundQueue) -> OutboundQueue:
 
 
 def change(*, name: str, changes: dict[str, Any]) -> OutboundQueue:
-    """Change some of the `EDITABLE` fields. A pause stops claims at once, everything else counts from the next tick on.
+    """Change some of the `EDITABLE` fields. A pause stops claims at once; other changes take effect at the next tick.
 
-    Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for half a pace, or one that is none.
+    Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for an incomplete pace, or one beyond its limits.
     """
     with transaction.atomic():
         queue = OutboundQueue.objects.select_for_update().get(pk=name)
@@ -50,15 +50,15 @@ def check_pace(queue: OutboundQueue) -> None:
     if (queue.batch_size is None) != (queue.interval_seconds is None):
         missing = "interval_seconds" if queue.interval_seconds is None else "batch_size"
         raise InvalidField(missing, "half_a_pace", "Set batch_size and interval_seconds together, or neither.")
-    for field, most in MOST.items():
-        if (getattr(queue, field) or 0) > most:
-            raise InvalidField(field, "max_value", f"This is {most:,} at the most.")
+    for field, maximum in MAXIMA.items():
+        if (getattr(queue, field) or 0) > maximum:
+            raise InvalidField(field, "max_value", f"The maximum is {maximum:,}.")
 
 
 def keep_beat_in_step(queue: OutboundQueue) -> None:
-    """A paced queue has a periodic task of its own; the row's interval and its switch follow the queue."""
+    """Give a paced queue its periodic task, with the queue's interval, disabled while the queue is paused."""
     task_name = f"queue {queue.name}"
-    if not queue.is_paced:
+    if queue.interval_seconds is None:
         PeriodicTask.objects.filter(name=task_name).delete()
         return
     interval, _ = IntervalSchedule.objects.get_or_create(every=queue.interval_seconds, period=IntervalSchedule.SECONDS)
@@ -73,7 +73,7 @@ def keep_beat_in_step(queue: OutboundQueue) -> None:
     task, created = PeriodicTask.objects.get_or_create(name=task_name, defaults=wanted)
     if not created and any(getattr(task, field) != value for field, value in wanted.items()):
         if not task.enabled:
-            # What is switched off forgets its last run, and would wait for a whole interval when it is switched on again.
+            # A disabled task forgets its last run, and would wait for a whole interval after it is enabled again.
             task.last_run_at = pacing.last_tick_before(queue, now=queue.updated_at)
         for field, value in wanted.items():
             setattr(task, field, value)
@@ -96,9 +96,9 @@ def depths(names: list[str]) -> dict[str, int]:
 
 
 def oldest_queued(names: list[str]) -> dict[str, datetime]:
-    """When the oldest message was created that waits in each queue: three look-ups in the partial indexes for each.
+    """When the oldest queued message of each queue was created: three index look-ups per queue.
 
-    Of the deferred ones it looks at the one that is due first, which is the oldest or nearly so.
+    Among deferred messages it takes the one that is due first, which is the oldest or nearly so.
     """
     waiting = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED).values("created_at")
     ready = waiting.filter(next_attempt_at__isnull=True).order_by("is_bulk", "pk")  # as `message_ready` has them
@@ -108,5 +108,5 @@ def oldest_queued(names: list[str]) -> dict[str, datetime]:
         "deferred": waiting.filter(next_attempt_at__isnull=False).order_by("next_attempt_at")[:1],
     }
     rows = OutboundQueue.objects.filter(pk__in=names).annotate(**firsts).values_list("name", *firsts)
-    moments = {name: [moment for moment in found if moment is not None] for name, *found in rows}
-    return {name: min(found) for name, found in moments.items() if found}
+    times = {name: [created_at for created_at in found if created_at is not None] for name, *found in rows}
+    return {name: min(found) for name, found in times.items() if found}

@@ -1,4 +1,4 @@
-"""Providers' receipts: kept raw first, then applied by rank, or parked until their message is known."""
+"""Delivery receipts: stored raw first, then applied to their message, or parked until the message is known."""
 
 import logging
 from collections.abc import Iterable
@@ -53,8 +53,8 @@ MESSAGE_FIELDS = (
     "error_detail",
     "next_attempt_at",
 )
-# What counts in an account's delivery rate: an invalid number or one that has opted out is not the account's affair.
-DELIVERY_OF: dict[ReportedStatus, ReceiptOutcome] = {
+# Counted in an account's delivery rate. Invalid numbers and opt-outs say nothing about the account.
+DELIVERY_OUTCOME: dict[ReportedStatus, ReceiptOutcome] = {
     R.DELIVERED: ReceiptOutcome.DELIVERED,
     R.UNDELIVERED: ReceiptOutcome.UNDELIVERED,
     R.FAILED: ReceiptOutcome.UNDELIVERED,
@@ -72,10 +72,10 @@ def record(
     now: datetime,
     kind: str = ProviderCallback.Kind.STATUS,
 ) -> ProviderCallback:
-    """Keep one proven callback (`report` None: it made no sense), or find the very same one that is here already.
+    """Store one authenticated callback, or return the stored row of the identical one. `report` is None if it is malformed.
 
-    Committed on its own, before anybody looks for the message: so either this callback finds the message's provider id or
-    the one who writes that id finds this callback.
+    It is committed before the message is looked up: either `apply` finds the attempt by its provider id, or `match_parked`,
+    which runs after that id is stored, finds this callback.
     """
     understood = {} if report is None else _understood(report)
     callback = ProviderCallback(
@@ -92,7 +92,7 @@ def record(
         kept = ProviderCallback.objects.filter(provider=account, digest=callback.digest)
         found = kept.get()
         if understood and found.state == State.MALFORMED:
-            # It came before, when the account's configuration could not make sense of it.
+            # It arrived before, when the account's configuration could not parse it.
             kept.filter(state=State.MALFORMED).update(attempt=callback.attempt_id, **understood)
             found.refresh_from_db()
         if found.pk == callback.pk and found.state == State.MALFORMED:
@@ -101,7 +101,7 @@ def record(
 
 
 def _digest(account: ProviderAccount, body: bytes) -> str:
-    """The one under which the very same callback is here already, from before an exchange of `SECRET_KEY`, or a new one."""
+    """The digest under which the identical callback was stored before a change of `SECRET_KEY`, else the current one."""
     newest, *older = fingerprints.hmac_digest("callback", body)
     if not older:
         return newest
@@ -132,7 +132,7 @@ def _existing_attempt(account: ProviderAccount, attempt_id: UUID | None) -> UUID
 
 
 def apply(callback_id: UUID, *, now: datetime) -> State:
-    """Let one kept callback work on its message, and say what became of it: `UNMATCHED` when its message is not known yet.
+    """Apply a stored callback to its message and return its new state: `UNMATCHED` while the message is not known.
 
     Safe to repeat.
     """
@@ -145,20 +145,20 @@ def apply(callback_id: UUID, *, now: datetime) -> State:
             return State.UNMATCHED
         message = Message.objects.select_for_update().get(pk=attempt.message_id)
         callback.attempt, callback.message = attempt, message
-        callback.state, callback.note = _work(callback, attempt, message, now)
+        callback.state, callback.note = _apply_to_message(callback, attempt, message, now)
         if callback.state == State.IGNORED:
             _tally(callback, State.IGNORED, now).write()
         callback.save(update_fields=["attempt", "message", "state", "note"])
-    said = DELIVERY_OF.get(R(callback.reported))
-    if callback.state == State.APPLIED and said is not None:
-        account_state.record_receipt(callback.provider_id, said, now=now)
+    delivery = DELIVERY_OUTCOME.get(R(callback.reported))
+    if callback.state == State.APPLIED and delivery is not None:
+        account_state.record_receipt(callback.provider_id, delivery, now=now)
     with log_context.message_context(message.pk):
         log_context.log_receipt(callback.provider_id, reported=callback.reported, state=callback.state)
     return State(callback.state)
 
 
 def _attempt_of(callback: ProviderCallback) -> DeliveryAttempt | None:
-    """By the provider's id; else by the token in our callback URL, if that attempt may have been accepted without an id."""
+    """Find it by the provider's id, else by the token in our callback URL if that attempt may be accepted but has no id."""
     by_id = DeliveryAttempt.objects.filter(
         provider=callback.provider_id, provider_message_id=callback.provider_message_id
     ).first()
@@ -169,18 +169,16 @@ def _attempt_of(callback: ProviderCallback) -> DeliveryAttempt | None:
     ).first()
 
 
-def _work(
+def _apply_to_message(
     callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, now: datetime
 ) -> tuple[ProviderCallback.State, str]:
     reported = ReportedStatus(callback.reported)
     target = TARGETS.get(reported)
     if target is None:
         if reported is R.UNRECOGNIZED:
-            logger.warning(
-                "account %s reported a status word that its configuration does not know", callback.provider_id
-            )
-        return State.IGNORED, "says nothing new"
-    _note_number(callback, message, reported, now)
+            logger.warning("account %s reported a status that its configuration does not list", callback.provider_id)
+        return State.IGNORED, "no change of status"
+    _update_recipient(callback, message, reported, now)
     if target is not Status.DELIVERED:
         if attempt.number < message.attempts and not _has_its_id(message, callback):
             return State.IGNORED, f"belongs to attempt {attempt.number}; a later one was made"
@@ -198,8 +196,8 @@ def _work(
     return State.APPLIED, ""
 
 
-def _note_number(callback: ProviderCallback, message: Message, reported: ReportedStatus, now: datetime) -> None:
-    """What a receipt says of the number and its person holds whatever has become of the message since, except delivered."""
+def _update_recipient(callback: ProviderCallback, message: Message, reported: ReportedStatus, now: datetime) -> None:
+    """Record an invalid number or an opt-out. It holds whatever the message's status is now, except delivered."""
     if message.status == Status.DELIVERED:
         return
     if reported is R.INVALID:
@@ -210,9 +208,9 @@ def _note_number(callback: ProviderCallback, message: Message, reported: Reporte
 
 
 def _has_its_id(message: Message, callback: ProviderCallback) -> bool:
-    """A provider that recognises a repeat answers a later attempt with the id of the first, which alone keeps it."""
-    shown = (message.provider_id, message.provider_message_id)
-    return shown == (callback.provider_id, callback.provider_message_id)
+    """Return True if the message has this provider id. A provider may return the first attempt's id for a later attempt."""
+    current = (message.provider_id, message.provider_message_id)
+    return current == (callback.provider_id, callback.provider_message_id)
 
 
 def _describe(
@@ -221,7 +219,7 @@ def _describe(
     message.next_attempt_at = None
     message.sent_at = message.sent_at or attempt.started_at
     if message.provider_id != callback.provider_id or not message.provider_message_id:
-        # The two are a pair: a receipt of another account's attempt brings its own id along.
+        # Account and id belong together: a receipt for another account's attempt replaces both.
         message.provider_id = callback.provider_id
         message.provider_message_id = "" if _is_taken(callback) else callback.provider_message_id
     if reported is R.DELIVERED:
@@ -242,7 +240,7 @@ def _detail(callback: ProviderCallback) -> str:
 
 
 def match_parked(attempts: Iterable[DeliveryAttempt], *, now: datetime) -> None:
-    """Apply the receipts that came before these attempts' provider ids were known."""
+    """Apply the receipts that arrived before these attempts' provider ids were stored."""
     clauses = Q(pk__in=[])
     for attempt in attempts:
         clauses |= Q(provider=attempt.provider_id, provider_message_id=attempt.provider_message_id)
@@ -252,7 +250,7 @@ def match_parked(attempts: Iterable[DeliveryAttempt], *, now: datetime) -> None:
 
 
 def sweep_parked(*, now: datetime) -> int:
-    """Match what both sides missed, for instance because a process died between its two steps."""
+    """Apply parked receipts whose attempt is known by now: a process may have died between its two steps."""
     known = DeliveryAttempt.objects.filter(
         provider=OuterRef("provider"), provider_message_id=OuterRef("provider_message_id")
     )

@@ -1,8 +1,8 @@
-"""Asking providers what became of texts whose answer never came. It settles what is `unknown`, and never sends anything."""
+"""Asks providers for the status of `unknown` messages, and settles those. Never sends anything."""
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,15 +21,15 @@ from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
 
-# After the attempt ended: the first time soon, because most are settled then, and later for those that arrive late.
+# Delays after the attempt ended. The first is short, because most are settled then; the others catch late ones.
 DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 720))
-# Of one sweep: so many questions, and no new one after so long.
-LIMIT = 20
+# Limits of one sweep: the number of queries, and the time after which it starts no new one.
+MAX_QUERIES = 20
 MAX_DURATION = timedelta(seconds=20)
 
 
 def reconcile(*, clock: Callable[[], datetime]) -> int:
-    """Ask about some of the attempts that are due; returns how many messages were settled. No transaction is open meanwhile."""
+    """Query the providers of due attempts; return how many messages were settled. No transaction is open during a query."""
     backends = _backends()
     if not backends:
         return 0
@@ -37,7 +37,7 @@ def reconcile(*, clock: Callable[[], datetime]) -> int:
     for attempt in _due(backends.keys(), started):
         if clock() - started > MAX_DURATION:
             break
-        if _is_ours(attempt):
+        if _claim(attempt):
             settled += _settle(attempt, backends[attempt.provider_id], clock)
     return settled
 
@@ -48,17 +48,17 @@ def _backends() -> dict[str, Backend]:
         try:
             backend = registry.backend_for(account)
         except Misconfigured:
-            continue  # whoever sends through it says so
+            continue  # reported when a message is sent through it
         if backend.can_fetch_status:
             found[account.slug] = backend
     return found
 
 
-def _due(slugs: Sequence[str], now: datetime) -> list[DeliveryAttempt]:
-    """The last attempts of messages that are `unknown`, whose time to be asked about has come."""
+def _due(slugs: Collection[str], now: datetime) -> list[DeliveryAttempt]:
+    """The last attempts of `unknown` messages whose next query is due, oldest first."""
     due = Q()
-    for asked, delay in enumerate(DELAYS):
-        due |= Q(look_ups=asked, finished_at__lte=now - delay)
+    for look_ups, delay in enumerate(DELAYS):
+        due |= Q(look_ups=look_ups, finished_at__lte=now - delay)
     return list(
         DeliveryAttempt.objects.filter(
             due,
@@ -69,25 +69,25 @@ def _due(slugs: Sequence[str], now: datetime) -> list[DeliveryAttempt]:
             message__attempts=F("number"),
         )
         .select_related("message", "provider")
-        .order_by("finished_at")[:LIMIT]
+        .order_by("finished_at")[:MAX_QUERIES]
     )
 
 
-def _is_ours(attempt: DeliveryAttempt) -> bool:
-    """One conditional UPDATE decides which of two sweeps asks, and counts the question even if we die over it."""
-    mine = DeliveryAttempt.objects.filter(pk=attempt.pk, look_ups=attempt.look_ups)
-    return bool(mine.update(look_ups=attempt.look_ups + 1))
+def _claim(attempt: DeliveryAttempt) -> bool:
+    """Claim the query with one conditional UPDATE. It counts even if this process dies before the response."""
+    unclaimed = DeliveryAttempt.objects.filter(pk=attempt.pk, look_ups=attempt.look_ups)
+    return bool(unclaimed.update(look_ups=attempt.look_ups + 1))
 
 
 def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], datetime]) -> bool:
     message = attempt.message
     try:
-        found = backend.fetch_status(_question(attempt))
+        found = backend.fetch_status(_query(attempt))
     except SendError as error:
-        logger.warning("account %s could not be asked about a message: %s", attempt.provider_id, error.error_code)
+        logger.warning("status query to account %s failed: %s", attempt.provider_id, error.error_code)
         return False
     except CannotBeOpened as fault:
-        logger.warning("nobody is asked about message %s: %s", message.pk, fault)
+        logger.warning("status of message %s not queried: %s", message.pk, fault)
         return False
     report = _only_new(attempt, found)
     if report is None:
@@ -101,7 +101,7 @@ def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], date
     return message.status != Status.UNKNOWN
 
 
-def _question(attempt: DeliveryAttempt) -> StatusQuery:
+def _query(attempt: DeliveryAttempt) -> StatusQuery:
     message = attempt.message
     return StatusQuery(
         to=message.to_number,
@@ -113,12 +113,12 @@ def _question(attempt: DeliveryAttempt) -> StatusQuery:
 
 
 def _only_new(attempt: DeliveryAttempt, found: Sequence[StatusReport]) -> StatusReport | None:
-    """The one report that no other attempt has; two that look alike settle nothing, a person has to."""
+    """Return the only report that belongs to no other attempt. With two candidates an operator has to decide."""
     ids = {report.provider_message_id for report in found}
     others = DeliveryAttempt.objects.filter(provider=attempt.provider_id, provider_message_id__in=ids)
     known = set(others.exclude(pk=attempt.pk).values_list("provider_message_id", flat=True))
     new = [report for report in found if report.provider_message_id not in known]
     if len(new) != 1:
         return None
-    # The provider knows it: whatever it is busy with, it has taken the message.
+    # The provider knows the message, so it accepted it, even if it is still working on it.
     return replace(new[0], status=ReportedStatus.SENT) if new[0].status is ReportedStatus.PROGRESS else new[0]

@@ -1,4 +1,4 @@
-"""What ticks and sweeps put right: due times, lost claims, lapsed validity, old rows. Every step is safe to repeat."""
+"""The work of ticks and sweeps: due messages, lost claims, expired messages, old rows. Every step is safe to repeat."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ ORPHANED_AFTER = timedelta(minutes=10)
 
 
 def _in_chunks(step: Callable[[], int]) -> int:
-    """Repeat a step that handles at most `CHUNK` rows in its own transaction, a bounded number of times."""
+    """Repeat a step of at most `CHUNK` rows, each in its own transaction, up to `MAX_CHUNKS` times; return the row count."""
     total = 0
     for _ in range(MAX_CHUNKS):
         done = step()
@@ -40,7 +40,7 @@ def _in_chunks(step: Callable[[], int]) -> int:
 
 
 def release_due(*, now: datetime) -> int:
-    """Deferred messages whose time has come are ready again; scheduled ones are queued."""
+    """Make due deferred messages ready again, and queue due scheduled ones."""
     return _in_chunks(lambda: _release_chunk(now))
 
 
@@ -67,7 +67,7 @@ def _release_chunk(now: datetime) -> int:
 
 
 def expire(*, now: datetime) -> int:
-    """Queued messages whose validity is over are failed, whether or not their queue moves."""
+    """Fail queued messages whose validity has ended, also in paused queues."""
     return _in_chunks(lambda: _expire_chunk(now))
 
 
@@ -85,12 +85,12 @@ def _expire_chunk(now: datetime) -> int:
 
 
 def return_expired_claims(*, now: datetime) -> int:
-    """End the claims whose lease is over; returns how many.
+    """End the claims whose lease has ended; return how many.
 
-    Not begun → queued again, if `eligibility` does not end it. Begun → `sent` where an acceptance is remembered, else `unknown`
-    and never sent again. Each chunk settles what is remembered of its own claims before it returns any of them, so neither many
-    claims nor another sweep can overtake an answer. Claims that `settle_remembered` holds stay as they are. Raises a database
-    fault that may pass before anything is made of the chunk.
+    Call not started → `queued`, unless `eligibility` ends the message. Started → `sent` if the acceptance is cached, else
+    `unknown` and never sent again. Each chunk settles the cached results of its own claims before it returns any of them, so no
+    other sweep can return a claim whose result is known. Claims that `settle_cached` holds are left alone. A transient database
+    fault is raised before the chunk is changed.
     """
     total, last = 0, None
     for _ in range(MAX_CHUNKS):
@@ -104,20 +104,21 @@ def return_expired_claims(*, now: datetime) -> int:
 
 
 def _expired(now: datetime, last: tuple[UUID, datetime] | None) -> list[tuple[UUID, datetime]]:
-    """The messages after `last` whose lease is over, and when it ended. Each sweep looks at each of them once."""
+    """Messages after `last` whose lease has ended, with that time. One sweep visits each of them once."""
     expired = Message.objects.filter(status=Status.SENDING, lease_until__lte=now)
     if last is not None:
         pk, lease_until = last
         expired = expired.filter(Q(lease_until__gt=lease_until) | Q(lease_until=lease_until, pk__gt=pk))
-    return list(expired.order_by("lease_until", "pk").values_list("pk", "lease_until")[:CHUNK])
+    rows = expired.order_by("lease_until", "pk").values_list("pk", "lease_until")[:CHUNK]
+    return [(pk, lease_until) for pk, lease_until in rows if lease_until is not None]
 
 
 def _end_claims(ids: Sequence[UUID], now: datetime) -> int:
-    remembered = settle_cached(ids, now=now)
+    cached = settle_cached(ids, now=now)
     with transaction.atomic():
         rows = list(
             Message.objects.filter(pk__in=ids, status=Status.SENDING, lease_until__lte=now)
-            .exclude(pk__in=remembered.held)
+            .exclude(pk__in=cached.held)
             .defer("text")
             .order_by("lease_until")
             .select_for_update(skip_locked=True)
@@ -126,33 +127,33 @@ def _end_claims(ids: Sequence[UUID], now: datetime) -> int:
             message__in=[row.pk for row in rows], outcome=DeliveryAttempt.Outcome.CALLING
         )
         lost = list(open_attempts.values_list("pk", "message_id", "provider_id"))
-        begun = {message_id for _, message_id, _ in lost}
+        started = {message_id for _, message_id, _ in lost}
         tally = _lose([(pk, slug) for pk, _, slug in lost], now)
-        refused = Batch((row for row in rows if row.pk not in begun), now=now).refusals(Moment.SWEEP)
+        refused = Batch((row for row in rows if row.pk not in started), now=now).refusals(Moment.SWEEP)
         eligibility.end(refused.values(), now=now, source=Source.SWEEP)
-        moves = [_returned(row, begun=row.pk in begun) for row in rows if row.pk not in refused]
+        moves = [_returned(row, started=row.pk in started) for row in rows if row.pk not in refused]
         transitions.apply(moves, now=now, fields=["error_code", "error_detail"], tally=tally)
     if rows:
-        logger.error("%d claims outlived their worker; %d of them had begun a call", len(rows), len(begun))
-    return len(rows) + remembered.settled
+        logger.error("%d claims expired without a result; %d of them had started a call", len(rows), len(started))
+    return len(rows) + cached.settled
 
 
 def _lose(attempts: Sequence[tuple[UUID, str]], now: datetime) -> CounterBatch:
-    """Close attempts (id, account) that nobody will settle, in the caller's transaction; returns what is to be counted."""
+    """Close attempts (id, account) that no worker will settle, in the caller's transaction; return their counts."""
     tally = CounterBatch()
     for _, slug in attempts:
         tally.attempted(slug, DeliveryAttempt.Outcome.UNKNOWN, now=now)
     DeliveryAttempt.objects.filter(pk__in=[pk for pk, _ in attempts]).update(
         outcome=DeliveryAttempt.Outcome.UNKNOWN,
         error_code="worker_lost",
-        error_detail="The worker ended before the provider's answer was written down.",
+        error_detail="The worker ended before the provider's response was saved.",
         finished_at=now,
     )
     return tally
 
 
-def _returned(row: Message, *, begun: bool) -> Transition:
-    if not begun:
+def _returned(row: Message, *, started: bool) -> Transition:
+    if not started:
         return Transition(row, Status.QUEUED, Source.SWEEP, detail="the worker ended before the call")
     row.error_code = "worker_lost"
     row.error_detail = "The worker ended during the call; the provider may have sent the message."
@@ -160,7 +161,7 @@ def _returned(row: Message, *, begun: bool) -> Transition:
 
 
 def close_orphaned_attempts(*, now: datetime) -> int:
-    """A receipt may end a message while its call is in the air; if the worker then dies, the attempt is still open."""
+    """Close attempts left open: a receipt ended the message while its call was in flight, then the worker died."""
     orphans = DeliveryAttempt.objects.filter(
         outcome=DeliveryAttempt.Outcome.CALLING, started_at__lt=now - ORPHANED_AFTER
     ).exclude(message__status=Status.SENDING)
@@ -171,7 +172,7 @@ def close_orphaned_attempts(*, now: datetime) -> int:
 
 
 def purge(*, now: datetime) -> None:
-    """What has had its time: open attempts of ended messages, keys, callbacks, events, expired tokens, old counts."""
+    """Close orphaned attempts; delete old idempotency keys, callbacks, events, tokens and counts."""
     close_orphaned_attempts(now=now)
     IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
     ProviderCallback.objects.filter(

@@ -1,4 +1,4 @@
-"""An operator says what became of a message when the system cannot know."""
+"""Resolves an `unknown` message: an operator states whether it was delivered."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,14 +14,14 @@ from messaging.states import Source, Status
 
 
 def resolve(*, message_id: UUID, outcome: Status, reason: str, actor: User, now: datetime) -> Message:
-    """An `unknown` message is `delivered` or `failed`, because somebody has found out. Raises `NotResolvable`.
+    """Set an `unknown` message to `delivered` or `failed`, for good: later receipts do not change it.
 
-    It is final: a receipt that comes later does not change it.
+    Raises `NotResolvable` for any other message.
     """
     with transaction.atomic():
         message = Message.objects.select_for_update().get(pk=message_id)
         if message.status != Status.UNKNOWN:
-            raise NotResolvable(f"The message is {message.status}; only of an unknown one can people say what became.")
+            raise NotResolvable(f"The message is {message.status}; only an unknown one can be resolved.")
         if outcome is Status.DELIVERED:
             message.delivered_at = message.delivered_at or now
             message.sent_at = message.sent_at or now

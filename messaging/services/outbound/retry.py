@@ -1,4 +1,4 @@
-"""An operator sends messages once more that have ended badly or unknown: one, or all that a filter finds."""
+"""Queues failed, undelivered or unknown messages again on an operator's request: one, or all that match a filter."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -25,14 +25,13 @@ RESET_FIELDS = (
     "provider", "provider_message_id", "sent_at", "cancel_requested",
 )  # fmt: skip
 
-
 CHUNK = 500
 MAX_MESSAGES = 10_000
 
 
 @dataclass(slots=True)
 class RetryReport:
-    """What became of many. `refused` counts by code and detail; `more` says that there are messages that were not looked at."""
+    """Result of a bulk retry. `refused` counts by code and detail; `more` is set if messages beyond the limit remain."""
 
     changed: int = 0
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -41,23 +40,23 @@ class RetryReport:
 
 
 def retry(*, message_id: UUID, reason: str, actor: User, now: datetime) -> Message:
-    """Back into its queue, valid for as long as it once was. Raises `NotRetryable`, `RecipientInactive`, `RecipientOptedOut`.
+    """Queue a message again, with its original validity. Raises `NotRetryable`, `RecipientInactive` or `OptedOut`.
 
-    The operator answers for what the product never does on its own: an `unknown` message may reach the person twice.
+    A retried `unknown` message may reach the recipient twice, so only an operator can request it.
     """
     with transaction.atomic():
         message = Message.objects.select_for_update().get(pk=message_id)
         refusal = _refusals([message], now).get(message.pk)
         if refusal is not None:
             raise refusal
-        _put_back([message], reason=reason, actor=actor, now=now)
+        _requeue([message], reason=reason, actor=actor, now=now)
     return message
 
 
 def retry_many(*, messages: QuerySet[Message], reason: str, actor: User, now: datetime) -> RetryReport:
-    """The same for all of these, the oldest first, as far as they can be retried; at most `MAX_MESSAGES` at a time.
+    """Retry those of the messages that can be retried, oldest first, at most `MAX_MESSAGES`.
 
-    Each chunk is a transaction of its own: what is done stays done, and a repeat goes on with the rest.
+    Each chunk is a transaction of its own, so an interrupted run keeps what is done, and a repeated one continues.
     """
     report, last = RetryReport(), None
     for _ in range(MAX_MESSAGES // CHUNK):
@@ -75,15 +74,15 @@ def _retry_chunk(keys: Sequence[UUID], report: RetryReport, *, reason: str, acto
     with transaction.atomic():
         rows = list(Message.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
         refusals = _refusals(rows, now)
-        good = [row for row in rows if row.pk not in refusals]
-        _put_back(good, reason=reason, actor=actor, now=now)
-    report.changed += len(good)
-    report.queues |= {row.queue_id for row in good}
+        retried = [row for row in rows if row.pk not in refusals]
+        _requeue(retried, reason=reason, actor=actor, now=now)
+    report.changed += len(retried)
+    report.queues |= {row.queue_id for row in retried if row.queue_id is not None}
     report.refused.update((refusal.code, refusal.detail) for refusal in refusals.values())
 
 
 def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]:
-    """A retry is an acceptance: what may not be accepted, an operator cannot put back either."""
+    """Return the errors by primary key. A retry passes the same checks as a new message."""
     ended = [row for row in rows if row.status in states.RETRYABLE]
     refusals: dict[UUID, DomainError] = {
         row.pk: NotRetryable(f"The message is {row.status}; only a failed, undelivered or unknown one can be retried.")
@@ -94,7 +93,7 @@ def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]
     return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}
 
 
-def _put_back(rows: Sequence[Message], *, reason: str, actor: User, now: datetime) -> None:
+def _requeue(rows: Sequence[Message], *, reason: str, actor: User, now: datetime) -> None:
     if not rows:
         return
     tally = _close_open_attempts(rows, now)
@@ -109,9 +108,9 @@ def _put_back(rows: Sequence[Message], *, reason: str, actor: User, now: datetim
 
 
 def _close_open_attempts(rows: Sequence[Message], now: datetime) -> CounterBatch:
-    """A receipt may have ended a message before the answer came, and its worker may be gone: make room for the next call.
+    """Close attempts left open by a receipt that ended the message during a call; a message has one open attempt at most.
 
-    Returns what is to be counted.
+    Returns their counts.
     """
     tally = CounterBatch()
     open_attempts = DeliveryAttempt.objects.filter(
@@ -122,14 +121,15 @@ def _close_open_attempts(rows: Sequence[Message], now: datetime) -> CounterBatch
     open_attempts.update(
         outcome=DeliveryAttempt.Outcome.UNKNOWN,
         error_code="superseded",
-        error_detail="The message was queued again before the provider's answer was written down.",
+        error_detail="The message was queued again before the provider's response was saved.",
         finished_at=now,
     )
     return tally
 
 
 def _reset(message: Message, known_senders: Collection[str], now: datetime) -> None:
-    message.expires_at = now + timedelta(seconds=message.valid_for)
+    if message.valid_for is not None:
+        message.expires_at = now + timedelta(seconds=message.valid_for)
     message.rounds_failed = 0
     message.next_attempt_at = None
     message.error_code = message.error_detail = ""
@@ -138,5 +138,5 @@ def _reset(message: Message, known_senders: Collection[str], now: datetime) -> N
     message.sent_at = None
     message.cancel_requested = False
     if message.from_number not in known_senders:
-        # It was the own number of the account that carried it: the next account has its own.
+        # It is the number of the previous account; the next account has its own.
         message.from_number = ""

@@ -1,4 +1,4 @@
-"""Accepting messages to send: checked, numbered and stored, and nothing more. Somebody else rings the doorbell."""
+"""Validate and store outbound messages. Callers notify the dispatcher after the commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MessageInput:
-    """What a client asks for. Numbers are E.164; `valid_for` is in seconds from the moment the message is due.
+    """A message as a client requests it. Numbers are E.164; `valid_for` is in seconds from the time the message is due.
 
-    An automatic one answers a keyword: from the number that was written to, and also to who has just opted out.
+    `is_automatic` marks the reply to a keyword: it may use any sender, and also goes to a recipient who has just opted out.
     """
 
     to: str
@@ -46,7 +46,7 @@ class MessageInput:
 def submit(
     *, owner: User, draft: MessageInput, default_queue: str, now: datetime, source: Source = Source.API
 ) -> Message:
-    """Store one message. Raises `InvalidField`, `RecipientInactive` or `RecipientOptedOut`, then nothing is stored."""
+    """Store one message. Raises `InvalidField`, `RecipientInactive` or `OptedOut`; then nothing is stored."""
     [result] = submit_many(owner=owner, drafts=[draft], default_queue=default_queue, now=now, source=source)
     if isinstance(result, DomainError):
         raise result
@@ -61,19 +61,19 @@ def submit_many(
     now: datetime,
     source: Source = Source.API,
 ) -> list[Message | DomainError]:
-    """Store what can be stored, in the drafts' order; a constant number of queries however many there are.
+    """Store the valid drafts; return a message or an error for each, in order. The number of queries is constant.
 
-    All that needs no lock is asked before the transaction: on SQLite it is the only writer as long as it is open. What changes
-    in between, dispatch finds.
+    Checks that need no lock run before the transaction, which on SQLite excludes all other writers. Dispatch repeats the
+    checks, so a change in between is noticed.
     """
     checks = _Checks(owner, drafts, default_queue)
     built = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
     built = _without_refused(built, now)
     with transaction.atomic():
-        results = _with_their_media(built, drafts, owner)
+        results = _with_media_checked(built, drafts, owner)
         accepted = [result for result in results if isinstance(result, Message)]
         if accepted:
-            # In one order for everybody: two batches that insert the same numbers crosswise would wait for each other.
+            # Sorted, so that two batches that insert the same numbers cannot deadlock.
             new_numbers = sorted({message.to_number for message in accepted} - checks.known_numbers)
             PhoneNumber.objects.bulk_create(
                 [PhoneNumber(number=number) for number in new_numbers], ignore_conflicts=True
@@ -89,7 +89,7 @@ def submit_many(
 
 
 class _Checks:
-    """What the database has to say about a batch of drafts, fetched once."""
+    """Queues, senders and known numbers for a batch of drafts, fetched once."""
 
     def __init__(self, owner: User, drafts: Sequence[MessageInput], default_queue: str) -> None:
         self.default_queue = default_queue
@@ -100,14 +100,14 @@ class _Checks:
         rows = usable.filter(Q(number__in=wanted) | Q(is_default=True)).values_list("number", "owner_id", "is_default")
         numbers = [(str(number), owner_id, is_default) for number, owner_id, is_default in rows]
         self.senders = {number for number, _, _ in numbers}
-        defaults = {owner_id: number for number, owner_id, is_default in numbers if is_default}
+        defaults: dict[int | None, str] = {owner_id: number for number, owner_id, is_default in numbers if is_default}
         self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
         recipients = PhoneNumber.objects.filter(number__in={draft.to for draft in drafts})
         self.known_numbers = set(recipients.values_list("number", flat=True))
 
 
 def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
-    """The same, with an error in the place of each message that must not be sent."""
+    """Replace each message that must not be sent with its error."""
     batch = Batch((result for result in built if isinstance(result, Message)), now=now)
     refused = batch.refusals(Moment.ACCEPT)
     return [
@@ -116,40 +116,40 @@ def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> l
     ]
 
 
-def _with_their_media(
+def _with_media_checked(
     built: Sequence[Message | DomainError], drafts: Sequence[MessageInput], owner: User
 ) -> list[Message | DomainError]:
-    """The same, with a fault in the place of each message whose files cannot be sent; the files are held from now on."""
+    """Replace each message whose media cannot be sent with its error; the media rows are locked until the transaction ends."""
     media = MediaChecks(owner, [draft.media for draft in drafts])
     return [
-        (media.fault(draft.media, number=draft.to, sender=result.from_number) or result)
+        (media.error(draft.media, number=draft.to, sender=result.from_number) or result)
         if isinstance(result, Message)
         else result
         for result, draft in zip(built, drafts, strict=True)
     ]
 
 
-def _faulty_field(draft: MessageInput, *, checks: _Checks, measured: SegmentCount) -> InvalidField | None:
+def _field_error(draft: MessageInput, *, checks: _Checks, size: SegmentCount) -> InvalidField | None:
     if (draft.queue or checks.default_queue) not in checks.queues:
         return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
     if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
         return InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
     if draft.send_at is not None and draft.send_at > LATEST - timedelta(seconds=draft.valid_for):
         return InvalidField("send_at", "too_far_ahead", "It would still be valid after the year 9999.")
-    if measured.segments > segments.MAX_SEGMENTS:
+    if size.segments > segments.MAX_SEGMENTS:
         return InvalidField(
             "message",
             "too_long",
-            f"The text takes {measured.segments} segments ({measured.encoding}); {segments.MAX_SEGMENTS} is the limit.",
+            f"The text takes {size.segments} segments ({size.encoding}); {segments.MAX_SEGMENTS} is the limit.",
         )
     return None
 
 
 def _build(draft: MessageInput, *, owner: User, checks: _Checks, now: datetime) -> Message | DomainError:
-    measured = segments.measure(draft.text)
-    fault = _faulty_field(draft, checks=checks, measured=measured)
-    if fault is not None:
-        return fault
+    size = segments.measure(draft.text)
+    error = _field_error(draft, checks=checks, size=size)
+    if error is not None:
+        return error
     due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
     return Message(
         direction=Direction.OUTBOUND,
@@ -159,8 +159,8 @@ def _build(draft: MessageInput, *, owner: User, checks: _Checks, now: datetime) 
         from_number=draft.sender or checks.default_sender,
         to_number=draft.to,
         text=draft.text,
-        encoding=measured.encoding,
-        segments=measured.segments,
+        encoding=size.encoding,
+        segments=size.segments,
         reference=draft.reference,
         callback_url=draft.callback_url,
         media_count=len(draft.media),

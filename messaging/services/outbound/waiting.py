@@ -1,7 +1,7 @@
-"""What a message that is not sent yet waits for, and until when: found when it is read, because it changes without a write.
+"""Why a message is not sent yet, and until when it waits. Computed on reading, because it changes without a write.
 
-A constant number of queries for any number of messages, and none where none waits. What is stored already (a failed round,
-a wait for an account) gets its time here; the rest is the queue's: order, pause, pace and turn.
+The number of queries is constant, and zero if no message waits. Stored reasons (a failed round, a wait for an account) get
+their time here; the other reasons come from the queue: order, pause, pace and backlog.
 """
 
 from collections import defaultdict
@@ -27,16 +27,16 @@ from messaging.services.representation import (
 from messaging.states import DEFERRABLE, Status
 from providers.state import shared_state
 
-# A message that nothing holds is claimed within moments; only after this time is there something to explain.
+# A ready message is normally claimed within a second. Only one that waits longer than this needs a reason.
 GRACE = timedelta(seconds=10)
 VALID_UNTIL = "The message is valid until"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """`reason` is a sentence without the time; `until_label` says what happens at `until`.
+    """`reason` is a sentence without the time; `until_label` describes what happens at `until`.
 
-    `message_id` and `queue` name what the message waits for, where that is one of these.
+    `message_id` or `queue` is set when the message waits for another message or because of its queue.
     """
 
     code: str
@@ -52,13 +52,13 @@ class Waiting:
 
 
 def serialize_for(reader: User, message: Message, *, now: datetime) -> dict[str, Any]:
-    """The message as the API shows it, alone. Raises `CannotBeOpened`."""
+    """Serialize one message for the API. Raises `CannotBeOpened`."""
     found = find([message], now=now, sees_all=_sees_all(reader))
     return serialize_message_for(reader, message, error=_error(found.get(message.pk)))
 
 
 def serialize_list_for(reader: User, messages: Sequence[Message], *, now: datetime) -> list[dict[str, Any]]:
-    """The messages as the API shows them in a list; one whose text cannot be opened has an empty text."""
+    """Serialize a list of messages for the API. An unreadable text becomes empty."""
     found = find(messages, now=now, sees_all=_sees_all(reader))
     return [serialize_message_lenient_for(reader, row, error=_error(found.get(row.pk))) for row in messages]
 
@@ -72,34 +72,34 @@ def _error(waiting: Waiting | None) -> dict[str, str] | None:
 
 
 def find(messages: Iterable[Message], *, now: datetime, sees_all: bool) -> dict[UUID, Waiting]:
-    """What those of the messages wait for that wait for something; at most two queries, and Redis is asked at most once.
+    """Return, by primary key, what each waiting message waits for. At most two database queries and one Redis read.
 
-    Unless the reader `sees_all`, another owner's message to the same number is not mentioned: it shows as `waiting_for_turn`.
+    Unless the reader `sees_all`, another owner's message to the same number is not named: the reason is `waiting_for_turn`.
     """
     waiting = [message for message in messages if _waits(message, now)]
     if not waiting:
         return {}
     queues = OutboundQueue.objects.in_bulk({message.queue_id for message in waiting})
     older = _older_messages([row for row in waiting if _keeps_order(row, queues[row.queue_id])], now)
-    signs = _SignsOfLife()
-    found = {}
+    processes = _Processes()
+    found: dict[UUID, Waiting | None] = {}
     for row in waiting:
         first = older.get(row.pk)
         if first is not None and first.owner_id != row.owner_id and not sees_all:
-            found[row.pk] = _turn(row)
+            found[row.pk] = _behind_backlog(row)
         else:
-            found[row.pk] = _reason(row, queues[row.queue_id], first, signs, now)
+            found[row.pk] = _reason(row, queues[row.queue_id], first, processes, now)
     return {pk: reason for pk, reason in found.items() if reason is not None}
 
 
 def _waits(message: Message, now: datetime) -> bool:
-    """Not what is scheduled for later, which its status and `send_at` say, nor what the next sweep will fail as expired."""
+    """False for a message scheduled for later (`send_at` explains it) and for one that the next sweep will expire."""
     is_unsent = message.status == Status.QUEUED or _is_overdue(message, now)
-    return is_unsent and message.expires_at > now
+    return is_unsent and message.expires_at is not None and message.expires_at > now
 
 
-class _SignsOfLife:
-    """Whether somebody is there to send; asked only where it matters. While Redis is unavailable the answer is yes."""
+class _Processes:
+    """Whether worker and beat are running, read when first needed. Assumed to run while Redis is unavailable."""
 
     @cached_property
     def workers(self) -> bool:
@@ -107,8 +107,12 @@ class _SignsOfLife:
 
     @cached_property
     def beat(self) -> bool:
-        age = shared_state.ask(lambda _client: heartbeats.seconds_since_tick(), otherwise=0.0)
-        return age is not None and age <= heartbeats.WORKER_SILENT_SECONDS
+        return shared_state.ask(lambda _client: _has_recent_tick(), otherwise=True)
+
+
+def _has_recent_tick() -> bool:
+    age = heartbeats.seconds_since_tick()
+    return age is not None and age <= heartbeats.WORKER_SILENT_SECONDS
 
 
 def _keeps_order(message: Message, queue: OutboundQueue) -> bool:
@@ -116,20 +120,22 @@ def _keeps_order(message: Message, queue: OutboundQueue) -> bool:
 
 
 def _older_messages(messages: Sequence[Message], now: datetime) -> Mapping[UUID, Message]:
-    """For each message the oldest of those that go before it: one query, one probe of `message_unsent_by_number` for each."""
+    """For each message, the oldest one that goes before it. One query, with one probe of an index per message."""
     if not messages:
         return {}
     first = order.older_unsent(now=now).order_by("pk").values("pk")[:1]
     rows = Message.objects.filter(pk__in=[message.pk for message in messages]).annotate(first=Subquery(first))
     columns = ("owner", "queue", "to_number", "is_bulk", "status", "next_attempt_at", "lease_until", "expires_at")
-    by_number: dict[tuple[str, str], list[Message]] = defaultdict(list)
+    by_number: dict[tuple[str | None, str], list[Message]] = defaultdict(list)
     for older in Message.objects.filter(pk__in=rows.values("first")).order_by("pk").only(*columns):
         by_number[older.queue_id, older.to_number].append(older)
-    found = {}
+    found: dict[UUID, Message] = {}
     for row in messages:
-        goes_first = (older for older in by_number[row.queue_id, row.to_number] if _goes_first(older, row))
-        found[row.pk] = next(goes_first, None)
-    return {pk: older for pk, older in found.items() if older is not None}
+        candidates = by_number[row.queue_id, row.to_number]
+        first_of_row = next((older for older in candidates if _goes_first(older, row)), None)
+        if first_of_row is not None:
+            found[row.pk] = first_of_row
+    return found
 
 
 def _goes_first(older: Message, message: Message) -> bool:
@@ -137,18 +143,18 @@ def _goes_first(older: Message, message: Message) -> bool:
 
 
 def _reason(
-    message: Message, queue: OutboundQueue, older: Message | None, signs: _SignsOfLife, now: datetime
+    message: Message, queue: OutboundQueue, older: Message | None, processes: _Processes, now: datetime
 ) -> Waiting | None:
     if queue.is_paused:
         reason = f"The queue {queue.name} is paused."
         return Waiting("queue_paused", reason, message.expires_at, VALID_UNTIL, queue=queue.name)
     if message.next_attempt_at is not None:
-        return _not_released(message, signs) if _is_overdue(message, now) else _deferred(message)
+        return _not_released(message, processes) if _is_overdue(message, now) else _deferred(message)
     if older is not None and not (queue.is_paced and _is_ready(older)):
         return _behind(older)
     if queue.is_paced:
-        return _next_batch(message, queue, signs, now)
-    return _in_turn(message, queue, signs, now)
+        return _next_batch(message, queue, processes, now)
+    return _in_backlog(message, queue, processes, now)
 
 
 def _is_ready(message: Message) -> bool:
@@ -163,12 +169,12 @@ def _is_overdue(message: Message, now: datetime) -> bool:
 
 def _deferred(message: Message) -> Waiting:
     code = message.error_code or "waiting_for_retry"
-    reason = f"{message.error_detail or 'No provider has taken it yet'}".rstrip(".") + "."
+    reason = f"{message.error_detail or 'No provider has accepted it yet'}".rstrip(".") + "."
     return Waiting(code, reason, message.next_attempt_at, "Next attempt at")
 
 
-def _not_released(message: Message, signs: _SignsOfLife) -> Waiting:
-    return _without_processes(message, signs, needs_beat=True) or Waiting(
+def _not_released(message: Message, processes: _Processes) -> Waiting:
+    return _without_processes(message, processes, needs_beat=True) or Waiting(
         message.error_code or "waiting_for_turn",
         "It is due and will be released with the next tick.",
         message.expires_at,
@@ -187,35 +193,37 @@ def _behind(older: Message) -> Waiting:
     return Waiting("waiting_for_message", reason, until, label, message_id=older.pk)
 
 
-def _next_batch(message: Message, queue: OutboundQueue, signs: _SignsOfLife, now: datetime) -> Waiting:
+def _next_batch(message: Message, queue: OutboundQueue, processes: _Processes, now: datetime) -> Waiting:
     last = pacing.last_tick_before(queue, now=now)
-    following = None if last is None else last + timedelta(seconds=queue.interval_seconds)
+    following = None
+    if last is not None and queue.interval_seconds is not None:
+        following = last + timedelta(seconds=queue.interval_seconds)
     if now - message.updated_at > GRACE:
-        dead = _without_processes(message, signs, needs_beat=True)
+        dead = _without_processes(message, processes, needs_beat=True)
         if dead is not None:
             return dead
     reason = f"The queue {queue.name} sends {queue.batch_size} messages every {queue.interval_seconds} seconds."
     return Waiting("waiting_for_pace", reason, following, "Next batch at", queue=queue.name)
 
 
-def _in_turn(message: Message, queue: OutboundQueue, signs: _SignsOfLife, now: datetime) -> Waiting | None:
+def _in_backlog(message: Message, queue: OutboundQueue, processes: _Processes, now: datetime) -> Waiting | None:
     if now - max(message.updated_at, message.send_at or message.created_at) <= GRACE:
         return None
-    dead = _without_processes(message, signs, needs_beat=False)
+    dead = _without_processes(message, processes, needs_beat=False)
     if dead is not None or message.error_code:
-        return dead  # None: what is stored says more
-    return _turn(message)
+        return dead  # None: the stored error explains more
+    return _behind_backlog(message)
 
 
-def _turn(message: Message) -> Waiting:
+def _behind_backlog(message: Message) -> Waiting:
     reason = f"Waits for its turn in the queue {message.queue_id}: older messages go first."
     return Waiting("waiting_for_turn", reason, message.expires_at, VALID_UNTIL, queue=message.queue_id)
 
 
-def _without_processes(message: Message, signs: _SignsOfLife, *, needs_beat: bool) -> Waiting | None:
-    if not signs.workers:
+def _without_processes(message: Message, processes: _Processes, *, needs_beat: bool) -> Waiting | None:
+    if not processes.workers:
         return Waiting("waiting_for_worker", "No worker process is running.", message.expires_at, VALID_UNTIL)
-    if needs_beat and not signs.beat:
-        reason = "The process beat is not running, so nothing that is due is released."
+    if needs_beat and not processes.beat:
+        reason = "The beat process is not running, so due messages are not released."
         return Waiting("waiting_for_beat", reason, message.expires_at, VALID_UNTIL)
     return None

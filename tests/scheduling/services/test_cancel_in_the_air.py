@@ -60,7 +60,7 @@ def test_one_that_the_provider_does_not_take_is_canceled_and_goes_to_no_other(sc
     assert canceled == [0]
     assert len(carrier.calls) == 1
     assert (message.status, message.next_attempt_at, message.attempts) == ("canceled", None, 1)
-    assert message.events.last().detail == "The message was canceled before a provider took it."
+    assert message.events.last().detail == "The message was canceled before a provider accepted it."
 
 
 def test_one_that_the_provider_takes_is_sent(schedule, message) -> None:

@@ -108,7 +108,7 @@ def test_every_key_of_a_client_still_keeps_it_from_sending_twice(staff) -> None:
 
 
 def once(owner, key: str, act) -> tuple[dict, bool]:
-    return idempotency.once(owner=owner, key=key, request_fingerprints=["f"], now=NOW, act=act)
+    return idempotency.once(owner=owner, key=key, request_fingerprints=["f"], now=NOW, operation=act)
 
 
 @pytest.mark.parametrize("state", ["malformed", "unmatched"])

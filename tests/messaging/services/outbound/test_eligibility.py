@@ -523,7 +523,7 @@ class TestTable:
         message = make(expires_at=NOW)
         [refusal] = Batch([message], now=NOW).refusals(Moment.CLAIM).values()
 
-        with pytest.raises(ValueError, match="expired is not asked at acceptance"):
+        with pytest.raises(ValueError, match="expired does not run at acceptance"):
             refusal.as_error()
 
     def test_codes_are_unique(self) -> None:

@@ -34,7 +34,7 @@ def owner(db):
 
 
 def once(owner, act, *, now, key="k", body="a"):
-    return idempotency.once(owner=owner, key=key, request_fingerprints=[body], now=now, act=act)
+    return idempotency.once(owner=owner, key=key, request_fingerprints=[body], now=now, operation=act)
 
 
 def test_the_first_request_acts_and_a_repeat_gets_its_answer(owner, now) -> None:
@@ -69,7 +69,7 @@ def test_a_key_is_known_through_an_exchange_of_the_secret_key(owner, now, settin
 
     def post() -> tuple[dict, bool]:
         found = idempotency.fingerprints("/path", {"message": "Hello"})
-        return idempotency.once(owner=owner, key="k", request_fingerprints=found, now=now, act=act)
+        return idempotency.once(owner=owner, key="k", request_fingerprints=found, now=now, operation=act)
 
     settings.SECRET_KEY = "old"
     post()
@@ -138,7 +138,7 @@ class TestAtOnce:
         def act() -> dict:
             return {"id": str(submit(owner=owner, draft=draft, default_queue="express", now=now).pk)}
 
-        return idempotency.once(owner=owner, key=key, request_fingerprints=[text], now=now, act=act)
+        return idempotency.once(owner=owner, key=key, request_fingerprints=[text], now=now, operation=act)
 
     def test_twenty_requests_with_one_key_make_one_message(self, express, now) -> None:
         owner = UserFactory()

@@ -167,7 +167,7 @@ def test_an_id_that_another_message_has_settles_nothing(account) -> None:
 
 
 def test_a_sweep_is_bounded(account, carrier, monkeypatch) -> None:
-    monkeypatch.setattr(reconciliation, "LIMIT", 2)
+    monkeypatch.setattr(reconciliation, "MAX_QUERIES", 2)
     carrier.play = answer(404)
     for _ in range(3):
         unknown(account)

@@ -160,7 +160,7 @@ class TestReturnExpiredClaims:
         recovery.return_expired_claims(now=now)
 
         [record] = caplog.records
-        assert record.getMessage() == "2 claims outlived their worker; 1 of them had begun a call"
+        assert record.getMessage() == "2 claims expired without a result; 1 of them had started a call"
         assert attempt.message.to_number not in record.getMessage()
 
     @pytest.mark.django_db(transaction=True)

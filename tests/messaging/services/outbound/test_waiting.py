@@ -158,7 +158,7 @@ def test_a_failed_round_keeps_its_code_and_says_when_the_next_one_is(queued) -> 
 def test_a_time_without_a_reason_is_told_as_a_retry(queued) -> None:
     message = queued(next_attempt_at=SOON)
 
-    assert told(message) == ("waiting_for_retry", "No provider has taken it yet.", ("Next attempt at", SOON))
+    assert told(message) == ("waiting_for_retry", "No provider has accepted it yet.", ("Next attempt at", SOON))
 
 
 def test_what_is_scheduled_for_later_says_so_by_its_status(queued) -> None:
