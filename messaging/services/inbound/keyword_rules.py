@@ -1,4 +1,4 @@
-"""Which words mean what at one of our numbers."""
+"""The keyword rules of one of our numbers."""
 
 from django.db.models import F, Q
 
@@ -7,7 +7,7 @@ from messaging.models import KeywordRule
 
 
 def rules_for(number: str) -> dict[Action, MatchRule]:
-    """The number's own rules, else those for every number, else the defaults; action by action."""
+    """For each action: the number's own rule, else the rule for all numbers, else the default."""
     rules = default_rules()
     rows = KeywordRule.objects.filter(Q(sender_number__isnull=True) | Q(sender_number__number=number))
     for row in rows.order_by(F("sender_number").asc(nulls_first=True)):

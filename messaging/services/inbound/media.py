@@ -1,4 +1,4 @@
-"""Fetching the files that a provider's callback has named, from addresses that nobody has vouched for."""
+"""Fetches the media that providers' callbacks name, from URLs that are not trusted."""
 
 import logging
 import threading
@@ -28,39 +28,39 @@ logger = logging.getLogger(__name__)
 BATCH = 16
 WORKERS = 4
 DEADLINE_SECONDS = 20.0
-# Longer than a whole batch can take, one file after the other in each worker.
+# Longer than a batch can take when each thread fetches its files one after the other.
 LEASE = timedelta(seconds=DEADLINE_SECONDS * BATCH / WORKERS + 30)
 DELAYS = (timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
 
-_busy = threading.Lock()
+_running = threading.Lock()
 
 
-class _Gone(NamedTuple):
-    """Why a file cannot be had; for good, unless it is worth another try."""
+class _FetchError(NamedTuple):
+    """Why a file was not fetched. It is given up unless the error is retryable."""
 
     reason: str
     is_retryable: bool = False
 
 
-# Each try began and none came to an end: it is the file that ends the workers.
-LOST = _Gone("fetching it was never finished")
-FAULT = _Gone("it could not be judged", is_retryable=True)
-VERDICTS: Mapping[type[Exception], _Gone] = {
-    AddressRefused: _Gone("the address is not public"),
-    TooLarge: _Gone("the file is too large"),
-    Misconfigured: _Gone("the provider account cannot be used as it is configured", is_retryable=True),
-    OSError: _Gone("the file could not be kept", is_retryable=True),
+# Every attempt started and none ended: fetching this file probably kills the worker.
+LOST = _FetchError("fetching it was never finished")
+FAULT = _FetchError("it could not be processed", is_retryable=True)
+ERRORS: Mapping[type[Exception], _FetchError] = {
+    AddressRefused: _FetchError("the address is not public"),
+    TooLarge: _FetchError("the file is too large"),
+    Misconfigured: _FetchError("the provider account cannot be used as it is configured", is_retryable=True),
+    OSError: _FetchError("the file could not be stored", is_retryable=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """How files are fetched; tests bring one that reaches no network."""
+    """Fetches one URL. Tests inject one without network access."""
 
     http: PublicHttp
 
     def chunks(self, url: str, access: MediaAccess | None) -> Iterator[bytes]:
-        credentials = access and Credentials.basic(access.origin, access.username, access.password)
+        credentials = Credentials.basic(access.origin, access.username, access.password) if access else None
         return self.http.fetch(
             url,
             max_bytes=settings.MEDIA_MAX_BYTES,
@@ -74,29 +74,29 @@ _fetcher: Fetcher | None = None
 
 
 def default_fetcher() -> Fetcher:
-    global _fetcher  # noqa: PLW0603 (one pool of connections for the process, made when it is first needed)
+    global _fetcher  # noqa: PLW0603 (one connection pool per process, created on first use)
     if _fetcher is None:
         _fetcher = Fetcher(PublicHttp(Guard.allowing(settings.MEDIA_FETCH_ALLOWED_NETWORKS)))
     return _fetcher
 
 
 def fetch_due(*, clock: Callable[[], datetime], fetcher: Fetcher | None = None) -> int:
-    """Fetch what is due, a batch at a time; returns how many files were tried. One run at a time in a process."""
-    if not _busy.acquire(blocking=False):
+    """Fetch due files in batches; return how many were attempted. Returns 0 if this process is already fetching."""
+    if not _running.acquire(blocking=False):
         return 0
     try:
-        tried = 0
+        attempted = 0
         while claimed := _claim(clock()):
             with ThreadPoolExecutor(min(WORKERS, len(claimed)), thread_name_prefix="media") as executor:
                 list(executor.map(lambda file: _fetch(file, fetcher or default_fetcher(), clock), claimed))
-            tried += len(claimed)
-        return tried
+            attempted += len(claimed)
+        return attempted
     finally:
-        _busy.release()
+        _running.release()
 
 
 def _claim(now: datetime) -> list[Attachment]:
-    """Push the time of what is due beyond this worker's lease: if the worker dies, somebody else tries then."""
+    """Claim due files by moving `next_attempt_at` past the lease: if this worker dies, another one retries them then."""
     with transaction.atomic():
         rows = list(
             Attachment.objects.select_for_update(skip_locked=True, of=("self",))
@@ -112,13 +112,13 @@ def _claim(now: datetime) -> list[Attachment]:
 
 
 def _fetch(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime]) -> None:
-    """What went wrong stands in the row; only a database that is away is raised, and the lease brings the file back."""
+    """Store the asset or the error. Raises only database faults; the lease makes the file due again."""
     try:
-        asset = LOST if file.attempts > len(DELAYS) else _asset(file, fetcher, clock)
-        if isinstance(asset, _Gone):
-            _give_up(file, asset, clock())
+        result = LOST if file.attempts > len(DELAYS) else _download(file, fetcher, clock)
+        if isinstance(result, _FetchError):
+            _store_error(file, result, clock())
         else:
-            _keep(file, asset)
+            _store_asset(file, result)
     except DATABASE_FAULTS as fault:
         if may_pass(fault):
             drop_connection()
@@ -127,45 +127,47 @@ def _fetch(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime]) ->
         connection.close()  # the thread ends with the batch
 
 
-def _asset(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime]) -> MediaAsset | _Gone:
+def _download(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime]) -> MediaAsset | _FetchError:
+    if file.message.provider is None:
+        return FAULT
     try:
         access = registry.backend_for(file.message.provider).media_access()
         chunks = fetcher.chunks(file.source_url, access)
         return media.store(owner=file.message.owner, stream=chunks, now=clock()).asset
     except (AddressRefused, TooLarge, FetchFailed, MediaError, Misconfigured, OSError) as fault:
         if isinstance(fault, OSError):
-            logger.error("an incoming file cannot be kept: %s", type(fault).__name__)
-        return _verdict(fault)
+            logger.error("an inbound file cannot be stored: %s", type(fault).__name__)
+        return _error_of(fault)
     except DATABASE_FAULTS:
         raise
-    except Exception as fault:  # noqa: BLE001 (a fault in the program must not stop the other files of the batch)
-        logger.error("an incoming file met a fault: %s", type(fault).__name__)
+    except Exception as fault:  # noqa: BLE001 (a bug must not stop the other files of the batch)
+        logger.error("an inbound file cannot be processed: %s", type(fault).__name__)
         return FAULT
 
 
-def _verdict(fault: Exception) -> _Gone:
+def _error_of(fault: Exception) -> _FetchError:
     if isinstance(fault, FetchFailed):
-        return _Gone(str(fault), is_retryable=fault.retryable)
+        return _FetchError(str(fault), is_retryable=fault.retryable)
     if isinstance(fault, MediaError):
-        return _Gone(f"the file is not taken: {fault.code}")
-    return next(gone for kind, gone in VERDICTS.items() if isinstance(fault, kind))
+        return _FetchError(f"the file is not accepted: {fault.code}")
+    return next(error for kind, error in ERRORS.items() if isinstance(fault, kind))
 
 
-def _keep(file: Attachment, asset: MediaAsset) -> None:
+def _store_asset(file: Attachment, asset: MediaAsset) -> None:
     with transaction.atomic():
         message = Message.objects.select_for_update().filter(pk=file.message_id).first()
         if message is None:  # erased meanwhile
             return
-        if message.attachments.filter(asset=asset).exclude(pk=file.pk).exists():  # the same picture under two addresses
+        if message.attachments.filter(asset=asset).exclude(pk=file.pk).exists():  # the same image under two URLs
             Attachment.objects.filter(pk=file.pk).delete()
             Message.objects.filter(pk=message.pk).update(media_count=F("media_count") - 1)
             return
         Attachment.objects.filter(pk=file.pk).update(asset=asset, next_attempt_at=None, error="")
 
 
-def _give_up(file: Attachment, gone: _Gone, now: datetime) -> None:
-    place = file.attempts  # as it was before this attempt
-    next_attempt_at = now + DELAYS[place] if gone.is_retryable and place < len(DELAYS) else None
-    Attachment.objects.filter(pk=file.pk, asset=None).update(next_attempt_at=next_attempt_at, error=gone.reason[:200])
+def _store_error(file: Attachment, error: _FetchError, now: datetime) -> None:
+    earlier = file.attempts  # as it was before this attempt
+    next_attempt_at = now + DELAYS[earlier] if error.is_retryable and earlier < len(DELAYS) else None
+    Attachment.objects.filter(pk=file.pk, asset=None).update(next_attempt_at=next_attempt_at, error=error.reason[:200])
     if next_attempt_at is None:
-        logger.warning("file %d of message %s is not to be had: %s", file.position, file.message_id, gone.reason)
+        logger.warning("file %d of message %s given up: %s", file.position, file.message_id, error.reason)

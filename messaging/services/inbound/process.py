@@ -1,7 +1,7 @@
-"""`received` → `stored` → `processed`: what a worker does with an incoming text. Every step is safe to repeat.
+"""Moves inbound texts from `received` to `stored` to `processed`. Every step is safe to repeat.
 
-A text is stored when its files are here or given up, and then processed. Its keyword was applied when it was accepted; its
-automatic reply waits for no file either.
+A text becomes `stored` when its files are fetched or given up, and `processed` right after. Its keyword was applied at
+acceptance; its automatic reply does not wait for files.
 """
 
 import logging
@@ -23,21 +23,21 @@ from messaging.states import INBOUND_OPEN, Direction, Source, Status
 logger = logging.getLogger(__name__)
 
 CHUNK = 200
-PUT_OFF = timedelta(minutes=1)
-CHANGES = frozenset({Action.STOP, Action.STOP_ALL, Action.START})
+RETRY_DELAY = timedelta(minutes=1)
+SUPPRESSION_ACTIONS = frozenset({Action.STOP, Action.STOP_ALL, Action.START})
 
 _to_fetch = Attachment.objects.filter(message=OuterRef("pk"), next_attempt_at__isnull=False)
 
 
 def is_anything_open(*, now: datetime) -> bool:
-    """Return True if a text has a reply to send, files that are all here, or a keyword that was not applied yet."""
+    """Return True if any text has a reply to send, all of its files, or a keyword to apply."""
     return _open(now).exists()
 
 
 def process(*, default_queue: str, now: datetime) -> int:
-    """Process what is open, oldest first, each text in a transaction of its own; returns how many were."""
+    """Process open texts, oldest first, each in its own transaction; return how many were processed."""
     ids = list(_open(now).order_by("pk").values_list("pk", flat=True)[:CHUNK])
-    return sum(_process_or_put_off(message_id, default_queue, now) for message_id in ids)
+    return sum(_process_or_defer(message_id, default_queue, now) for message_id in ids)
 
 
 def _open(now: datetime) -> QuerySet[Message]:
@@ -46,16 +46,16 @@ def _open(now: datetime) -> QuerySet[Message]:
     return Message.objects.filter(has_a_step, is_due, direction=Direction.INBOUND, status__in=INBOUND_OPEN)
 
 
-def _process_or_put_off(message_id: UUID, default_queue: str, now: datetime) -> bool:
-    """One text that cannot be processed must not hold up the others."""
+def _process_or_defer(message_id: UUID, default_queue: str, now: datetime) -> bool:
+    """Defer a text that cannot be processed, so that it does not block the others."""
     try:
         return _process_one(message_id, default_queue, now)
     except Exception as fault:
         if may_pass(fault):
             raise
-        # A fault in the program: another try after its mending finds the text.
+        # A bug: the text is processed once it is fixed.
         logger.error("message %s cannot be processed: %s", message_id, type(fault).__name__)
-        Message.objects.filter(pk=message_id, status__in=INBOUND_OPEN).update(next_attempt_at=now + PUT_OFF)
+        Message.objects.filter(pk=message_id, status__in=INBOUND_OPEN).update(next_attempt_at=now + RETRY_DELAY)
         return False
 
 
@@ -67,7 +67,8 @@ def _process_one(message_id: UUID, default_queue: str, now: datetime) -> bool:
         message = rows.select_related("provider", "owner").first()
         if message is None:  # another worker has it
             return False
-        now = max(now, message.received_at)  # the worker looked at its clock before the text was here
+        if message.received_at is not None:
+            now = max(now, message.received_at)  # the text may have arrived after the worker read its clock
         detail = ""
         if message.keyword_read_at is None or message.pending_reply:
             detail = _finish_keyword(message, default_queue, now)
@@ -81,11 +82,11 @@ def _process_one(message_id: UUID, default_queue: str, now: datetime) -> bool:
 
 
 def _finish_keyword(message: Message, default_queue: str, now: datetime) -> str:
-    """Send the automatic reply; return what was done, for the history.
+    """Send the automatic reply; return a note for the history.
 
-    The keyword itself was applied when the text was accepted, unless an older version has accepted it.
+    The keyword itself was applied at acceptance, except for a text that an older version accepted.
     """
-    phone_numbers.hold(message.from_number)  # two texts of one person at two workers: one after the other
+    phone_numbers.lock(message.from_number)  # one text of a sender at a time
     note = message.pending_reply
     if message.keyword_read_at is None:
         effect = keyword_effects.apply_late(message, now=now)
@@ -93,19 +94,19 @@ def _finish_keyword(message: Message, default_queue: str, now: datetime) -> str:
     action, message.pending_reply = message.pending_reply, ""
     if not action:
         return note
-    if action in CHANGES and _has_newer_change(message):
-        return f"{note}: a newer keyword is answered instead"
+    if action in SUPPRESSION_ACTIONS and _has_newer_change(message):
+        return f"{note}: replied to a newer keyword instead"
     rule = keyword_rules.rules_for(message.to_number).get(Action(action))
-    reply = rule and replies.answer(message, rule.reply, default_queue=default_queue, now=now)
-    return f"{note}, answered" if reply else note
+    reply = rule and replies.send_reply(message, rule.reply, default_queue=default_queue, now=now)
+    return f"{note}, reply sent" if reply else note
 
 
 def _has_newer_change(message: Message) -> bool:
-    """Whether the person has sent another keyword to this number since, whose reply says what holds now."""
+    """Whether the sender has since sent another keyword to this number; its reply states what applies now."""
     return Message.objects.filter(
         direction=Direction.INBOUND,
         from_number=message.from_number,
         to_number=message.to_number,
-        pending_reply__in=CHANGES,
+        pending_reply__in=SUPPRESSION_ACTIONS,
         pk__gt=message.pk,
     ).exists()

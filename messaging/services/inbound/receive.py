@@ -1,7 +1,7 @@
-"""Accept texts from people: check and store each once, and apply its keyword in the same transaction.
+"""Accepts inbound texts: stores each once, and applies its keyword in the same transaction.
 
-When the acceptance is answered, a STOP stands and a START has ended it: outbound messages are checked against suppressions
-when they are accepted and again before each call. A worker does the rest, the automatic reply included.
+So a STOP or START takes effect before the acceptance is confirmed: outbound messages are checked against suppressions at
+acceptance and again before each call. A worker does the rest, including the automatic reply.
 See docs/decisions/0028-keywords-at-acceptance.md.
 """
 
@@ -30,16 +30,16 @@ from providers.models import ProviderAccount, SenderNumber
 REPLY_WINDOW = timedelta(days=30)
 TOO_LONG, RATE_LIMITED = "too_long", SenderRateLimited.code
 MARKS = {
-    TOO_LONG: "The text is longer than one message may be; it got no automatic reply.",
-    RATE_LIMITED: "The sender wrote more often than the limit allows; this got no automatic reply.",
+    TOO_LONG: "The text is longer than the limit; it got no automatic reply.",
+    RATE_LIMITED: "The sender exceeded the rate limit; this text got no automatic reply.",
 }
-# Added to the reason of a suppression whose text is not stored.
+# Appended to the reason of a suppression whose text is not stored.
 OVER_THE_LIMIT, REPEATED = " (over the rate limit)", " (a repeat)"
 
 
 @dataclass(frozen=True, slots=True)
 class InboundLimits:
-    """At most `messages` of one sender in any `window`; the same text again within `repeat_window` is a repeat."""
+    """At most `messages` per sender in any `window`; an equal text within `repeat_window` is a repeat."""
 
     characters: int
     messages: int
@@ -49,7 +49,7 @@ class InboundLimits:
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """One text from a person. Of a provider's callback the media are addresses, of a client's request they are assets."""
+    """One inbound text. A provider's callback has media as URLs (`addresses`), a client's request as `assets`."""
 
     sender: str = field(repr=False)
     recipient: str = field(repr=False)
@@ -67,15 +67,15 @@ class Received:
 
 
 def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, now: datetime) -> Received:
-    """Store what a client has posted, or find that it is here already.
+    """Store a text that a client posted, or return the stored one if this is a repeat.
 
-    Raises `SenderRateLimited`, or `InvalidField` for media that the owner does not have; then nothing is stored. A STOP over
-    the limit counts all the same.
+    Raises `SenderRateLimited`, or `InvalidField` for assets that the owner may not use; then nothing is stored. A STOP over
+    the rate limit still takes effect.
     """
     with transaction.atomic():
         if not attachments.lock_visible(owner, incoming.assets).issuperset(incoming.assets):
             raise InvalidField("media", "unknown_asset", "There is no such media asset.")
-        phone_numbers.hold(incoming.sender)
+        phone_numbers.lock(incoming.sender)
         repeat = _repeat(incoming, Q(provider=None, owner=owner), limits, now)
         message = _message(incoming, owner, None, mark="", now=now)
         if repeat is not None:
@@ -85,8 +85,8 @@ def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, no
         if wait is None:
             return Received(_store(message, incoming, now), is_repeat=False)
         keyword_effects.apply_opt_out(message, now=now, because=OVER_THE_LIMIT)
-    raise SenderRateLimited(  # after the commit: it would take the STOP along
-        f"{limits.messages} messages in {limits.window.total_seconds():g} seconds is the limit for one sender.",
+    raise SenderRateLimited(  # after the commit, so that the STOP is not rolled back
+        f"The limit is {limits.messages} messages in {limits.window.total_seconds():g} seconds per sender.",
         retry_after=wait,
     )
 
@@ -94,11 +94,11 @@ def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, no
 def receive_from_provider(
     *, incoming: IncomingMessage, account: ProviderAccount, limits: InboundLimits, now: datetime
 ) -> Received:
-    """Store what a provider brings. It is never refused: who wrote it cannot be told; what is over a limit is marked."""
+    """Store a provider's text. It is marked if it exceeds a limit, but never refused: its sender would not learn of it."""
     try:
         return _receive_from_provider(incoming, account, limits, now)
     except IntegrityError:
-        # The same id at the same moment under another sender, whose row is another one to wait at: one of them is there now.
+        # The same id came concurrently under another sender, so another number was locked: one of the two is stored now.
         known = _known(incoming, account)
         if known is None:
             raise
@@ -109,7 +109,7 @@ def _receive_from_provider(
     incoming: IncomingMessage, account: ProviderAccount, limits: InboundLimits, now: datetime
 ) -> Received:
     with transaction.atomic():
-        phone_numbers.hold(incoming.sender)
+        phone_numbers.lock(incoming.sender)
         known = _known(incoming, account)
         if known is not None:
             return Received(known, is_repeat=True)
@@ -129,7 +129,7 @@ def _receive_from_provider(
 
 
 def _known(incoming: IncomingMessage, account: ProviderAccount) -> Message | None:
-    """Where the provider gives an id, it decides for as long as there is the message."""
+    """The stored message with the provider's id, if the provider gives one."""
     if not incoming.provider_message_id:
         return None
     return Message.objects.filter(
@@ -137,12 +137,12 @@ def _known(incoming: IncomingMessage, account: ProviderAccount) -> Message | Non
     ).first()
 
 
-def _repeat(incoming: IncomingMessage, came_the_same_way: Q, limits: InboundLimits, now: datetime) -> Message | None:
-    """The same text a moment ago. Of another client's texts nobody learns here, not even that they are the same."""
+def _repeat(incoming: IncomingMessage, same_channel: Q, limits: InboundLimits, now: datetime) -> Message | None:
+    """An equal text within the repeat window, of the same client or provider account only."""
     if incoming.provider_message_id:
         return None
     recent = Message.objects.filter(
-        came_the_same_way,
+        same_channel,
         direction=Direction.INBOUND,
         from_number=incoming.sender,
         received_at__gte=now - limits.repeat_window,
@@ -160,25 +160,25 @@ def _is_same(message: Message, incoming: IncomingMessage) -> bool:
 
 
 def _wait(sender: str, limits: InboundLimits, now: datetime) -> int | None:
-    """Whole seconds until this sender's next text will be taken; None when it is taken now."""
+    """Whole seconds until this sender's next text is within the rate limit; None if this one is."""
     recent = Message.objects.filter(
         direction=Direction.INBOUND, from_number=sender, received_at__gt=now - limits.window
     ).order_by("-received_at")
-    times = list(recent.values_list("received_at", flat=True)[: limits.messages])
+    times = [time for time in recent.values_list("received_at", flat=True)[: limits.messages] if time is not None]
     if len(times) < limits.messages:
         return None
     return max(1, math.ceil((times[-1] + limits.window - now).total_seconds()))
 
 
 def _owner_of(recipient: str, sender: str, now: datetime) -> User | None:
-    """Who gets it: the owner of our number, or, at a shared one, whoever wrote to this person from it last."""
+    """The owner of our number or, for a shared number, the owner of the last message sent from it to this sender."""
     number = SenderNumber.objects.filter(number=recipient).select_related("owner").first()
     if number is not None and number.owner is not None:
         return number.owner
     last = Message.objects.filter(
         direction=Direction.OUTBOUND,
         to_number=sender,
-        from_number__in=[recipient, ""],  # none: from a number that the provider chose
+        from_number__in=[recipient, ""],  # empty: the provider chose the number
         created_at__gte=now - REPLY_WINDOW,
         is_automatic=False,
     ).order_by("-pk")
@@ -194,7 +194,7 @@ def _message(
     mark: str,
     now: datetime,
 ) -> Message:
-    measured = segments.measure(incoming.text)
+    size = segments.measure(incoming.text)
     return Message(
         direction=Direction.INBOUND,
         status=Status.RECEIVED,
@@ -202,8 +202,8 @@ def _message(
         from_number=incoming.sender,
         to_number=incoming.recipient,
         text=incoming.text,
-        encoding=measured.encoding,
-        segments=measured.segments,
+        encoding=size.encoding,
+        segments=size.segments,
         provider=account,
         provider_message_id=incoming.provider_message_id,
         media_count=len(incoming.assets) + len(incoming.addresses),
@@ -233,9 +233,9 @@ def _store(message: Message, incoming: IncomingMessage, now: datetime) -> Messag
 
 
 def _attach(message: Message, assets: Sequence[UUID], addresses: Sequence[str], now: datetime) -> None:
-    files = [Attachment(message=message, position=place, asset_id=asset) for place, asset in enumerate(assets)]
+    files = [Attachment(message=message, position=position, asset_id=asset) for position, asset in enumerate(assets)]
     files += [
-        Attachment(message=message, position=place, source_url=address, next_attempt_at=now)
-        for place, address in enumerate(addresses, start=len(assets))
+        Attachment(message=message, position=position, source_url=address, next_attempt_at=now)
+        for position, address in enumerate(addresses, start=len(assets))
     ]
     Attachment.objects.bulk_create(files)

@@ -1,4 +1,4 @@
-"""The one answer that a keyword gets."""
+"""Automatic replies to keywords."""
 
 import logging
 from datetime import datetime, timedelta
@@ -15,24 +15,30 @@ from providers.models import ProviderAccount, SenderNumber
 
 logger = logging.getLogger(__name__)
 
-ONCE_IN = timedelta(hours=1)
+MIN_INTERVAL = timedelta(hours=1)
 VALID_FOR = 3600
 SERVICE_USER = "switchboard"
 
 
-def answer(message: Message, text: str, *, default_queue: str, now: datetime) -> Message | None:
-    """Answer an incoming text from the number it was sent to; None where nothing may be answered.
+def send_reply(message: Message, text: str, *, default_queue: str, now: datetime) -> Message | None:
+    """Submit the reply, sent from the number that received the text; None if the text must not get one.
 
-    The caller holds the row of the person's number.
-    Nobody gets more than one automatic reply in an hour: two machines that answer each other would never stop.
+    A number gets at most one automatic reply per `MIN_INTERVAL`: two machines that reply to each other would never stop. The
+    caller has locked the sender's number.
     """
-    if not text or message.error_code or message.is_automatic or not _is_ours(message) or not _is_a_person(message):
+    if (
+        not text
+        or message.error_code
+        or message.is_automatic
+        or not _is_ours(message)
+        or not _is_external_number(message)
+    ):
         return None
-    person = PhoneNumber.objects.filter(pk=message.from_number)
-    last = person.values_list("auto_replied_at", flat=True).get()
-    if last is not None and last > now - ONCE_IN:
+    recipient = PhoneNumber.objects.filter(pk=message.from_number)
+    last = recipient.values_list("auto_replied_at", flat=True).get()
+    if last is not None and last > now - MIN_INTERVAL:
         return None
-    person.update(auto_replied_at=now)
+    recipient.update(auto_replied_at=now)
     draft = MessageInput(
         to=message.from_number, text=text, valid_for=VALID_FOR, sender=message.to_number, is_automatic=True
     )
@@ -45,20 +51,20 @@ def answer(message: Message, text: str, *, default_queue: str, now: datetime) ->
             source=Source.INBOUND,
         )
     except DomainError as error:
-        person.update(auto_replied_at=last)  # nothing was answered
-        logger.warning("the automatic reply to message %s is refused: %s", message.pk, error.code)
+        recipient.update(auto_replied_at=last)  # no reply was sent
+        logger.warning("the automatic reply to message %s was refused: %s", message.pk, error.code)
         return None
 
 
 def _is_ours(message: Message) -> bool:
-    """Only from a number that we send from: an account's own, or one of the sender numbers."""
+    """Whether we send from the number that received the text: an account's own, or a sender number."""
     if SenderNumber.objects.filter(number=message.to_number).exists():
         return True
     return any(account.from_number == message.to_number for account in ProviderAccount.objects.all())
 
 
-def _is_a_person(message: Message) -> bool:
-    """Not a short code or a name, and none of our own numbers."""
+def _is_external_number(message: Message) -> bool:
+    """False for a short code, an alphanumeric sender, or one of our own numbers."""
     try:
         is_number = normalise(message.from_number) == message.from_number
     except InvalidNumber:
@@ -67,7 +73,7 @@ def _is_a_person(message: Message) -> bool:
 
 
 def _service_user() -> User:
-    """Owns the replies to texts that nobody owns. It cannot log in."""
+    """The owner of replies to texts without an owner. It cannot log in."""
     user, created = get_user_model().objects.get_or_create(username=SERVICE_USER, defaults={"is_active": False})
     if created:
         user.set_unusable_password()

@@ -1,4 +1,4 @@
-"""Which numbers can be reached."""
+"""Recipients' numbers: locks, and whether a number is active."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,20 +11,20 @@ from messaging.models import PhoneNumber
 Status = PhoneNumber.Status
 
 
-def hold(number: str) -> None:
-    """Lock the number's row, made if it is not there: who else asks waits until the caller's transaction ends."""
+def lock(number: str) -> None:
+    """Lock the number's row, created if missing, until the caller's transaction ends."""
     PhoneNumber.objects.bulk_create([PhoneNumber(number=number)], ignore_conflicts=True)
     PhoneNumber.objects.select_for_update().get(pk=number)
 
 
 def mark_inactive(reasons: Mapping[str, str], *, now: datetime) -> None:
-    """Make these numbers inactive (number → reason); a number that is inactive already keeps its first reason."""
+    """Deactivate numbers (number → reason). A number that is already inactive keeps its reason."""
     if not reasons:
         return
     PhoneNumber.objects.bulk_create(
         [
             PhoneNumber(number=number, status=Status.INACTIVE, reason=reason[:200], changed_at=now)
-            for number, reason in sorted(reasons.items())  # in one order for everybody: no two wait for each other
+            for number, reason in sorted(reasons.items())  # sorted, so that two calls cannot deadlock
         ],
         ignore_conflicts=True,
     )
@@ -35,7 +35,7 @@ def mark_inactive(reasons: Mapping[str, str], *, now: datetime) -> None:
 
 
 def set_status(*, number: str, status: str, reason: str, now: datetime) -> PhoneNumber:
-    """What an operator decides. Raises `PhoneNumber.DoesNotExist`."""
+    """Set the status on an operator's request. Raises `PhoneNumber.DoesNotExist`."""
     with transaction.atomic():
         row = PhoneNumber.objects.select_for_update().get(pk=number)
         row.status, row.reason, row.changed_at = status, reason[:200], now

@@ -1,4 +1,4 @@
-"""Suppressions: the numbers that get nothing. `outbound.eligibility` reads these rows before a message is sent."""
+"""Suppressions: numbers that must not be sent to. `outbound.eligibility` reads them before a message is sent."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,35 +20,38 @@ Source = Suppression.Source
 def add(
     *, number: str, sender: str, source: Source, reason: str, now: datetime, actor: User | None = None
 ) -> tuple[Suppression, bool]:
-    """The suppression and whether it is new; one that is there already keeps its reason. An empty sender means all.
+    """Return the suppression and whether it is new. An existing one keeps its reason. An empty sender means all senders.
 
-    Each source has its own, and of clients each: what another has said is neither shown nor taken back with it.
+    Each source has its own row, and for the API each client: a client neither sees nor removes another client's row.
     """
-    same = {"number": number, "sender": sender, "source": source}
-    values = {"reason": reason[:200], "created_at": now, "created_by": actor}
+    values = {"reason": reason[:200], "created_at": now}
     if source == Source.API:
-        same["created_by"] = values.pop("created_by")
-    return Suppression.objects.get_or_create(**same, defaults=values)
+        return Suppression.objects.get_or_create(
+            number=number, sender=sender, source=source, created_by=actor, defaults=values
+        )
+    return Suppression.objects.get_or_create(
+        number=number, sender=sender, source=source, defaults={**values, "created_by": actor}
+    )
 
 
-def add_by_word(*, number: str, sender: str, reason: str, brought_by: User | None, now: datetime) -> bool:
-    """What a person has asked for with a word of theirs; whether it is new. `brought_by`: the client that posted it, if any."""
-    row, is_new = add(number=number, sender=sender, source=Source.KEYWORD, reason=reason, now=now, actor=brought_by)
-    if row.created_by_id is not None and brought_by is None:
-        # Their provider says so too: now it is not one client's account of it any more.
+def add_by_keyword(*, number: str, sender: str, reason: str, posted_by: User | None, now: datetime) -> bool:
+    """Store a person's opt-out by keyword; return whether it is new. `posted_by` is the client that posted the text, if any."""
+    row, is_new = add(number=number, sender=sender, source=Source.KEYWORD, reason=reason, now=now, actor=posted_by)
+    if row.created_by_id is not None and posted_by is None:
+        # A provider has confirmed what until now one client claimed.
         Suppression.objects.filter(pk=row.pk).update(created_by=None)
     return is_new
 
 
 def add_by_user(*, number: str, sender: str, reason: str, actor: User, now: datetime) -> tuple[Suppression, bool]:
-    """As `add`, for a client. Raises `InvalidField` for a sender number that belongs to somebody else."""
+    """As `add`, for a client. Raises `InvalidField` for another client's sender number."""
     if sender and SenderNumber.objects.filter(number=sender, owner__isnull=False).exclude(owner=actor).exists():
         raise InvalidField("sender", "sender_not_allowed", "This is not one of your sender numbers.")
     return add(number=number, sender=sender, source=Source.API, reason=reason, now=now, actor=actor)
 
 
 def add_reported(pairs: Iterable[tuple[str, str]], *, reason: str, now: datetime) -> None:
-    """What providers say about (number, sender), in one query."""
+    """Store the opt-outs (number, sender) that providers reported, in one query."""
     Suppression.objects.bulk_create(
         [
             Suppression(number=number, sender=sender, source=Source.PROVIDER, reason=reason[:200], created_at=now)
@@ -59,9 +62,9 @@ def add_reported(pairs: Iterable[tuple[str, str]], *, reason: str, now: datetime
 
 
 def may_lift(suppression: Suppression, *, user: User) -> bool:
-    """Whether it is this client's own: for a sender number of theirs, or put there by themselves.
+    """Whether this client may remove it: the client created it by the API, or owns its sender number.
 
-    What stands for all senders, or for a number that others use too, protects a person from everybody.
+    A suppression for all senders, or for a shared number, protects the recipient from all clients.
     """
     if suppression.source == Source.API and suppression.created_by_id == user.pk:
         return True
@@ -74,47 +77,47 @@ def remove(*, suppression_id: UUID) -> bool:
 
 
 def visible_to(user: User) -> QuerySet[Suppression]:
-    """For a client: what stands for its numbers or for everybody's, but not what other clients have put there."""
+    """The suppressions that a client sees: those for its own numbers, shared numbers or all senders, and not other clients'."""
     foreign = SenderNumber.objects.filter(owner__isnull=False).exclude(owner=user)
     return Suppression.objects.exclude(sender__in=foreign.values("number")).filter(
         ~Q(source=Source.API) | Q(created_by=user)
     )
 
 
-def lift(*, number: str, senders: Collection[str], brought_by: User | None) -> bool:
-    """What a person takes back with START: all that their own words or their provider put here, and nothing of staff's.
+def lift(*, number: str, senders: Collection[str], posted_by: User | None) -> bool:
+    """Remove the opt-outs that START revokes: those by keyword or reported by a provider; return whether there were any.
 
-    A client that posted the START cannot take back in the person's name what stands for all senders, unless it brought
-    that word, too: it protects the person from every client.
+    Suppressions of clients and staff stay. A START posted by a client (`posted_by`) removes an opt-out from all senders only if
+    the same client posted that opt-out, because it protects the person from every client.
     """
     own = Q(source__in=[Source.KEYWORD, Source.PROVIDER], sender__in=senders)
-    if brought_by is not None:
-        own &= ~Q(sender=EVERY_SENDER) | Q(created_by=brought_by)
+    if posted_by is not None:
+        own &= ~Q(sender=EVERY_SENDER) | Q(created_by=posted_by)
     deleted, _ = Suppression.objects.filter(own, number=number).delete()
     return bool(deleted)
 
 
 @dataclass(frozen=True, slots=True)
 class OptOuts:
-    """For each number the senders that must not write to it."""
+    """For each number the senders that must not send to it."""
 
     senders: Mapping[str, frozenset[str]] = field(repr=False)
     named_only: frozenset[str]
 
     def forbid(self, *, number: str, sender: str) -> bool:
-        """Whether this sender must not write to this number.
+        """Whether this sender must not send to this number.
 
-        A message without a sender leaves from whatever number its account has, or its provider chooses: it is forbidden
-        by an opt-out from any of these, and allowed by one from a number that is used only where it is named.
+        A message without a sender is sent from its account's number or one that the provider chooses, so an opt-out from any
+        of these forbids it. An opt-out from a number that is used only when named (`named_only`) does not.
         """
         found = self.senders.get(number, frozenset())
         return bool(found & {sender, EVERY_SENDER} if sender else found - self.named_only)
 
 
 def opt_outs(found: Iterable[tuple[str, str]], *, without_sender: Collection[str]) -> OptOuts:
-    """The opt-outs that these pairs of number and sender are, for messages of which those to `without_sender` name no sender.
+    """Build `OptOuts` from pairs of number and sender. `without_sender` are the recipients of messages without a sender.
 
-    No query, or two where one of these numbers is among the pairs.
+    No query, or two if one of these recipients has an opt-out.
     """
     senders: dict[str, set[str]] = {}
     for number, sender in found:
@@ -127,6 +130,6 @@ def opt_outs(found: Iterable[tuple[str, str]], *, without_sender: Collection[str
 
 
 def _named_only() -> QuerySet[SenderNumber]:
-    """The numbers that no message leaves from which does not name them, be it by its owner's default."""
+    """Sender numbers that are used only by messages that name them: those that are not an account's own number."""
     own = [account.from_number for account in ProviderAccount.objects.all() if account.from_number]
     return SenderNumber.objects.exclude(number__in=own)

@@ -126,7 +126,7 @@ def test_a_client_can_lift_what_it_has_put_there_itself_and_no_other_client_can(
 
 def test_what_one_client_takes_back_stands_for_whoever_else_has_said_so(api, stranger, now) -> None:
     theirs = stranger.post("suppressions/", {"number": PERSON, "reason": "their reason"}).json()
-    suppressions.add_by_word(number=PERSON, sender="", reason="wrote stop_all", brought_by=None, now=now)
+    suppressions.add_by_keyword(number=PERSON, sender="", reason="wrote stop_all", posted_by=None, now=now)
 
     mine = api.post("suppressions/", {"number": PERSON, "reason": "mine"})
 

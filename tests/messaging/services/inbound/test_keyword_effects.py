@@ -162,7 +162,7 @@ def test_a_stop_to_a_number_that_is_not_ours_covers_messages_without_a_sender(wr
 def test_what_the_provider_has_understood_takes_effect_at_once(bring, now, keyword: str, after: set) -> None:
     if keyword != "stop":
         sender = "x" if keyword == "help" else OURS
-        suppressions.add_by_word(number=PERSON, sender=sender, reason="", brought_by=None, now=now)
+        suppressions.add_by_keyword(number=PERSON, sender=sender, reason="", posted_by=None, now=now)
 
     bring("Arrêt", provider_keyword=ProviderKeyword(keyword))
 
@@ -193,7 +193,7 @@ def test_a_clients_text_to_another_clients_number_changes_nothing_there(post, ou
     message = post("STOP").message
 
     assert suppressed() == set()
-    assert history(message) == [("received", "stop: the number is another client's")]
+    assert history(message) == [("received", "stop: the number belongs to another client")]
 
 
 # --- A STOP that is not stored ----------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_the_reply_is_sent_later_and_the_keyword_is_not_applied_again(write, now
     work(now)
 
     assert (suppressed(), len(replies())) == (set(), 1)
-    assert history(message) == [("received", "stop"), ("stored", ""), ("processed", "stop, answered")]
+    assert history(message) == [("received", "stop"), ("stored", ""), ("processed", "stop, reply sent")]
     message.refresh_from_db()
     assert message.pending_reply == ""
 
@@ -287,8 +287,8 @@ def test_a_stop_that_is_processed_after_a_newer_start_does_not_undo_it(write, no
 
     assert suppressed() == set()
     assert [text[:35] for text in replies()] == ["You will get messages from this num"]
-    assert history(stop)[-1] == ("processed", "stop: a newer keyword is answered instead")
-    assert history(start)[-1] == ("processed", "start, answered")
+    assert history(stop)[-1] == ("processed", "stop: replied to a newer keyword instead")
+    assert history(start)[-1] == ("processed", "start, reply sent")
 
 
 def test_a_start_that_is_processed_after_a_newer_stop_does_not_undo_it(write, now) -> None:
@@ -340,11 +340,11 @@ def test_a_fault_while_answering_takes_nothing_of_the_stop_along(write, now, mon
         raise KeyError
 
     with monkeypatch.context() as broken:
-        broken.setattr("messaging.services.inbound.replies.answer", fail)
+        broken.setattr("messaging.services.inbound.replies.send_reply", fail)
         assert work(now) == 0
     assert suppressed() == {(PERSON, OURS)}
 
-    assert work(now + process.PUT_OFF) == 1
+    assert work(now + process.RETRY_DELAY) == 1
     assert len(replies()) == 1
 
 

@@ -133,7 +133,7 @@ def test_what_is_no_good_image_is_given_up(site, file, media_folder, content: by
 
     is_here, _, next_attempt_at, error = outcome(row)
     assert (is_here, next_attempt_at) == (False, None)
-    assert error.startswith("the file is not taken: ")
+    assert error.startswith("the file is not accepted: ")
     assert media_folder.names() == []
 
 
@@ -205,7 +205,7 @@ def test_a_fault_in_the_program_stops_no_other_file(site, file, monkeypatch) -> 
 
     fetch()
 
-    assert sorted(outcome(row)[3] for row in rows) == ["", "it could not be judged"]
+    assert sorted(outcome(row)[3] for row in rows) == ["", "it could not be processed"]
 
 
 def test_two_workers_fetch_each_file_once(site, file) -> None:

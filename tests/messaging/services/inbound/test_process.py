@@ -8,7 +8,7 @@ from messaging.models import Attachment, ClientEvent, KeywordRule, Message, Mess
 from messaging.services.inbound import keyword_rules
 from messaging.services.inbound import process as inbound_steps
 from messaging.services.inbound import replies as automatic_replies
-from messaging.services.inbound.process import PUT_OFF, is_anything_open, process
+from messaging.services.inbound.process import RETRY_DELAY, is_anything_open, process
 from messaging.services.inbound.replies import SERVICE_USER
 from messaging.services.recipients import suppressions
 from tests.database_faults import passing_faults
@@ -128,7 +128,7 @@ def test_a_text_that_was_stored_before_a_crash_goes_on(write, now) -> None:
 
     run(now)
 
-    assert steps(message) == [("stored", "processed", "stop, answered")]
+    assert steps(message) == [("stored", "processed", "stop, reply sent")]
 
 
 def test_what_cannot_be_processed_does_not_hold_up_the_others(write, now, monkeypatch, caplog) -> None:
@@ -147,11 +147,11 @@ def test_what_cannot_be_processed_does_not_hold_up_the_others(write, now, monkey
 
     bad.refresh_from_db()
     good.refresh_from_db()
-    assert (bad.status, bad.next_attempt_at, good.status) == ("received", now + PUT_OFF, "processed")
+    assert (bad.status, bad.next_attempt_at, good.status) == ("received", now + RETRY_DELAY, "processed")
     assert not MessageEvent.objects.filter(message=bad).exists()
     assert caplog.messages == [f"message {bad.pk} cannot be processed: KeyError"]
-    assert (is_anything_open(now=now), is_anything_open(now=now + PUT_OFF)) == (False, True)
-    assert run(now + PUT_OFF) == 1
+    assert (is_anything_open(now=now), is_anything_open(now=now + RETRY_DELAY)) == (False, True)
+    assert run(now + RETRY_DELAY) == 1
 
 
 @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
@@ -191,7 +191,7 @@ def test_stop_suppresses_this_sender_and_is_confirmed_to_who_has_opted_out(write
     assert suppressed() == {(PERSON, OURS, "keyword")}
     reply = Message.objects.get(direction="outbound")
     assert (reply.to_number, reply.from_number, reply.status, reply.is_automatic) == (PERSON, OURS, "queued", True)
-    assert steps(message)[-1] == ("stored", "processed", "stop, answered")
+    assert steps(message)[-1] == ("stored", "processed", "stop, reply sent")
 
 
 def test_a_second_stop_is_not_confirmed_again(write, now) -> None:
@@ -228,24 +228,24 @@ def test_start_lifts_what_keywords_and_providers_have_put_and_nothing_of_staffs(
 
 
 def test_an_older_word_does_not_undo_a_newer_one(write, now) -> None:
-    older = write("STOP", next_attempt_at=now + PUT_OFF)
+    older = write("STOP", next_attempt_at=now + RETRY_DELAY)
     newer = write("START", media_count=1)
     Attachment.objects.create(message=newer, position=0, source_url="https://a.example/1", next_attempt_at=now)
     run(now)
 
-    run(now + PUT_OFF)
+    run(now + RETRY_DELAY)
 
     assert suppressed() == set()
-    assert steps(older)[-1][2] == "stop: a newer word came before it was processed"
+    assert steps(older)[-1][2] == "stop: a newer keyword was processed first"
 
 
 @pytest.mark.parametrize("newer", ["HELP", "Hello"])
 def test_a_newer_text_that_is_no_such_word_changes_nothing(write, now, newer: str) -> None:
-    write("STOP", next_attempt_at=now + PUT_OFF)
+    write("STOP", next_attempt_at=now + RETRY_DELAY)
     write(newer)
     run(now)
 
-    run(now + PUT_OFF)
+    run(now + RETRY_DELAY)
 
     assert suppressed() == {(PERSON, OURS, "keyword")}
 
@@ -277,11 +277,11 @@ def test_the_last_word_wins_also_where_it_was_sent_to_another_number(
     older, newer = words
     for sender in stood:
         Suppression.objects.create(number=PERSON, sender=sender, source="keyword", created_at=now)
-    write(older, next_attempt_at=now + PUT_OFF)
+    write(older, next_attempt_at=now + RETRY_DELAY)
     write(newer, to_number=OURS_TOO)
     run(now)
 
-    run(now + PUT_OFF)
+    run(now + RETRY_DELAY)
 
     assert suppressed() == {(PERSON, sender, "keyword") for sender in stands}
 
@@ -360,7 +360,7 @@ def test_what_a_client_posts_as_written_to_anothers_number_changes_nothing_there
 
     assert suppressed() == set()
     assert replies() == []
-    assert steps(message)[-1][2] == "stop: the number is another client's"
+    assert steps(message)[-1][2] == "stop: the number belongs to another client"
 
 
 def test_a_numbers_own_words_take_the_place_of_the_others(write, ours, now) -> None:
@@ -396,7 +396,7 @@ def test_nobody_gets_more_than_one_answer_in_an_hour(write, now) -> None:
     assert len(replies()) == 1
     write("HELP")
 
-    run(now + automatic_replies.ONCE_IN)
+    run(now + automatic_replies.MIN_INTERVAL)
 
     assert len(replies()) == 2
 
@@ -439,7 +439,7 @@ def test_an_inactive_number_gets_no_answer(write, now, caplog) -> None:
     run(now)
 
     assert (replies(), suppressed()) == ([], {(PERSON, OURS, "keyword")})
-    assert caplog.messages == [f"the automatic reply to message {message.pk} is refused: recipient_inactive"]
+    assert caplog.messages == [f"the automatic reply to message {message.pk} was refused: recipient_inactive"]
     PhoneNumberFactory._meta.model.objects.update(status="active")
     write("START")
     run(now)
