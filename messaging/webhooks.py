@@ -94,8 +94,7 @@ class StatusCallbackView(_CallbackView):
         except MalformedCallback:
             receipts.record(account=account, body=callback.body, report=None, attempt_id=attempt_id, now=now)
             raise
-        kept = receipts.record(account=account, body=callback.body, report=report, attempt_id=attempt_id, now=now)
-        state = receipts.apply(kept.pk, now=now)
+        state = receipts.ingest(report, account=account, body=callback.body, attempt_id=attempt_id, now=now)
         if state == State.APPLIED:
             notifier.notify_webhooks()
         result, status = RESULTS[state]

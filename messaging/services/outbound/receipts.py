@@ -63,6 +63,19 @@ MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
 SWEEP_LIMIT = 500
 
 
+def ingest(
+    report: StatusReport, *, account: ProviderAccount, body: bytes, attempt_id: UUID | None, now: datetime
+) -> State:
+    """Store one authenticated receipt and apply it to its message, whatever transport delivered it.
+
+    `body` is the receipt as received: the same bytes again are the same receipt. `attempt_id` is the attempt that the
+    receipt names besides the provider's id. The receipt is committed even when applying it fails. Clients have an event
+    to be notified of when the result is `APPLIED`.
+    """
+    kept = record(account=account, body=body, report=report, attempt_id=attempt_id, now=now)
+    return apply(kept.pk, now=now)
+
+
 def record(
     *,
     account: ProviderAccount,

@@ -95,8 +95,7 @@ def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], date
     now = clock()
     note = {"looked_up": str(attempt.pk), "message_id": report.provider_message_id, "status": report.word}
     body = json.dumps(note).encode()
-    kept = receipts.record(account=attempt.provider, body=body, report=report, attempt_id=attempt.pk, now=now)
-    receipts.apply(kept.pk, now=now)
+    receipts.ingest(report, account=attempt.provider, body=body, attempt_id=attempt.pk, now=now)
     message.refresh_from_db(fields=["status"])
     return message.status != Status.UNKNOWN
 

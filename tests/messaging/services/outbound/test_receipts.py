@@ -246,3 +246,32 @@ def test_what_receipts_say_is_the_accounts_delivery_rate(account, now) -> None:
 
     [minute] = health.windows(["acme"], now=now.timestamp(), minutes=[1])["acme"]
     assert minute.delivery_rate == 0.75
+
+
+def test_an_ingested_receipt_is_stored_and_applied(account, sent, now) -> None:
+    state = receipts.ingest(report(R.DELIVERED), account=account, body=b"id:p1 stat:DELIVRD", attempt_id=None, now=now)
+
+    assert state == "applied"
+    sent.refresh_from_db()
+    assert sent.status == "delivered"
+    assert ProviderCallback.objects.values_list("body", "state").get() == ("id:p1 stat:DELIVRD", "applied")
+
+
+def test_an_ingested_receipt_of_an_unknown_id_is_stored_until_the_id_is_known(account, sent, now) -> None:
+    state = receipts.ingest(report(R.DELIVERED, "p2"), account=account, body=b"x", attempt_id=None, now=now)
+
+    assert state == "unmatched"
+    sent.refresh_from_db()
+    assert sent.status == "sent"
+    assert ProviderCallback.objects.values_list("state", flat=True).get() == "unmatched"
+
+
+def test_a_receipt_is_stored_even_when_applying_it_fails(account, sent, now, monkeypatch) -> None:
+    def fail(*_args, **_options) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(receipts, "apply", fail)
+
+    with pytest.raises(RuntimeError):
+        receipts.ingest(report(R.DELIVERED), account=account, body=b"x", attempt_id=None, now=now)
+    assert ProviderCallback.objects.values_list("state", flat=True).get() == "unmatched"
