@@ -15,16 +15,19 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from messaging import segments
+from messaging import e164, segments
 from messaging.models import Attachment, Message
+from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.encrypted import fault_of
+from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.services import transitions
 from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.services.inbound import keyword_effects
 from messaging.services.outbound import attachments
 from messaging.services.recipients import phone_numbers
 from messaging.states import Direction, Source, Status
-from providers.contract.messages import ProviderKeyword
+from providers.contract.messages import InboundMessage, ProviderKeyword
+from providers.errors import MalformedCallback
 from providers.models import ProviderAccount, SenderNumber
 
 REPLY_WINDOW = timedelta(days=30)
@@ -35,6 +38,9 @@ MARKS = {
 }
 # Appended to the reason of a suppression whose text is not stored.
 OVER_THE_LIMIT, REPEATED = " (over the rate limit)", " (a repeat)"
+MAX_MEDIA_URL_LENGTH = 2000
+MIN_NUMBER_DIGITS = 8  # fewer digits are a short code
+MAX_PARTY_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,46 @@ def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, no
         f"The limit is {limits.messages} messages in {limits.window.total_seconds():g} seconds per sender.",
         retry_after=wait,
     )
+
+
+def ingest(text: InboundMessage, *, account: ProviderAccount, limits: InboundLimits, now: datetime) -> Received:
+    """Store one authenticated text of a provider, whatever transport delivered it. Never refused for length or rate.
+
+    Raises `MalformedCallback` for a text that no row can hold; then nothing is stored, and the caller keeps the raw
+    callback (`receipts.record`). When this returns, the text waits to be processed, and its media wait to be fetched.
+    """
+    return receive_from_provider(incoming=_incoming(text), account=account, limits=limits, now=now)
+
+
+def _incoming(text: InboundMessage) -> IncomingMessage:
+    if len(text.text) > MAX_INBOUND_CHARACTERS:
+        raise MalformedCallback(f"the text is longer than {MAX_INBOUND_CHARACTERS} characters")
+    if len(text.media_urls) > MAX_ATTACHMENTS or any(len(url) > MAX_MEDIA_URL_LENGTH for url in text.media_urls):
+        raise MalformedCallback("the text has too many media, or the URL of one is too long")
+    return IncomingMessage(
+        sender=_party(text.sender),
+        recipient=_party(text.recipient),
+        text=text.text,
+        addresses=tuple(dict.fromkeys(text.media_urls)),
+        provider_message_id=text.provider_message_id,
+        provider_keyword=text.keyword,
+    )
+
+
+def _party(given: str) -> str:
+    """E.164 for a phone number, with or without its plus; a short code or an alphanumeric sender stays as it is."""
+    digits = given.removeprefix("+")
+    is_international = given.startswith("+") or (
+        digits.isascii() and digits.isdigit() and len(digits) >= MIN_NUMBER_DIGITS
+    )
+    if is_international:
+        try:
+            return e164.normalise(f"+{digits}")
+        except e164.InvalidNumber:
+            pass
+    if len(given) > MAX_PARTY_LENGTH:
+        raise MalformedCallback("the text's sender or recipient is not a number, short code or name")
+    return given
 
 
 def receive_from_provider(
