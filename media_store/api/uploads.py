@@ -15,6 +15,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.parsers import DataAndFiles, MultiPartParser
 from rest_framework.request import Request
 
+from media_store.api.bounded_stream import BoundedStream
 from media_store.errors import FileTooLarge
 
 FIELD = "file"
@@ -30,21 +31,6 @@ def _refusal(field: str, code: str, text: str) -> ValidationError:
 def _unknown(name: str) -> ValidationError:
     shown = name[:MAX_NAME]
     return _refusal(shown, "unknown_field", f"There is no field '{shown}'. Send the image as the form field '{FIELD}'.")
-
-
-class _Counted:
-    """A stream that stops at a number of bytes, whatever its Content-Length has promised."""
-
-    def __init__(self, stream: Any, limit: int) -> None:
-        self._stream = stream
-        self._left = limit
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise FileTooLarge(settings.MEDIA_MAX_BYTES)
-        return data
 
 
 class _ImageHandler(FileUploadHandler):
@@ -100,7 +86,8 @@ class ImageUploadParser(MultiPartParser):
         handler = _ImageHandler(request._request, self.max_files)  # noqa: SLF001
         request.upload_handlers = [handler]
         try:
-            return super().parse(cast("IO[Any]", _Counted(stream, limit)), media_type, parser_context)
+            bounded = BoundedStream(stream, limit, FileTooLarge(settings.MEDIA_MAX_BYTES))
+            return super().parse(cast("IO[Any]", bounded), media_type, parser_context)
         except Exception:
             handler.close()
             raise

@@ -6,23 +6,10 @@ from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from rest_framework.parsers import MultiPartParser
 
+from media_store.api.bounded_stream import BoundedStream
+
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
-
-
-class _Counted:
-    """A stream that stops at a number of bytes, whatever its Content-Length has promised."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._left = MAX_FORM_BYTES
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise RequestDataTooBig
-        return data
 
 
 class CsvUploadParser(MultiPartParser):
@@ -31,4 +18,4 @@ class CsvUploadParser(MultiPartParser):
         if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_FORM_BYTES:
             raise RequestDataTooBig
         request.upload_handlers = [TemporaryFileUploadHandler(request._request)]  # noqa: SLF001
-        return super().parse(_Counted(stream), media_type, parser_context)
+        return super().parse(BoundedStream(stream, MAX_FORM_BYTES, RequestDataTooBig()), media_type, parser_context)
