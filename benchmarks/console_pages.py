@@ -113,7 +113,7 @@ def prepare(count: int, *, keep: bool):
     Rollup.objects.bulk_create(
         Rollup(
             hour=hour - timedelta(hours=age),
-            measure=Rollup.Measure.ENTERED,
+            measure=Rollup.Metric.ENTERED,
             owner_id=user.pk,
             provider_slug=slug,
             word=word,

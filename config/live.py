@@ -64,7 +64,7 @@ class LiveHandler(Handler):
         try:
             return await self._follow(request, scope, admitted, send)
         except TooManyConnections:
-            return await self._pass(request, scope, RequestStage.NO_PLACE)
+            return await self._pass(request, scope, RequestStage.NO_SLOT)
 
     async def _follow(
         self, request: HttpRequest, scope: Message, admitted: AcceptedStream, send: Send
@@ -72,13 +72,13 @@ class LiveHandler(Handler):
         order = admitted.order
         if isinstance(order, LongPoll):
             follower = Subscription(
-                order.guest, owner_id=order.owner_id, message_id=order.message_id, unlike=order.unlike
+                order.subscriber, owner_id=order.owner_id, message_id=order.message_id, unlike=order.unlike
             )
-            async with self.hub.follow(follower):
+            async with self.hub.subscribe(follower):
                 await wait_for_change(order, follower, self.threads)
-            return await self._pass(request, scope, RequestStage.HAS_WAITED)
-        follower = Subscription(order.guest, owner_id=order.owner_id, message_id=order.message_id)
-        async with self.hub.follow(follower, from_the_oldest=order.resumes):
+            return await self._pass(request, scope, RequestStage.WAITED)
+        follower = Subscription(order.subscriber, owner_id=order.owner_id, message_id=order.message_id)
+        async with self.hub.subscribe(follower, replace_oldest=order.resumes):
             admitted.streaming_content = stream(order, follower, self._reader)
             await self.send_response(admitted, send)
         return None

@@ -35,37 +35,43 @@ from providers.state.circuit_breaker import Circuit
 
 logger = logging.getLogger(__name__)
 
-Measure = Rollup.Measure
+RollupMetric = Rollup.Metric
 REDIS_AWAY = (RedisError, OSError)
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 # measure: name, help, labels (the account, where there is one, and what the measure's word means)
-COUNTERS: dict[Measure, tuple[str, str, tuple[str, ...]]] = {
-    Measure.ENTERED: (
+COUNTERS: dict[RollupMetric, tuple[str, str, tuple[str, ...]]] = {
+    RollupMetric.ENTERED: (
         "switchboard_message_statuses",
         "Messages that came to a status; with the provider where one had a part in it.",
         ("provider", "status"),
     ),
-    Measure.ATTEMPT: (
+    RollupMetric.ATTEMPT: (
         "switchboard_attempts",
         "Calls to providers that have ended, by outcome.",
         ("provider", "outcome"),
     ),
-    Measure.CALLBACK: (
+    RollupMetric.CALLBACK: (
         "switchboard_provider_callbacks",
         "Proven callbacks of providers that were applied, ignored or malformed.",
         ("provider", "state"),
     ),
-    Measure.WEBHOOK: (
+    RollupMetric.WEBHOOK: (
         "switchboard_webhook_deliveries",
         "Calls to clients' endpoints that have ended; one that failed is retried until the last try has failed.",
         ("outcome",),
     ),
 }
-HISTOGRAMS: dict[Measure, tuple[str, str]] = {
-    Measure.TO_SENT: ("switchboard_acceptance_to_sent_seconds", "From the moment a message was due until it was sent."),
-    Measure.TO_DELIVERED: ("switchboard_sent_to_delivered_seconds", "From sent until the provider reported delivery."),
-    Measure.CALL: ("switchboard_provider_call_seconds", "How long calls to providers took."),
+HISTOGRAMS: dict[RollupMetric, tuple[str, str]] = {
+    RollupMetric.TO_SENT: (
+        "switchboard_acceptance_to_sent_seconds",
+        "From the moment a message was due until it was sent.",
+    ),
+    RollupMetric.TO_DELIVERED: (
+        "switchboard_sent_to_delivered_seconds",
+        "From sent until the provider reported delivery.",
+    ),
+    RollupMetric.CALL: ("switchboard_provider_call_seconds", "How long calls to providers took."),
 }
 
 
@@ -119,17 +125,17 @@ class SharedState(Collector):
 
 def _from_database() -> Iterator[Metric]:
     totals = statistics.totals()
-    by_measure: dict[Measure, list[Total]] = defaultdict(list)
+    by_metric: dict[RollupMetric, list[Total]] = defaultdict(list)
     for total in totals:
-        by_measure[total.measure].append(total)
+        by_metric[total.metric].append(total)
     yield _accepted(totals)
-    for measure, (name, text, labels) in COUNTERS.items():
+    for metric, (name, text, labels) in COUNTERS.items():
         counter = CounterMetricFamily(name, text, labels=labels)
-        for total in by_measure[measure]:
+        for total in by_metric[metric]:
             counter.add_metric([total.provider_slug, total.word][-len(labels) :], total.count)
         yield counter
-    for measure, (name, text) in HISTOGRAMS.items():
-        yield _histogram(name, text, by_measure[measure])
+    for metric, (name, text) in HISTOGRAMS.items():
+        yield _histogram(name, text, by_metric[metric])
     present = GaugeMetricFamily("switchboard_messages", "Messages that have a status now.", labels=["status"])
     for status, count in statistics.current_of(totals).items():
         present.add_metric([status], count)
@@ -139,11 +145,11 @@ def _from_database() -> Iterator[Metric]:
 
 def _accepted(totals: Iterable[Total]) -> Metric:
     """Every move leaves one status and enters one, so what has entered more than it has left is what was created."""
-    signs = {Measure.ENTERED: 1, Measure.LEFT: -1}
+    signs = {RollupMetric.ENTERED: 1, RollupMetric.LEFT: -1}
     counts = dict.fromkeys(Direction, 0)
     for total in totals:
         direction = Direction.INBOUND if total.word in states.INBOUND else Direction.OUTBOUND
-        counts[direction] += signs.get(total.measure, 0) * total.count
+        counts[direction] += signs.get(total.metric, 0) * total.count
     family = CounterMetricFamily("switchboard_messages_accepted", "Messages taken in.", labels=["direction"])
     for direction, count in counts.items():
         family.add_metric([direction], count)

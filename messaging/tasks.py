@@ -71,7 +71,7 @@ def start_heartbeat(sender: Any, **_: object) -> None:  # Any: as above
 
 def _write_heartbeat() -> None:
     try:
-        heartbeats.worker_lives(heartbeats.this_worker())
+        heartbeats.record_worker(heartbeats.this_worker())
     except RedisError as error:
         logger.warning("heartbeat not written: Redis unavailable (%s)", type(error).__name__)
 
@@ -79,7 +79,7 @@ def _write_heartbeat() -> None:
 @worker_shutdown.connect
 def remove_heartbeat(**_: object) -> None:
     with contextlib.suppress(RedisError):
-        heartbeats.worker_leaves(heartbeats.this_worker())
+        heartbeats.remove_worker(heartbeats.this_worker())
 
 
 @shared_task(name="messaging.dispatch")

@@ -100,7 +100,7 @@ class LiveViewSet(viewsets.ViewSet):
         if stage_of(request._request) is None:  # noqa: SLF001 (the server talks to the view through Django's request)
             raise ServedElsewhere
         super().initial(request, *args, **kwargs)
-        if stage_of(request._request) is RequestStage.NO_PLACE:  # noqa: SLF001
+        if stage_of(request._request) is RequestStage.NO_SLOT:  # noqa: SLF001
             raise TooManyStreams(wait=COME_BACK_SECONDS)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
@@ -122,7 +122,7 @@ class LiveStreamViewSet(LiveViewSet):
         return _stream(
             request,
             Stream(
-                guest=_guest(request),
+                subscriber=_guest(request),
                 owner_id=request.user.pk,
                 message_id=None,
                 after=live_events.last_sequence() if after is None else after,
@@ -137,7 +137,7 @@ class LiveStreamViewSet(LiveViewSet):
         return _stream(
             request,
             Stream(
-                guest=_guest(request, message),
+                subscriber=_guest(request, message),
                 owner_id=message.owner_id,
                 message_id=message.pk,
                 after=after or 0,
@@ -160,7 +160,7 @@ class LiveWaitViewSet(LiveViewSet):
         if message.status == unlike and seconds and is_to_wait:
             return AcceptedStream(
                 LongPoll(
-                    guest=_guest(request, message),
+                    subscriber=_guest(request, message),
                     owner_id=message.owner_id,
                     message_id=message.pk,
                     unlike=states.Status(message.status),

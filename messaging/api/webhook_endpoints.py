@@ -28,7 +28,7 @@ from messaging.event_types import TEST, EventType
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services.representation import isoformat_utc
 from messaging.services.webhooks import endpoints, redelivery, secrets
-from messaging.services.webhooks.endpoints import EndpointChanges
+from messaging.services.webhooks.endpoints import EndpointInput
 from providers.http.public_addresses import Guard
 
 ADD, VIEW, CHANGE = (f"messaging.{verb}_webhookendpoint" for verb in ("add", "view", "change"))
@@ -195,8 +195,8 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         serializer = NewEndpointSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
-        wish = EndpointChanges(data["url"], tuple(data.get("events", ())), data.get("description", ""))
-        endpoint, secret = endpoints.create(owner=request.user, wish=wish, guard=_guard(), now=timezone.now())
+        wish = EndpointInput(data["url"], tuple(data.get("events", ())), data.get("description", ""))
+        endpoint, secret = endpoints.create(owner=request.user, data=wish, guard=_guard(), now=timezone.now())
         location = reverse("webhook-endpoints-detail", args=[endpoint.pk], request=request)
         body = {**EndpointSerializer(endpoint).data, "secret": secret}
         return Response(body, status=201, headers={"Location": location, "Cache-Control": "no-store"})

@@ -17,16 +17,16 @@ class RequestStage(Enum):
     """Where a request stands; one without any is served by a process that cannot wait."""
 
     ARRIVED = auto()
-    HAS_WAITED = auto()
-    NO_PLACE = auto()
+    WAITED = auto()
+    NO_SLOT = auto()
 
 
 def stage_of(request: HttpRequest) -> RequestStage | None:
-    return getattr(request, "live_visit", None)
+    return getattr(request, "live_stage", None)
 
 
 def set_stage(request: HttpRequest, visit: RequestStage) -> None:
-    request.live_visit = visit  # type: ignore[attr-defined]
+    request.live_stage = visit  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

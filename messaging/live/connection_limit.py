@@ -47,9 +47,9 @@ class ConnectionLimiter:
         self._take = redis.register_script(TAKE)
         self._renew = redis.register_script(RENEW)
 
-    async def take(self, user_id: int, place: str, *, from_the_oldest: bool) -> bool:
-        """False when all are taken. `from_the_oldest`: then the one that was taken first ends, and its place is had."""
-        args = [self._most, LEASE_SECONDS, place, int(from_the_oldest), self._channel]
+    async def take(self, user_id: int, place: str, *, replace_oldest: bool) -> bool:
+        """False when all are taken. `replace_oldest`: then the one that was taken first ends, and its place is had."""
+        args = [self._most, LEASE_SECONDS, place, int(replace_oldest), self._channel]
         return bool(await self._take(keys=[_key(user_id)], args=args))
 
     async def renew(self, user_id: int, places: Collection[str]) -> None:

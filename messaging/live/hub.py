@@ -25,7 +25,7 @@ from providers.state import redis_client
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 CHECK_SECONDS = 5.0
 RENEW_SECONDS = 4.0
 LISTEN_AGAIN_SECONDS = 1.0
@@ -77,7 +77,7 @@ class Hub:
         self._redis_url = redis_url
         self._per_user = per_user
         self._threads = threads
-        self._followers: set[Subscription] = set()
+        self._subscriptions: set[Subscription] = set()
         self._newest: dict[int, int] = {}
         self._redis: Redis | None = None
         self._running: list[asyncio.Task] = []
@@ -86,29 +86,29 @@ class Hub:
         self._is_closing = False
 
     @property
-    def followers(self) -> frozenset[Subscription]:
-        return frozenset(self._followers)
+    def subscriptions(self) -> frozenset[Subscription]:
+        return frozenset(self._subscriptions)
 
     @asynccontextmanager
-    async def follow(self, follower: Subscription, *, from_the_oldest: bool = False) -> AsyncIterator[Subscription]:
+    async def subscribe(self, follower: Subscription, *, replace_oldest: bool = False) -> AsyncIterator[Subscription]:
         """Within, the follower is woken. Raises `NoPlace`."""
         self._start()
-        taking = self._send(self._take(follower, from_the_oldest=from_the_oldest))
+        taking = self._send(self._take(follower, replace_oldest=replace_oldest))
         try:
             if not await asyncio.shield(taking):
                 raise TooManyConnections
-            self._followers.add(follower)
+            self._subscriptions.add(follower)
             if self._is_closing:
                 follower.end()
             yield follower
         finally:
-            self._followers.discard(follower)
+            self._subscriptions.discard(follower)
             self._send(self._free(follower, taking))
 
     def end_all(self) -> None:
         """Whoever follows now or asks to from now on is at its end."""
         self._is_closing = True
-        for follower in self._followers:
+        for follower in self._subscriptions:
             follower.end()
 
     async def close(self) -> None:
@@ -125,17 +125,17 @@ class Hub:
 
     # --- Places -------------------------------------------------------------------------------------------------------
 
-    async def _take(self, follower: Subscription, *, from_the_oldest: bool) -> bool:
-        user_id = follower.guest.user_id
+    async def _take(self, follower: Subscription, *, replace_oldest: bool) -> bool:
+        user_id = follower.subscriber.user_id
         for pause in (*TAKE_PAUSES, None):
             try:
                 if not redis_client.is_available():  # noticed before, by the request's rate limit
                     raise redis_client.RedisUnavailable
-                taken = await self._places.take(user_id, follower.place, from_the_oldest=from_the_oldest)
+                taken = await self._places.take(user_id, follower.place, replace_oldest=replace_oldest)
             except (RedisError, OSError) as error:
                 self._note_away("Redis", error)
                 # Nobody counts for all processes now; each for itself is still a bound.
-                return sum(other.guest.user_id == user_id for other in self._followers) < self._per_user
+                return sum(other.subscriber.user_id == user_id for other in self._subscriptions) < self._per_user
             if taken or pause is None:
                 return taken
             await asyncio.sleep(pause)
@@ -145,13 +145,13 @@ class Hub:
         """Also where the one who wanted it has gone before it had it."""
         if await taking and redis_client.is_available():
             with suppress(RedisError, OSError):  # its lease ends soon
-                await self._places.free(follower.guest.user_id, follower.place)
+                await self._places.free(follower.subscriber.user_id, follower.place)
 
     async def _renew(self) -> bool:
         """Whether Redis was asked: without a stream there is nothing to renew, and no answer that would say that it is back."""
         places: dict[int, list[str]] = {}
-        for follower in self._followers:
-            places.setdefault(follower.guest.user_id, []).append(follower.place)
+        for follower in self._subscriptions:
+            places.setdefault(follower.subscriber.user_id, []).append(follower.place)
         for user_id, names in places.items():
             await self._places.renew(user_id, names)
         return bool(places)
@@ -162,7 +162,7 @@ class Hub:
         async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(CHANNEL)
             self._note_back("Redis")
-            for follower in self._followers:
+            for follower in self._subscriptions:
                 follower.wake()  # what was said while nobody listened
             while True:
                 message = await channel.get_message(timeout=None)
@@ -172,23 +172,23 @@ class Hub:
     def _heard(self, word: bytes) -> None:
         if word.startswith(END):
             place = word.removeprefix(END).decode()
-            for follower in self._followers:
+            for follower in self._subscriptions:
                 if follower.place == place:
                     follower.end()
             return
         owners = owners_of(word)
-        for follower in self._followers:
+        for follower in self._subscriptions:
             if follower.owner_id in owners:
                 follower.wake()
 
     async def _look(self) -> None:
         """What a lost word would have told, and the steps of messages that are no event."""
-        owners = {follower.owner_id for follower in self._followers} - {None}
+        owners = {follower.owner_id for follower in self._subscriptions} - {None}
         newest = await self._threads.run(live_events.newest, owners) if owners else {}
-        polls = [follower for follower in self._followers if follower.unlike is not None]
+        polls = [follower for follower in self._subscriptions if follower.unlike is not None]
         ids = {follower.message_id for follower in polls}
         statuses = await self._threads.run(live_events.statuses, ids) if ids else {}
-        for follower in self._followers:
+        for follower in self._subscriptions:
             if newest.get(follower.owner_id) != self._newest.get(follower.owner_id):
                 follower.wake()
         for follower in polls:
@@ -197,10 +197,10 @@ class Hub:
         self._newest = newest
 
     async def _check(self) -> None:
-        guests = {follower.guest for follower in self._followers}
+        guests = {follower.subscriber for follower in self._subscriptions}
         welcome = await self._threads.run(still_authorized, guests, now=timezone.now()) if guests else set()
-        for follower in self._followers:
-            if follower.guest in guests and follower.guest not in welcome:
+        for follower in self._subscriptions:
+            if follower.subscriber in guests and follower.subscriber not in welcome:
                 follower.end()
 
     # --- Running ------------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class Hub:
         self._redis = Redis.from_pool(pool)
         self._places = ConnectionLimiter(self._redis, most=self._per_user, channel=CHANNEL)
         every = (
-            (self._look, LOOK_SECONDS, "the database", DATABASE_FAULTS),
+            (self._look, POLL_SECONDS, "the database", DATABASE_FAULTS),
             (self._check, CHECK_SECONDS, "the database", DATABASE_FAULTS),
             (self._renew, RENEW_SECONDS, "Redis", (RedisError, OSError)),
             (self._listen, LISTEN_AGAIN_SECONDS, "Redis", (RedisError, OSError)),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.live.admission import LongPoll, Stream
-from messaging.live.hub import LOOK_SECONDS, Subscription
+from messaging.live.hub import POLL_SECONDS, Subscription
 from messaging.live.threads import Threads
 from messaging.services.webhooks import live_events
 
@@ -25,32 +25,32 @@ Question = tuple[int | None, UUID | None, int, bool]
 
 
 class Reader:
-    """Reads the log. Those who ask for the same piece in the same moment, as a user's streams do when woken, share it."""
+    """Reads the log. Those who ask for the same page in the same moment, as a user's streams do when woken, share it."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
-        self._asked: dict[Question, asyncio.Task[tuple[bytes, live_events.Piece]]] = {}
+        self._asked: dict[Question, asyncio.Task[tuple[bytes, live_events.EventPage]]] = {}
 
-    async def read(self, question: Question) -> tuple[bytes, live_events.Piece]:
-        """The piece as it goes over the wire, and itself."""
+    async def read(self, question: Question) -> tuple[bytes, live_events.EventPage]:
+        """The page as it goes over the wire, and itself."""
         if question not in self._asked:
             self._asked[question] = asyncio.create_task(self._ask(question))
         return await asyncio.shield(self._asked[question])
 
-    async def _ask(self, question: Question) -> tuple[bytes, live_events.Piece]:
+    async def _ask(self, question: Question) -> tuple[bytes, live_events.EventPage]:
         await asyncio.sleep(0)  # until all that were woken together have asked
         del self._asked[question]  # who asks from now on may know of something newer
         return await self._threads.run(_read, question)
 
 
-def _read(question: Question) -> tuple[bytes, live_events.Piece]:
+def _read(question: Question) -> tuple[bytes, live_events.EventPage]:
     owner_id, message_id, after, readable = question
-    piece = live_events.read(owner_id=owner_id, message_id=message_id, after=after, readable=readable)
-    return b"".join(map(frame, piece.events)), piece
+    page = live_events.read(owner_id=owner_id, message_id=message_id, after=after, readable=readable)
+    return b"".join(map(frame, page.events)), page
 
 
 async def stream(order: Stream, follower: Subscription, reader: Reader) -> AsyncIterator[bytes]:
-    """Until the follower is over. What has not been read lies in the database: a slow reader costs one piece of the log."""
+    """Until the follower is over. What has not been read lies in the database: a slow reader costs one page of the log."""
     position = order.after
     # The number alone, so that who is cut before the first event knows where to resume.
     yield f"retry: {RETRY_MILLISECONDS}\nid: {position}\n\n".encode()
@@ -59,12 +59,14 @@ async def stream(order: Stream, follower: Subscription, reader: Reader) -> Async
     while not follower.is_over:
         if is_news:
             try:
-                said, piece = await reader.read((order.owner_id, order.message_id, position, order.guest.reads_texts))
+                said, page = await reader.read(
+                    (order.owner_id, order.message_id, position, order.subscriber.reads_texts)
+                )
             except DATABASE_FAULTS as error:
                 logger.warning("a live stream waits for the database (%s)", type(error).__name__)
-                await follower.wait(LOOK_SECONDS)
+                await follower.wait(POLL_SECONDS)
             else:
-                position, is_news = piece.upto, piece.is_more
+                position, is_news = page.last_sequence, page.has_more
                 if said:
                     yield said
                     said_at = time.monotonic()

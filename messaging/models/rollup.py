@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from django.db import models
 from django.db.models import Q
 
-NOBODY = 0
+NO_OWNER = 0
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -17,7 +17,7 @@ class Rollup(models.Model):
     So what happened in an hour is the sum of all its rows, and what happened ever that of `EVER` and all not folded yet.
     """
 
-    class Measure(models.TextChoices):
+    class Metric(models.TextChoices):
         # `word` is a status
         ENTERED = "entered"  # `seconds` since the message was due; with a provider where one has it
         LEFT = "left"
@@ -35,7 +35,7 @@ class Rollup(models.Model):
     hour = models.DateTimeField()
     measure = models.CharField(max_length=12)
     # Not a foreign key: what has happened stays true when the user is gone. Zero is nobody.
-    owner_id = models.BigIntegerField(default=NOBODY)
+    owner_id = models.BigIntegerField(default=NO_OWNER)
     provider_slug = models.CharField(max_length=40, blank=True)
     word = models.CharField(max_length=12)
     count = models.BigIntegerField()

@@ -16,7 +16,7 @@ def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
 
     Raises `NotErasable` while a message to it is in the air; then it is on its lists as before.
     """
-    erasure.refuse_in_the_air(number)
+    erasure.refuse_in_flight(number)
     with transaction.atomic():
         listed = ScheduleRecipient.objects.filter(number=number)
         schedules = list(

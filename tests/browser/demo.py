@@ -78,7 +78,7 @@ def make(now: datetime) -> dict[str, Model]:
     _figures(chance, shop, now)
     _what_staff_did(mara)
     heartbeats.tick()
-    heartbeats.worker_lives("worker-1:4711")
+    heartbeats.record_worker("worker-1:4711")
     return found
 
 

@@ -22,7 +22,7 @@ READY = dict.fromkeys(("database", "broker"), "ok")
 @pytest.fixture(autouse=True)
 def _beating() -> None:
     heartbeats.tick()
-    heartbeats.worker_lives("host:1")
+    heartbeats.record_worker("host:1")
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,7 @@ def test_a_check_that_there_is_not_is_not_left_out_in_silence(client: Client) ->
 
 
 def test_workers_that_are_silent(client: Client) -> None:
-    heartbeats.worker_leaves("host:1")
+    heartbeats.remove_worker("host:1")
 
     assert_unhealthy(client, workers="no worker has shown life for 30 s")
 

@@ -101,7 +101,7 @@ def test_signs_of_life(client: Client) -> None:
     assert str(scrape(client)["switchboard_seconds_since_tick",]) == "nan"
 
     heartbeats.tick()
-    heartbeats.worker_lives("host:1")
+    heartbeats.record_worker("host:1")
     found = scrape(client)
 
     assert found["switchboard_seconds_since_tick",] < 5

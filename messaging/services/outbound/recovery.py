@@ -176,7 +176,7 @@ def purge(*, now: datetime) -> None:
     close_orphaned_attempts(now=now)
     IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
     ProviderCallback.objects.filter(
-        state__in=ProviderCallback.LOOSE, received_at__lt=now - retention.loose_kept_for()
+        state__in=ProviderCallback.LOOSE, received_at__lt=now - retention.loose_callback_retention()
     ).delete()
     event_log.purge(now=now)
     get_token_model().objects.filter(expiry__lt=now).delete()

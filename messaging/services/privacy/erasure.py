@@ -37,7 +37,7 @@ class Erased:
     left: int
 
 
-def refuse_in_the_air(number: str) -> None:
+def refuse_in_flight(number: str) -> None:
     """Raise `NotErasable` while a message to the number is being sent; to be asked before anything is taken."""
     if _messages(number).filter(status=Status.SENDING).exists():
         raise NotErasable("A message to this number is being sent at this moment; try again in a minute.")
@@ -113,7 +113,7 @@ def _erase_chunk(number: str, pseudonym: str, now: datetime) -> int:
         ended = _messages(number).exclude(status__in=UNSENT).order_by("pk")
         ids = list(ended.select_for_update(of=("self",)).values_list("pk", flat=True)[:CHUNK])
         _forget(ids)
-        retention.take_texts(ids, now=now)
+        retention.erase_texts(ids, now=now)
         Message.objects.filter(pk__in=ids, to_number=number).update(to_number=pseudonym, updated_at=now)
         Message.objects.filter(pk__in=ids, from_number=number).update(from_number=pseudonym, updated_at=now)
     return len(ids)

@@ -56,7 +56,7 @@ class Rules:
         return min((days.least for days in all_days if days.least is not None), default=None)
 
 
-def loose_kept_for() -> timedelta:
+def loose_callback_retention() -> timedelta:
     """What providers said that belongs to no message goes when the first text of anybody's would go."""
     return timedelta(days=min(LOOSE_DAYS, Rules().least or LOOSE_DAYS))
 
@@ -118,12 +118,12 @@ def _apply(rows: Iterable[Message], rules: Rules, now: datetime) -> int:
             gone.append(message)
         elif days.text is not None and not message.erased_at and message.created_at <= now - timedelta(days=days.text):
             faded.append(message.pk)
-    take_texts(faded, now=now)
+    erase_texts(faded, now=now)
     _delete(gone, now)
     return len(gone) + len(faded)
 
 
-def take_texts(message_ids: Collection[UUID], *, now: datetime) -> None:
+def erase_texts(message_ids: Collection[UUID], *, now: datetime) -> None:
     """Texts, files and raw callbacks of these messages; what happened to them stays."""
     if not message_ids:
         return

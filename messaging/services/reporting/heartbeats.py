@@ -58,7 +58,7 @@ def _number(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def worker_lives(name: str) -> None:
+def record_worker(name: str) -> None:
     """Call it every `WORKER_INTERVAL_SECONDS`."""
     now = time.time()
     with redis_client.exchange() as redis, redis.pipeline() as pipeline:
@@ -68,7 +68,7 @@ def worker_lives(name: str) -> None:
         pipeline.execute()
 
 
-def worker_leaves(name: str) -> None:
+def remove_worker(name: str) -> None:
     with redis_client.exchange() as redis:
         redis.zrem(WORKERS_KEY, name)
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from messaging.models import Message, Rollup
-from messaging.models.rollup import EVER, NOBODY
+from messaging.models.rollup import EVER, NO_OWNER
 from messaging.states import COUNTED_BY_PROVIDER, Status
 
-Measure = Rollup.Measure
+Metric = Rollup.Metric
 
 # Upper bounds of the histograms' buckets, in seconds.
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
@@ -28,7 +28,7 @@ HOURS_KEPT_FOR = timedelta(days=400)
 
 class CounterKey(NamedTuple):
     hour: datetime
-    measure: Measure
+    measure: Metric
     owner_id: int
     provider_slug: str
     word: str
@@ -43,37 +43,37 @@ class CounterBatch:
 
     def created(self, message: Message, *, count: int = 1) -> None:
         """So many messages like this one are new."""
-        self._add(message.created_at, Measure.ENTERED, message.status, owner_id=message.owner_id, count=count)
+        self._add(message.created_at, Metric.ENTERED, message.status, owner_id=message.owner_id, count=count)
 
     def moved(self, message: Message, before: Status, *, now: datetime) -> None:
         """The message has its new status already."""
         status = Status(message.status)
         provider = (message.provider_id or "") if status in COUNTED_BY_PROVIDER else ""
         waited = seconds_between(due(message), now)
-        self._add(now, Measure.LEFT, before, owner_id=message.owner_id)
-        self._add(now, Measure.ENTERED, status, owner_id=message.owner_id, provider=provider, seconds=waited)
+        self._add(now, Metric.LEFT, before, owner_id=message.owner_id)
+        self._add(now, Metric.ENTERED, status, owner_id=message.owner_id, provider=provider, seconds=waited)
         if status is Status.SENT:
-            self._observe(now, Measure.TO_SENT, provider, waited)
+            self._observe(now, Metric.TO_SENT, provider, waited)
         elif status is Status.DELIVERED and message.sent_at is not None:
-            self._observe(now, Measure.TO_DELIVERED, provider, seconds_between(message.sent_at, now))
+            self._observe(now, Metric.TO_DELIVERED, provider, seconds_between(message.sent_at, now))
 
     def removed(self, owner_id: int | None, status: str, *, count: int, now: datetime) -> None:
         """So many messages of the owner were erased while they had this status."""
-        self._add(now, Measure.REMOVED, status, owner_id=owner_id, count=count)
+        self._add(now, Metric.REMOVED, status, owner_id=owner_id, count=count)
 
     def attempted(self, provider: str, outcome: str, *, now: datetime, latency_ms: int | None = None) -> None:
         """An attempt has got this outcome; with the time that the call took, if it was answered here."""
-        self._add(now, Measure.ATTEMPT, outcome, provider=provider)
+        self._add(now, Metric.ATTEMPT, outcome, provider=provider)
         if latency_ms is not None:
-            self._observe(now, Measure.CALL, provider, latency_ms / 1000)
+            self._observe(now, Metric.CALL, provider, latency_ms / 1000)
 
     def called_back(self, provider: str, state: str, *, now: datetime) -> None:
         """A provider's callback has got this state."""
-        self._add(now, Measure.CALLBACK, state, provider=provider)
+        self._add(now, Metric.CALLBACK, state, provider=provider)
 
     def notified(self, outcome: str, *, now: datetime) -> None:
         """A try to tell a client has come to this outcome, be it that nothing could be told."""
-        self._add(now, Measure.WEBHOOK, outcome)
+        self._add(now, Metric.WEBHOOK, outcome)
 
     def write(self) -> None:
         """One INSERT, or none where there is nothing to count. Call it inside the transaction of what it counts.
@@ -90,13 +90,13 @@ class CounterBatch:
                     [value for row in rows for value in row],
                 )
 
-    def _observe(self, now: datetime, measure: Measure, provider: str, seconds: float) -> None:
+    def _observe(self, now: datetime, measure: Metric, provider: str, seconds: float) -> None:
         self._add(now, measure, BUCKETS[bisect_left(BOUNDS, seconds)], provider=provider, seconds=seconds)
 
     def _add(
         self,
         at: datetime,
-        measure: Measure,
+        measure: Metric,
         word: str,
         *,
         owner_id: int | None = None,
@@ -104,7 +104,7 @@ class CounterBatch:
         count: int = 1,
         seconds: float = 0.0,
     ) -> None:
-        key = CounterKey(hour_of(at), measure, owner_id or NOBODY, provider, str(word))
+        key = CounterKey(hour_of(at), measure, owner_id or NO_OWNER, provider, str(word))
         self._counts[key] += count
         self._seconds[key] += seconds
 
@@ -143,7 +143,7 @@ def _compact_chunk() -> int:
     sums: dict[CounterKey, tuple[int, float]] = {}
     for row in rows:
         for hour in (row.hour, EVER):
-            key = CounterKey(hour, Measure(row.measure), row.owner_id, row.provider_slug, row.word)
+            key = CounterKey(hour, Metric(row.measure), row.owner_id, row.provider_slug, row.word)
             count, seconds = sums.get(key, (0, 0.0))
             sums[key] = count + row.count, seconds + row.seconds
     _add_to_totals(sums)

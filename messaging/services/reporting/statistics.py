@@ -14,10 +14,10 @@ from messaging.models.rollup import EVER
 from messaging.services.reporting.rollups import BOUNDS, BUCKETS, hour_of
 from messaging.states import Status
 
-Measure = Rollup.Measure
+Metric = Rollup.Metric
 
 # How each measure changes the number of messages that have a status.
-SIGNS = {Measure.ENTERED: 1, Measure.LEFT: -1, Measure.REMOVED: -1}
+SIGNS = {Metric.ENTERED: 1, Metric.LEFT: -1, Metric.REMOVED: -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ProviderDelivery:
 
 
 class Total(NamedTuple):
-    measure: Measure
+    metric: Metric
     provider_slug: str
     word: str
     count: int
@@ -65,11 +65,11 @@ def statistics(*, owner_id: int | None, since: datetime | None) -> Statistics:
     message was due until it ended.
     """
     start = None if since is None else hour_of(since)
-    ended = totals(owner_id=owner_id, since=start, measures=(Measure.ENTERED, Measure.LEFT))
+    ended = totals(owner_id=owner_id, since=start, metrics=(Metric.ENTERED, Metric.LEFT))
     final = [total for total in ended if total.word in states.FINAL]
-    entered = [total for total in final if total.measure == Measure.ENTERED]
+    entered = [total for total in final if total.metric == Metric.ENTERED]
     count = sum(total.count for total in entered)
-    put_back = sum(total.count for total in final if total.measure == Measure.LEFT)
+    put_back = sum(total.count for total in final if total.metric == Metric.LEFT)
     by_status = current(owner_id=owner_id)
     return Statistics(
         processed=max(0, count - put_back),
@@ -82,49 +82,49 @@ def statistics(*, owner_id: int | None, since: datetime | None) -> Statistics:
 
 def current(*, owner_id: int | None = None) -> dict[Status, int]:
     """How many messages have each status now."""
-    return current_of(totals(owner_id=owner_id, measures=tuple(SIGNS)))
+    return current_of(totals(owner_id=owner_id, metrics=tuple(SIGNS)))
 
 
 def current_of(found: Iterable[Total]) -> dict[Status, int]:
     """The same, of totals that are at hand: what came, less what went."""
     counts = dict.fromkeys(Status, 0)
     for total in found:
-        if total.measure in SIGNS:
-            counts[Status(total.word)] += SIGNS[total.measure] * total.count
+        if total.metric in SIGNS:
+            counts[Status(total.word)] += SIGNS[total.metric] * total.count
     return counts
 
 
 def totals(
     *,
-    measures: tuple[Measure, ...] = tuple(Measure),
+    metrics: tuple[Metric, ...] = tuple(Metric),
     owner_id: int | None = None,
     since: datetime | None = None,
 ) -> list[Total]:
     """Sums by measure, provider and word, of an owner or of all, from the hour `since` on or ever."""
-    sums = _sums(("measure", "provider_slug", "word"), measures=measures, owner_id=owner_id, since=since)
-    return [Total(Measure(measure), slug, word, *sums[measure, slug, word]) for measure, slug, word in sorted(sums)]
+    sums = _sums(("measure", "provider_slug", "word"), metrics=metrics, owner_id=owner_id, since=since)
+    return [Total(Metric(metric), slug, word, *sums[metric, slug, word]) for metric, slug, word in sorted(sums)]
 
 
 def hourly(*, since: datetime, owner_id: int | None = None) -> list[HourlyCount]:
     """How many messages came to each status in each hour, oldest first; hours in which nothing happened are left out."""
-    sums = _sums(("hour", "word"), measures=(Measure.ENTERED,), owner_id=owner_id, since=hour_of(since))
+    sums = _sums(("hour", "word"), metrics=(Metric.ENTERED,), owner_id=owner_id, since=hour_of(since))
     return [HourlyCount(hour, Status(word), sums[hour, word][0]) for hour, word in sorted(sums)]
 
 
 def by_provider(*, since: datetime) -> list[ProviderDelivery]:
     """How each provider has delivered since that hour, in the order of their slugs."""
-    measures = (Measure.ENTERED, Measure.TO_DELIVERED)
-    found: dict[str, dict[tuple[Measure, str], int]] = defaultdict(dict)
-    for total in totals(measures=measures, since=hour_of(since)):
+    metrics = (Metric.ENTERED, Metric.TO_DELIVERED)
+    found: dict[str, dict[tuple[Metric, str], int]] = defaultdict(dict)
+    for total in totals(metrics=metrics, since=hour_of(since)):
         if total.provider_slug:
-            found[total.provider_slug][total.measure, total.word] = total.count
+            found[total.provider_slug][total.metric, total.word] = total.count
     return [_delivery(slug, counts) for slug, counts in found.items()]
 
 
-def _delivery(slug: str, counts: Mapping[tuple[Measure, str], int]) -> ProviderDelivery:
-    delivered, undelivered, failed = (counts.get((Measure.ENTERED, status), 0) for status in states.DELIVERY_OUTCOMES)
+def _delivery(slug: str, counts: Mapping[tuple[Metric, str], int]) -> ProviderDelivery:
+    delivered, undelivered, failed = (counts.get((Metric.ENTERED, status), 0) for status in states.DELIVERY_OUTCOMES)
     ended = delivered + undelivered + failed
-    buckets = {word: count for (measure, word), count in counts.items() if measure == Measure.TO_DELIVERED}
+    buckets = {word: count for (metric, word), count in counts.items() if metric == Metric.TO_DELIVERED}
     return ProviderDelivery(
         slug=slug,
         delivered=delivered,
@@ -150,7 +150,7 @@ def quantile(buckets: Mapping[str, int], share: float) -> float | None:
 
 
 def _sums(
-    labels: tuple[str, ...], *, measures: tuple[Measure, ...], owner_id: int | None, since: datetime | None
+    labels: tuple[str, ...], *, metrics: tuple[Metric, ...], owner_id: int | None, since: datetime | None
 ) -> dict[tuple, tuple[int, float]]:
     """Counts and seconds by these columns.
 
@@ -162,7 +162,7 @@ def _sums(
     fresh = Rollup.objects.filter(folded=False, hour__gte=since or EVER)
     owners = {} if owner_id is None else {"owner_id": owner_id}
     parts = [
-        rows.filter(measure__in=measures, **owners)
+        rows.filter(measure__in=metrics, **owners)
         .order_by()
         .values_list(*labels)
         .annotate(total=Sum("count"), time=Sum("seconds"))

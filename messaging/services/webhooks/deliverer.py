@@ -110,7 +110,7 @@ class Deliverer:
         if self._stopping.is_set():
             return []
         now = self._clock()
-        event_log.number(now=now, tell=self._after_numbering)
+        event_log.number(now=now, notify=self._after_numbering)
         return_expired_claims(now=now)
         limit = self._concurrency - len(in_flight)
         if not limit:

@@ -19,24 +19,24 @@ Kind = WebhookEndpoint.Kind
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointChanges:
+class EndpointInput:
     url: str
     events: tuple[str, ...] = ()
     description: str = ""
 
 
-def create(*, owner: User, wish: EndpointChanges, guard: Guard, now: datetime) -> tuple[WebhookEndpoint, str]:
+def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> tuple[WebhookEndpoint, str]:
     """The endpoint and its secret, which is shown this once. Raises `InvalidField` or `TooManyEndpoints`."""
-    check_url(wish.url, field="url", guard=guard)
+    check_url(data.url, field="url", guard=guard)
     with transaction.atomic():
         type(owner)._default_manager.select_for_update().get(pk=owner.pk)  # noqa: SLF001 (one at a time, to count)
         if WebhookEndpoint.objects.filter(owner=owner.pk, kind=Kind.ENDPOINT).count() >= MAX_ENDPOINTS:
             raise TooManyEndpoints(f"There are {MAX_ENDPOINTS} endpoints already.")
         endpoint = WebhookEndpoint.objects.create(
             owner_id=owner.pk,
-            url=wish.url,
-            events=list(wish.events),
-            description=wish.description,
+            url=data.url,
+            events=list(data.events),
+            description=data.description,
             created_at=now,
             updated_at=now,
         )

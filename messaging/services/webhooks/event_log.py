@@ -20,16 +20,16 @@ PURGE_CHUNK = 2_000
 MAX_PURGE_CHUNKS = 500
 
 
-def number(*, now: datetime, tell: Callable[[Collection[int]], None] = lambda _owners: None) -> int:
+def number(*, now: datetime, notify: Callable[[Collection[int]], None] = lambda _owners: None) -> int:
     """Number what has been committed, oldest first, and write the deliveries that follow; returns how many events.
 
-    `tell` hears whose events they were, after each commit.
+    `notify` gets whose events they were, after each commit.
     """
     total = 0
     while ClientEvent.objects.filter(sequence__isnull=True).exists():
         owners = _number_chunk(now)
         if owners:
-            tell(set(owners))
+            notify(set(owners))
         total += len(owners)
         if len(owners) < CHUNK:
             break

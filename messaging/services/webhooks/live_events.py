@@ -1,4 +1,4 @@
-"""What live streams ask of the database: the next piece of the log, and cheap questions about many at once."""
+"""What live streams ask of the database: the next page of the log, and cheap questions about many at once."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class EventPage:
     """Events in their order. `upto` is where to go on, at once if there `is_more`."""
 
     events: list[dict[str, Any]]
@@ -32,7 +32,7 @@ def last_sequence() -> int:
 
 def read(
     *, owner_id: int | None, message_id: UUID | None, after: int, readable: bool = True, limit: int = CHUNK
-) -> Piece:
+) -> EventPage:
     """What comes after that number: of one message where it is named, else of all of the owner's; with texts if `readable`."""
     events = ClientEvent.objects.filter(sequence__gt=after).order_by("sequence")
     # By either index alone, never by both: the planner would read an owner's whole log for one message.
@@ -42,12 +42,12 @@ def read(
     # A stream is read once and in order: an event whose text cannot be opened goes out without it, or it would never.
     show = partial(serialize_message_lenient, readable=readable)
     bodies = [client_events.body(row, messages.get(row.message_id), show=show) for row in rows]
-    return Piece(
+    return EventPage(
         events=[
             body for body in bodies if body is not None
         ],  # one whose message has been erased tells nothing any more
-        upto=rows[-1].sequence if rows else after,
-        is_more=len(rows) == limit,
+        last_sequence=rows[-1].sequence if rows else after,
+        has_more=len(rows) == limit,
     )
 
 

@@ -26,7 +26,7 @@ MAX_QUERIES = 20
 @pytest.fixture
 def alive() -> None:
     heartbeats.tick()
-    heartbeats.worker_lives("one")
+    heartbeats.record_worker("one")
 
 
 def happened(status: Status, *, at=NOW, provider: str = "", count: int = 1) -> None:

@@ -299,7 +299,7 @@ def test_of_all_who_follow_it_only_who_may_read_texts_reads_them(api: Api, staff
 
 def _event_of(message: Message) -> None:
     ClientEventFactory(message=message)
-    event_log.number(now=NOW, tell=pubsub.publish)
+    event_log.number(now=NOW, notify=pubsub.publish)
 
 
 # --- The long poll ----------------------------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_a_change_of_status_is_answered_when_it_comes(api: Api) -> None:
     async def act(handler: LiveHandler) -> tuple[bool, Any]:
         path = f"messages/{message.pk}/wait/?after=queued&timeout=60"
         polling = asyncio.create_task(_answer(handler, path, api.token))
-        await eventually(lambda: bool(handler.hub.followers))
+        await eventually(lambda: bool(handler.hub.subscriptions))
         was_early = polling.done()
         await handler.threads.run(_deliver, message)
         return was_early, await polling
@@ -348,13 +348,13 @@ def test_a_change_of_status_is_answered_when_it_comes(api: Api) -> None:
 
 
 def test_a_step_that_is_no_event_is_answered_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("messaging.live.hub.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("messaging.live.hub.POLL_SECONDS", 0.1)
     message = MessageFactory(owner=api.user, status="scheduled", send_at=NOW, next_attempt_at=NOW)
 
     async def act(handler: LiveHandler) -> Any:
         path = f"messages/{message.pk}/wait/?after=scheduled&timeout=60"
         polling = asyncio.create_task(_answer(handler, path, api.token))
-        await eventually(lambda: bool(handler.hub.followers))
+        await eventually(lambda: bool(handler.hub.subscriptions))
         await handler.threads.run(lambda: Message.objects.update(status="queued"))
         return await polling
 
@@ -377,7 +377,7 @@ def test_who_is_no_longer_welcome_gets_no_answer_of_a_long_poll(api: Api) -> Non
         path = f"messages/{message.pk}/wait/?after=queued&timeout=0.5"
         connection = Connection(handler, path, token=api.token)
         opening = asyncio.create_task(connection.__aenter__())
-        await eventually(lambda: bool(handler.hub.followers))
+        await eventually(lambda: bool(handler.hub.subscriptions))
         await handler.threads.run(lambda: api.user.auth_token_set.all().delete())
         await opening
         body = await connection.json()
@@ -454,7 +454,7 @@ def test_who_resumes_has_the_place_of_the_oldest(api: Api, settings) -> None:
             await eventually(lambda: first.is_over)
             assert not second.is_over
             assert not third.is_over
-            assert len(handler.hub.followers) == 2
+            assert len(handler.hub.subscriptions) == 2
 
     served(act)
 

@@ -135,7 +135,7 @@ class Connection:
 def happen(owner: Any, count: int = 1, **more: Any) -> list[int]:
     """So many events of this owner, numbered; whoever follows is woken. Returns the numbers."""
     events = [ClientEventFactory(message__owner=owner, **more) for _ in range(count)]
-    event_log.number(now=NOW, tell=pubsub.publish)
+    event_log.number(now=NOW, notify=pubsub.publish)
     return list(
         ClientEvent.objects.filter(pk__in=[e.pk for e in events]).order_by("pk").values_list("sequence", flat=True)
     )

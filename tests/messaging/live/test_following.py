@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks and checks that would come within seconds come at once."""
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(hub, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(hub, "RENEW_SECONDS", 0.05)
     monkeypatch.setattr(hub, "LISTEN_AGAIN_SECONDS", 0.05)
@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is not looked at by itself: only the word by Redis wakes anybody."""
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 3600.0)
 
 
 # --- News -------------------------------------------------------------------------------------------------------------
@@ -92,10 +92,10 @@ def test_without_redis_everything_goes_on(api: Api, quick, settings, caplog) -> 
 
 
 def test_a_database_that_is_away_is_waited_for(api: Api, quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "POLL_SECONDS", 0.05)
     read, failures = live_events.read, [OperationalError("host=10.0.0.5")] * 2
 
-    def fail_at_first(**given: Any) -> live_events.Piece:
+    def fail_at_first(**given: Any) -> live_events.EventPage:
         if failures:
             raise failures.pop()
         return read(**given)
@@ -163,7 +163,7 @@ def test_a_subscription_that_breaks_is_made_again(api: Api, slow, monkeypatch: p
 def test_the_streams_of_a_user_share_what_they_read(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
     read, reads = live_events.read, []
 
-    def counted(**given: Any) -> live_events.Piece:
+    def counted(**given: Any) -> live_events.EventPage:
         reads.append(given)
         return read(**given)
 
@@ -191,7 +191,7 @@ def test_nothing_is_read_while_nothing_happens(api: Api, monkeypatch: pytest.Mon
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
     read, reads = live_events.read, []
 
-    def counted(**given: Any) -> live_events.Piece:
+    def counted(**given: Any) -> live_events.EventPage:
         reads.append(given)
         return read(**given)
 
@@ -231,7 +231,7 @@ def test_news_for_others_do_not_keep_the_heartbeat_away(api: Api, monkeypatch: p
 
     async def wake_often(handler: LiveHandler) -> None:
         while not stop.is_set():
-            for follower in handler.hub.followers:
+            for follower in handler.hub.subscriptions:
                 follower.wake()
             await asyncio.sleep(0.02)
 
@@ -248,7 +248,7 @@ def test_news_for_others_do_not_keep_the_heartbeat_away(api: Api, monkeypatch: p
 
 def test_who_waits_holds_neither_a_thread_nor_a_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred streams in the threads of a few, and no connection of the database is open once they wait."""
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 3600.0)
     monkeypatch.setattr(hub, "CHECK_SECONDS", 3600.0)
     opened: list[BaseDatabaseWrapper] = []
     connect = BaseDatabaseWrapper.connect
@@ -330,7 +330,7 @@ def test_the_places_of_a_process_that_died_are_free_when_their_leases_end(
         monkeypatch.setattr(dead, "_renew", _nothing)
         monkeypatch.setattr(dead, "_free", _nothing)
         async with (
-            dead.follow(Subscription(guest, owner_id=api.user.pk)),
+            dead.subscribe(Subscription(guest, owner_id=api.user.pk)),
             Connection(handler, "events/", token=api.token) as connection,
         ):
             status = connection.status
@@ -456,7 +456,7 @@ def test_a_reader_that_takes_nothing_is_cut_and_can_resume(api: Api) -> None:
         await handler.threads.run(happen, api.user)
         await eventually(lambda: connection.is_over)
         assert connection.task.exception() is None
-        assert not handler.hub.followers
+        assert not handler.hub.subscriptions
         async with Connection(handler, "events/", token=api.token, Last_Event_ID=str(numbers[-1])) as resumed:
             return await resumed.events(1)
 
@@ -464,11 +464,11 @@ def test_a_reader_that_takes_nothing_is_cut_and_can_resume(api: Api) -> None:
 
 
 def test_a_piece_of_the_log_at_a_time_waits_for_its_reader(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, pieces = live_events.read, []
+    read, pages = live_events.read, []
 
-    def counted(**given: Any) -> live_events.Piece:
-        pieces.append(read(**given))
-        return pieces[-1]
+    def counted(**given: Any) -> live_events.EventPage:
+        pages.append(read(**given))
+        return pages[-1]
 
     monkeypatch.setattr(live_events, "read", counted)
     happen(api.user, 350)
@@ -477,15 +477,15 @@ def test_a_piece_of_the_log_at_a_time_waits_for_its_reader(api: Api, monkeypatch
         connection = Connection(handler, "events/", token=api.token, Last_Event_ID="0")
         connection.is_slow = True
         connection.task = asyncio.create_task(handler(connection._scope, connection._receive, connection._send))
-        await eventually(lambda: bool(handler.hub.followers))
+        await eventually(lambda: bool(handler.hub.subscriptions))
         await asyncio.sleep(0.5)
-        assert len(pieces) <= 1
+        assert len(pages) <= 1
         connection.is_slow = False
         connection.hang_up()
         await connection.task
 
     served(act)
-    assert all(len(piece.events) <= 100 for piece in pieces)
+    assert all(len(page.events) <= 100 for page in pages)
 
 
 def test_streams_and_long_polls_end_when_the_server_is_told_to_stop(api: Api) -> None:

@@ -81,7 +81,7 @@ def test_what_is_in_the_air_is_waited_for(staff) -> None:
 def test_what_is_taken_by_a_worker_meanwhile_is_left_and_not_tried_twice(staff, monkeypatch, capsys) -> None:
     MessageFactory(delivered=True, to_number=PERSON)
     begun = MessageFactory(sending=True, to_number=PERSON)
-    monkeypatch.setattr(of_messages, "refuse_in_the_air", lambda _number: None)
+    monkeypatch.setattr(of_messages, "refuse_in_flight", lambda _number: None)
 
     with pytest.raises(CommandError, match="1 messages were just being sent"):
         call_command("erase_number", PERSON, reason="asked", by=staff.username)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def running() -> None:
     """A worker and beat show life."""
-    heartbeats.worker_lives("host:1")
+    heartbeats.record_worker("host:1")
     heartbeats.tick()
 
 
@@ -228,7 +228,7 @@ def test_a_ready_message_with_an_error_keeps_it(queued) -> None:
     ids=repr,
 )
 def test_without_a_worker_it_says_so(queued, values: dict) -> None:
-    heartbeats.worker_leaves("host:1")
+    heartbeats.remove_worker("host:1")
 
     assert told(queued(**values), now=LATER) == ("waiting_for_worker", "No worker process is running.", VALID_UNTIL)
 

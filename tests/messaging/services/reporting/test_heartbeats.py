@@ -35,36 +35,36 @@ def test_the_age_of_the_last_tick(clock) -> None:
 
 
 def test_workers_are_listed_by_name_with_the_time_since_their_last_sign(clock) -> None:
-    heartbeats.worker_lives("host2:7")
+    heartbeats.record_worker("host2:7")
     clock[0] += 4
-    heartbeats.worker_lives("host1:9")
+    heartbeats.record_worker("host1:9")
     clock[0] += 1
 
     assert heartbeats.workers() == [heartbeats.Worker("host1:9", 1.0), heartbeats.Worker("host2:7", 5.0)]
 
 
 def test_a_silent_worker_is_gone_after_a_while(clock) -> None:
-    heartbeats.worker_lives("dead:1")
+    heartbeats.record_worker("dead:1")
     clock[0] += 20
-    heartbeats.worker_lives("alive:1")
+    heartbeats.record_worker("alive:1")
     clock[0] += 11
 
     assert names() == ["alive:1"]
-    heartbeats.worker_lives("alive:1")
+    heartbeats.record_worker("alive:1")
     assert redis_client.client().zcard(heartbeats.WORKERS_KEY) == 1
 
 
 def test_a_worker_that_leaves_is_gone_at_once() -> None:
-    heartbeats.worker_lives("host:1")
-    heartbeats.worker_lives("host:2")
+    heartbeats.record_worker("host:1")
+    heartbeats.record_worker("host:2")
 
-    heartbeats.worker_leaves("host:1")
+    heartbeats.remove_worker("host:1")
 
     assert names() == ["host:2"]
 
 
 def test_nothing_is_kept_for_ever() -> None:
-    heartbeats.worker_lives("host:1")
+    heartbeats.record_worker("host:1")
 
     assert 0 < redis_client.client().ttl(heartbeats.WORKERS_KEY) <= 30
 

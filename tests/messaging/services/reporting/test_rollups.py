@@ -33,13 +33,13 @@ from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, resu
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
-Measure = Rollup.Measure
+Metric = Rollup.Metric
 
 
-def counted(measure: Measure, **where) -> dict[str, int]:
+def counted(measure: Metric, **where) -> dict[str, int]:
     """Ever, by word."""
     found = Counter()
-    for total in statistics.totals(measures=(measure,), **where):
+    for total in statistics.totals(metrics=(measure,), **where):
         found[total.word] += total.count
     return dict(found)
 
@@ -54,12 +54,12 @@ def assert_counts_are_true() -> None:
         messages = Message.objects.all() if owner_id is None else Message.objects.filter(owner=owner_id)
         now_there = {status: count for status, count in statistics.current(owner_id=owner_id).items() if count}
         assert now_there == words(messages, "status")
-    assert counted(Measure.ENTERED) == words(MessageEvent.objects, "to_status")
+    assert counted(Metric.ENTERED) == words(MessageEvent.objects, "to_status")
     # An attempt that was swept and then answered after all has had two outcomes: a counter never goes back.
-    answered = counted(Measure.ATTEMPT)
+    answered = counted(Metric.ATTEMPT)
     assert answered.pop("unknown", 0) >= DeliveryAttempt.objects.filter(outcome="unknown").count()
     assert answered == words(DeliveryAttempt.objects.exclude(outcome__in=["calling", "unknown"]), "outcome")
-    assert counted(Measure.CALLBACK) == words(ProviderCallback.objects.exclude(state="unmatched"), "state")
+    assert counted(Metric.CALLBACK) == words(ProviderCallback.objects.exclude(state="unmatched"), "state")
 
 
 def submit(owner, count: int, now: datetime) -> list[Message]:
@@ -236,7 +236,7 @@ def test_a_fold_goes_on_until_nothing_is_left(now, monkeypatch) -> None:
 
     assert rollups.compact() == 8
 
-    assert counted(Measure.ENTERED) == {"queued": 8}
+    assert counted(Metric.ENTERED) == {"queued": 8}
     assert not Rollup.objects.filter(folded=False).exists()
 
 
@@ -255,7 +255,7 @@ def test_folds_at_once_and_writers_beside_them_lose_nothing(now) -> None:
 
     assert [result for result in results if isinstance(result, Exception)] == []
     rollups.compact()
-    assert counted(Measure.ENTERED) == {"queued": 50}
+    assert counted(Metric.ENTERED) == {"queued": 50}
     assert Rollup.objects.count() == 2
 
 
@@ -283,7 +283,7 @@ def test_calls_and_answers_are_counted_by_provider_and_time(account, now) -> Non
         position=float,
     )
 
-    found = {(total.measure, total.provider_slug, total.word): total.count for total in statistics.totals()}
+    found = {(total.metric, total.provider_slug, total.word): total.count for total in statistics.totals()}
     assert found == {
         ("attempt", "acme", "accepted"): 1,
         ("attempt", "acme", "rejected"): 1,
@@ -303,7 +303,7 @@ def test_the_time_of_a_scheduled_message_begins_when_it_is_due(now) -> None:
 
     transitions.apply([Transition(message, Status.SENT, Source.DISPATCH)], now=now + HOUR + timedelta(seconds=3))
 
-    [total] = statistics.totals(measures=(Measure.TO_SENT,))
+    [total] = statistics.totals(metrics=(Metric.TO_SENT,))
     assert (total.word, total.seconds) == ("5", 3.0)
 
 
@@ -312,7 +312,7 @@ def test_clocks_that_differ_make_no_negative_time(now) -> None:
 
     transitions.apply([Transition(message, Status.SENT, Source.DISPATCH)], now=now)
 
-    [total] = statistics.totals(measures=(Measure.TO_SENT,))
+    [total] = statistics.totals(metrics=(Metric.TO_SENT,))
     assert (total.word, total.seconds) == ("0.05", 0.0)
 
 
@@ -325,7 +325,7 @@ def test_an_answer_that_comes_after_the_sweep_is_counted_as_well(account, now) -
     for _ in range(2):
         settle([result_of(calls[0])], now=now + HOUR, lease=LEASE, position=float)
 
-    assert counted(Measure.ATTEMPT) == {"unknown": 1, "accepted": 1}
+    assert counted(Metric.ATTEMPT) == {"unknown": 1, "accepted": 1}
 
 
 def test_an_attempt_that_nobody_settled_is_counted_when_it_is_closed(now) -> None:
@@ -333,11 +333,11 @@ def test_an_attempt_that_nobody_settled_is_counted_when_it_is_closed(now) -> Non
 
     assert recovery.close_orphaned_attempts(now=now + HOUR) == 1
 
-    assert counted(Measure.ATTEMPT) == {"unknown": 1}
+    assert counted(Metric.ATTEMPT) == {"unknown": 1}
 
 
 def test_the_same_nonsense_twice_is_counted_once(account, now) -> None:
     for _ in range(2):
         receipts.record(account=account, body=b"?", report=None, attempt_id=None, now=now)
 
-    assert counted(Measure.CALLBACK) == {"malformed": 1}
+    assert counted(Metric.CALLBACK) == {"malformed": 1}

@@ -577,7 +577,7 @@ def test_calls_are_counted_by_outcome(deliverer: Deliverer, receiver) -> None:
         positions=[0.5] * 3,
     )
 
-    counted = {total.word: total.count for total in statistics.totals(measures=(Rollup.Measure.WEBHOOK,))}
+    counted = {total.word: total.count for total in statistics.totals(metrics=(Rollup.Metric.WEBHOOK,))}
     assert counted == {"succeeded": 1, "retried": 1, "failed": 1}
 
 
@@ -588,7 +588,7 @@ def test_a_call_whose_worker_died_is_counted_too(attempts: int, outcome: str) ->
 
     return_expired_claims(now=NOW + LEASE)
 
-    assert {total.word: total.count for total in statistics.totals(measures=(Rollup.Measure.WEBHOOK,))} == {outcome: 1}
+    assert {total.word: total.count for total in statistics.totals(metrics=(Rollup.Metric.WEBHOOK,))} == {outcome: 1}
 
 
 def test_what_cannot_be_told_any_more_is_counted_too() -> None:
@@ -598,7 +598,7 @@ def test_what_cannot_be_told_any_more_is_counted_too() -> None:
     assert claim(limit=1, in_flight=(), now=NOW, lease=LEASE) == []
 
     assert WebhookDelivery.objects.get().state == "failed"
-    assert {total.word: total.count for total in statistics.totals(measures=(Rollup.Measure.WEBHOOK,))} == {"failed": 1}
+    assert {total.word: total.count for total in statistics.totals(metrics=(Rollup.Metric.WEBHOOK,))} == {"failed": 1}
 
 
 class TestDatabaseUnavailable:

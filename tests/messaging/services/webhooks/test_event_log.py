@@ -127,8 +127,8 @@ def test_whose_events_were_numbered_is_told_after_each_commit(monkeypatch: pytes
     def tell(owners: set[int]) -> None:
         told.append((owners, ClientEvent.objects.filter(sequence__isnull=True).count()))
 
-    event_log.number(now=NOW, tell=tell)
-    event_log.number(now=NOW, tell=tell)
+    event_log.number(now=NOW, notify=tell)
+    event_log.number(now=NOW, notify=tell)
 
     assert told == [({first.pk}, 1), ({second.pk}, 0)]
 

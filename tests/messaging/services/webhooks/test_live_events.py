@@ -28,17 +28,17 @@ def test_the_log_is_read_in_pieces_that_follow_each_other() -> None:
     numbered(UserFactory())
     ClientEventFactory(message__owner=owner)  # has no number yet
 
-    after, pieces = 0, []
-    while not pieces or pieces[-1].is_more:
-        pieces.append(live_events.read(owner_id=owner.pk, message_id=None, after=after, limit=2))
-        after = pieces[-1].upto
+    after, pages = 0, []
+    while not pages or pages[-1].has_more:
+        pages.append(live_events.read(owner_id=owner.pk, message_id=None, after=after, limit=2))
+        after = pages[-1].last_sequence
 
-    assert [[event["sequence"] for event in piece.events] for piece in pieces] == [
+    assert [[event["sequence"] for event in page.events] for page in pages] == [
         numbers[:2],
         numbers[2:4],
         numbers[4:],
     ]
-    assert live_events.read(owner_id=owner.pk, message_id=None, after=after).upto == after
+    assert live_events.read(owner_id=owner.pk, message_id=None, after=after).last_sequence == after
 
 
 def test_a_piece_of_erased_messages_is_no_end() -> None:
@@ -46,9 +46,9 @@ def test_a_piece_of_erased_messages_is_no_end() -> None:
     numbers = numbered(owner, 3)
     Message.objects.filter(pk__in=ClientEvent.objects.filter(sequence__in=numbers[:2]).values("message_id")).delete()
 
-    piece = live_events.read(owner_id=owner.pk, message_id=None, after=0, limit=2)
+    page = live_events.read(owner_id=owner.pk, message_id=None, after=0, limit=2)
 
-    assert (piece.events, piece.upto, piece.is_more) == ([], numbers[1], True)
+    assert (page.events, page.last_sequence, page.has_more) == ([], numbers[1], True)
 
 
 def test_an_event_whose_text_cannot_be_opened_is_told_without_it() -> None:
@@ -57,10 +57,10 @@ def test_an_event_whose_text_cannot_be_opened_is_told_without_it() -> None:
     lost = Message.objects.get(pk=ClientEvent.objects.get(sequence=numbers[0]).message_id)
     lose_the_key(lost)
 
-    piece = live_events.read(owner_id=owner.pk, message_id=None, after=0)
+    page = live_events.read(owner_id=owner.pk, message_id=None, after=0)
 
-    assert [event["data"]["message"] for event in piece.events] == ["", "Your code is 123456"]
-    assert [event["sequence"] for event in piece.events] == numbers
+    assert [event["data"]["message"] for event in page.events] == ["", "Your code is 123456"]
+    assert [event["sequence"] for event in page.events] == numbers
 
 
 @pytest.mark.parametrize("size", [1, 5])
