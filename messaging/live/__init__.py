@@ -1,1 +1,1 @@
-"""Following live: many connections that wait in one process, without a thread or a database connection for each."""
+"""Live streams and long polls: many open connections in one process, without a thread or database connection for each."""

@@ -1,7 +1,7 @@
-"""What the view that admits and the server that waits tell each other.
+"""What the live view and the ASGI server pass each other.
 
-The view runs in a thread, says who may follow what, and is done. The server waits, and calls the view again where the answer
-is an ordinary one after all.
+The view runs in a thread, decides what the caller may receive, and returns. The server waits, and calls the view again when
+the response is an ordinary one after all.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from messaging.services.webhooks.live_access import Subscriber
 
 
 class RequestStage(Enum):
-    """Where a request stands; one without any is served by a process that cannot wait."""
+    """How far a live request has come. A request without a stage is in a process that serves no streams."""
 
     ARRIVED = auto()
     WAITED = auto()
@@ -25,15 +25,15 @@ def stage_of(request: HttpRequest) -> RequestStage | None:
     return getattr(request, "live_stage", None)
 
 
-def set_stage(request: HttpRequest, visit: RequestStage) -> None:
-    request.live_stage = visit  # type: ignore[attr-defined]
+def set_stage(request: HttpRequest, stage: RequestStage) -> None:
+    request.live_stage = stage  # type: ignore[attr-defined] # the attribute is ours
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Events after a number, of one message or of all of the owner's. `resumes`: the client was here before."""
+    """The events after the sequence `after`: of one message, or of all of the owner's. `resumes`: the client reconnects."""
 
-    guest: Subscriber
+    subscriber: Subscriber
     owner_id: int | None
     message_id: UUID | None
     after: int
@@ -42,9 +42,9 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class LongPoll:
-    """Until the message's status is not `unlike`, for so many seconds at the most."""
+    """Wait until the message's status is not `unlike`, for at most `seconds`."""
 
-    guest: Subscriber
+    subscriber: Subscriber
     owner_id: int | None
     message_id: UUID
     unlike: str
@@ -52,7 +52,7 @@ class LongPoll:
 
 
 class AcceptedStream(StreamingHttpResponse):
-    """Headers without a body: the server puts the stream there, or throws it away after a long poll."""
+    """Headers without a body: the server adds the stream, or discards the response after a long poll."""
 
     def __init__(self, order: Stream | LongPoll, **options: object) -> None:
         super().__init__((), **options)

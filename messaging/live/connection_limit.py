@@ -1,6 +1,6 @@
-"""How many one user may have open at once, over all processes: a sorted set in Redis, by when each place's lease ends.
+"""The number of connections one user may have open, over all processes: a Redis sorted set of slots, scored by lease end.
 
-A process that dies renews nothing, so its places are free again when their leases are over.
+A process that dies renews nothing, so its slots are free once their leases have ended.
 """
 
 from collections.abc import Collection
@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 LEASE_SECONDS = 15.0
 END = b"end "
 
-# KEYS: the user's places. ARGV: most, lease, place, 1 when the oldest one has to make room, channel.
-TAKE = """
+# KEYS: the user's slots. ARGV: limit, lease, slot, 1 to replace the oldest slot when all are taken, channel.
+ACQUIRE = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -27,7 +27,7 @@ redis.call('EXPIRE', KEYS[1], math.ceil(ARGV[2]))
 return 1
 """
 
-# KEYS: the user's places. ARGV: lease, places.
+# KEYS: the user's slots. ARGV: lease, slots.
 RENEW = """
 local time = redis.call('TIME')
 local ends = time[1] + time[2] / 1000000 + ARGV[1]
@@ -38,25 +38,25 @@ return 1
 
 
 class ConnectionLimiter:
-    """Names of places sort by when they were taken. Everything here raises `RedisError` while Redis is away."""
+    """Slot names sort by the time at which they were created. All methods raise `RedisError` while Redis is unavailable."""
 
-    def __init__(self, redis: Redis, *, most: int, channel: str) -> None:
+    def __init__(self, redis: Redis, *, limit: int, channel: str) -> None:
         self._redis = redis
-        self._most = most
+        self._limit = limit
         self._channel = channel
-        self._take = redis.register_script(TAKE)
+        self._acquire = redis.register_script(ACQUIRE)
         self._renew = redis.register_script(RENEW)
 
-    async def take(self, user_id: int, place: str, *, replace_oldest: bool) -> bool:
-        """False when all are taken. `replace_oldest`: then the one that was taken first ends, and its place is had."""
-        args = [self._most, LEASE_SECONDS, place, int(replace_oldest), self._channel]
-        return bool(await self._take(keys=[_key(user_id)], args=args))
+    async def acquire(self, user_id: int, slot: str, *, replace_oldest: bool) -> bool:
+        """Return False when all slots are taken. With `replace_oldest`, the oldest connection is closed instead."""
+        args: list[str | float] = [self._limit, LEASE_SECONDS, slot, int(replace_oldest), self._channel]
+        return bool(await self._acquire(keys=[_key(user_id)], args=args))
 
-    async def renew(self, user_id: int, places: Collection[str]) -> None:
-        await self._renew(keys=[_key(user_id)], args=[LEASE_SECONDS, *places])
+    async def renew(self, user_id: int, slots: Collection[str]) -> None:
+        await self._renew(keys=[_key(user_id)], args=[LEASE_SECONDS, *slots])
 
-    async def free(self, user_id: int, place: str) -> None:
-        await self._redis.zrem(_key(user_id), place)
+    async def release(self, user_id: int, slot: str) -> None:
+        await self._redis.zrem(_key(user_id), slot)
 
 
 def _key(user_id: int) -> str:

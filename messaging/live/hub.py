@@ -1,13 +1,14 @@
-"""Who waits in this process, and what wakes them: a word by Redis at once, the database at the latest after seconds.
+"""Wakes this process's open streams: at once on a Redis message, otherwise by polling the database every 2 seconds.
 
-One subscription, and one look into the database, for all of them together.
+One Redis subscription and one database poll serve all streams together.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from django.utils import timezone
@@ -25,30 +26,32 @@ from providers.state import redis_client
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 POLL_SECONDS = 2.0
 CHECK_SECONDS = 5.0
 RENEW_SECONDS = 4.0
-LISTEN_AGAIN_SECONDS = 1.0
+RECONNECT_SECONDS = 1.0
 CONNECTIONS = 8
-# A connection that was cut a moment ago may not have given its place back yet.
-TAKE_PAUSES = (0.1, 0.3, 0.6)
+# A connection that was just cut may not have released its slot yet.
+ACQUIRE_PAUSES = (0.1, 0.3, 0.6)
 
 
 class TooManyConnections(Exception):
-    """The user has as many open as it may."""
+    """The user has as many open connections as allowed."""
 
 
 class Subscription:
-    """One open stream, or a long poll that waits until `message_id` is not `unlike`."""
+    """One open stream, or a long poll that waits while the status of `message_id` is `unlike`."""
 
     def __init__(
-        self, guest: Subscriber, *, owner_id: int | None, message_id: UUID | None = None, unlike: str | None = None
+        self, subscriber: Subscriber, *, owner_id: int | None, message_id: UUID | None = None, unlike: str | None = None
     ) -> None:
-        self.guest = guest
+        self.subscriber = subscriber
         self.owner_id = owner_id
         self.message_id = message_id
         self.unlike = unlike
-        self.place = uuid7().hex
+        self.slot = uuid7().hex
         self.is_over = False
         self._news = asyncio.Event()
 
@@ -56,22 +59,22 @@ class Subscription:
         self._news.set()
 
     def end(self) -> None:
-        """The server stops, the guest is no longer welcome, or another one has the place."""
+        """Close the stream: the server is stopping, access was revoked, or a newer stream took its slot."""
         self.is_over = True
         self._news.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Until there may be news, or it is over, or, with False, the time is."""
+        """Wait until woken or ended, at most `seconds`. Return False after a timeout."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
-        is_news = self._news.is_set()
+        has_news = self._news.is_set()
         self._news.clear()
-        return is_news
+        return has_news
 
 
 class Hub:
-    """Belongs to one event loop and starts with its first follower. `close()` ends all of them."""
+    """Belongs to one event loop. Its background tasks start with the first subscription; `close()` ends all."""
 
     def __init__(self, *, redis_url: str, per_user: int, threads: Threads) -> None:
         self._redis_url = redis_url
@@ -80,9 +83,9 @@ class Hub:
         self._subscriptions: set[Subscription] = set()
         self._newest: dict[int, int] = {}
         self._redis: Redis | None = None
-        self._running: list[asyncio.Task] = []
-        self._errands: set[asyncio.Task] = set()
-        self._away: set[str] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._background_tasks: set[asyncio.Task[object]] = set()
+        self._unavailable: set[str] = set()
         self._is_closing = False
 
     @property
@@ -90,125 +93,131 @@ class Hub:
         return frozenset(self._subscriptions)
 
     @asynccontextmanager
-    async def subscribe(self, follower: Subscription, *, replace_oldest: bool = False) -> AsyncIterator[Subscription]:
-        """Within, the follower is woken. Raises `NoPlace`."""
+    async def subscribe(
+        self, subscription: Subscription, *, replace_oldest: bool = False
+    ) -> AsyncIterator[Subscription]:
+        """Wake the subscription on news while the block runs. Raises `TooManyConnections`."""
         self._start()
-        taking = self._send(self._take(follower, replace_oldest=replace_oldest))
+        acquiring = self._in_background(self._acquire(subscription, replace_oldest=replace_oldest))
         try:
-            if not await asyncio.shield(taking):
+            if not await asyncio.shield(acquiring):
                 raise TooManyConnections
-            self._subscriptions.add(follower)
+            self._subscriptions.add(subscription)
             if self._is_closing:
-                follower.end()
-            yield follower
+                subscription.end()
+            yield subscription
         finally:
-            self._subscriptions.discard(follower)
-            self._send(self._free(follower, taking))
+            self._subscriptions.discard(subscription)
+            _ = self._in_background(self._release(subscription, acquiring))
 
     def end_all(self) -> None:
-        """Whoever follows now or asks to from now on is at its end."""
+        """End every subscription, and every later one as it begins."""
         self._is_closing = True
-        for follower in self._subscriptions:
-            follower.end()
+        for subscription in self._subscriptions:
+            subscription.end()
 
     async def close(self) -> None:
         self.end_all()
-        while self._errands:
-            await asyncio.wait(self._errands)
-        for task in self._running:
+        while self._background_tasks:
+            await asyncio.wait(self._background_tasks)
+        for task in self._loops:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self._running.clear()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._loops.clear()
         if self._redis is not None:
             await self._redis.aclose()
             self._redis = None
 
-    # --- Places -------------------------------------------------------------------------------------------------------
+    # --- Slots --------------------------------------------------------------------------------------------------------
 
-    async def _take(self, follower: Subscription, *, replace_oldest: bool) -> bool:
-        user_id = follower.subscriber.user_id
-        for pause in (*TAKE_PAUSES, None):
+    async def _acquire(self, subscription: Subscription, *, replace_oldest: bool) -> bool:
+        user_id = subscription.subscriber.user_id
+        for pause in (*ACQUIRE_PAUSES, None):
             try:
                 if not redis_client.is_available():  # noticed before, by the request's rate limit
                     raise redis_client.RedisUnavailable
-                taken = await self._places.take(user_id, follower.place, replace_oldest=replace_oldest)
+                acquired = await self._limiter.acquire(user_id, subscription.slot, replace_oldest=replace_oldest)
             except (RedisError, OSError) as error:
-                self._note_away("Redis", error)
-                # Nobody counts for all processes now; each for itself is still a bound.
+                self._log_unavailable("Redis", error)
+                # Without Redis, each process limits its own connections.
                 return sum(other.subscriber.user_id == user_id for other in self._subscriptions) < self._per_user
-            if taken or pause is None:
-                return taken
+            if acquired or pause is None:
+                return acquired
             await asyncio.sleep(pause)
         return False
 
-    async def _free(self, follower: Subscription, taking: asyncio.Task) -> None:
-        """Also where the one who wanted it has gone before it had it."""
-        if await taking and redis_client.is_available():
+    async def _release(self, subscription: Subscription, acquiring: asyncio.Task[bool]) -> None:
+        """Release the slot, even of a client that disconnected while it was being acquired."""
+        if await acquiring and redis_client.is_available():
             with suppress(RedisError, OSError):  # its lease ends soon
-                await self._places.free(follower.subscriber.user_id, follower.place)
+                await self._limiter.release(subscription.subscriber.user_id, subscription.slot)
 
     async def _renew(self) -> bool:
-        """Whether Redis was asked: without a stream there is nothing to renew, and no answer that would say that it is back."""
-        places: dict[int, list[str]] = {}
-        for follower in self._subscriptions:
-            places.setdefault(follower.subscriber.user_id, []).append(follower.place)
-        for user_id, names in places.items():
-            await self._places.renew(user_id, names)
-        return bool(places)
+        """Return False when there is nothing to renew: then Redis was not called, and may still be unavailable."""
+        slots: dict[int, list[str]] = {}
+        for subscription in self._subscriptions:
+            slots.setdefault(subscription.subscriber.user_id, []).append(subscription.slot)
+        for user_id, names in slots.items():
+            await self._limiter.renew(user_id, names)
+        return bool(slots)
 
     # --- News ---------------------------------------------------------------------------------------------------------
 
-    async def _listen(self) -> None:
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+    async def _listen(self, redis: Redis) -> None:
+        async with redis.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(CHANNEL)
-            self._note_back("Redis")
-            for follower in self._subscriptions:
-                follower.wake()  # what was said while nobody listened
+            self._log_available("Redis")
+            for subscription in self._subscriptions:
+                subscription.wake()  # for messages published while disconnected
             while True:
                 message = await channel.get_message(timeout=None)
                 if message is not None:
-                    self._heard(message["data"])
+                    self._handle(message["data"])
 
-    def _heard(self, word: bytes) -> None:
-        if word.startswith(END):
-            place = word.removeprefix(END).decode()
-            for follower in self._subscriptions:
-                if follower.place == place:
-                    follower.end()
+    def _handle(self, payload: bytes) -> None:
+        if payload.startswith(END):
+            slot = payload.removeprefix(END).decode()
+            for subscription in self._subscriptions:
+                if subscription.slot == slot:
+                    subscription.end()
             return
-        owners = owners_of(word)
-        for follower in self._subscriptions:
-            if follower.owner_id in owners:
-                follower.wake()
+        owners = owners_of(payload)
+        for subscription in self._subscriptions:
+            if subscription.owner_id in owners:
+                subscription.wake()
 
-    async def _look(self) -> None:
-        """What a lost word would have told, and the steps of messages that are no event."""
-        owners = {follower.owner_id for follower in self._subscriptions} - {None}
+    async def _poll(self) -> None:
+        """Find events whose Redis message was lost, and status changes that are not events."""
+        owners = {each.owner_id for each in self._subscriptions if each.owner_id is not None}
         newest = await self._threads.run(live_events.newest, owners) if owners else {}
-        polls = [follower for follower in self._subscriptions if follower.unlike is not None]
-        ids = {follower.message_id for follower in polls}
-        statuses = await self._threads.run(live_events.statuses, ids) if ids else {}
-        for follower in self._subscriptions:
-            if newest.get(follower.owner_id) != self._newest.get(follower.owner_id):
-                follower.wake()
-        for follower in polls:
-            if statuses.get(follower.message_id) != follower.unlike:
-                follower.wake()
+        polls = {
+            each: each.message_id
+            for each in self._subscriptions
+            if each.unlike is not None and each.message_id is not None
+        }
+        statuses = await self._threads.run(live_events.statuses, set(polls.values())) if polls else {}
+        for subscription in self._subscriptions:
+            owner_id = subscription.owner_id
+            if owner_id is not None and newest.get(owner_id) != self._newest.get(owner_id):
+                subscription.wake()
+        for subscription, message_id in polls.items():
+            if statuses.get(message_id) != subscription.unlike:
+                subscription.wake()
         self._newest = newest
 
-    async def _check(self) -> None:
-        guests = {follower.subscriber for follower in self._subscriptions}
-        welcome = await self._threads.run(still_authorized, guests, now=timezone.now()) if guests else set()
-        for follower in self._subscriptions:
-            if follower.subscriber in guests and follower.subscriber not in welcome:
-                follower.end()
+    async def _check_access(self) -> None:
+        checked = {subscription.subscriber for subscription in self._subscriptions}
+        allowed = await self._threads.run(still_authorized, checked, now=timezone.now()) if checked else set()
+        for subscription in self._subscriptions:
+            if subscription.subscriber in checked and subscription.subscriber not in allowed:
+                subscription.end()
 
-    # --- Running ------------------------------------------------------------------------------------------------------
+    # --- Background tasks ---------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._running:
+        if self._loops:
             return
-        # When all come back at once, they share a few connections.
+        # Bounded, because all streams may reconnect at once.
         pool = BlockingConnectionPool.from_url(
             self._redis_url,
             max_connections=CONNECTIONS,
@@ -218,48 +227,48 @@ class Hub:
             socket_keepalive=True,
             health_check_interval=10,
         )
-        self._redis = Redis.from_pool(pool)
-        self._places = ConnectionLimiter(self._redis, most=self._per_user, channel=CHANNEL)
-        every = (
-            (self._look, POLL_SECONDS, "the database", DATABASE_FAULTS),
-            (self._check, CHECK_SECONDS, "the database", DATABASE_FAULTS),
+        self._redis = redis = Redis.from_pool(pool)
+        self._limiter = ConnectionLimiter(redis, limit=self._per_user, channel=CHANNEL)
+        loops: tuple[tuple[Callable[[], Awaitable[bool | None]], float, str, tuple[type[Exception], ...]], ...] = (
+            (self._poll, POLL_SECONDS, "the database", DATABASE_FAULTS),
+            (self._check_access, CHECK_SECONDS, "the database", DATABASE_FAULTS),
             (self._renew, RENEW_SECONDS, "Redis", (RedisError, OSError)),
-            (self._listen, LISTEN_AGAIN_SECONDS, "Redis", (RedisError, OSError)),
+            (partial(self._listen, redis), RECONNECT_SECONDS, "Redis", (RedisError, OSError)),
         )
-        self._running = [asyncio.create_task(self._again_and_again(*each)) for each in every]
+        self._loops = [asyncio.create_task(self._repeat(*each)) for each in loops]
 
-    async def _again_and_again(
+    async def _repeat(
         self,
-        act: Callable[[], Awaitable[bool | None]],
+        function: Callable[[], Awaitable[bool | None]],
         seconds: float,
         source: str,
         failures: tuple[type[Exception], ...],
     ) -> None:
         while True:
             try:
-                has_asked = await act()
+                has_asked = await function()
             except failures as error:
-                self._note_away(source, error)
-            except Exception as error:  # noqa: BLE001 (whatever it is, those who follow are woken again)
-                logger.error("looking around for live streams broke off: %s", type(error).__name__)
+                self._log_unavailable(source, error)
+            except Exception as error:  # noqa: BLE001 (an unexpected fault must not end the loop: streams would hang)
+                logger.error("live stream background task failed: %s", type(error).__name__)
             else:
                 if has_asked is not False:
-                    self._note_back(source)
+                    self._log_available(source)
             await asyncio.sleep(seconds)
 
-    def _send(self, errand: Coroutine[Any, Any, Any]) -> asyncio.Task:
-        """Carried out even when whoever sends it is canceled."""
-        task = asyncio.create_task(errand)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+    def _in_background(self, coroutine: Coroutine[None, None, T]) -> asyncio.Task[T]:
+        """Run the coroutine to its end, even when the caller is canceled."""
+        task = asyncio.create_task(coroutine)
+        self._background_tasks.add(task)
+        task.add_done_callback(self._background_tasks.discard)
         return task
 
-    def _note_away(self, source: str, error: Exception) -> None:
-        if source not in self._away:
-            self._away.add(source)
-            logger.warning("%s is away (%s); who follows live waits for it", source, type(error).__name__)
+    def _log_unavailable(self, source: str, error: Exception) -> None:
+        if source not in self._unavailable:
+            self._unavailable.add(source)
+            logger.warning("%s is unavailable (%s); live streams are waiting for it", source, type(error).__name__)
 
-    def _note_back(self, source: str) -> None:
-        if source in self._away:
-            self._away.discard(source)
-            logger.warning("%s is back", source)
+    def _log_available(self, source: str) -> None:
+        if source in self._unavailable:
+            self._unavailable.discard(source)
+            logger.warning("%s is available again", source)

@@ -1,6 +1,6 @@
-"""Waking those who follow live: a word by Redis from whoever numbers events to the processes that hold streams.
+"""The Redis channel that wakes live streams: published after events are numbered, received by processes with open streams.
 
-The word may be lost: the database is looked at every few seconds all the same.
+A message may be lost: the hub also polls the database.
 """
 
 import logging
@@ -16,16 +16,16 @@ CHANNEL = "switchboard:live"
 
 
 def publish(owner_ids: Collection[int]) -> None:
-    """These owners have new events, numbered and committed. Never raises."""
+    """Announce that these owners have new events, numbered and committed. Never raises."""
     try:
         with redis_client.exchange() as redis:
             redis.publish(CHANNEL, ",".join(map(str, sorted(owner_ids))))
     except redis_client.RedisUnavailable:
         return
     except (RedisError, OSError) as error:
-        logger.warning("nobody was woken (%s); live streams look by themselves", type(error).__name__)
+        logger.warning("live streams not notified (%s); they will poll the database", type(error).__name__)
 
 
-def owners_of(word: bytes) -> set[int]:
-    """Whom the word is about; nobody where it is none of ours."""
-    return {int(part) for part in word.split(b",") if part.isdigit()}
+def owners_of(payload: bytes) -> set[int]:
+    """The owners that a message on the channel names; empty for any other message."""
+    return {int(part) for part in payload.split(b",") if part.isdigit()}

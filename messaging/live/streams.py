@@ -1,4 +1,4 @@
-"""What goes over the wire while a client follows: server-sent events, or one answer after a wait."""
+"""Server-sent events and long polls: what a connection sends while its client waits."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from messaging.live.admission import LongPoll, Stream
 from messaging.live.hub import POLL_SECONDS, Subscription
 from messaging.live.threads import Threads
 from messaging.services.webhooks import live_events
+from messaging.services.webhooks.live_events import EventPage
 
 logger = logging.getLogger(__name__)
 
@@ -20,61 +21,60 @@ HEARTBEAT_SECONDS = 10.0
 RETRY_MILLISECONDS = 2_000
 HEARTBEAT = b":\n"
 
-Question = tuple[int | None, UUID | None, int, bool]
-"""Whose events, of which message only, after which number, and whether with texts."""
+PageRequest = tuple[int | None, UUID | None, int, bool]
+"""Owner; message, or None for all of the owner's; the sequence after which to read; whether texts are readable."""
 
 
 class Reader:
-    """Reads the log. Those who ask for the same page in the same moment, as a user's streams do when woken, share it."""
+    """Reads the event log. Streams that ask for the same page at once, as a user's do when woken, share one query."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
-        self._asked: dict[Question, asyncio.Task[tuple[bytes, live_events.EventPage]]] = {}
+        self._pending: dict[PageRequest, asyncio.Task[tuple[bytes, EventPage]]] = {}
 
-    async def read(self, question: Question) -> tuple[bytes, live_events.EventPage]:
-        """The page as it goes over the wire, and itself."""
-        if question not in self._asked:
-            self._asked[question] = asyncio.create_task(self._ask(question))
-        return await asyncio.shield(self._asked[question])
+    async def read(self, request: PageRequest) -> tuple[bytes, EventPage]:
+        """The page, encoded for the wire and as it was read."""
+        if request not in self._pending:
+            self._pending[request] = asyncio.create_task(self._fetch(request))
+        return await asyncio.shield(self._pending[request])
 
-    async def _ask(self, question: Question) -> tuple[bytes, live_events.EventPage]:
-        await asyncio.sleep(0)  # until all that were woken together have asked
-        del self._asked[question]  # who asks from now on may know of something newer
-        return await self._threads.run(_read, question)
+    async def _fetch(self, request: PageRequest) -> tuple[bytes, EventPage]:
+        await asyncio.sleep(0)  # let all streams that were woken together join
+        del self._pending[request]  # a later request may have to see newer events
+        return await self._threads.run(_read, request)
 
 
-def _read(question: Question) -> tuple[bytes, live_events.EventPage]:
-    owner_id, message_id, after, readable = question
+def _read(request: PageRequest) -> tuple[bytes, EventPage]:
+    owner_id, message_id, after, readable = request
     page = live_events.read(owner_id=owner_id, message_id=message_id, after=after, readable=readable)
     return b"".join(map(frame, page.events)), page
 
 
-async def stream(order: Stream, follower: Subscription, reader: Reader) -> AsyncIterator[bytes]:
-    """Until the follower is over. What has not been read lies in the database: a slow reader costs one page of the log."""
+async def stream(order: Stream, subscription: Subscription, reader: Reader) -> AsyncIterator[bytes]:
+    """Send events until the subscription ends. Unread events stay in the database: a slow client costs one page of memory."""
     position = order.after
-    # The number alone, so that who is cut before the first event knows where to resume.
+    # The id alone, so that a client cut off before its first event knows where to resume.
     yield f"retry: {RETRY_MILLISECONDS}\nid: {position}\n\n".encode()
-    said_at = time.monotonic()
-    is_news = True
-    while not follower.is_over:
-        if is_news:
+    sent_at = time.monotonic()
+    has_news = True
+    while not subscription.is_over:
+        if has_news:
+            request = (order.owner_id, order.message_id, position, order.subscriber.reads_texts)
             try:
-                said, page = await reader.read(
-                    (order.owner_id, order.message_id, position, order.subscriber.reads_texts)
-                )
+                encoded, page = await reader.read(request)
             except DATABASE_FAULTS as error:
-                logger.warning("a live stream waits for the database (%s)", type(error).__name__)
-                await follower.wait(POLL_SECONDS)
+                logger.warning("live stream waiting: database unavailable (%s)", type(error).__name__)
+                await subscription.wait(POLL_SECONDS)
             else:
-                position, is_news = page.last_sequence, page.has_more
-                if said:
-                    yield said
-                    said_at = time.monotonic()
+                position, has_news = page.last_sequence, page.has_more
+                if encoded:
+                    yield encoded
+                    sent_at = time.monotonic()
         else:
-            is_news = await follower.wait(max(0.0, said_at + HEARTBEAT_SECONDS - time.monotonic()))
-        if time.monotonic() >= said_at + HEARTBEAT_SECONDS and not follower.is_over:
+            has_news = await subscription.wait(max(0.0, sent_at + HEARTBEAT_SECONDS - time.monotonic()))
+        if time.monotonic() >= sent_at + HEARTBEAT_SECONDS and not subscription.is_over:
             yield HEARTBEAT
-            said_at = time.monotonic()
+            sent_at = time.monotonic()
 
 
 def frame(event: dict[str, Any]) -> bytes:
@@ -82,18 +82,18 @@ def frame(event: dict[str, Any]) -> bytes:
     return f"id: {event['sequence']}\nevent: {event['type']}\ndata: {data}\n\n".encode()
 
 
-async def wait_for_change(order: LongPoll, follower: Subscription, threads: Threads) -> None:
-    """Until the message's status is another one, or the time is over, or the follower is."""
+async def wait_for_change(order: LongPoll, subscription: Subscription, threads: Threads) -> None:
+    """Return when the message's status has changed, the time is over, or the subscription has ended."""
     ends_at = time.monotonic() + order.seconds
-    while not follower.is_over:
+    while not subscription.is_over:
         try:
             statuses = await threads.run(live_events.statuses, [order.message_id])
         except DATABASE_FAULTS as error:
-            logger.warning("a long poll waits for the database (%s)", type(error).__name__)
+            logger.warning("long poll waiting: database unavailable (%s)", type(error).__name__)
         else:
             if statuses.get(order.message_id) != order.unlike:
                 return
         left = ends_at - time.monotonic()
         if left <= 0:
             return
-        await follower.wait(left)
+        await subscription.wait(left)

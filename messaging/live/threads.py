@@ -1,4 +1,4 @@
-"""Where a process that waits does what blocks: in a few threads that keep no database connection."""
+"""A small thread pool for the blocking calls of an event loop. Its threads keep no database connection open."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,19 +14,19 @@ class Threads:
     def __init__(self, size: int) -> None:
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="live")
 
-    async def run(self, act: Callable[..., T], *args: Any, **options: Any) -> T:
-        """What `act` returns or raises. It is carried to its end even when whoever waits for it has gone.
+    async def run(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Return or raise what `function` does. The call is completed even when the awaiting task is canceled.
 
-        Without the caller's context: Django's caches live in it, and each request would connect to Redis anew.
+        It runs without the caller's context: Django keeps its caches there, and would connect to Redis for each request.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _and_let_go, act, args, options)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _call, function, args, options)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
 
 
-def _and_let_go(act: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
+def _call(function: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
     try:
-        return act(*args, **options)
+        return function(*args, **options)
     finally:
-        connections.close_all()  # with a pool: gives it back
+        connections.close_all()  # with a pool, this returns the connection to it

@@ -40,7 +40,7 @@ class Erased:
 def refuse_in_flight(number: str) -> None:
     """Raise `NotErasable` while a message to the number is being sent; to be asked before anything is taken."""
     if _messages(number).filter(status=Status.SENDING).exists():
-        raise NotErasable("A message to this number is being sent at this moment; try again in a minute.")
+        raise NotErasable("A message to this number is being sent; try again in a minute.")
 
 
 def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:

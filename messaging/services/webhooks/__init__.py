@@ -1,4 +1,4 @@
-"""Telling clients what happened: endpoints and their secrets, and the deliveries to them."""
+"""Webhooks: endpoints and their secrets, the event log, and deliveries."""
 
 from messaging.services.webhooks.deliverer import Deliverer
 

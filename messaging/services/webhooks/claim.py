@@ -1,4 +1,4 @@
-"""Taking due deliveries under a lease, a few of each endpoint, so that none holds up another."""
+"""Claim due deliveries under a lease: a few of each endpoint, so that a slow one does not delay the others."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from messaging import callback_policy, event_types
 from messaging.encryption import CannotBeOpened
 from messaging.models import ClientEvent, Message, WebhookDelivery, WebhookEndpoint
-from messaging.services import events as client_events
+from messaging.services import events
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.representation import isoformat_utc
 from messaging.services.transitions import save_together
@@ -29,31 +29,31 @@ SWEEP_CHUNK = 500
 
 
 def claim(*, limit: int, in_flight: Collection[WebhookJob], now: datetime, lease: timedelta) -> list[WebhookJob]:
-    """Up to `limit` due deliveries, now ours; `in_flight` are the calls that this process is making.
+    """Claim up to `limit` due deliveries; `in_flight` are the calls that this process is making.
 
-    Two workers at once get different ones. What cannot be told any more (its message was erased) ends here; what cannot be told
-    now (its text cannot be opened) is put off like what was not taken.
+    Concurrent workers claim different deliveries. A delivery whose message was erased fails here; one whose text cannot be
+    decrypted is tried again later, like a failed call.
     """
-    if not _due(now).exists():  # mostly; on SQLite even a look inside a transaction keeps all writers waiting
+    if not _due(now).exists():  # the usual case; on SQLite, even a read inside a transaction blocks all writers
         return []
     claim_id = uuid7()
     with transaction.atomic():
         rows: list[WebhookDelivery] = []
-        endpoints = _with_something_due(now)
-        room = EndpointConcurrency(limit=limit, in_flight=in_flight, endpoints=endpoints)
+        endpoints = _endpoints_with_due(now)
+        concurrency = EndpointConcurrency(limit=limit, in_flight=in_flight, endpoints=endpoints)
         for endpoint in endpoints:
-            if free := room.of(endpoint):
+            if free := concurrency.available(endpoint):
                 due = _due(now).filter(endpoint=endpoint).order_by("next_attempt_at")
-                taken = list(due.select_for_update(skip_locked=True)[:free])
-                room.take(endpoint, len(taken))
-                rows += taken
+                claimed = list(due.select_for_update(skip_locked=True)[:free])
+                concurrency.acquire(endpoint, len(claimed))
+                rows += claimed
         if not rows:
             return []
-        _take(rows, claim_id, now, lease)
+        _write_claim(rows, claim_id, now, lease)
         jobs, unreadable = _jobs(rows, {endpoint.pk: endpoint for endpoint in endpoints}, claim_id, now)
-        told = {job.delivery_id for job in jobs} | {row.pk for row in unreadable}
-        _end([row for row in rows if row.pk not in told], "The message has been erased.", now)
-        _try_again(unreadable, "The message's text cannot be opened.", now)
+        sendable = {job.delivery_id for job in jobs} | {row.pk for row in unreadable}
+        _fail([row for row in rows if row.pk not in sendable], "The message has been erased.", now)
+        _retry(unreadable, "The message's text cannot be opened.", now)
     return jobs
 
 
@@ -61,15 +61,15 @@ def _due(now: datetime) -> QuerySet[WebhookDelivery]:
     return WebhookDelivery.objects.filter(state=State.PENDING, next_attempt_at__lte=now)
 
 
-def _with_something_due(now: datetime) -> list[WebhookEndpoint]:
-    """In any order, so that with many of them each has its turn; those that fail after all others."""
+def _endpoints_with_due(now: datetime) -> list[WebhookEndpoint]:
+    """In random order, for fairness; failing endpoints come last."""
     endpoints = list(WebhookEndpoint.objects.filter(Exists(_due(now).filter(endpoint=OuterRef("pk"))), is_enabled=True))
     random.shuffle(endpoints)
     return sorted(endpoints, key=lambda endpoint: endpoint.failing_since is not None)
 
 
-def _take(rows: Sequence[WebhookDelivery], claim_id: UUID, now: datetime, lease: timedelta) -> None:
-    """The try counts from here: one that kills its worker must not be made for ever."""
+def _write_claim(rows: Sequence[WebhookDelivery], claim_id: UUID, now: datetime, lease: timedelta) -> None:
+    """Count the attempt now, so that a call that kills its worker is not repeated for ever."""
     WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows]).update(
         state=State.SENDING,
         attempts=F("attempts") + 1,
@@ -85,20 +85,20 @@ def _take(rows: Sequence[WebhookDelivery], claim_id: UUID, now: datetime, lease:
 def _jobs(
     rows: Sequence[WebhookDelivery], endpoints: Mapping[UUID, WebhookEndpoint], claim_id: UUID, now: datetime
 ) -> tuple[list[WebhookJob], list[WebhookDelivery]]:
-    """The calls to make, and the deliveries whose message's text cannot be opened."""
-    events = ClientEvent.objects.in_bulk({row.event_id for row in rows if row.event_id})
+    """The calls to make, and the deliveries whose message's text cannot be decrypted."""
+    event_by_id = ClientEvent.objects.in_bulk({row.event_id for row in rows if row.event_id})
     messages = Message.objects.prefetch_related("attachments").in_bulk(
-        {event.message_id for event in events.values() if event.message_id}
+        {event.message_id for event in event_by_id.values() if event.message_id}
     )
     signing = secrets.valid([endpoints[pk] for pk in {row.endpoint_id for row in rows}], now=now)
     jobs, unreadable = [], []
     for row in rows:
-        event, endpoint = events.get(row.event_id), endpoints[row.endpoint_id]
+        event, endpoint = event_by_id.get(row.event_id), endpoints[row.endpoint_id]
         message = messages.get(event.message_id) if event else None
         try:
-            body = client_events.body(event, message) if event else _test(now)
+            body = events.body(event, message) if event else _test_event(now)
         except CannotBeOpened as fault:
-            logger.error("a callback about message %s waits: %s", event.message_id, fault)
+            logger.error("webhook about message %s deferred: %s", event and event.message_id, fault)
             unreadable.append(row)
             continue
         if body is not None:
@@ -119,27 +119,28 @@ def _jobs(
 
 
 def _url(endpoint: WebhookEndpoint, message: Message | None) -> str:
-    is_lane = endpoint.kind == WebhookEndpoint.Kind.ORIGIN and message is not None
-    return message.callback_url if is_lane else endpoint.url
+    if endpoint.kind == WebhookEndpoint.Kind.ORIGIN and message is not None:
+        return message.callback_url
+    return endpoint.url
 
 
-def _test(now: datetime) -> dict[str, Any]:
+def _test_event(now: datetime) -> dict[str, Any]:
     return {"type": event_types.TEST, "timestamp": isoformat_utc(now), "data": {"message": "This is a test."}}
 
 
 def return_expired_claims(*, now: datetime) -> int:
-    """Deliveries whose worker is gone: nobody knows whether they arrived, so they are made again."""
+    """Retry deliveries whose worker died. They may have arrived; receivers recognise a repeat by its `webhook-id`."""
     expired = WebhookDelivery.objects.filter(state=State.SENDING, lease_until__lte=now)
     if not expired.exists():
         return 0
     with transaction.atomic():
         rows = list(expired.order_by("lease_until").select_for_update(skip_locked=True)[:SWEEP_CHUNK])
-        _try_again(rows, "The worker ended during the call.", now)
+        _retry(rows, "The worker ended during the call.", now)
     return len(rows)
 
 
-def _try_again(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
-    """Claimed ones that came to nothing are due again later, or fail after the last try."""
+def _retry(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+    """Schedule the next attempt, or fail after the last one."""
     for row in rows:
         delay = callback_policy.next_delay(attempts=row.attempts, position=random.random())  # noqa: S311 (jitter)
         row.state = State.PENDING if delay is not None else State.FAILED
@@ -147,21 +148,21 @@ def _try_again(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> No
     _write(rows, error, now)
 
 
-def _end(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
+def _fail(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
     for row in rows:
         row.state, row.next_attempt_at = State.FAILED, None
     _write(rows, error, now)
 
 
 def _write(rows: Sequence[WebhookDelivery], error: str, now: datetime) -> None:
-    """Without a claim. Each counts like a call that was answered."""
+    """Write the new state and release the claim. Each counts like a call that got a response."""
     if not rows:
         return
-    tally = CounterBatch()
+    counters = CounterBatch()
     for row in rows:
         row.claim_id = row.lease_until = None
         row.error = error
         row.finished_at = now if row.state == State.FAILED else None
-        tally.notified("failed" if row.state == State.FAILED else "retried", now=now)
+        counters.notified("failed" if row.state == State.FAILED else "retried", now=now)
     save_together(rows, ["claim_id", "lease_until", "error", "state", "next_attempt_at", "finished_at"])
-    tally.write()
+    counters.write()

@@ -1,4 +1,4 @@
-"""How many more calls each endpoint may have in the air in one worker process, so that none holds up another."""
+"""How many more calls each endpoint may have in flight in one worker process, so that a slow one delays no other."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ CALLS_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class WebhookJob:
-    """One call to make. `webhook_id` is the same at every try, so that a receiver can tell a repeat."""
+    """One call to make. `webhook_id` is the same in every attempt, so that receivers recognise repeats."""
 
     delivery_id: UUID
     endpoint_id: UUID
@@ -22,15 +22,16 @@ class WebhookJob:
     url: str = field(repr=False)
     body: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    # The call before it had failed: this one may hang for as long as a call may take.
+    # The endpoint's last call failed, so this one may take until the time-out.
     is_failing: bool = False
 
 
 class EndpointConcurrency:
-    """`limit` places are free beside the calls `in_flight`; `endpoints` have something due, and share them.
+    """Shares `limit` free slots, besides the calls `in_flight`, among the `endpoints` that have deliveries due.
 
-    One endpoint has a few places. All failing ones together have half of them: shared out evenly, so that each gets on with its
-    schedule, while the other half is never kept by receivers that hang. An owner has half of them while others wait.
+    An endpoint gets at most `CALLS_AT_ONCE` slots. All failing endpoints together get half of the slots, in equal shares: each
+    keeps to its schedule, and receivers that hang never occupy the other half. While several owners wait, each gets at most
+    half.
     """
 
     def __init__(self, *, limit: int, in_flight: Collection[WebhookJob], endpoints: Sequence[WebhookEndpoint]) -> None:
@@ -43,16 +44,16 @@ class EndpointConcurrency:
         self._share = min(CALLS_AT_ONCE, max(1, self._half // max(1, failing)))
         self._others_wait = len({endpoint.owner_id for endpoint in endpoints}) > 1
 
-    def of(self, endpoint: WebhookEndpoint) -> int:
-        at_once = CALLS_AT_ONCE if endpoint.failing_since is None else self._share
-        bounds = [self.left, at_once - self._of_endpoint[endpoint.pk]]
+    def available(self, endpoint: WebhookEndpoint) -> int:
+        allowed = CALLS_AT_ONCE if endpoint.failing_since is None else self._share
+        bounds = [self.left, allowed - self._of_endpoint[endpoint.pk]]
         if endpoint.failing_since is not None:
             bounds.append(self._half - self._failing)
         if self._others_wait:
             bounds.append(self._half - self._of_owner[endpoint.owner_id])
         return max(0, min(bounds))
 
-    def take(self, endpoint: WebhookEndpoint, count: int) -> None:
+    def acquire(self, endpoint: WebhookEndpoint, count: int) -> None:
         self.left -= count
         self._of_endpoint[endpoint.pk] += count
         self._of_owner[endpoint.owner_id] += count

@@ -1,4 +1,4 @@
-"""The loop around number, claim, call and settle: one in each worker process, with threads of its own."""
+"""The delivery loop of a worker process: number events, claim deliveries, call, settle. It has its own threads."""
 
 import logging
 import random
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 15.0
 LEASE = timedelta(seconds=60)
-# While every call in the air is slow, look this often for what has become due for others.
-LOOK_SECONDS = 0.5
+# While all calls in flight are slow, check this often for newly due deliveries.
+POLL_SECONDS = 0.5
 
 
 class Deliverer:
-    """Makes due callbacks, up to `concurrency` at once and a few for each endpoint, until nothing is due.
+    """Delivers due webhooks until nothing is due: up to `concurrency` calls at once, a few for each endpoint.
 
-    The collaborators are arguments, so that tests can put a fault or a clock in their place.
+    Collaborators are arguments, so that tests can replace them. `after_numbering` gets the owners of newly numbered events.
     """
 
     def __init__(
@@ -52,23 +52,23 @@ class Deliverer:
         self._after_numbering = after_numbering
         self._stopping = threading.Event()
         self._busy = threading.Lock()
-        self._rung = threading.Event()
+        self._requested = threading.Event()
         self._wake = threading.Event()
 
     def stop(self) -> None:
-        """Claim nothing more; calls in the air are finished and settled."""
+        """Claim nothing more. Calls in flight are finished and settled."""
         self._stopping.set()
         self._wake.set()
 
     def run(self) -> int:
-        """Number what is new and deliver what is due; returns how many calls were made.
+        """Number new events and deliver what is due; return the number of calls made.
 
-        A second run in this process only tells the first one to look once more.
+        If the loop already runs in this process, that run checks again and this call returns 0.
         """
-        self._rung.set()
+        self._requested.set()
         self._wake.set()
         total = 0
-        while self._rung.is_set() and not self._stopping.is_set() and self._busy.acquire(blocking=False):
+        while self._requested.is_set() and not self._stopping.is_set() and self._busy.acquire(blocking=False):
             try:
                 self._executor = self._executor or self._executor_factory(self._concurrency)
                 total += self._loop(self._executor)
@@ -81,8 +81,8 @@ class Deliverer:
         total = 0
         while True:
             self._wake.clear()
-            self._rung.clear()
-            jobs = self._next(in_flight) if in_flight else self._look(in_flight)
+            self._requested.clear()
+            jobs = self._claim_more(in_flight) if in_flight else self._claim(in_flight)
             for job in jobs:
                 future = executor.submit(self._call, job)
                 in_flight[future] = job
@@ -90,23 +90,23 @@ class Deliverer:
             total += len(jobs)
             if not in_flight:
                 return total
-            self._wake.wait(LOOK_SECONDS)
+            self._wake.wait(POLL_SECONDS)
             done = [future for future in in_flight if future.done()]
             self._settle([future.result() for future in done])
             for future in done:
                 del in_flight[future]
 
-    def _next(self, in_flight: dict[Future[Result], WebhookJob]) -> list[WebhookJob]:
-        """A fault must not abandon the calls in flight: their results are only in memory."""
+    def _claim_more(self, in_flight: dict[Future[Result], WebhookJob]) -> list[WebhookJob]:
+        """Do not abandon the calls in flight because of a fault: their results are only in memory."""
         try:
-            return self._look(in_flight)
-        except Exception as error:  # noqa: BLE001 (whatever it is: with nothing in the air it is raised)
-            logger.error("no callback could be claimed (%s); finishing those in the air", type(error).__name__)
+            return self._claim(in_flight)
+        except Exception as error:  # noqa: BLE001 (once nothing is in flight, `_claim` raises it)
+            logger.error("claiming webhooks failed (%s); finishing the calls in flight", type(error).__name__)
             if may_pass(error):
                 drop_connection()
             return []
 
-    def _look(self, in_flight: dict[Future[Result], WebhookJob]) -> list[WebhookJob]:
+    def _claim(self, in_flight: dict[Future[Result], WebhookJob]) -> list[WebhookJob]:
         if self._stopping.is_set():
             return []
         now = self._clock()
@@ -122,25 +122,25 @@ class Deliverer:
         if not job.secrets:
             return Result(job, error="The endpoint's secret cannot be read; rotate it.")
         try:
-            answer = self._http.post(
+            response = self._http.post(
                 job.url, body=job.body.encode(), headers=_headers(job, now), timeout_seconds=TIMEOUT_SECONDS
             )
         except (AddressRefused, FetchFailed) as error:
             return Result(job, error=f"Not delivered: {error}.")
-        except Exception as error:  # noqa: BLE001 (whatever it is, the loop and the others in the air go on)
-            logger.error("a callback broke off: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (a bug in one call must not stop the loop and the other calls)
+            logger.error("webhook call failed: %s", type(error).__name__)
             return Result(job, error="Not delivered: our own failure.")
-        return Result(job, status=answer.status, retry_after=answer.retry_after(now))
+        return Result(job, status=response.status, retry_after=response.retry_after(now))
 
     def _settle(self, results: Sequence[Result]) -> None:
-        """However long the database is unavailable. What can never be written is called again when its lease is over."""
+        """Keep trying while the database is unavailable. After any other error, the lease ends and the calls are repeated."""
         pauses = database_faults.pauses()
         while results:
             try:
                 settle(results, now=self._clock(), positions=[self._position() for _ in results])
-            except Exception as error:  # noqa: BLE001 (whatever it is, the other calls in the air have to be settled)
+            except Exception as error:  # noqa: BLE001 (the other calls in flight still have to be settled)
                 passes = may_pass(error)
-                logger.error("%d callbacks could not be settled (%s)", len(results), type(error).__name__)
+                logger.error("%d webhook results could not be saved (%s)", len(results), type(error).__name__)
             else:
                 return
             if not passes:

@@ -1,4 +1,4 @@
-"""What an owner may do with its endpoints."""
+"""Create, change and test webhook endpoints, and rotate their secrets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class EndpointInput:
 
 
 def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> tuple[WebhookEndpoint, str]:
-    """The endpoint and its secret, which is shown this once. Raises `InvalidField` or `TooManyEndpoints`."""
+    """Return the endpoint and its secret, which is not shown again. Raises `InvalidField` or `TooManyEndpoints`."""
     check_url(data.url, field="url", guard=guard)
     with transaction.atomic():
-        type(owner)._default_manager.select_for_update().get(pk=owner.pk)  # noqa: SLF001 (one at a time, to count)
+        type(owner)._default_manager.select_for_update().get(pk=owner.pk)  # noqa: SLF001 (lock the owner, to count)
         if WebhookEndpoint.objects.filter(owner=owner.pk, kind=Kind.ENDPOINT).count() >= MAX_ENDPOINTS:
             raise TooManyEndpoints(f"There are {MAX_ENDPOINTS} endpoints already.")
         endpoint = WebhookEndpoint.objects.create(
@@ -44,7 +44,7 @@ def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> 
 
 
 def change(*, endpoint_id: UUID, changes: Mapping[str, Any], guard: Guard, now: datetime) -> WebhookEndpoint:
-    """Change what is named. Enabled again, an endpoint starts without a past. Raises `InvalidField`."""
+    """Set the named fields. Enabling clears the record of failures. Raises `InvalidField`."""
     if "url" in changes:
         check_url(changes["url"], field="url", guard=guard)
     with transaction.atomic():
@@ -73,7 +73,7 @@ def rotate_default_secret(*, owner: User, now: datetime) -> str:
 
 
 def test(*, endpoint_id: UUID, now: datetime) -> WebhookDelivery:
-    """A delivery of nothing, due now and tried once. Raises `EndpointDisabled`."""
+    """Create a test delivery, due now and tried once. Raises `EndpointDisabled`."""
     endpoint = WebhookEndpoint.objects.get(pk=endpoint_id, kind=Kind.ENDPOINT)
     if not endpoint.is_enabled:
         raise EndpointDisabled("The endpoint is disabled; enable it first.")
@@ -81,7 +81,7 @@ def test(*, endpoint_id: UUID, now: datetime) -> WebhookDelivery:
 
 
 def check_url(url: str, *, field: str, guard: Guard) -> None:
-    """Raise `InvalidField` for an address that would never be called."""
+    """Raise `InvalidField` for a URL that would never be called."""
     try:
         guard.check_url(url)
     except AddressRefused as error:

@@ -1,4 +1,4 @@
-"""Who follows live, and whether they still may: a stream outlives the moment in which its token was looked at."""
+"""The users behind live streams, and whether they still have access: a stream can outlive its token."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ SessionStore = import_module(settings.SESSION_ENGINE).SessionStore
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A user by the proof it came with: a token's digest, or else the key of a browser's session.
+    """A user and its credential: the digest of a token, or else the key of a browser session.
 
-    `as_staff`: it follows what belongs to somebody else, and if it `reads_texts` it is shown them.
+    `as_staff`: the stream belongs to another owner; then `reads_texts` says whether texts are shown.
     """
 
     user_id: int
@@ -32,25 +32,28 @@ class Subscriber:
     reads_texts: bool = True
 
 
-def still_authorized(guests: Collection[Subscriber], *, now: datetime) -> set[Subscriber]:
-    """Those whose proof still stands and who still have the permissions; two queries for any number with tokens, a third where
-    staff read others' texts.
+def still_authorized(subscribers: Collection[Subscriber], *, now: datetime) -> set[Subscriber]:
+    """Return the subscribers with a valid credential and the needed permissions.
+
+    Two queries for any number of tokens; one more when staff users read other owners' texts; more for each session.
     """
-    users = _users({guest.user_id for guest in guests})
-    readers = _readers({guest.user_id for guest in guests if guest.as_staff and guest.reads_texts})
-    tokens = _tokens({guest.token for guest in guests if guest.token}, now)
+    users = _users({subscriber.user_id for subscriber in subscribers})
+    readers = _readers(
+        {subscriber.user_id for subscriber in subscribers if subscriber.as_staff and subscriber.reads_texts}
+    )
+    tokens = _tokens({subscriber.token for subscriber in subscribers if subscriber.token}, now)
     return {
-        guest
-        for guest in guests
-        if guest.user_id in users
-        and (users[guest.user_id] or not guest.as_staff)
-        and (guest.user_id in readers or not (guest.as_staff and guest.reads_texts))
-        and (tokens.get(guest.token) == guest.user_id if guest.token else _session_stands(guest))
+        subscriber
+        for subscriber in subscribers
+        if subscriber.user_id in users
+        and (users[subscriber.user_id] or not subscriber.as_staff)
+        and (subscriber.user_id in readers or not (subscriber.as_staff and subscriber.reads_texts))
+        and (tokens.get(subscriber.token) == subscriber.user_id if subscriber.token else _session_is_valid(subscriber))
     }
 
 
 def _users(ids: Collection[int]) -> dict[int, bool]:
-    """The active ones with the permission, and whether each is staff."""
+    """The active users with the permission, and whether each is staff."""
     allowed = get_user_model().objects.with_perm(PERMISSION, backend=BACKEND)
     return dict(allowed.filter(pk__in=ids).values_list("pk", "is_staff"))
 
@@ -67,7 +70,7 @@ def _tokens(digests: Collection[str], now: datetime) -> dict[str, int]:
     return dict(ApiToken.objects.filter(unexpired, digest__in=digests).values_list("digest", "user"))
 
 
-def _session_stands(guest: Subscriber) -> bool:
+def _session_is_valid(subscriber: Subscriber) -> bool:
     request = HttpRequest()
-    request.session = SessionStore(session_key=guest.session)
-    return get_user(request).pk == guest.user_id
+    request.session = SessionStore(session_key=subscriber.session)
+    return get_user(request).pk == subscriber.user_id

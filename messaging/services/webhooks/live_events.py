@@ -1,4 +1,4 @@
-"""What live streams ask of the database: the next page of the log, and cheap questions about many at once."""
+"""Queries of live streams: the next page of the event log, and cheap checks for many streams at once."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, Subquery
 
 from messaging.models import ClientEvent, EventLog, Message
-from messaging.services import events as client_events
+from messaging.services import events
 from messaging.services.representation import serialize_message_lenient
 
 CHUNK = 100
@@ -18,41 +18,40 @@ CHUNK = 100
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events in their order. `upto` is where to go on, at once if there `is_more`."""
+    """Events in order. Continue after `last_sequence`, at once if the log `has_more`."""
 
     events: list[dict[str, Any]]
-    upto: int
-    is_more: bool
+    last_sequence: int
+    has_more: bool
 
 
 def last_sequence() -> int:
-    """The last number given to anybody's event; what happens from now on has a larger one."""
+    """The highest sequence of any owner's events; later events have higher ones."""
     return EventLog.objects.filter(pk=1).values_list("last_sequence", flat=True).first() or 0
 
 
 def read(
     *, owner_id: int | None, message_id: UUID | None, after: int, readable: bool = True, limit: int = CHUNK
 ) -> EventPage:
-    """What comes after that number: of one message where it is named, else of all of the owner's; with texts if `readable`."""
-    events = ClientEvent.objects.filter(sequence__gt=after).order_by("sequence")
-    # By either index alone, never by both: the planner would read an owner's whole log for one message.
-    events = events.filter(message_id=message_id) if message_id else events.filter(owner=owner_id)
-    rows = list(events[:limit])
+    """The events after a sequence: of one message, or else of all of the owner's; with texts if `readable`."""
+    found = ClientEvent.objects.filter(sequence__gt=after).order_by("sequence")
+    # Filter by one index, never by both: the planner would read an owner's whole log for one message.
+    found = found.filter(message_id=message_id) if message_id else found.filter(owner=owner_id)
+    rows = list(found[:limit])
     messages = Message.objects.prefetch_related("attachments").in_bulk({row.message_id for row in rows} - {None})
-    # A stream is read once and in order: an event whose text cannot be opened goes out without it, or it would never.
+    # A stream is read once and in order, so an event whose text cannot be decrypted is sent without the text.
     show = partial(serialize_message_lenient, readable=readable)
-    bodies = [client_events.body(row, messages.get(row.message_id), show=show) for row in rows]
+    bodies = [events.body(row, messages.get(row.message_id), show=show) for row in rows]
+    last = rows[-1].sequence if rows else None
     return EventPage(
-        events=[
-            body for body in bodies if body is not None
-        ],  # one whose message has been erased tells nothing any more
-        last_sequence=rows[-1].sequence if rows else after,
+        events=[body for body in bodies if body is not None],  # None: its message has been erased
+        last_sequence=after if last is None else last,
         has_more=len(rows) == limit,
     )
 
 
 def newest(owner_ids: Collection[int]) -> dict[int, int]:
-    """The number of each owner's newest event: one probe of the index for each, in one query."""
+    """The sequence of each owner's newest event: one query, with one index lookup for each owner."""
     last = ClientEvent.objects.filter(owner=OuterRef("pk"), sequence__isnull=False).order_by("-sequence")
     owners = get_user_model().objects.filter(pk__in=owner_ids)
     rows = owners.annotate(newest=Subquery(last.values("sequence")[:1])).values_list("pk", "newest")

@@ -1,4 +1,4 @@
-"""What callbacks are signed with: made here, shown once, kept encrypted, and rotated with both valid for a day."""
+"""Webhook signing secrets: shown once, stored encrypted. After a rotation, the old secret stays valid for a day."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ BYTES = 32
 
 
 def rotate(*, owner_id: int, endpoint: WebhookEndpoint | None, now: datetime) -> str:
-    """A new secret of an endpoint, or without one of its owner; the one before it stays valid for 24 hours."""
+    """Create and return a new secret of an endpoint, or the owner's default; the previous one stays valid for 24 hours."""
     text = PREFIX + base64.b64encode(secrets.token_bytes(BYTES)).decode()
     with transaction.atomic():
         _of(owner_id, endpoint).filter(expires_at__isnull=True).update(expires_at=now + OLD_SECRET_VALID_FOR)
@@ -30,12 +30,12 @@ def rotate(*, owner_id: int, endpoint: WebhookEndpoint | None, now: datetime) ->
 
 
 def default_secret(*, owner_id: int) -> WebhookSecret | None:
-    """The owner's current default secret, sealed; None before there is one."""
+    """The owner's current default secret, encrypted; None when the owner has none."""
     return _of(owner_id, None).filter(expires_at__isnull=True).first()
 
 
 def valid(endpoints: Iterable[WebhookEndpoint], *, now: datetime) -> Mapping[UUID, tuple[str, ...]]:
-    """The secrets to sign with now, the newest first, by endpoint. One that stands for `callback_url`s has its owner's."""
+    """The secrets to sign with, newest first, by endpoint. Endpoints for `callback_url`s use their owner's default."""
     rows = list(endpoints)
     by_owner = [row for row in rows if row.kind == WebhookEndpoint.Kind.ORIGIN]
     kept = WebhookSecret.objects.filter(
@@ -43,11 +43,11 @@ def valid(endpoints: Iterable[WebhookEndpoint], *, now: datetime) -> Mapping[UUI
         | Q(endpoint__isnull=True, owner__in={row.owner_id for row in by_owner}),
         Q(expires_at__isnull=True) | Q(expires_at__gt=now),
     ).order_by("-pk")
-    found: dict[object, list[str]] = {}
+    found: dict[object, list[str | None]] = {}
     for row in kept:
         found.setdefault(row.endpoint_id or row.owner_id, []).append(_open(row.sealed))
     for owner_id in {row.owner_id for row in by_owner} - set(found):
-        # Nobody has asked for it yet, and nothing leaves unsigned.
+        # The owner has no default secret yet, and every call is signed.
         found[owner_id] = [rotate(owner_id=owner_id, endpoint=None, now=now)]
     return {row.pk: tuple(filter(None, found.get(row.owner_id if row in by_owner else row.pk, ()))) for row in rows}
 
@@ -72,7 +72,7 @@ def _seal(text: str) -> str:
 
 
 def _open(sealed: str) -> str | None:
-    """None when the key it was sealed with is gone: the endpoint needs a new secret."""
+    """None when the encryption key is gone: the endpoint needs a new secret."""
     try:
         return _box().decrypt(sealed.encode()).decode()
     except InvalidToken:

@@ -1,4 +1,4 @@
-"""Writing down what came of a batch of calls, and what it says about their endpoints."""
+"""Save the results of a batch of calls, and update the health of their endpoints."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ FAILED_FOR_DAYS = "Every delivery has failed for five days."
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one call came to: the receiver's status, or why there is none."""
+    """The result of one call: the receiver's HTTP status, or the error."""
 
     job: WebhookJob
     status: int | None = None
@@ -35,7 +35,10 @@ class Result:
 
 
 def settle(results: Sequence[Result], *, now: datetime, positions: Sequence[float]) -> None:
-    """Settle what is still ours; a constant number of queries. `positions` in [0, 1) spread the next tries."""
+    """Save the results of deliveries that this worker still holds, in a constant number of queries.
+
+    `positions` in [0, 1) spread the next attempts.
+    """
     with transaction.atomic():
         by_id = {result.job.delivery_id: result for result in results}
         held = {
@@ -49,7 +52,7 @@ def settle(results: Sequence[Result], *, now: datetime, positions: Sequence[floa
         if held:
             save_together(list(held.values()), FIELDS)
             _count(held.values(), now)
-        _judge([by_id[pk] for pk in held], now)
+        _update_endpoints([by_id[pk] for pk in held], now)
 
 
 def _write(row: WebhookDelivery, result: Result, now: datetime, position: float) -> None:
@@ -57,37 +60,38 @@ def _write(row: WebhookDelivery, result: Result, now: datetime, position: float)
     row.response_status = result.status
     row.error = "" if result.succeeded else (result.error or f"The endpoint answered {result.status}.")[:200]
     delay = callback_policy.next_delay(attempts=row.attempts, position=position, retry_after=result.retry_after)
-    is_last = delay is None or result.status == HTTPStatus.GONE or row.event_id is None
-    if result.succeeded or is_last:
-        row.state, row.finished_at = (State.SUCCEEDED if result.succeeded else State.FAILED), now
+    if result.succeeded:
+        row.state, row.finished_at = State.SUCCEEDED, now
+    elif delay is None or result.status == HTTPStatus.GONE or row.event_id is None:
+        row.state, row.finished_at = State.FAILED, now
     else:
         row.state, row.next_attempt_at = State.PENDING, now + timedelta(seconds=delay)
 
 
 def _count(rows: Iterable[WebhookDelivery], now: datetime) -> None:
-    tally = CounterBatch()
+    counters = CounterBatch()
     for row in rows:
-        tally.notified("retried" if row.state == State.PENDING else row.state, now=now)
-    tally.write()
+        counters.notified("retried" if row.state == State.PENDING else row.state, now=now)
+    counters.write()
 
 
-def _judge(results: Sequence[Result], now: datetime) -> None:
-    """A success ends a series of failures; one that has lasted for days, or a 410, ends the endpoint."""
-    well = {result.job.endpoint_id for result in results if result.succeeded}
-    badly = {result.job.endpoint_id for result in results} - well
+def _update_endpoints(results: Sequence[Result], now: datetime) -> None:
+    """A success ends a series of failures. Failures for `DISABLED_AFTER`, or a 410, disable the endpoint."""
+    succeeded = {result.job.endpoint_id for result in results if result.succeeded}
+    failed = {result.job.endpoint_id for result in results} - succeeded
     endpoints = WebhookEndpoint.objects.all()
-    if well:
-        endpoints.filter(pk__in=well, failing_since__isnull=False).update(failing_since=None)
-    if badly:
-        endpoints.filter(pk__in=badly, failing_since__isnull=True).update(failing_since=now)
-        failing = endpoints.filter(pk__in=badly, failing_since__lte=now - callback_policy.DISABLED_AFTER)
-        _disable(failing.values_list("pk", flat=True), FAILED_FOR_DAYS, now)
+    if succeeded:
+        endpoints.filter(pk__in=succeeded, failing_since__isnull=False).update(failing_since=None)
+    if failed:
+        endpoints.filter(pk__in=failed, failing_since__isnull=True).update(failing_since=now)
+        failing = endpoints.filter(pk__in=failed, failing_since__lte=now - callback_policy.DISABLED_AFTER)
+        _disable(list(failing.values_list("pk", flat=True)), FAILED_FOR_DAYS, now)
     gone = [result.job.endpoint_id for result in results if result.status == HTTPStatus.GONE]
     _disable(gone, GONE, now)
 
 
 def _disable(endpoint_ids: Sequence[UUID], reason: str, now: datetime) -> None:
     if endpoint_ids:
-        WebhookEndpoint.objects.filter(
-            pk__in=list(endpoint_ids), kind=WebhookEndpoint.Kind.ENDPOINT, is_enabled=True
-        ).update(is_enabled=False, disabled_reason=reason, updated_at=now)
+        WebhookEndpoint.objects.filter(pk__in=endpoint_ids, kind=WebhookEndpoint.Kind.ENDPOINT, is_enabled=True).update(
+            is_enabled=False, disabled_reason=reason, updated_at=now
+        )

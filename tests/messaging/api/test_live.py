@@ -56,7 +56,7 @@ def test_what_happens_is_told_as_in_a_callback(api: Api) -> None:
 
     event = event_log.ClientEvent.objects.get()
     body = client_events.body(event, Message.objects.get())
-    [told] = connection.told
+    [told] = connection.data_blocks
     assert told["id"] == str(event.sequence)
     assert told["event"] == "message.delivered"
     assert json.loads(told["data"]) == body
@@ -95,8 +95,8 @@ def test_it_resumes_after_the_last_one_that_was_read(api: Api, read: int) -> Non
             await connection.events(250 - read)
             [last] = await handler.threads.run(happen, api.user)
             await connection.events(251 - read)
-            assert int(connection.told[-1]["id"]) == last
-            return [int(block["id"]) for block in connection.told[:-1]]
+            assert int(connection.data_blocks[-1]["id"]) == last
+            return [int(block["id"]) for block in connection.data_blocks[:-1]]
 
     assert served(act) == numbers[read + 1 :]
 
@@ -109,7 +109,7 @@ def test_nobody_hears_of_what_happens_to_another(api: Api, stranger: Api) -> Non
             await connection.until(lambda: bool(connection.blocks))
             await handler.threads.run(happen, stranger.user, 3)
             await handler.threads.run(happen, api.user)
-            return await connection.events(1) + connection.told[1:]
+            return await connection.events(1) + connection.data_blocks[1:]
 
     [event] = served(act)
 
@@ -255,7 +255,7 @@ def test_a_message_is_followed_from_its_first_event_on(api: Api) -> None:
             again = {"Last_Event_ID": str(events[0]["sequence"])}
             async with Connection(handler, f"messages/{message.pk}/", token=api.token, **again) as resumed:
                 assert await resumed.events(1) == events[1:]
-            return events + connection.told[2:]
+            return events + connection.data_blocks[2:]
 
     events = served(act)
 

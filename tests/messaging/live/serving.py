@@ -1,4 +1,4 @@
-"""The live handler without a server: requests as a server would bring them, and what it would send."""
+"""The live handler without a server: requests as a server would pass them, and the responses it would send."""
 
 import asyncio
 import gc
@@ -19,13 +19,13 @@ T = TypeVar("T")
 SECONDS = 60.0
 
 
-def served(act: Callable[[LiveHandler], Awaitable[T]], **options: Any) -> T:
-    """What `act` returns, in a loop and with a handler of its own."""
+def served(test: Callable[[LiveHandler], Awaitable[T]], **options: Any) -> T:
+    """Return the result of `test`, run in its own loop with its own handler."""
 
     async def main() -> T:
         handler = LiveHandler(**options)
         try:
-            return await asyncio.wait_for(act(handler), SECONDS)
+            return await asyncio.wait_for(test(handler), SECONDS)
         finally:
             await handler.close()
 
@@ -39,7 +39,7 @@ def served(act: Callable[[LiveHandler], Awaitable[T]], **options: Any) -> T:
 
 
 class Connection:
-    """One request, open while the block lasts. What is sent piles up until it is read; `is_slow`: nothing is taken."""
+    """One request, open while the block lasts. The response accumulates in `body`; with `is_slow`, sending blocks."""
 
     def __init__(
         self, handler: LiveHandler, path: str, *, token: str = "", method: str = "GET", **headers: str
@@ -61,8 +61,8 @@ class Connection:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.body = b""
-        self._gone = asyncio.Event()
-        self._asked = False
+        self._disconnected = asyncio.Event()
+        self._request_sent = False
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -76,22 +76,22 @@ class Connection:
         await asyncio.wait_for(self.task, SECONDS)
 
     def hang_up(self) -> None:
-        self._gone.set()
+        self._disconnected.set()
 
     @property
     def is_over(self) -> bool:
         return self.task.done()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Or until the answer is complete."""
+        """Wait for the condition, or for the end of the response."""
         async with self._news:
             await asyncio.wait_for(self._news.wait_for(lambda: condition() or self.task.done()), SECONDS)
         assert condition(), (self.status, self.body)
 
     async def events(self, count: int) -> list[dict[str, Any]]:
-        """The first so many, as soon as they are there."""
-        await self.until(lambda: len(self.told) >= count)
-        return [json.loads(block["data"]) for block in self.told[:count]]
+        """The first `count` events, as soon as they have arrived."""
+        await self.until(lambda: len(self.data_blocks) >= count)
+        return [json.loads(block["data"]) for block in self.data_blocks[:count]]
 
     async def json(self) -> Any:
         await asyncio.wait_for(asyncio.shield(self.task), SECONDS)
@@ -99,12 +99,12 @@ class Connection:
 
     @property
     def blocks(self) -> list[dict[str, str]]:
-        """The fields of each complete block; a comment has none."""
+        """The fields of each complete block; a comment has no fields."""
         *complete, _rest = self.body.decode().split("\n\n")
         return [dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":") for block in complete]
 
     @property
-    def told(self) -> list[dict[str, str]]:
+    def data_blocks(self) -> list[dict[str, str]]:
         return [block for block in self.blocks if "data" in block]
 
     @property
@@ -112,10 +112,10 @@ class Connection:
         return self.body.decode().splitlines().count(":")
 
     async def _receive(self) -> dict[str, Any]:
-        if not self._asked:
-            self._asked = True
+        if not self._request_sent:
+            self._request_sent = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        await self._gone.wait()
+        await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ class Connection:
 
 
 def happen(owner: Any, count: int = 1, **more: Any) -> list[int]:
-    """So many events of this owner, numbered; whoever follows is woken. Returns the numbers."""
+    """Create and number `count` events of this owner, and wake its streams. Returns the sequences."""
     events = [ClientEventFactory(message__owner=owner, **more) for _ in range(count)]
     event_log.number(now=NOW, notify=pubsub.publish)
     return list(

@@ -1,4 +1,4 @@
-"""A receiver that a test scripts, and a deliverer whose clock a test moves."""
+"""A scripted receiver, and a deliverer with a settable clock."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -35,7 +35,7 @@ class Clock:
 
 @dataclass
 class Receiver:
-    """In the place of `PublicHttp`: `answers` by address, `reply` for all others."""
+    """Replaces `PublicHttp`: records each call and returns `reply(url)`."""
 
     clock: Clock
     reply: Callable[[str], HttpResponse]
@@ -57,14 +57,14 @@ def broken(_url: str) -> HttpResponse:
 
 
 class AtOnceExecutor:
-    """Makes each call where it is handed in, so that a test with a clock has no threads."""
+    """Runs each call in the submitting thread, so that a test with a clock has no other threads."""
 
     def __init__(self, _size: int) -> None:
         pass
 
-    def submit(self, act: Callable[..., Any], *args: Any) -> Future:
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future:
         future: Future = Future()
-        future.set_result(act(*args))
+        future.set_result(function(*args))
         return future
 
 

@@ -1,4 +1,4 @@
-"""What is delivered, when, and what becomes of it."""
+"""Webhook deliveries: signature, schedule, results, claims."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def due(endpoint: WebhookEndpoint, **kwargs) -> WebhookDelivery:
     return WebhookDeliveryFactory(endpoint=endpoint, event=event, **kwargs)
 
 
-def test_an_event_is_delivered_as_the_standard_says(deliverer: Deliverer, receiver) -> None:
+def test_an_event_is_delivered_as_standard_webhooks_specifies(deliverer: Deliverer, receiver) -> None:
     message = MessageFactory(delivered=True)
     event = ClientEventFactory(message=message)
     endpoint, _secret = endpoint_with_secret(owner=message.owner, url="https://client.example.com/hook?a=b")
@@ -82,7 +82,7 @@ def test_an_event_is_delivered_as_the_standard_says(deliverer: Deliverer, receiv
     assert (delivery.attempted_at, delivery.finished_at, delivery.error) == (NOW, NOW, "")
 
 
-def test_a_message_whose_text_cannot_be_opened_waits_and_keeps_nobody_waiting(
+def test_a_message_whose_text_cannot_be_decrypted_waits_and_delays_no_other(
     clock, deliverer: Deliverer, receiver, monkeypatch
 ) -> None:
     monkeypatch.setattr(random, "random", lambda: 0.5)
@@ -145,25 +145,25 @@ def test_a_callback_url_is_signed_with_the_owners_default_secret(deliverer: Deli
     )
 
 
-def test_without_a_default_secret_one_is_made_and_nothing_leaves_unsigned(deliverer: Deliverer, receiver) -> None:
+def test_a_missing_default_secret_is_created_and_every_call_is_signed(deliverer: Deliverer, receiver) -> None:
     message = MessageFactory(delivered=True, callback_url="https://client.example.com/order-42")
     for _ in range(2):
         ClientEventFactory(message=message)
 
     deliverer.run()
-    asked_for = secrets.rotate(owner_id=message.owner_id, endpoint=None, now=NOW)
+    requested = secrets.rotate(owner_id=message.owner_id, endpoint=None, now=NOW)
     ClientEventFactory(message=message)
     deliverer.run()
 
     assert [len(call.headers["webhook-signature"].split(" ")) for call in receiver.calls] == [1, 1, 2]
     last = receiver.calls[-1]
     assert (
-        Webhook(asked_for).sign(last.headers["webhook-id"], NOW, last.body.decode())
+        Webhook(requested).sign(last.headers["webhook-id"], NOW, last.body.decode())
         in last.headers["webhook-signature"]
     )
 
 
-def test_a_secret_whose_key_is_gone_is_said_so(deliverer: Deliverer, receiver, settings) -> None:
+def test_a_secret_whose_key_is_gone_is_reported(deliverer: Deliverer, receiver, settings) -> None:
     endpoint, _ = endpoint_with_secret()
     due(endpoint)
     settings.SECRET_KEY = "another-key"
@@ -187,7 +187,7 @@ def test_a_secret_is_still_read_with_a_former_key(deliverer: Deliverer, receiver
 # --- The schedule -----------------------------------------------------------------------------------------------------
 
 
-def test_a_receiver_that_never_answers_is_called_by_the_schedule_and_then_no_more(clock, deliverer, receiver) -> None:
+def test_a_failing_receiver_is_called_by_the_schedule_and_then_no_more(clock, deliverer, receiver) -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint)
     receiver.reply = status(500)
@@ -197,7 +197,7 @@ def test_a_receiver_that_never_answers_is_called_by_the_schedule_and_then_no_mor
         delivery.refresh_from_db()
         if delivery.next_attempt_at:
             clock.now = delivery.next_attempt_at - timedelta(milliseconds=1)
-            assert deliverer.run() == 0  # not before its time
+            assert deliverer.run() == 0  # one millisecond early
             clock.now = delivery.next_attempt_at
 
     waits = [later.at - earlier.at for earlier, later in zip(receiver.calls, receiver.calls[1:], strict=False)]
@@ -206,8 +206,8 @@ def test_a_receiver_that_never_answers_is_called_by_the_schedule_and_then_no_mor
     assert len({call.headers["webhook-id"] for call in receiver.calls}) == 1
 
 
-def test_after_ten_minutes_of_silence_nothing_is_missing_and_nothing_out_of_schedule(clock, receiver) -> None:
-    """Events come every half minute, the receiver is down for ten minutes, the clock ticks as beat does."""
+def test_after_an_outage_of_ten_minutes_every_event_arrives_on_schedule(clock, receiver) -> None:
+    """An event every 30 seconds; the receiver is down for the first ten minutes."""
     endpoint, _ = endpoint_with_secret()
     spread = random.Random(7)
     deliverer = Deliverer(receiver, clock=clock, executor_factory=AtOnceExecutor, position=spread.random)
@@ -215,7 +215,7 @@ def test_after_ten_minutes_of_silence_nothing_is_missing_and_nothing_out_of_sche
     receiver.reply = lambda url: status(200)(url) if clock.now >= up_again else broken(url)
     message = MessageFactory(owner=endpoint.owner)
 
-    happens_at = [NOW + timedelta(seconds=30 * place) for place in range(40)]
+    happens_at = [NOW + timedelta(seconds=30 * index) for index in range(40)]
     while clock.now < NOW + timedelta(hours=3):
         if clock.now in happens_at:
             ClientEventFactory(message=message, at=clock.now)
@@ -223,9 +223,7 @@ def test_after_ten_minutes_of_silence_nothing_is_missing_and_nothing_out_of_sche
         due_at = WebhookDelivery.objects.filter(state="pending").aggregate(Min("next_attempt_at"))[
             "next_attempt_at__min"
         ]
-        clock.now = min(
-            moment for moment in [*happens_at, due_at, NOW + timedelta(hours=3)] if moment and moment > clock.now
-        )
+        clock.now = min(at for at in [*happens_at, due_at, NOW + timedelta(hours=3)] if at and at > clock.now)
 
     deliveries = WebhookDelivery.objects.all()
     assert {row.state for row in deliveries} == {"succeeded"}
@@ -241,11 +239,13 @@ def test_after_ten_minutes_of_silence_nothing_is_missing_and_nothing_out_of_sche
             assert 0.8 * SCHEDULE[number + 1] <= waited <= 1.2 * SCHEDULE[number + 1] + 1
 
 
-@pytest.mark.parametrize(("wish", "seconds"), [("60", 60), ("1", 5), ("soon", 5), ("999999999", 86_400)])
-def test_the_receivers_wish_is_heeded_but_never_hurries(clock, deliverer, receiver, wish: str, seconds: float) -> None:
+@pytest.mark.parametrize(("retry_after", "seconds"), [("60", 60), ("1", 5), ("soon", 5), ("999999999", 86_400)])
+def test_retry_after_lengthens_the_delay_and_never_shortens_it(
+    clock, deliverer, receiver, retry_after: str, seconds: float
+) -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint)
-    receiver.reply = status(503, Retry_After=wish)
+    receiver.reply = status(503, Retry_After=retry_after)
 
     deliverer.run()
 
@@ -262,7 +262,7 @@ def test_the_delay_is_spread_by_a_fifth_at_most(attempts: int, position: float) 
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 400, 401, 404, 429, 500])
-def test_whatever_is_not_a_success_is_tried_again(deliverer, receiver, code: int) -> None:
+def test_every_status_but_a_success_is_retried(deliverer, receiver, code: int) -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint)
     receiver.reply = status(code)
@@ -277,7 +277,7 @@ def test_whatever_is_not_a_success_is_tried_again(deliverer, receiver, code: int
     )
 
 
-def test_a_refused_address_is_not_called_and_says_why(deliverer, receiver) -> None:
+def test_a_refused_address_is_not_called_and_the_reason_is_stored(deliverer, receiver) -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint)
 
@@ -292,7 +292,7 @@ def test_a_refused_address_is_not_called_and_says_why(deliverer, receiver) -> No
     assert delivery.error == "Not delivered: this is not a public address."
 
 
-def test_a_fault_of_our_own_stops_nobody_else(deliverer, receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_in_one_call_does_not_stop_the_others(deliverer, receiver, caplog: pytest.LogCaptureFixture) -> None:
     bad, _ = endpoint_with_secret(url="https://bad.example.com/")
     good, _ = endpoint_with_secret(url="https://good.example.com/")
     due(bad)
@@ -310,10 +310,10 @@ def test_a_fault_of_our_own_stops_nobody_else(deliverer, receiver, caplog: pytes
         bad.url: "pending",
         good.url: "succeeded",
     }
-    assert [record.message for record in caplog.records] == ["a callback broke off: RuntimeError"]
+    assert [record.message for record in caplog.records] == ["webhook call failed: RuntimeError"]
 
 
-def test_the_event_of_an_erased_message_ends(deliverer, receiver) -> None:
+def test_the_delivery_of_an_erased_message_fails(deliverer, receiver) -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint)
     Message.objects.all().delete()
@@ -337,7 +337,7 @@ def test_a_test_is_tried_once(deliverer, receiver) -> None:
     assert receiver.calls[0].headers["webhook-id"] == str(delivery.pk)
 
 
-# --- When an endpoint is given up -------------------------------------------------------------------------------------
+# --- When an endpoint is disabled -----------------------------------------------------------------------------------
 
 
 def test_410_disables_the_endpoint_at_once(deliverer, receiver) -> None:
@@ -372,7 +372,7 @@ def test_a_disabled_endpoint_is_not_called(deliverer, receiver) -> None:
     assert receiver.calls == []
 
 
-def test_five_days_of_nothing_but_failure_disable(clock, deliverer, receiver) -> None:
+def test_five_days_of_failures_disable_the_endpoint(clock, deliverer, receiver) -> None:
     endpoint, _ = endpoint_with_secret()
     receiver.reply = status(500)
     for hours, enabled in ((0, True), (60, True), (119.9, True), (120, False)):
@@ -420,7 +420,7 @@ def by_endpoint(jobs) -> dict:
     return dict(Counter(job.endpoint_id for job in jobs))
 
 
-def test_a_claim_takes_few_of_each_endpoint() -> None:
+def test_a_claim_contains_a_few_deliveries_of_each_endpoint() -> None:
     well, _ = endpoint_with_secret()
     failing, _ = endpoint_with_secret(failing_since=NOW)
     for _ in range(6):
@@ -437,7 +437,7 @@ def test_a_claim_takes_few_of_each_endpoint() -> None:
     assert by_endpoint(after_one) == {well.pk: 1}
 
 
-def test_all_that_fail_share_half_of_the_places() -> None:
+def test_failing_endpoints_share_half_of_the_slots() -> None:
     failing = [endpoint_with_secret(failing_since=NOW)[0] for _ in range(3)]
     well, _ = endpoint_with_secret()
     for endpoint in (*failing, well):
@@ -451,7 +451,7 @@ def test_all_that_fail_share_half_of_the_places() -> None:
     assert more == []
 
 
-def test_many_that_fail_leave_half_of_the_places_to_those_that_answer() -> None:
+def test_many_failing_endpoints_leave_half_of_the_slots_free() -> None:
     for _ in range(10):
         due(endpoint_with_secret(failing_since=NOW)[0])
 
@@ -463,7 +463,7 @@ def test_many_that_fail_leave_half_of_the_places_to_those_that_answer() -> None:
     assert (one.is_failing, {job.is_failing for job in jobs}) == (False, {True})
 
 
-def test_an_owner_with_many_endpoints_has_half_of_the_places_while_another_one_waits() -> None:
+def test_an_owner_with_many_endpoints_gets_half_of_the_slots_while_another_waits() -> None:
     many, other = UserFactory(), UserFactory()
     for owner in [many] * 5 + [other]:
         endpoint, _ = endpoint_with_secret(owner=owner)
@@ -475,7 +475,7 @@ def test_an_owner_with_many_endpoints_has_half_of_the_places_while_another_one_w
     assert Counter(job.owner_id for job in jobs) == {many.pk: 4, other.pk: 4}
 
 
-def test_an_owner_alone_has_all_places() -> None:
+def test_a_single_owner_gets_all_slots() -> None:
     owner = UserFactory()
     for _ in range(8):
         due(endpoint_with_secret(owner=owner)[0])
@@ -483,7 +483,7 @@ def test_an_owner_alone_has_all_places() -> None:
     assert len(claim(limit=8, in_flight=(), now=NOW, lease=LEASE)) == 8
 
 
-def test_a_claim_is_no_larger_than_asked_for() -> None:
+def test_a_claim_is_no_larger_than_requested() -> None:
     for _ in range(3):
         endpoint, _ = endpoint_with_secret()
         due(endpoint)
@@ -491,7 +491,7 @@ def test_a_claim_is_no_larger_than_asked_for() -> None:
     assert len(claim(limit=2, in_flight=(), now=NOW, lease=LEASE)) == 2
 
 
-def test_what_is_claimed_does_not_show_its_text_or_its_secret() -> None:
+def test_the_repr_of_a_job_shows_neither_text_nor_secret() -> None:
     endpoint, secret = endpoint_with_secret(url="https://client.example.com/token-in-path")
     due(endpoint)
 
@@ -504,7 +504,7 @@ def test_what_is_claimed_does_not_show_its_text_or_its_secret() -> None:
     assert secret.removeprefix("whsec_") not in endpoint.secrets.get().sealed
 
 
-def test_a_claim_that_outlives_its_worker_is_made_again_and_counts() -> None:
+def test_the_claim_of_a_dead_worker_is_retried_and_counts_as_an_attempt() -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint, state="pending")
     claim(limit=1, in_flight=(), now=NOW, lease=LEASE)
@@ -517,7 +517,7 @@ def test_a_claim_that_outlives_its_worker_is_made_again_and_counts() -> None:
     assert timedelta(seconds=4) <= delivery.next_attempt_at - NOW - LEASE <= timedelta(seconds=6)
 
 
-def test_a_result_that_comes_after_its_lease_changes_nothing() -> None:
+def test_a_result_after_the_lease_changes_nothing() -> None:
     endpoint, _ = endpoint_with_secret()
     delivery = due(endpoint)
     [job] = claim(limit=1, in_flight=(), now=NOW, lease=LEASE)
@@ -530,14 +530,14 @@ def test_a_result_that_comes_after_its_lease_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_the_cost_of_settling_does_not_grow(size: int, django_assert_num_queries) -> None:
+def test_settling_takes_the_same_number_of_queries(size: int, django_assert_num_queries) -> None:
     endpoint, _ = endpoint_with_secret()
     for _ in range(size):
         due(endpoint)
     jobs = claim(limit=4, in_flight=(), now=NOW, lease=LEASE)
-    results = [Result(job, status=(200, 500)[place % 2]) for place, job in enumerate(jobs)]
+    results = [Result(job, status=(200, 500)[index % 2]) for index, job in enumerate(jobs)]
 
-    with django_assert_num_queries(6):  # the savepoint's two, look, write, count, the endpoint
+    with django_assert_num_queries(6):  # savepoint and release, select, update, count, endpoint
         settle(results, now=NOW, positions=[0.1, 0.2, 0.3, 0.4][:size])
 
 
@@ -552,17 +552,17 @@ def test_no_log_line_has_a_secret_or_a_text(deliverer, receiver, caplog: pytest.
     assert not [private for private in (secret, "whsec_", "code is") if private in caplog.text]
 
 
-def test_the_library_verifies_it_and_not_with_a_foreign_secret(deliverer, receiver, clock) -> None:
+def test_the_library_verifies_a_call_with_its_secret_and_no_other(deliverer, receiver, clock) -> None:
     endpoint, secret = endpoint_with_secret()
-    _, foreign = endpoint_with_secret(owner=UserFactory())
-    clock.now = datetime.now(UTC)  # the library compares with its own
+    _, other = endpoint_with_secret(owner=UserFactory())
+    clock.now = datetime.now(UTC)  # the library compares with the system clock
     due(endpoint, next_attempt_at=clock.now)
     deliverer.run()
     [call] = receiver.calls
 
     assert Webhook(secret).verify(call.body, dict(call.headers))["type"] == "message.delivered"
     with pytest.raises(WebhookVerificationError):
-        Webhook(foreign).verify(call.body, dict(call.headers))
+        Webhook(other).verify(call.body, dict(call.headers))
 
 
 def test_calls_are_counted_by_outcome(deliverer: Deliverer, receiver) -> None:
@@ -591,7 +591,7 @@ def test_a_call_whose_worker_died_is_counted_too(attempts: int, outcome: str) ->
     assert {total.word: total.count for total in statistics.totals(metrics=(Rollup.Metric.WEBHOOK,))} == {outcome: 1}
 
 
-def test_what_cannot_be_told_any_more_is_counted_too() -> None:
+def test_a_delivery_of_an_erased_message_is_counted_too() -> None:
     due(endpoint_with_secret()[0])
     Message.objects.all().delete()
 
@@ -607,7 +607,7 @@ class TestDatabaseUnavailable:
         monkeypatch.setattr(database_faults, "pauses", lambda: repeat(0.0))
 
     @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-    def test_results_are_settled_when_it_is_back_and_nothing_is_called_again(
+    def test_results_are_saved_when_it_is_available_again_without_another_call(
         self, deliverer: Deliverer, receiver, monkeypatch, fault
     ) -> None:
         due(endpoint_with_secret()[0])
@@ -627,7 +627,7 @@ class TestDatabaseUnavailable:
         assert WebhookDelivery.objects.get().state == "succeeded"
 
     @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-    def test_a_fault_while_claiming_more_does_not_lose_what_is_in_the_air(
+    def test_a_fault_while_claiming_does_not_lose_calls_in_flight(
         self, deliverer: Deliverer, receiver, monkeypatch, fault
     ) -> None:
         due(endpoint_with_secret()[0])
@@ -641,12 +641,12 @@ class TestDatabaseUnavailable:
 
         monkeypatch.setattr("messaging.services.webhooks.deliverer.claim", claim_once)
         monkeypatch.setattr(deliverer._wake, "wait", lambda _seconds: None)
-        looks = iter([True])
+        checks = iter([True])
         real = AtOnceExecutor.submit
 
         def submit(self, *args):
             future = real(self, *args)
-            done, future.done = future.done, lambda: not next(looks, False) and done()
+            done, future.done = future.done, lambda: not next(checks, False) and done()
             return future
 
         monkeypatch.setattr(AtOnceExecutor, "submit", submit)
@@ -657,13 +657,13 @@ class TestDatabaseUnavailable:
         assert len(receiver.calls) == 1
         assert WebhookDelivery.objects.get().state == "succeeded"
 
-    def test_a_fault_that_lasts_is_not_waited_for(self, deliverer: Deliverer, receiver, monkeypatch) -> None:
+    def test_a_permanent_fault_is_not_retried(self, deliverer: Deliverer, receiver, monkeypatch) -> None:
         due(endpoint_with_secret()[0])
 
-        def lasting(*_: object, **_more: object) -> None:
+        def fail(*_: object, **_more: object) -> None:
             raise ProgrammingError("no such column")
 
-        monkeypatch.setattr("messaging.services.webhooks.deliverer.settle", lasting)
+        monkeypatch.setattr("messaging.services.webhooks.deliverer.settle", fail)
 
         assert deliverer.run() == 1
 

@@ -1,4 +1,4 @@
-"""Numbers that no late commit can undercut, and deliveries for whoever wants them."""
+"""Event numbers that rise even with late commits, and deliveries to subscribed endpoints."""
 
 import threading
 from datetime import timedelta
@@ -43,14 +43,14 @@ def test_events_are_numbered_in_their_order() -> None:
     assert EventLog.objects.get().last_sequence == numbers[-1]
 
 
-def test_nothing_new_is_found_with_one_query(django_assert_num_queries) -> None:
+def test_numbering_without_new_events_takes_one_query(django_assert_num_queries) -> None:
     ClientEventFactory(sequence=1)
 
     with django_assert_num_queries(1):
         assert event_log.number(now=NOW) == 0
 
 
-def test_an_event_that_was_committed_late_comes_after_those_that_were_read() -> None:
+def test_an_event_committed_late_is_numbered_after_those_already_read() -> None:
     late = ClientEventFactory(sequence=None)
     first = ClientEventFactory()
     ClientEvent.objects.filter(pk=late.pk).update(sequence=0)  # not visible yet
@@ -68,7 +68,7 @@ def test_an_event_that_was_committed_late_comes_after_those_that_were_read() -> 
     assert read_up_to < late.sequence < next_one.sequence
 
 
-def test_more_than_a_chunk_is_numbered_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_a_chunk_is_numbered_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "CHUNK", 2)
     message = MessageFactory()
     for _ in range(5):
@@ -87,8 +87,8 @@ def _write_some(owner) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_misses_nothing_while_many_write_and_number() -> None:
-    """A reader that goes by the last number it saw gets everything, whoever commits when."""
+def test_a_reader_misses_nothing_during_concurrent_writes_and_numbering() -> None:
+    """A reader that continues from the last number it saw gets every event, in any order of commits."""
     owner = UserFactory()
     over = threading.Barrier(3, action=(done := threading.Event()).set)
 
@@ -105,7 +105,7 @@ def test_a_reader_misses_nothing_while_many_write_and_number() -> None:
         last = 0
         while not done.is_set() or ClientEvent.objects.filter(sequence__isnull=True).exists():
             new = ClientEvent.objects.filter(owner=owner, sequence__gt=last).order_by("sequence")
-            for pk, last in new.values_list("pk", "sequence"):  # noqa: B007 (the last one is where to go on)
+            for pk, last in new.values_list("pk", "sequence"):  # noqa: B007 (the last one is where to continue)
                 seen.append(pk)
             event_log.number(now=NOW)
         seen += ClientEvent.objects.filter(owner=owner, sequence__gt=last).values_list("pk", flat=True)
@@ -117,26 +117,26 @@ def test_a_reader_misses_nothing_while_many_write_and_number() -> None:
     assert sorted(seen) == sorted(ClientEvent.objects.values_list("pk", flat=True))
 
 
-def test_whose_events_were_numbered_is_told_after_each_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_owners_are_notified_after_each_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "CHUNK", 2)
     first, second = UserFactory(), UserFactory()
     for owner in (first, first, second):
         ClientEventFactory(message=MessageFactory(owner=owner))
-    told: list[tuple[set[int], int]] = []
+    notified: list[tuple[set[int], int]] = []
 
-    def tell(owners: set[int]) -> None:
-        told.append((owners, ClientEvent.objects.filter(sequence__isnull=True).count()))
+    def notify(owners: set[int]) -> None:
+        notified.append((owners, ClientEvent.objects.filter(sequence__isnull=True).count()))
 
-    event_log.number(now=NOW, notify=tell)
-    event_log.number(now=NOW, notify=tell)
+    event_log.number(now=NOW, notify=notify)
+    event_log.number(now=NOW, notify=notify)
 
-    assert told == [({first.pk}, 1), ({second.pk}, 0)]
-
-
-# --- Who gets what ----------------------------------------------------------------------------------------------------
+    assert notified == [({first.pk}, 1), ({second.pk}, 0)]
 
 
-def test_every_endpoint_of_the_owner_that_wants_the_type_gets_the_event() -> None:
+# --- Fan-out --------------------------------------------------------------------------------------------------------
+
+
+def test_every_endpoint_of_the_owner_subscribed_to_the_type_gets_the_event() -> None:
     event = ClientEventFactory(type="message.delivered")
     wants_all = EndpointFactory(owner=event.owner)
     wants_it = EndpointFactory(owner=event.owner, events=["message.sent", "message.delivered"])
@@ -150,7 +150,7 @@ def test_every_endpoint_of_the_owner_that_wants_the_type_gets_the_event() -> Non
     assert set(WebhookDelivery.objects.values_list("state", "attempts", "next_attempt_at")) == {("pending", 0, NOW)}
 
 
-def test_nobody_to_tell_makes_no_row() -> None:
+def test_an_event_without_endpoints_creates_no_row() -> None:
     ClientEventFactory()
 
     event_log.number(now=NOW)
@@ -158,13 +158,13 @@ def test_nobody_to_tell_makes_no_row() -> None:
     assert WebhookDelivery.objects.count() == WebhookEndpoint.objects.count() == 0
 
 
-def test_callback_urls_go_by_a_lane_for_each_owner_and_origin() -> None:
+def test_callback_urls_share_one_endpoint_for_each_owner_and_origin() -> None:
     owner = UserFactory()
     first, second, elsewhere = (
         ClientEventFactory(message=MessageFactory(owner=owner, callback_url=url))
         for url in ("https://a.example.com/1", "https://A.example.com/2", "https://a.example.com:8443/1")
     )
-    foreign = ClientEventFactory(message=MessageFactory(callback_url="https://a.example.com/1"))
+    other = ClientEventFactory(message=MessageFactory(callback_url="https://a.example.com/1"))
 
     event_log.number(now=NOW)
 
@@ -172,13 +172,13 @@ def test_callback_urls_go_by_a_lane_for_each_owner_and_origin() -> None:
         (first.pk, "https://a.example.com"),
         (second.pk, "https://a.example.com"),
         (elsewhere.pk, "https://a.example.com:8443"),
-        (foreign.pk, "https://a.example.com"),
+        (other.pk, "https://a.example.com"),
     ]
     assert set(WebhookEndpoint.objects.values_list("kind", flat=True)) == {"origin"}
     assert WebhookEndpoint.objects.count() == 3
 
 
-def test_a_lane_is_made_once() -> None:
+def test_an_origin_endpoint_is_created_once() -> None:
     message = MessageFactory(callback_url="https://a.example.com/1")
 
     for _ in range(2):
@@ -206,16 +206,16 @@ def test_any_number_of_events_takes_the_same_queries(size: int) -> None:
 # --- Purge ------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_older_than_a_week_goes_with_its_deliveries() -> None:
+def test_events_older_than_a_week_are_deleted_with_their_deliveries() -> None:
     at = [NOW - timedelta(days=7, seconds=1), NOW - timedelta(days=7)]
-    old, kept = (WebhookDeliveryFactory(event=ClientEventFactory(at=moment)) for moment in at)
+    old, kept = (WebhookDeliveryFactory(event=ClientEventFactory(at=time)) for time in at)
     WebhookDeliveryFactory(event=None, created_at=NOW - timedelta(days=8))
     EndpointFactory(kind="origin", created_at=NOW - timedelta(days=8))
-    lane = EndpointFactory(kind="origin", created_at=NOW - timedelta(days=6))
+    recent = EndpointFactory(kind="origin", created_at=NOW - timedelta(days=6))
 
     assert event_log.purge(now=NOW) == 1
 
     assert list(ClientEvent.objects.all()) == [kept.event]
     assert list(WebhookDelivery.objects.all()) == [kept]
-    assert list(WebhookEndpoint.objects.filter(kind="origin")) == [lane]
+    assert list(WebhookEndpoint.objects.filter(kind="origin")) == [recent]
     assert WebhookEndpoint.objects.filter(pk__in=[old.endpoint_id, kept.endpoint_id]).count() == 2

@@ -1,4 +1,4 @@
-"""What live streams ask of the database: bounded, and at a cost that does not grow with those who ask."""
+"""Queries of live streams: bounded, with a constant number of queries for any number of streams."""
 
 from datetime import timedelta
 
@@ -22,11 +22,11 @@ def numbered(owner, count: int = 1, **more) -> list[int]:
     return list(ClientEvent.objects.filter(pk__in=pks).order_by("pk").values_list("sequence", flat=True))
 
 
-def test_the_log_is_read_in_pieces_that_follow_each_other() -> None:
+def test_the_log_is_read_in_consecutive_pages() -> None:
     owner = UserFactory()
     numbers = numbered(owner, 5)
     numbered(UserFactory())
-    ClientEventFactory(message__owner=owner)  # has no number yet
+    ClientEventFactory(message__owner=owner)  # not numbered yet
 
     after, pages = 0, []
     while not pages or pages[-1].has_more:
@@ -41,7 +41,7 @@ def test_the_log_is_read_in_pieces_that_follow_each_other() -> None:
     assert live_events.read(owner_id=owner.pk, message_id=None, after=after).last_sequence == after
 
 
-def test_a_piece_of_erased_messages_is_no_end() -> None:
+def test_a_page_of_erased_messages_is_not_the_end() -> None:
     owner = UserFactory()
     numbers = numbered(owner, 3)
     Message.objects.filter(pk__in=ClientEvent.objects.filter(sequence__in=numbers[:2]).values("message_id")).delete()
@@ -51,7 +51,7 @@ def test_a_piece_of_erased_messages_is_no_end() -> None:
     assert (page.events, page.last_sequence, page.has_more) == ([], numbers[1], True)
 
 
-def test_an_event_whose_text_cannot_be_opened_is_told_without_it() -> None:
+def test_an_event_whose_text_cannot_be_decrypted_is_shown_without_it() -> None:
     owner = UserFactory()
     numbers = numbered(owner, 2)
     lost = Message.objects.get(pk=ClientEvent.objects.get(sequence=numbers[0]).message_id)
@@ -81,7 +81,7 @@ def test_the_newest_of_many_owners_is_one_query(django_assert_num_queries) -> No
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="asks PostgreSQL's planner")
-def test_the_newest_is_a_probe_of_the_index() -> None:
+def test_the_newest_is_found_by_index() -> None:
     owner = UserFactory()
     message = MessageFactory(owner=owner)
     ClientEvent.objects.bulk_create(
@@ -109,7 +109,7 @@ def test_the_newest_is_a_probe_of_the_index() -> None:
     assert not any("Seq Scan on messaging_clientevent" in plan for plan in plans)
 
 
-def test_the_last_number_given_is_anybodys() -> None:
+def test_the_last_sequence_is_of_all_owners() -> None:
     assert live_events.last_sequence() == 0
 
     [number] = numbered(UserFactory())
@@ -118,19 +118,19 @@ def test_the_last_number_given_is_anybodys() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5])
-def test_any_number_of_guests_takes_two_queries(size: int, django_assert_num_queries) -> None:
-    guests = set()
+def test_any_number_of_subscribers_takes_two_queries(size: int, django_assert_num_queries) -> None:
+    subscribers = set()
     for _ in range(size):
         user = UserFactory()
         user.user_permissions.add(Permission.objects.get(codename="view_message"))
         make_token(user, valid_for=timedelta(hours=1))
-        guests.add(Subscriber(user.pk, token=ApiToken.objects.get(user=user).digest))
+        subscribers.add(Subscriber(user.pk, token=ApiToken.objects.get(user=user).digest))
 
     with django_assert_num_queries(2):
-        assert still_authorized(guests, now=timezone.now()) == guests
+        assert still_authorized(subscribers, now=timezone.now()) == subscribers
 
 
-def test_a_token_is_good_for_its_own_user_only() -> None:
+def test_a_token_is_valid_for_its_own_user_only() -> None:
     users = [UserFactory(is_superuser=True), UserFactory(is_superuser=True)]
     make_token(users[0])
     token = ApiToken.objects.get().digest
@@ -140,7 +140,7 @@ def test_a_token_is_good_for_its_own_user_only() -> None:
     }
 
 
-def test_whoever_may_no_longer_read_texts_follows_none_of_somebody_else() -> None:
+def test_without_the_permission_to_read_texts_only_those_streams_end() -> None:
     user = UserFactory(is_staff=True)
     user.user_permissions.add(*Permission.objects.filter(codename__in=["view_message", "view_text"]))
     make_token(user)
@@ -157,5 +157,5 @@ def test_whoever_may_no_longer_read_texts_follows_none_of_somebody_else() -> Non
     assert still_authorized({reading, looking, own}, now=timezone.now()) == {looking, own}
 
 
-def test_neither_token_nor_session_is_shown() -> None:
+def test_a_repr_shows_neither_token_nor_session() -> None:
     assert "secret" not in repr(Subscriber(1, token="secret-a", session="secret-b"))

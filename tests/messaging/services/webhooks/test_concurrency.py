@@ -1,4 +1,4 @@
-"""Several workers, and endpoints that take their time."""
+"""Concurrent workers and slow endpoints."""
 
 import threading
 from collections import Counter
@@ -21,7 +21,7 @@ SLOW, QUICK = "https://slow.example.com/", "https://quick.example.com/"
 
 
 class Receivers:
-    """Of `slow` no call comes back before `release`; the others answer at once."""
+    """Calls to `SLOW` block until `release`; others return at once."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -52,10 +52,10 @@ def endpoint(url: str, owner=None):
     return row
 
 
-def closing(act: Callable[[], object]) -> Callable[[], object]:
+def closing(function: Callable[[], object]) -> Callable[[], object]:
     def run() -> object:
         try:
-            return act()
+            return function()
         finally:
             connection.close()
 
@@ -73,10 +73,10 @@ def test_one_slow_endpoint_delays_no_other() -> None:
     deliverer = Deliverer(receivers, concurrency=8, clock=lambda: NOW)  # type: ignore[arg-type]
     first = threading.Thread(target=closing(deliverer.run))
     first.start()
-    for _ in range(20):  # comes while all that is in the air is slow
+    for _ in range(20):  # while all calls in flight are slow
         ClientEventFactory(message=message)
 
-    assert deliverer.run() == 0  # only tells the first one to look once more
+    assert deliverer.run() == 0  # the run in progress checks again
     assert receivers.quick_done.wait(20)
     assert receivers.slow_most == 4
     receivers.release.set()
@@ -90,7 +90,7 @@ def test_one_slow_endpoint_delays_no_other() -> None:
 
 
 def test_workers_at_once_claim_each_delivery_once() -> None:
-    rows = [endpoint(f"https://client{place}.example.com/") for place in range(6)]
+    rows = [endpoint(f"https://client{index}.example.com/") for index in range(6)]
     for row in rows:
         message = MessageFactory(owner=row.owner)
         for _ in range(5):
@@ -110,7 +110,7 @@ def test_claims_at_once_share_what_is_due() -> None:
     message = MessageFactory(owner=row.owner)
     for _ in range(3):
         ClientEventFactory(message=message)
-    Deliverer(Receivers(), clock=lambda: NOW - timedelta(days=1))._look({})  # type: ignore[arg-type]
+    Deliverer(Receivers(), clock=lambda: NOW - timedelta(days=1))._claim({})  # type: ignore[arg-type]
     WebhookDelivery.objects.update(
         state="pending", claim_id=None, lease_until=None, next_attempt_at=NOW - timedelta(seconds=1)
     )
@@ -122,7 +122,7 @@ def test_claims_at_once_share_what_is_due() -> None:
     )
 
 
-def test_a_stop_lets_the_calls_in_the_air_end() -> None:
+def test_a_stop_lets_the_calls_in_flight_end() -> None:
     slow = endpoint(SLOW)
     message = MessageFactory(owner=slow.owner)
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""What holds while a stream is open: heartbeats, news without the word, places given back, guests shown out."""
+"""An open stream: heartbeats, events without a Redis message, released slots, revoked access."""
 
 import asyncio
 import threading
@@ -27,34 +27,34 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks and checks that would come within seconds come at once."""
+    """Polls and checks run at once instead of every few seconds."""
     monkeypatch.setattr(hub, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(hub, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(hub, "RENEW_SECONDS", 0.05)
-    monkeypatch.setattr(hub, "LISTEN_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "RECONNECT_SECONDS", 0.05)
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database is not looked at by itself: only the word by Redis wakes anybody."""
+    """The database is not polled: only a Redis message wakes a stream."""
     monkeypatch.setattr(hub, "POLL_SECONDS", 3600.0)
 
 
 # --- News -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_word_by_redis_wakes(api: Api, slow) -> None:
+def test_a_redis_message_wakes_a_stream(api: Api, slow) -> None:
     async def act(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
-            await asyncio.sleep(0.2)  # the first look, and the subscription
+            await asyncio.sleep(0.2)  # the first poll, and the subscription
             await handler.threads.run(happen, api.user)
             await connection.events(1)
 
     served(act)
 
 
-def test_a_lost_word_costs_seconds_and_no_event(api: Api, quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_redis_message_delays_events_and_loses_none(api: Api, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.messaging.live.serving.pubsub.publish", lambda _owners: None)
 
     async def act(handler: LiveHandler) -> list[str]:
@@ -63,7 +63,7 @@ def test_a_lost_word_costs_seconds_and_no_event(api: Api, quick, monkeypatch: py
             for count in (1, 2, 3):
                 await handler.threads.run(happen, api.user)
                 await connection.events(count)
-            return [block["id"] for block in connection.told]
+            return [block["id"] for block in connection.data_blocks]
 
     numbers = served(act)
 
@@ -71,7 +71,7 @@ def test_a_lost_word_costs_seconds_and_no_event(api: Api, quick, monkeypatch: py
     assert numbers == sorted(numbers, key=int)
 
 
-def test_without_redis_everything_goes_on(api: Api, quick, settings, caplog) -> None:
+def test_streams_work_and_are_limited_without_redis(api: Api, quick, settings, caplog) -> None:
     settings.LIVE_STREAMS_PER_USER = 1
 
     async def act(handler: LiveHandler) -> int:
@@ -82,16 +82,16 @@ def test_without_redis_everything_goes_on(api: Api, quick, settings, caplog) -> 
             await connection.events(1)
             async with Connection(handler, "events/", token=api.token) as second:
                 refused = second.status
-        await asyncio.sleep(0.2)  # without a stream there is nothing to renew, which says nothing about Redis
+        await asyncio.sleep(0.2)  # without a stream, nothing is renewed, and Redis is not called
         return refused
 
     assert served(act) == 429
     assert [r.getMessage() for r in caplog.records if r.name == "messaging.live.hub"] == [
-        "Redis is away (ConnectionError); who follows live waits for it"
+        "Redis is unavailable (ConnectionError); live streams are waiting for it"
     ]
 
 
-def test_a_database_that_is_away_is_waited_for(api: Api, quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_waits_for_an_unavailable_database(api: Api, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "POLL_SECONDS", 0.05)
     read, failures = live_events.read, [OperationalError("host=10.0.0.5")] * 2
 
@@ -111,7 +111,7 @@ def test_a_database_that_is_away_is_waited_for(api: Api, quick, monkeypatch: pyt
     assert failures == []
 
 
-def test_a_look_that_fails_is_not_the_last(api: Api, quick, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+def test_polling_continues_after_a_failure(api: Api, quick, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
     monkeypatch.setattr("tests.messaging.live.serving.pubsub.publish", lambda _owners: None)
     newest, failures = live_events.newest, [OperationalError("x"), ZeroDivisionError("x")]
 
@@ -132,22 +132,22 @@ def test_a_look_that_fails_is_not_the_last(api: Api, quick, monkeypatch: pytest.
     served(act)
 
     assert {r.getMessage() for r in caplog.records if r.name == "messaging.live.hub"} == {
-        "the database is away (OperationalError); who follows live waits for it",
-        "looking around for live streams broke off: ZeroDivisionError",
-        "the database is back",
+        "the database is unavailable (OperationalError); live streams are waiting for it",
+        "live stream background task failed: ZeroDivisionError",
+        "the database is available again",
     }
 
 
 def cut_own_subscriptions() -> None:
-    """Of this process's Redis database: on a server that was given, other processes of tests have subscriptions, too."""
+    """Cut the subscriptions in this process's Redis database; other test processes may use the same server."""
     redis = ENVIRONMENT._client
     own = str(redis.connection_pool.connection_kwargs.get("db", 0))
     cut = [redis.client_kill_filter(_id=each["id"]) for each in redis.client_list(_type="pubsub") if each["db"] == own]
     assert cut
 
 
-def test_a_subscription_that_breaks_is_made_again(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "LISTEN_AGAIN_SECONDS", 0.05)
+def test_a_broken_redis_subscription_is_renewed(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "RECONNECT_SECONDS", 0.05)
 
     async def act(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
@@ -160,7 +160,7 @@ def test_a_subscription_that_breaks_is_made_again(api: Api, slow, monkeypatch: p
     served(act)
 
 
-def test_the_streams_of_a_user_share_what_they_read(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_streams_share_one_query(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
     read, reads = live_events.read, []
 
     def counted(**given: Any) -> live_events.EventPage:
@@ -187,7 +187,7 @@ def test_the_streams_of_a_user_share_what_they_read(api: Api, slow, monkeypatch:
     assert len(reads) < 5
 
 
-def test_nothing_is_read_while_nothing_happens(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_event_log_is_not_read_while_nothing_happens(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
     read, reads = live_events.read, []
 
@@ -203,13 +203,13 @@ def test_nothing_is_read_while_nothing_happens(api: Api, monkeypatch: pytest.Mon
 
     served(act)
 
-    assert len(reads) <= 3  # at the start, at the first look, and when the subscription stands
+    assert len(reads) <= 3  # at the start, at the first poll, and when the subscription begins
 
 
 # --- While nothing happens --------------------------------------------------------------------------------------------
 
 
-def test_a_comment_shows_that_the_connection_lives(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_comments_are_sent(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.1)
 
     async def act(handler: LiveHandler) -> Connection:
@@ -222,8 +222,8 @@ def test_a_comment_shows_that_the_connection_lives(api: Api, monkeypatch: pytest
     assert served(act).body.startswith(b"retry: 2000\nid: ")
 
 
-def test_news_for_others_do_not_keep_the_heartbeat_away(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream of one message is woken by all that happens to its owner."""
+def test_events_of_other_messages_do_not_delay_heartbeats(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream of one message is woken by every event of its owner."""
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.3)
     [first] = happen(api.user)
     message = live_events.read(owner_id=api.user.pk, message_id=None, after=0).events[0]["data"]["id"]
@@ -231,8 +231,8 @@ def test_news_for_others_do_not_keep_the_heartbeat_away(api: Api, monkeypatch: p
 
     async def wake_often(handler: LiveHandler) -> None:
         while not stop.is_set():
-            for follower in handler.hub.subscriptions:
-                follower.wake()
+            for subscription in handler.hub.subscriptions:
+                subscription.wake()
             await asyncio.sleep(0.02)
 
     async def act(handler: LiveHandler) -> None:
@@ -246,8 +246,8 @@ def test_news_for_others_do_not_keep_the_heartbeat_away(api: Api, monkeypatch: p
     served(act)
 
 
-def test_who_waits_holds_neither_a_thread_nor_a_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred streams in the threads of a few, and no connection of the database is open once they wait."""
+def test_a_waiting_stream_holds_neither_a_thread_nor_a_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 streams share a few threads, and have no database connection open while they wait."""
     monkeypatch.setattr(hub, "POLL_SECONDS", 3600.0)
     monkeypatch.setattr(hub, "CHECK_SECONDS", 3600.0)
     opened: list[BaseDatabaseWrapper] = []
@@ -274,42 +274,40 @@ def test_who_waits_holds_neither_a_thread_nor_a_connection(api: Api, monkeypatch
         threads = served(act)
 
     assert opened
-    assert threads <= 9  # the pool, and the one in which asyncio looks names up
+    assert threads <= 9  # the pool, and asyncio's thread for name resolution
 
 
-# --- Places -----------------------------------------------------------------------------------------------------------
+# --- Slots ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def one_place(settings) -> None:
+def one_slot(settings) -> None:
     settings.LIVE_STREAMS_PER_USER = 1
 
 
-def test_a_connection_that_is_cut_gives_its_place_back_at_once(
-    api: Api, one_place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cut_connection_releases_its_slot_at_once(api: Api, one_slot, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long before its lease ends."""
-    monkeypatch.setattr(hub, "TAKE_PAUSES", (0.1,) * 100)
+    monkeypatch.setattr(hub, "ACQUIRE_PAUSES", (0.1,) * 100)
 
     async def act(handler: LiveHandler) -> None:
         for _ in range(10):
             connection = await Connection(handler, "events/", token=api.token).__aenter__()
             assert connection.status == 200
-            connection.hang_up()  # and does not wait until the server has noticed
+            connection.hang_up()  # without waiting for the server to notice
 
     served(act)
 
 
-def test_one_that_is_cut_before_it_has_a_place_leaves_none_behind(
-    api: Api, one_place, monkeypatch: pytest.MonkeyPatch
+def test_a_connection_cut_while_it_acquires_a_slot_leaves_none_behind(
+    api: Api, one_slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "TAKE_PAUSES", (0.1,) * 100)
+    monkeypatch.setattr(hub, "ACQUIRE_PAUSES", (0.1,) * 100)
 
     async def act(handler: LiveHandler) -> None:
-        for moment in range(10):
+        for attempt in range(10):
             connection = Connection(handler, "events/", token=api.token)
             opening = asyncio.create_task(connection.__aenter__())
-            await asyncio.sleep(0.003 * moment)
+            await asyncio.sleep(0.003 * attempt)
             connection.hang_up()
             await asyncio.gather(opening, return_exceptions=True)
             await asyncio.wait_for(connection.task, 10)
@@ -319,32 +317,32 @@ def test_one_that_is_cut_before_it_has_a_place_leaves_none_behind(
     served(act)
 
 
-def test_the_places_of_a_process_that_died_are_free_when_their_leases_end(
-    api: Api, one_place, monkeypatch: pytest.MonkeyPatch
+def test_a_dead_process_loses_its_slots_when_their_leases_end(
+    api: Api, one_slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("messaging.live.connection_limit.LEASE_SECONDS", 0.5)
 
     async def act(handler: LiveHandler) -> int:
-        guest = Subscriber(api.user.pk)
+        subscriber = Subscriber(api.user.pk)
         dead = Hub(redis_url=ENVIRONMENT.redis_url, per_user=1, threads=handler.threads)
         monkeypatch.setattr(dead, "_renew", _nothing)
-        monkeypatch.setattr(dead, "_free", _nothing)
+        monkeypatch.setattr(dead, "_release", _nothing)
         async with (
-            dead.subscribe(Subscription(guest, owner_id=api.user.pk)),
+            dead.subscribe(Subscription(subscriber, owner_id=api.user.pk)),
             Connection(handler, "events/", token=api.token) as connection,
         ):
             status = connection.status
         await dead.close()
         return status
 
-    assert served(act) == 200  # the pauses before a refusal are longer than what is left of the lease
+    assert served(act) == 200  # the pauses before a refusal outlast the rest of the lease
 
 
 async def _nothing(*_: object, **__: object) -> None:
     pass
 
 
-def test_the_places_of_those_who_stay_are_kept(api: Api, one_place, quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_connections_keep_their_slots(api: Api, one_slot, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messaging.live.connection_limit.LEASE_SECONDS", 2.0)
 
     async def act(handler: LiveHandler) -> int:
@@ -356,7 +354,7 @@ def test_the_places_of_those_who_stay_are_kept(api: Api, one_place, quick, monke
     assert served(act) == 429
 
 
-def test_a_redis_that_has_forgotten_everything_is_told_again(api: Api, one_place, quick) -> None:
+def test_slots_are_restored_after_redis_lost_its_data(api: Api, one_slot, quick) -> None:
     async def act(handler: LiveHandler) -> int:
         async with Connection(handler, "events/", token=api.token) as first:
             await handler.threads.run(ENVIRONMENT.empty_redis)
@@ -368,7 +366,7 @@ def test_a_redis_that_has_forgotten_everything_is_told_again(api: Api, one_place
     assert served(act) == 429
 
 
-# --- Guests -----------------------------------------------------------------------------------------------------------
+# --- Access -----------------------------------------------------------------------------------------------------------
 
 
 def expire(user: User) -> None:
@@ -376,28 +374,28 @@ def expire(user: User) -> None:
 
 
 @pytest.mark.parametrize(
-    "shown_out",
+    "revoke",
     [
         pytest.param(lambda user: ApiToken.objects.filter(user=user).delete(), id="token revoked"),
         pytest.param(expire, id="token expired"),
         pytest.param(lambda user: User.objects.filter(pk=user.pk).update(is_active=False), id="user disabled"),
-        pytest.param(lambda user: user.groups.clear(), id="permission taken"),
-        pytest.param(lambda user: Group.objects.all().delete(), id="group gone"),
+        pytest.param(lambda user: user.groups.clear(), id="permission removed"),
+        pytest.param(lambda user: Group.objects.all().delete(), id="group deleted"),
     ],
 )
-def test_who_is_no_longer_welcome_is_shown_out(api: Api, quick, stranger: Api, shown_out: Callable) -> None:
+def test_a_stream_ends_when_access_is_revoked(api: Api, quick, stranger: Api, revoke: Callable) -> None:
     async def act(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
             await asyncio.sleep(0.3)
             assert not connection.is_over
-            await handler.threads.run(shown_out, api.user)
+            await handler.threads.run(revoke, api.user)
             await eventually(lambda: connection.is_over)
 
     served(act)
 
 
-def test_others_stay_when_one_is_shown_out(api: Api, stranger: Api, quick) -> None:
+def test_other_streams_stay_open_when_one_is_revoked(api: Api, stranger: Api, quick) -> None:
     async def act(handler: LiveHandler) -> None:
         async with (
             Connection(handler, "events/", token=api.token) as first,
@@ -427,7 +425,7 @@ def test_a_session_that_ends_ends_its_stream(api: Api, quick) -> None:
     served(act)
 
 
-def test_who_is_no_longer_staff_does_not_follow_what_is_anothers(api: Api, staff: Api, quick) -> None:
+def test_a_former_staff_user_loses_other_owners_streams(api: Api, staff: Api, quick) -> None:
     happen(api.user)
     message = live_events.read(owner_id=api.user.pk, message_id=None, after=0).events[0]["data"]["id"]
 
@@ -443,10 +441,10 @@ def test_who_is_no_longer_staff_does_not_follow_what_is_anothers(api: Api, staff
     served(act)
 
 
-# --- Readers that do not read, and the end ----------------------------------------------------------------------------
+# --- Slow clients, and shutdown --------------------------------------------------------------------------------------
 
 
-def test_a_reader_that_takes_nothing_is_cut_and_can_resume(api: Api) -> None:
+def test_a_client_that_does_not_read_is_disconnected_and_can_resume(api: Api) -> None:
     numbers = happen(api.user, 5)
 
     async def act(handler: LiveHandler) -> list[dict]:
@@ -463,7 +461,7 @@ def test_a_reader_that_takes_nothing_is_cut_and_can_resume(api: Api) -> None:
     assert len(served(act, write_seconds=2.0)) == 1
 
 
-def test_a_piece_of_the_log_at_a_time_waits_for_its_reader(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_page_of_the_log_at_a_time_waits_for_a_slow_client(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     read, pages = live_events.read, []
 
     def counted(**given: Any) -> live_events.EventPage:
