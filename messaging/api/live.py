@@ -4,7 +4,6 @@ import math
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.http.response import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -17,7 +16,7 @@ from rest_framework.response import Response
 
 from messaging import states
 from messaging.api import examples
-from messaging.api.access import messages_of
+from messaging.api.access import messages_of, user_of
 from messaging.api.serializers import STATUS_CHOICES, MessageSerializer
 from messaging.live.admission import AcceptedStream, LongPoll, RequestStage, Stream, stage_of
 from messaging.models import ApiToken, Message
@@ -123,7 +122,7 @@ class LiveStreamViewSet(LiveViewSet):
             request,
             Stream(
                 subscriber=_guest(request),
-                owner_id=request.user.pk,
+                owner_id=user_of(request).pk,
                 message_id=None,
                 after=live_events.last_sequence() if after is None else after,
                 resumes=after is not None,
@@ -133,7 +132,7 @@ class LiveStreamViewSet(LiveViewSet):
     @extend_schema(parameters=[MESSAGE_ID, RESUME_HEADER], responses={(200, EventStreamRenderer.media_type): STREAM})
     def message(self, request: Request, pk: UUID) -> HttpResponseBase:
         after = _resumed_at(request)
-        message = get_object_or_404(messages_of(request.user), pk=pk)
+        message = get_object_or_404(messages_of(user_of(request)), pk=pk)
         return _stream(
             request,
             Stream(
@@ -154,7 +153,7 @@ class LiveWaitViewSet(LiveViewSet):
     def wait(self, request: Request, pk: UUID) -> HttpResponseBase:
         query = WaitSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        message = get_object_or_404(messages_of(request.user).prefetch_related("attachments"), pk=pk)
+        message = get_object_or_404(messages_of(user_of(request)).prefetch_related("attachments"), pk=pk)
         unlike, seconds = query.validated_data.get("after"), query.validated_data["timeout"]
         is_to_wait = stage_of(request._request) is RequestStage.ARRIVED and request.method == "GET"  # noqa: SLF001
         if message.status == unlike and seconds and is_to_wait:
@@ -167,7 +166,7 @@ class LiveWaitViewSet(LiveViewSet):
                     seconds=seconds,
                 )
             )
-        body = serialize_for(request.user, message, now=timezone.now())
+        body = serialize_for(user_of(request), message, now=timezone.now())
         return Response(body, headers={"Cache-Control": "no-store"})
 
 
@@ -184,7 +183,7 @@ def _resumed_at(request: Request) -> int | None:
 
 
 def _guest(request: Request, message: Message | None = None) -> Subscriber:
-    user: User = request.user
+    user = user_of(request)
     return Subscriber(
         user_id=user.pk,
         token=request.auth.digest if isinstance(request.auth, ApiToken) else "",

@@ -15,7 +15,7 @@ from media_store import services as media
 from media_store.api.serializers import MediaAssetSerializer
 from media_store.api.uploads import FIELD, ImageUploadParser, refuse_by_length, uploaded
 from media_store.models import MediaAsset
-from messaging.api.access import messages_of
+from messaging.api.access import messages_of, user_of
 from messaging.models import Message
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.services.outbound import attachments
@@ -64,14 +64,14 @@ class MessageMediaViewSet(viewsets.GenericViewSet):
         attachments.check_attachable(message)
         now = timezone.now()
         stored = [
-            media.store(owner=request.user, stream=upload.chunks(), now=now).asset
+            media.store(owner=user_of(request), stream=upload.chunks(), now=now).asset
             for upload in uploaded(request, max_files=MAX_ATTACHMENTS)
         ]
-        is_any_new = attachments.attach(message_id=message.pk, assets=stored, actor=request.user, now=now)
+        is_any_new = attachments.attach(message_id=message.pk, assets=stored, actor=user_of(request), now=now)
         return Response(self._body(message), status=201 if is_any_new else 200)
 
     def _message(self, pk: UUID) -> Message:
-        return get_object_or_404(messages_of(self.request.user), pk=pk)
+        return get_object_or_404(messages_of(user_of(self.request)), pk=pk)
 
     def _body(self, message: Message) -> Sequence[dict[str, Any]]:
         assets = MediaAsset.objects.filter(attachments__message=message)

@@ -17,7 +17,7 @@ from rest_framework.reverse import reverse
 
 from messaging import log_context, notifier, states
 from messaging.api import examples
-from messaging.api.access import messages_of
+from messaging.api.access import messages_of, user_of
 from messaging.api.filters import MessageFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.serializers import (
@@ -82,7 +82,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     }
 
     def get_queryset(self) -> QuerySet[Message]:
-        return messages_of(self.request.user).prefetch_related("attachments")
+        return messages_of(user_of(self.request)).prefetch_related("attachments")
 
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY],
@@ -96,10 +96,12 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         draft = serializer.draft()
 
         def act() -> dict[str, Any]:
-            message = submit(owner=request.user, draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+            message = submit(
+                owner=user_of(request), draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
+            )
             log_context.log_accepted([message.pk])
             _ring_for([message])
-            return serialize_message_for(request.user, message)
+            return serialize_message_for(user_of(request), message)
 
         body, headers = _once(request, act)
         headers["Location"] = reverse("messages-detail", args=[body["id"]], request=request)
@@ -130,9 +132,9 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         serializer = NewInboundSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         received = receive(
-            incoming=serializer.incoming(), owner=request.user, limits=inbound_limits(), now=timezone.now()
+            incoming=serializer.incoming(), owner=user_of(request), limits=inbound_limits(), now=timezone.now()
         )
-        body = serialize_message_for(request.user, received.message)
+        body = serialize_message_for(user_of(request), received.message)
         if received.is_repeat:
             return Response(body, headers={"Duplicate": "true"})
         transaction.on_commit(notifier.notify_inbound)
@@ -153,9 +155,9 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @extend_schema(request=None, responses=MessageSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
-        message = cancel(message_id=self.get_object().pk, actor=request.user, now=timezone.now())
+        message = cancel(message_id=self.get_object().pk, actor=user_of(request), now=timezone.now())
         notifier.notify_webhooks()
-        return Response(serialize_message_lenient_for(request.user, message))
+        return Response(serialize_message_lenient_for(user_of(request), message))
 
     @extend_schema(request=ReasonSerializer, responses=MessageSerializer)
     @action(detail=True, methods=["post"])
@@ -165,11 +167,11 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         message = retry(
             message_id=self.get_object().pk,
             reason=reason.validated_data["reason"],
-            actor=request.user,
+            actor=user_of(request),
             now=timezone.now(),
         )
         _ring_for([message])
-        return Response(serialize_message_lenient_for(request.user, message))
+        return Response(serialize_message_lenient_for(user_of(request), message))
 
     @extend_schema(filters=True, request=ReasonSerializer, responses=RetryReportSerializer)
     @action(detail=False, methods=["post"], url_path="retry", pagination_class=None)
@@ -183,7 +185,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         report = retry_many(
             messages=self.filter_queryset(self.get_queryset()),
             reason=reason.validated_data["reason"],
-            actor=request.user,
+            actor=user_of(request),
             now=timezone.now(),
         )
         for queue in sorted(report.queues):
@@ -197,7 +199,7 @@ def _once(request: Request, act: Callable[[], dict[str, Any]]) -> tuple[dict[str
     if key is None:
         return act(), {}
     body, replayed = idempotency.once(
-        owner=request.user,
+        owner=user_of(request),
         key=idempotency.check_key(key),
         request_fingerprints=idempotency.fingerprints(request.path, request.data),
         now=timezone.now(),
@@ -229,7 +231,9 @@ def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
             drafts.append(draft_of(serializer.validated_data))
         else:
             results[index]["error"] = _invalid(_field_errors(serializer.errors))
-    stored = submit_many(owner=request.user, drafts=drafts, default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+    stored = submit_many(
+        owner=user_of(request), drafts=drafts, default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
+    )
     for index, outcome in zip(good, stored, strict=True):
         if isinstance(outcome, DomainError):
             results[index]["error"] = _refusal(outcome)

@@ -11,11 +11,12 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from messaging.api.access import messages_of
+from messaging.api.access import messages_of, user_of
 from messaging.api.filters import PhoneNumberFilter, as_number
 from messaging.api.pagination import ConversationPagination
 from messaging.api.serializers import MessageSerializer, PhoneNumberSerializer, ReasonSerializer
 from messaging.models import Message, PhoneNumber
+from messaging.services.access import sees_all
 from messaging.services.recipients import phone_numbers
 from messaging.states import Direction
 
@@ -42,14 +43,11 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     }
 
     def get_queryset(self) -> QuerySet[PhoneNumber]:
-        rows = PhoneNumber.objects.order_by("number")
-        user = self.request.user
-        if user.is_staff and user.has_perm("messaging.view_phonenumber"):
+        rows, user = PhoneNumber.objects.order_by("number"), user_of(self.request)
+        if sees_all(user, "messaging.view_phonenumber"):
             return rows
-        written_to, heard_from = (
-            Exists(Message.objects.filter(side, owner=user)) for side in sides(OuterRef("number"))
-        )
-        return rows.filter(written_to | heard_from)
+        sent, received = (Exists(Message.objects.filter(side, owner=user)) for side in sides(OuterRef("number")))
+        return rows.filter(sent | received)
 
     def get_object(self) -> PhoneNumber:
         given = self.kwargs["number"]
@@ -62,7 +60,7 @@ class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     @action(detail=True, filterset_class=None, pagination_class=ConversationPagination)
     def messages(self, request: Request, number: str) -> Response:
         self.sides = sides(self.get_object().number)
-        page = self.paginate_queryset(messages_of(request.user).prefetch_related("attachments"))
+        page = self.paginate_queryset(messages_of(user_of(request)).prefetch_related("attachments"))
         return self.get_paginated_response(
             MessageSerializer(page, many=True, context=self.get_serializer_context()).data
         )

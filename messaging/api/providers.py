@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from messaging.api.access import user_of
 from messaging.api.serializers import OptionalReasonSerializer, ReasonSerializer
 from messaging.services.representation import isoformat_utc
 from providers import services
@@ -158,7 +159,7 @@ def _done(
     given.is_valid(raise_exception=True)
     text = given.validated_data.get("reason") or ""
     try:
-        account = act(reason=text, actor=request.user, now=timezone.now(), **arguments)
+        account = act(reason=text, actor=user_of(request), now=timezone.now(), **arguments)
     except ProviderAccount.DoesNotExist:
         raise Http404 from None
     return _answer(account)

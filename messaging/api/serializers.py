@@ -9,6 +9,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from messaging import states
+from messaging.api.access import user_of
 from messaging.api.fields import (
     BoundedListField,
     CallbackUrlField,
@@ -153,7 +154,7 @@ class MessageListSerializer(serializers.ListSerializer):
     """All at once: what the messages wait for is found together."""
 
     def to_representation(self, data: Sequence[Message]) -> list[dict[str, Any]]:
-        return serialize_list_for(self.context["request"].user, data, now=timezone.now())
+        return serialize_list_for(user_of(self.context["request"]), data, now=timezone.now())
 
 
 class MessageSerializer(serializers.Serializer):
@@ -189,7 +190,7 @@ class MessageSerializer(serializers.Serializer):
         return fields
 
     def to_representation(self, instance: Message) -> dict[str, Any]:
-        return serialize_for(self.context["request"].user, instance, now=timezone.now())
+        return serialize_for(user_of(self.context["request"]), instance, now=timezone.now())
 
     class Meta:
         list_serializer_class = MessageListSerializer

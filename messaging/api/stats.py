@@ -5,6 +5,8 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from messaging.api.access import user_of
+from messaging.services.access import sees_all
 from messaging.services.reporting import statistics
 from messaging.services.representation import isoformat_utc
 from messaging.states import Status
@@ -43,10 +45,9 @@ class StatsViewSet(viewsets.ViewSet):
     def retrieve(self, request: Request) -> Response:
         query = StatsQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        sees_all = request.user.is_staff and request.user.has_perm("messaging.view_message")
-        found = statistics.statistics(
-            owner_id=None if sees_all else request.user.pk, since=query.validated_data.get("since")
-        )
+        user = user_of(request)
+        owner_id = None if sees_all(user, "messaging.view_message") else user.pk
+        found = statistics.statistics(owner_id=owner_id, since=query.validated_data.get("since"))
         return Response(
             {
                 "messages_processed": found.processed,

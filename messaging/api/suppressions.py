@@ -11,10 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from messaging.api.access import user_of
 from messaging.api.fields import NumberField, StrictStringField
 from messaging.api.filters import SuppressionFilter
 from messaging.api.known_names import StrictSerializer
 from messaging.models import Suppression
+from messaging.services.access import sees_all
 from messaging.services.recipients import suppressions
 from messaging.services.representation import isoformat_utc
 
@@ -61,10 +63,9 @@ class SuppressionViewSet(
     }
 
     def get_queryset(self) -> QuerySet[Suppression]:
-        rows = Suppression.objects.order_by("-pk")
-        user = self.request.user
-        if user.is_staff and user.has_perm("messaging.view_suppression"):
-            return rows
+        user = user_of(self.request)
+        if sees_all(user, "messaging.view_suppression"):
+            return Suppression.objects.order_by("-pk")
         return suppressions.visible_to(user).order_by("-pk")
 
     @extend_schema(
@@ -79,14 +80,14 @@ class SuppressionViewSet(
             number=data["number"],
             sender=data.get("sender") or suppressions.EVERY_SENDER,
             reason=data.get("reason") or "",
-            actor=request.user,
+            actor=user_of(request),
             now=timezone.now(),
         )
         headers = {"Location": reverse("suppressions-detail", args=[row.pk], request=request)} if is_new else {}
         return Response(SuppressionSerializer(row).data, status=201 if is_new else 200, headers=headers)
 
     def perform_destroy(self, instance: Suppression) -> None:
-        user = self.request.user
+        user = user_of(self.request)
         if not user.is_staff and not suppressions.may_lift(instance, user=user):
             raise PermissionDenied("It stands for other clients too: only staff can lift it.")
         suppressions.remove(suppression_id=instance.pk)

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging import notifier
+from messaging.api.access import user_of
 from messaging.api.fields import (
     BoundedListField,
     StrictBooleanField,
@@ -26,6 +27,7 @@ from messaging.api.fields import (
 from messaging.api.known_names import StrictSerializer
 from messaging.event_types import TEST, EventType
 from messaging.models import WebhookDelivery, WebhookEndpoint
+from messaging.services.access import owned_by
 from messaging.services.representation import isoformat_utc
 from messaging.services.webhooks import endpoints, redelivery, secrets
 from messaging.services.webhooks.endpoints import EndpointInput
@@ -175,11 +177,8 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         return self._endpoints()
 
     def _endpoints(self) -> QuerySet[WebhookEndpoint]:
-        rows = WebhookEndpoint.objects.filter(kind=WebhookEndpoint.Kind.ENDPOINT).order_by("-pk")
-        user = self.request.user
-        if user.is_staff and user.has_perm(VIEW):
-            return rows
-        return rows.filter(owner=user)
+        visible = owned_by(user_of(self.request), VIEW)
+        return WebhookEndpoint.objects.filter(visible, kind=WebhookEndpoint.Kind.ENDPOINT).order_by("-pk")
 
     def _endpoint(self) -> WebhookEndpoint:
         """404 for one that is not the user's."""
@@ -196,7 +195,7 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
         wish = EndpointInput(data["url"], tuple(data.get("events", ())), data.get("description", ""))
-        endpoint, secret = endpoints.create(owner=request.user, data=wish, guard=_guard(), now=timezone.now())
+        endpoint, secret = endpoints.create(owner=user_of(request), data=wish, guard=_guard(), now=timezone.now())
         location = reverse("webhook-endpoints-detail", args=[endpoint.pk], request=request)
         body = {**EndpointSerializer(endpoint).data, "secret": secret}
         return Response(body, status=201, headers={"Location": location, "Cache-Control": "no-store"})
@@ -228,13 +227,13 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
     @extend_schema(responses=DefaultSecretSerializer)
     @action(detail=False, url_path="default-secret", pagination_class=None)
     def default_secret(self, request: Request) -> Response:
-        kept = secrets.default_secret(owner_id=request.user.pk)
+        kept = secrets.default_secret(owner_id=user_of(request).pk)
         return Response({"created_at": isoformat_utc(kept.created_at if kept else None)})
 
     @extend_schema(request=None, responses=SecretSerializer)
     @action(detail=False, methods=["post"], url_path="default-secret/rotate")
     def rotate_default_secret(self, request: Request) -> Response:
-        return _secret(endpoints.rotate_default_secret(owner=request.user, now=timezone.now()))
+        return _secret(endpoints.rotate_default_secret(owner=user_of(request), now=timezone.now()))
 
     @extend_schema(request=None, responses={202: DeliverySerializer})
     @action(detail=True, methods=["post"])

@@ -21,12 +21,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from messaging.api.access import user_of
 from messaging.api.filters import MessageFilter, MomentFilter
 from messaging.api.known_names import refuse_unknown_form_fields
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
+from messaging.services.access import owned_by
 from messaging.services.outbound.waiting import serialize_list_for
 from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
 from messaging.states import Source
@@ -127,11 +129,8 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         return self._schedules()
 
     def _schedules(self) -> QuerySet[Schedule]:
-        rows = Schedule.objects.order_by("-pk")
-        user = self.request.user
-        if user.is_staff and user.has_perm("scheduling.view_schedule"):
-            return rows
-        return rows.filter(owner=user)
+        visible = owned_by(user_of(self.request), "scheduling.view_schedule")
+        return Schedule.objects.filter(visible).order_by("-pk")
 
     def _schedule(self) -> Schedule:
         """The schedule in the path, whatever the query asks of its rows. 404 for one that is not the user's."""

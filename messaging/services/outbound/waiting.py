@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.db.models import Subquery
 
 from messaging.models import Message, OutboundQueue
+from messaging.services import access
 from messaging.services.outbound import order, pacing
 from messaging.services.reporting import heartbeats
 from messaging.services.representation import (
@@ -29,6 +30,7 @@ from providers.state import shared_state
 
 # A ready message is normally claimed within a second. Only one that waits longer than this needs a reason.
 GRACE = timedelta(seconds=10)
+VIEW = "messaging.view_message"
 VALID_UNTIL = "The message is valid until"
 
 
@@ -53,18 +55,14 @@ class Waiting:
 
 def serialize_for(reader: User, message: Message, *, now: datetime) -> dict[str, Any]:
     """Serialize one message for the API. Raises `CannotBeOpened`."""
-    found = find([message], now=now, sees_all=_sees_all(reader))
+    found = find([message], now=now, sees_all=access.sees_all(reader, VIEW))
     return serialize_message_for(reader, message, error=_error(found.get(message.pk)))
 
 
 def serialize_list_for(reader: User, messages: Sequence[Message], *, now: datetime) -> list[dict[str, Any]]:
     """Serialize a list of messages for the API. An unreadable text becomes empty."""
-    found = find(messages, now=now, sees_all=_sees_all(reader))
+    found = find(messages, now=now, sees_all=access.sees_all(reader, VIEW))
     return [serialize_message_lenient_for(reader, row, error=_error(found.get(row.pk))) for row in messages]
-
-
-def _sees_all(reader: User) -> bool:
-    return reader.is_staff and reader.has_perm("messaging.view_message")
 
 
 def _error(waiting: Waiting | None) -> dict[str, str] | None:
