@@ -1,4 +1,4 @@
-"""Exchanging credentials for a token, and giving it back."""
+"""Log-in and log-out: exchange a user name and password for a bearer token, and revoke it."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ from messaging.services.representation import isoformat_utc
 
 
 class CountedBasicAuthentication(BaseAuthentication):
-    """HTTP Basic, with failed attempts counted for each address."""
+    """HTTP Basic. Failed attempts are counted per client address; too many of them raise `Throttled`."""
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
         parts = get_authorization_header(request).split()

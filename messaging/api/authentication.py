@@ -1,23 +1,25 @@
-"""Bearer tokens."""
+"""Bearer token authentication."""
 
 from hmac import compare_digest
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
 from knox.settings import CONSTANTS
 from rest_framework import exceptions
+from rest_framework.request import Request
 
 from messaging.models import ApiToken
 
 
 class BearerAuthentication(TokenAuthentication):
-    """knox's tokens under the name `Bearer`, in one query and without its clean-up of the user's other tokens on each call."""
+    """knox tokens in the `Bearer` scheme. One query per request: knox would also clean up the user's other tokens each time."""
 
-    def authenticate_header(self, request) -> str:
+    def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
-    def authenticate_credentials(self, token: bytes) -> tuple:
+    def authenticate_credentials(self, token: bytes) -> tuple[User, ApiToken]:
         try:
             text = token.decode("ascii")
         except UnicodeDecodeError:
@@ -27,5 +29,6 @@ class BearerAuthentication(TokenAuthentication):
             raise exceptions.AuthenticationFailed("Invalid token.")
         for row in ApiToken.objects.filter(token_key=key).select_related("user"):
             if compare_digest(digest, row.digest) and (row.expiry is None or row.expiry > timezone.now()):
-                return self.validate_user(row)
+                user, auth_token = self.validate_user(row)
+                return user, auth_token
         raise exceptions.AuthenticationFailed("Invalid token.")

@@ -29,9 +29,9 @@ _MESSAGE = {
 }
 
 NEW_MESSAGE = [
-    OpenApiExample("The least", value={"to": "+14155550101", "message": "Your code is 123456"}, request_only=True),
+    OpenApiExample("Minimal", value={"to": "+14155550101", "message": "Your code is 123456"}, request_only=True),
     OpenApiExample(
-        "Everything",
+        "All fields",
         value={
             "to": "+1 (415) 555-0101",
             "message": "Your code is 123456",

@@ -1,4 +1,4 @@
-"""Fields that the serializers share."""
+"""Serializer fields used by several endpoints."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,11 +13,11 @@ from providers.http.public_addresses import AddressRefused, Guard
 
 
 class NumberField(serializers.CharField):
-    """A phone number in any common notation with +; the value is E.164 text."""
+    """A phone number with + in any common notation. The validated value is E.164 text."""
 
     default_error_messages = {"invalid_number": "Not a phone number.", "impossible_number": "This number cannot exist."}
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=e164.MAX_INPUT, **kwargs)
 
     def to_internal_value(self, data: object) -> str:
@@ -30,9 +30,9 @@ class NumberField(serializers.CharField):
 
 
 class TextField(serializers.CharField):
-    """Text for people: kept as it is, never trimmed, but not only blanks. Numbers are not turned into text."""
+    """Free text: never trimmed, but not blank. JSON numbers are refused instead of converted."""
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: object) -> str:
@@ -52,29 +52,29 @@ class StrictStringField(serializers.CharField):
 
 
 class BoundedListField(serializers.ListField):
-    """A list that is measured before its entries are read, and read no further than its faults are reported."""
+    """A list whose length is checked before its items are validated. Validation stops after `MAX_ERRORS` invalid items."""
 
-    MAX_FAULTS = 1_000
+    MAX_ERRORS = 1_000
 
     def run_child_validation(self, data: Sequence[Any]) -> list[Any]:
         if self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         values: list[Any] = []
-        faults: dict[int, Any] = {}
+        errors: dict[int, Any] = {}
         for position, item in enumerate(data):
             try:
                 values.append(self.child.run_validation(item))
-            except serializers.ValidationError as fault:
-                faults[position] = fault.detail
-                if len(faults) == self.MAX_FAULTS:
+            except serializers.ValidationError as error:
+                errors[position] = error.detail
+                if len(errors) == self.MAX_ERRORS:
                     break
-        if faults:
-            raise serializers.ValidationError(faults)
+        if errors:
+            raise serializers.ValidationError(errors)  # type: ignore[arg-type]  # keyed by position, as in DRF's ListField
         return values
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """A JSON integer; neither text nor true and false."""
+    """A JSON integer. Strings and booleans are refused."""
 
     def to_internal_value(self, data: object) -> int:
         if isinstance(data, bool) or not isinstance(data, int):
@@ -83,7 +83,7 @@ class StrictIntegerField(serializers.IntegerField):
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """true or false, and nothing that only looks like it."""
+    """A JSON boolean. Strings and numbers are refused."""
 
     def to_internal_value(self, data: object) -> bool:
         if not isinstance(data, bool):
@@ -92,7 +92,7 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class UtcDateTimeField(serializers.DateTimeField):
-    """ISO 8601 text; a moment that UTC cannot express is refused."""
+    """An ISO 8601 time, converted to UTC. Times outside the range of `datetime` are refused."""
 
     def to_internal_value(self, value: object) -> datetime:
         if not isinstance(value, str):
@@ -104,9 +104,9 @@ class UtcDateTimeField(serializers.DateTimeField):
 
 
 class CallbackUrlField(StrictStringField):
-    """An absolute http(s) address without credentials in it, on the public internet or in an allowed network."""
+    """An absolute http(s) URL without credentials, on the public internet or in `CALLBACK_ALLOWED_NETWORKS`."""
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=500, **kwargs)
 
     def to_internal_value(self, data: object) -> str:

@@ -1,7 +1,7 @@
-"""What lists can be filtered by; a value that makes no sense is 400, never ignored."""
+"""Filters of the API's lists. An invalid value is answered with 400, never ignored."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import django_filters
 from django.core.exceptions import ValidationError
@@ -23,31 +23,32 @@ class TextFilter(django_filters.CharFilter):
     field_class = _TextField
 
 
-class _MomentField(IsoDateTimeField):
+class _UtcDateTimeFormField(IsoDateTimeField):
     def clean(self, value: str | None) -> datetime | None:
-        moment = super().clean(value)
+        time = super().clean(value)
         try:
-            return moment.astimezone(UTC) if moment else None
+            return time.astimezone(UTC) if time else None
         except OverflowError:
             raise ValidationError("This time is out of range.", code="overflow") from None
 
 
-class MomentFilter(django_filters.IsoDateTimeFilter):
-    """ISO 8601; a moment that UTC cannot express is refused."""
+class UtcDateTimeFilter(django_filters.IsoDateTimeFilter):
+    """An ISO 8601 time. Times outside the range of `datetime` in UTC are refused."""
 
-    field_class = _MomentField
+    field_class = _UtcDateTimeFormField
 
 
 class NumberFilter(django_filters.CharFilter):
-    """A number in any notation; a `+` that the address turned into a space is forgiven."""
+    """A phone number in any notation. The leading `+` is optional, because a URL decodes it as a space."""
 
     field_class = _TextField
 
-    def filter(self, qs: QuerySet, value: str) -> QuerySet:
+    def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
         return super().filter(qs, as_number(value)) if value else qs
 
 
 def as_number(value: str) -> str:
+    """Return the E.164 form, or the trimmed text if it is not a phone number."""
     text = value.strip()
     try:
         return e164.normalise(text if text.startswith("+") else f"+{text}")
@@ -58,20 +59,24 @@ def as_number(value: str) -> str:
 class MessageFilter(django_filters.FilterSet):
     """Filters of GET /messages/."""
 
-    to = NumberFilter(field_name="to_number", help_text="The whole number, in any notation.")
+    base_filters: ClassVar[dict[str, django_filters.Filter]]  # set by django-filter's metaclass
+
+    to = NumberFilter(field_name="to_number", help_text="The full number, in any notation.")
     status = django_filters.MultipleChoiceFilter(choices=[(s, s) for s in sorted(states.OUTBOUND | states.INBOUND)])
     direction = django_filters.ChoiceFilter(choices=[(d.value, d.value) for d in states.Direction])
     queue = TextFilter(field_name="queue_id", help_text="The name of a queue.")
     provider = TextFilter(field_name="provider_id", help_text="The slug of a provider account.")
     schedule = django_filters.UUIDFilter(field_name="schedule_id", help_text="The id of a schedule.")
-    reference = TextFilter(help_text="The whole reference, in the same case.")
-    created_after = MomentFilter(
+    reference = TextFilter(help_text="The full reference, case-sensitive.")
+    created_after = UtcDateTimeFilter(
         field_name="created_at", lookup_expr="gte", help_text="At or after this time, ISO 8601."
     )
-    created_before = MomentFilter(field_name="created_at", lookup_expr="lt", help_text="Before this time, ISO 8601.")
+    created_before = UtcDateTimeFilter(
+        field_name="created_at", lookup_expr="lt", help_text="Before this time, ISO 8601."
+    )
     search = TextFilter(
         method="starts_with",
-        help_text="The start of a number, a reference or a provider's message id, in the same case.",
+        help_text="The start of a number, a reference or a provider's message id, case-sensitive.",
     )
     ordering = django_filters.OrderingFilter(fields=[("pk", "created_at")])
 
@@ -79,7 +84,7 @@ class MessageFilter(django_filters.FilterSet):
         model = Message
         fields: list[str] = []
 
-    def starts_with(self, queryset: QuerySet, _name: str, value: str) -> QuerySet:
+    def starts_with(self, queryset: QuerySet[Message], _name: str, value: str) -> QuerySet[Message]:
         text = value.strip()
         digits = text.lstrip("+")
         number = f"+{digits}" if digits.isascii() and digits.isdigit() else text
@@ -95,7 +100,7 @@ class MessageFilter(django_filters.FilterSet):
 
 # `from` is a keyword, so it cannot be declared in the class body.
 MessageFilter.base_filters["from"] = NumberFilter(
-    field_name="from_number", help_text="The whole number, in any notation."
+    field_name="from_number", help_text="The full number, in any notation."
 )
 
 
@@ -111,7 +116,7 @@ class SuppressionFilter(django_filters.FilterSet):
     """Filters of GET /suppressions/."""
 
     number = NumberFilter(help_text="The suppressed number, in any notation.")
-    sender = NumberFilter(help_text="The sender number that it is suppressed for.")
+    sender = NumberFilter(help_text="The sender number that the suppression applies to.")
 
     class Meta:
         model = Suppression

@@ -1,8 +1,8 @@
-"""Fields and query parameters that do not exist are refused with the nearest name that does; nothing is ignored.
+"""Refuse unknown fields and query parameters, and suggest the closest known name. Nothing is ignored.
 
-`StrictSerializer` checks the fields of a body. `KnownNames` runs on every view by way of DEFAULT_PERMISSION_CLASSES: it checks
-the query parameters, and the bodies of actions that take none. What a view accepts is read from where it is used and
-documented: its filter set, its paginator and `action_queries`.
+`StrictSerializer` checks the fields of a body. `KnownNames` runs on every view through DEFAULT_PERMISSION_CLASSES and checks
+the query parameters, and that actions without a body get none. The accepted names come from the view's filter set, paginator
+and `action_queries`, which the API documentation uses as well.
 """
 
 import re
@@ -18,10 +18,10 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-# A name comes from outside: an answer quotes so much of one, and so many of them.
+# Names come from the client: a response quotes at most this many characters of one, and at most this many names.
 MAX_NAME = 64
 MAX_REPORTED = 10
-CSRF_FIELD = "csrfmiddlewaretoken"  # a form that is sent within a browser's session may carry it
+CSRF_FIELD = "csrfmiddlewaretoken"  # sent along with forms in a browser session
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 QueryParameters = OpenApiParameter | type[serializers.Serializer] | type[django_filters.FilterSet]
@@ -33,7 +33,7 @@ class NameKind(Enum):
 
 
 def unknown(kind: NameKind, given: Iterable[str], known: Collection[str]) -> dict[str, list[ErrorDetail]]:
-    """An error for each of the first unknown names, by name; empty when all are known."""
+    """Return an error for each unknown name, at most `MAX_REPORTED`. Empty if all names are known."""
     code, noun = kind.value
     errors: dict[str, list[ErrorDetail]] = {}
     for name in given:
@@ -58,27 +58,27 @@ def refuse_unknown_form_fields(form: Iterable[str], known: Collection[str]) -> N
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most alike, regardless of case and of how words are joined; None if none is close."""
-    by_folded = {_folded(each): each for each in sorted(known)}
-    found = get_close_matches(_folded(name[:MAX_NAME]), by_folded, n=1)
-    return by_folded[found[0]] if found else None
+    """Return the most similar known name, ignoring case and word separators, or None if none is close."""
+    by_normalised = {_normalised(each): each for each in sorted(known)}
+    found = get_close_matches(_normalised(name[:MAX_NAME]), by_normalised, n=1)
+    return by_normalised[found[0]] if found else None
 
 
-def _folded(name: str) -> str:
+def _normalised(name: str) -> str:
     return _CAMEL_HUMP.sub("_", name).replace("-", "_").replace(" ", "_").lower()
 
 
 def printable(name: str) -> str:
-    """A bounded form of `name` in which control characters, direction marks and lone surrogates are escaped."""
+    """Return `name`, truncated, with control characters, direction marks and lone surrogates escaped."""
     text = name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class StrictSerializer(serializers.Serializer):
-    """The base of every serializer that reads a body: refuses fields that it does not have, and those that cannot be set.
+    """Base of every serializer that reads a body. Unknown fields are refused with `unknown_field`.
 
-    A field that is only shown (`read_only`, or named in `fixed` where only the answer has it) is refused with a code of its
-    own. Ignoring it would look as if it had been set.
+    Fields that cannot be set (read-only ones, and the names in `fixed`, which only responses have) are refused with
+    `read_only`, because ignoring them would look like success.
     """
 
     fixed: frozenset[str] = frozenset()
@@ -86,8 +86,10 @@ class StrictSerializer(serializers.Serializer):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         refused = self._refused(data) if isinstance(data, Mapping) else {}
         try:
-            value = super().to_internal_value(data)
+            value: dict[str, Any] = super().to_internal_value(data)
         except ValidationError as error:
+            if not isinstance(error.detail, dict):
+                raise
             raise ValidationError({**refused, **error.detail}) from None
         if refused:
             raise ValidationError(refused)
@@ -105,7 +107,7 @@ class StrictSerializer(serializers.Serializer):
 
 
 class KnownNames(BasePermission):
-    """Checks names after the permission and before the action. A view with other `permission_classes` has to keep it."""
+    """Check names after the permissions and before the action. A view with its own `permission_classes` must include it."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if getattr(view, "action", None) in {None, "metadata"}:  # no such method here: the view answers 405
@@ -117,7 +119,7 @@ class KnownNames(BasePermission):
 
 
 def query_names(view: Any) -> set[str]:
-    """The query parameters that the action of this view reads."""
+    """Return the query parameters that the current action of this view reads."""
     names: set[str] = set()
     if view.request.method in {"GET", "HEAD"} and view.action != "retrieve":
         filterset, paginator = getattr(view, "filterset_class", None), getattr(view, "paginator", None)
@@ -129,13 +131,14 @@ def query_names(view: Any) -> set[str]:
 
 
 def declared_queries(view: Any) -> tuple[QueryParameters, ...]:
-    """`action_queries` of the view: what an action reads from the query besides the filters and pages of a list."""
-    return getattr(view, "action_queries", {}).get(getattr(view, "action", None), ())
+    """Return `action_queries` of the current action: query parameters other than filters and pagination."""
+    by_action: dict[str | None, tuple[QueryParameters, ...]] = getattr(view, "action_queries", {})
+    return by_action.get(getattr(view, "action", None), ())
 
 
 def _names_of(parameters: QueryParameters) -> set[str]:
     if isinstance(parameters, OpenApiParameter):
         return {parameters.name}
     if issubclass(parameters, django_filters.FilterSet):
-        return set(parameters.base_filters)
+        return set(parameters.base_filters)  # type: ignore[attr-defined]  # set by django-filter's metaclass
     return set(parameters().fields)

@@ -1,4 +1,4 @@
-"""Following live over REST: these views say who may follow what; the server that waits does the rest."""
+"""REST views of the live API. They authorize the request; the live server then holds the connection."""
 
 import math
 from typing import Any
@@ -25,10 +25,10 @@ from messaging.services.representation import may_read_texts
 from messaging.services.webhooks import live_events
 from messaging.services.webhooks.live_access import PERMISSION, Subscriber
 
-LARGEST_NUMBER = 2**63 - 1
+MAX_SEQUENCE = 2**63 - 1
 MAX_WAIT_SECONDS = 60
 DEFAULT_WAIT_SECONDS = 30
-COME_BACK_SECONDS = 5
+RETRY_AFTER_SECONDS = 5
 RESUME, RESUME_QUERY = "Last-Event-ID", "lastEventId"
 EVENT_ID = {"type": "string", "pattern": "^[0-9]{1,19}$"}
 RESUME_HEADER = OpenApiParameter(
@@ -37,7 +37,7 @@ RESUME_HEADER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The last `id` you received. Later events are sent first. `0` starts at the oldest event kept (7 days).",
 )
-# A browser's EventSource cannot set a header on its first request, and some replacements for it never do.
+# A browser's EventSource cannot set headers on its first request, and some polyfills never set them.
 RESUME_PARAMETER = OpenApiParameter(
     RESUME_QUERY,
     EVENT_ID,
@@ -47,7 +47,7 @@ MESSAGE_ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 STREAM = OpenApiResponse(
     OpenApiTypes.STR,
     description=(
-        "Server-sent events without an end: `id` is the event's `sequence`, `event` its type, `data` the JSON body of the "
+        "Endless stream of server-sent events: `id` is the event's `sequence`, `event` its type, `data` the JSON body of the "
         "corresponding client callback. A comment line is sent at least every 15 seconds."
     ),
     examples=examples.STREAM,
@@ -57,28 +57,30 @@ STREAM = OpenApiResponse(
 AFTER = OpenApiParameter(
     "after",
     {"type": "string", "enum": STATUS_CHOICES},
-    description="The status that you know. Without it the answer comes at once.",
+    description="The last status you know. Without it the response comes at once.",
 )
 TIMEOUT = OpenApiParameter(
     "timeout",
     {"type": "number", "minimum": 0, "maximum": MAX_WAIT_SECONDS, "default": DEFAULT_WAIT_SECONDS},
-    description="How many seconds to wait. After that the message is returned as it is.",
+    description="Seconds to wait. After that the message is returned as it is.",
 )
 
 
 class ServedElsewhere(exceptions.APIException):
     status_code = 503
-    default_detail = "This process cannot wait: send /api/v1/live/ to the process `live` (docs/live.md)."
+    default_detail = (
+        "This process cannot serve live requests. Route /api/v1/live/ to the `live` process (docs/live.md)."
+    )
     default_code = "served_by_live_process"
 
 
 class TooManyStreams(exceptions.Throttled):
-    default_detail = "As many streams and long polls are open for this user as may be."
+    default_detail = "This user has the maximum number of streams and long polls open."
     default_code = "too_many_streams"
 
 
 class EventStreamRenderer(JSONRenderer):
-    """For the negotiation, and for problems; a stream itself is not rendered."""
+    """For content negotiation and problem responses. The stream itself is not rendered."""
 
     media_type = "text/event-stream"
     format = "event-stream"
@@ -96,18 +98,18 @@ class WaitSerializer(serializers.Serializer):
 
 class LiveViewSet(viewsets.ViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if stage_of(request._request) is None:  # noqa: SLF001 (the server talks to the view through Django's request)
+        if stage_of(request._request) is None:  # noqa: SLF001 (the live server passes its state on Django's request)
             raise ServedElsewhere
         super().initial(request, *args, **kwargs)
         if stage_of(request._request) is RequestStage.NO_SLOT:  # noqa: SLF001
-            raise TooManyStreams(wait=COME_BACK_SECONDS)
+            raise TooManyStreams(wait=RETRY_AFTER_SECONDS)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        answer = super().finalize_response(request, response, *args, **kwargs)
+        final = super().finalize_response(request, response, *args, **kwargs)
         if stage_of(request._request) is None:  # noqa: SLF001
-            # Anybody can ask here without a token: Django would write an error into the log each time.
-            answer._has_been_logged = True  # noqa: SLF001
-        return answer
+            # Unauthenticated clients can cause this 503: Django would log an error for each request.
+            final._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001  # private to Django
+        return final
 
 
 class LiveStreamViewSet(LiveViewSet):
@@ -117,11 +119,11 @@ class LiveStreamViewSet(LiveViewSet):
 
     @extend_schema(parameters=[RESUME_HEADER], responses={(200, EventStreamRenderer.media_type): STREAM})
     def events(self, request: Request) -> HttpResponseBase:
-        after = _resumed_at(request)
+        after = _last_event_id(request)
         return _stream(
             request,
             Stream(
-                subscriber=_guest(request),
+                subscriber=_subscriber(request),
                 owner_id=user_of(request).pk,
                 message_id=None,
                 after=live_events.last_sequence() if after is None else after,
@@ -131,12 +133,12 @@ class LiveStreamViewSet(LiveViewSet):
 
     @extend_schema(parameters=[MESSAGE_ID, RESUME_HEADER], responses={(200, EventStreamRenderer.media_type): STREAM})
     def message(self, request: Request, pk: UUID) -> HttpResponseBase:
-        after = _resumed_at(request)
+        after = _last_event_id(request)
         message = get_object_or_404(messages_of(user_of(request)), pk=pk)
         return _stream(
             request,
             Stream(
-                subscriber=_guest(request, message),
+                subscriber=_subscriber(request, message),
                 owner_id=message.owner_id,
                 message_id=message.pk,
                 after=after or 0,
@@ -155,11 +157,11 @@ class LiveWaitViewSet(LiveViewSet):
         query.is_valid(raise_exception=True)
         message = get_object_or_404(messages_of(user_of(request)).prefetch_related("attachments"), pk=pk)
         unlike, seconds = query.validated_data.get("after"), query.validated_data["timeout"]
-        is_to_wait = stage_of(request._request) is RequestStage.ARRIVED and request.method == "GET"  # noqa: SLF001
-        if message.status == unlike and seconds and is_to_wait:
+        may_wait = stage_of(request._request) is RequestStage.ARRIVED and request.method == "GET"  # noqa: SLF001
+        if message.status == unlike and seconds and may_wait:
             return AcceptedStream(
                 LongPoll(
-                    subscriber=_guest(request, message),
+                    subscriber=_subscriber(request, message),
                     owner_id=message.owner_id,
                     message_id=message.pk,
                     unlike=states.Status(message.status),
@@ -170,19 +172,19 @@ class LiveWaitViewSet(LiveViewSet):
         return Response(body, headers={"Cache-Control": "no-store"})
 
 
-def _resumed_at(request: Request) -> int | None:
-    """The number that the client has got to; None when it begins. Raises `ValidationError` for one that was never given."""
+def _last_event_id(request: Request) -> int | None:
+    """Return the last id the client received, or None. Raises `ValidationError` for an id that was never issued."""
     name = RESUME if request.headers.get(RESUME, "").strip() else RESUME_QUERY
-    given = (request.headers if name == RESUME else request.query_params).get(name, "").strip()
-    if not given:
+    text = (request.headers if name == RESUME else request.query_params).get(name, "").strip()
+    if not text:
         return None
-    number = int(given) if given.isascii() and given.isdigit() and len(given) <= len(str(LARGEST_NUMBER)) else -1
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SEQUENCE)) else -1
     if not 0 <= number <= max(live_events.last_sequence(), 0):
-        raise serializers.ValidationError({name: ["This is not an id of an event."]}, code="invalid")
+        raise serializers.ValidationError({name: ["This is not the id of an event."]}, code="invalid")
     return number
 
 
-def _guest(request: Request, message: Message | None = None) -> Subscriber:
+def _subscriber(request: Request, message: Message | None = None) -> Subscriber:
     user = user_of(request)
     return Subscriber(
         user_id=user.pk,
@@ -194,7 +196,7 @@ def _guest(request: Request, message: Message | None = None) -> Subscriber:
 
 
 def _stream(request: Request, order: Stream) -> HttpResponseBase:
-    # nginx, too, is to pass on each event at once.
+    # Tells nginx to pass on each event at once.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     options = {"content_type": EventStreamRenderer.media_type, "headers": headers}
     return HttpResponse(**options) if request.method == "HEAD" else AcceptedStream(order, **options)

@@ -1,4 +1,4 @@
-"""The files of one message over REST."""
+"""REST views of the images attached to a message."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,7 +47,7 @@ class MessageMediaViewSet(viewsets.GenericViewSet):
     }
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Before the log-in: for a browser's session the check against forgery reads the form, in Django's own way."""
+        """Check the length before authentication: in a browser session, Django's CSRF check would read the whole form."""
         refuse_by_length(request, max_files=MAX_ATTACHMENTS)
         super().initial(request, *args, **kwargs)
 
@@ -57,7 +57,7 @@ class MessageMediaViewSet(viewsets.GenericViewSet):
 
     @extend_schema(
         request={"multipart/form-data": FILES},
-        responses={201: LIST, 200: OpenApiResponse(LIST, description="The message already had all of them.")},
+        responses={201: LIST, 200: OpenApiResponse(LIST, description="All of them were attached already.")},
     )
     def create(self, request: Request, pk: UUID) -> Response:
         message = self._message(pk)
@@ -75,4 +75,5 @@ class MessageMediaViewSet(viewsets.GenericViewSet):
 
     def _body(self, message: Message) -> Sequence[dict[str, Any]]:
         assets = MediaAsset.objects.filter(attachments__message=message)
-        return self.get_serializer(assets.order_by("attachments__position"), many=True).data
+        body: list[dict[str, Any]] = self.get_serializer(assets.order_by("attachments__position"), many=True).data
+        return body

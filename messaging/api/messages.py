@@ -1,6 +1,7 @@
-"""Messages over REST: choose the rows, call the service, shape the answer."""
+"""REST views of messages: choose the rows, call the service, build the response."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -31,8 +32,8 @@ from messaging.api.serializers import (
     NewMessageSerializer,
     ReasonSerializer,
     RetryReportSerializer,
-    draft_of,
-    retry_report_body,
+    message_input_of,
+    serialize_retry_report,
 )
 from messaging.inbound_limits import inbound_limits
 from messaging.models import Message
@@ -49,7 +50,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "pattern": "^[ -~]{1,255}$"},
     OpenApiParameter.HEADER,
-    description="1 to 255 printable ASCII characters. A repeat within 24 hours returns the first answer again.",
+    description="1 to 255 printable ASCII characters. A repeat within 24 hours returns the first response.",
 )
 ENDED_BADLY = OpenApiParameter(
     "status",
@@ -93,17 +94,17 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def create(self, request: Request) -> Response:
         serializer = NewMessageSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        draft = serializer.draft()
+        draft = serializer.message_input()
 
-        def act() -> dict[str, Any]:
+        def store() -> dict[str, Any]:
             message = submit(
                 owner=user_of(request), draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
             )
             log_context.log_accepted([message.pk])
-            _ring_for([message])
+            _notify_queues([message])
             return serialize_message_for(user_of(request), message)
 
-        body, headers = _once(request, act)
+        body, headers = _idempotently(request, store)
         headers["Location"] = reverse("messages-detail", args=[body["id"]], request=request)
         return Response(body, status=202, headers=headers)
 
@@ -117,7 +118,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         envelope = BatchEnvelopeSerializer(data=request.data)
         envelope.is_valid(raise_exception=True)
         items = envelope.validated_data["messages"]
-        body, headers = _once(request, lambda: _submit_batch(request, items))
+        body, headers = _idempotently(request, lambda: _submit_batch(request, items))
         return Response(body, status=202, headers=headers)
 
     @extend_schema(
@@ -170,7 +171,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             actor=user_of(request),
             now=timezone.now(),
         )
-        _ring_for([message])
+        _notify_queues([message])
         return Response(serialize_message_lenient_for(user_of(request), message))
 
     @extend_schema(filters=True, request=ReasonSerializer, responses=RetryReportSerializer)
@@ -178,9 +179,9 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def retry_many(self, request: Request) -> Response:
         reason = ReasonSerializer(data=request.data)
         reason.is_valid(raise_exception=True)
-        _refuse_vague(request)
-        wanted = set(request.query_params.getlist("status"))
-        if not wanted or wanted - states.RETRYABLE:
+        _refuse_empty_filters(request)
+        statuses = set(request.query_params.getlist("status"))
+        if not statuses or statuses - states.RETRYABLE:
             raise InvalidField("status", "not_retryable", "Name one or more of failed, undelivered and unknown.")
         report = retry_many(
             messages=self.filter_queryset(self.get_queryset()),
@@ -190,62 +191,62 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         )
         for queue in sorted(report.queues):
             notifier.notify_queue(queue)
-        return Response(retry_report_body(report))
+        return Response(serialize_retry_report(report))
 
 
-def _once(request: Request, act: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The answer and its headers, under the request's Idempotency-Key if it has one."""
+def _idempotently(request: Request, store: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the response body and headers. With an Idempotency-Key, a repeat gets the stored body of the first request."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return act(), {}
+        return store(), {}
     body, replayed = idempotency.once(
         owner=user_of(request),
         key=idempotency.check_key(key),
         request_fingerprints=idempotency.fingerprints(request.path, request.data),
         now=timezone.now(),
-        operation=act,
+        operation=store,
     )
     return body, {REPLAY_HEADER: "true"} if replayed else {}
 
 
-def _refuse_vague(request: Request) -> None:
-    """A list ignores a filter that is empty; an action on everything that matches must not."""
+def _refuse_empty_filters(request: Request) -> None:
+    """Refuse empty filters: lists ignore them, but a bulk action must not apply to more messages than were meant."""
     for name, values in request.query_params.lists():
         if not all(value.strip() for value in values):
             raise InvalidField(name, "blank", "A filter needs a value.")
 
 
-def _ring_for(messages: list[Message]) -> None:
-    for queue in {message.queue_id for message in messages if message.status == Status.QUEUED}:
-        transaction.on_commit(lambda queue=queue: notifier.notify_queue(queue))
+def _notify_queues(messages: list[Message]) -> None:
+    for queue in {message.queue_id for message in messages if message.status == Status.QUEUED and message.queue_id}:
+        transaction.on_commit(partial(notifier.notify_queue, queue))
 
 
 def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
     results: list[dict[str, Any]] = [{"index": index} for index in range(len(items))]
-    good: list[int] = []
+    valid: list[int] = []
     drafts = []
     for index, item in enumerate(items):
         serializer = NewMessageSerializer(data=item)
         if serializer.is_valid():
-            good.append(index)
-            drafts.append(draft_of(serializer.validated_data))
+            valid.append(index)
+            drafts.append(message_input_of(serializer.validated_data))
         else:
-            results[index]["error"] = _invalid(_field_errors(serializer.errors))
+            results[index]["error"] = _invalid_body(_field_errors(serializer.errors))
     stored = submit_many(
         owner=user_of(request), drafts=drafts, default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
     )
-    for index, outcome in zip(good, stored, strict=True):
+    for index, outcome in zip(valid, stored, strict=True):
         if isinstance(outcome, DomainError):
-            results[index]["error"] = _refusal(outcome)
+            results[index]["error"] = _refusal_body(outcome)
         else:
             results[index]["id"] = str(outcome.pk)
     accepted = [outcome for outcome in stored if isinstance(outcome, Message)]
     log_context.log_accepted([message.pk for message in accepted])
-    _ring_for(accepted)
+    _notify_queues(accepted)
     return {"accepted": len(accepted), "rejected": len(items) - len(accepted), "results": results}
 
 
-def _field_errors(errors: dict[str, Any]) -> list[dict[str, str]]:
+def _field_errors(errors: Mapping[str, Any]) -> list[dict[str, str | None]]:
     found = []
     for name, details in errors.items():
         field = "" if name == "non_field_errors" else name
@@ -259,11 +260,11 @@ def _field_errors(errors: dict[str, Any]) -> list[dict[str, str]]:
     return found
 
 
-def _invalid(errors: list[dict[str, str]]) -> dict[str, Any]:
+def _invalid_body(errors: Sequence[Mapping[str, str | None]]) -> dict[str, Any]:
     return {"code": "invalid", "detail": "The message is not valid.", "errors": errors}
 
 
-def _refusal(error: DomainError) -> dict[str, Any]:
+def _refusal_body(error: DomainError) -> dict[str, Any]:
     if isinstance(error, InvalidField):
-        return _invalid([{"field": error.field, "code": error.field_code, "detail": error.detail}])
+        return _invalid_body([{"field": error.field, "code": error.field_code, "detail": error.detail}])
     return {"code": error.code, "detail": error.detail}

@@ -1,4 +1,4 @@
-"""Two ways through a list: by limit and offset with a bounded count, or by key at a cost that does not grow."""
+"""Pagination by limit and offset with a bounded count, or by key at a cost that does not depend on the depth."""
 
 import base64
 import binascii
@@ -32,11 +32,16 @@ def _page_of(request: Request) -> tuple[int, int]:
 
 
 class BoundedLimitOffsetPagination(BasePagination):
-    """`count` is exact up to 10,000 and stops there, because counting a large table costs more than reading a page of it."""
+    """Limit and offset. `count` stops at 10,000, because counting a large table costs more than reading a page of it."""
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: Any = None) -> list:
-        self.request = request
-        self.limit, self.offset = _page_of(request)
+    def paginate_queryset(  # type: ignore[override]  # narrower than DRF's: every list here is a queryset
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any]:
+        self.request, self.view = request, view
+        return self._page(queryset)
+
+    def _page(self, queryset: QuerySet[Any]) -> list[Any]:
+        self.limit, self.offset = _page_of(self.request)
         counted = queryset.order_by()[: EXACT_COUNT_UP_TO + 1].count()
         self.is_exact = counted <= EXACT_COUNT_UP_TO
         self.count = min(counted, EXACT_COUNT_UP_TO)
@@ -44,7 +49,7 @@ class BoundedLimitOffsetPagination(BasePagination):
         self.has_more = len(rows) > self.limit
         return rows[: self.limit]
 
-    def get_paginated_response(self, data: list) -> Response:
+    def get_paginated_response(self, data: list[Any]) -> Response:
         body = {"count": self.count, "next": self._next(), "previous": self._previous(), "results": data}
         if not self.is_exact:
             body["count_exact"] = False
@@ -64,16 +69,16 @@ class BoundedLimitOffsetPagination(BasePagination):
             return remove_query_param(url, "offset")
         return replace_query_param(url, "offset", self.offset - self.limit)
 
-    def get_paginated_response_schema(self, schema: dict) -> dict:
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": ["string", "null"], "format": "uri"}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],
             "properties": {
-                "count": {"type": "integer", "description": "Exact up to 10,000. Missing when paging by `cursor`."},
+                "count": {"type": "integer", "description": "Exact up to 10,000. Absent when paging by `cursor`."},
                 "count_exact": {
                     "type": "boolean",
-                    "description": "Present, and false, when there are more than `count`.",
+                    "description": "Present, and false, if there are more rows than `count`.",
                 },
                 "next": link,
                 "previous": link,
@@ -81,14 +86,14 @@ class BoundedLimitOffsetPagination(BasePagination):
             },
         }
 
-    def get_schema_operation_parameters(self, view: Any) -> list[dict]:
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         return [
             _parameter("limit", "Rows on a page.", minimum=1, maximum=MAX_LIMIT, default=DEFAULT_LIMIT),
-            _parameter("offset", "Rows to pass over.", minimum=0, maximum=MAX_OFFSET, default=0),
+            _parameter("offset", "Rows to skip.", minimum=0, maximum=MAX_OFFSET, default=0),
         ]
 
 
-def _parameter(name: str, description: str, **bounds: int) -> dict:
+def _parameter(name: str, description: str, **bounds: int) -> dict[str, Any]:
     return {
         "name": name,
         "in": "query",
@@ -99,19 +104,16 @@ def _parameter(name: str, description: str, **bounds: int) -> dict:
 
 
 class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
-    """With `cursor` in the query (empty to start) the page begins after a key; the queryset must be ordered by `pk`."""
+    """Page by key if the query has a `cursor` (empty for the first page), otherwise by offset. Requires ordering by `pk`."""
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: Any = None) -> list:
-        self.by_key = "cursor" in request.query_params
-        if not self.by_key:
-            return super().paginate_queryset(queryset, request, view)
-        return self._page_by_key(queryset, request, view)
+    def _page(self, queryset: QuerySet[Any]) -> list[Any]:
+        self.by_key = "cursor" in self.request.query_params
+        return self._page_by_key(queryset) if self.by_key else super()._page(queryset)
 
-    def _page_by_key(self, queryset: QuerySet, request: Request, view: Any) -> list:
-        self.request, self.view = request, view
-        self.limit, _ = _page_of(request)
+    def _page_by_key(self, queryset: QuerySet[Any]) -> list[Any]:
+        self.limit, _ = _page_of(self.request)
         descending = queryset.query.order_by != ("pk",)
-        backwards, key = _read_cursor(request.query_params.get("cursor", ""))
+        backwards, key = _read_cursor(self.request.query_params.get("cursor", ""))
         rows = list(self._slice(queryset, key, descending=descending, backwards=backwards))
         more = len(rows) > self.limit
         rows = rows[: self.limit]
@@ -121,13 +123,13 @@ class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
         self.previous_key = rows[0].pk if rows and (more if backwards else key is not None) else None
         return rows
 
-    def _slice(self, queryset: QuerySet, key: UUID | None, *, descending: bool, backwards: bool) -> QuerySet:
+    def _slice(self, queryset: QuerySet[Any], key: UUID | None, *, descending: bool, backwards: bool) -> QuerySet[Any]:
         downwards = descending != backwards
         if key is not None:
             queryset = queryset.filter(**{"pk__lt" if downwards else "pk__gt": key})
         return queryset.order_by("-pk" if downwards else "pk")[: self.limit + 1]
 
-    def get_paginated_response(self, data: list) -> Response:
+    def get_paginated_response(self, data: list[Any]) -> Response:
         if not self.by_key:
             return super().get_paginated_response(data)
         return Response(
@@ -140,12 +142,12 @@ class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
         cursor = base64.urlsafe_b64encode(direction.encode() + key.bytes).decode().rstrip("=")
         return replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
 
-    def get_schema_operation_parameters(self, view: Any) -> list[dict]:
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         cursor = {
             "name": "cursor",
             "in": "query",
             "required": False,
-            "description": "Page by key instead of offset: empty to start, then as given in `next`. There is no count.",
+            "description": "Page by key instead of offset. Empty: first page; then as given in `next`. There is no `count`.",
             "schema": {"type": "string", "maxLength": 64},
             "allowEmptyValue": True,
         }
@@ -153,13 +155,13 @@ class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
 
 
 class ConversationPagination(KeysetOrOffsetPagination):
-    """By key alone, over the two `sides` of the view: each side's page is read from its own index, whatever lies between."""
+    """Page by key over the two `sides` of the view. Each side is read from its own index, however far apart its rows are."""
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: Any = None) -> list:
+    def _page(self, queryset: QuerySet[Any]) -> list[Any]:
         self.by_key = True
-        return self._page_by_key(queryset, request, view)
+        return self._page_by_key(queryset)
 
-    def _slice(self, queryset: QuerySet, key: UUID | None, *, descending: bool, backwards: bool) -> QuerySet:
+    def _slice(self, queryset: QuerySet[Any], key: UUID | None, *, descending: bool, backwards: bool) -> QuerySet[Any]:
         order = {"descending": descending, "backwards": backwards}
         slices = [
             super(ConversationPagination, self)._slice(queryset.filter(side), key, **order) for side in self.view.sides
@@ -167,13 +169,13 @@ class ConversationPagination(KeysetOrOffsetPagination):
         keys = [pk for rows in slices for pk in rows.values_list("pk", flat=True)]
         return super()._slice(queryset.filter(pk__in=keys), None, **order)
 
-    def get_paginated_response_schema(self, schema: dict) -> dict:
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         shape = super().get_paginated_response_schema(schema)
         for name in ("count", "count_exact"):
             del shape["properties"][name]
         return shape
 
-    def get_schema_operation_parameters(self, view: Any) -> list[dict]:
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         return [each for each in super().get_schema_operation_parameters(view) if each["name"] != "offset"]
 
 

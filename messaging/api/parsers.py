@@ -1,8 +1,8 @@
-"""JSON as the contract wants it: bounded, strict, and a clear 400 for everything else."""
+"""Strict JSON parsing with limits on size, depth and number of values. Everything else is answered with 400."""
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from messaging.request_bodies import has_too_many_values, read_bounded
 
 MAX_DIGITS = 30
 MAX_DEPTH = 32
-# UTF-8 has no surrogates, so they come as escapes only: what has none of these need not be searched.
+# UTF-8 cannot encode surrogates, so they can only come as escapes. Without such an escape the search is skipped.
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -24,19 +24,22 @@ def _no_constant(name: str) -> NoReturn:
 
 def _bounded_int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
-        raise ParseError("A number in the body is absurdly long.")
+        raise ParseError(f"A number in the body has more than {MAX_DIGITS} digits.")
     return int(digits)
 
 
 def _bounded_float(digits: str) -> float:
     value = float(digits)
     if value in {float("inf"), float("-inf")}:
-        raise ParseError("A number in the body is absurdly large.")
+        raise ParseError("A number in the body is too large.")
     return value
 
 
 def _refuse_depth(data: Any) -> None:
-    """Level by level: whoever writes what we have read (a fingerprint, an answer) must not meet Python's recursion limit."""
+    """Limit the depth: code that serializes the data again (fingerprints, responses) must not hit Python's recursion limit.
+
+    Walks level by level, without recursion.
+    """
     level = [data]
     for _ in range(MAX_DEPTH):
         inner = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
@@ -47,15 +50,15 @@ def _refuse_depth(data: Any) -> None:
 
 
 def _refuse_lone_surrogates(data: Any) -> None:
-    """Half a character can be neither stored nor written into an answer, so it gets no further than here."""
-    place = _lone_surrogate(data)
-    if place is not None:
+    """Refuse lone surrogates: they can be neither stored nor encoded in a response."""
+    path = _lone_surrogate(data)
+    if path is not None:
         detail = ErrorDetail("Half of a surrogate pair is not a character.", "surrogate_characters_not_allowed")
-        raise ValidationError({".".join(place): [detail]})
+        raise ValidationError({".".join(path): [detail]})
 
 
 def _lone_surrogate(data: Any) -> tuple[str, ...] | None:
-    """Where the first one is; one in a key is in the object that has the key."""
+    """Return the path to the first one, or None. For one in a key the path leads to the object with that key."""
     if isinstance(data, str):
         return () if _SURROGATE.search(data) else None
     children: Iterable[tuple[Any, Any]] = ()
@@ -66,9 +69,9 @@ def _lone_surrogate(data: Any) -> tuple[str, ...] | None:
     elif isinstance(data, list):
         children = enumerate(data)
     for step, child in children:
-        place = _lone_surrogate(child)
-        if place is not None:
-            return (str(step), *place)
+        path = _lone_surrogate(child)
+        if path is not None:
+            return (str(step), *path)
     return None
 
 
@@ -77,7 +80,7 @@ class StrictJSONParser(BaseParser):
     takes_lists = False
     max_values = 100_000
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: dict | None = None) -> Any:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         body = read_bounded(stream, settings.MAX_BODY_BYTES)
         if has_too_many_values(body, self.max_values):
             raise ParseError(f"The body has more than {self.max_values:,} values.")

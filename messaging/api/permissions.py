@@ -1,4 +1,4 @@
-"""What a user may do is Django's model permissions, named for each action of a view."""
+"""API permissions: each view names the Django model permissions that its actions require."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 
 class ModelPermissions(BasePermission):
-    """Asks for `view.action_permissions[view.action]`, one or several. An action without an entry is open to nobody."""
+    """Require `view.action_permissions[view.action]`, one permission or several. Actions without an entry are refused."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user or not request.user.is_authenticated:
@@ -20,7 +20,7 @@ class ModelPermissions(BasePermission):
 
 
 class IsKnown(BasePermission):
-    """Anybody who has proved who it is."""
+    """Allow every authenticated user."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return bool(request.user and request.user.is_authenticated)

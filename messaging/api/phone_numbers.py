@@ -1,4 +1,4 @@
-"""Phone numbers over REST."""
+"""REST views of phone numbers and their conversations."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ from messaging.states import Direction
 
 
 def sides(number: Any) -> tuple[Q, Q]:
-    """What was written to this number, and what came from it; each has an index of its own."""
+    """Return the conditions on messages to and from this number. Each has its own index."""
     return Q(direction=Direction.OUTBOUND, to_number=number), Q(direction=Direction.INBOUND, from_number=number)
 
 
 class PhoneNumberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
-    """Numbers that the user has written to, or got a text from; staff with the permission see all."""
+    """Numbers that the user has sent a message to or received one from. Staff with the permission see all."""
 
     queryset = PhoneNumber.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = PhoneNumberSerializer

@@ -1,4 +1,4 @@
-"""Provider accounts over REST: how they do, and the operator's switches. Their configuration stays out of it."""
+"""REST views of provider accounts: health, and the operator's actions. Their configuration is not exposed."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -28,16 +28,20 @@ MINUTES = (1, 15)
 class CircuitSerializer(serializers.Serializer):
     state = serializers.ChoiceField([c.value for c in Circuit])
     reason = serializers.CharField(allow_null=True)
-    held = serializers.BooleanField(help_text="Open until an operator resets the account.")
-    until = serializers.DateTimeField(allow_null=True, help_text="When a call may try whether it is well again.")
+    held = serializers.BooleanField(help_text="True: the circuit stays open until an operator resets it.")
+    until = serializers.DateTimeField(allow_null=True, help_text="When the next probe call may be made.")
 
 
 class WindowSerializer(serializers.Serializer):
     calls = serializers.IntegerField()
     by_outcome = serializers.DictField(child=serializers.IntegerField())
-    error_rate = serializers.FloatField(allow_null=True, help_text="From 0 to 1, by the account's own fault.")
+    error_rate = serializers.FloatField(
+        allow_null=True, help_text="Share of calls that failed because of the account, from 0 to 1."
+    )
     median_latency_ms = serializers.IntegerField(allow_null=True)
-    delivery_rate = serializers.FloatField(allow_null=True, help_text="From 0 to 1, by receipts.")
+    delivery_rate = serializers.FloatField(
+        allow_null=True, help_text="Share of receipts that report delivery, from 0 to 1."
+    )
 
 
 class ProviderSerializer(serializers.Serializer):
@@ -45,26 +49,28 @@ class ProviderSerializer(serializers.Serializer):
     backend = serializers.CharField()
     enabled = serializers.BooleanField()
     weight = serializers.IntegerField()
-    effective_weight = serializers.FloatField(help_text="What routing goes by: the weight, scaled down by faults.")
+    effective_weight = serializers.FloatField(
+        help_text="The weight used for routing: `weight`, reduced by recent errors."
+    )
     circuit = CircuitSerializer()
     paused_until = serializers.DateTimeField(
-        allow_null=True, help_text="The end of a pause that the provider asked for."
+        allow_null=True, help_text="The end of a pause that the provider requested."
     )
     last_minute = WindowSerializer()
     last_15_minutes = WindowSerializer()
 
 
-def provider_bodies(rows: Sequence[ProviderAccount], *, now: datetime) -> list[dict[str, Any]]:
+def serialize_accounts(rows: Sequence[ProviderAccount], *, now: datetime) -> list[dict[str, Any]]:
     slugs = [row.slug for row in rows]
-    standings = account_state.fetch(slugs, now=now)
+    states = account_state.fetch(slugs, now=now)
     windows = health.windows(slugs, now=now.timestamp(), minutes=MINUTES)
-    return [_body(row, standings[row.slug], *windows[row.slug], now=now) for row in rows]
+    return [_serialize(row, states[row.slug], *windows[row.slug], now=now) for row in rows]
 
 
-def _body(
-    row: ProviderAccount, found: AccountState, minute: Window, quarter: Window, *, now: datetime
+def _serialize(
+    row: ProviderAccount, account: AccountState, minute: Window, quarter: Window, *, now: datetime
 ) -> dict[str, Any]:
-    circuit = found.circuit
+    circuit = account.circuit
     state = circuit.at(now.timestamp())
     until = None if state is Circuit.CLOSED or circuit.is_held else circuit.until
     return {
@@ -72,20 +78,20 @@ def _body(
         "backend": row.backend,
         "enabled": row.is_enabled,
         "weight": row.weight,
-        "effective_weight": round(row.weight * found.factor, 2),
+        "effective_weight": round(row.weight * account.factor, 2),
         "circuit": {
             "state": state.value,
             "reason": circuit.reason or None,
             "held": circuit.is_held,
-            "until": _moment(until),
+            "until": _isoformat(until),
         },
-        "paused_until": _moment(found.paused_until) if found.paused_until > now.timestamp() else None,
-        "last_minute": _window_body(minute),
-        "last_15_minutes": _window_body(quarter),
+        "paused_until": _isoformat(account.paused_until) if account.paused_until > now.timestamp() else None,
+        "last_minute": _serialize_window(minute),
+        "last_15_minutes": _serialize_window(quarter),
     }
 
 
-def _window_body(window: Window) -> dict[str, Any]:
+def _serialize_window(window: Window) -> dict[str, Any]:
     return {
         "calls": window.calls,
         "by_outcome": {outcome.value: window.by_outcome[outcome] for outcome in CallOutcome},
@@ -99,16 +105,16 @@ def _rounded(rate: float | None) -> float | None:
     return None if rate is None else round(rate, 4)
 
 
-def _moment(seconds: float | None) -> str | None:
+def _isoformat(seconds: float | None) -> str | None:
     return None if seconds is None else isoformat_utc(datetime.fromtimestamp(seconds, tz=UTC))
 
 
 class ProviderViewSet(viewsets.GenericViewSet):
-    """For operators. Without Redis every account shows as closed, with nothing known."""
+    """For operators. While Redis is unavailable, circuits show as closed and counts as zero."""
 
     queryset = ProviderAccount.objects.order_by("slug")
     serializer_class = ProviderSerializer
-    filter_backends: list = []
+    filter_backends = []
     lookup_url_kwarg = "slug"
     lookup_value_converter = "slug"
     action_permissions = {
@@ -122,48 +128,48 @@ class ProviderViewSet(viewsets.GenericViewSet):
 
     @extend_schema(responses=ProviderSerializer(many=True))
     def list(self, request: Request) -> Response:
-        rows = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(provider_bodies(rows, now=timezone.now()))
+        rows = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(serialize_accounts(rows, now=timezone.now()))
 
     def retrieve(self, request: Request, slug: str) -> Response:
-        return _answer(self.get_object())
+        return _response(self.get_object())
 
     @extend_schema(request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def enable(self, request: Request, slug: str) -> Response:
-        return _done(request, services.set_enabled, slug=slug, is_enabled=True)
+        return _run(request, services.set_enabled, slug=slug, is_enabled=True)
 
     @extend_schema(request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def disable(self, request: Request, slug: str) -> Response:
-        return _done(request, services.set_enabled, slug=slug, is_enabled=False)
+        return _run(request, services.set_enabled, slug=slug, is_enabled=False)
 
     @extend_schema(request=ReasonSerializer)
     @action(detail=True, methods=["post"])
     def open(self, request: Request, slug: str) -> Response:
-        return _done(request, services.hold_open, reason=ReasonSerializer, slug=slug)
+        return _run(request, services.hold_open, reason=ReasonSerializer, slug=slug)
 
     @extend_schema(request=OptionalReasonSerializer)
     @action(detail=True, methods=["post"])
     def reset(self, request: Request, slug: str) -> Response:
-        return _done(request, services.reset, slug=slug)
+        return _run(request, services.reset, slug=slug)
 
 
-def _done(
+def _run(
     request: Request,
-    act: Callable[..., ProviderAccount],
+    service: Callable[..., ProviderAccount],
     reason: type[serializers.Serializer] = OptionalReasonSerializer,
     **arguments: Any,
 ) -> Response:
-    given = reason(data=request.data)
-    given.is_valid(raise_exception=True)
-    text = given.validated_data.get("reason") or ""
+    serializer = reason(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    text = serializer.validated_data.get("reason") or ""
     try:
-        account = act(reason=text, actor=user_of(request), now=timezone.now(), **arguments)
+        account = service(reason=text, actor=user_of(request), now=timezone.now(), **arguments)
     except ProviderAccount.DoesNotExist:
         raise Http404 from None
-    return _answer(account)
+    return _response(account)
 
 
-def _answer(row: ProviderAccount) -> Response:
-    return Response(provider_bodies([row], now=timezone.now())[0])
+def _response(row: ProviderAccount) -> Response:
+    return Response(serialize_accounts([row], now=timezone.now())[0])

@@ -1,4 +1,4 @@
-"""Queues over REST: their pace, and start and stop."""
+"""REST views of queues: settings, pause and resume."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,22 +23,24 @@ from providers.routing import Strategy
 class QueueSerializer(StrictSerializer):
     name = serializers.CharField(read_only=True)
     description = StrictStringField(max_length=200, allow_blank=True)
-    batch_size = StrictIntegerField(min_value=1, max_value=MAX_BATCH, allow_null=True, help_text="Null: no pace.")
+    batch_size = StrictIntegerField(
+        min_value=1, max_value=MAX_BATCH, allow_null=True, help_text="Messages per interval. Null: no pace."
+    )
     interval_seconds = StrictIntegerField(min_value=1, max_value=MAX_INTERVAL, allow_null=True)
     routing_strategy = serializers.ChoiceField([s.value for s in Strategy])
     preserve_order = StrictBooleanField()
     is_paused = StrictBooleanField()
-    depth = serializers.IntegerField(read_only=True, help_text="Messages that are queued.")
+    depth = serializers.IntegerField(read_only=True, help_text="Number of queued messages.")
     oldest_queued_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
 
-def queue_bodies(rows: Sequence[OutboundQueue]) -> list[dict[str, Any]]:
+def serialize_queues(rows: Sequence[OutboundQueue]) -> list[dict[str, Any]]:
     names = [row.name for row in rows]
     depths, oldest = queues.depths(names), queues.oldest_queued(names)
-    return [_body(row, depths[row.name], oldest.get(row.name)) for row in rows]
+    return [_serialize(row, depths[row.name], oldest.get(row.name)) for row in rows]
 
 
-def _body(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str, Any]:
+def _serialize(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str, Any]:
     return {
         "name": queue.name,
         "description": queue.description,
@@ -55,7 +57,7 @@ def _body(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str
 class QueueViewSet(viewsets.GenericViewSet):
     queryset = OutboundQueue.objects.order_by("name")
     serializer_class = QueueSerializer
-    filter_backends: list = []
+    filter_backends = []
     lookup_url_kwarg = "name"
     lookup_value_converter = "slug"
     without_body = frozenset({"pause", "resume"})
@@ -69,11 +71,11 @@ class QueueViewSet(viewsets.GenericViewSet):
 
     @extend_schema(responses=QueueSerializer(many=True))
     def list(self, request: Request) -> Response:
-        rows = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(queue_bodies(rows))
+        rows = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(serialize_queues(rows))
 
     def retrieve(self, request: Request, name: str) -> Response:
-        return _answer(self.get_object())
+        return _response(self.get_object())
 
     def partial_update(self, request: Request, name: str) -> Response:
         serializer = QueueSerializer(data=request.data, partial=True)
@@ -93,10 +95,10 @@ class QueueViewSet(viewsets.GenericViewSet):
 
 def _changed(name: str, changes: dict[str, Any]) -> Response:
     try:
-        return _answer(queues.change(name=name, changes=changes))
+        return _response(queues.change(name=name, changes=changes))
     except OutboundQueue.DoesNotExist:
         raise Http404 from None
 
 
-def _answer(queue: OutboundQueue) -> Response:
-    return Response(queue_bodies([queue])[0])
+def _response(queue: OutboundQueue) -> Response:
+    return Response(serialize_queues([queue])[0])

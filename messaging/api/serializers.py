@@ -1,10 +1,11 @@
-"""Shapes that go in and out. What goes out is built by plain functions; the serializers beside them are its schema."""
+"""Request and response bodies. Responses are built by plain functions; their serializers describe them in the schema."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Manager
 from django.utils import timezone
 from rest_framework import serializers
 
@@ -33,12 +34,12 @@ from messaging.services.representation import HIDDEN, isoformat_utc, serialize_e
 MAX_BATCH = 1000
 MAX_VALID_FOR = 604_800
 
-MASKED = "it belongs to another owner and the caller lacks `messaging.view_text`"
+MASKED = "the message belongs to another owner and the caller lacks `messaging.view_text`"
 ERROR_HELP = (
-    "Why the last attempt failed, or the message ended badly. Of a `queued` message it says what the message waits for and "
-    "until when, as of this answer: `waiting_for_message` (an older one to the same number, named in `detail`), "
+    "Why the last attempt failed or why the message was not delivered. For a `queued` message: what it waits for and until "
+    "when, as of this response: `waiting_for_message` (an older message to the same number, named in `detail`), "
     "`waiting_for_provider`, `waiting_for_rate`, `waiting_for_pace`, `waiting_for_turn`, `queue_paused`, "
-    "`waiting_for_worker`, `waiting_for_beat`. The answer to a POST, events and callbacks carry only what is stored."
+    "`waiting_for_worker`, `waiting_for_beat`. Responses to POST, events and callbacks contain only the stored error."
 )
 STATUS_CHOICES = sorted(states.OUTBOUND | states.INBOUND)
 
@@ -49,17 +50,19 @@ class ErrorSerializer(serializers.Serializer):
 
 
 class NewMessageSerializer(StrictSerializer):
-    to = NumberField(help_text="The recipient in international notation; stored as E.164.")
-    message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text; at most ten segments.")
+    to = NumberField(help_text="The recipient in international notation. Stored as E.164.")
+    message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text, at most 10 segments.")
     queue = StrictStringField(required=False, allow_null=True, max_length=40, help_text="Default: `express`.")
-    send_at = UtcDateTimeField(required=False, allow_null=True, help_text="A time in the future makes it `scheduled`.")
+    send_at = UtcDateTimeField(
+        required=False, allow_null=True, help_text="A time in the future makes the message `scheduled`."
+    )
     valid_for = StrictIntegerField(
         required=False,
         allow_null=True,
         min_value=1,
         max_value=MAX_VALID_FOR,
         default=DEFAULT_VALID_FOR,
-        help_text="Seconds from when it is due.",
+        help_text="Seconds, counted from the time the message is due.",
     )
     reference = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=100)
     media = BoundedListField(child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS)
@@ -74,12 +77,12 @@ class NewMessageSerializer(StrictSerializer):
     def validate_media(self, assets: list[UUID] | None) -> tuple[UUID, ...]:
         return tuple(dict.fromkeys(assets or ()))
 
-    def draft(self) -> MessageInput:
-        """The validated request; only after `is_valid()`."""
-        return draft_of(self.validated_data)
+    def message_input(self) -> MessageInput:
+        """Return the validated request. Requires `is_valid()`."""
+        return message_input_of(self.validated_data)
 
 
-def draft_of(data: dict[str, Any]) -> MessageInput:
+def message_input_of(data: dict[str, Any]) -> MessageInput:
     return MessageInput(
         to=data["to"],
         text=data["message"],
@@ -94,14 +97,14 @@ def draft_of(data: dict[str, Any]) -> MessageInput:
 
 
 class NewInboundSerializer(StrictSerializer):
-    to = NumberField(help_text="The number that was written to.")
-    message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text; at most 160 characters.")
+    to = NumberField(help_text="The number that the text was sent to.")
+    message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text, at most 160 characters.")
     media = BoundedListField(child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS)
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
         # `from` is a keyword, so it cannot be declared in the class body.
-        fields["from"] = NumberField(help_text="Who wrote it.")
+        fields["from"] = NumberField(help_text="The number that the text came from.")
         return fields
 
     def validate_message(self, text: str) -> str:
@@ -112,14 +115,14 @@ class NewInboundSerializer(StrictSerializer):
         return text
 
     def incoming(self) -> IncomingMessage:
-        """The validated request; only after `is_valid()`."""
+        """Return the validated request. Requires `is_valid()`."""
         data = self.validated_data
         assets = tuple(dict.fromkeys(data.get("media") or ()))
         return IncomingMessage(sender=data["from"], recipient=data["to"], text=data["message"], assets=assets)
 
 
 class NewBatchSerializer(StrictSerializer):
-    """For the schema, and for the envelope; the items are checked one by one, so that bad ones do not stop good ones."""
+    """The batch as documented in the schema. `BatchEnvelopeSerializer` parses it, so that each item is validated on its own."""
 
     messages = BoundedListField(child=NewMessageSerializer(), min_length=1, max_length=MAX_BATCH)
 
@@ -135,7 +138,7 @@ class FieldErrorSerializer(serializers.Serializer):
 
 
 class BatchErrorSerializer(ErrorSerializer):
-    errors = FieldErrorSerializer(many=True, required=False)
+    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]  # DRF removes it from the class
 
 
 class BatchResultSerializer(serializers.Serializer):
@@ -151,21 +154,23 @@ class BatchAnswerSerializer(serializers.Serializer):
 
 
 class MessageListSerializer(serializers.ListSerializer):
-    """All at once: what the messages wait for is found together."""
+    """Serializes all messages together, so that what they wait for is found in a constant number of queries."""
 
-    def to_representation(self, data: Sequence[Message]) -> list[dict[str, Any]]:
-        return serialize_list_for(user_of(self.context["request"]), data, now=timezone.now())
+    def to_representation(self, data: Manager[Message] | Iterable[Message]) -> list[dict[str, Any]]:
+        messages = list(data.all() if isinstance(data, Manager) else data)
+        return serialize_list_for(user_of(self.context["request"]), messages, now=timezone.now())
 
 
 class MessageSerializer(serializers.Serializer):
-    """The message as it goes out to the user of the request. Alone, one whose text cannot be opened is a problem; in a list
-    it has an empty text.
+    """A message as shown to the user of the request.
+
+    A text that cannot be decrypted raises `CannotBeOpened` for a single message; in a list it is empty.
     """
 
     id = serializers.UUIDField()
     direction = serializers.ChoiceField([d.value for d in states.Direction])
     to = serializers.CharField()
-    message = serializers.CharField(help_text=f"The text; `{HIDDEN}` where {MASKED}.")
+    message = serializers.CharField(help_text=f"The text, or `{HIDDEN}` if {MASKED}.")
     status = serializers.ChoiceField(STATUS_CHOICES)
     queue = serializers.CharField(allow_null=True)
     encoding = serializers.ChoiceField([e.value for e in Encoding])
@@ -199,7 +204,7 @@ class MessageSerializer(serializers.Serializer):
 class EventSerializer(serializers.Serializer):
     at = serializers.DateTimeField()
     to = serializers.CharField()
-    source = serializers.ChoiceField([s.value for s in states.Source])
+    source = serializers.ChoiceField([s.value for s in states.Source])  # type: ignore[assignment]  # DRF removes it
     provider = serializers.CharField(allow_null=True)
     detail = serializers.CharField(allow_null=True)
 
@@ -241,12 +246,12 @@ class AttemptSerializer(serializers.Serializer):
 
 
 class ReasonSerializer(StrictSerializer):
-    reason = TextField(max_length=200, help_text="Stands in the history.")
+    reason = TextField(max_length=200, help_text="Recorded in the history.")
 
 
 class OptionalReasonSerializer(StrictSerializer):
     reason = TextField(
-        max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Stands in the history."
+        max_length=200, required=False, allow_null=True, allow_blank=True, help_text="Recorded in the history."
     )
 
 
@@ -257,12 +262,12 @@ class RefusalCountSerializer(serializers.Serializer):
 
 
 class RetryReportSerializer(serializers.Serializer):
-    changed = serializers.IntegerField(help_text="Messages that are queued again.")
+    changed = serializers.IntegerField(help_text="Number of messages that were queued again.")
     refused = RefusalCountSerializer(many=True)
-    more = serializers.BooleanField(help_text="There are messages that this call did not look at.")
+    more = serializers.BooleanField(help_text="True if matching messages are left for another call.")
 
 
-def retry_report_body(report: RetryReport) -> dict[str, Any]:
+def serialize_retry_report(report: RetryReport) -> dict[str, Any]:
     refused = [
         {"code": code, "detail": detail, "count": count} for (code, detail), count in sorted(report.refused.items())
     ]

@@ -1,4 +1,4 @@
-"""Figures about one's messages over REST."""
+"""REST view of message statistics."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
@@ -14,12 +14,12 @@ from messaging.states import Status
 
 class StatsQuerySerializer(serializers.Serializer):
     since = serializers.DateTimeField(
-        required=False, help_text="Count what was processed from this hour on; hours are kept for 400 days."
+        required=False, help_text="Count messages processed from this hour on. Hourly counts are kept for 400 days."
     )
 
 
 class ByStatusSerializer(serializers.Serializer):
-    """How many messages have each status now."""
+    """The number of messages now in each status."""
 
     def get_fields(self) -> dict[str, serializers.Field]:
         return {status.value: serializers.IntegerField() for status in Status}
@@ -27,14 +27,15 @@ class ByStatusSerializer(serializers.Serializer):
 
 class StatsSerializer(serializers.Serializer):
     messages_processed = serializers.IntegerField(
-        help_text="Messages that have come to an end: outbound ones in a final status, inbound ones that are processed."
+        help_text="Finished messages: outbound ones in a final status and inbound ones that are processed."
     )
-    queue_size = serializers.IntegerField(help_text="Messages that wait now: queued, sending, received or stored.")
+    queue_size = serializers.IntegerField(help_text="Messages waiting now: queued, sending, received or stored.")
     average_processing_seconds = serializers.FloatField(
-        allow_null=True, help_text="From the moment a message was due to its end; null while none has ended."
+        allow_null=True,
+        help_text="Average time from when a message was due until it finished. Null if none has finished.",
     )
     by_status = ByStatusSerializer()
-    since = serializers.DateTimeField(allow_null=True, help_text="The hour of `since`; null: from the beginning.")
+    since = serializers.DateTimeField(allow_null=True, help_text="Start of the hour given in `since`. Null: all time.")
 
 
 class StatsViewSet(viewsets.ViewSet):
@@ -47,13 +48,13 @@ class StatsViewSet(viewsets.ViewSet):
         query.is_valid(raise_exception=True)
         user = user_of(request)
         owner_id = None if sees_all(user, "messaging.view_message") else user.pk
-        found = statistics.statistics(owner_id=owner_id, since=query.validated_data.get("since"))
+        result = statistics.statistics(owner_id=owner_id, since=query.validated_data.get("since"))
         return Response(
             {
-                "messages_processed": found.processed,
-                "queue_size": found.queue_size,
-                "average_processing_seconds": found.average_seconds,
-                "by_status": found.by_status,
-                "since": isoformat_utc(found.since),
+                "messages_processed": result.processed,
+                "queue_size": result.queue_size,
+                "average_processing_seconds": result.average_seconds,
+                "by_status": result.by_status,
+                "since": isoformat_utc(result.since),
             }
         )

@@ -1,4 +1,4 @@
-"""Suppressions over REST: who must get nothing."""
+"""REST views of suppressions: numbers that must not be sent to."""
 
 from typing import Any
 
@@ -22,17 +22,21 @@ from messaging.services.representation import isoformat_utc
 
 
 class NewSuppressionSerializer(StrictSerializer):
-    number = NumberField(help_text="Who must get nothing.")
-    sender = NumberField(required=False, allow_null=True, help_text="From this number only; null: from all.")
+    number = NumberField(help_text="The number to suppress.")
+    sender = NumberField(
+        required=False,
+        allow_null=True,
+        help_text="Suppress messages from this sender number only. Null: from all senders.",
+    )
     reason = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=200)
 
 
 class SuppressionSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     number = serializers.CharField()
-    sender = serializers.CharField(allow_null=True, help_text="Null: from all.")
+    sender = serializers.CharField(allow_null=True, help_text="Null: from all senders.")
     reason = serializers.CharField(allow_null=True)
-    source = serializers.ChoiceField(Suppression.Source.values)
+    source = serializers.ChoiceField(Suppression.Source.values)  # type: ignore[assignment]  # DRF removes it
     created_at = serializers.DateTimeField()
 
     def to_representation(self, instance: Suppression) -> dict[str, Any]:
@@ -49,7 +53,7 @@ class SuppressionSerializer(serializers.Serializer):
 class SuppressionViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet
 ):
-    """Those for numbers that the user may use, but for what other clients made; staff with the permission see all."""
+    """Suppressions for sender numbers the user may use, except those made by other clients. Staff see all."""
 
     queryset = Suppression.objects.none()  # for the schema; `get_queryset` chooses by user
     serializer_class = SuppressionSerializer
@@ -70,7 +74,10 @@ class SuppressionViewSet(
 
     @extend_schema(
         request=NewSuppressionSerializer,
-        responses={201: SuppressionSerializer, 200: OpenApiResponse(SuppressionSerializer, "It exists already.")},
+        responses={
+            201: SuppressionSerializer,
+            200: OpenApiResponse(SuppressionSerializer, "The suppression already exists."),
+        },
     )
     def create(self, request: Request) -> Response:
         serializer = NewSuppressionSerializer(data=request.data)
@@ -89,5 +96,7 @@ class SuppressionViewSet(
     def perform_destroy(self, instance: Suppression) -> None:
         user = user_of(self.request)
         if not user.is_staff and not suppressions.may_lift(instance, user=user):
-            raise PermissionDenied("It stands for other clients too: only staff can lift it.")
+            raise PermissionDenied(
+                "This suppression also protects the person from other clients. Only staff can lift it."
+            )
         suppressions.remove(suppression_id=instance.pk)

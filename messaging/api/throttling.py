@@ -1,4 +1,4 @@
-"""Limits at the edge, counted by django-ratelimit in the cache: for all processes, or, while Redis is unavailable, in each."""
+"""Request limits, counted by django-ratelimit in the shared cache, or per process while Redis is unavailable."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -9,7 +9,7 @@ from rest_framework.throttling import BaseThrottle
 
 
 class TokenThrottle(BaseThrottle):
-    """`RATE_LIMIT_PER_TOKEN` for each token (for a browser session: for each user)."""
+    """Limit each token to `RATE_LIMIT_PER_TOKEN`. Requests with a browser session are limited per user."""
 
     def allow_request(self, request: Request, view: object) -> bool:
         if not request.user or not request.user.is_authenticated:

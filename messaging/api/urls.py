@@ -1,4 +1,4 @@
-"""Addresses under /api/v1/."""
+"""URLs under /api/v1/ that belong to messaging."""
 
 from django.urls import path
 from rest_framework.routers import SimpleRouter

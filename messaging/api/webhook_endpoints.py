@@ -1,4 +1,4 @@
-"""Clients' endpoints over REST, and what was delivered to them."""
+"""REST views of webhook endpoints and their deliveries."""
 
 from typing import Any
 
@@ -40,18 +40,18 @@ class EndpointSerializer(StrictSerializer):
     fixed = frozenset({"secret"})
 
     id = serializers.UUIDField(read_only=True)
-    url = StrictStringField(max_length=500, help_text="An https or http address on the public internet.")
+    url = StrictStringField(max_length=500, help_text="An https or http URL on the public internet.")
     events = BoundedListField(
         child=serializers.ChoiceField([t.value for t in EventType]),
         required=False,
         max_length=len(EventType),
-        help_text="Empty: all.",
+        help_text="Event types to deliver. Empty: all.",
     )
     description = StrictStringField(max_length=200, required=False, allow_blank=True)
     is_enabled = StrictBooleanField(required=False)
     disabled_reason = serializers.CharField(read_only=True, allow_null=True)
     failing_since = serializers.DateTimeField(
-        read_only=True, allow_null=True, help_text="Since when no delivery has succeeded."
+        read_only=True, allow_null=True, help_text="No delivery has succeeded since this time."
     )
     created_at = serializers.DateTimeField(read_only=True)
     updated_at = serializers.DateTimeField(read_only=True)
@@ -75,24 +75,24 @@ class EndpointSerializer(StrictSerializer):
 
 class NewEndpointSerializer(EndpointSerializer):
     fixed = frozenset({"secret", "is_enabled"})
-    is_enabled = None  # a new one is enabled; it can be disabled afterwards
+    is_enabled = None  # type: ignore[assignment]  # DRF's way to drop an inherited field: new endpoints are enabled
 
 
 class SecretSerializer(serializers.Serializer):
-    secret = serializers.CharField(help_text="Shown this once.")
+    secret = serializers.CharField(help_text="Shown only once.")
 
 
 class EndpointWithSecretSerializer(EndpointSerializer):
-    secret = serializers.CharField(read_only=True, help_text="Shown this once.")
+    secret = serializers.CharField(read_only=True, help_text="Shown only once.")
 
 
 class DefaultSecretSerializer(serializers.Serializer):
-    created_at = serializers.DateTimeField(allow_null=True, help_text="Null: no `callback_url` was called yet.")
+    created_at = serializers.DateTimeField(allow_null=True, help_text="Null: there is no default secret yet.")
 
 
 class DeliverySerializer(serializers.Serializer):
     id = serializers.UUIDField()
-    webhook_id = serializers.UUIDField(help_text="The header `webhook-id`: the same at every try.")
+    webhook_id = serializers.UUIDField(help_text="The `webhook-id` header, the same for every attempt.")
     type = serializers.ChoiceField([*(t.value for t in EventType), TEST])
     message = serializers.UUIDField(allow_null=True)
     status = serializers.ChoiceField(WebhookDelivery.State.values)
@@ -125,9 +125,11 @@ class DeliverySerializer(serializers.Serializer):
 
 
 class RangeSerializer(StrictSerializer):
-    since = UtcDateTimeField(help_text="What happened from here …")
-    until = UtcDateTimeField(help_text="… to before here.")
-    after = StrictIntegerField(min_value=0, max_value=2**63 - 1, required=False, help_text="Beyond this `sequence`.")
+    since = UtcDateTimeField(help_text="Redeliver events at or after this time.")
+    until = UtcDateTimeField(help_text="Redeliver events before this time.")
+    after = StrictIntegerField(
+        min_value=0, max_value=2**63 - 1, required=False, help_text="Only events with a higher `sequence`."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["since"] >= attrs["until"]:
@@ -137,8 +139,10 @@ class RangeSerializer(StrictSerializer):
 
 class RedeliveredSerializer(serializers.Serializer):
     redelivered = serializers.IntegerField()
-    is_complete = serializers.BooleanField(help_text="False: there is more; ask again with `after`.")
-    after = serializers.IntegerField(required=False, help_text="To go on from; only where there is more.")
+    is_complete = serializers.BooleanField(help_text="False: events are left. Repeat the request with `after`.")
+    after = serializers.IntegerField(
+        required=False, help_text="The `after` of the next request. Absent if no events are left."
+    )
 
 
 class DeliveryFilter(django_filters.FilterSet):
@@ -170,8 +174,8 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         "redeliver": CHANGE,
     }
 
-    def get_queryset(self) -> QuerySet:
-        """What the action's filters and pages are about: deliveries for `deliveries`, else endpoints."""
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return the rows that the action filters and pages: deliveries for `deliveries`, otherwise endpoints."""
         if self.action == "deliveries":
             return self._endpoint().deliveries.select_related("event").order_by("-pk")
         return self._endpoints()
@@ -181,7 +185,7 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         return WebhookEndpoint.objects.filter(visible, kind=WebhookEndpoint.Kind.ENDPOINT).order_by("-pk")
 
     def _endpoint(self) -> WebhookEndpoint:
-        """404 for one that is not the user's."""
+        """Return the endpoint in the path. Raises `Http404` if the user may not see it."""
         return get_object_or_404(self._endpoints(), pk=self.kwargs["pk"])
 
     @extend_schema(responses=EndpointSerializer(many=True))
@@ -222,23 +226,23 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
     @extend_schema(request=None, responses=SecretSerializer)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, pk: str) -> Response:
-        return _secret(endpoints.rotate_secret(endpoint_id=self._endpoint().pk, now=timezone.now()))
+        return _secret_response(endpoints.rotate_secret(endpoint_id=self._endpoint().pk, now=timezone.now()))
 
     @extend_schema(responses=DefaultSecretSerializer)
     @action(detail=False, url_path="default-secret", pagination_class=None)
     def default_secret(self, request: Request) -> Response:
-        kept = secrets.default_secret(owner_id=user_of(request).pk)
-        return Response({"created_at": isoformat_utc(kept.created_at if kept else None)})
+        secret = secrets.default_secret(owner_id=user_of(request).pk)
+        return Response({"created_at": isoformat_utc(secret.created_at if secret else None)})
 
     @extend_schema(request=None, responses=SecretSerializer)
     @action(detail=False, methods=["post"], url_path="default-secret/rotate")
     def rotate_default_secret(self, request: Request) -> Response:
-        return _secret(endpoints.rotate_default_secret(owner=user_of(request), now=timezone.now()))
+        return _secret_response(endpoints.rotate_default_secret(owner=user_of(request), now=timezone.now()))
 
     @extend_schema(request=None, responses={202: DeliverySerializer})
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
-        return _on_its_way(endpoints.test(endpoint_id=self._endpoint().pk, now=timezone.now()))
+        return _accepted(endpoints.test(endpoint_id=self._endpoint().pk, now=timezone.now()))
 
     @extend_schema(responses=DeliverySerializer(many=True))
     @action(detail=True, queryset=WebhookDelivery.objects.none(), filterset_class=DeliveryFilter)
@@ -254,15 +258,15 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
     @action(detail=True, methods=["post"], url_path="deliveries/<uuid:delivery_id>/redeliver")
     def redeliver_one(self, request: Request, pk: str, delivery_id: str) -> Response:
         delivery = get_object_or_404(self._endpoint().deliveries, pk=delivery_id)
-        return _on_its_way(redelivery.redeliver(delivery_id=delivery.pk, now=timezone.now()))
+        return _accepted(redelivery.redeliver(delivery_id=delivery.pk, now=timezone.now()))
 
     @extend_schema(request=RangeSerializer, responses={202: RedeliveredSerializer})
     @action(detail=True, methods=["post"])
     def redeliver(self, request: Request, pk: str) -> Response:
         endpoint = self._endpoint()
-        asked = RangeSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        done = redelivery.redeliver_range(endpoint_id=endpoint.pk, now=timezone.now(), **asked.validated_data)
+        serializer = RangeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        done = redelivery.redeliver_range(endpoint_id=endpoint.pk, now=timezone.now(), **serializer.validated_data)
         notifier.notify_webhooks()
         more = {} if done.after is None else {"after": done.after}
         return Response({"redelivered": done.count, "is_complete": done.after is None, **more}, status=202)
@@ -272,10 +276,10 @@ def _guard() -> Guard:
     return Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)
 
 
-def _secret(text: str) -> Response:
+def _secret_response(text: str) -> Response:
     return Response({"secret": text}, headers={"Cache-Control": "no-store"})
 
 
-def _on_its_way(delivery: WebhookDelivery) -> Response:
+def _accepted(delivery: WebhookDelivery) -> Response:
     notifier.notify_webhooks()
     return Response(DeliverySerializer(delivery).data, status=202)

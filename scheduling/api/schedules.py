@@ -22,7 +22,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging.api.access import user_of
-from messaging.api.filters import MessageFilter, MomentFilter
+from messaging.api.filters import MessageFilter, UtcDateTimeFilter
 from messaging.api.known_names import refuse_unknown_form_fields
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
@@ -65,8 +65,8 @@ class ScheduleFilter(django_filters.FilterSet):
     """Filters of GET /schedules/. `run_after` and `run_before` match the next run and the past ones alike."""
 
     status = django_filters.MultipleChoiceFilter(choices=Schedule.Status.choices)
-    run_after = MomentFilter(method="unfiltered", help_text="With a run at or after this time, ISO 8601.")
-    run_before = MomentFilter(method="unfiltered", help_text="With a run before this time, ISO 8601.")
+    run_after = UtcDateTimeFilter(method="unfiltered", help_text="With a run at or after this time, ISO 8601.")
+    run_before = UtcDateTimeFilter(method="unfiltered", help_text="With a run before this time, ISO 8601.")
     search = django_filters.CharFilter(
         field_name="name", lookup_expr="istartswith", max_length=100, help_text="The start of the name."
     )

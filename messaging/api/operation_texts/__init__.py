@@ -1,4 +1,4 @@
-"""What the API documentation says of each operation: its id, a summary and a description for programmers who call it.
+"""Texts of the API documentation: operation id -> (summary, description), for programmers who call the API.
 
 An id is the route's basename and the action. `config.openapi` adds the required permission. A line break within a paragraph is
 a space.

@@ -1,4 +1,4 @@
-"""Client callbacks, the live stream, and what providers call."""
+"""Operations on webhook endpoints, the live API and provider callbacks."""
 
 CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
     "webhook_endpoints_list": (
@@ -12,7 +12,7 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         "Add a webhook endpoint",
         """
         Adds an address to which your events are posted, signed as Standard Webhooks describes. `events` selects event
-        types; an empty list selects all. The answer has the signing `secret`, which is not shown again.
+        types; an empty list selects all. The response has the signing `secret`, which is not shown again.
 
         A private or loopback address is a 400 with `address_refused`. 409 `too_many_endpoints` is returned once you
         have 50.
@@ -89,7 +89,7 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         """
         Delivers every event from `since` to before `until` again, in order, including events that were delivered before
         and events that happened while the endpoint was disabled. One call covers at most 10,000 events. If
-        `is_complete` is false, repeat the request with the `after` of the answer.
+        `is_complete` is false, repeat the request with the `after` of the response.
 
         409 `endpoint_disabled` if the endpoint is disabled.
         """,
@@ -117,7 +117,7 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         "Wait for a message's status to change",
         """
         Returns the message as soon as its status differs from `after`, or as it is after `timeout` seconds (long
-        polling). Without `after` the answer comes at once. Compare the returned `status` with the one you know to tell
+        polling). Without `after` the response comes at once. Compare the returned `status` with the one you know to tell
         the two apart.
 
         429 `too_many_streams` means that as many streams and waiting requests are open as one user may have.
@@ -126,8 +126,8 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
     "webhooks_status": (
         "Receive a delivery receipt",
         """
-        For providers, not for clients. Takes a delivery receipt in the provider's own format, proven by the provider's
-        signature or by the token in the callback address. Fields that Switchboard does not know are ignored.
+        For providers, not for clients. Takes a delivery receipt in the provider's own format, authenticated by the
+        provider's signature or by the token in the callback address. Fields that Switchboard does not know are ignored.
 
         200 if the receipt was applied or says nothing new, 202 if its message id is not known yet: it is kept and
         applied when the id becomes known. 403 for a bad signature, 400 for a body that cannot be read.
@@ -137,8 +137,8 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         "Receive an inbound message from a provider",
         """
         For providers, not for clients. Takes a text that was sent to one of your numbers, in the provider's own
-        format, proven like a delivery receipt. Fields that Switchboard does not know are ignored. A repeat with the
-        same provider id is stored once. The body of the answer is what the provider expects.
+        format, authenticated like a delivery receipt. Fields that Switchboard does not know are ignored. A repeat with the
+        same provider id is stored once. The body of the response is what the provider expects.
         """,
     ),
 }

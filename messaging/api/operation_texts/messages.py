@@ -1,4 +1,4 @@
-"""Messages, phone numbers and suppressions."""
+"""Operations on messages, phone numbers and suppressions."""
 
 MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
     "messages_list": (
@@ -19,7 +19,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         `scheduled`.
 
         Send an `Idempotency-Key` so that a repeated request does not send a second text. The repeat returns the first
-        answer with `Idempotent-Replay: true`. The same key with another body is 422 `idempotency_key_reused`. A request
+        response with `Idempotent-Replay: true`. The same key with another body is 422 `idempotency_key_reused`. A request
         that is refused with 400 or 409 does not use the key.
 
         Error codes: 409 `recipient_inactive` if the number is deactivated, 409 `recipient_opted_out` if the recipient
@@ -34,15 +34,15 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         an item that is refused does not stop the others. `results` has an entry for each item, in order, with either
         the `id` of the message or an `error`.
 
-        The answer is 202 even if every item is refused, so check `rejected`. A 400 means that the list itself is not
+        The response is 202 even if every item is refused, so check `rejected`. A 400 means that the list itself is not
         valid. An `Idempotency-Key` covers the whole batch.
         """,
     ),
     "messages_retrieve": (
         "Read a message",
         """
-        Returns one message with its present status. The answer has an `ETag`: a request with `If-None-Match` returns
-        304 while nothing has changed. 503 `text_unreadable` means that the text cannot be decrypted with the present
+        Returns one message with its current status. The response has an `ETag`: a request with `If-None-Match` returns
+        304 while nothing has changed. 503 `text_unreadable` means that the text cannot be decrypted with the current
         keys.
         """,
     ),
@@ -67,7 +67,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         Cancels a message that is `scheduled` or `queued`, and returns it with the status `canceled`. The request takes
         no body.
 
-        Once a worker has started to send the message, or it has ended, the answer is 409 `not_cancelable`.
+        Once a worker has started to send the message, or it has ended, the response is 409 `not_cancelable`.
         """,
     ),
     "messages_retry": (
@@ -77,7 +77,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         history. The recipient may get an `unknown` message twice.
 
         409 `not_retryable` is returned for any other status and for an erased text, 409 `recipient_inactive` or
-        `recipient_opted_out` if the recipient must not be written to.
+        `recipient_opted_out` if messages to the recipient are blocked.
         """,
     ),
     "messages_retry_many": (
@@ -87,7 +87,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         takes `failed`, `undelivered` and `unknown`. The other filters are those of the message list, and none of them
         may be empty.
 
-        The answer counts the messages that are queued again, and those refused by reason. If `more` is true, repeat the
+        The response counts the messages that are queued again, and those refused by reason. If `more` is true, repeat the
         request.
         """,
     ),
@@ -95,7 +95,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         "Record an inbound message",
         """
         Stores a text that was sent to one of your numbers, for gateways that cannot call a provider webhook.
-        Keywords such as STOP are obeyed.
+        Keywords such as STOP are applied.
 
         A repeat of the same text within 2 seconds returns 200 with the first message and `Duplicate: true`. More than 5
         texts of one sender in 60 seconds are 429 `sender_rate_limited` with `Retry-After`. A text longer than 160
@@ -114,7 +114,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         Uploads one or more images in the multipart field `file`, which may be repeated, and attaches them to the
         message. A message has at most 10. Returns all images of the message: 201 if any of them is new, otherwise 200.
 
-        An inbound message takes images at any time, an outbound one only while it waits: later the answer is 409
+        An inbound message takes images at any time, an outbound one only while it waits: later the response is 409
         `not_attachable`. Files are checked as in an upload to `/media/`. Images of a refused request may stay among
         your media.
         """,

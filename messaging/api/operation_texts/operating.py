@@ -1,4 +1,4 @@
-"""Tokens, queues, provider accounts and statistics."""
+"""Operations on tokens, queues, provider accounts and statistics."""
 
 OPERATING_TEXTS: dict[str, tuple[str, str]] = {
     "auth_token_create": (

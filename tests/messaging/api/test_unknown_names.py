@@ -357,6 +357,6 @@ class TestNamesFromOutside:
 def test_a_stream_resumes_after_the_id_in_its_address_too(anything: Api) -> None:
     """An `EventSource` cannot set a header, and some replacements put the last id there."""
     assert errors_in(anything.get("live/events/?lastEventId=999999")) == {
-        ("lastEventId", "invalid"): "This is not an id of an event.",
+        ("lastEventId", "invalid"): "This is not the id of an event.",
     }  # fmt: skip
     assert anything.get("live/events/?lastEventId=0").order.after == 0
