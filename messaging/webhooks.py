@@ -118,7 +118,7 @@ class InboundCallbackView(_CallbackView):
         notifier.notify_inbound()
         if text.media_urls:
             notifier.notify_inbound_media()
-        return HttpResponse(backend.inbound_answer.body, content_type=backend.inbound_answer.content_type)
+        return HttpResponse(backend.inbound_response.body, content_type=backend.inbound_response.content_type)
 
 
 def _callback_request(request: Request) -> CallbackRequest:

@@ -90,7 +90,7 @@ class ConfigError(Exception):
     """An account's configuration is not acceptable. One line that names the key, never a secret's value."""
 
 
-class StateAway(Exception):
+class SharedStateUnavailable(Exception):
     """What all processes share of an account cannot be changed now, because Redis is away."""
 
-    detail = "Circuits and health cannot be changed while Redis is away; try again in a moment."
+    detail = "Circuits and health cannot be changed while Redis is unavailable; try again in a moment."

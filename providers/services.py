@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from providers.errors import ConfigError, StateAway
+from providers.errors import ConfigError, SharedStateUnavailable
 from providers.models import MAX_WEIGHT, ProviderAccount, ProviderEvent, validate_slug
 from providers.registry import check_config
 from providers.state import account_state, circuit_breaker
@@ -74,13 +74,13 @@ def set_enabled(*, slug: str, is_enabled: bool, reason: str, actor: User, now: d
 def hold_open(*, slug: str, reason: str, actor: User, now: datetime) -> ProviderAccount:
     """Nobody calls the account until `reset`: its circuit is open, and no probe closes it.
 
-    Raises `ProviderAccount.DoesNotExist`, and `StateAway` while Redis is away; then nothing has changed.
+    Raises `ProviderAccount.DoesNotExist`, and `SharedStateUnavailable` while Redis is away; then nothing has changed.
     """
     with transaction.atomic():
         account = ProviderAccount.objects.get(pk=slug)
         _note(account, Kind.HELD_OPEN, reason=reason, actor=actor, now=now)
         if not circuit_breaker.hold_open(slug, reason=reason, now=now.timestamp()):
-            raise StateAway
+            raise SharedStateUnavailable
     account_state.invalidate()
     return account
 
@@ -91,7 +91,7 @@ def reset(*, slug: str, reason: str, actor: User, now: datetime) -> ProviderAcco
         account = ProviderAccount.objects.get(pk=slug)
         _note(account, Kind.RESET, reason=reason, actor=actor, now=now)
         if not account_state.reset(slug, now=now):
-            raise StateAway
+            raise SharedStateUnavailable
     return account
 
 

@@ -19,7 +19,7 @@ from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
 from messaging.console.row_actions import RowAction
 from providers import health_summary, services
-from providers.errors import ConfigError, StateAway
+from providers.errors import ConfigError, SharedStateUnavailable
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
 from providers.registry import BACKENDS
 from providers.services import check_account_config
@@ -111,7 +111,7 @@ ACTIONS = (
         permission=MAY_CHANGE,
         icon="electrical_services",
         run=_hold_open,
-        refusals=StateAway,
+        refusals=SharedStateUnavailable,
         is_danger=True,
         warning="Nobody calls the account until its circuit is reset.",
     ),
@@ -122,7 +122,7 @@ ACTIONS = (
         permission=MAY_CHANGE,
         icon="restart_alt",
         run=_reset,
-        refusals=StateAway,
+        refusals=SharedStateUnavailable,
         warning="Closes the circuit, ends a pause, and forgets the errors that were counted.",
     ),
 )

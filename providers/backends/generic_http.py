@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from providers import callback_tokens
 from providers.backends.generic_http_config import GenericHttpConfig
 from providers.backends.payload import (
+    MAX_CODE_LENGTH,
     MAX_ID_LENGTH,
-    MAX_WORD_LENGTH,
     at_path,
     read_json,
     read_object,
@@ -113,8 +113,8 @@ class GenericHttpBackend(Backend):
         return StatusReport(
             provider_message_id=message_id,
             status=mapping.values.get(word, ReportedStatus.UNRECOGNIZED),
-            word=word[:MAX_WORD_LENGTH],
-            error_code=error_code[:MAX_WORD_LENGTH],
+            raw_status=word[:MAX_CODE_LENGTH],
+            error_code=error_code[:MAX_CODE_LENGTH],
         )
 
     def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
@@ -187,7 +187,7 @@ class GenericHttpBackend(Backend):
         if not message_id or len(message_id) > MAX_ID_LENGTH or not word:
             return ()
         status = mapping.values.get(word, ReportedStatus.UNRECOGNIZED)
-        return (StatusReport(message_id, status=status, word=word[:MAX_WORD_LENGTH]),)
+        return (StatusReport(message_id, status=status, raw_status=word[:MAX_CODE_LENGTH]),)
 
     def close(self) -> None:
         self._transport.close()

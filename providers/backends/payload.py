@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 MAX_ID_LENGTH = 128
-MAX_WORD_LENGTH = 64
+MAX_CODE_LENGTH = 64
 MAX_FORM_FIELDS = 1000
 
 

@@ -15,8 +15,8 @@ from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
-from providers.backends.payload import MAX_ID_LENGTH, MAX_WORD_LENGTH, read_form, scalar, storable_text
-from providers.contract.callbacks import CallbackAnswer, CallbackRequest, MediaAccess, ReportedStatus, StatusReport
+from providers.backends.payload import MAX_CODE_LENGTH, MAX_ID_LENGTH, read_form, scalar, storable_text
+from providers.contract.callbacks import CallbackRequest, CallbackResponse, MediaAccess, ReportedStatus, StatusReport
 from providers.contract.config_types import EnvOrText, HttpUrl, Secret
 from providers.contract.lookup import StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage, ProviderKeyword
@@ -157,7 +157,7 @@ class TwilioBackend(Backend):
     Config = TwilioConfig
     config: TwilioConfig
     supports_media = True
-    inbound_answer = CallbackAnswer("text/xml", "<Response/>")
+    inbound_response = CallbackResponse("text/xml", "<Response/>")
 
     def __init__(self, config: TwilioConfig, context: BackendContext) -> None:
         super().__init__(config, context)
@@ -194,11 +194,11 @@ class TwilioBackend(Backend):
             raise MalformedCallback("the receipt names no message")
         if not word:
             raise MalformedCallback("the receipt names no status")
-        error_code = form.one("ErrorCode")[:MAX_WORD_LENGTH]
+        error_code = form.one("ErrorCode")[:MAX_CODE_LENGTH]
         status = STATUSES.get(word, ReportedStatus.UNRECOGNIZED)
         if status in FAILED_WORDS:
             status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
-        return StatusReport(message_id, status=status, word=word[:MAX_WORD_LENGTH], error_code=error_code)
+        return StatusReport(message_id, status=status, raw_status=word[:MAX_CODE_LENGTH], error_code=error_code)
 
     def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
         form = _readable_form(request)
@@ -297,12 +297,12 @@ def _is_alike(found: Any, question: StatusQuery) -> bool:
 
 def _report_of(found: Any) -> StatusReport:
     word = scalar(str(found.status or ""))
-    error_code = scalar(found.error_code)[:MAX_WORD_LENGTH]
+    error_code = scalar(found.error_code)[:MAX_CODE_LENGTH]
     status = STATUSES.get(word, ReportedStatus.UNRECOGNIZED)
     if status in FAILED_WORDS:
         status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
     return StatusReport(
-        scalar(found.sid)[:MAX_ID_LENGTH], status=status, word=word[:MAX_WORD_LENGTH], error_code=error_code
+        scalar(found.sid)[:MAX_ID_LENGTH], status=status, raw_status=word[:MAX_CODE_LENGTH], error_code=error_code
     )
 
 

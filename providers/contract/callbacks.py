@@ -16,7 +16,7 @@ class CallbackRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackAnswer:
+class CallbackResponse:
     """What a provider wants to read when it has brought a text."""
 
     content_type: str
@@ -39,11 +39,11 @@ class ReportedStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """One receipt. `word` is the provider's own word, `error_code` its own code; both are at most 64 characters."""
+    """One receipt. `raw_status` and `error_code` are the provider's own, each at most 64 characters."""
 
     provider_message_id: str
     status: ReportedStatus
-    word: str
+    raw_status: str
     error_code: str = ""
 
 

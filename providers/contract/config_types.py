@@ -87,7 +87,7 @@ EnvOnly = WrapValidator(_secret_or_reference)
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"), EnvOrText]
 # As long as a message's sender may be: a number in E.164, a short code or a name.
-Sender = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,14}[!-~])?$"), EnvOrText]
+SenderId = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,14}[!-~])?$"), EnvOrText]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), EnvOnly]
 HttpUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_http_url), EnvOrText]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]

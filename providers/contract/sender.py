@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from providers.contract.callbacks import CallbackAnswer, CallbackRequest, MediaAccess, StatusReport
-from providers.contract.config_types import Prefix, Price, Sender
+from providers.contract.callbacks import CallbackRequest, CallbackResponse, MediaAccess, StatusReport
+from providers.contract.config_types import Prefix, Price, SenderId
 from providers.contract.lookup import StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage
 
@@ -23,7 +23,7 @@ class CommonConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    from_number: Sender | None = None
+    from_number: SenderId | None = None
     max_per_second: float | None = Field(default=None, gt=0, le=10_000, strict=True, allow_inf_nan=False)
     allowed_prefixes: tuple[Prefix, ...] = ()
     denied_prefixes: tuple[Prefix, ...] = ()
@@ -53,7 +53,7 @@ class Backend(ABC):
 
     Config: ClassVar[type[CommonConfig]]
     supports_media: ClassVar[bool] = False
-    inbound_answer: ClassVar[CallbackAnswer] = CallbackAnswer("application/json", '{"result": "stored"}')
+    inbound_response: ClassVar[CallbackResponse] = CallbackResponse("application/json", '{"result": "stored"}')
 
     def __init__(self, config: CommonConfig, context: BackendContext) -> None:
         self.config = config

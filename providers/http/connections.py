@@ -66,7 +66,7 @@ class _BoundedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_BoundedReader(sock, deadline))
 
 
-class TellingConnection(HTTPConnection):
+class BoundedConnection(HTTPConnection):
     """Tells failures to connect apart, and gives the whole answer, headers included, one deadline."""
 
     def connect(self) -> None:
@@ -88,7 +88,7 @@ class TellingConnection(HTTPConnection):
         return super().getresponse()
 
 
-class TellingTLSConnection(TellingConnection, HTTPSConnection):
+class BoundedTLSConnection(BoundedConnection, HTTPSConnection):
     """The same over TLS."""
 
 

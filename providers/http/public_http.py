@@ -27,7 +27,7 @@ from urllib3.util import Url
 from urllib3.util.connection import create_connection
 from urllib3.util.ssl_ import create_urllib3_context
 
-from providers.http.connections import NotConnectedError, TellingConnection, TellingTLSConnection, answer_fault
+from providers.http.connections import BoundedConnection, BoundedTLSConnection, NotConnectedError, answer_fault
 from providers.http.public_addresses import DEFAULT_PORTS, AddressRefused, Guard, literal_address, resolved_address
 from providers.http.transport import MAX_ANSWER_BYTES, USER_AGENT, HttpResponse
 
@@ -82,7 +82,7 @@ class _Dialer:
     guard: Guard
     resolve: Resolver
 
-    def dial(self, connection: TellingConnection) -> socket.socket:
+    def dial(self, connection: BoundedConnection) -> socket.socket:
         """Connect within the connection's time-out; raises `AddressRefused` and `OSError`."""
         deadline = time.monotonic() + float(connection.timeout)
         addresses = self._checked(connection.host, connection.port, seconds=float(connection.timeout))
@@ -119,7 +119,7 @@ class _Dialer:
         return answer.result(timeout=seconds)
 
 
-class _GuardedConnection(TellingConnection):
+class _GuardedConnection(BoundedConnection):
     def __init__(self, *args: Any, dialer: _Dialer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._dialer = dialer
@@ -135,7 +135,7 @@ class _GuardedConnection(TellingConnection):
             raise NewConnectionError(self, "the connection was refused") from None
 
 
-class _GuardedTLSConnection(_GuardedConnection, TellingTLSConnection):
+class _GuardedTLSConnection(_GuardedConnection, BoundedTLSConnection):
     """The same over TLS, which asks for the name's certificate, not for the address's."""
 
 

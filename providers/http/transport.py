@@ -20,7 +20,7 @@ from urllib3.exceptions import ClosedPoolError, HTTPError
 
 from providers.contract.sender import Timeouts
 from providers.errors import Misconfigured, OutcomeUnknown, Rejected, Unavailable
-from providers.http.connections import NotConnectedError, TellingConnection, TellingTLSConnection, answer_fault
+from providers.http.connections import BoundedConnection, BoundedTLSConnection, NotConnectedError, answer_fault
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_RETRY_AFTER = 86_400.0
@@ -54,11 +54,11 @@ class HttpResponse:
 
 
 class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = TellingConnection
+    ConnectionCls = BoundedConnection
 
 
 class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = TellingTLSConnection
+    ConnectionCls = BoundedTLSConnection
 
 
 class _Adapter(HTTPAdapter):

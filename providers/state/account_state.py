@@ -40,7 +40,7 @@ class AccountState:
         return max(0.0, *waits)
 
 
-NO_NEWS = AccountState()
+DEFAULT_STATE = AccountState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def fetch(slugs: Sequence[str], *, now: datetime) -> Mapping[str, AccountState]:
 
     answers = shared_state.ask(act, otherwise=None)
     if answers is None:
-        return dict.fromkeys(slugs, NO_NEWS)
+        return dict.fromkeys(slugs, DEFAULT_STATE)
     rows = [answers[start : start + size + 2] for start in range(0, len(answers), size + 2)]
     return {slug: _parsed(row, moment) for slug, row in zip(slugs, rows, strict=True)}
 

@@ -415,7 +415,7 @@ class BackendContract(ABC):
                 backend.parse_inbound(self.proven(body))
 
     def test_an_incoming_text_gets_an_answer_that_says_what_it_is(self, backend: Backend) -> None:
-        answer = backend.inbound_answer
+        answer = backend.inbound_response
 
         assert (answer.content_type, bool(answer.body)) in {("application/json", True), ("text/xml", True)}
 

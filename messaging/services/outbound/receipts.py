@@ -133,7 +133,7 @@ def _understood(report: StatusReport) -> dict[str, Any]:
         "state": State.UNMATCHED,
         "provider_message_id": report.provider_message_id,
         "reported": report.status,
-        "word": report.word[:64],
+        "word": report.raw_status[:64],
         "error_code": report.error_code[:64],
     }
 

@@ -93,7 +93,7 @@ def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], date
     if report is None:
         return False
     now = clock()
-    note = {"looked_up": str(attempt.pk), "message_id": report.provider_message_id, "status": report.word}
+    note = {"looked_up": str(attempt.pk), "message_id": report.provider_message_id, "status": report.raw_status}
     body = json.dumps(note).encode()
     receipts.ingest(report, account=attempt.provider, body=body, attempt_id=attempt.pk, now=now)
     message.refresh_from_db(fields=["status"])

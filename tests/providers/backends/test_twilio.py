@@ -302,11 +302,11 @@ class TestLookUp:
     @pytest.mark.parametrize(
         ("row", "report"),
         [
-            ({}, StatusReport("SM1", status=ReportedStatus.DELIVERED, word="delivered")),
-            ({"status": "queued"}, StatusReport("SM1", status=ReportedStatus.PROGRESS, word="queued")),
+            ({}, StatusReport("SM1", status=ReportedStatus.DELIVERED, raw_status="delivered")),
+            ({"status": "queued"}, StatusReport("SM1", status=ReportedStatus.PROGRESS, raw_status="queued")),
             (
                 {"status": "failed", "error_code": 30005},
-                StatusReport("SM1", status=ReportedStatus.INVALID, word="failed", error_code="30005"),
+                StatusReport("SM1", status=ReportedStatus.INVALID, raw_status="failed", error_code="30005"),
             ),
         ],
         ids=["delivered", "busy", "invalid"],

@@ -5,7 +5,7 @@ from redis.exceptions import ResponseError
 
 from providers.errors import Unavailable
 from providers.state import account_state, circuit_breaker, health, rate_limit, shared_state
-from providers.state.account_state import NO_NEWS, CallResult
+from providers.state.account_state import DEFAULT_STATE, CallResult
 from providers.state.circuit_breaker import Permission
 from providers.state.rate_limit import SlotRequest
 from tests.factories import NOW
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.usefixtures("no_redis")
 def test_every_account_counts_as_well() -> None:
     account_state.record([CallResult("acme", Unavailable("down"), 5)] * 50, now=NOW)
 
-    assert account_state.cached(["acme"], now=NOW) == {"acme": NO_NEWS}
-    assert (NO_NEWS.factor, NO_NEWS.wait(NOW)) == (1.0, 0.0)
+    assert account_state.cached(["acme"], now=NOW) == {"acme": DEFAULT_STATE}
+    assert (DEFAULT_STATE.factor, DEFAULT_STATE.wait(NOW)) == (1.0, 0.0)
 
 
 def test_nobody_waits_for_a_limit_or_a_circuit() -> None:

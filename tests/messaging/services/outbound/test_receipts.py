@@ -17,7 +17,7 @@ R = ReportedStatus
 
 
 def report(status: ReportedStatus, pmid: str = "p1", code: str = "") -> StatusReport:
-    return StatusReport(pmid, status=status, word=f"word-{status}", error_code=code)
+    return StatusReport(pmid, status=status, raw_status=f"word-{status}", error_code=code)
 
 
 def receive(account, given: StatusReport, *, now, attempt_id=None, body: bytes | None = None) -> ProviderCallback:
@@ -164,7 +164,7 @@ def test_what_says_nothing_new_changes_nothing(account, sent, now, reported) -> 
 
 
 def test_an_unknown_word_is_logged_without_the_word(account, sent, now, caplog) -> None:
-    receive(account, StatusReport("p1", status=R.UNRECOGNIZED, word="+14155550101"), now=now)
+    receive(account, StatusReport("p1", status=R.UNRECOGNIZED, raw_status="+14155550101"), now=now)
 
     [record] = [record for record in caplog.records if record.name == "messaging.services.outbound.receipts"]
     assert record.levelname == "WARNING"
@@ -229,7 +229,7 @@ def test_a_receipt_that_is_understood_at_last_is_not_lost(account, sent, now) ->
 
 
 def test_long_words_are_cut(account, now) -> None:
-    given = StatusReport("p1", status=R.UNRECOGNIZED, word="w" * 65, error_code="e" * 65)
+    given = StatusReport("p1", status=R.UNRECOGNIZED, raw_status="w" * 65, error_code="e" * 65)
 
     kept = receipts.record(account=account, body=b"x", report=given, attempt_id=None, now=now)
 

@@ -112,7 +112,7 @@ class Walk:
     def receive(self) -> None:
         for attempt in self.some(DeliveryAttempt.objects.exclude(provider_message_id=""), 3):
             word = self.random.choice([ReportedStatus.DELIVERED, ReportedStatus.SENT, ReportedStatus.FAILED])
-            report = StatusReport(provider_message_id=attempt.provider_message_id, status=word, word=word)
+            report = StatusReport(provider_message_id=attempt.provider_message_id, status=word, raw_status=word)
             body = f"{attempt.pk} {word}".encode()
             kept = receipts.record(account=attempt.provider, body=body, report=report, attempt_id=None, now=self.now)
             receipts.apply(kept.pk, now=self.now)

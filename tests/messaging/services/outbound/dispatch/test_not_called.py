@@ -94,7 +94,7 @@ def test_it_does_not_count_for_the_account(account, now) -> None:
     [window] = health.windows(["acme"], now=now.timestamp(), minutes=[1])["acme"]
     assert (window.calls, window.error_rate) == (0, None)
     account_state.invalidate()
-    assert account_state.fetch(["acme"], now=now)["acme"] == account_state.NO_NEWS
+    assert account_state.fetch(["acme"], now=now)["acme"] == account_state.DEFAULT_STATE
 
 
 class TestProbe:

@@ -18,7 +18,7 @@ ID = "X-1"
 
 
 def receive(account, status: ReportedStatus, now, body: bytes) -> str:
-    report = StatusReport(ID, status=status, word=str(status))
+    report = StatusReport(ID, status=status, raw_status=str(status))
     kept = receipts.record(account=account, body=body, report=report, attempt_id=None, now=now)
     receipts.apply(kept.pk, now=now)
     kept.refresh_from_db()

@@ -131,7 +131,7 @@ def test_the_cost_of_settling_does_not_grow_with_the_batch(now) -> None:
 
 
 def test_a_receipt_that_came_before_the_result_is_applied_with_it(call, now) -> None:
-    report = StatusReport("p1", status=ReportedStatus.DELIVERED, word="delivered")
+    report = StatusReport("p1", status=ReportedStatus.DELIVERED, raw_status="delivered")
     receipts.record(account=call.account, body=b"x", report=report, attempt_id=None, now=now)
 
     settle([result_of(call, "p1")], now)

@@ -18,7 +18,7 @@ ROUNDS = 15
 
 
 def receive(call, pmid: str, now) -> None:
-    report = StatusReport(pmid, status=ReportedStatus.DELIVERED, word="delivered")
+    report = StatusReport(pmid, status=ReportedStatus.DELIVERED, raw_status="delivered")
     kept = receipts.record(account=call.account, body=pmid.encode(), report=report, attempt_id=None, now=now)
     receipts.apply(kept.pk, now=now)
 
@@ -77,7 +77,7 @@ def test_parallel_receipts_of_one_message_make_one_step(account, now) -> None:
     settle([result_of(call, "p1")], now)
 
     def receive_as(word: str) -> None:
-        report = StatusReport("p1", status=ReportedStatus.DELIVERED, word=word)
+        report = StatusReport("p1", status=ReportedStatus.DELIVERED, raw_status=word)
         kept = receipts.record(account=account, body=word.encode(), report=report, attempt_id=None, now=now)
         receipts.apply(kept.pk, now=now)
 

@@ -24,7 +24,7 @@ def call(account, now):
 
 
 def receive(call, status: ReportedStatus, now, pmid: str = "p1") -> None:
-    report = StatusReport(pmid, status=status, word=str(status))
+    report = StatusReport(pmid, status=status, raw_status=str(status))
     kept = receipts.record(
         account=call.account, body=f"{pmid}{status}".encode(), report=report, attempt_id=call.attempt_id, now=now
     )
