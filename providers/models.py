@@ -10,6 +10,7 @@ from phonenumber_field.modelfields import PhoneNumberField
 from uuid_utils.compat import uuid7
 
 from providers.contract.config_types import is_reference
+from providers.routing import Candidate
 
 MAX_WEIGHT = 1000
 
@@ -46,6 +47,23 @@ class ProviderAccount(models.Model):
         if is_reference(value):
             value = os.environ.get(value["env"])
         return value or None
+
+    @property
+    def max_per_second(self) -> float | None:
+        """The limit in segments per second over all workers; None without one."""
+        value: float | None = self.config.get("max_per_second")
+        return value
+
+    def as_candidate(self, health: float = 1.0) -> Candidate:
+        """The account as routing sees it. `health` is the factor that scales its weight, from 0 (exclusive) to 1."""
+        return Candidate(
+            slug=self.slug,
+            weight=self.weight,
+            allowed_prefixes=tuple(self.config.get("allowed_prefixes") or ()),
+            denied_prefixes=tuple(self.config.get("denied_prefixes") or ()),
+            health=health,
+            prices=self.config.get("price_per_segment") or {},
+        )
 
 
 class ProviderEvent(models.Model):

@@ -16,7 +16,6 @@ from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.services.errors import InvalidField, NotAttachable
 from messaging.states import CANCELABLE, Direction
 from providers import registry, routing
-from providers.candidates import candidate_of
 from providers.models import ProviderAccount, SenderNumber
 
 # Providers fetch a file some time after the call, and again when their carrier was unavailable.
@@ -30,7 +29,7 @@ class MediaChecks:
         ids = {asset_id for assets in asset_lists for asset_id in assets}
         self._visible = lock_visible(owner, ids)
         accounts = ProviderAccount.objects.filter(is_enabled=True) if self._visible else []
-        self._carriers = [candidate_of(account) for account in accounts if registry.supports_media(account)]
+        self._carriers = [account.as_candidate() for account in accounts if registry.supports_media(account)]
         bound = SenderNumber.objects.filter(account__isnull=False) if self._carriers else []
         self._bound = {str(sender.number): sender.account_id for sender in bound}
 

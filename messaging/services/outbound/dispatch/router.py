@@ -14,7 +14,6 @@ from messaging.models import Message
 from messaging.retry_policy import NO_ACCOUNT_DELAY
 from messaging.services.outbound.dispatch.rounds import Round
 from providers import registry, routing
-from providers.candidates import candidate_of, per_second_of
 from providers.models import ProviderAccount, SenderNumber
 from providers.routing import Candidate, SpreadSequence, Strategy
 from providers.state import account_state, circuit_breaker, rate_limit
@@ -74,8 +73,8 @@ class Router:
         rows = {account.slug: account for account in ProviderAccount.objects.all()}
         self.by_slug = {slug: account for slug, account in rows.items() if account.is_enabled}
         self._states: Mapping[str, AccountState] = account_state.cached(self.by_slug, now=now) if self.by_slug else {}
-        self._candidates = [candidate_of(row, self._states[slug].factor) for slug, row in self.by_slug.items()]
-        self._disabled = [candidate_of(row) for row in rows.values() if not (row.is_enabled and row.weight)]
+        self._candidates = [row.as_candidate(self._states[slug].factor) for slug, row in self.by_slug.items()]
+        self._disabled = [row.as_candidate() for row in rows.values() if not (row.is_enabled and row.weight)]
         self._bound = _bound({request.message.from_number for request in requests}, rows.values())
         self._with_media = {
             slug
@@ -146,7 +145,7 @@ class Router:
 
     def _book(self, account: ProviderAccount, group: Sequence[RoutingRequest]) -> list[float | None]:
         """When each may leave, or None where there is no room."""
-        per_second = per_second_of(account)
+        per_second = account.max_per_second
         if per_second is None or not group:
             return [0.0] * len(group)
         message = group[0].message
@@ -169,7 +168,7 @@ class Router:
             else:
                 yield turn, None if able else self._until_enabled(turn.message)
         for (slug, queue_name, is_bulk), group in crowded.items():
-            per_second = per_second_of(self.by_slug[slug])
+            per_second = self.by_slug[slug].max_per_second
             waits = rate_limit.queue_delay(slug, per_second, list(map(_wish, group)), line=queue_name, is_bulk=is_bulk)
             detail = f"{slug} takes {per_second:g} segments a second; the message waits for its turn."
             for turn, seconds in zip(group, waits, strict=True):

@@ -14,7 +14,6 @@ from messaging import log_context
 from messaging.services.outbound.dispatch.attempts import Attempt
 from messaging.services.outbound.eligibility import Batch, Moment
 from providers import callback_tokens, registry, send_gate
-from providers.candidates import per_second_of
 from providers.contract.messages import OutboundMessage
 from providers.errors import CredentialsRefused, Misconfigured, NotCalled, OutcomeUnknown, SendError
 from providers.send_gate import RetryAfter
@@ -90,7 +89,7 @@ def _may_leave(call: Attempt, clock: Callable[[], datetime]) -> float:
     answer takes time. The time of day decides: a monotonic clock may stand still while the machine is suspended.
     """
     _check(call, clock)
-    per_second = per_second_of(call.account)
+    per_second = call.account.max_per_second
     if per_second is None:
         return 0.0
     wait = rate_limit.acquire(call.account.slug, per_second, call.message.segments, is_probe=call.is_probe)
