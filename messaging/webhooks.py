@@ -1,5 +1,7 @@
 """HTTP endpoints for providers' callbacks: read, verify, parse, ingest, respond. Nothing is stored before `verify`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +21,7 @@ from messaging.request_bodies import read_bounded
 from messaging.services.inbound import receive
 from messaging.services.outbound import receipts
 from providers import callback_tokens, registry
-from providers.contract.callbacks import CallbackRequest
-from providers.contract.sender import Backend
+from providers.contract.callbacks import CallbackParser, CallbackRequest, callback_parser
 from providers.errors import MalformedCallback
 from providers.models import ProviderAccount
 
@@ -53,15 +54,24 @@ class _CallbackView(APIView):
     throttle_classes: list = []
     content_negotiation_class = _AnyAccept
 
-    def authenticated(self, request: Request, slug: str) -> tuple[ProviderAccount, Backend, CallbackRequest]:
-        """Raise `Http404` for an unknown account, `InvalidSignature` for a request that its provider did not sign."""
+    @contextmanager
+    def authenticated(
+        self, request: Request, slug: str
+    ) -> Iterator[tuple[ProviderAccount, CallbackParser, CallbackRequest]]:
+        """The account, the parser of its callbacks, and the authenticated callback.
+
+        Raises `Http404` for an unknown account and for one without callbacks, and `InvalidSignature`.
+        """
         account = ProviderAccount.objects.filter(pk=slug).first()
         if account is None:
             raise Http404
         callback = _callback_request(request)
-        backend = registry.backend_for(account)
-        backend.verify(callback)
-        return account, backend, callback
+        with registry.backend_for(account) as backend:
+            parser = callback_parser(backend)
+            if parser is None:
+                raise Http404
+            parser.verify(callback)
+            yield account, parser, callback
 
 
 class StatusCallbackView(_CallbackView):
@@ -77,14 +87,14 @@ class StatusCallbackView(_CallbackView):
         responses={200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, slug: str) -> Response:
-        account, backend, callback = self.authenticated(request, slug)
-        attempt_id = _attempt_id(callback.token, account)
         now = timezone.now()
-        try:
-            report = backend.parse_status(callback)
-        except MalformedCallback:
-            receipts.record(account=account, body=callback.body, report=None, attempt_id=attempt_id, now=now)
-            raise
+        with self.authenticated(request, slug) as (account, parser, callback):
+            attempt_id = _attempt_id(callback.token, account)
+            try:
+                report = parser.parse_status(callback)
+            except MalformedCallback:
+                receipts.record(account=account, body=callback.body, report=None, attempt_id=attempt_id, now=now)
+                raise
         state = receipts.ingest(report, account=account, body=callback.body, attempt_id=attempt_id, now=now)
         if state == State.APPLIED:
             notifier.notify_webhooks()
@@ -105,20 +115,20 @@ class InboundCallbackView(_CallbackView):
         responses={200: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
-        account, backend, callback = self.authenticated(request, slug)
         now = timezone.now()
-        try:
-            text = backend.parse_inbound(callback)
-            receive.ingest(text, account=account, limits=inbound_limits(), now=now)
-        except MalformedCallback:
-            receipts.record(
-                account=account, body=callback.body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND
-            )
-            raise
+        with self.authenticated(request, slug) as (account, parser, callback):
+            try:
+                text = parser.parse_inbound(callback)
+                receive.ingest(text, account=account, limits=inbound_limits(), now=now)
+            except MalformedCallback:
+                receipts.record(
+                    account=account, body=callback.body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND
+                )
+                raise
         notifier.notify_inbound()
         if text.media_urls:
             notifier.notify_inbound_media()
-        return HttpResponse(backend.inbound_response.body, content_type=backend.inbound_response.content_type)
+        return HttpResponse(parser.inbound_response.body, content_type=parser.inbound_response.content_type)
 
 
 def _callback_request(request: Request) -> CallbackRequest:

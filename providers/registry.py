@@ -1,8 +1,11 @@
-"""From an account's row to a live backend: the one place that knows all backends and resolves secrets."""
+"""From an account's row to its backend: the only module that knows all backends and resolves secrets."""
 
+import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -11,17 +14,31 @@ from pydantic import ValidationError
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
 from providers.contract.config_types import STORED
-from providers.contract.sender import Backend, BackendContext, CommonConfig, Timeouts
+from providers.contract.sender import BackendContext, Capabilities, CommonConfig, Sender, Timeouts
 from providers.errors import ConfigError, Misconfigured
 from providers.models import ProviderAccount
 
-BACKENDS: Mapping[str, type[Backend]] = {
+BACKENDS: Mapping[str, type[Sender]] = {
     "generic_http": GenericHttpBackend,
     "twilio": TwilioBackend,
 }
 
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Instance:
+    """The backend of one version of an account. `users` counts the blocks of `backend_for` that use it now."""
+
+    slug: str
+    version: tuple[str, str]
+    backend: Sender
+    users: int = 0
+    is_replaced: bool = False
+
+
 _lock = threading.Lock()
-_instances: dict[str, tuple[tuple[str, str], Backend]] = {}
+_instances: dict[str, _Instance] = {}
 
 
 def callback_keys() -> tuple[str, ...]:
@@ -29,7 +46,7 @@ def callback_keys() -> tuple[str, ...]:
 
 
 def check_config(backend: str, config: Any) -> CommonConfig:
-    """Validate what an operator typed, secrets unresolved. Raises `ConfigError` with one clear line."""
+    """Validate a configuration with its secrets unresolved. Raises `ConfigError` with one line."""
     backend_class = BACKENDS.get(backend)
     if backend_class is None:
         raise ConfigError(f"unknown backend {backend!r}; known: {', '.join(sorted(BACKENDS))}")
@@ -41,31 +58,97 @@ def check_config(backend: str, config: Any) -> CommonConfig:
         raise ConfigError(_one_line(error)) from None
 
 
-def backend_for(account: ProviderAccount) -> Backend:
-    """The live backend of an account; raises `Misconfigured` when its configuration or a secret is missing."""
-    version = (account.backend, account.updated_at.isoformat())
-    with _lock:
-        known = _instances.get(account.slug)
-        if known is not None and known[0] == version:
-            return known[1]
-    built = _build(account)
-    with _lock:
-        _instances[account.slug] = (version, built)
-    return built
+@contextmanager
+def backend_for(account: ProviderAccount) -> Iterator[Sender]:
+    """The account's backend, shared by all threads, for the duration of the block.
 
-
-def supports_media(account: ProviderAccount) -> bool:
-    """Whether the account can send files at all; one that cannot be used as it is configured cannot."""
+    A backend that is replaced meanwhile, because the account has changed, is closed at the end of the last block that uses it.
+    Raises `Misconfigured` when the configuration cannot be used or a secret is missing.
+    """
+    instance = _acquire(account)
     try:
-        return backend_for(account).supports_media
+        yield instance.backend
+    finally:
+        _release(instance)
+
+
+def close_outdated(accounts: Iterable[ProviderAccount]) -> None:
+    """Close the backends of accounts that have changed or are not among `accounts`, which are all that exist.
+
+    Call it with each snapshot of the accounts: a deleted or disabled account is not asked for again, so `backend_for` alone
+    would leave its connections open.
+    """
+    current = {account.slug: _version(account) for account in accounts}
+    with _lock:
+        outdated = [slug for slug, instance in _instances.items() if instance.version != current.get(slug)]
+        replaced = [_instances.pop(slug) for slug in outdated]
+    for instance in replaced:
+        _retire(instance)
+
+
+def capabilities_of(account: ProviderAccount) -> Capabilities:
+    """What the account can do; nothing, if it cannot be used as it is configured."""
+    try:
+        with backend_for(account) as backend:
+            return backend.capabilities
     except Misconfigured:
-        return False
+        return Capabilities()
 
 
 def check_account(account: ProviderAccount) -> None:
-    """Raise `ConfigError` or `Misconfigured` unless the account could be used right now, in this environment."""
+    """Raise `ConfigError` or `Misconfigured` unless the account could be used now, in this environment."""
     check_config(account.backend, account.config)
     _resolved_config(account)
+
+
+def _acquire(account: ProviderAccount) -> _Instance:
+    version = _version(account)
+    with _lock:
+        found = _instances.get(account.slug)
+        if found is not None and found.version == version:
+            found.users += 1
+            return found
+    built = _Instance(account.slug, version, _build(account))
+    replaced: _Instance | None
+    with _lock:
+        present = _instances.get(account.slug)
+        if present is not None and present.version == version:  # another thread was faster
+            used, replaced = present, built
+        else:
+            _instances[account.slug] = built
+            used, replaced = built, present
+        used.users += 1
+    if replaced is not None:
+        _retire(replaced)
+    return used
+
+
+def _release(instance: _Instance) -> None:
+    with _lock:
+        instance.users -= 1
+        is_last = instance.is_replaced and instance.users == 0
+    if is_last:
+        _close(instance)
+
+
+def _retire(instance: _Instance) -> None:
+    """For an instance that was taken out of `_instances`: close it now, or at the end of the last block that uses it."""
+    with _lock:
+        instance.is_replaced = True
+        is_unused = instance.users == 0
+    if is_unused:
+        _close(instance)
+
+
+def _close(instance: _Instance) -> None:
+    try:
+        instance.backend.close()
+    except Exception as error:  # noqa: BLE001 (a fault here must not change the result of the call that just ended)
+        logger.error("the backend of account %s could not be closed: %s", instance.slug, type(error).__name__)
+
+
+def _version(account: ProviderAccount) -> tuple[str, str]:
+    return account.backend, account.updated_at.isoformat()
 
 
 def _resolved_config(account: ProviderAccount) -> CommonConfig:
@@ -78,7 +161,7 @@ def _resolved_config(account: ProviderAccount) -> CommonConfig:
         raise Misconfigured(_one_line(error)) from None
 
 
-def _build(account: ProviderAccount) -> Backend:
+def _build(account: ProviderAccount) -> Sender:
     config = _resolved_config(account)
     context = BackendContext(
         slug=account.slug,
@@ -90,7 +173,7 @@ def _build(account: ProviderAccount) -> Backend:
 
 
 def resolve_secrets(value: Any, environ: Mapping[str, str]) -> Any:
-    """Put the environment's value in the place of every `{"env": "NAME"}`; `Misconfigured` for one that is not set."""
+    """Replace every `{"env": "NAME"}` by the variable's value. Raises `Misconfigured` for a variable that is not set."""
     if isinstance(value, dict):
         if set(value) == {"env"} and isinstance(value["env"], str):
             secret = environ.get(value["env"])

@@ -1,4 +1,4 @@
-"""One text straight through one account, for a person who wants to see whether it works."""
+"""Sends a test message through one account."""
 
 import time
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from providers.registry import backend_for
 
 @dataclass(frozen=True, slots=True)
 class TestSendResult:
-    """What the provider said; `error_code` is empty where it took the text."""
+    """The provider's response; `error_code` is empty when it accepted the message."""
 
     provider_message_id: str
     error_code: str
@@ -20,15 +20,16 @@ class TestSendResult:
 
 
 def send_test_message(*, account: ProviderAccount, to: str, text: str, reference: str) -> TestSendResult:
-    """Call the provider now, past queues, routing and limits; the account may be disabled. No message is kept of it.
+    """Call the provider now, without queues, routing and limits; the account may be disabled. Nothing is stored.
 
-    Open no transaction around it: it takes as long as the provider does.
+    Do not call it inside a transaction: it takes as long as the provider does.
     """
     started = time.monotonic()
     provider_message_id = error_code = detail = ""
     try:
         outbound = OutboundMessage(to=to, text=text, sender=account.from_number, reference=reference)
-        provider_message_id = backend_for(account).send(outbound).provider_message_id
+        with backend_for(account) as backend:
+            provider_message_id = backend.send(outbound).provider_message_id
     except SendError as error:
         error_code, detail = error.error_code, error.detail
     return TestSendResult(provider_message_id, error_code, detail, int((time.monotonic() - started) * 1000))

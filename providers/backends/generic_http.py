@@ -22,10 +22,10 @@ from providers.backends.payload import (
     scalar,
     storable_text,
 )
-from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
-from providers.contract.lookup import StatusQuery
+from providers.contract.callbacks import CallbackParser, CallbackRequest, ReportedStatus, StatusReport
+from providers.contract.lookup import StatusLookup, StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage
-from providers.contract.sender import Backend, BackendContext
+from providers.contract.sender import BackendContext, Capabilities, Sender
 from providers.errors import (
     CredentialsRefused,
     InvalidSignature,
@@ -40,7 +40,7 @@ from providers.errors import (
 )
 from providers.http.transport import HttpResponse, Transport
 
-# The codes of `rejected` that say more about the recipient than "not this message".
+# The codes of `rejected` that also say something about the recipient.
 REJECTIONS: Mapping[str, type[Rejected]] = {
     RecipientInvalid.code: RecipientInvalid,
     RecipientOptedOut.code: RecipientOptedOut,
@@ -48,33 +48,36 @@ REJECTIONS: Mapping[str, type[Rejected]] = {
 CREDENTIAL_STATUSES = frozenset({401, 403})
 RATE_LIMIT_STATUS = 429
 MAX_MEDIA = 10
-# In `status_url`: where our message's id goes.
-ID_PLACE = "{id}"
+# Stands for our message's id in `status_url`.
+ID_PLACEHOLDER = "{id}"
 
 logger = logging.getLogger(__name__)
 
 
-class GenericHttpBackend(Backend):
+class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
     Config = GenericHttpConfig
     config: GenericHttpConfig
 
     def __init__(self, config: GenericHttpConfig, context: BackendContext) -> None:
         super().__init__(config, context)
+        self.capabilities = Capabilities(
+            media="media" in config.request_fields,
+            callbacks=True,
+            token_in_callback=config.callback_auth == "token",
+            status_lookup=config.status_url is not None,
+        )
         self._transport = Transport(context.timeouts, pool_size=context.pool_size)
-        self._proofs = {"token": self._verify_token, "hmac": self._verify_hmac, "basic": self._verify_basic}
-
-    @property
-    def supports_media(self) -> bool:
-        return "media" in self.config.request_fields
-
-    @property
-    def is_called_with_token(self) -> bool:
-        return self.config.callback_auth == "token"
 
     # --- verify -------------------------------------------------------------------------------------------------------
 
     def verify(self, request: CallbackRequest) -> None:
-        self._proofs[self.config.callback_auth](request)
+        match self.config.callback_auth:
+            case "token":
+                self._verify_token(request)
+            case "hmac":
+                self._verify_hmac(request)
+            case "basic":
+                self._verify_basic(request)
 
     def _verify_token(self, request: CallbackRequest) -> None:
         keys = self.context.callback_keys
@@ -104,16 +107,16 @@ class GenericHttpBackend(Backend):
         mapping = self.config.status
         content = self._content(request)
         message_id = scalar(at_path(content, mapping.message_id))
-        word = scalar(at_path(content, mapping.status))
+        raw_status = scalar(at_path(content, mapping.status))
         if not message_id or len(message_id) > MAX_ID_LENGTH:
             raise MalformedCallback("the receipt names no message")
-        if not word:
+        if not raw_status:
             raise MalformedCallback("the receipt names no status")
         error_code = scalar(at_path(content, mapping.error_code)) if mapping.error_code else ""
         return StatusReport(
             provider_message_id=message_id,
-            status=mapping.values.get(word, ReportedStatus.UNRECOGNIZED),
-            raw_status=word[:MAX_CODE_LENGTH],
+            status=mapping.values.get(raw_status, ReportedStatus.UNRECOGNIZED),
+            raw_status=raw_status[:MAX_CODE_LENGTH],
             error_code=error_code[:MAX_CODE_LENGTH],
         )
 
@@ -126,7 +129,7 @@ class GenericHttpBackend(Backend):
         given_id = at_path(content, mapping.id) if mapping.id else None
         message_id = scalar(given_id)
         if given_id not in (None, "") and (not message_id or len(message_id) > MAX_ID_LENGTH):
-            raise MalformedCallback("the text's id makes no sense")
+            raise MalformedCallback("the text's id is not valid")
         media_urls = _media(at_path(content, mapping.media) if mapping.media else None)
         given_text = at_path(content, mapping.message)
         text = storable_text("" if given_text is None and media_urls else given_text)
@@ -150,7 +153,7 @@ class GenericHttpBackend(Backend):
         headers = dict(config.headers)
         if config.idempotency_header:
             headers[config.idempotency_header] = text.reference
-        answer = self._transport.call(
+        response = self._transport.call(
             config.method,
             config.url,
             headers=headers,
@@ -158,36 +161,29 @@ class GenericHttpBackend(Backend):
             json=content if as_json else None,
             form=None if as_query or as_json else _as_form(content),
         )
-        if answer.status not in config.accepted:
-            raise self._fault(answer)
-        return Accepted(self._message_id(answer))
+        if response.status not in config.accepted:
+            raise self._fault(response)
+        return Accepted(self._message_id(response))
 
-    # --- look up ------------------------------------------------------------------------------------------------------
+    # --- fetch status -------------------------------------------------------------------------------------------------
 
-    @property
-    def can_fetch_status(self) -> bool:
-        return self.config.status_url is not None
-
-    def fetch_status(self, question: StatusQuery) -> Sequence[StatusReport]:
+    def fetch_status(self, query: StatusQuery) -> Sequence[StatusReport]:
         url, mapping = self.config.status_url or "", self.config.status
-        query = None if ID_PLACE in url else {self.config.request_fields.get("id", "id"): question.reference}
-        answer = self._transport.call(
-            "GET", url.replace(ID_PLACE, question.reference), headers=self.config.headers, query=query
+        parameters = None if ID_PLACEHOLDER in url else {self.config.request_fields.get("id", "id"): query.reference}
+        response = self._transport.call(
+            "GET", url.replace(ID_PLACEHOLDER, query.reference), headers=self.config.headers, query=parameters
         )
-        if answer.status == 404:  # noqa: PLR2004 (the carrier does not know it)
+        if response.status == 404:  # noqa: PLR2004 (the provider does not know the message)
             return ()
-        if answer.status not in self.config.accepted | {200}:
-            raise self._fault(answer)
-        try:
-            content = read_json(answer.body)
-        except ValueError:
-            raise OutcomeUnknown(f"the provider answered {answer.status} with a body that is not JSON") from None
+        if response.status not in self.config.accepted | {200}:
+            raise self._fault(response)
+        content = self._response_json(response)
         message_id = scalar(at_path(content, mapping.message_id))
-        word = scalar(at_path(content, mapping.status))
-        if not message_id or len(message_id) > MAX_ID_LENGTH or not word:
+        raw_status = scalar(at_path(content, mapping.status))
+        if not message_id or len(message_id) > MAX_ID_LENGTH or not raw_status:
             return ()
-        status = mapping.values.get(word, ReportedStatus.UNRECOGNIZED)
-        return (StatusReport(message_id, status=status, raw_status=word[:MAX_CODE_LENGTH]),)
+        status = mapping.values.get(raw_status, ReportedStatus.UNRECOGNIZED)
+        return (StatusReport(message_id, status=status, raw_status=raw_status[:MAX_CODE_LENGTH]),)
 
     def close(self) -> None:
         self._transport.close()
@@ -204,45 +200,48 @@ class GenericHttpBackend(Backend):
         fields = {name: ours[field] for field, name in self.config.request_fields.items() if ours[field]}
         return {**self.config.constants, **fields}
 
-    def _fault(self, answer: HttpResponse) -> SendError:
-        status, detail = answer.status, f"the provider answered {answer.status}"
+    def _fault(self, response: HttpResponse) -> SendError:
+        status, detail = response.status, f"the provider answered {response.status}"
         if status in self.config.rejected:
             code = self.config.rejected[status]
             return REJECTIONS.get(code, Rejected)(detail, code=code)
         if status == RATE_LIMIT_STATUS:
-            return RateLimited(detail, retry_after=answer.retry_after(datetime.now(UTC)))
+            return RateLimited(detail, retry_after=response.retry_after(datetime.now(UTC)))
         if status in self.config.unavailable:
-            return Unavailable(detail, retry_after=answer.retry_after(datetime.now(UTC)))
+            return Unavailable(detail, retry_after=response.retry_after(datetime.now(UTC)))
         if status in CREDENTIAL_STATUSES:
             return CredentialsRefused(detail)
         if 400 <= status <= 499:  # noqa: PLR2004 (the class of statuses that refuse a request)
-            return Unavailable(detail, code="provider_refused", retry_after=answer.retry_after(datetime.now(UTC)))
+            return Unavailable(detail, code="provider_refused", retry_after=response.retry_after(datetime.now(UTC)))
         return OutcomeUnknown(detail)
 
-    def _message_id(self, answer: HttpResponse) -> str:
-        """The id in an accepting answer; "" when there is none, or none that a receipt could be matched by."""
-        if self.config.message_id is None or not answer.body.strip():
+    def _message_id(self, response: HttpResponse) -> str:
+        """The id in an accepting response; "" without one, or for one by which no receipt could be matched."""
+        if self.config.message_id is None or not response.body.strip():
             return ""
-        try:
-            content = read_json(answer.body)
-        except ValueError:
-            raise OutcomeUnknown(f"the provider answered {answer.status} with a body that is not JSON") from None
-        message_id = scalar(at_path(content, self.config.message_id))
+        message_id = scalar(at_path(self._response_json(response), self.config.message_id))
         if len(message_id) > MAX_ID_LENGTH:
             logger.warning("%s gave a message id of %d characters; ignored", self.context.slug, len(message_id))
             return ""
         return message_id
 
+    @staticmethod
+    def _response_json(response: HttpResponse) -> Any:
+        try:
+            return read_json(response.body)
+        except ValueError:
+            raise OutcomeUnknown(f"the provider answered {response.status} with a body that is not JSON") from None
+
 
 def _as_form(content: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON's words for true and false, instead of Python's."""
+    """Booleans as JSON writes them (`true`), not as Python does (`True`)."""
     return {name: str(value).lower() if isinstance(value, bool) else value for name, value in content.items()}
 
 
 def _media(value: Any) -> tuple[str, ...]:
     urls = value if isinstance(value, list) else [value] if value else []
     if len(urls) > MAX_MEDIA or not all(_is_address(url) for url in urls):
-        raise MalformedCallback("the text's media make no sense")
+        raise MalformedCallback("the text's media are not valid")
     return tuple(urls)
 
 

@@ -1,4 +1,4 @@
-"""Twilio, and carriers that speak its API, through Twilio's own SDK."""
+"""Twilio, and providers with the same API, through Twilio's own SDK."""
 
 import logging
 import re
@@ -16,11 +16,18 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from providers.backends.payload import MAX_CODE_LENGTH, MAX_ID_LENGTH, read_form, scalar, storable_text
-from providers.contract.callbacks import CallbackRequest, CallbackResponse, MediaAccess, ReportedStatus, StatusReport
+from providers.contract.callbacks import (
+    CallbackParser,
+    CallbackRequest,
+    CallbackResponse,
+    MediaAccess,
+    ReportedStatus,
+    StatusReport,
+)
 from providers.contract.config_types import EnvOrText, HttpUrl, Secret
-from providers.contract.lookup import StatusQuery
+from providers.contract.lookup import StatusLookup, StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage, ProviderKeyword
-from providers.contract.sender import Backend, BackendContext, CommonConfig
+from providers.contract.sender import BackendContext, Capabilities, CommonConfig, Sender
 from providers.errors import (
     CredentialsRefused,
     InvalidSignature,
@@ -53,9 +60,9 @@ INVALID_NUMBER_CODES = frozenset({21211, 21214, 21217, 21614, 30005, 30006})
 OPTED_OUT_CODES = frozenset({21610})
 CREDENTIAL_CODES = frozenset({20003, 20005})
 RATE_LIMIT_CODES = frozenset({20429, 14107})
-# The handset or the carrier on the way failed, the number did not: also when the receipt's word is `failed`.
+# The handset or a carrier failed, not the number: the message is undelivered even where the receipt says `failed`.
 UNDELIVERED_CODES = frozenset({30003, 30004, 30007, 30008})
-# Faults of this account or its set-up, so that another account may carry the very same message.
+# Faults of this account or its set-up: another account may carry the same message.
 ACCOUNT_CODES: Mapping[int, str] = {
     20006: "access is denied",
     20008: "the account has test credentials",
@@ -82,21 +89,21 @@ RECEIPT_FAULTS: Mapping[int, ReportedStatus] = {
     **dict.fromkeys(OPTED_OUT_CODES, ReportedStatus.OPTED_OUT),
     **dict.fromkeys(UNDELIVERED_CODES, ReportedStatus.UNDELIVERED),
 }
-FAILED_WORDS = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED})
-# Twilio obeys and answers these itself where the account has that switched on, and says so (`OptOutType`).
+FAILED_STATUSES = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED})
+# Keywords that Twilio answers itself, where the account has that enabled; the callback names them in `OptOutType`.
 KEYWORDS: Mapping[str, ProviderKeyword] = {
     "STOP": ProviderKeyword.STOP,
     "START": ProviderKeyword.START,
     "HELP": ProviderKeyword.HELP,
 }
 MAX_MEDIA = 10
-# Our clock and Twilio's, and the time that a call takes to get there.
-LOOK_UP_MARGIN = timedelta(minutes=2)
-MAX_LOOKED_UP = 20
+# Covers the difference between Twilio's clock and ours, and the duration of the call.
+LOOKUP_MARGIN = timedelta(minutes=2)
+MAX_LOOKUP_RESULTS = 20
 API_ORIGIN = "https://api.twilio.com"
-# Where the address of an incoming file redirects to.
+# The hosts that a media address redirects to.
 MEDIA_HOSTS = frozenset({"mms.twiliocdn.com", "media.twiliocdn.com", "s3-external-1.amazonaws.com"})
-# Not empty, or the SDK would look into the process's own environment for a region and credentials.
+# Not an empty dict: with that, the SDK would read a region and credentials from the process's environment.
 NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 
 Sid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{2,64}$"), EnvOrText]
@@ -119,7 +126,7 @@ class TwilioConfig(CommonConfig):
 
 
 class _PooledClient(HttpClient):
-    """The SDK's HTTP, over our transport: its time-outs, its errors, and none of the SDK's logging of requests."""
+    """Makes the SDK's HTTP requests over our transport, with its time-outs and errors, and without the SDK's request log."""
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(logger, is_async=False)
@@ -136,27 +143,27 @@ class _PooledClient(HttpClient):
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Response:
-        answer = self._transport.call(method, uri, headers=headers, query=params, form=data, credentials=auth)
-        if answer.status == 429:  # noqa: PLR2004 (here, because the SDK's exception drops the headers)
-            raise RateLimited("Twilio limits the rate", retry_after=answer.retry_after(datetime.now(UTC)))
-        return Response(answer.status, answer.body.decode(errors="replace").strip(), answer.headers)
+        response = self._transport.call(method, uri, headers=headers, query=params, form=data, credentials=auth)
+        if response.status == 429:  # noqa: PLR2004 (here, because the SDK's exception drops the headers)
+            raise RateLimited("Twilio limits the rate", retry_after=response.retry_after(datetime.now(UTC)))
+        return Response(response.status, response.body.decode(errors="replace").strip(), response.headers)
 
 
 class _Form(dict[str, list[str]]):
-    """A form as the SDK's signature check reads it: every value of a field that stands there twice."""
+    """A form as the SDK's signature check reads it: all values of a repeated field."""
 
     def getlist(self, name: str) -> list[str]:
         return self[name]
 
     def one(self, *names: str) -> str:
-        """The first of these fields that says something, made safe to store."""
+        """The first of these fields that has a value, made safe to store; "" without one."""
         return next((value for name in names if (value := scalar(self.get(name, [""])[-1]))), "")
 
 
-class TwilioBackend(Backend):
+class TwilioBackend(Sender, CallbackParser, StatusLookup):
     Config = TwilioConfig
     config: TwilioConfig
-    supports_media = True
+    capabilities = Capabilities(media=True, callbacks=True, status_lookup=True)
     inbound_response = CallbackResponse("text/xml", "<Response/>")
 
     def __init__(self, config: TwilioConfig, context: BackendContext) -> None:
@@ -170,7 +177,7 @@ class TwilioBackend(Backend):
             config.account_sid, auth_token, http_client=_PooledClient(self._transport), environment=NO_ENVIRONMENT
         )
         if config.api_base_url:
-            # The SDK appends "/2010-04-01/Accounts/…" to this address, as compatible carriers expect.
+            # The SDK appends "/2010-04-01/Accounts/…" to this address, as compatible providers expect.
             self._client.api.base_url = config.api_base_url.rstrip("/")
 
     # --- verify -------------------------------------------------------------------------------------------------------
@@ -178,10 +185,10 @@ class TwilioBackend(Backend):
     def verify(self, request: CallbackRequest) -> None:
         signature = request.headers.get("x-twilio-signature", "")
         try:
-            is_proven = self._validator.validate(request.url, _form(request), signature)
+            is_authenticated = self._validator.validate(request.url, _form(request), signature)
         except ValueError:
-            is_proven = False
-        if not signature or not is_proven:
+            is_authenticated = False
+        if not signature or not is_authenticated:
             raise InvalidSignature("the callback's signature is missing or wrong")
 
     # --- parse --------------------------------------------------------------------------------------------------------
@@ -189,16 +196,16 @@ class TwilioBackend(Backend):
     def parse_status(self, request: CallbackRequest) -> StatusReport:
         form = _readable_form(request)
         message_id = form.one("MessageSid", "SmsSid")
-        word = form.one("MessageStatus", "SmsStatus")
+        raw_status = form.one("MessageStatus", "SmsStatus")
         if not message_id or len(message_id) > MAX_ID_LENGTH:
             raise MalformedCallback("the receipt names no message")
-        if not word:
+        if not raw_status:
             raise MalformedCallback("the receipt names no status")
         error_code = form.one("ErrorCode")[:MAX_CODE_LENGTH]
-        status = STATUSES.get(word, ReportedStatus.UNRECOGNIZED)
-        if status in FAILED_WORDS:
+        status = STATUSES.get(raw_status, ReportedStatus.UNRECOGNIZED)
+        if status in FAILED_STATUSES:
             status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
-        return StatusReport(message_id, status=status, raw_status=word[:MAX_CODE_LENGTH], error_code=error_code)
+        return StatusReport(message_id, status=status, raw_status=raw_status[:MAX_CODE_LENGTH], error_code=error_code)
 
     def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
         form = _readable_form(request)
@@ -207,13 +214,13 @@ class TwilioBackend(Backend):
             raise MalformedCallback("the text names no sender or no recipient")
         message_id = form.one("MessageSid", "SmsSid")
         if len(message_id) > MAX_ID_LENGTH:
-            raise MalformedCallback("the text's id makes no sense")
+            raise MalformedCallback("the text's id is not valid")
         media_count = form.one("NumMedia") or "0"
         if not re.fullmatch(r"[0-9]{1,2}", media_count, re.ASCII) or int(media_count) > MAX_MEDIA:
-            raise MalformedCallback("the text's media make no sense")
-        media_urls = tuple(form.one(f"MediaUrl{place}") for place in range(int(media_count)))
+            raise MalformedCallback("the text's media are not valid")
+        media_urls = tuple(form.one(f"MediaUrl{index}") for index in range(int(media_count)))
         if not all(url.startswith(("http://", "https://")) for url in media_urls):
-            raise MalformedCallback("the text's media make no sense")
+            raise MalformedCallback("the text's media are not valid")
         text = storable_text(form.get("Body", [""])[-1])
         if text is None or not (text or media_urls or "Body" in form):
             raise MalformedCallback("there is no text that can be stored")
@@ -246,7 +253,7 @@ class TwilioBackend(Backend):
         except (TwilioRestException, TwilioServiceException) as error:
             raise _fault(error) from None
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
-            # The request was answered with a 2xx, and the SDK stumbled over what the answer says.
+            # The response has a status of 2xx, and a body that the SDK cannot read.
             raise OutcomeUnknown("Twilio's answer cannot be read") from None
         message_id = scalar(message.sid)
         if len(message_id) > MAX_ID_LENGTH:
@@ -254,61 +261,58 @@ class TwilioBackend(Backend):
             return Accepted()
         return Accepted(message_id)
 
-    # --- look up ------------------------------------------------------------------------------------------------------
+    # --- fetch status -------------------------------------------------------------------------------------------------
 
-    @property
-    def can_fetch_status(self) -> bool:
-        return True
-
-    def fetch_status(self, question: StatusQuery) -> Sequence[StatusReport]:
-        """By recipient, text, sender and time: Twilio keeps no reference of ours."""
+    def fetch_status(self, query: StatusQuery) -> Sequence[StatusReport]:
+        """Matches recipient, sender, text and time: Twilio keeps no reference of ours."""
         try:
             found = self._client.messages.list(
-                to=question.to,
-                from_=question.sender or values.unset,
-                date_sent_after=question.called_at - LOOK_UP_MARGIN,
-                limit=MAX_LOOKED_UP,
-                page_size=MAX_LOOKED_UP,
+                to=query.to,
+                from_=query.sender or values.unset,
+                date_sent_after=query.called_at - LOOKUP_MARGIN,
+                limit=MAX_LOOKUP_RESULTS,
+                page_size=MAX_LOOKUP_RESULTS,
             )
-            alike = [each for each in found if _is_alike(each, question)]
+            matches = [each for each in found if _matches(each, query)]
         except TwilioException as error:
-            # For a list the SDK raises its base class, and keeps the answer as an argument.
+            # For a list the SDK raises its base class, with the response as an argument.
             statuses = [each.status_code for each in error.args if isinstance(each, Response)]
             refused = bool({401, 403} & set(statuses))
-            raise (CredentialsRefused if refused else OutcomeUnknown)("Twilio did not answer the question") from None
+            raise (CredentialsRefused if refused else OutcomeUnknown)("Twilio did not answer the lookup") from None
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             raise OutcomeUnknown("Twilio's answer cannot be read") from None
-        return tuple(map(_report_of, alike))
+        return tuple(map(_report_of, matches))
 
     def close(self) -> None:
         self._transport.close()
 
 
-def _is_alike(found: Any, question: StatusQuery) -> bool:
-    moment = found.date_created or found.date_sent
+def _matches(found: Any, query: StatusQuery) -> bool:
+    created_at = found.date_created or found.date_sent
     return (
         bool(scalar(found.sid))
         and str(found.direction).startswith("outbound")
-        and (found.body or "").strip() == question.text.strip()
-        and moment is not None
-        and abs(moment - question.called_at) <= LOOK_UP_MARGIN
+        and (found.body or "").strip() == query.text.strip()
+        and created_at is not None
+        and abs(created_at - query.called_at) <= LOOKUP_MARGIN
     )
 
 
 def _report_of(found: Any) -> StatusReport:
-    word = scalar(str(found.status or ""))
+    raw_status = scalar(str(found.status or ""))
     error_code = scalar(found.error_code)[:MAX_CODE_LENGTH]
-    status = STATUSES.get(word, ReportedStatus.UNRECOGNIZED)
-    if status in FAILED_WORDS:
+    status = STATUSES.get(raw_status, ReportedStatus.UNRECOGNIZED)
+    if status in FAILED_STATUSES:
         status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
     return StatusReport(
-        scalar(found.sid)[:MAX_ID_LENGTH], status=status, raw_status=word[:MAX_CODE_LENGTH], error_code=error_code
+        scalar(found.sid)[:MAX_ID_LENGTH], status=status, raw_status=raw_status[:MAX_CODE_LENGTH], error_code=error_code
     )
 
 
 def _fault(error: TwilioRestException | TwilioServiceException) -> SendError:  # noqa: PLR0911 (a table of classes)
-    """Only status and code are looked at: the text of the SDK's error contains the number."""
-    status = error.status if isinstance(error.status, int) else 0
+    """Uses only the status and the code: the text of the SDK's error contains the number."""
+    given: object = error.status  # of a service's error the SDK takes it from the body, unchecked
+    status = given if isinstance(given, int) else 0
     if not 400 <= status <= 499:  # noqa: PLR2004
         return OutcomeUnknown(f"Twilio answered {status}")
     code = _twilio_code(error.code)
@@ -326,12 +330,12 @@ def _fault(error: TwilioRestException | TwilioServiceException) -> SendError:  #
     return Rejected(detail, code=named) if code else Unavailable(detail, code="provider_refused")
 
 
-def _keyword(word: str) -> ProviderKeyword | None:
-    return KEYWORDS.get(word, ProviderKeyword.OTHER) if word else None
+def _keyword(opt_out_type: str) -> ProviderKeyword | None:
+    return KEYWORDS.get(opt_out_type, ProviderKeyword.OTHER) if opt_out_type else None
 
 
 def _twilio_code(value: Any) -> int:
-    """A code of Twilio's own, or 0: where there is none, the SDK puts the HTTP status in its place."""
+    """Twilio's own code, or 0 without one: the SDK then puts the HTTP status in its place."""
     text = scalar(value)
     return int(text) if _TWILIO_CODE.fullmatch(text) else 0
 

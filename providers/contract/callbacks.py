@@ -1,13 +1,21 @@
-"""Callbacks: a provider's request, and the receipts that it brings."""
+"""Callbacks: delivery receipts and incoming messages that a provider posts to us."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
+
+from providers.contract.messages import InboundMessage
+from providers.contract.sender import Sender
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A provider's HTTP request, as it reached us: the public URL with its query; header names in lower case."""
+    """A provider's HTTP request: the public URL with its query, header names in lower case, the raw body.
+
+    `token` is the token in the query, "" without one.
+    """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -17,14 +25,14 @@ class CallbackRequest:
 
 @dataclass(frozen=True, slots=True)
 class CallbackResponse:
-    """What a provider wants to read when it has brought a text."""
+    """The response that a provider expects to an incoming message."""
 
     content_type: str
     body: str
 
 
 class ReportedStatus(StrEnum):
-    """What a receipt says, in our words. `PROGRESS` changes nothing (the provider is still busy)."""
+    """The meaning of a receipt. `PROGRESS` changes nothing: the provider is still busy with the message."""
 
     PROGRESS = "progress"
     SENT = "sent"
@@ -49,9 +57,39 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class MediaAccess:
-    """How an account's incoming media are fetched: who we are at the origin they lie at, and where that may redirect to."""
+    """Credentials for the media of incoming messages, for one origin, and the hosts that it may redirect to."""
 
     origin: str
     username: str = field(repr=False)
     password: str = field(repr=False)
     redirect_hosts: frozenset[str] = frozenset()
+
+
+class CallbackParser(ABC):
+    """The part of a backend whose provider posts callbacks. It translates only, and makes no call."""
+
+    inbound_response: ClassVar[CallbackResponse] = CallbackResponse("application/json", '{"result": "stored"}')
+
+    @abstractmethod
+    def verify(self, request: CallbackRequest) -> None:
+        """Raise `InvalidSignature` unless the request provably comes from this account's provider."""
+
+    @abstractmethod
+    def parse_status(self, request: CallbackRequest) -> StatusReport:
+        """Translate a verified receipt. An unknown status is reported as `UNRECOGNIZED`.
+
+        Raises `MalformedCallback` for a receipt that cannot be understood.
+        """
+
+    @abstractmethod
+    def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
+        """Translate a verified incoming message. Raises `MalformedCallback` for one that cannot be understood."""
+
+    def media_access(self) -> MediaAccess | None:
+        """The credentials for media of incoming messages; None where the media are public."""
+        return None
+
+
+def callback_parser(backend: Sender) -> CallbackParser | None:
+    """The backend, if it takes callbacks as it is configured."""
+    return backend if backend.capabilities.callbacks and isinstance(backend, CallbackParser) else None

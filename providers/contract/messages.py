@@ -1,4 +1,4 @@
-"""Texts on their way between Switchboard and a provider."""
+"""Messages that a provider carries, in both directions."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -6,7 +6,10 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One text to hand to a provider. `reference` is our message's id; `callback_url` already carries its proof."""
+    """One message to send. `reference` is our message's id.
+
+    `callback_url` is complete, with its token; None where the backend takes no callbacks.
+    """
 
     to: str = field(repr=False)
     text: str = field(repr=False)
@@ -18,13 +21,13 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider has taken the text. An empty `provider_message_id` means that no receipt can be matched by id."""
+    """The provider accepted the message. Without a `provider_message_id` no receipt can be matched by id."""
 
     provider_message_id: str = ""
 
 
 class ProviderKeyword(StrEnum):
-    """What a person has asked for by a word that the provider has understood itself, and has answered."""
+    """A keyword that the provider recognised and answered itself."""
 
     STOP = "stop"
     START = "start"
@@ -34,9 +37,9 @@ class ProviderKeyword(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """One text from a person. `provider_message_id` is empty when the provider gives none.
+    """One incoming message. `provider_message_id` is empty when the provider gives none.
 
-    `keyword` is set where the provider has obeyed and answered a keyword itself, in whatever language; it decides then.
+    `keyword` is set where the provider recognised and answered a keyword itself, in any language: that decides, not the text.
     """
 
     provider_message_id: str

@@ -1,21 +1,22 @@
-"""What every provider backend is: a pure translator between our words and one provider's.
+"""Sending: the part of a backend that every provider has.
 
-A backend knows no ORM, no settings and no Celery. It gets its configuration with every secret resolved, and speaks only
-in the dataclasses of this module and the errors of `providers.errors`. One instance serves one account for as long as
-the account's configuration does not change, and is called from many threads at once.
+A backend is a pure translator between our values and one provider's API. It knows no ORM, no settings and no Celery. It gets
+its configuration with all secrets resolved, and uses only the dataclasses of `providers.contract` and the errors of
+`providers.errors`. One instance serves one account until the account changes, and is called from many threads at once.
+
+A backend class is composed of what its provider can do: `Sender`, and optionally `providers.contract.callbacks.CallbackParser`
+and `providers.contract.lookup.StatusLookup`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from providers.contract.callbacks import CallbackRequest, CallbackResponse, MediaAccess, StatusReport
 from providers.contract.config_types import Prefix, Price, SenderId
-from providers.contract.lookup import StatusQuery
-from providers.contract.messages import Accepted, InboundMessage, OutboundMessage
+from providers.contract.messages import Accepted, OutboundMessage
 
 
 class CommonConfig(BaseModel):
@@ -32,7 +33,7 @@ class CommonConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds for one call: to connect, and from the request's end to the answer's end."""
+    """Seconds for one call: `connect` for the connection, `read` from the end of the request to the end of the response."""
 
     connect: float = 3.0
     read: float = 10.0
@@ -40,7 +41,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:
-    """What an account gives its backend besides the configuration."""
+    """What a backend gets besides its account's configuration. `callback_keys` sign and check callback tokens, newest first."""
 
     slug: str
     callback_keys: tuple[str, ...] = field(repr=False)
@@ -48,55 +49,40 @@ class BackendContext:
     pool_size: int = 16
 
 
-class Backend(ABC):
-    """The verbs, always in this order in a backend's file: verify, parse, parse, send, and for some look up."""
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do for one account, as the account is configured."""
+
+    media: bool = False
+    """`send` transmits `media_urls`."""
+
+    callbacks: bool = False
+    """The provider posts receipts and incoming messages to us; the backend is a `CallbackParser`."""
+
+    token_in_callback: bool = False
+    """A token of ours in the callback address authenticates callbacks (`providers.callback_tokens`)."""
+
+    status_lookup: bool = False
+    """The provider can be asked about a message; the backend is a `StatusLookup`."""
+
+
+class Sender(ABC):
+    """The base class of every backend."""
 
     Config: ClassVar[type[CommonConfig]]
-    supports_media: ClassVar[bool] = False
-    inbound_response: ClassVar[CallbackResponse] = CallbackResponse("application/json", '{"result": "stored"}')
+    capabilities: Capabilities = Capabilities()
 
     def __init__(self, config: CommonConfig, context: BackendContext) -> None:
         self.config = config
         self.context = context
 
     @abstractmethod
-    def verify(self, request: CallbackRequest) -> None:
-        """Raise `BadProof` unless the request proves that it comes from this account's provider."""
-
-    @abstractmethod
-    def parse_status(self, request: CallbackRequest) -> StatusReport:
-        """Translate a verified receipt; raise `MalformedCallback` if it makes no sense. An unknown status word does."""
-
-    @abstractmethod
-    def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
-        """Translate a verified incoming text; raise `MalformedCallback` when it makes no sense."""
-
-    @abstractmethod
     def send(self, text: OutboundMessage) -> Accepted:
-        """Hand the text over: one HTTP call, no retry. Raises only errors of `providers.errors.SendError`, and
-        `providers.send_gate.NotYet`, which `providers.http.transport.Transport` raises before anything has left.
+        """Hand the message over in one HTTP call, without a retry.
+
+        Raises only errors of `providers.errors.SendError`, and `providers.send_gate.RetryAfter`, which
+        `providers.http.transport.Transport` raises before the first byte is written.
         """
 
-    @property
-    def is_called_with_token(self) -> bool:
-        """Whether a callback proves itself by a token of ours in its address."""
-        return False
-
-    def media_access(self) -> MediaAccess | None:
-        """For media of incoming texts that only the account may read; None where they are public."""
-        return None
-
-    @property
-    def can_fetch_status(self) -> bool:
-        """Whether `fetch_status` can find anything, as this account is configured."""
-        return False
-
-    def fetch_status(self, question: StatusQuery) -> Sequence[StatusReport]:
-        """What the provider has that may be this text: nothing, one, or several that cannot be told apart.
-
-        Reads only. Raises only errors of `providers.errors.SendError`.
-        """
-        return ()
-
-    def close(self) -> None:  # noqa: B027 (a backend without connections has nothing to give back)
-        """Give pooled connections back."""
+    def close(self) -> None:  # noqa: B027 (a backend without connections has nothing to release)
+        """Release pooled connections. Called once, when no call is in flight any more."""

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from django.core.cache import cache
@@ -21,6 +22,7 @@ from messaging.services.outbound.dispatch import sending
 from messaging.services.outbound.dispatch.attempts import start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from providers.contract.messages import Accepted
+from providers.contract.sender import Capabilities
 from tests.factories import AccountFactory
 from tests.messaging.api.conftest import Api, member
 from tests.messaging.services.outbound.dispatch.fakes import LEASE
@@ -32,6 +34,8 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 class Backend:
     """Takes everything."""
+
+    capabilities = Capabilities()
 
     def send(self, _text: object) -> Accepted:
         return Accepted("p1")
@@ -55,7 +59,7 @@ def api(db) -> Api:
 
 def send(api: Api, monkeypatch: pytest.MonkeyPatch, **headers: str) -> Message:
     """Accept one message over the API, and make its call as a worker does."""
-    monkeypatch.setattr(sending.registry, "backend_for", lambda _account: Backend())
+    monkeypatch.setattr(sending.registry, "backend_for", lambda _account: nullcontext(Backend()))
     answer = api.post("messages/", {"to": NUMBER, "message": TEXT, "reference": "order-42"}, **headers)
     assert answer.status_code == 202
     message = Message.objects.get()

@@ -1,4 +1,4 @@
-"""A carrier on loopback whose every byte a test decides: what it answers, how slowly, and how it breaks."""
+"""A carrier on loopback: a test decides every byte of its responses, their speed, and how they break."""
 
 import contextlib
 import json
@@ -60,6 +60,12 @@ class FakeCarrier:
         self._listener.close()
         for thread in [self._thread, *self._threads]:
             thread.join(timeout=5)
+
+    def is_disconnected(self) -> bool:
+        """Whether the client has closed all connections; waits up to 5 seconds for that."""
+        for thread in self._threads:
+            thread.join(timeout=5)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _accept(self) -> None:
         while not self.stopped.is_set():
@@ -136,7 +142,7 @@ def reset(_carrier: FakeCarrier, connection: socket.socket) -> None:
 
 
 def trickle(start: bytes, drip: bytes) -> Play:
-    """After the start one drip every 50 ms, for as long as anybody listens."""
+    """After the start one drip every 50 ms, until the client closes the connection."""
 
     def play(carrier: FakeCarrier, connection: socket.socket) -> None:
         connection.sendall(start)

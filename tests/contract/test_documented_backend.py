@@ -1,4 +1,4 @@
-"""The backend in docs/writing-a-backend.md keeps the contract, with the tests that stand beside it."""
+"""The backend in docs/writing-a-backend.md keeps the contract, with the tests on the same page."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""`generic_http` keeps the contract with each way of proving a callback."""
+"""`generic_http` keeps the contract with each way of authenticating a callback."""
 
 import base64
 import hashlib
@@ -12,30 +12,34 @@ import pytest
 from providers import callback_tokens
 from providers.backends.generic_http import GenericHttpBackend
 from providers.contract.callbacks import CallbackRequest
-from providers.contract.sender import Backend, BackendContext
+from providers.contract.sender import BackendContext, Sender
 from providers.errors import InvalidSignature
-from tests.contract.fake_carrier import FakeCarrier
-from tests.contract.kit import CALLBACK_URL, CONTEXT, SECRET, SENDER, SLUG, TO, BackendContract
+from tests.contract.callback_kit import CallbackContract
+from tests.contract.fake_carrier import FakeCarrier, Play, answer
+from tests.contract.kit import CALLBACK_URL, CONTEXT, SECRET, SENDER, SLUG, TO
+from tests.contract.lookup_kit import StatusLookupContract
 
 FIELDS = {"from": "from", "callback_url": "callback_url", "media": "media", "id": "reference"}
 
 
-class GenericHttpContract(BackendContract):
+class GenericHttpContract(CallbackContract):
     success_status = 200
     auth_config: dict[str, Any]
 
-    def make(self, url: str, context: BackendContext = CONTEXT) -> Backend:
+    def make(self, url: str, context: BackendContext = CONTEXT) -> Sender:
         config = {"url": f"{url}/send", "fields": FIELDS, "headers": {"X-Api-Key": SECRET}, **self.auth_config}
+        if self.has_status_lookup:
+            config["status_url"] = f"{url}/status/{{id}}"
         return GenericHttpBackend(GenericHttpBackend.Config.model_validate(config), context)
 
     def accepting_body(self, message_id: str) -> object:
         return {"message_id": message_id}
 
-    def unproven(self, body: bytes) -> CallbackRequest:
+    def unauthenticated(self, body: bytes) -> CallbackRequest:
         return CallbackRequest(url=CALLBACK_URL, headers={"content-type": "application/json"}, body=body)
 
-    def receipt_body(self, message_id: str | None, word: str | None) -> bytes:
-        fields = {"message_id": message_id, "status": word}
+    def receipt_body(self, message_id: str | None, raw_status: str | None) -> bytes:
+        fields = {"message_id": message_id, "status": raw_status}
         return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
     def inbound_body(self, text: str, sender: str = SENDER) -> bytes:
@@ -60,36 +64,44 @@ class GenericHttpContract(BackendContract):
         }
 
 
-class TestToken(GenericHttpContract):
+class TestToken(GenericHttpContract, StatusLookupContract):
     auth_config: dict[str, Any] = {"callback_auth": "token"}
 
-    def proven(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+    def authenticated(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
         keys = (secret,) if secret else CONTEXT.callback_keys
         token = callback_tokens.make(slug=SLUG, attempt_id="attempt-1", keys=keys)
-        return replace(self.unproven(body), url=url, token=token)
+        return replace(self.unauthenticated(body), url=url, token=token)
 
-    def test_a_token_of_another_account_is_refused(self, backend: Backend) -> None:
+    def found(self, message_id: str, raw_status: str) -> Play:
+        return answer(200, {"message_id": message_id, "status": raw_status})
+
+    def not_found(self) -> Play:
+        return answer(404, {"error": "unknown message"})
+
+    def test_a_token_of_another_account_is_refused(self, backend: GenericHttpBackend) -> None:
         token = callback_tokens.make(slug="other", attempt_id="attempt-1", keys=CONTEXT.callback_keys)
 
         with pytest.raises(InvalidSignature):
-            backend.verify(replace(self.unproven(b"{}"), token=token))
+            backend.verify(replace(self.unauthenticated(b"{}"), token=token))
 
-    def test_a_token_made_before_the_key_was_rotated_is_let_in(self, backend: Backend) -> None:
+    def test_a_token_of_the_former_key_passes(self, backend: GenericHttpBackend) -> None:
         token = callback_tokens.make(slug=SLUG, attempt_id="attempt-1", keys=("former-key",))
 
-        backend.verify(replace(self.unproven(b"{}"), token=token))
+        backend.verify(replace(self.unauthenticated(b"{}"), token=token))
 
 
 class TestHmac(GenericHttpContract):
     auth_config: dict[str, Any] = {"callback_auth": "hmac", "callback_secret": SECRET}
 
-    def proven(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+    def authenticated(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
         signature = hmac.new((secret or SECRET).encode(), body, hashlib.sha256).hexdigest()
-        unproven = self.unproven(body)
-        return replace(unproven, url=url, headers={**unproven.headers, "x-signature": f"sha256={signature}"})
+        unauthenticated = self.unauthenticated(body)
+        return replace(
+            unauthenticated, url=url, headers={**unauthenticated.headers, "x-signature": f"sha256={signature}"}
+        )
 
-    def test_a_signature_of_another_body_is_refused(self, backend: Backend) -> None:
-        request = self.proven(self.receipt_body("id-1", "failed"))
+    def test_a_signature_of_another_body_is_refused(self, backend: GenericHttpBackend) -> None:
+        request = self.authenticated(self.receipt_body("id-1", "failed"))
 
         with pytest.raises(InvalidSignature):
             backend.verify(replace(request, body=self.receipt_body("id-1", "delivered")))
@@ -102,7 +114,9 @@ class TestBasic(GenericHttpContract):
         "callback_password": SECRET,
     }
 
-    def proven(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+    def authenticated(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
         credentials = base64.b64encode(f"carrier:{secret or SECRET}".encode()).decode()
-        unproven = self.unproven(body)
-        return replace(unproven, url=url, headers={**unproven.headers, "authorization": f"Basic {credentials}"})
+        unauthenticated = self.unauthenticated(body)
+        return replace(
+            unauthenticated, url=url, headers={**unauthenticated.headers, "authorization": f"Basic {credentials}"}
+        )

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from messaging.models import OutboundQueue
+from providers import registry
+from providers.models import ProviderAccount
+from tests.contract.send_only import SendOnlyBackend
 from tests.factories import NOW, AccountFactory, QueueFactory
 from tests.media_store.folder import Folder
 
@@ -55,6 +58,13 @@ def express(db) -> OutboundQueue:
 @pytest.fixture
 def account(db):
     return AccountFactory(slug="acme")
+
+
+@pytest.fixture
+def send_only(db, monkeypatch: pytest.MonkeyPatch) -> ProviderAccount:
+    """An account whose backend has neither callbacks nor a status lookup."""
+    monkeypatch.setitem(registry.BACKENDS, "send_only", SendOnlyBackend)  # type: ignore[arg-type]  # a dict at runtime
+    return AccountFactory(slug="plain", backend="send_only", config={"url": "http://127.0.0.1:9/"})
 
 
 @pytest.fixture

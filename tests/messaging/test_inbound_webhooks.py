@@ -73,6 +73,11 @@ def test_an_address_has_no_token_where_the_provider_proves_itself_otherwise(twil
     assert output.getvalue() == f"{settings.PUBLIC_URL}/webhooks/twilio/inbound/\n"
 
 
+def test_there_is_no_address_for_an_account_without_callbacks(send_only) -> None:
+    with pytest.raises(CommandError, match="plain receives no messages: its backend send_only has no callbacks"):
+        call_command("inbound_address", "plain")
+
+
 def test_there_is_no_address_for_what_is_no_account() -> None:
     with pytest.raises(CommandError, match="there is no account 'nobody'"):
         call_command("inbound_address", "nobody")

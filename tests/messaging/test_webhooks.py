@@ -97,12 +97,12 @@ def test_another_accounts_token_is_no_proof(client, sent) -> None:
 def test_a_token_signed_with_the_last_key_is_still_good(client, sent, settings) -> None:
     old = address()
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "a new one"
-    registry._instances.clear()
+    registry.close_outdated([])
 
     try:
         assert send(client, old).status_code == 200
     finally:
-        registry._instances.clear()
+        registry.close_outdated([])
 
 
 @pytest.mark.parametrize(
@@ -205,6 +205,15 @@ def test_an_unknown_account_is_404(client, sent, slug: str) -> None:
     assert_problem(send(client, address(slug)), 404, "not_found")
 
     assert_nothing_kept()
+
+
+@pytest.mark.parametrize("kind", ["status", "inbound"])
+def test_an_account_without_callbacks_is_404(client, send_only, kind: str) -> None:
+    assert_problem(send(client, f"/webhooks/{send_only.slug}/{kind}/"), 404, "not_found")
+    assert_problem(send(client, address(send_only.slug).replace("status", kind)), 404, "not_found")
+
+    assert not ProviderCallback.objects.exists()
+    assert not Message.objects.exists()
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])

@@ -10,12 +10,12 @@ import pytest
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
 from providers.contract.config_types import STORED
-from providers.contract.sender import Backend, CommonConfig
+from providers.contract.sender import CommonConfig, Sender
 from providers.simulator.__main__ import _arguments
 from providers.simulator.magic_numbers import MAGIC_NUMBERS
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text()
-BACKENDS: dict[str, type[Backend]] = {"generic_http": GenericHttpBackend, "twilio": TwilioBackend}
+BACKENDS: dict[str, type[Sender]] = {"generic_http": GenericHttpBackend, "twilio": TwilioBackend}
 
 
 def section(title: str) -> str:

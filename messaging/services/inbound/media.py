@@ -18,7 +18,7 @@ from media_store.models import MediaAsset
 from messaging.database_faults import DATABASE_FAULTS, drop_connection, may_pass
 from messaging.models import Attachment, Message
 from providers import registry
-from providers.contract.callbacks import MediaAccess
+from providers.contract.callbacks import MediaAccess, callback_parser
 from providers.errors import Misconfigured
 from providers.http.public_addresses import AddressRefused, Guard
 from providers.http.public_http import Credentials, FetchFailed, PublicHttp, TooLarge
@@ -131,7 +131,9 @@ def _download(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime])
     if file.message.provider is None:
         return FAULT
     try:
-        access = registry.backend_for(file.message.provider).media_access()
+        with registry.backend_for(file.message.provider) as backend:
+            parser = callback_parser(backend)
+            access = parser.media_access() if parser is not None else None
         chunks = fetcher.chunks(file.source_url, access)
         return media.store(owner=file.message.owner, stream=chunks, now=clock()).asset
     except (AddressRefused, TooLarge, FetchFailed, MediaError, Misconfigured, OSError) as fault:

@@ -29,7 +29,7 @@ class MediaChecks:
         ids = {asset_id for assets in asset_lists for asset_id in assets}
         self._visible = lock_visible(owner, ids)
         accounts = ProviderAccount.objects.filter(is_enabled=True) if self._visible else []
-        self._carriers = [account.as_candidate() for account in accounts if registry.supports_media(account)]
+        self._carriers = [account.as_candidate() for account in accounts if registry.capabilities_of(account).media]
         bound = SenderNumber.objects.filter(account__isnull=False) if self._carriers else []
         self._bound = {str(sender.number): sender.account_id for sender in bound}
 

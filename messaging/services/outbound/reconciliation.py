@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,9 +14,8 @@ from messaging.services.outbound import receipts
 from messaging.states import Status
 from providers import registry
 from providers.contract.callbacks import ReportedStatus, StatusReport
-from providers.contract.lookup import StatusQuery
-from providers.contract.sender import Backend
-from providers.errors import Misconfigured, SendError
+from providers.contract.lookup import StatusQuery, status_lookup
+from providers.errors import SendError
 from providers.models import ProviderAccount
 
 logger = logging.getLogger(__name__)
@@ -30,31 +29,20 @@ MAX_DURATION = timedelta(seconds=20)
 
 def reconcile(*, clock: Callable[[], datetime]) -> int:
     """Query the providers of due attempts; return how many messages were settled. No transaction is open during a query."""
-    backends = _backends()
-    if not backends:
+    accounts = ProviderAccount.objects.all()
+    slugs = [account.slug for account in accounts if registry.capabilities_of(account).status_lookup]
+    if not slugs:
         return 0
     started, settled = clock(), 0
-    for attempt in _due(backends.keys(), started):
+    for attempt in _due(slugs, started):
         if clock() - started > MAX_DURATION:
             break
         if _claim(attempt):
-            settled += _settle(attempt, backends[attempt.provider_id], clock)
+            settled += _settle(attempt, clock)
     return settled
 
 
-def _backends() -> dict[str, Backend]:
-    found = {}
-    for account in ProviderAccount.objects.all():
-        try:
-            backend = registry.backend_for(account)
-        except Misconfigured:
-            continue  # reported when a message is sent through it
-        if backend.can_fetch_status:
-            found[account.slug] = backend
-    return found
-
-
-def _due(slugs: Collection[str], now: datetime) -> list[DeliveryAttempt]:
+def _due(slugs: Sequence[str], now: datetime) -> list[DeliveryAttempt]:
     """The last attempts of `unknown` messages whose next query is due, oldest first."""
     due = Q()
     for look_ups, delay in enumerate(DELAYS):
@@ -64,7 +52,7 @@ def _due(slugs: Collection[str], now: datetime) -> list[DeliveryAttempt]:
             due,
             outcome=DeliveryAttempt.Outcome.UNKNOWN,
             finished_at__gt=now - 2 * DELAYS[-1],
-            provider__in=list(slugs),
+            provider__in=slugs,
             message__status=Status.UNKNOWN,
             message__attempts=F("number"),
         )
@@ -79,10 +67,10 @@ def _claim(attempt: DeliveryAttempt) -> bool:
     return bool(unclaimed.update(look_ups=attempt.look_ups + 1))
 
 
-def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], datetime]) -> bool:
+def _settle(attempt: DeliveryAttempt, clock: Callable[[], datetime]) -> bool:
     message = attempt.message
     try:
-        found = backend.fetch_status(_query(attempt))
+        found = _fetch_status(attempt)
     except SendError as error:
         logger.warning("status query to account %s failed: %s", attempt.provider_id, error.error_code)
         return False
@@ -100,15 +88,19 @@ def _settle(attempt: DeliveryAttempt, backend: Backend, clock: Callable[[], date
     return message.status != Status.UNKNOWN
 
 
-def _query(attempt: DeliveryAttempt) -> StatusQuery:
+def _fetch_status(attempt: DeliveryAttempt) -> Sequence[StatusReport]:
+    """Raises `SendError` when the provider cannot be asked, `CannotBeOpened` when the text cannot be decrypted."""
     message = attempt.message
-    return StatusQuery(
+    query = StatusQuery(
         to=message.to_number,
         text=message.text,
         sender=message.from_number or attempt.provider.from_number,
         reference=str(message.pk),
         called_at=attempt.started_at,
     )
+    with registry.backend_for(attempt.provider) as backend:
+        lookup = status_lookup(backend)
+        return lookup.fetch_status(query) if lookup is not None else ()
 
 
 def _only_new(attempt: DeliveryAttempt, found: Sequence[StatusReport]) -> StatusReport | None:

@@ -168,7 +168,7 @@ def test_the_idempotency_header_carries_the_messages_id(carrier: FakeCarrier) ->
 @pytest.mark.parametrize(("fields", "supports_media"), [({}, False), ({"media": "media_urls"}, True)])
 def test_media_are_supported_where_they_have_a_field(fields: dict[str, str], supports_media: bool) -> None:
     with closing(make(fields=fields)) as backend:
-        assert backend.supports_media is supports_media
+        assert backend.capabilities.media is supports_media
 
 
 def test_a_text_that_no_form_can_hold_is_rejected_before_anything_is_sent(carrier: FakeCarrier) -> None:

@@ -259,7 +259,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_a_misconfiguration() -> None:
 class TestLookUp:
     """Twilio keeps no reference of ours: recipient, sender, text and time have to agree."""
 
-    QUESTION = StatusQuery(
+    QUERY = StatusQuery(
         to=TO,
         text="Hello",
         sender="+14155550100",
@@ -284,8 +284,8 @@ class TestLookUp:
         page = {"messages": list(rows), "page_size": 20, "page": 0, "next_page_uri": None}
         carrier.play = answer(200, page)
         with closing(make(api_base_url=carrier.url)) as backend:
-            assert backend.can_fetch_status
-            return backend.fetch_status(self.QUESTION)
+            assert backend.capabilities.status_lookup
+            return backend.fetch_status(self.QUERY)
 
     def test_it_asks_by_recipient_sender_and_time(self, carrier: FakeCarrier) -> None:
         self.fetch_status(carrier)
@@ -346,7 +346,7 @@ class TestLookUp:
         ],
         ids=lambda value: getattr(value, "__name__", ""),
     )
-    def test_a_question_that_fails_is_an_error_of_the_catalogue(self, carrier: FakeCarrier, play, error) -> None:
+    def test_a_lookup_that_fails_is_an_error_of_the_catalogue(self, carrier: FakeCarrier, play, error) -> None:
         carrier.play = play
         with closing(make(api_base_url=carrier.url)) as backend, pytest.raises(error):
-            backend.fetch_status(self.QUESTION)
+            backend.fetch_status(self.QUERY)

@@ -71,6 +71,7 @@ class Router:
         self._now = now
         self._requests = requests
         rows = {account.slug: account for account in ProviderAccount.objects.all()}
+        registry.close_outdated(rows.values())
         self.by_slug = {slug: account for slug, account in rows.items() if account.is_enabled}
         self._states: Mapping[str, AccountState] = account_state.cached(self.by_slug, now=now) if self.by_slug else {}
         self._candidates = [row.as_candidate(self._states[slug].factor) for slug, row in self.by_slug.items()]
@@ -79,7 +80,7 @@ class Router:
         self._with_media = {
             slug
             for slug, account in rows.items()
-            if any(request.message.media_count for request in requests) and registry.supports_media(account)
+            if any(request.message.media_count for request in requests) and registry.capabilities_of(account).media
         }
         self._unavailable = {slug for slug, state in self._states.items() if state.wait(now) > 0}
 

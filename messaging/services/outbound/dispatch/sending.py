@@ -65,10 +65,11 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
     started = time.monotonic()
     provider_message_id, error = "", None
     try:
-        backend, message = registry.backend_for(attempt.account), _message(attempt)
-        _check(attempt, clock)
-        with send_gate.through(functools.partial(_may_leave, attempt, clock)):
-            provider_message_id = backend.send(message).provider_message_id
+        with registry.backend_for(attempt.account) as backend:
+            message = _message(attempt, has_callbacks=backend.capabilities.callbacks)
+            _check(attempt, clock)
+            with send_gate.through(functools.partial(_may_leave, attempt, clock)):
+                provider_message_id = backend.send(message).provider_message_id
     except RetryAfter as wait:
         return Deferred(attempt, wait.seconds)
     except SendError as fault:
@@ -106,17 +107,18 @@ def _check(call: Attempt, clock: Callable[[], datetime]) -> None:
         raise NotCalled(refusal.check.detail)
 
 
-def _message(attempt: Attempt) -> OutboundMessage:
+def _message(attempt: Attempt, *, has_callbacks: bool) -> OutboundMessage:
+    callback_url = callback_tokens.callback_url(
+        public_url=settings.PUBLIC_URL,
+        slug=attempt.account.slug,
+        attempt_id=str(attempt.attempt_id),
+        keys=registry.callback_keys(),
+    )
     return OutboundMessage(
         to=attempt.message.to_number,
         text=attempt.message.text,
         sender=attempt.message.from_number or attempt.account.from_number,
         reference=str(attempt.message.pk),
-        callback_url=callback_tokens.callback_url(
-            public_url=settings.PUBLIC_URL,
-            slug=attempt.account.slug,
-            attempt_id=str(attempt.attempt_id),
-            keys=registry.callback_keys(),
-        ),
+        callback_url=callback_url if has_callbacks else None,
         media_urls=attempt.media_urls,
     )

@@ -86,6 +86,18 @@ def test_a_picture_is_kept_and_its_text_goes_on(site, message, file) -> None:
     assert len(site.received) == 1
 
 
+def test_a_picture_is_fetched_without_credentials_when_the_backend_has_no_callbacks_any_more(
+    site, message, file, send_only
+) -> None:
+    row = file(f"{site.url}/1.png")
+    Message.objects.filter(pk=message.pk).update(provider=send_only)
+
+    assert fetch() == 1
+
+    assert outcome(row) == (True, 1, None, "")
+    assert "authorization" not in site.received[0].headers
+
+
 @pytest.mark.parametrize(
     ("url", "answers"),
     [

@@ -154,6 +154,16 @@ def test_an_account_without_a_status_address_is_not_asked(account, carrier) -> N
     assert carrier.received == []
 
 
+def test_an_account_without_a_status_lookup_is_left_out(account, carrier, send_only) -> None:
+    other, message = unknown(send_only), unknown(account)
+
+    assert ask() == 1
+
+    assert [request.target for request in carrier.received] == [f"/texts/{message.pk}"]
+    other.refresh_from_db()
+    assert other.status == "unknown"
+
+
 def test_an_id_that_another_message_has_settles_nothing(account) -> None:
     other = MessageFactory(sent=True, provider=account, provider_message_id="c1")
     AttemptFactory(message=other, provider=account, provider_message_id="c1")

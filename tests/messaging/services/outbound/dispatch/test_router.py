@@ -10,6 +10,7 @@ from messaging.models import DeliveryAttempt, Message
 from messaging.services.outbound import recovery
 from messaging.services.outbound.dispatch.attempts import start_attempts
 from messaging.services.outbound.dispatch.claim import claim
+from providers import registry
 from providers.errors import CredentialsRefused, RateLimited, Unavailable
 from providers.models import ProviderAccount, ProviderEvent
 from providers.state import account_state, circuit_breaker
@@ -255,6 +256,19 @@ class TestLimit:
 
 class TestDisabled:
     """See docs/decisions/0010-disabled-accounts-keep-their-messages.md."""
+
+    def test_its_backend_is_closed_with_the_next_batch(self, monkeypatch) -> None:
+        disabled, _other = account("disabled"), account("other")
+        closed = []
+        with registry.backend_for(disabled) as backend:
+            monkeypatch.setattr(backend, "close", lambda: closed.append(True))
+        disabled.is_enabled = False
+        disabled.save()
+        MessageFactory()
+
+        start()
+
+        assert closed == [True]
 
     @pytest.mark.parametrize("disabled", [{"is_enabled": False}, {"weight": 0}], ids=["off", "weightless"])
     def test_a_message_that_only_a_disabled_account_can_carry_waits_for_it(self, disabled) -> None:

@@ -1,6 +1,7 @@
 """One call: what the backend gets, and how every outcome becomes a result."""
 
 import logging
+from contextlib import nullcontext
 
 import pytest
 
@@ -9,6 +10,7 @@ from messaging.services.outbound.dispatch.attempts import start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from providers import callback_tokens, registry, send_gate
 from providers.contract.messages import Accepted
+from providers.contract.sender import Capabilities
 from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, Unavailable
 from providers.state import rate_limit
 from tests.factories import AccountFactory, MessageFactory
@@ -19,6 +21,8 @@ SECRET = "the secret text"
 
 
 class Backend:
+    capabilities = Capabilities(callbacks=True)
+
     def __init__(self, result: Accepted | Exception) -> None:
         self.result = result
         self.texts = []
@@ -38,7 +42,7 @@ def send(monkeypatch, now):
         MessageFactory(text=SECRET, **message)
         [call] = start_attempts(claim(queue_name="express", limit=1, now=now, lease=LEASE), now=now, lease=LEASE)
         monkeypatch.setattr(
-            "messaging.services.outbound.dispatch.sending.registry.backend_for", lambda _account: backend
+            "messaging.services.outbound.dispatch.sending.registry.backend_for", lambda _account: nullcontext(backend)
         )
         return call, sending.send(call, clock=lambda: now)
 
@@ -60,6 +64,15 @@ def test_the_backend_gets_the_message_and_a_callback_address_of_the_attempt(acco
     assert named == str(call.attempt_id)
     assert (result.attempt, result.provider_message_id, result.error) == (call, "p1", None)
     assert 0 <= result.latency_ms < 10_000
+
+
+def test_a_backend_without_callbacks_gets_no_callback_address(account, send) -> None:
+    backend = Backend(Accepted("p1"))
+    backend.capabilities = Capabilities()
+
+    send(backend)
+
+    assert [text.callback_url for text in backend.texts] == [None]
 
 
 def test_a_rate_limited_call_is_not_made_and_tells_how_long_to_wait(send, caplog) -> None:

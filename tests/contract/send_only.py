@@ -1,0 +1,54 @@
+"""A backend without callbacks and without a status lookup: the least that a backend can be."""
+
+from providers.backends.payload import MAX_ID_LENGTH, read_json, scalar
+from providers.contract.config_types import HttpUrl
+from providers.contract.messages import Accepted, OutboundMessage
+from providers.contract.sender import BackendContext, CommonConfig, Sender
+from providers.errors import CredentialsRefused, OutcomeUnknown, RateLimited, SendError, Unavailable
+from providers.http.transport import HttpResponse, Transport
+from tests.factories import NOW
+
+
+class SendOnlyConfig(CommonConfig):
+    url: HttpUrl
+
+
+class SendOnlyBackend(Sender):
+    Config = SendOnlyConfig
+    config: SendOnlyConfig
+
+    def __init__(self, config: SendOnlyConfig, context: BackendContext) -> None:
+        super().__init__(config, context)
+        self._transport = Transport(context.timeouts, pool_size=context.pool_size)
+
+    def send(self, text: OutboundMessage) -> Accepted:
+        response = self._transport.call("POST", self.config.url, json={"to": text.to, "text": text.text})
+        if response.status != 200:
+            raise _fault(response)
+        return Accepted(_message_id(response))
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _message_id(response: HttpResponse) -> str:
+    if not response.body.strip():
+        return ""
+    try:
+        content = read_json(response.body)
+    except ValueError:
+        raise OutcomeUnknown("the response cannot be read") from None
+    message_id = scalar(content.get("id"))
+    return message_id if len(message_id) <= MAX_ID_LENGTH else ""
+
+
+def _fault(response: HttpResponse) -> SendError:
+    match response.status:
+        case 401:
+            return CredentialsRefused("the credentials are refused")
+        case 429:
+            return RateLimited("the rate is limited", retry_after=response.retry_after(NOW))
+        case status if 400 <= status <= 499:
+            return Unavailable(f"refused with {status}", code="provider_refused")
+        case status:
+            return OutcomeUnknown(f"answered {status}")
