@@ -3,6 +3,7 @@
 import phonenumbers
 
 MAX_INPUT = 64
+MAX_E164 = 16  # `+` and 15 digits; the library's tables allow longer numbers in some countries
 _PUNCTUATION = frozenset(" ()-./\u00a0\u2010\u2011\u2012\u2013\u2212")
 
 
@@ -33,6 +34,7 @@ def normalise(raw: str) -> str:
         raise InvalidNumber(
             "There is no such country code, or the number is too long.", code="invalid_number"
         ) from error
-    if not phonenumbers.is_possible_number(number):
+    normal = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if len(normal) > MAX_E164 or not phonenumbers.is_possible_number(number):
         raise InvalidNumber("This number cannot exist: its length does not fit its country.", code="impossible_number")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return normal

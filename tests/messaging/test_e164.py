@@ -1,10 +1,16 @@
 """Phone numbers at the edge."""
 
+from contextlib import suppress
+from random import Random
+
+import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messaging.e164 import InvalidNumber, normalise
+
+COUNTRY_CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,7 @@ def test_what_is_not_a_number_is_invalid(raw: str) -> None:
     assert refused.value.code in {"invalid_number", "impossible_number"}
 
 
-@pytest.mark.parametrize("raw", ["+1415555", "+1415555010101", "+4420"])
+@pytest.mark.parametrize("raw", ["+1415555", "+1415555010101", "+4420", "+4935901906132801"])
 def test_a_length_that_no_number_of_the_country_has_is_impossible(raw: str) -> None:
     with pytest.raises(InvalidNumber) as refused:
         normalise(raw)
@@ -67,15 +73,61 @@ def test_a_length_that_no_number_of_the_country_has_is_impossible(raw: str) -> N
     assert refused.value.code == "impossible_number"
 
 
+@pytest.mark.parametrize(
+    "raw", ["+14155550101", "+4915112345678", "+447700900123", "+33612345678", "+919876543210", "+5511987654321"]
+)
+def test_a_number_in_e164_is_returned_unchanged(raw: str) -> None:
+    assert normalise(raw) == raw
+
+
+def numbers_of(code: int) -> list[str]:
+    """Numbers of every length, after prefixes that have a meaning in some country."""
+    chance = Random(code)
+    prefixes = ["", "0", "00", "1", "8", "9", "15", "01", "10", "90", "06", "44", "1234"]
+    raws = []
+    for length in range(1, 15):
+        for prefix in prefixes:
+            rest = "".join(chance.choice("0123456789") for _ in range(max(length - len(prefix), 0)))
+            raws.append(f"+{code}{prefix}{rest}")
+    return raws
+
+
+def test_numbers_of_every_country_and_length_become_e164_or_are_refused(subtests: pytest.Subtests) -> None:
+    for code in COUNTRY_CODES:
+        with subtests.test(code=code):
+            for raw in numbers_of(code):
+                e164_or_refused(raw)
+
+
 @given(st.text(max_size=80))
 def test_any_text_is_a_stable_number_or_refused(raw: str) -> None:
-    try:
+    number = e164_or_refused(raw)
+
+    assert number is None or normalise(number) == number
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(
+    st.one_of(
+        st.from_regex(r"\+[0-9]{1,18}", fullmatch=True),
+        st.from_regex(r"[ +]{0,2}[0-9 ().-]{0,20}\n?", fullmatch=True),
+        st.tuples(st.sampled_from(COUNTRY_CODES), st.integers(0, 10**11)).map(lambda pair: f"+{pair[0]}{pair[1]}"),
+    )
+)
+def test_text_like_a_number_becomes_e164_or_is_refused(raw: str) -> None:
+    e164_or_refused(raw)
+
+
+def e164_or_refused(raw: str) -> str | None:
+    """The number in E.164, or None for text that is refused."""
+    number = ""
+    with suppress(InvalidNumber):
         number = normalise(raw)
-    except InvalidNumber:
-        return
+    if not number:
+        return None
 
     assert number[0] == "+"
     assert number[1:].isascii()
     assert number[1:].isdigit()
     assert len(number) <= 16
-    assert normalise(number) == number
+    return number
