@@ -1,23 +1,22 @@
-"""A list of recipients as a CSV file, read as a stream: memory does not grow with the file.
+"""Recipients as a CSV file, read as a stream: memory does not grow with the file.
 
-UTF-8 with or without a byte order mark; comma, semicolon or tab, whichever the header has; fields in quotes may hold
-delimiters, line ends and doubled quotes. The column `to` (in any case) has the numbers, every other column is a variable;
-one whose name no variable can have (`first name`, or none, behind a delimiter at the line's end) is passed over.
+UTF-8, with or without a byte order mark. The delimiter is the one that the header uses: comma, semicolon or tab. Quoted fields
+may contain delimiters, line ends and doubled quotes. The column `to` (in any case) has the numbers, every other column is a
+variable. A column whose name cannot be a variable's (`first name`, or an empty name after a trailing delimiter) is ignored.
 
-A row's number is the one that a spreadsheet shows: the header is row 1 (later if blank lines precede it), a blank line counts,
-a record in quotes that goes over several lines is one row.
+Rows are numbered as in a spreadsheet: the header is row 1 (later if blank lines precede it), blank lines count, and a quoted
+record that spans several lines is one row.
 """
 
 import csv
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from messaging.e164 import InvalidNumber
-from scheduling.e164 import normalised
+from messaging.e164 import InvalidNumber, normalise
 from scheduling.templates import IDENTIFIER, MAX_VALUE
 
 MAX_COLUMNS = 50
@@ -25,15 +24,15 @@ MAX_RECORD = 1_048_576
 _DELIMITERS = ",;\t"
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
-# Of the whole process, but raised only: nothing that was read before fails now. The bound that counts is MAX_RECORD.
+# This limit is global to the process and only ever raised, so no other reader starts to fail. MAX_RECORD is the real limit.
 csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
 
 
 class InvalidCsv(ValueError):
-    """The file cannot be read, or not further: rows may have been given before. The text is for people, without content.
+    """The file cannot be read from `row` on; earlier rows may have been returned. The text never quotes the file.
 
     `code` is one of `empty`, `not_utf8`, `nul`, `too_long`, `unclosed_quote`, `no_header`, `missing_to`, `bad_column_name`,
-    `duplicate_column`, `too_many_columns`; `row` is where.
+    `duplicate_column`, `too_many_columns`.
     """
 
     def __init__(self, detail: str, *, code: str, row: int) -> None:
@@ -43,7 +42,7 @@ class InvalidCsv(ValueError):
 
 
 class Row(NamedTuple):
-    """`number` is in E.164; `variables` has every other column, as written."""
+    """`number` is in E.164; `variables` has the other columns, unchanged."""
 
     row: int
     number: str
@@ -51,7 +50,7 @@ class Row(NamedTuple):
 
 
 class RowError(NamedTuple):
-    """`field` is the column, or empty when the fault is not one column's."""
+    """`field` is the column, or empty for a fault of the whole row."""
 
     row: int
     field: str
@@ -60,32 +59,50 @@ class RowError(NamedTuple):
 
 
 def read_rows(stream: BinaryIO) -> Iterator[Row | RowError]:
-    """The rows in their order, good ones and bad ones; blank rows are left out. Raises `InvalidCsv`, also after some rows."""
-    # A byte that is not UTF-8 becomes a lone surrogate, which UTF-8 cannot have: so the fault is found in its own row.
+    """Yield valid and invalid rows in file order, without blank rows. Raises `InvalidCsv`, possibly after some rows."""
+    with _reader(stream) as reader:
+        yield from reader.rows()
+
+
+def check_readable(stream: BinaryIO) -> None:
+    """Read to the end without validating rows. Raises `InvalidCsv` where `read_rows` would raise it."""
+    with _reader(stream) as reader:
+        reader.read_to_end()
+
+
+@contextmanager
+def _reader(stream: BinaryIO) -> Iterator["_Reader"]:
+    # A byte that is not UTF-8 becomes a lone surrogate, which valid UTF-8 never contains: `_lines` then knows its row.
     text = TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        yield from _Reader(text).rows()
+        yield _Reader(text)
     finally:
-        with suppress(ValueError):  # its owner has closed it meanwhile
+        with suppress(ValueError):  # the caller has closed the stream
             text.detach()
 
 
 class _Reader:
-    """`_row` is the number of the record that is being read, `_size` its characters so far."""
+    """`_row` is the number of the current record, `_size` its characters so far."""
 
     def __init__(self, text: TextIOWrapper) -> None:
         self._text = text
         self._row = 0
         self._size = 0
         self._ended = False
-        self._passed_over: list[str] = []
+        self._ignored: list[str] = []
+
+    def read_to_end(self) -> None:
+        records = self._records()
+        self._columns(next(records))
+        for _ in records:
+            pass
 
     def rows(self) -> Iterator[Row | RowError]:
         records = self._records()
         names = self._columns(next(records))
         to, width = names.index("to"), len(names)
         variables = names[:to] + names[to + 1 :]
-        self._passed_over = [name for name in variables if not IDENTIFIER.fullmatch(name)]
+        self._ignored = [name for name in variables if not IDENTIFIER.fullmatch(name)]
         for record in records:
             if isinstance(record, RowError):
                 yield record
@@ -100,7 +117,7 @@ class _Reader:
     def _row_of(self, record: list[str], to: int, variables: list[str]) -> Row | RowError | None:
         raw = record.pop(to)
         try:
-            number = normalised(raw)
+            number = normalise(raw)
         except InvalidNumber as error:
             if not raw.strip() and _is_blank(record):
                 return None
@@ -109,7 +126,7 @@ class _Reader:
             name = next(name for name, value in zip(variables, record, strict=True) if len(value) > MAX_VALUE)
             return RowError(self._row, name, "too_long", f"A value has at most {MAX_VALUE} characters.")
         values = dict(zip(variables, record, strict=True))
-        for name in self._passed_over:
+        for name in self._ignored:
             values.pop(name, None)
         return Row(self._row, number, values)
 
@@ -119,6 +136,7 @@ class _Reader:
         delimiter = max(_DELIMITERS, key=header.count)
         reader = csv.reader(chain([header], lines), delimiter=delimiter, strict=True)
         while True:
+            record: list[str] | RowError | None
             try:
                 record = next(reader, None)
             except csv.Error:
@@ -150,7 +168,7 @@ class _Reader:
         self._ended = True
 
     def _columns(self, header: list[str] | RowError) -> list[str]:
-        """The variables' names, and `to`. A header that is not one may be a row with numbers: it is never quoted."""
+        """Return the column names, with `to` in lower case. Errors never quote the header: it may be a row of numbers."""
         if isinstance(header, RowError):
             raise self._invalid("bad_column_name", "The quotes in the header do not match.")
         if len(header) > MAX_COLUMNS:
@@ -161,13 +179,13 @@ class _Reader:
             if any(name.startswith("+") or name.isdecimal() for name in names):
                 raise self._invalid("no_header", "The first row must name the columns, one of them to.")
             raise self._invalid("missing_to", "There is no column named to.")
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             if set(name) & set(_DELIMITERS):
                 detail = (
-                    f"The name of column {place + 1} has a comma, semicolon or tab in it; use one of them throughout."
+                    f"The name of column {index + 1} contains a comma, semicolon or tab; use one delimiter throughout."
                 )
                 raise self._invalid("bad_column_name", detail)
-            if name in names[:place] and IDENTIFIER.fullmatch(name):
+            if name in names[:index] and IDENTIFIER.fullmatch(name):
                 raise self._invalid("duplicate_column", f"There are two columns named {name}.")
         return names
 

@@ -60,7 +60,6 @@ _ENTRIES = {
         "providers/http/test_transport.py",
         "providers/backends/test_twilio.py",
         "scheduling/services/test_timing.py",
-        "scheduling/test_e164.py",
         "scheduling/test_recipients_csv.py",
         "scheduling/test_recurrence.py",
         "scheduling/test_recurrence_rule.py",

@@ -15,7 +15,7 @@ from messaging.models import PhoneNumber
 from messaging.services.errors import InvalidField
 from scheduling import templates
 from scheduling.models import Schedule, ScheduleRecipient
-from scheduling.recipients_csv import InvalidCsv, Row, RowError, read_rows
+from scheduling.recipients_csv import InvalidCsv, Row, RowError, check_readable, read_rows
 from scheduling.services.errors import ScheduleEnded
 from scheduling.templates import MissingVariable, Template
 
@@ -82,12 +82,12 @@ def add(*, schedule_id: UUID, rows: Iterable[Recipient | RowError], now: datetim
 
 
 def add_csv(*, schedule_id: UUID, stream: BinaryIO, now: datetime) -> ImportReport:
-    """The same from a CSV file that can be read twice: first to its end, so that one that is no such list, or breaks off in the
-    middle, raises `InvalidField` before anybody is stored; then chunk by chunk.
+    """Like `add`, from a seekable CSV file.
+
+    The file is read twice: a file that cannot be read to its end raises `InvalidField` before any recipient is stored.
     """
     try:
-        for _ in read_rows(stream):
-            pass
+        check_readable(stream)
         stream.seek(0)
         return add(schedule_id=schedule_id, rows=_of_csv(read_rows(stream)), now=now)
     except InvalidCsv as error:
