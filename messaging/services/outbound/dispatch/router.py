@@ -97,14 +97,14 @@ class Router:
                     groups[slug, request.message.queue_id, request.message.is_bulk].append(request)
             unrouted = []
             for (slug, *_), group in groups.items():
-                for request, route in zip(group, self._places(slug, group), strict=True):
+                for request, route in zip(group, self._routes(slug, group), strict=True):
                     if route is not None:
                         decisions[request.message.pk] = route
                     else:
                         excluded[request.message.pk] |= {slug}
                         unrouted.append(request)
         left = [request for request in self._requests if request.message.pk not in decisions]
-        decisions.update((request.message.pk, decision) for request, decision in self._without_place(left))
+        decisions.update((request.message.pk, decision) for request, decision in self._unrouted(left))
         return decisions
 
     def _choose(self, request: RoutingRequest, excluded: frozenset[str]) -> str | None:
@@ -129,51 +129,58 @@ class Router:
             and routing.serves(candidate, message.to_number)
         ]
 
-    def _places(self, slug: str, group: Sequence[RoutingRequest]) -> list[Route | None]:
-        """A place at the account for each of the group, whose queue and kind are the same, or None where it has no room."""
+    def _routes(self, slug: str, group: Sequence[RoutingRequest]) -> list[Route | None]:
+        """A route for each request of the group, which has one queue and one kind, or None where no slot is free soon."""
         account = self.by_slug[slug]
-        may_try = len(group)
+        allowed = len(group)
         is_probe = False
         if self._states[slug].circuit.at(self._now.timestamp()) is Circuit.HALF_OPEN:
             permission = circuit_breaker.request_permission(slug, now=self._now.timestamp())
             is_probe = permission is Permission.PROBE
-            may_try = {Permission.REFUSED: 0, Permission.PROBE: 1, Permission.ORDINARY: may_try}[permission]
-        departures = self._book(account, group[:may_try])
-        if is_probe and departures == [None]:
+            allowed = {Permission.REFUSED: 0, Permission.PROBE: 1, Permission.ORDINARY: allowed}[permission]
+        times = self._reserve(account, group[:allowed])
+        if is_probe and times == [None]:
             circuit_breaker.release_probe(slug)
-        places = [None if each is None else Route(account, each, is_probe) for each in departures]
-        return places + [None] * (len(group) - len(places))
+        routes = [None if not_before is None else Route(account, not_before, is_probe) for not_before in times]
+        return routes + [None] * (len(group) - len(routes))
 
-    def _book(self, account: ProviderAccount, group: Sequence[RoutingRequest]) -> list[float | None]:
-        """When each may leave, or None where there is no room."""
+    def _reserve(self, account: ProviderAccount, group: Sequence[RoutingRequest]) -> list[float | None]:
+        """For each request the monotonic time of its slot, 0.0 without a limit, or None if no slot is free soon."""
         per_second = account.max_per_second
         if per_second is None or not group:
             return [0.0] * len(group)
         message = group[0].message
-        asked = time.monotonic()
+        asked_at = time.monotonic()
         delays = rate_limit.reserve(
-            account.slug, per_second, list(map(_wish, group)), line=message.queue_id, is_bulk=message.is_bulk
+            account.slug,
+            per_second,
+            [_slot_request(request) for request in group],
+            line=message.queue_id or "",
+            is_bulk=message.is_bulk,
         )
-        return [None if delay is None else asked + delay for delay in delays]
+        return [None if delay is None else asked_at + delay for delay in delays]
 
-    def _without_place(self, left: Sequence[RoutingRequest]) -> Iterator[tuple[RoutingRequest, RoutingDecision]]:
-        crowded: dict[tuple, list[RoutingRequest]] = defaultdict(list)
-        for turn in left:
-            able = [candidate.slug for candidate in self._able(turn.message, self._candidates) if candidate.weight]
-            untried = [slug for slug in able if slug not in turn.round.tried]
-            full = [slug for slug in untried if self._is_callable(slug)]
-            if full:
-                crowded[min(full), turn.message.queue_id, turn.message.is_bulk].append(turn)
+    def _unrouted(self, left: Sequence[RoutingRequest]) -> Iterator[tuple[RoutingRequest, RoutingDecision]]:
+        """Defer messages that an account could carry later; None for the others."""
+        limited: dict[tuple[str, float, str | None, bool], list[RoutingRequest]] = defaultdict(list)
+        for request in left:
+            message = request.message
+            able = [candidate.slug for candidate in self._able(message, self._candidates) if candidate.weight]
+            untried = [slug for slug in able if slug not in request.round.tried]
+            without_slot = min((slug for slug in untried if self._is_callable(slug)), default=None)
+            per_second = self.by_slug[without_slot].max_per_second if without_slot is not None else None
+            if without_slot is not None and per_second is not None:
+                limited[without_slot, per_second, message.queue_id, message.is_bulk].append(request)
             elif untried:
-                yield turn, self._until_callable(untried)
+                yield request, self._until_callable(untried)
             else:
-                yield turn, None if able else self._until_enabled(turn.message)
-        for (slug, queue_name, is_bulk), group in crowded.items():
-            per_second = self.by_slug[slug].max_per_second
-            waits = rate_limit.queue_delay(slug, per_second, list(map(_wish, group)), line=queue_name, is_bulk=is_bulk)
+                yield request, None if able else self._until_enabled(message)
+        for (slug, per_second, queue_name, is_bulk), group in limited.items():
+            requests = [_slot_request(request) for request in group]
+            delays = rate_limit.queue_delay(slug, per_second, requests, line=queue_name or "", is_bulk=is_bulk)
             detail = f"{slug} takes {per_second:g} segments a second; the message waits for its turn."
-            for turn, seconds in zip(group, waits, strict=True):
-                yield turn, Deferral(seconds, detail, WAITING_FOR_RATE)
+            for request, seconds in zip(group, delays, strict=True):
+                yield request, Deferral(seconds, detail, WAITING_FOR_RATE)
 
     def _is_callable(self, slug: str) -> bool:
         """Neither paused nor behind a circuit, so only its rate limit keeps messages waiting."""
@@ -207,5 +214,6 @@ def _bound(senders: Collection[str], accounts: Iterable[ProviderAccount]) -> dic
     return {number: slug for number, slug in accounts_by_number.items() if slug is not None}
 
 
-def _wish(turn: RoutingRequest) -> SlotRequest:
-    return SlotRequest(turn.message.segments, has_waited=turn.message.error_code == WAITING_FOR_RATE)
+def _slot_request(request: RoutingRequest) -> SlotRequest:
+    message = request.message
+    return SlotRequest(message.segments, has_waited=message.error_code == WAITING_FOR_RATE)

@@ -68,7 +68,7 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
         with registry.backend_for(attempt.account) as backend:
             message = _message(attempt, has_callbacks=backend.capabilities.callbacks)
             _check(attempt, clock)
-            with send_gate.through(functools.partial(_may_leave, attempt, clock)):
+            with send_gate.through(functools.partial(_send_delay, attempt, clock)):
                 provider_message_id = backend.send(message).provider_message_id
     except RetryAfter as wait:
         return Deferred(attempt, wait.seconds)
@@ -83,27 +83,27 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
     return SendResult(attempt, provider_message_id, error, latency_ms, sent_at=clock() if error is None else None)
 
 
-def _may_leave(call: Attempt, clock: Callable[[], datetime]) -> float:
-    """The gate of every call: seconds to wait, 0.0 when its first byte may be written now. Raises `NotCalled`.
+def _send_delay(attempt: Attempt, clock: Callable[[], datetime]) -> float:
+    """The gate of every call: seconds to wait, or 0.0 if its first byte may be written now. Raises `NotCalled`.
 
     Lease and validity are checked before the limiter, which would count a call that is not made, and after it, because its
-    answer takes time. The time of day decides: a monotonic clock may stand still while the machine is suspended.
+    response takes time. The time of day decides: a monotonic clock may stand still while the machine is suspended.
     """
-    _check(call, clock)
-    per_second = call.account.max_per_second
+    _check(attempt, clock)
+    per_second = attempt.account.max_per_second
     if per_second is None:
         return 0.0
-    wait = rate_limit.acquire(call.account.slug, per_second, call.message.segments, is_probe=call.is_probe)
-    _check(call, clock)
+    wait = rate_limit.acquire(attempt.account.slug, per_second, attempt.message.segments, is_probe=attempt.is_probe)
+    _check(attempt, clock)
     return wait
 
 
-def _check(call: Attempt, clock: Callable[[], datetime]) -> None:
+def _check(attempt: Attempt, clock: Callable[[], datetime]) -> None:
     """The lease has to last as long as the response may take: the sweep must not end a claim whose call is in flight."""
     now = clock()
-    if call.lease_until <= now + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
+    if attempt.lease_until <= now + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
         raise lease_ended()
-    for refusal in Batch([call.message], now=now).refusals(Moment.LEAVE).values():
+    for refusal in Batch([attempt.message], now=now).refusals(Moment.LEAVE).values():
         raise NotCalled(refusal.check.detail)
 
 
