@@ -1,4 +1,4 @@
-"""When a callback that was not taken is made again, and when an endpoint is given up."""
+"""Delays before a failed callback is repeated, and when an endpoint is disabled."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,10 +11,10 @@ OLD_SECRET_VALID_FOR: Final = timedelta(hours=24)
 
 
 def next_delay(*, attempts: int, position: float, retry_after: float | None = None) -> float | None:
-    """Seconds until the next try, or None when there is none left.
+    """Seconds until the next attempt, or None when there is none left.
 
-    `attempts` counts the tries so far (1 or more); `position` in [0, 1) spreads the delay by up to ±20 %. The receiver's own
-    wish (`retry_after`, seconds) may make it longer, never shorter.
+    `attempts` counts the attempts so far (1 or more); `position` in [0, 1) spreads the delay by up to ±20 %. The receiver's
+    `retry_after` (seconds) may lengthen the delay, never shorten it.
     """
     if attempts > len(DELAYS):
         return None

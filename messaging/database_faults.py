@@ -1,7 +1,7 @@
-"""Which database faults may pass by themselves, and how to wait for them: the only table of its kind.
+"""Tells transient database faults from permanent ones, and how to wait for the transient ones.
 
-A failover, a restart, a database that is read-only during a switch-over, a deadlock or a full pool pass. A missing table, a
-value that does not fit or a broken constraint do not: the same statement fails again however long the caller waits.
+A failover, a restart, a read-only database during a switch-over, a deadlock and a full pool are transient. A missing table, a
+value that does not fit and a violated constraint are not: the same statement fails again however long the caller waits.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ from itertools import chain, repeat
 import psycopg
 from django.db import Error, InterfaceError, OperationalError, connection
 
-# Every fault of the database. A full pool raises psycopg's own class, past Django's.
+# All faults of the database. A full pool raises psycopg's own class, not Django's.
 DATABASE_FAULTS = (Error, psycopg.Error)
 
 # SQLSTATE: connection, authorization, rollback, resources, operator intervention, system.
@@ -25,7 +25,7 @@ PASSING_STATES = frozenset(
         "55P03",  # lock not available
     }
 )
-LASTING_STATES = frozenset({"40002"})  # a constraint that is checked at the commit
+LASTING_STATES = frozenset({"40002"})  # violation of a deferred constraint, at the commit
 # SQLite's primary result codes; 1 (no such table, a syntax error) is not among them.
 PASSING_SQLITE_CODES = frozenset(
     {
@@ -41,7 +41,7 @@ PASSING_SQLITE_CODES = frozenset(
         sqlite3.SQLITE_SCHEMA,
     }
 )
-# What the driver says without a code: a connection that could not be made or was lost.
+# Faults without a code: a connection that failed or was lost.
 _CONNECTION_FAULTS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)
@@ -49,7 +49,7 @@ LONGEST_PAUSE = 5.0
 
 
 def may_pass(fault: BaseException) -> bool:
-    """Whether the same statement may succeed later, without a change of the program, its data or its schema."""
+    """True if the same statement may succeed later, without a change of code, data or schema."""
     if not isinstance(fault, DATABASE_FAULTS):
         return False
     cause = fault if isinstance(fault, psycopg.Error) else fault.__cause__
@@ -63,15 +63,15 @@ def may_pass(fault: BaseException) -> bool:
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait between tries, without an end: short at first, then `LONGEST_PAUSE`."""
+    """Endless series of seconds to wait between attempts: short at first, then `LONGEST_PAUSE`."""
     return chain(PAUSES, repeat(LONGEST_PAUSE))
 
 
 def drop_connection() -> None:
-    """Close this thread's connection, so that the next statement gets another one.
+    """Close this thread's connection, so that the next statement opens a new one.
 
-    A pool would hand out the same connection again. One to a server that has become a read-only standby still answers the
-    pool's health check, and would fail for ever.
+    A pool would return the same connection. If its server became a read-only standby, it still passes the pool's health check,
+    and every write on it would fail.
     """
     if connection.in_atomic_block:
         return

@@ -1,4 +1,4 @@
-"""Phone numbers at the edge: parsed once, carried as E.164 text from then on."""
+"""Parses phone numbers at the edge; inside they are E.164 text."""
 
 import phonenumbers
 
@@ -8,7 +8,7 @@ _PUNCTUATION = frozenset(" ()-./\u00a0\u2010\u2011\u2012\u2013\u2212")
 
 
 class InvalidNumber(ValueError):
-    """`code` is `invalid_number` or `impossible_number`; the text is for people."""
+    """`code` is `invalid_number` or `impossible_number`; the message is for users."""
 
     def __init__(self, detail: str, *, code: str) -> None:
         super().__init__(detail)
@@ -16,10 +16,10 @@ class InvalidNumber(ValueError):
 
 
 def normalise(raw: str) -> str:
-    """Any common notation with a leading + becomes E.164. Impossible numbers raise `InvalidNumber`.
+    """Convert any common notation with a leading + to E.164. Raises `InvalidNumber` for impossible numbers.
 
-    *Possible* (length and country) is the test, not *assigned*: numbering plans grow faster than any library's tables, and a
-    text to an unassigned number comes back as undelivered, while refusing an assigned one would lose it.
+    The test is *possible* (length and country), not *assigned*: numbering plans change faster than any library's tables. A text
+    to an unassigned number ends as undelivered, whereas refusing an assigned number would lose a message.
     """
     text = raw.strip()
     if len(text) > MAX_INPUT or not text.startswith(("+", "\uff0b")):

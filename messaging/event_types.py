@@ -1,4 +1,4 @@
-"""What a client is told about: the types of events, and the statuses that bring them about."""
+"""Types of client events, and the statuses that cause them."""
 
 from enum import StrEnum
 from typing import Final
@@ -17,10 +17,10 @@ class EventType(StrEnum):
     SCHEDULE_COMPLETED = "schedule.completed"
 
 
-# Of a delivery that was asked for as a test; it stands for no event.
+# The type of a test delivery, which has no event.
 TEST: Final = "webhook.test"
 
-# An inbound message is told of when it is processed, with its media, not while these are still being fetched.
+# Clients are notified of an inbound message when it is processed, so that its media are complete.
 OF_STATUS: Final[dict[Status, EventType]] = {
     Status.SENT: EventType.MESSAGE_SENT,
     Status.DELIVERED: EventType.MESSAGE_DELIVERED,

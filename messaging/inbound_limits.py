@@ -1,4 +1,4 @@
-"""The limits of incoming texts, as the operator has set them."""
+"""Limits of inbound texts, from the settings."""
 
 from datetime import timedelta
 

@@ -1,12 +1,12 @@
-"""Words that a person sends to stop, to start again or to ask for help. Pure: words in, an action out."""
+"""Recognises keywords (STOP, START, HELP) in inbound texts. Pure functions."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Accents, and what nobody sees: joiners, marks of direction, soft hyphens.
-INVISIBLE = frozenset({"Mn", "Me", "Cf"})
+# Accents and invisible characters: joiners, direction marks, soft hyphens.
+IGNORED_CATEGORIES = frozenset({"Mn", "Me", "Cf"})
 
 
 class Action(StrEnum):
@@ -18,13 +18,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MatchRule:
-    """The words that mean one action, and what is answered; an empty reply answers nothing."""
+    """The words for one action, and its reply; an empty reply sends none."""
 
     words: frozenset[str]
     reply: str
 
 
-# YES is not among the words for START: it is what people answer to "Will you come?".
+# YES is no word for START: it is a common reply to questions such as "Will you come?".
 DEFAULT_WORDS: Mapping[Action, tuple[str, ...]] = {
     Action.STOP: ("STOP", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "OPT OUT"),
     Action.STOP_ALL: ("STOPALL", "STOP ALL"),
@@ -40,14 +40,14 @@ DEFAULT_REPLIES: Mapping[Action, str] = {
 
 
 def fold(text: str) -> str:
-    """Compatibility forms, case and accents folded, punctuation and symbols dropped, blanks joined: " Stóp! " is "stop"."""
+    """Fold compatibility forms, case and accents, drop punctuation and symbols, join spaces: " Stóp! " becomes "stop"."""
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     return " ".join("".join(map(_folded, decomposed)).split())
 
 
 def _folded(character: str) -> str:
     category = unicodedata.category(character)
-    if category in INVISIBLE:
+    if category in IGNORED_CATEGORIES:
         return ""
     return " " if character.isspace() or category[0] in "PSC" else character
 
@@ -61,6 +61,6 @@ def rule(words: Iterable[str], reply: str) -> MatchRule:
 
 
 def recognise(text: str, rules: Mapping[Action, MatchRule]) -> Action | None:
-    """The action whose word is the whole text; None for anything that only contains one."""
+    """Return the action whose word is the whole text; None for a text that only contains one."""
     folded = fold(text)
     return next((action for action in Action if action in rules and folded in rules[action].words), None)

@@ -1,8 +1,8 @@
-"""How many segments a text takes: GSM 03.38 (7 bit) where its alphabet suffices, else UCS-2.
+"""Counts the segments of a text: GSM 03.38 (7 bit) if its alphabet suffices, else UCS-2.
 
-A text of one segment holds 160 septets or 70 UTF-16 units. A longer one is cut into parts of 153 or 67, because each part
-spends the rest on the header that joins them. A character of the extension table takes two septets, one beyond the Basic
-Multilingual Plane two UTF-16 units, and neither pair may be cut in two.
+A single segment holds 160 septets or 70 UTF-16 units. A longer text is split into parts of 153 or 67, because each part has
+a header that joins them. A character of the extension table takes 2 septets, one beyond the Basic Multilingual Plane 2 UTF-16
+units; neither pair may be split.
 Source: 3GPP TS 23.038 (alphabets) and TS 23.040 (concatenation).
 """
 
@@ -37,9 +37,9 @@ class SegmentCount:
 
 
 def measure(text: str) -> SegmentCount:
-    """Encoding, length in septets or UTF-16 units, and the number of segments; an empty text takes one segment."""
+    """Return the encoding, the length in septets or UTF-16 units, and the number of segments. An empty text has one."""
     single, part = _LIMITS[Encoding.GSM7]
-    if len(text) <= single and GSM_BASIC.issuperset(text):  # most texts, and a million of them at a time
+    if len(text) <= single and GSM_BASIC.issuperset(text):  # fast path: schedules count a million texts in one run
         return SegmentCount(Encoding.GSM7, len(text), 1)
     encoding = Encoding.GSM7 if _GSM_ALL.issuperset(text) else Encoding.UCS2
     sizes = _septets(text) if encoding is Encoding.GSM7 else _utf16_units(text)

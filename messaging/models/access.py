@@ -5,7 +5,7 @@ from knox.models import AbstractAuthToken
 
 
 class ApiToken(AbstractAuthToken):
-    """A bearer token, stored only as a digest. `name` tells staff what a long-lived one is for."""
+    """A bearer token, stored only as a digest. `name` describes the purpose of a long-lived one."""
 
     name = models.CharField(max_length=100, blank=True)
 

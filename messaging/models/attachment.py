@@ -1,4 +1,4 @@
-"""Files of a message."""
+"""Media files of a message."""
 
 from django.db import models
 from django.db.models import Q
@@ -11,9 +11,9 @@ MAX_ATTACHMENTS = 10
 
 
 class Attachment(models.Model):
-    """One file of one message. What a provider's callback named has an address first and its asset when it was fetched.
+    """One file of one message. A file from a provider's callback has a URL first, and an asset once it is fetched.
 
-    `next_attempt_at` is set while there is something left to fetch; a worker that fetches pushes it forward, as its lease.
+    `next_attempt_at` is set while the file is to be fetched; a worker moves it forward as its lease.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -28,7 +28,7 @@ class Attachment(models.Model):
     class Meta:
         ordering = ["position"]
         constraints = [
-            # Also the reader's index: a message's media in order
+            # Reader: a message's media in order
             models.UniqueConstraint(name="attachment_position", fields=["message", "position"]),
             models.UniqueConstraint(
                 name="attachment_asset_once", fields=["message", "asset"], condition=Q(asset__isnull=False)
@@ -41,7 +41,7 @@ class Attachment(models.Model):
             ),
         ]
         indexes = [
-            # Reader: inbound_media.fetch_due
+            # Reader: inbound.media.fetch_due
             models.Index(
                 name="attachment_to_fetch", fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False)
             ),

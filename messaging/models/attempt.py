@@ -1,4 +1,4 @@
-"""Calls to providers, and what came of each."""
+"""Delivery attempts: calls to providers and their outcomes."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,7 @@ from providers.models import ProviderAccount
 
 
 class DeliveryAttempt(models.Model):
-    """One call to one provider, written before the call: while it is open its outcome is `calling`."""
+    """One call to one provider, stored before the call. Its outcome is `calling` while it is open."""
 
     class Outcome(models.TextChoices):
         CALLING = "calling"
@@ -27,7 +27,7 @@ class DeliveryAttempt(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_detail = models.CharField(max_length=300, blank=True)
     provider_message_id = models.CharField(max_length=128, blank=True)
-    # How often the provider was asked what became of it; only for those whose outcome is unknown.
+    # How often the provider was queried for the status; only for attempts whose outcome is unknown.
     look_ups = models.PositiveSmallIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(null=True)
     started_at = models.DateTimeField()
@@ -36,17 +36,17 @@ class DeliveryAttempt(models.Model):
     class Meta:
         ordering = ["number"]
         indexes = [
-            # Reader: reconcile.reconcile, attempts that nobody knows the outcome of, the oldest first
+            # Reader: reconciliation.reconcile, attempts with unknown outcome, oldest first
             models.Index(name="attempt_unknown", fields=["finished_at"], condition=Q(outcome="unknown")),
         ]
         constraints = [
-            # Also the reader's index: GET /messages/{id}/attempts/
+            # Reader: GET /messages/{id}/attempts/
             models.UniqueConstraint(name="attempt_number_of_message", fields=["message", "number"]),
-            # A message is never in the air twice
+            # A message never has two calls in flight
             models.UniqueConstraint(
                 name="attempt_one_open_of_message", fields=["message"], condition=Q(outcome="calling")
             ),
-            # Also the reader's index: receipts.apply finds the attempt by the provider's id
+            # Reader: receipts.apply finds the attempt by the provider's id
             models.UniqueConstraint(
                 name="attempt_provider_message_id",
                 fields=["provider", "provider_message_id"],

@@ -1,4 +1,4 @@
-"""Providers' callbacks, kept raw before anything is made of them."""
+"""Providers' callbacks, stored raw before they are applied."""
 
 from django.db import models
 from django.db.models import Q
@@ -11,9 +11,9 @@ from providers.models import ProviderAccount
 
 
 class ProviderCallback(models.Model):
-    """One proven callback. `unmatched` ones wait until the provider's message id becomes known.
+    """One authenticated callback. `unmatched` ones wait until the provider's message id is known.
 
-    Of incoming texts only those that made no sense are kept here; the others are messages.
+    Inbound texts are stored as messages; only malformed ones are stored here.
     """
 
     class Kind(models.TextChoices):
@@ -26,7 +26,7 @@ class ProviderCallback(models.Model):
         IGNORED = "ignored"
         MALFORMED = "malformed"
 
-    # Those that belong to no message: nothing but their own age takes them away.
+    # Callbacks that belong to no message: they are deleted only by age.
     LOOSE = (State.UNMATCHED, State.MALFORMED)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -47,19 +47,19 @@ class ProviderCallback(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # The same callback twice is one row
+            # An identical callback is stored once
             models.UniqueConstraint(name="callback_digest", fields=["provider", "digest"]),
         ]
         indexes = [
-            # Reader: receipts.match_parked, when an attempt's provider id becomes known, and the sweep
+            # Reader: receipts.match_parked when an attempt's provider id is stored, and receipts.sweep_parked
             models.Index(
                 name="callback_unmatched", fields=["provider", "provider_message_id"], condition=Q(state="unmatched")
             ),
-            # Reader: recovery.purge, and mentions.take_out
+            # Reader: recovery.purge and redaction
             models.Index(
                 name="callback_loose", fields=["received_at"], condition=Q(state__in=["unmatched", "malformed"])
             ),
-            # Reader: the admin's page of one message
+            # Reader: the console's page of one message
             models.Index(name="callback_message", fields=["message"], condition=Q(message__isnull=False)),
         ]
 

@@ -1,9 +1,9 @@
-"""Columns whose content is sealed where the operator has set keys: `FIELD_ENCRYPTION_KEYS`."""
+"""Model fields that are encrypted at rest when `FIELD_ENCRYPTION_KEYS` is set."""
 
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +11,11 @@ from django.db.models.query_utils import DeferredAttribute
 
 from messaging import encryption
 from messaging.encryption import CannotBeOpened, EncryptionKey
+
+if TYPE_CHECKING:
+    _TextField = models.TextField[str, str]
+else:
+    _TextField = models.TextField  # Django's fields take no type arguments at run time
 
 
 def keys() -> tuple[EncryptionKey, ...]:
@@ -24,22 +29,22 @@ def _read(entries: tuple[str, ...]) -> tuple[EncryptionKey, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Unopened:
-    """Stands in the place of a content that cannot be opened, and says why."""
+    """Placeholder for an unreadable value, with the reason."""
 
     fault: CannotBeOpened
 
 
 def opened(value: Any) -> Any:
-    """What a row's value holds where it was fetched without its model. Raises `CannotBeOpened`."""
+    """Return a value that was fetched without its model, for example by `values_list`. Raises `CannotBeOpened`."""
     if isinstance(value, Unopened):
         raise value.fault.with_traceback(None)
     return value
 
 
 class _Opened(DeferredAttribute):
-    """A row whose content cannot be opened is fetched like any other; who asks for the content gets `CannotBeOpened`.
+    """Raises `CannotBeOpened` when an unreadable value is accessed, not when its row is fetched.
 
-    So one such row stops nobody who reads a batch for something else, and nothing can be written or sent in its place.
+    So one unreadable row does not fail a query for a batch, and nothing else can be sent or stored in place of the value.
     """
 
     def __get__(self, instance: models.Model | None, cls: type | None = None) -> Any:
@@ -50,7 +55,7 @@ class _Opened(DeferredAttribute):
 
 
 def fault_of(row: models.Model, name: str) -> CannotBeOpened | None:
-    """Why this content of the row cannot be opened; None where it can."""
+    """Return the error for an unreadable field, or None."""
     try:
         getattr(row, name)
     except CannotBeOpened as fault:
@@ -58,8 +63,8 @@ def fault_of(row: models.Model, name: str) -> CannotBeOpened | None:
     return None
 
 
-class EncryptedTextField(models.TextField):
-    """Text for the program, sealed for the database. Its content cannot be looked up by."""
+class EncryptedTextField(_TextField):
+    """A text that is encrypted in the database, so it cannot be used in lookups."""
 
     descriptor_class = _Opened
 
@@ -72,7 +77,7 @@ class EncryptedTextField(models.TextField):
 
 
 class EncryptedJSONField(models.JSONField):
-    """JSON for the program; for the database a JSON string with the sealed text of it."""
+    """JSON that the database stores as a JSON string with the encrypted text."""
 
     descriptor_class = _Opened
 

@@ -9,7 +9,7 @@ from messaging.states import Source
 
 
 class MessageEvent(models.Model):
-    """One change of status, written in the same transaction as the change. `from_status` is empty for the creation."""
+    """One status change, written in the transaction of the change. `from_status` is empty for the creation."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="events", db_index=False)

@@ -1,4 +1,4 @@
-"""Answers already given, by the client's Idempotency-Key."""
+"""Stored responses, by the client's Idempotency-Key."""
 
 from django.conf import settings
 from django.db import models
@@ -7,12 +7,12 @@ from messaging.models.encrypted import EncryptedTextField
 
 
 class IdempotencyRecord(models.Model):
-    """The first answer to one key of one owner, written in the transaction of what it answers. Kept for 24 hours."""
+    """The first response to one key of one owner, stored in the transaction of the request. Kept for 24 hours."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    # JSON as text: a database that parses it would give the answer back with its keys in another order.
+    # JSON as text: a database that parses it may return the keys in another order.
     response = EncryptedTextField(blank=True)
     created_at = models.DateTimeField()
 

@@ -1,4 +1,4 @@
-"""The message: one text to or from one number."""
+"""The message: one text to one number, or from one."""
 
 from django.conf import settings
 from django.db import models
@@ -17,19 +17,19 @@ from providers.models import ProviderAccount
 
 MAX_INBOUND_CHARACTERS = 1600
 
-# The longest text in the widest characters, under its seal.
+# The longest text in the widest characters, encrypted.
 MAX_SEALED_CHARACTERS = 9_000
 
-models.CharField.register_lookup(Length)  # for the first migration, in which the text still was one
+models.CharField.register_lookup(Length)  # for the first migration, in which `text` was a CharField
 models.TextField.register_lookup(Length)
 
 
 class Message(models.Model):
-    """One row for each text; `status` is changed only by `messaging.services.transitions`.
+    """One row per text. Only `messaging.services.transitions` changes `status`.
 
     A `queued` message is *ready* while `next_attempt_at` is null; a time there defers it, and the tick clears it when due.
-    A bulk one (of a schedule's run, in a queue without a pace) goes after all single ones of its queue.
-    `claim_id` and `lease_until` belong to the worker that has it in the air.
+    A bulk message (of a schedule's run, in a queue without a pace) goes after all single ones of its queue.
+    `claim_id` and `lease_until` belong to the worker that is sending it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -41,21 +41,21 @@ class Message(models.Model):
     queue = models.ForeignKey(
         OutboundQueue, null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
     )
-    # The run of a schedule that made this message. Not foreign keys: `scheduling` knows `messaging`, not the other way round.
+    # The schedule and run that created this message. Not foreign keys: `messaging` does not depend on `scheduling`.
     schedule_id = models.UUIDField(null=True)
     run_id = models.UUIDField(null=True)
     is_bulk = models.BooleanField(default=False)
     from_number = models.CharField(max_length=16, blank=True)
     to_number = models.CharField(max_length=16)
     text = EncryptedTextField()
-    # When the text and the media were taken away: by the retention rules, or because the person has asked for it.
+    # When the text and the media were erased, by a retention rule or on the person's request.
     erased_at = models.DateTimeField(null=True)
     encoding = models.CharField(max_length=4, choices=[(e, e) for e in Encoding])
     segments = models.PositiveSmallIntegerField()
     reference = models.CharField(max_length=100, blank=True)
     callback_url = models.CharField(max_length=500, blank=True)
     media_count = models.PositiveSmallIntegerField(default=0)
-    # An answer to a keyword: it also goes to who has just opted out.
+    # The reply to a keyword: it also goes to a recipient who has just opted out.
     is_automatic = models.BooleanField(default=False)
 
     provider = models.ForeignKey(
@@ -71,19 +71,19 @@ class Message(models.Model):
     valid_for = models.PositiveIntegerField(null=True)
     expires_at = models.DateTimeField(null=True)
     next_attempt_at = models.DateTimeField(null=True)
-    # Set while the message is in the air: if the provider does not take it now, it is canceled and not tried again.
+    # Set while a call is in flight: unless the provider accepts the message, it is canceled and not tried again.
     cancel_requested = models.BooleanField(default=False)
     claim_id = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
 
     created_at = models.DateTimeField()
     received_at = models.DateTimeField(null=True)
-    # Of a text that came in: since when its keyword (STOP …) has counted: since it was accepted. Null only for a text that an
-    # older version has accepted, until a worker applies its keyword.
+    # Inbound only: when the keyword (STOP …) was applied, which is at acceptance. Null only for a text that an older version
+    # accepted, until a worker applies its keyword.
     keyword_read_at = models.DateTimeField(null=True)
-    # The action (`keywords.Action`) whose automatic reply a worker has still to send; empty where there is none.
+    # The action (`keywords.Action`) whose automatic reply a worker has yet to send; empty if there is none.
     pending_reply = models.CharField(max_length=8, blank=True, default="", db_default="")
-    # What the provider says that it asks for, where the provider understands and answers such words itself.
+    # The keyword action as the provider reports it, if the provider recognises and answers keywords itself.
     provider_keyword = models.CharField(max_length=8, blank=True)
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
@@ -101,7 +101,7 @@ class Message(models.Model):
             models.Index(name="message_owner", fields=["owner", "id"]),
             # Reader: GET /messages/?status=
             models.Index(name="message_owner_status", fields=["owner", "status", "id"]),
-            # Reader: the console's list of what ended badly, of all owners, and its count on the dashboard
+            # Reader: the console's lists of these statuses, of all owners, and their count on the dashboard
             models.Index(
                 name="message_ended_badly",
                 fields=["status", "id"],
@@ -109,14 +109,14 @@ class Message(models.Model):
             ),
             # Reader: GET /messages/?to= and ?search=, the conversation with one number
             models.Index(name="message_to", fields=["to_number", "id"], opclasses=["varchar_pattern_ops", "uuid_ops"]),
-            # Reader: GET /messages/?from= and ?search=, for what came in
+            # Reader: GET /messages/?from= and ?search=, inbound
             models.Index(
                 name="message_from_inbound",
                 fields=["from_number", "id"],
                 opclasses=["varchar_pattern_ops", "uuid_ops"],
                 condition=Q(direction=Direction.INBOUND),
             ),
-            # Reader: inbound.receive, how often has this person written in the last minute, and the same?
+            # Reader: inbound.receive, the rate limit and the search for repeats
             models.Index(
                 name="message_inbound_recent",
                 fields=["from_number", "received_at"],
@@ -148,7 +148,7 @@ class Message(models.Model):
                 fields=["queue", "is_bulk", "id"],
                 condition=Q(status=Status.QUEUED, next_attempt_at__isnull=True),
             ),
-            # Reader: dispatch.claim, is an older message to the same number still unsent?
+            # Reader: order.older_unsent, older unsent messages to the same number
             models.Index(
                 name="message_unsent_by_number",
                 fields=["queue", "to_number", "id"],
@@ -160,9 +160,9 @@ class Message(models.Model):
                 fields=["next_attempt_at"],
                 condition=Q(status__in=list(states.DEFERRABLE), next_attempt_at__isnull=False),
             ),
-            # Reader: recovery.expire, queued messages whose validity is over
+            # Reader: recovery.expire, queued messages whose validity has ended
             models.Index(name="message_expiry", fields=["expires_at"], condition=Q(status=Status.QUEUED)),
-            # Reader: inbound_steps.process, what came in and is not done with
+            # Reader: inbound.process, inbound texts that are not processed yet
             models.Index(
                 name="message_inbound_open",
                 fields=["id"],
@@ -172,13 +172,13 @@ class Message(models.Model):
             models.Index(name="message_lease", fields=["lease_until"], condition=Q(status=Status.SENDING)),
         ]
         constraints = [
-            # Also the reader's index: cancel of a schedule finds the unsent messages of its runs
+            # Reader: canceling a schedule finds the unsent messages of its runs
             models.UniqueConstraint(
                 name="message_once_per_run_and_recipient",
                 fields=["run_id", "to_number"],
                 condition=Q(run_id__isnull=False),
             ),
-            # Also the reader's index: inbound.receive, has this one come before?
+            # Reader: inbound.receive, the stored text with the same provider id
             models.UniqueConstraint(
                 name="message_inbound_provider_id",
                 fields=["provider", "provider_message_id"],
@@ -197,7 +197,7 @@ class Message(models.Model):
                 name="message_text_length",
                 condition=Q(direction=Direction.OUTBOUND, text__length__lte=MAX_OUTBOUND_CHARACTERS)
                 | Q(direction=Direction.INBOUND, text__length__lte=MAX_INBOUND_CHARACTERS)
-                # Of a sealed text the database sees only how long it is under its seal.
+                # The database sees only the length of the encrypted text.
                 | (StartsWith(Cast("text", models.TextField()), MARK) & Q(text__length__lte=MAX_SEALED_CHARACTERS)),
             ),
             models.CheckConstraint(

@@ -1,10 +1,10 @@
-"""Recipients, and whether they can be reached."""
+"""Recipients' numbers."""
 
 from django.db import models
 
 
 class PhoneNumber(models.Model):
-    """A recipient's number (E.164). An inactive one gets no new message."""
+    """A recipient's number (E.164). Inactive numbers get no new messages."""
 
     class Status(models.TextChoices):
         ACTIVE = "active"
@@ -14,7 +14,7 @@ class PhoneNumber(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ACTIVE)
     reason = models.CharField(max_length=200, blank=True)
     changed_at = models.DateTimeField(null=True, blank=True)
-    # When this person last got an automatic reply: the guard against two machines that answer each other.
+    # Time of the last automatic reply: prevents endless replies between two machines.
     auto_replied_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,4 +1,4 @@
-"""Named streams of outbound messages, each with its own pace."""
+"""Outbound queues, each with its own pace."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -10,7 +10,7 @@ MAX_BATCH, MAX_INTERVAL = 100_000, 86_400
 
 
 class OutboundQueue(models.Model):
-    """`batch_size` messages every `interval_seconds`; both null means as fast as the providers take them."""
+    """Sends `batch_size` messages every `interval_seconds`; both null means as fast as the providers accept them."""
 
     name = models.SlugField(max_length=40, primary_key=True)
     description = models.CharField(max_length=200, blank=True)
@@ -34,7 +34,7 @@ class OutboundQueue(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="queue_pace_both_or_neither",
-                # Not null, said aloud: a check that comes out as null passes.
+                # `isnull=False` is needed: a check constraint that evaluates to null passes.
                 condition=Q(batch_size__isnull=True, interval_seconds__isnull=True)
                 | Q(
                     batch_size__isnull=False, interval_seconds__isnull=False, batch_size__gte=1, interval_seconds__gte=1

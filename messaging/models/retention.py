@@ -1,4 +1,4 @@
-"""How long what was written is kept, and the proof of what was taken away on request."""
+"""Retention rules, the state of the retention pass, and proofs of erasure."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -13,9 +13,9 @@ _DAYS = [MinValueValidator(1), MaxValueValidator(MAX_DAYS)]
 
 
 class RetentionRule(models.Model):
-    """Days after which an ended message loses its text and files, and after which its row goes; null keeps them for ever.
+    """Days until an ended message loses its text and media, and until its row is deleted; null keeps them forever.
 
-    The most special rule counts: owner and queue, else the owner's, else the queue's, else the installation's setting.
+    The most specific rule applies: owner and queue, else owner, else queue, else the setting of the installation.
     """
 
     owner = models.ForeignKey(
@@ -58,7 +58,7 @@ class RetentionRule(models.Model):
 
 
 class RetentionPass(models.Model):
-    """One row: how far the present walk over the messages, from the oldest on, has come."""
+    """One row: the progress of the current pass over the messages, oldest first."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     cursor = models.UUIDField(null=True)
@@ -70,7 +70,7 @@ class RetentionPass(models.Model):
 
 
 class Erasure(models.Model):
-    """That a person's number was erased. `digest` tells, to whoever asks about a number, that it was this one."""
+    """Proof that a number was erased. `digest` allows a given number to be recognised as the erased one."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     digest = models.CharField(max_length=64)

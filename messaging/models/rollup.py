@@ -1,4 +1,4 @@
-"""Counts of what has happened, so that nobody has to count rows."""
+"""Hourly counters, so that statistics need no counting of rows."""
 
 from datetime import UTC, datetime
 
@@ -10,11 +10,11 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Rollup(models.Model):
-    """`count` things happened in this hour, and `seconds` is the sum of how long they took.
+    """`count` events of one kind in one hour; `seconds` is the sum of their durations.
 
-    Rows that are not `folded` are appended by whoever caused what they count, each its own, so that no two workers wait for
-    one row. `services.rollups.fold` adds them to the one folded row of their key and hour, and to the one of the hour `EVER`.
-    So what happened in an hour is the sum of all its rows, and what happened ever that of `EVER` and all not folded yet.
+    Each transaction appends its own rows, which are not `folded`, so that workers never wait for each other's rows.
+    `services.reporting.rollups.compact` adds them to the one folded row of their key and hour, and to that of the hour `EVER`.
+    The total of an hour is the sum of all its rows; the total ever is the sum of `EVER` and all rows that are not folded.
     """
 
     class Metric(models.TextChoices):
@@ -22,11 +22,11 @@ class Rollup(models.Model):
         ENTERED = "entered"  # `seconds` since the message was due; with a provider where one has it
         LEFT = "left"
         REMOVED = "removed"  # the row was erased while it had this status
-        # `word` is an outcome or a state; of a provider, nobody's
+        # `word` is an outcome or a state; of a provider, without an owner
         ATTEMPT = "attempt"
         CALLBACK = "callback"
         WEBHOOK = "webhook"  # a call to a client's endpoint; of no provider
-        # Histograms: `word` is the upper bound of a bucket; of a provider, nobody's
+        # Histograms: `word` is the upper bound of a bucket; of a provider, without an owner
         TO_SENT = "to_sent"
         TO_DELIVERED = "to_delivered"
         CALL = "call"
@@ -44,7 +44,7 @@ class Rollup(models.Model):
 
     class Meta:
         constraints = [
-            # Also the reader's index: rollups.fold and all of `services.statistics`
+            # Reader: rollups.compact and all of `services.reporting.statistics`
             models.UniqueConstraint(
                 name="rollup_one_total",
                 fields=["hour", "measure", "owner_id", "provider_slug", "word"],
@@ -52,7 +52,7 @@ class Rollup(models.Model):
             ),
         ]
         indexes = [
-            # Reader: rollups.fold, and every sum
+            # Reader: rollups.compact and all sums
             models.Index(name="rollup_unfolded", fields=["id"], condition=Q(folded=False)),
         ]
 

@@ -1,4 +1,4 @@
-"""Who must get nothing, and the words with which people say so."""
+"""Suppressions, and the keyword rules with which people opt out and in."""
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -11,10 +11,10 @@ from providers.models import SenderNumber
 
 
 class Suppression(models.Model):
-    """`number` (E.164) gets nothing from `sender`; an empty sender stands for all of them.
+    """`number` (E.164) gets nothing from `sender`; an empty sender means all senders.
 
-    One row for each who says so: what a client or staff has put there does not stand in for the person's own word, and is
-    not lifted with it.
+    One row per source: a suppression by a client or by staff is separate from the person's own opt-out, and stays when the
+    person opts in again.
     """
 
     class Source(models.TextChoices):
@@ -29,7 +29,7 @@ class Suppression(models.Model):
     source = models.CharField(max_length=8, choices=Source.choices)
     reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()
-    # The client or the one of staff whose request it was; none where a provider brought it or the person's own word.
+    # The client or staff member who requested it; null for opt-outs by keyword and those that a provider reported.
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
@@ -59,7 +59,7 @@ class Suppression(models.Model):
 
 
 class KeywordRule(models.Model):
-    """Other words or another reply for one action, at one sender number or (none) at all that have no rule of their own."""
+    """Words and reply for one action, at one sender number or, without a number, at all that have no rule of their own."""
 
     class Action(models.TextChoices):
         STOP = keywords.Action.STOP
@@ -98,7 +98,7 @@ class KeywordRule(models.Model):
         return f"{self.action} at {self.sender_number or 'every number'}"
 
     def clean(self) -> None:
-        """An action without a word could never be asked for: people must be able to stop."""
+        """Require a word: people must be able to opt out."""
         if not self.as_rule().words:
             raise ValidationError({"words": "Give at least one word."})
 

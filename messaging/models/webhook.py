@@ -1,4 +1,4 @@
-"""Where clients are called back, what their callbacks are signed with, and every callback that is due or was made."""
+"""Webhook endpoints of clients, their signing secrets, and deliveries."""
 
 from django.conf import settings
 from django.db import models
@@ -9,10 +9,10 @@ from messaging.models.client_event import ClientEvent
 
 
 class WebhookEndpoint(models.Model):
-    """An address that an owner gave us; an empty list of `events` means all.
+    """A URL that an owner registered. An empty list of `events` means all.
 
-    One of kind `origin` is ours: it stands for all `callback_url`s of an owner on one scheme, host and port, so that these
-    have a lane of their own as well. It is not listed, and never disabled.
+    An endpoint of kind `origin` is internal: it stands for all `callback_url`s of an owner on one scheme, host and port, so
+    that these have their own concurrency limit. It is not listed, and never disabled.
     """
 
     class Kind(models.TextChoices):
@@ -27,7 +27,7 @@ class WebhookEndpoint(models.Model):
     description = models.CharField(max_length=200, blank=True)
     is_enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=100, blank=True)
-    # Since when there has been nothing but failure; null after a success.
+    # Start of the current series of failures; null after a success.
     failing_since = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)
@@ -49,9 +49,9 @@ class WebhookEndpoint(models.Model):
 
 
 class WebhookSecret(models.Model):
-    """What callbacks are signed with: an endpoint's secret or, without an endpoint, an owner's default one.
+    """A signing secret: an endpoint's or, without an endpoint, the owner's default.
 
-    The current one has no end; the one before it is used beside it until `expires_at`. `sealed` is encrypted.
+    The current one has no `expires_at`; the previous one signs too until its `expires_at`. `sealed` is encrypted.
     """
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -84,7 +84,7 @@ class WebhookSecret(models.Model):
 
 
 class WebhookDelivery(models.Model):
-    """One event on its way to one endpoint; without an event it is a test. `claim_id` and `lease_until` are its worker's."""
+    """One event for one endpoint; a test delivery has no event. `claim_id` and `lease_until` belong to its worker."""
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -112,9 +112,9 @@ class WebhookDelivery(models.Model):
         ordering = ["-id"]
         verbose_name_plural = "webhook deliveries"
         indexes = [
-            # Reader: deliver.claim, which endpoints have something due, and what
+            # Reader: webhooks.claim.claim, endpoints with due deliveries, and the deliveries
             models.Index(name="delivery_due", fields=["endpoint", "next_attempt_at"], condition=Q(state="pending")),
-            # Reader: deliver.return_expired_claims
+            # Reader: webhooks.claim.return_expired_claims
             models.Index(name="delivery_lease", fields=["lease_until"], condition=Q(state="sending")),
             # Reader: GET /webhook-endpoints/{id}/deliveries/
             models.Index(name="delivery_endpoint", fields=["endpoint", "id"]),
@@ -122,7 +122,7 @@ class WebhookDelivery(models.Model):
             models.Index(name="delivery_endpoint_state", fields=["endpoint", "state", "id"]),
         ]
         constraints = [
-            # Also the reader's index: event_log.purge
+            # Reader: event_log.purge
             models.UniqueConstraint(name="delivery_once_per_event_and_endpoint", fields=["event", "endpoint"]),
             models.CheckConstraint(
                 name="delivery_sending_has_claim",

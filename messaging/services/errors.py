@@ -1,10 +1,10 @@
-"""What a use case can refuse. These know nothing of HTTP; `config.problems` has the one table that maps them."""
+"""Domain errors, independent of HTTP. The table in `config.problems` maps them to responses."""
 
 from typing import ClassVar
 
 
 class DomainError(Exception):
-    """`code` is stable and for programs, the text is for people."""
+    """`code` is stable, for programs; `detail` is for users."""
 
     code: ClassVar[str] = "refused"
 
@@ -14,7 +14,7 @@ class DomainError(Exception):
 
 
 class InvalidField(DomainError):
-    """One field of the request makes no sense here."""
+    """One field of the request is invalid."""
 
     def __init__(self, field: str, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -31,7 +31,7 @@ class OptedOut(DomainError):
 
 
 class SenderRateLimited(DomainError):
-    """`retry_after` is in whole seconds, from when the next message of this sender will be taken."""
+    """`retry_after` is in whole seconds: then this sender's next message is within the limit."""
 
     code = "sender_rate_limited"
 
@@ -77,6 +77,6 @@ class IdempotencyKeyReused(DomainError):
 
 
 class IllegalTransition(DomainError):
-    """A move that the table of states does not have: a fault in the program, never in a request."""
+    """A transition that the table in `states` does not have: a bug, never an error of the request."""
 
     code = "illegal_transition"

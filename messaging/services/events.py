@@ -1,4 +1,4 @@
-"""Writing down what clients are told, and reading it back as it was then."""
+"""Client events: recorded with each status change, and serialized later as the message was at that time."""
 
 from collections.abc import Callable, Iterable
 from copy import copy
@@ -12,14 +12,14 @@ from messaging.models import ClientEvent, Message
 from messaging.services.representation import isoformat_utc, serialize_message
 from messaging.states import Status
 
-# What changes of a message while it lives, as far as its owner is shown it; a value that is empty is left out.
-WORDS = ("status", "from_number", "provider_id", "provider_message_id", "attempts", "error_code", "error_detail")
-MOMENTS = ("sent_at", "delivered_at")
-EMPTY: dict[str, Any] = {"attempts": 0, "provider_id": None}
+# The fields of a message that change and that its owner sees. A snapshot leaves out empty values.
+VALUE_FIELDS = ("status", "from_number", "provider_id", "provider_message_id", "attempts", "error_code", "error_detail")
+TIME_FIELDS = ("sent_at", "delivered_at")
+DEFAULTS: dict[str, Any] = {"attempts": 0, "provider_id": None}
 
 
 def record(messages: Iterable[Message], *, at: datetime) -> None:
-    """What these messages' new statuses say to their owners, in one query at the most. Runs in the change's transaction."""
+    """Record the events of these messages' new statuses, in at most one query, in the transaction of the change."""
     events = [
         ClientEvent(
             owner_id=message.owner_id,
@@ -37,16 +37,16 @@ def record(messages: Iterable[Message], *, at: datetime) -> None:
 
 
 def record_data(*, owner_id: int, event_type: EventType, data: dict[str, Any], at: datetime) -> None:
-    """An event that is not about a message; `data` is what its owner is shown."""
+    """Record an event that is not about a message; `data` is what its owner sees."""
     ClientEvent.objects.create(owner_id=owner_id, type=event_type, at=at, snapshot={"data": data})
 
 
 def body(
     event: ClientEvent, message: Message | None, *, show: Callable[[Message], dict[str, Any]] = serialize_message
 ) -> dict[str, Any] | None:
-    """The event as its owner is shown it, or None when its message (to be fetched by `message_id`) has been erased.
+    """Serialize the event for its owner; None if its message has been erased. The caller fetches it by `message_id`.
 
-    Raises what `show` raises: `CannotBeOpened` as it stands.
+    Raises what `show` raises, by default `CannotBeOpened`.
     """
     data = event.snapshot.get("data") if event.message_id is None else None
     if message is not None:
@@ -57,17 +57,17 @@ def body(
 
 
 def _snapshot(message: Message) -> dict[str, Any]:
-    words = {name: getattr(message, name) for name in WORDS}
-    moments = {name: isoformat_utc(getattr(message, name)) for name in MOMENTS}
-    return {name: value for name, value in {**words, **moments}.items() if value}
+    values = {name: getattr(message, name) for name in VALUE_FIELDS}
+    times = {name: isoformat_utc(getattr(message, name)) for name in TIME_FIELDS}
+    return {name: value for name, value in {**values, **times}.items() if value}
 
 
 def _as_of(message: Message, event: ClientEvent) -> Message:
-    then = copy(message)
-    for name in WORDS:
-        setattr(then, name, event.snapshot.get(name, EMPTY.get(name, "")))
-    for name in MOMENTS:
+    snapshot = copy(message)
+    for name in VALUE_FIELDS:
+        setattr(snapshot, name, event.snapshot.get(name, DEFAULTS.get(name, "")))
+    for name in TIME_FIELDS:
         value = event.snapshot.get(name)
-        setattr(then, name, parse_datetime(value) if value else None)
-    then.updated_at = event.at
-    return then
+        setattr(snapshot, name, parse_datetime(value) if value else None)
+    snapshot.updated_at = event.at
+    return snapshot

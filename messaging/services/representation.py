@@ -1,4 +1,4 @@
-"""How a message is shown: to its owner the same by the API, in a callback and in a live stream; to others without its text."""
+"""Serializes messages: identically for the API, callbacks and live streams; without the text for readers who may not see it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,14 +14,14 @@ HIDDEN = "••••••"
 
 
 def may_read_texts(reader: User, owner_id: int | None) -> bool:
-    """Everybody reads their own; what belongs to others, or to nobody, is for whoever has the permission."""
+    """True for the owner's own messages; all others need the permission."""
     return owner_id == reader.pk or reader.has_perm(READ_TEXTS)
 
 
 def serialize_message_for(reader: User, message: Message, *, error: dict[str, str] | None = None) -> dict[str, Any]:
-    """As somebody is shown it who may see the row, but perhaps not its text. Raises `CannotBeOpened`.
+    """Serialize for a reader who may see the message, but not always its text. Raises `CannotBeOpened`.
 
-    `error` stands in the place of what is stored: what a message waits for is known only when it is read
+    `error` replaces the stored error: what a message waits for is computed on reading
     (`messaging.services.outbound.waiting`).
     """
     return serialize_message(message, readable=may_read_texts(reader, message.owner_id), error=error)
@@ -36,14 +36,14 @@ def serialize_message_lenient_for(
 def serialize_message(
     message: Message, *, readable: bool = True, error: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """As its owner is shown it. Raises `CannotBeOpened`."""
+    """Serialize a message, with `HIDDEN` as its text unless `readable`. Raises `CannotBeOpened`."""
     return _serialize(message, message.text if readable else HIDDEN, error)
 
 
 def serialize_message_lenient(
     message: Message, *, readable: bool = True, error: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The same where one text that cannot be opened must not keep all else back: it is empty, like one that was erased."""
+    """As `serialize_message`, for lists: an unreadable text becomes empty, so that it does not fail the other messages."""
     if not readable:
         return _serialize(message, HIDDEN, error)
     return _serialize(message, "" if fault_of(message, "text") else message.text, error)
@@ -79,7 +79,7 @@ def _serialize(message: Message, text: str, error: dict[str, str] | None) -> dic
 
 
 def media_ids(message: Message) -> list[str]:
-    """The assets in their order; no query for a message that has none. Lists prefetch `attachments`."""
+    """Asset ids in order; no query for a message without media. Lists prefetch `attachments`."""
     if not message.media_count:
         return []
     return [str(file.asset_id) for file in message.attachments.all() if file.asset_id]
@@ -90,5 +90,5 @@ def serialize_error(code: str, detail: str) -> dict[str, str] | None:
 
 
 def isoformat_utc(value: datetime | None) -> str | None:
-    """UTC in ISO 8601 with `Z`."""
+    """Format as ISO 8601 in UTC, with `Z`."""
     return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
