@@ -1,4 +1,4 @@
-"""Rows for tests: each factory makes the least that the database accepts; a test names only what it is about."""
+"""Factories of rows: each sets the minimum that the database accepts; a test sets only what it is about."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -45,7 +45,7 @@ class QueueFactory(factory.django.DjangoModelFactory):
 
 
 class AccountFactory(factory.django.DjangoModelFactory):
-    """A `generic_http` account; `config` with nothing but an address nobody listens at."""
+    """A `generic_http` account whose URL has no listener."""
 
     class Meta:
         model = ProviderAccount
@@ -114,7 +114,7 @@ class MessageFactory(factory.django.DjangoModelFactory):
 
 
 class AttemptFactory(factory.django.DjangoModelFactory):
-    """An attempt that its provider has accepted."""
+    """An attempt that its provider accepted."""
 
     class Meta:
         model = DeliveryAttempt
@@ -161,7 +161,7 @@ class CallbackFactory(factory.django.DjangoModelFactory):
 
 
 class ClientEventFactory(factory.django.DjangoModelFactory):
-    """The event of a message that was delivered; not numbered."""
+    """The event of a delivered message, not numbered yet."""
 
     class Meta:
         model = ClientEvent
@@ -206,13 +206,13 @@ class WebhookDeliveryFactory(factory.django.DjangoModelFactory):
 
 
 def lose_the_key(row: models.Model, column: str = "text") -> None:
-    """What lies in the database is from now on under a key that nobody has."""
+    """Make the stored value unreadable: replace it with one under an unknown key."""
     is_json = isinstance(row._meta.get_field(column), models.JSONField)
     sealed = models.Value("enc:v1:lost:gAAAAA", output_field=models.JSONField() if is_json else models.TextField())
     type(row)._default_manager.filter(pk=row.pk).update(**{column: sealed})
 
 
 def make_token(user, *, valid_for: timedelta | None = None) -> str:
-    """The text of a new bearer token."""
+    """Create a bearer token and return its text."""
     _, token = ApiToken.objects.create(user=user, expiry=valid_for)
     return token

@@ -1,4 +1,4 @@
-"""Faults that may pass are told from those that last, by what the drivers really raise."""
+"""Transient faults are told apart from permanent ones, by the drivers' real exceptions."""
 
 import sqlite3
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_by_the_state_that_postgresql_gives() -> None:
     assert [state for state, passes in passing.items() if passes] == PASSING
 
 
-def test_the_drivers_own_errors_are_judged_alike() -> None:
+def test_the_drivers_own_errors_are_classified_alike() -> None:
     passing = {state: may_pass(psycopg.errors.lookup(state)()) for state in PASSING + LASTING}
 
     assert [state for state, passes in passing.items() if passes] == PASSING
@@ -87,11 +87,11 @@ def not_there(path: Path) -> None:
     sqlite3.connect(path).execute("SELECT * FROM nothing")
 
 
-@pytest.mark.parametrize(("act", "passes"), [(locked, True), (read_only, True), (not_there, False)])
+@pytest.mark.parametrize(("cause", "passes"), [(locked, True), (read_only, True), (not_there, False)])
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_by_the_code_that_sqlite_gives(act: Callable, passes: bool, tmp_path: Path) -> None:
+def test_by_the_code_that_sqlite_gives(cause: Callable, passes: bool, tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError) as caught:
-        act(tmp_path / "other.sqlite3")
+        cause(tmp_path / "other.sqlite3")
     fault = OperationalError(str(caught.value))
     fault.__cause__ = caught.value
 
@@ -108,21 +108,21 @@ def test_pauses_grow_and_never_end() -> None:
 @pytest.mark.django_db(transaction=True)
 class TestConnection:
     @on_postgresql
-    def test_one_to_a_server_that_is_read_only_now_is_not_handed_out_again(self) -> None:
+    def test_a_connection_to_a_read_only_server_is_not_reused(self) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
         with pytest.raises(Error) as caught:
             QueueFactory()
         assert may_pass(caught.value)
         stale = connection.connection
-        assert not stale.closed  # and a pool's health check finds it well
+        assert not stale.closed  # so a pool's health check passes
 
         database_faults.drop_connection()
 
         assert stale.closed
         QueueFactory()
 
-    def test_the_next_statement_finds_another(self) -> None:
+    def test_the_next_statement_opens_another(self) -> None:
         database_faults.drop_connection()
 
         assert not OutboundQueue.objects.filter(pk="nothing").exists()

@@ -1,4 +1,4 @@
-"""Phone numbers at the edge."""
+"""Parsing of phone numbers."""
 
 from contextlib import suppress
 from random import Random
@@ -58,7 +58,7 @@ def test_the_length_is_the_test_not_the_assignment(raw: str) -> None:
         "tel:+14155550101",
     ],
 )
-def test_what_is_not_a_number_is_invalid(raw: str) -> None:
+def test_anything_but_a_number_is_invalid(raw: str) -> None:
     with pytest.raises(InvalidNumber) as refused:
         normalise(raw)
 

@@ -1,4 +1,4 @@
-"""Texts under keys: what is stored, and who can read it."""
+"""Encrypted texts: what is stored, and with which keys it is readable."""
 
 import base64
 
@@ -14,7 +14,7 @@ OLD, NEW, OTHER = encryption.read_keys([f"k{number}:{secret}" for number, secret
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"])), st.booleans())
-def test_what_was_sealed_is_revealed(text: str, has_keys: bool) -> None:
+def test_a_sealed_text_is_revealed(text: str, has_keys: bool) -> None:
     keys = [NEW, OLD] if has_keys else []
 
     assert encryption.reveal(encryption.seal(text, keys), keys) == text

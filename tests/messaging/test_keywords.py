@@ -1,4 +1,4 @@
-"""Words that people write to stop, and texts that only contain them."""
+"""Recognition of keywords, and texts that only contain them."""
 
 import unicodedata
 
@@ -33,12 +33,12 @@ RULES = default_rules()
         ("!?🙂", ""),
     ],
 )
-def test_case_accents_punctuation_and_what_nobody_sees_are_folded(text: str, folded: str) -> None:
+def test_case_accents_punctuation_and_invisible_characters_are_folded(text: str, folded: str) -> None:
     assert fold(text) == folded
 
 
 @given(st.text())
-def test_what_is_folded_stays_as_it_is(text: str) -> None:
+def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 

@@ -1,4 +1,4 @@
-"""The table of delays, its jitter, and the provider's own wish."""
+"""The table of delays, its jitter, and the provider's `retry_after`."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ def test_jitter_uses_the_whole_fifth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wished", "given"), [(0.0, 0.0), (-5.0, 0.0), (7.5, 7.5), (3600.0, 3600.0), (1e9, MAX_RETRY_AFTER)]
+    ("retry_after", "expected"), [(0.0, 0.0), (-5.0, 0.0), (7.5, 7.5), (3600.0, 3600.0), (1e9, MAX_RETRY_AFTER)]
 )
-def test_the_providers_wish_wins_within_an_hour(wished: float, given: float) -> None:
-    assert next_delay(rounds_failed=4, position=0.9, retry_after=wished) == given
+def test_the_providers_retry_after_wins_within_an_hour(retry_after: float, expected: float) -> None:
+    assert next_delay(rounds_failed=4, position=0.9, retry_after=retry_after) == expected

@@ -1,4 +1,4 @@
-"""Every rule that the database itself keeps: it refuses by name, and accepts what lies just inside."""
+"""Database constraints: each refuses by name, and accepts values just within its limits."""
 
 import re
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @contextmanager
 def refused(name: str, *columns: str):
-    """PostgreSQL says the constraint's name; SQLite says it for checks, and a unique one's columns."""
+    """PostgreSQL names the constraint; SQLite names checks, and the columns of unique constraints."""
     with pytest.raises(IntegrityError) as error, transaction.atomic():
         yield
     expected = name if connection.vendor == "postgresql" or not columns else ", ".join(columns)
@@ -73,11 +73,11 @@ class TestMessage:
         self.assert_refused("message_outbound_has_queue_and_owner", **values)
 
     @pytest.mark.parametrize("missing", ["claim_id", "lease_until"])
-    def test_a_message_in_the_air_has_a_claim(self, missing: str) -> None:
+    def test_a_message_in_flight_has_a_claim(self, missing: str) -> None:
         self.assert_refused("message_sending_has_claim", sending=True, **{missing: None})
 
     @pytest.mark.parametrize("left", [{"claim_id": uuid7()}, {"lease_until": NOW}], ids=["claim", "lease"])
-    def test_and_no_other_has(self, left) -> None:
+    def test_no_other_message_has_a_claim(self, left) -> None:
         self.assert_refused("message_sending_has_claim", **left)
 
     def test_a_delivered_message_has_its_time(self) -> None:
@@ -105,7 +105,7 @@ class TestAttempt:
             AttemptFactory(message=attempt.message)
         assert DeliveryAttempt.objects.count() == 1
 
-    def test_a_message_is_never_in_the_air_twice(self) -> None:
+    def test_a_message_has_at_most_one_open_attempt(self) -> None:
         attempt = AttemptFactory(open=True)
         with refused("attempt_one_open_of_message", "messaging_deliveryattempt.message_id"):
             AttemptFactory(message=attempt.message, number=2, outcome="calling", finished_at=None)

@@ -1,4 +1,4 @@
-"""A row whose content cannot be opened is a row like any other, until somebody asks for the content."""
+"""A row with an unreadable field behaves like any other until the field is accessed."""
 
 import pytest
 from django.db import transaction
@@ -20,28 +20,28 @@ def lost() -> Message:
     return Message.objects.get()
 
 
-def test_it_is_fetched_and_saved_beside_its_content(lost) -> None:
+def test_an_unreadable_row_is_fetched_and_saved(lost) -> None:
     lost.reference = "after"
     lost.save(update_fields=["reference"])
 
     assert Message.objects.get().reference == "after"
 
 
-def test_who_asks_for_the_content_is_told_why_there_is_none(lost) -> None:
+def test_accessing_the_content_raises_with_the_reason(lost) -> None:
     with pytest.raises(CannotBeOpened, match="has no key 'lost'"):
         _ = lost.text
     assert str(fault_of(lost, "text")) == "FIELD_ENCRYPTION_KEYS has no key 'lost'"
     assert fault_of(MessageFactory(), "text") is None
 
 
-def test_nothing_is_written_in_its_place(lost) -> None:
+def test_the_unreadable_content_is_not_overwritten(lost) -> None:
     with pytest.raises(CannotBeOpened), transaction.atomic():
         lost.save()
 
     assert str(fault_of(Message.objects.get(), "text")) == "FIELD_ENCRYPTION_KEYS has no key 'lost'"
 
 
-def test_json_is_no_other() -> None:
+def test_json_behaves_the_same() -> None:
     create(UserFactory(), people(("+14155550101", {"name": "Ada"})), text="Hi {name}")
     lose_the_key(ScheduleRecipient.objects.get(), "variables")
 

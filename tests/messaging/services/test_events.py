@@ -1,4 +1,4 @@
-"""What is written down for clients with a change of status, and how it reads later."""
+"""Client events of status changes, and how they are serialized later."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ def move(message: Message, to: Status) -> None:
     transitions.apply([Transition(message, to, Source.DISPATCH)], now=NOW + timedelta(seconds=5))
 
 
-def test_every_status_a_client_hears_of_has_its_event() -> None:
+def test_every_notified_status_has_its_event() -> None:
     assert {status: str(event_type) for status, event_type in OF_STATUS.items()} == {
         "sent": "message.sent",
         "delivered": "message.delivered",
@@ -33,7 +33,7 @@ def test_every_status_a_client_hears_of_has_its_event() -> None:
     }
 
 
-def test_a_change_of_status_is_told_once(account) -> None:
+def test_a_status_change_records_one_event(account) -> None:
     message = MessageFactory(sending=True)
 
     move(message, Status.SENT)
@@ -44,7 +44,7 @@ def test_a_change_of_status_is_told_once(account) -> None:
 
 
 @pytest.mark.parametrize("to", [Status.SENDING, Status.CANCELED])
-def test_what_clients_do_not_hear_of_writes_nothing(to: Status) -> None:
+def test_a_status_without_an_event_records_none(to: Status) -> None:
     message = MessageFactory()
     message.claim_id, message.lease_until = (message.pk, NOW) if to is Status.SENDING else (None, None)
 
@@ -53,7 +53,7 @@ def test_what_clients_do_not_hear_of_writes_nothing(to: Status) -> None:
     assert ClientEvent.objects.count() == (0 if to is Status.SENDING else 1)
 
 
-def test_a_message_of_nobody_is_told_to_nobody() -> None:
+def test_a_message_without_an_owner_records_no_event() -> None:
     message = MessageFactory(inbound=True)
 
     move(message, Status.STORED)
@@ -62,7 +62,7 @@ def test_a_message_of_nobody_is_told_to_nobody() -> None:
     assert not ClientEvent.objects.exists()
 
 
-def test_an_inbound_message_is_told_of_when_it_is_processed() -> None:
+def test_an_inbound_message_records_its_event_when_processed() -> None:
     message = MessageFactory(inbound=True, owner=get_user_model().objects.create(username="owner"))
 
     move(message, Status.STORED)
@@ -79,14 +79,14 @@ def test_a_batch_costs_one_query_however_large(django_assert_num_queries) -> Non
             transitions.apply([Transition(row, Status.FAILED, Source.DISPATCH) for row in messages], now=NOW)
 
 
-def test_a_refused_change_is_not_told() -> None:
+def test_a_refused_change_records_no_event() -> None:
     with pytest.raises(IllegalTransition):
         move(MessageFactory(), Status.SENT)
 
     assert not ClientEvent.objects.exists()
 
 
-def test_the_message_reads_as_it_was_at_the_event(account) -> None:
+def test_the_event_shows_the_message_as_it_was(account) -> None:
     message = MessageFactory(sending=True, provider=account, reference="order-42", from_number="")
     message.provider_message_id, message.sent_at, message.from_number = "pm-1", NOW, "+15005550006"
     transitions.apply(
@@ -124,7 +124,7 @@ def test_the_event_of_an_erased_message_has_no_body() -> None:
     assert events.body(ClientEvent.objects.get(), None) is None
 
 
-def test_an_event_about_something_else_brings_its_data_along() -> None:
+def test_an_event_without_a_message_has_its_own_data() -> None:
     owner = get_user_model().objects.create(username="owner")
 
     events.record_data(

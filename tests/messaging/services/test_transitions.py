@@ -45,7 +45,7 @@ def test_the_named_fields_are_written_and_no_others(now) -> None:
     assert (message.error_code, message.reference) == ("expired", "")
 
 
-def test_one_illegal_move_stops_all_and_writes_nothing(now) -> None:
+def test_one_illegal_transition_stops_all_and_writes_nothing(now) -> None:
     good, final = MessageFactory(), MessageFactory(delivered=True)
 
     with pytest.raises(IllegalTransition):
@@ -73,7 +73,7 @@ def test_only_an_operator_leaves_a_final_status(now, by_operator: bool, allowed:
     assert message.events.count() == int(allowed)
 
 
-def test_when_the_change_cannot_be_written_its_history_is_not_either(now) -> None:
+def test_a_failed_change_writes_no_history(now) -> None:
     message = MessageFactory()
     move = Transition(message, Status.SENDING, Source.DISPATCH)  # without a claim the database refuses it
 
@@ -91,7 +91,7 @@ def test_nothing_to_do_costs_nothing(now, django_assert_num_queries) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 20])
-def test_any_number_of_moves_takes_as_many_queries_as_one(now, size: int, django_assert_num_queries) -> None:
+def test_any_number_of_transitions_takes_as_many_queries_as_one(now, size: int, django_assert_num_queries) -> None:
     messages = MessageFactory.create_batch(size, sending=True)
     for place, message in enumerate(messages):
         message.error_code = f"code_{place}"

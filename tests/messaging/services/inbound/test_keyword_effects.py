@@ -1,4 +1,4 @@
-"""A keyword takes effect in the transaction that accepts its text; what a worker does later changes nothing about it."""
+"""A keyword takes effect in the transaction that accepts its text, not when a worker processes it."""
 
 from datetime import timedelta
 
@@ -9,8 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from messaging.models import Attachment, Message, Suppression
 from messaging.services.errors import OptedOut, SenderRateLimited
 from messaging.services.inbound import process
-from messaging.services.inbound import receive as inbound
-from messaging.services.inbound.receive import InboundLimits, IncomingMessage, receive, receive_from_provider
+from messaging.services.inbound.receive import InboundLimits, IncomingMessage, Received, receive, receive_from_provider
 from messaging.services.outbound.dispatch.attempts import start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.submit import MessageInput, submit
@@ -37,9 +36,9 @@ def client(db):
 
 @pytest.fixture
 def post(client, now):
-    """Posts a text of the person's, as a client's gateway does, at so many seconds after `now`."""
+    """Posts a text of the person as a client does, `after` seconds after `now`."""
 
-    def post(text: str, *, after: float = 0, by=client, **changes) -> inbound.Received:
+    def post(text: str, *, after: float = 0, by=client, **changes) -> Received:
         incoming = IncomingMessage(**{"sender": PERSON, "recipient": OURS, "text": text, **changes})
         return receive(incoming=incoming, owner=by, limits=LIMITS, now=now + timedelta(seconds=after))
 
@@ -47,27 +46,27 @@ def post(client, now):
 
 
 @pytest.fixture
-def bring(account, now):
-    """Brings a text of the person's, as a provider's callback does, at so many seconds after `now`."""
+def deliver(account, now):
+    """Delivers a text of the person as a provider's callback does, `after` seconds after `now`."""
 
-    def bring(text: str, *, after: float = 0, **changes) -> inbound.Received:
+    def deliver(text: str, *, after: float = 0, **changes) -> Received:
         incoming = IncomingMessage(**{"sender": PERSON, "recipient": OURS, "text": text, **changes})
         return receive_from_provider(
             incoming=incoming, account=account, limits=LIMITS, now=now + timedelta(seconds=after)
         )
 
-    return bring
+    return deliver
 
 
 @pytest.fixture(params=["by REST", "by a provider"])
-def write(request, post, bring):
-    """Both ways in."""
-    return post if request.param == "by REST" else bring
+def write(request, post, deliver):
+    """Both ways of arrival."""
+    return post if request.param == "by REST" else deliver
 
 
 @pytest.fixture
 def send(now):
-    """Asks for a text to the person, as a client does."""
+    """Submits a message to the person, as a client does."""
 
     def send(*, sender: str | None = OURS, to: str = PERSON) -> Message:
         draft = MessageInput(to=to, text="Hello", valid_for=3600, sender=sender)
@@ -105,7 +104,7 @@ def test_a_stop_refuses_the_next_message_before_any_worker_has_run(write, send) 
     assert (message.status, message.keyword_read_at) == ("received", message.received_at)
 
 
-def test_a_queued_message_is_not_called_after_the_stop_is_accepted(write, send) -> None:
+def test_a_queued_message_is_not_sent_after_the_stop_is_accepted(write, send) -> None:
     AccountFactory(slug="sends")
     waiting = send()
     write("STOP")
@@ -118,7 +117,7 @@ def test_a_queued_message_is_not_called_after_the_stop_is_accepted(write, send) 
     assert carrier.calls == []
 
 
-def test_a_claimed_message_whose_attempt_is_not_begun_is_not_called_either(write, send, now) -> None:
+def test_a_claimed_message_without_an_attempt_is_not_sent_either(write, send, now) -> None:
     AccountFactory(slug="sends")
     waiting = send()
     claimed = claim(queue_name="express", limit=10, now=now, lease=LEASE)
@@ -159,29 +158,29 @@ def test_a_stop_to_a_number_that_is_not_ours_covers_messages_without_a_sender(wr
 @pytest.mark.parametrize(
     ("keyword", "after"), [("stop", {(PERSON, OURS)}), ("start", set()), ("help", {(PERSON, "x")})]
 )
-def test_what_the_provider_has_understood_takes_effect_at_once(bring, now, keyword: str, after: set) -> None:
+def test_a_keyword_reported_by_the_provider_takes_effect_at_once(deliver, now, keyword: str, after: set) -> None:
     if keyword != "stop":
         sender = "x" if keyword == "help" else OURS
         suppressions.add_by_keyword(number=PERSON, sender=sender, reason="", posted_by=None, now=now)
 
-    bring("Arrêt", provider_keyword=ProviderKeyword(keyword))
+    deliver("Arrêt", provider_keyword=ProviderKeyword(keyword))
 
     assert suppressed() == after
 
 
-def test_a_stop_with_a_picture_takes_effect_at_once(bring) -> None:
-    bring("STOP", addresses=("https://a.example/1",))
+def test_a_stop_with_an_image_takes_effect_at_once(deliver) -> None:
+    deliver("STOP", addresses=("https://a.example/1",))
 
     assert suppressed() == {(PERSON, OURS)}
 
 
-def test_a_stop_and_its_text_are_stored_together_or_not_at_all(bring, monkeypatch) -> None:
+def test_a_stop_and_its_text_are_stored_together_or_not_at_all(deliver, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr("messaging.services.inbound.receive._attach", fail)
     with pytest.raises(RuntimeError):
-        bring("STOP")
+        deliver("STOP")
 
     assert (suppressed(), Message.objects.count()) == (set(), 0)
 
@@ -200,7 +199,7 @@ def test_a_clients_text_to_another_clients_number_changes_nothing_there(post, ou
 
 
 @pytest.mark.parametrize(("word", "sender"), [("STOP", OURS), ("stop all", "")])
-def test_a_stop_over_the_rate_limit_is_refused_and_counts(post, send, word: str, sender: str) -> None:
+def test_a_stop_over_the_rate_limit_is_refused_and_takes_effect(post, send, word: str, sender: str) -> None:
     for number in range(5):
         post(f"{number}")
 
@@ -225,19 +224,19 @@ def test_a_start_over_the_rate_limit_changes_nothing(post) -> None:
     assert suppressed() == {(PERSON, OURS)}
 
 
-def test_a_provider_is_not_refused_and_its_stop_counts(bring, now) -> None:
+def test_a_providers_stop_over_the_limit_is_stored_and_takes_effect(deliver, now) -> None:
     for number in range(5):
-        bring(f"{number}")
+        deliver(f"{number}")
 
-    message = bring("STOP").message
+    message = deliver("STOP").message
 
     assert (message.error_code, suppressed()) == ("sender_rate_limited", {(PERSON, OURS)})
     work(now)
     assert replies() == []
 
 
-def test_a_repeat_of_a_stop_within_the_window_counts_after_a_start(write) -> None:
-    """It may be the person's third text as well as the gateway's second delivery of the first: an opt-out is never lost."""
+def test_a_repeated_stop_within_the_window_takes_effect_after_a_start(write) -> None:
+    """It may be the person's third text or the gateway's second delivery of the first: an opt-out is never lost."""
     write("STOP", after=0)
     write("START", after=0.5)
 
@@ -246,11 +245,11 @@ def test_a_repeat_of_a_stop_within_the_window_counts_after_a_start(write) -> Non
     assert suppressed() == {(PERSON, OURS)}
 
 
-def test_the_same_callback_again_does_not_undo_a_newer_start(bring) -> None:
-    bring("STOP", provider_message_id="p1")
-    bring("START", provider_message_id="p2")
+def test_an_identical_callback_does_not_undo_a_newer_start(deliver) -> None:
+    deliver("STOP", provider_message_id="p1")
+    deliver("START", provider_message_id="p2")
 
-    assert bring("STOP", provider_message_id="p1").is_repeat is True
+    assert deliver("STOP", provider_message_id="p1").is_repeat is True
 
     assert suppressed() == set()
 
@@ -269,7 +268,7 @@ def test_a_repeat_of_a_start_changes_nothing(write) -> None:
 
 def test_the_reply_is_sent_later_and_the_keyword_is_not_applied_again(write, now) -> None:
     message = write("STOP").message
-    Suppression.objects.all().delete()  # by a member of staff, for instance
+    Suppression.objects.all().delete()  # for instance by staff
 
     work(now)
 
@@ -313,8 +312,8 @@ def test_a_second_stop_is_not_confirmed_again(write, now) -> None:
     assert history(again) == [("received", "stop, nothing to change"), ("stored", ""), ("processed", "")]
 
 
-def test_the_reply_does_not_wait_for_a_picture_and_is_sent_once(bring, now) -> None:
-    message = bring("STOP", addresses=("https://a.example/1",)).message
+def test_the_reply_does_not_wait_for_an_image_and_is_sent_once(deliver, now) -> None:
+    message = deliver("STOP", addresses=("https://a.example/1",)).message
 
     assert (work(now), work(now), len(replies())) == (1, 0, 1)
     assert history(message) == [("received", "stop")]
@@ -323,7 +322,7 @@ def test_the_reply_does_not_wait_for_a_picture_and_is_sent_once(bring, now) -> N
     assert (history(message)[-1], len(replies())) == (("processed", ""), 1)
 
 
-def test_a_text_that_cannot_be_opened_any_more_is_answered_and_processed(write, now) -> None:
+def test_an_unreadable_text_gets_its_reply_and_is_processed(write, now) -> None:
     message = write("STOP").message
     lose_the_key(message)
 
@@ -333,7 +332,7 @@ def test_a_text_that_cannot_be_opened_any_more_is_answered_and_processed(write, 
     assert (status, suppressed(), len(replies())) == ("processed", {(PERSON, OURS)}, 1)
 
 
-def test_a_fault_while_answering_takes_nothing_of_the_stop_along(write, now, monkeypatch) -> None:
+def test_a_failed_reply_does_not_roll_the_stop_back(write, now, monkeypatch) -> None:
     write("STOP")
 
     def fail(*_: object, **__: object) -> None:
@@ -349,10 +348,10 @@ def test_a_fault_while_answering_takes_nothing_of_the_stop_along(write, now, mon
 
 
 @pytest.mark.parametrize(("older", "newer", "stands"), [("STOP", "START", set()), ("START", "STOP", {(PERSON, OURS)})])
-def test_a_text_of_an_older_version_does_not_undo_what_was_accepted_since(
+def test_a_text_of_an_older_version_does_not_undo_newer_keywords(
     write, now, older: str, newer: str, stands: set
 ) -> None:
-    """Stored before the upgrade, its keyword is applied by the worker, as far as nothing newer says otherwise."""
+    """Stored before the upgrade, its keyword is applied by the worker unless a newer one contradicts it."""
     PhoneNumberFactory(number=PERSON)
     MessageFactory(inbound=True, from_number=PERSON, to_number=OURS, text=older)
     write(newer)
@@ -362,7 +361,7 @@ def test_a_text_of_an_older_version_does_not_undo_what_was_accepted_since(
     assert suppressed() == stands
 
 
-def test_a_text_of_an_older_version_is_applied_and_answered(now) -> None:
+def test_a_text_of_an_older_version_is_applied_and_gets_its_reply(now) -> None:
     PhoneNumberFactory(number=PERSON)
     MessageFactory(inbound=True, from_number=PERSON, to_number=OURS, text="STOP")
 
@@ -371,57 +370,57 @@ def test_a_text_of_an_older_version_is_applied_and_answered(now) -> None:
     assert (suppressed(), len(replies())) == ({(PERSON, OURS)}, 1)
 
 
-# --- At the same moment -----------------------------------------------------------------------------------------------
+# --- Concurrency ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_stops_at_once_make_one_suppression(post, bring) -> None:
+def test_concurrent_stops_make_one_suppression(post, deliver) -> None:
     clients = [UserFactory() for _ in range(4)]
     calls = [lambda by=by: post("STOP", by=by) for by in clients]
-    calls += [lambda n=n: bring("STOP", provider_message_id=f"p{n}") for n in range(4)]
+    calls += [lambda n=n: deliver("STOP", provider_message_id=f"p{n}") for n in range(4)]
 
     results = at_once(calls)
 
-    assert {type(result) for result in results} <= {inbound.Received, SenderRateLimited}
+    assert {type(result) for result in results} <= {Received, SenderRateLimited}
     assert suppressed() == {(PERSON, OURS)}
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("words", [("STOP", "START"), ("START", "STOP")], ids=" ".join)
-def test_stop_and_start_at_once_end_as_the_one_accepted_last_says(bring, words: tuple[str, str]) -> None:
-    results = at_once([lambda word=word: bring(word, provider_message_id=word) for word in words])
+def test_of_a_concurrent_stop_and_start_the_last_accepted_wins(deliver, words: tuple[str, str]) -> None:
+    results = at_once([lambda word=word: deliver(word, provider_message_id=word) for word in words])
 
     latest = max((result.message for result in results), key=lambda message: message.pk)
     assert suppressed() == ({(PERSON, OURS)} if latest.text == "STOP" else set())
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nothing_that_was_accepted_beside_a_stop_is_called_after_it(bring, send) -> None:
-    """A message whose check came before the STOP may be accepted beside it; the check before the call finds it."""
+def test_a_message_accepted_concurrently_with_a_stop_is_not_sent_after_it(deliver, send) -> None:
+    """A message checked before the STOP may be accepted after it; the check before the call refuses it."""
     AccountFactory(slug="sends")
-    results = at_once([lambda: bring("STOP"), *[send] * 6])
+    results = at_once([lambda: deliver("STOP"), *[send] * 6])
     carrier = Carrier()
 
     dispatcher(carrier).run("express")
 
     accepted = [result for result in results if isinstance(result, Message)]
-    assert {type(result) for result in results} <= {inbound.Received, Message, OptedOut}
+    assert {type(result) for result in results} <= {Received, Message, OptedOut}
     assert carrier.calls == []
     assert Message.objects.filter(status="failed", error_code="recipient_opted_out").count() == len(accepted)
     with pytest.raises(OptedOut):
         send()
 
 
-# --- What it costs ----------------------------------------------------------------------------------------------------
+# --- Number of queries ------------------------------------------------------------------------------------------------
 
 
-def test_the_cost_does_not_grow_with_the_persons_texts(bring, now) -> None:
+def test_the_cost_does_not_grow_with_the_senders_texts(deliver, now) -> None:
     def queries(text: str) -> int:
         with CaptureQueriesContext(connection) as seen:
-            bring(text, provider_message_id=text)
+            deliver(text, provider_message_id=text)
         return len(seen)
 
-    bring("warm")
+    deliver("warm")
     few = queries("STOP")
     MessageFactory.create_batch(
         20, inbound=True, from_number=PERSON, to_number=OURS, received_at=now, keyword_read_at=now, text="a"

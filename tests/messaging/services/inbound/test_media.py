@@ -1,4 +1,4 @@
-"""Fetching the files that a callback has named: only from public addresses, bounded, and each once."""
+"""Fetching the media that callbacks name: from public addresses only, bounded, each once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -18,7 +18,7 @@ from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory
 from tests.media_store import pictures
 from tests.messaging.parallel import at_once
 
-# The threads that fetch have connections of their own.
+# The fetching threads have their own database connections.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("media_folder")]
 LOOPBACK = Guard.allowing(["127.0.0.0/8"])
 PNG = pictures.encoded("PNG")
@@ -67,12 +67,12 @@ def fetch(guard: Guard = LOOPBACK, *, answers: Sequence[str] = (), at=NOW) -> in
 
 
 def outcome(row: Attachment) -> tuple[bool, int, object, str]:
-    """Whether it is here, the tries, when the next one is, and what went wrong."""
+    """Whether the asset is stored, the attempts, the time of the next one, and the error."""
     row.refresh_from_db()
     return row.asset_id is not None, row.attempts, row.next_attempt_at, row.error
 
 
-def test_a_picture_is_kept_and_its_text_goes_on(site, message, file) -> None:
+def test_an_image_is_stored_and_its_text_is_processed(site, message, file) -> None:
     row = file(f"{site.url}/1.png")
     Message.objects.filter(pk=message.pk).update(keyword_read_at=NOW)
     assert process.is_anything_open(now=NOW) is False
@@ -115,7 +115,9 @@ def test_a_picture_is_fetched_without_credentials_when_the_backend_has_no_callba
         ("ftp://93.184.215.14/1.png", []),
     ],
 )
-def test_what_is_not_public_is_given_up_and_not_connected_to(file, connected, url: str, answers: list[str]) -> None:
+def test_a_url_that_is_not_public_is_given_up_without_a_connection(
+    file, connected, url: str, answers: list[str]
+) -> None:
     row = file(url)
 
     assert fetch(Guard(), answers=answers) == 1
@@ -125,7 +127,7 @@ def test_what_is_not_public_is_given_up_and_not_connected_to(file, connected, ur
     assert not MediaAsset.objects.exists()
 
 
-def test_a_redirect_to_what_is_not_public_is_not_followed(site, file) -> None:
+def test_a_redirect_to_an_address_that_is_not_public_is_not_followed(site, file) -> None:
     site.play = answer(302, b"", {"Location": "http://169.254.169.254/latest/"})
     row = file(f"{site.url}/1.png")
 
@@ -137,7 +139,7 @@ def test_a_redirect_to_what_is_not_public_is_not_followed(site, file) -> None:
 
 
 @pytest.mark.parametrize("content", [b"<html></html>", b"", PNG[:-20]], ids=["html", "empty", "truncated"])
-def test_what_is_no_good_image_is_given_up(site, file, media_folder, content: bytes) -> None:
+def test_an_invalid_image_is_given_up(site, file, media_folder, content: bytes) -> None:
     site.play = answer(200, content)
     row = file(f"{site.url}/1.png")
 
@@ -158,7 +160,7 @@ def test_a_file_that_is_too_large_is_given_up(site, file, settings) -> None:
     assert outcome(row) == (False, 1, None, "the file is too large")
 
 
-def test_a_site_that_is_ill_is_tried_again_by_the_table_and_then_given_up(site, file) -> None:
+def test_a_failing_site_is_retried_by_the_table_and_then_given_up(site, file) -> None:
     site.play = answer(503, b"")
     row = file(f"{site.url}/1.png")
 
@@ -175,7 +177,7 @@ def test_a_site_that_is_ill_is_tried_again_by_the_table_and_then_given_up(site, 
     assert row.attempts == len(DELAYS) + 1 == len(site.received)
 
 
-def test_the_same_picture_twice_is_one_file_of_the_message(site, message, file) -> None:
+def test_the_same_image_twice_is_one_file_of_the_message(site, message, file) -> None:
     first, second = file(f"{site.url}/1.png"), file(f"{site.url}/2.png")
 
     assert fetch() == 2
@@ -186,7 +188,7 @@ def test_the_same_picture_twice_is_one_file_of_the_message(site, message, file) 
     assert (Attachment.objects.count(), MediaAsset.objects.count()) == (1, 1)
 
 
-def test_a_file_whose_worker_died_comes_back_after_the_lease(site, file) -> None:
+def test_a_file_of_a_dead_worker_is_due_again_after_the_lease(site, file) -> None:
     row = file(f"{site.url}/1.png", next_attempt_at=NOW + LEASE, attempts=1)
 
     assert fetch() == 0
@@ -194,7 +196,7 @@ def test_a_file_whose_worker_died_comes_back_after_the_lease(site, file) -> None
     assert outcome(row)[0] is True
 
 
-def test_a_file_that_ends_every_worker_is_given_up(site, file) -> None:
+def test_a_file_that_kills_every_worker_is_given_up(site, file) -> None:
     row = file(f"{site.url}/1.png", attempts=len(DELAYS) + 1)
 
     fetch()
@@ -203,17 +205,17 @@ def test_a_file_that_ends_every_worker_is_given_up(site, file) -> None:
     assert site.received == []
 
 
-def test_a_fault_in_the_program_stops_no_other_file(site, file, monkeypatch) -> None:
+def test_a_bug_does_not_stop_the_other_files(site, file, monkeypatch) -> None:
     rows = [file(f"{site.url}/{number}.png") for number in range(2)]
     store = media.media.store
     faults = [KeyError("x")]
 
-    def stumble(**arguments):
+    def fail(**arguments):
         if faults:
             raise faults.pop()
         return store(**arguments)
 
-    monkeypatch.setattr("messaging.services.inbound.media.media.store", stumble)
+    monkeypatch.setattr("messaging.services.inbound.media.media.store", fail)
 
     fetch()
 

@@ -1,4 +1,4 @@
-"""What becomes of a text that came in: its steps, the words that mean something, and what is answered."""
+"""Processing of inbound texts: status changes, keywords and replies."""
 
 from datetime import timedelta
 
@@ -6,10 +6,8 @@ import pytest
 
 from messaging.models import Attachment, ClientEvent, KeywordRule, Message, MessageEvent, Suppression
 from messaging.services.inbound import keyword_rules
-from messaging.services.inbound import process as inbound_steps
-from messaging.services.inbound import replies as automatic_replies
-from messaging.services.inbound.process import RETRY_DELAY, is_anything_open, process
-from messaging.services.inbound.replies import SERVICE_USER
+from messaging.services.inbound.process import RETRY_DELAY, _process_one, is_anything_open, process
+from messaging.services.inbound.replies import MIN_INTERVAL, SERVICE_USER
 from messaging.services.recipients import suppressions
 from tests.database_faults import passing_faults
 from tests.factories import AccountFactory, MessageFactory, PhoneNumberFactory, SenderFactory, UserFactory
@@ -27,7 +25,7 @@ def ours(db):
 
 @pytest.fixture
 def write(ours):
-    """A text of the person's to our number, stored by an older version: its keyword is left to the worker."""
+    """Stores a text of the person to our number as an older version did: the worker applies its keyword."""
 
     def write(text: str, **changes) -> Message:
         message = MessageFactory.build(
@@ -56,11 +54,11 @@ def suppressed() -> set[tuple[str, str, str]]:
     return set(Suppression.objects.values_list("number", "sender", "source"))
 
 
-# --- The steps --------------------------------------------------------------------------------------------------------
+# --- Status changes ---------------------------------------------------------------------------------------------------
 
 
-def test_no_step_is_older_than_the_text(write, now) -> None:
-    """A worker looks at its clock, and then finds a text that came after that."""
+def test_no_history_row_is_older_than_the_text(write, now) -> None:
+    """A worker reads its clock, then finds a text that arrived later."""
     later = now + timedelta(milliseconds=21)
     message = write("Hello", received_at=later)
 
@@ -83,7 +81,7 @@ def test_a_text_is_stored_and_then_processed(write, now) -> None:
     assert replies() == []
 
 
-def test_its_owner_is_told_when_it_is_processed(write, now) -> None:
+def test_its_owner_is_notified_when_it_is_processed(write, now) -> None:
     owner = UserFactory()
     message = write("Hello", owner=owner)
     write("nobody's")
@@ -107,7 +105,7 @@ def test_a_text_waits_for_its_files(write, now) -> None:
     assert [step[:2] for step in steps(message)] == [("received", "stored"), ("stored", "processed")]
 
 
-def test_a_stop_counts_at_once_and_once_whatever_picture_it_carries(write, now) -> None:
+def test_a_stop_with_media_takes_effect_at_once_and_once(write, now) -> None:
     message = write("STOP", media_count=1)
     file = Attachment.objects.create(message=message, position=0, source_url="https://a.example/1", next_attempt_at=now)
 
@@ -116,14 +114,14 @@ def test_a_stop_counts_at_once_and_once_whatever_picture_it_carries(write, now) 
     assert (suppressed(), len(replies())) == ({(PERSON, OURS, "keyword")}, 1)
     message.refresh_from_db()
     assert (message.status, message.keyword_read_at) == ("received", now)
-    Suppression.objects.all().delete()  # somebody of the staff, for instance
+    Suppression.objects.all().delete()  # for instance by staff
     Attachment.objects.filter(pk=file.pk).update(next_attempt_at=None)
     run(now)
     assert (suppressed(), len(replies())) == (set(), 1)
     assert steps(message)[-1] == ("stored", "processed", "")
 
 
-def test_a_text_that_was_stored_before_a_crash_goes_on(write, now) -> None:
+def test_a_text_stored_before_a_crash_is_processed(write, now) -> None:
     message = write("STOP", status="stored")
 
     run(now)
@@ -131,17 +129,17 @@ def test_a_text_that_was_stored_before_a_crash_goes_on(write, now) -> None:
     assert steps(message) == [("stored", "processed", "stop, reply sent")]
 
 
-def test_what_cannot_be_processed_does_not_hold_up_the_others(write, now, monkeypatch, caplog) -> None:
+def test_a_text_that_cannot_be_processed_does_not_block_the_others(write, now, monkeypatch, caplog) -> None:
     bad, good = write("bad"), write("STOP")
     rules_for = keyword_rules.rules_for
     faults = iter([KeyError("a number that must not be logged")])
 
-    def stumble(number: str) -> dict:
+    def fail_for(number: str) -> dict:
         for fault in faults:
             raise fault
         return rules_for(number)
 
-    monkeypatch.setattr("messaging.services.inbound.process.keyword_rules.rules_for", stumble)
+    monkeypatch.setattr("messaging.services.inbound.process.keyword_rules.rules_for", fail_for)
 
     assert run(now) == 1
 
@@ -155,7 +153,7 @@ def test_what_cannot_be_processed_does_not_hold_up_the_others(write, now, monkey
 
 
 @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-def test_a_database_that_is_unavailable_is_no_fault_of_the_text(write, now, monkeypatch, fault) -> None:
+def test_an_unavailable_database_does_not_defer_the_text(write, now, monkeypatch, fault) -> None:
     message = write("Hello")
 
     def fail(*_: object) -> None:
@@ -180,10 +178,10 @@ def test_two_workers_process_each_text_once(write, now) -> None:
     assert all(len(steps(message)) == 2 for message in messages)
 
 
-# --- The words --------------------------------------------------------------------------------------------------------
+# --- Keywords ---------------------------------------------------------------------------------------------------------
 
 
-def test_stop_suppresses_this_sender_and_is_confirmed_to_who_has_opted_out(write, now) -> None:
+def test_stop_suppresses_this_sender_and_is_confirmed(write, now) -> None:
     message = write(" Stóp! ")
 
     run(now)
@@ -213,7 +211,7 @@ def test_stop_all_suppresses_every_sender(write, now) -> None:
     assert suppressed() == {(PERSON, "", "keyword")}
 
 
-def test_start_lifts_what_keywords_and_providers_have_put_and_nothing_of_staffs(write, now) -> None:
+def test_start_lifts_opt_outs_by_keyword_and_provider_but_not_staffs(write, now) -> None:
     for sender, source in [(OURS, "keyword"), ("", "provider"), ("+15005550007", "keyword")]:
         Suppression.objects.create(number=PERSON, sender=sender, source=source, created_at=now)
     write("START")
@@ -227,7 +225,7 @@ def test_start_lifts_what_keywords_and_providers_have_put_and_nothing_of_staffs(
     assert suppressed() == {(PERSON, OURS, "admin")}
 
 
-def test_an_older_word_does_not_undo_a_newer_one(write, now) -> None:
+def test_an_older_keyword_does_not_undo_a_newer_one(write, now) -> None:
     older = write("STOP", next_attempt_at=now + RETRY_DELAY)
     newer = write("START", media_count=1)
     Attachment.objects.create(message=newer, position=0, source_url="https://a.example/1", next_attempt_at=now)
@@ -240,7 +238,7 @@ def test_an_older_word_does_not_undo_a_newer_one(write, now) -> None:
 
 
 @pytest.mark.parametrize("newer", ["HELP", "Hello"])
-def test_a_newer_text_that_is_no_such_word_changes_nothing(write, now, newer: str) -> None:
+def test_a_newer_text_without_a_keyword_changes_nothing(write, now, newer: str) -> None:
     write("STOP", next_attempt_at=now + RETRY_DELAY)
     write(newer)
     run(now)
@@ -251,11 +249,11 @@ def test_a_newer_text_that_is_no_such_word_changes_nothing(write, now, newer: st
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_last_word_wins_whichever_worker_is_first(write, now) -> None:
+def test_the_newest_keyword_wins_in_any_order_of_processing(write, now) -> None:
     Suppression.objects.create(number=PERSON, sender=OURS, source="keyword", created_at=now)
     ids = [write(word).pk for word in ("STOP", "START")]
 
-    at_once([lambda pk=pk: inbound_steps._process_one(pk, "express", now) for pk in reversed(ids)])
+    at_once([lambda pk=pk: _process_one(pk, "express", now) for pk in reversed(ids)])
 
     assert suppressed() == set()
 
@@ -270,10 +268,10 @@ def test_the_last_word_wins_whichever_worker_is_first(write, now) -> None:
         ([OURS, ""], ("START", "STOP"), [OURS_TOO]),
     ],
 )
-def test_the_last_word_wins_also_where_it_was_sent_to_another_number(
+def test_the_newest_keyword_wins_across_numbers(
     write, now, stood: list[str], words: tuple[str, str], stands: list[str]
 ) -> None:
-    """What the older one says of its own number stands, but for what the newer one says of all of them."""
+    """The older keyword still applies to its own number; the newer one wins for all senders."""
     older, newer = words
     for sender in stood:
         Suppression.objects.create(number=PERSON, sender=sender, source="keyword", created_at=now)
@@ -286,7 +284,7 @@ def test_the_last_word_wins_also_where_it_was_sent_to_another_number(
     assert suppressed() == {(PERSON, sender, "keyword") for sender in stands}
 
 
-def test_a_word_that_the_provider_has_understood_counts_whatever_the_text_is(write, now) -> None:
+def test_the_providers_keyword_wins_over_the_text(write, now) -> None:
     account = AccountFactory(slug="acme")
     write("Arrêt", provider=account, provider_keyword="stop", is_automatic=True)
     run(now)
@@ -299,7 +297,7 @@ def test_a_word_that_the_provider_has_understood_counts_whatever_the_text_is(wri
     assert replies() == []
 
 
-def test_a_word_of_another_kind_of_the_providers_leaves_the_text_to_us(write, now) -> None:
+def test_an_unlisted_provider_keyword_leaves_the_text_to_our_rules(write, now) -> None:
     write("STOP", provider=AccountFactory(slug="acme"), provider_keyword="other", is_automatic=True)
 
     run(now)
@@ -307,7 +305,7 @@ def test_a_word_of_another_kind_of_the_providers_leaves_the_text_to_us(write, no
     assert suppressed() == {(PERSON, OURS, "keyword")}
 
 
-def test_a_persons_own_word_stands_beside_what_a_client_has_put_there(write, now) -> None:
+def test_an_opt_out_by_keyword_is_separate_from_a_clients_suppression(write, now) -> None:
     suppressions.add_by_user(number=PERSON, sender="", reason="", actor=UserFactory(), now=now)
     write("STOP ALL")
 
@@ -316,7 +314,7 @@ def test_a_persons_own_word_stands_beside_what_a_client_has_put_there(write, now
     assert suppressed() == {(PERSON, "", "api"), (PERSON, "", "keyword")}
 
 
-def test_a_client_cannot_take_back_for_all_what_it_has_not_brought(write, now) -> None:
+def test_a_client_cannot_lift_a_global_opt_out_that_it_did_not_post(write, now) -> None:
     write("STOP ALL", provider=AccountFactory(slug="acme"))
     write("STOP ALL", owner=UserFactory(), from_number=OTHER)
     run(now)
@@ -329,7 +327,7 @@ def test_a_client_cannot_take_back_for_all_what_it_has_not_brought(write, now) -
     assert suppressed() == {(PERSON, "", "keyword"), (OTHER, "", "keyword")}
 
 
-def test_a_client_that_has_brought_the_word_may_bring_the_other(write, now) -> None:
+def test_a_client_that_posted_the_stop_may_post_the_start(write, now) -> None:
     client = UserFactory()
     write("STOP ALL", owner=client)
     run(now)
@@ -340,7 +338,7 @@ def test_a_client_that_has_brought_the_word_may_bring_the_other(write, now) -> N
     assert suppressed() == set()
 
 
-def test_what_a_provider_brings_too_is_no_longer_one_clients_word(write, now) -> None:
+def test_a_stop_confirmed_by_a_provider_no_longer_belongs_to_a_client(write, now) -> None:
     client = UserFactory()
     write("STOP ALL", owner=client)
     write("STOP ALL", provider=AccountFactory(slug="acme"))
@@ -351,7 +349,7 @@ def test_what_a_provider_brings_too_is_no_longer_one_clients_word(write, now) ->
     assert suppressed() == {(PERSON, "", "keyword")}
 
 
-def test_what_a_client_posts_as_written_to_anothers_number_changes_nothing_there(write, ours, now) -> None:
+def test_a_clients_text_to_another_clients_number_changes_nothing(write, ours, now) -> None:
     ours.owner = UserFactory()
     ours.save()
     message = write("STOP", owner=UserFactory())
@@ -363,7 +361,7 @@ def test_what_a_client_posts_as_written_to_anothers_number_changes_nothing_there
     assert steps(message)[-1][2] == "stop: the number belongs to another client"
 
 
-def test_a_numbers_own_words_take_the_place_of_the_others(write, ours, now) -> None:
+def test_a_numbers_own_words_replace_the_others(write, ours, now) -> None:
     KeywordRule.objects.create(action="stop", words="genug", reply="")
     KeywordRule.objects.create(sender_number=ours, action="stop", words="Schluss\nAus!", reply="Tschüss")
     write("STOP")
@@ -386,17 +384,17 @@ def test_words_for_every_number_are_for_those_without_their_own(write, now) -> N
     assert replies() == ["Hier!"]
 
 
-# --- The answers ------------------------------------------------------------------------------------------------------
+# --- Replies ----------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_gets_more_than_one_answer_in_an_hour(write, now) -> None:
+def test_a_number_gets_at_most_one_reply_in_an_hour(write, now) -> None:
     for minutes in (0, 30, 59):
         write("HELP")
         run(now + timedelta(minutes=minutes))
     assert len(replies()) == 1
     write("HELP")
 
-    run(now + automatic_replies.MIN_INTERVAL)
+    run(now + MIN_INTERVAL)
 
     assert len(replies()) == 2
 
@@ -414,7 +412,7 @@ def test_nobody_gets_more_than_one_answer_in_an_hour(write, now) -> None:
     ],
     ids=repr,
 )
-def test_what_gets_no_answer(write, now, changes: dict) -> None:
+def test_texts_without_a_reply(write, now, changes: dict) -> None:
     message = write("STOP", **changes)
 
     run(now)
@@ -423,7 +421,7 @@ def test_what_gets_no_answer(write, now, changes: dict) -> None:
     assert suppressed() == {(message.from_number, message.to_number, "keyword")}
 
 
-def test_an_accounts_own_number_answers_too(write, now) -> None:
+def test_an_accounts_own_number_replies_too(write, now) -> None:
     AccountFactory(config={"url": "http://127.0.0.1:9/", "from_number": "+15005550099"})
     write("HELP", to_number="+15005550099")
 
@@ -432,7 +430,7 @@ def test_an_accounts_own_number_answers_too(write, now) -> None:
     assert Message.objects.get(direction="outbound").from_number == "+15005550099"
 
 
-def test_an_inactive_number_gets_no_answer(write, now, caplog) -> None:
+def test_an_inactive_number_gets_no_reply(write, now, caplog) -> None:
     message = write("STOP")
     PhoneNumberFactory._meta.model.objects.update(status="inactive")
 
@@ -443,10 +441,10 @@ def test_an_inactive_number_gets_no_answer(write, now, caplog) -> None:
     PhoneNumberFactory._meta.model.objects.update(status="active")
     write("START")
     run(now)
-    assert len(replies()) == 1  # what was refused has not used up the hour
+    assert len(replies()) == 1  # the refused reply did not start the interval
 
 
-def test_a_rule_without_a_reply_answers_nothing(write, now) -> None:
+def test_a_rule_without_a_reply_sends_none(write, now) -> None:
     KeywordRule.objects.create(action="stop", words="stop", reply="")
     write("STOP")
 
@@ -455,7 +453,7 @@ def test_a_rule_without_a_reply_answers_nothing(write, now) -> None:
     assert (replies(), len(suppressed())) == ([], 1)
 
 
-def test_an_answer_to_nobodys_text_belongs_to_a_user_who_cannot_log_in(write, now) -> None:
+def test_a_reply_to_a_text_without_an_owner_belongs_to_the_service_user(write, now) -> None:
     write("HELP")
 
     run(now)
@@ -464,7 +462,7 @@ def test_an_answer_to_nobodys_text_belongs_to_a_user_who_cannot_log_in(write, no
     assert (owner.username, owner.is_active, owner.has_usable_password()) == (SERVICE_USER, False, False)
 
 
-def test_an_answer_to_somebodys_text_belongs_to_them(write, now) -> None:
+def test_a_reply_belongs_to_the_texts_owner(write, now) -> None:
     owner = UserFactory()
     write("HELP", owner=owner)
 

@@ -1,4 +1,4 @@
-"""Taking in what people write: once, and no more of it than the limits allow."""
+"""Accepting inbound texts: each once, and within the limits."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -38,7 +38,7 @@ def owner(db):
 
 @pytest.fixture
 def post(owner, now):
-    """Posts at so many seconds after `now`."""
+    """Posts a text, `after` seconds after `now`."""
 
     def post(words: str = "Hello", *, after: float = 0, by=owner, **changes) -> inbound.Received:
         return receive(incoming=text(words, **changes), owner=by, limits=LIMITS, now=now + seconds(after))
@@ -48,7 +48,7 @@ def post(owner, now):
 
 @pytest.fixture
 def bring(account, now):
-    """Brings a provider's callback at so many seconds after `now`."""
+    """Delivers a provider's callback, `after` seconds after `now`."""
 
     def bring(words: str = "Hello", *, after: float = 0, account=account, **changes) -> inbound.Received:
         incoming = text(words, **changes)
@@ -75,7 +75,7 @@ def test_a_text_is_received(post, owner, now) -> None:
     assert (event.at, event.to_status, event.source, event.actor) == (now, "received", "api", owner)
 
 
-def test_a_text_after_one_that_cannot_be_opened_is_taken(post) -> None:
+def test_a_text_after_an_unreadable_one_is_accepted(post) -> None:
     lose_the_key(post().message)
 
     assert post(after=1).is_repeat is False
@@ -96,7 +96,7 @@ def test_the_same_text_within_the_window_is_a_repeat(post, after: float) -> None
     [{"after": 2.001}, {"words": "hello"}, {"recipient": "+15005550007"}, {"sender": "+14155550102"}],
     ids=["later", "another text", "to another number", "from another number"],
 )
-def test_what_differs_is_another_text(post, other: dict) -> None:
+def test_a_different_text_is_no_repeat(post, other: dict) -> None:
     post()
 
     assert post(**other).is_repeat is False
@@ -138,7 +138,7 @@ def test_the_window_slides(post) -> None:
     assert Message.objects.count() == 6
 
 
-def test_whoever_waits_as_told_is_taken(post) -> None:
+def test_a_text_after_retry_after_is_accepted(post) -> None:
     for number in range(5):
         post(f"{number}", after=number / 7)
     with pytest.raises(SenderRateLimited) as caught:
@@ -147,7 +147,7 @@ def test_whoever_waits_as_told_is_taken(post) -> None:
     assert post("again", after=3 + caught.value.retry_after).is_repeat is False
 
 
-def test_a_repeat_counts_for_nothing(post) -> None:
+def test_a_repeat_does_not_count_towards_the_limit(post) -> None:
     for _ in range(10):
         post()
     for number in range(4):
@@ -182,7 +182,7 @@ def test_media_are_part_of_the_text(post, owner, now, media_folder) -> None:
     assert post().is_repeat is False
 
 
-def test_an_asset_of_somebody_else_is_unknown(post, now, media_folder) -> None:
+def test_another_users_asset_is_unknown(post, now, media_folder) -> None:
     theirs = media.store(owner=UserFactory(), stream=[pictures.encoded("PNG")], now=now).asset
 
     with pytest.raises(InvalidField) as caught:
@@ -208,11 +208,11 @@ def test_the_cost_does_not_grow_with_what_came_before(post, now) -> None:
     assert len(many) <= len(few)
 
 
-# --- At the same moment -----------------------------------------------------------------------------------------------
+# --- Concurrency ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_text_from_everywhere_at_once_is_one_row(post) -> None:
+def test_concurrent_equal_texts_are_one_row(post) -> None:
     results = at_once([post] * 12)
 
     assert Message.objects.count() == 1
@@ -220,7 +220,7 @@ def test_the_same_text_from_everywhere_at_once_is_one_row(post) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_different_texts_at_once_are_exactly_as_many_as_allowed(post) -> None:
+def test_concurrent_texts_are_accepted_exactly_up_to_the_limit(post) -> None:
     results = at_once([lambda number=number: post(f"{number}") for number in range(12)])
 
     assert Message.objects.count() == 5
@@ -229,7 +229,7 @@ def test_different_texts_at_once_are_exactly_as_many_as_allowed(post) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_callback_that_comes_twice_at_once_is_one_row(bring) -> None:
+def test_a_concurrent_identical_callback_is_one_row(bring) -> None:
     results = at_once([lambda: bring(provider_message_id="p1")] * 8)
 
     assert Message.objects.count() == 1
@@ -237,7 +237,7 @@ def test_a_callback_that_comes_twice_at_once_is_one_row(bring) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_id_under_several_senders_at_once_is_one_row(bring) -> None:
+def test_one_concurrent_id_under_several_senders_is_one_row(bring) -> None:
     calls = [lambda last=last: bring(provider_message_id="p1", sender=f"+1415555010{last}") for last in range(8)]
 
     results = at_once(calls)
@@ -265,7 +265,7 @@ def test_a_joined_long_text_is_stored_and_marked(bring) -> None:
     assert (len(message.text), message.error_code, message.segments) == (1600, "too_long", 11)
 
 
-def test_the_providers_id_decides_and_not_the_window(bring) -> None:
+def test_the_providers_id_decides_instead_of_the_window(bring) -> None:
     first = bring(provider_message_id="p1").message
 
     assert bring(provider_message_id="p2").is_repeat is False
@@ -303,7 +303,7 @@ def test_the_owner_of_our_number_gets_it(bring, owner) -> None:
     assert bring().message.owner == owner
 
 
-def test_at_a_shared_number_whoever_wrote_from_it_last_gets_it(bring, now) -> None:
+def test_a_shared_number_belongs_to_the_last_sender_to_that_person(bring, now) -> None:
     MessageFactory(to_number=PERSON, from_number=OURS)
     last = MessageFactory(to_number=PERSON, from_number=OURS)
     MessageFactory(to_number=PERSON, from_number=OURS, is_automatic=True)
@@ -313,7 +313,7 @@ def test_at_a_shared_number_whoever_wrote_from_it_last_gets_it(bring, now) -> No
     assert bring().message.owner == last.owner
 
 
-def test_nobody_gets_what_answers_to_nothing(bring, now) -> None:
+def test_a_text_that_replies_to_no_message_has_no_owner(bring, now) -> None:
     MessageFactory(to_number=PERSON, from_number=OURS, created_at=now - timedelta(days=31))
 
     message = bring().message
@@ -322,7 +322,7 @@ def test_nobody_gets_what_answers_to_nothing(bring, now) -> None:
     assert message.events.get().source == "provider"
 
 
-def test_the_sender_is_known_from_then_on(bring) -> None:
+def test_the_senders_number_is_stored(bring) -> None:
     bring(sender="INFO")
 
     assert list(PhoneNumber.objects.values_list("number", "status")) == [("INFO", "active")]

@@ -1,4 +1,4 @@
-"""Media of messages to be sent: who can carry them, and what the provider is given."""
+"""Media of outbound messages: accounts that support them, and the URLs that providers get."""
 
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -52,11 +52,11 @@ def refusal(send, *assets: UUID, **changes) -> tuple[str, str]:
     return caught.value.field, caught.value.field_code
 
 
-def test_an_asset_nobody_knows_is_refused(send, mms) -> None:
+def test_an_unknown_asset_is_refused(send, mms) -> None:
     assert refusal(send, uuid7()) == ("media", "unknown_asset")
 
 
-def test_an_asset_of_somebody_else_is_refused(send, mms, now) -> None:
+def test_another_users_asset_is_refused(send, mms, now) -> None:
     theirs = media.store(owner=UserFactory(), stream=[pictures.encoded("PNG")], now=now).asset.pk
 
     assert refusal(send, theirs) == ("media", "unknown_asset")
@@ -67,19 +67,19 @@ def test_an_asset_of_somebody_else_is_refused(send, mms, now) -> None:
     [{"url": URL}, {"url": URL, "fields": {"media": "m"}, "denied_prefixes": ["+1"]}],
     ids=["no files", "not this number"],
 )
-def test_where_no_account_can_carry_files_they_are_refused(send, picture, config: dict) -> None:
+def test_media_are_refused_when_no_account_supports_them(send, picture, config: dict) -> None:
     AccountFactory(config=config)
 
     assert refusal(send, picture) == ("media", "media_not_supported")
 
 
-def test_a_sender_of_an_account_without_files_refuses_them(send, picture, mms) -> None:
+def test_media_are_refused_for_the_sender_of_an_account_without_media(send, picture, mms) -> None:
     SenderFactory(number=OURS, account=AccountFactory(config={"url": URL}))
 
     assert refusal(send, picture, sender=OURS) == ("media", "media_not_supported")
 
 
-def test_only_an_account_that_can_gets_them_with_addresses_that_can_be_read(send, picture, mms, settings, now) -> None:
+def test_only_an_account_with_media_gets_them_with_readable_urls(send, picture, mms, settings, now) -> None:
     settings.PUBLIC_URL = "https://sms.example.com"
     AccountFactory(slug="plain", weight=1000, config={"url": URL})
     for _ in range(5):

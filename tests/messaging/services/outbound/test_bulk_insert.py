@@ -1,4 +1,4 @@
-"""Many rows at once: the same rows as one by one, on each database."""
+"""Bulk insertion stores the same rows as single insertion, on each database."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def variants(count: int) -> list[Variant]:
 
 
 def columns(rows) -> list[dict]:
-    """All but the key, which is new for each."""
+    """All columns except the key, which is new in each row."""
     return [{name: value for name, value in row.items() if name != "id"} for row in rows.values()]
 
 
@@ -60,7 +60,7 @@ def test_every_column_is_what_bulk_create_would_write(prototype) -> None:
     assert [row["text"] for row in stored][:2] == [HARD, ""]
 
 
-def test_every_message_has_the_first_line_of_its_history(prototype) -> None:
+def test_every_message_has_its_first_history_row(prototype) -> None:
     bulk_insert.store(prototype, variants(3), source=Source.SCHEDULE)
 
     events = MessageEvent.objects.order_by("pk")
@@ -90,7 +90,7 @@ def test_the_keys_are_in_the_order_of_the_variants(prototype) -> None:
     assert {pk.version for pk in Message.objects.values_list("pk", flat=True)} == {7}
 
 
-def test_of_nothing_nothing_is_stored(prototype) -> None:
+def test_an_empty_batch_stores_nothing(prototype) -> None:
     bulk_insert.store(prototype, [], source=Source.SCHEDULE)
 
     assert not Message.objects.exists()
@@ -105,9 +105,7 @@ def test_of_nothing_nothing_is_stored(prototype) -> None:
     ],
     ids=["twice", "segments"],
 )
-def test_what_the_database_refuses_is_an_error_of_django_and_nothing_of_the_batch_stays(
-    prototype, bad, constraint: str
-) -> None:
+def test_a_violated_constraint_is_an_error_of_django_and_rolls_the_batch_back(prototype, bad, constraint: str) -> None:
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         bulk_insert.store(prototype, [Variant(A, "once", Encoding.GSM7, 1), bad], source=Source.SCHEDULE)
 

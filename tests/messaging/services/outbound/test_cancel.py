@@ -1,4 +1,4 @@
-"""Taking a message back."""
+"""Canceling a message."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from tests.messaging.services.outbound.dispatch.fakes import LEASE
 
 
 @pytest.mark.parametrize("status", sorted(CANCELABLE))
-def test_what_waits_is_canceled(db, now, status: Status) -> None:
+def test_a_waiting_message_is_canceled(db, now, status: Status) -> None:
     message = MessageFactory(status=status, next_attempt_at=now)
 
     canceled = cancel(message_id=message.pk, actor=message.owner, now=now)
@@ -27,7 +27,7 @@ def test_what_waits_is_canceled(db, now, status: Status) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(OUTBOUND - CANCELABLE))
-def test_what_is_being_sent_or_has_ended_is_not(db, now, status: Status) -> None:
+def test_a_message_in_flight_or_ended_is_not_canceled(db, now, status: Status) -> None:
     traits = {"sending": True} if status == Status.SENDING else {"status": status, "delivered_at": NOW}
     message = MessageFactory(**traits)
 
@@ -40,7 +40,7 @@ def test_what_is_being_sent_or_has_ended_is_not(db, now, status: Status) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_a_cancel_and_a_claim_at_once_one_wins(now, express) -> None:
+def test_of_a_concurrent_cancel_and_claim_one_wins(now, express) -> None:
     user = UserFactory()
     for _ in range(10):
         message = MessageFactory(owner=user)

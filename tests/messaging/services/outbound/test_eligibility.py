@@ -1,4 +1,4 @@
-"""May this be sent? One table answers, and every path to a provider asks it."""
+"""The table of checks, and every path to a provider that runs it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -61,7 +61,7 @@ def change(**values) -> Callable[[Message], None]:
     return lambda message: Message.objects.filter(pk=message.pk).update(**values) and None
 
 
-# What makes each check apply to a message that is stored already.
+# For each check, what makes it apply to a stored message.
 SPOILS: dict[str, Callable[[Message], None]] = {
     "canceled": change(cancel_requested=True),
     "expired": change(expires_at=NOW),
@@ -87,32 +87,32 @@ def stored(message: Message) -> Message:
     return Message.objects.defer("text").get(pk=message.pk)
 
 
-def take(**options) -> list[Message]:
+def claim_all(**options) -> list[Message]:
     return claim(queue_name="express", limit=16, now=NOW, lease=LEASE, **options)
 
 
 def start() -> list[Attempt]:
-    return start_attempts(take(), now=NOW, lease=LEASE)
+    return start_attempts(claim_all(), now=NOW, lease=LEASE)
 
 
-def write_down(*answers: SendResult) -> list[Attempt]:
-    return settle(answers, now=NOW, lease=LEASE, position=lambda: MIDDLE)
+def save_results(*results: SendResult) -> list[Attempt]:
+    return settle(results, now=NOW, lease=LEASE, position=lambda: MIDDLE)
 
 
-# Paths of messages: each makes one, spoils it and does what a worker, a sweep or a caller would do next.
+# Paths of messages: each creates one, makes a check apply, and does the next step of a worker, sweep or caller.
 
 
 def at_claim(spoil: Spoil) -> Message:
     message = make()
     spoil(message)
-    assert take() == []
+    assert claim_all() == []
     return message
 
 
 def at_claim_of_a_tick(spoil: Spoil) -> Message:
     message = make()
     spoil(message)
-    assert take(created_until=NOW) == []
+    assert claim_all(created_until=NOW) == []
     return message
 
 
@@ -120,23 +120,23 @@ def at_claim_after_a_retry(spoil: Spoil) -> Message:
     message = make(status="failed")
     retry.retry(message_id=message.pk, reason="asked for", actor=message.owner, now=NOW)
     spoil(message)
-    assert take() == []
+    assert claim_all() == []
     return message
 
 
 def at_claim_after_a_lost_worker(spoil: Spoil) -> Message:
     message = make()
-    take()
+    claim_all()
     Message.objects.update(lease_until=NOW)
     spoil(message)
     recovery.return_expired_claims(now=NOW)
-    assert take() == []
+    assert claim_all() == []
     return message
 
 
 def at_first_call(spoil: Spoil) -> Message:
     message = make()
-    claimed = take()
+    claimed = claim_all()
     spoil(message)
     assert start_attempts(claimed, now=NOW, lease=LEASE) == []
     assert not DeliveryAttempt.objects.exists()
@@ -153,7 +153,7 @@ def at_failover(spoil: Spoil) -> Message:
 
 
 def at_delayed_call(spoil: Spoil) -> Message:
-    """The rate limit holds the call for some seconds, and then it may leave."""
+    """The rate limit delays the call for some seconds."""
     message = make()
     clock, asked = Clock(), []
 
@@ -179,7 +179,7 @@ def at_open_connection(spoil: Spoil) -> Message:
     result = send(replace(call, message=Message.objects.get(pk=message.pk)), clock=Clock())
     assert isinstance(result, SendResult)
     assert isinstance(result.error, NotCalled)
-    assert write_down(result) == []
+    assert save_results(result) == []
     return message
 
 
@@ -214,7 +214,7 @@ def applying() -> Iterator[pytest.param]:
 
 @pytest.fixture(autouse=True)
 def _a_new_row(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A row that no path knows, where a test is about it."""
+    """Add the row that a test is about to the table."""
     callspec = getattr(request.node, "callspec", None)
     check = callspec.params.get("check") if callspec else None
     if check is not None and check not in CHECKS:
@@ -249,7 +249,7 @@ def test_a_message_is_refused_with_code_and_detail_on_every_path(
         assert (event.to_status, event.detail, message.next_attempt_at) == ("failed", check.code, None)
 
 
-def test_every_row_of_the_table_is_tried_above() -> None:
+def test_every_row_of_the_table_is_tested_above() -> None:
     assert {check.code for check in CHECKS} == SPOILS.keys() - {BUDGET.code, HOURS.code}
 
 
@@ -294,16 +294,16 @@ class TestAcceptance:
         assert (report.changed, dict(report.refused)) == (0, {(check.error.code, check.detail): 1})
         assert stored(message).status == "failed"
 
-    def test_a_retry_of_what_was_canceled_or_expired_is_none_of_these(self, owner) -> None:
+    def test_a_retry_ignores_an_earlier_cancel_request_or_expiry(self, owner) -> None:
         message = make(status="failed", cancel_requested=True, expires_at=NOW)
 
         retry.retry(message_id=message.pk, reason="asked for", actor=owner, now=NOW)
 
-        assert [row.pk for row in take()] == [message.pk]
+        assert [row.pk for row in claim_all()] == [message.pk]
 
 
 class TestAutomaticReply:
-    def test_the_answer_to_a_stop_goes_to_the_next_account_too(self) -> None:
+    def test_the_reply_to_a_stop_also_fails_over(self) -> None:
         message = make(is_automatic=True)
         opt_out(message)
         carrier = Carrier(Unavailable("down"))
@@ -315,7 +315,7 @@ class TestAutomaticReply:
 
     def test_but_not_to_a_number_that_became_inactive(self) -> None:
         message = make(is_automatic=True)
-        claimed = take()
+        claimed = claim_all()
         mark_inactive(TO)
 
         assert start_attempts(claimed, now=NOW, lease=LEASE) == []
@@ -325,7 +325,7 @@ class TestAutomaticReply:
 
 class TestExplanations:
     @pytest.mark.parametrize("path", [at_claim, at_first_call, at_end_of_validity], ids=lambda path: path.__name__)
-    def test_an_expired_message_keeps_what_a_provider_said_last(self, path) -> None:
+    def test_an_expired_message_keeps_the_last_provider_error(self, path) -> None:
         message = path(change(expires_at=NOW, error_code="http_500", error_detail="answered 500"))
 
         assert (stored(message).error_code, stored(message).error_detail) == ("expired", "answered 500")
@@ -343,7 +343,7 @@ class TestExplanations:
 
         assert stored(message).next_attempt_at == soon
 
-    def test_what_ends_a_message_comes_before_what_defers_it(self) -> None:
+    def test_checks_that_end_a_message_come_before_those_that_defer_it(self) -> None:
         message = at_claim(
             lambda row: [SPOILS[code](row) for code in ("text_unreadable", "recipient_opted_out")] and None
         )
@@ -352,7 +352,7 @@ class TestExplanations:
 
 
 class TestCost:
-    """The number of queries does not depend on how many messages of a batch there are, nor on how many are refused."""
+    """The number of queries depends neither on the size of a batch nor on how many messages are refused."""
 
     def batches(self) -> Iterator[list[Message]]:
         owner = UserFactory()
@@ -365,13 +365,13 @@ class TestCost:
             ]
 
     def spoil(self, messages: list[Message]) -> None:
-        """One after the other by each check, and then one by none."""
+        """Make each check apply to one message in turn, and none to the last."""
         for place, message in enumerate(messages):
             if (which := place % (len(CHECKS) + 1)) < len(CHECKS):
                 SPOILS[CHECKS[which].code](message)
 
     @pytest.mark.parametrize("moment", Moment)
-    def test_asking(self, moment: Moment) -> None:
+    def test_checking(self, moment: Moment) -> None:
         costs = []
         for messages in self.batches():
             self.spoil(messages)
@@ -381,7 +381,7 @@ class TestCost:
             costs.append(len(queries))
         assert costs[0] == costs[1] == (0 if moment in {Moment.LEAVE, Moment.SWEEP} else 3)
 
-    def test_asking_about_messages_that_name_their_sender_costs_one_query(self) -> None:
+    def test_checking_messages_with_a_sender_takes_one_query(self) -> None:
         messages = [make(), make(to_number="+14155550102")]
         opt_out(messages[0])
         with CaptureQueriesContext(connection) as queries:
@@ -393,8 +393,8 @@ class TestCost:
         for messages in self.batches():
             self.spoil(messages)
             with CaptureQueriesContext(connection) as queries:
-                taken = claim(queue_name="express", limit=len(messages), now=NOW, lease=LEASE)
-            costs.append((len(queries), len(messages) // len(taken)))
+                claimed = claim(queue_name="express", limit=len(messages), now=NOW, lease=LEASE)
+            costs.append((len(queries), len(messages) // len(claimed)))
             Message.objects.update(status="failed", claim_id=None, lease_until=None)
         assert costs[0] == costs[1]
 
@@ -417,12 +417,12 @@ class TestCost:
             )
             self.spoil(messages)
             with CaptureQueriesContext(connection) as queries:
-                following = write_down(*(result_of(call, Unavailable("down")) for call in calls))
+                following = save_results(*(result_of(call, Unavailable("down")) for call in calls))
             costs.append((len(queries), len(messages) // len(following)))
             Message.objects.update(status="failed", claim_id=None, lease_until=None)
         assert costs[0] == costs[1]
 
-    def test_a_look_up_is_made_once_for_all_rows_that_ask(self) -> None:
+    def test_a_look_up_runs_once_for_all_checks_that_use_it(self) -> None:
         looked: list[int] = []
 
         def fetch_status(batch: Batch) -> int:
@@ -436,50 +436,50 @@ class TestCost:
 
 
 class TestDelayedCalls:
-    """Calls that wait for their departure are checked again, together, at most once a second."""
+    """Delayed calls are checked again together, at most once a second."""
 
     @pytest.fixture
-    def looks(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        """How many calls were looked at each time."""
-        looks: list[int] = []
+    def rechecks(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """The number of calls of each repeated check."""
+        batch_sizes: list[int] = []
         real = dispatch.dispatcher.ineligible_since
 
         def note(calls, **values):
-            looks.append(len(calls))
+            batch_sizes.append(len(calls))
             return real(calls, **values)
 
         monkeypatch.setattr(dispatch.dispatcher, "ineligible_since", note)
-        return looks
+        return batch_sizes
 
     def deliver(self, clock: Clock, *, seconds: float, messages: int) -> Carrier:
-        """Each call is held once, for so long."""
-        held: set = set()
+        """Delay each call once, by `seconds` in total."""
+        delayed: set = set()
         carrier = Carrier()
-        for place in range(messages):
-            make(to_number=f"+1415555{place:04d}")
+        for number in range(messages):
+            make(to_number=f"+1415555{number:04d}")
 
         def call(call: Attempt) -> SendResult | Deferred:
-            if call.attempt_id in held:
+            if call.attempt_id in delayed:
                 return carrier(call)
-            held.add(call.attempt_id)
-            if len(held) == messages:
+            delayed.add(call.attempt_id)
+            if len(delayed) == messages:
                 clock.advance(seconds)
             return Deferred(call, 0.001)
 
         dispatcher(call, clock=clock).run("express")
         return carrier
 
-    def test_those_that_wait_together_are_looked_at_together(self, looks) -> None:
+    def test_calls_that_wait_together_are_checked_together(self, rechecks) -> None:
         carrier = self.deliver(Clock(), seconds=1, messages=5)
 
-        assert (len(carrier.calls), looks) == (5, [5])
+        assert (len(carrier.calls), rechecks) == (5, [5])
 
-    def test_a_call_that_leaves_soon_is_not_looked_at(self, looks) -> None:
+    def test_a_call_that_starts_soon_is_not_checked_again(self, rechecks) -> None:
         carrier = self.deliver(Clock(), seconds=0.9, messages=5)
 
-        assert (len(carrier.calls), looks) == (5, [])
+        assert (len(carrier.calls), rechecks) == (5, [])
 
-    def test_one_that_is_refused_does_not_hold_up_the_others(self) -> None:
+    def test_a_refused_call_does_not_delay_the_others(self) -> None:
         clock = Clock()
         mark_late = SPOILS["recipient_opted_out"]
         clock_advance = clock.advance
@@ -496,11 +496,11 @@ class TestDelayedCalls:
         states = Message.objects.order_by("to_number").values_list("status", "error_code")
         assert list(states) == [("sent", "")] * 2 + [("failed", "recipient_opted_out")] + [("sent", "")] * 2
 
-    def test_while_the_database_cannot_be_asked_none_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def away(*_args: object, **_values: object) -> None:
+    def test_no_call_is_made_while_the_database_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unavailable(*_args: object, **_values: object) -> None:
             raise OperationalError("gone")
 
-        monkeypatch.setattr(dispatch.dispatcher, "ineligible_since", away)
+        monkeypatch.setattr(dispatch.dispatcher, "ineligible_since", unavailable)
         monkeypatch.setattr(dispatch.dispatcher, "drop_connection", lambda: None)
 
         carrier = self.deliver(Clock(), seconds=1, messages=2)
@@ -511,15 +511,15 @@ class TestDelayedCalls:
 
 
 class TestTable:
-    def test_a_row_of_acceptance_needs_its_error(self) -> None:
+    def test_a_check_at_acceptance_needs_an_error(self) -> None:
         with pytest.raises(ValueError, match="at acceptance"):
             replace(eligibility.EXPIRED, moments=frozenset({Moment.ACCEPT}))
 
-    def test_a_row_that_defers_needs_its_time(self) -> None:
+    def test_a_check_that_defers_needs_a_time(self) -> None:
         with pytest.raises(ValueError, match="defers"):
             replace(eligibility.EXPIRED, ends=Ending.DEFER)
 
-    def test_only_a_refusal_of_acceptance_is_an_error(self) -> None:
+    def test_only_a_refusal_at_acceptance_has_an_error(self) -> None:
         message = make(expires_at=NOW)
         [refusal] = Batch([message], now=NOW).refusals(Moment.CLAIM).values()
 

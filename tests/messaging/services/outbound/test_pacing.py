@@ -1,4 +1,4 @@
-"""The pace of a queue is the database's."""
+"""Ticks of paced queues, and the oldest due message."""
 
 from datetime import timedelta
 from functools import partial
@@ -29,14 +29,14 @@ def test_the_first_tick_may_send_a_batch(paced, now) -> None:
     assert tick(now) == 2
 
 
-def test_within_the_interval_there_is_no_other(paced, now) -> None:
+def test_there_is_no_second_tick_within_the_interval(paced, now) -> None:
     tick(now)
 
     assert [tick(now + timedelta(seconds=s)) for s in (0, 1, 60, 118)] == [0, 0, 0, 0]
     assert tick(now + INTERVAL) == 2
 
 
-def test_a_tick_that_beat_sends_a_little_early_is_the_one_that_is_due(paced, now) -> None:
+def test_a_slightly_early_tick_counts_as_the_due_one(paced, now) -> None:
     tick(now)
 
     assert tick(now + INTERVAL - timedelta(seconds=0.9)) == 2
@@ -46,16 +46,16 @@ def test_a_tick_that_beat_sends_a_little_early_is_the_one_that_is_due(paced, now
 
 def test_early_ticks_do_not_add_up(paced, now) -> None:
     """A beat that is always early must not send more often than the pace allows."""
-    taken = [
+    claimed = [
         tick(now + interval * INTERVAL + timedelta(seconds=early))
         for interval in range(20)
         for early in (-3, -2, -1.5, -1, -0.5, 0, 0.5)
     ]
 
-    assert sum(map(bool, taken)) == 20
+    assert sum(map(bool, claimed)) == 20
 
 
-def test_a_tick_that_a_wrong_clock_took_in_the_future_does_not_stop_the_queue(paced, now) -> None:
+def test_a_last_tick_in_the_future_does_not_stop_the_queue(paced, now) -> None:
     tick(now + 30 * INTERVAL)
 
     assert [tick(now), tick(now + timedelta(seconds=1)), tick(now + INTERVAL)] == [2, 0, 2]
@@ -87,7 +87,7 @@ def test_a_queue_without_a_pace_has_no_ticks(express, now, name: str) -> None:
     assert pacing.take_tick(queue_name=name, now=now) == 0
 
 
-def test_a_paused_queue_takes_no_tick_and_does_not_lose_it(paced, now) -> None:
+def test_a_paused_queue_has_no_tick_and_does_not_lose_it(paced, now) -> None:
     OutboundQueue.objects.update(is_paused=True)
 
     assert tick(now) == 0
@@ -105,16 +105,16 @@ def test_a_changed_pace_counts_from_the_next_tick(paced, now) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_ten_workers_one_takes_the_tick(now) -> None:
+def test_of_ten_workers_one_claims_the_tick(now) -> None:
     QueueFactory(paced=True)
 
     for round_number in range(5):
-        taken = at_once([partial(tick, now + round_number * INTERVAL)] * 10)
+        claimed = at_once([partial(tick, now + round_number * INTERVAL)] * 10)
 
-        assert sorted(taken) == [0] * 9 + [2]
+        assert sorted(claimed) == [0] * 9 + [2]
 
 
-def test_queues_with_something_ready_are_drained(express, paced, now) -> None:
+def test_queues_with_ready_messages_are_dispatched(express, paced, now) -> None:
     QueueFactory(name="empty")
     MessageFactory(queue=express)
     MessageFactory(queue=paced)
@@ -125,7 +125,7 @@ def test_queues_with_something_ready_are_drained(express, paced, now) -> None:
     assert pacing.queues_to_dispatch() == ["express"]
 
 
-def test_the_oldest_due_message_is_of_a_queue_that_should_move(express, paced, now) -> None:
+def test_the_oldest_due_message_ignores_paced_and_paused_queues(express, paced, now) -> None:
     assert pacing.oldest_due(now=now) is None
 
     MessageFactory(queue=express, created_at=now - MINUTE)
@@ -145,7 +145,7 @@ def waits_for_its_retry(now, **fields) -> Message:
 
 
 @pytest.mark.parametrize("in_front", [waits_for_its_retry, lambda now: MessageFactory(sending=True, to_number=DEAD)])
-def test_what_waits_behind_another_to_its_number_is_not_due(express, now, monkeypatch, in_front) -> None:
+def test_a_message_behind_an_older_one_to_its_number_is_not_due(express, now, monkeypatch, in_front) -> None:
     monkeypatch.setattr(pacing, "PAGE", 2)
     in_front(now)
     for _ in range(5):
@@ -159,7 +159,7 @@ def test_what_waits_behind_another_to_its_number_is_not_due(express, now, monkey
     assert pacing.oldest_due(now=now) == now - 8 * MINUTE
 
 
-def test_nothing_waits_behind_one_that_has_ended_or_will_not_be_sent_any_more(express, now) -> None:
+def test_no_message_waits_behind_an_ended_or_expired_one(express, now) -> None:
     waits_for_its_retry(now, expires_at=now)
     MessageFactory(to_number=DEAD, created_at=now - 9 * MINUTE, sent=True)
     MessageFactory(to_number=DEAD, created_at=now - 8 * MINUTE)
@@ -174,7 +174,7 @@ def test_a_single_message_does_not_wait_for_a_bulk_one(express, now) -> None:
     assert pacing.oldest_due(now=now) == now - 8 * MINUTE
 
 
-def test_where_the_order_does_not_matter_nothing_waits_behind_another(now) -> None:
+def test_no_message_waits_when_the_order_is_not_preserved(now) -> None:
     QueueFactory(preserve_order=False)
     waits_for_its_retry(now)
     MessageFactory(to_number=DEAD, created_at=now - 8 * MINUTE)
@@ -191,7 +191,7 @@ def test_where_the_order_does_not_matter_nothing_waits_behind_another(now) -> No
     ],
     ids=["scheduled", "retried", "waited for an account"],
 )
-def test_a_message_is_due_since_it_came_back_and_not_since_it_was_made(express, now, fields) -> None:
+def test_a_returned_message_is_due_since_its_return_and_not_its_creation(express, now, fields) -> None:
     ago = {name: now - value if isinstance(value, timedelta) else value for name, value in fields.items()}
     MessageFactory(created_at=now - 60 * MINUTE, **ago)
 
@@ -208,7 +208,7 @@ def test_a_message_that_the_tick_releases_is_due_from_then_on(express, now) -> N
     assert pacing.oldest_due(now=now + MINUTE) == now
 
 
-def test_a_claim_that_its_worker_gave_back_does_not_hide_how_long_the_message_is_due(express, now) -> None:
+def test_a_returned_claim_does_not_reset_the_time_since_due(express, now) -> None:
     MessageFactory(created_at=now - 60 * MINUTE, updated_at=now)
 
     assert pacing.oldest_due(now=now) == now - 60 * MINUTE

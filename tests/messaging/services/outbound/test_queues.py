@@ -1,4 +1,4 @@
-"""Making and changing queues; beat's row follows; how deep they are."""
+"""Creating and changing queues, their periodic tasks, and their depth."""
 
 from datetime import timedelta
 from functools import partial
@@ -15,7 +15,7 @@ from messaging.states import Status
 from tests.factories import MessageFactory, QueueFactory, UserFactory
 from tests.messaging.parallel import at_once
 
-# What a row may have from before there was a most.
+# A value that a row may have from before there was a maximum.
 BEYOND = {"batch_size": 100_001, "interval_seconds": 86_401}
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -42,7 +42,7 @@ def row(every: int, *, enabled: bool = True) -> tuple:
 
 
 class TestBeat:
-    def test_a_new_paced_queue_has_a_row(self) -> None:
+    def test_a_new_paced_queue_has_a_periodic_task(self) -> None:
         slow()
 
         assert beat_rows() == [row(120)]
@@ -53,12 +53,12 @@ class TestBeat:
         assert beat_rows() == []
         assert OutboundQueue.objects.get().name == "fast"
 
-    def test_a_queue_that_is_made_paused_is_switched_off(self) -> None:
+    def test_the_task_of_a_queue_created_paused_is_disabled(self) -> None:
         slow(is_paused=True)
 
         assert beat_rows() == [row(120, enabled=False)]
 
-    def test_the_row_follows_every_change(self) -> None:
+    def test_the_task_follows_every_change(self) -> None:
         slow()
         seen = []
 
@@ -87,7 +87,7 @@ class TestBeat:
         ]
         assert IntervalSchedule.objects.count() == 1
 
-    def test_a_row_that_somebody_has_changed_is_put_right_by_the_next_change(self) -> None:
+    def test_a_task_edited_by_hand_is_corrected_by_the_next_change(self) -> None:
         slow()
         PeriodicTask.objects.update(enabled=False, task="x", args="[]")
 
@@ -95,7 +95,7 @@ class TestBeat:
 
         assert beat_rows() == [row(120)]
 
-    def test_beat_goes_on_where_it_was_when_a_pause_is_over(self, monkeypatch) -> None:
+    def test_beat_resumes_its_schedule_after_a_pause(self, monkeypatch) -> None:
         queue = slow()
         ticked = queue.updated_at - 3.5 * queue_interval(queue)
         OutboundQueue.objects.update(last_tick_at=ticked)
@@ -106,18 +106,18 @@ class TestBeat:
 
         assert PeriodicTask.objects.get(name="queue slow").last_run_at == ticked + 3 * queue_interval(queue)
 
-    def test_beat_is_told_of_a_change_and_not_of_none(self) -> None:
+    def test_beat_is_notified_of_changes_only(self) -> None:
         slow()
-        told = PeriodicTasks.last_change()
+        notified_at = PeriodicTasks.last_change()
 
         queues.change(name="slow", changes={"batch_size": 7, "description": "only the size"})
-        assert PeriodicTasks.last_change() == told
+        assert PeriodicTasks.last_change() == notified_at
 
         queues.change(name="slow", changes={"interval_seconds": 60})
-        assert PeriodicTasks.last_change() > told
+        assert PeriodicTasks.last_change() > notified_at
 
     @pytest.mark.django_db(transaction=True)
-    def test_changes_at_once_leave_one_row_that_fits_the_queue(self) -> None:
+    def test_concurrent_changes_leave_one_matching_task(self) -> None:
         slow()
 
         results = at_once(
@@ -134,7 +134,7 @@ class TestPace:
         [({"batch_size": None}, "batch_size"), ({"interval_seconds": None}, "interval_seconds")],
         ids=str,
     )
-    def test_half_a_pace_is_refused_and_nothing_happens(self, values, missing: str) -> None:
+    def test_an_incomplete_pace_is_refused_and_changes_nothing(self, values, missing: str) -> None:
         with pytest.raises(InvalidField) as new:
             slow(name="half", **values)
         slow()
@@ -146,7 +146,7 @@ class TestPace:
         assert OutboundQueue.objects.values().get() == before
         assert beat_rows() == [row(120)]
 
-    def test_only_what_may_be_edited_is_changed(self) -> None:
+    def test_only_editable_fields_are_changed(self) -> None:
         made = slow()
 
         queues.change(name="slow", changes={"name": "other", "last_tick_at": made.created_at, "description": "x"})
@@ -155,7 +155,7 @@ class TestPace:
         assert (queue.name, queue.last_tick_at, queue.description) == ("slow", None, "x")
         assert queue.updated_at > made.updated_at
 
-    def test_a_change_does_not_touch_the_tick_of_a_worker(self, now) -> None:
+    def test_a_change_does_not_overwrite_a_concurrent_tick(self, now) -> None:
         slow()
         OutboundQueue.objects.update(last_tick_at=now)
 
@@ -186,13 +186,13 @@ class TestDepth:
         )
         return express
 
-    def test_what_is_queued_is_counted_ready_or_deferred(self, waiting) -> None:
+    def test_ready_and_deferred_messages_are_counted(self, waiting) -> None:
         QueueFactory(name="empty")
         MessageFactory(queue=QueueFactory(name="other"))
 
         assert queues.depths(["express", "empty"]) == {"express": 4, "empty": 0}
 
-    def test_the_oldest_of_what_is_ready(self, waiting, now) -> None:
+    def test_the_oldest_ready_message(self, waiting, now) -> None:
         QueueFactory(name="empty")
 
         assert queues.oldest_queued(["express", "empty"]) == {"express": now - MINUTE}
@@ -231,7 +231,7 @@ class TestDepth:
 
 
 @pytest.mark.parametrize("field", BEYOND)
-def test_a_pace_beyond_all_measure_is_refused(field: str) -> None:
+def test_a_pace_beyond_the_maximum_is_refused(field: str) -> None:
     queue = slow()
 
     with pytest.raises(InvalidField) as error:
@@ -244,7 +244,7 @@ def test_a_pace_beyond_all_measure_is_refused(field: str) -> None:
     assert [row[3] for row in beat_rows()] == [120]
 
 
-def test_a_queue_that_has_one_from_before_can_be_paused() -> None:
+def test_a_queue_with_an_older_pace_beyond_the_maximum_can_be_paused() -> None:
     slow()
     OutboundQueue.objects.update(**BEYOND)
 

@@ -1,4 +1,4 @@
-"""Receipts: kept first, applied by rank, never lost."""
+"""Receipts: stored first, applied by rank, never lost."""
 
 import itertools
 from datetime import timedelta
@@ -40,7 +40,7 @@ def steps(message) -> list[str]:
     return list(message.events.values_list("to_status", flat=True))
 
 
-def test_delivered_is_delivered_at_that_time(account, sent, now) -> None:
+def test_a_delivered_receipt_sets_the_delivery_time(account, sent, now) -> None:
     later = now + timedelta(seconds=9)
 
     kept = receive(account, report(R.DELIVERED), now=later)
@@ -52,7 +52,7 @@ def test_delivered_is_delivered_at_that_time(account, sent, now) -> None:
     assert (event.source, event.provider_slug, event.detail) == ("receipt", "acme", "acme reported word-delivered")
 
 
-def test_the_very_same_callback_is_known_through_an_exchange_of_the_secret_key(account, sent, now, settings) -> None:
+def test_an_identical_callback_is_found_after_a_change_of_the_secret_key(account, sent, now, settings) -> None:
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "old", []
     first = receive(account, report(R.DELIVERED), now=now)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", ["old"]
@@ -72,7 +72,7 @@ def test_the_very_same_callback_is_known_through_an_exchange_of_the_secret_key(a
         (R.OPTED_OUT, "undelivered", "recipient_opted_out"),
     ],
 )
-def test_a_bad_end_keeps_its_reason(sent, now, reported, status: str, code: str) -> None:
+def test_a_failed_delivery_has_its_reason(sent, now, reported, status: str, code: str) -> None:
     receive(sent.provider, report(reported, code="30003"), now=now)
 
     sent.refresh_from_db()
@@ -99,7 +99,7 @@ ENDS = {R.DELIVERED: "delivered", R.FAILED: "failed", R.INVALID: "undelivered", 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(ENDS)), ids="-".join)
 @pytest.mark.parametrize("start", ["sent", "unknown"])
-def test_in_every_order_the_first_final_receipt_stands(account, now, order, start: str) -> None:
+def test_in_every_order_the_first_final_receipt_wins(account, now, order, start: str) -> None:
     message = MessageFactory(status=start, attempts=1, sent_at=now if start == "sent" else None)
     AttemptFactory(message=message, provider=account, provider_message_id="p1")
 
@@ -116,7 +116,7 @@ def test_in_every_order_the_first_final_receipt_stands(account, now, order, star
 
 @pytest.mark.parametrize("final", ["delivered", "undelivered", "failed", "canceled"])
 @pytest.mark.parametrize("reported", sorted(receipts.TARGETS))
-def test_no_final_state_moves(account, now, final: str, reported) -> None:
+def test_no_receipt_changes_a_final_status(account, now, final: str, reported) -> None:
     message = MessageFactory(status=final, attempts=1, delivered_at=now)
     AttemptFactory(message=message, provider=account, provider_message_id="p1")
 
@@ -127,7 +127,7 @@ def test_no_final_state_moves(account, now, final: str, reported) -> None:
     assert kept.note == f"the message is {final} already"
 
 
-def test_the_same_receipt_twice_is_one_row_and_one_step(account, sent, now) -> None:
+def test_the_same_receipt_twice_is_one_row_and_one_transition(account, sent, now) -> None:
     first = receive(account, report(R.DELIVERED), now=now)
     second = receive(account, report(R.DELIVERED), now=now + timedelta(hours=1))
 
@@ -148,7 +148,7 @@ def test_the_same_bytes_from_two_accounts_are_two_receipts(account, sent, now) -
     assert set(Message.objects.values_list("status", flat=True)) == {"delivered"}
 
 
-def test_an_id_is_looked_for_in_its_own_account_only(account, sent, now) -> None:
+def test_an_id_matches_only_attempts_of_its_account(account, sent, now) -> None:
     kept = receive(AccountFactory(), report(R.DELIVERED), now=now)
 
     sent.refresh_from_db()
@@ -156,14 +156,14 @@ def test_an_id_is_looked_for_in_its_own_account_only(account, sent, now) -> None
 
 
 @pytest.mark.parametrize("reported", [R.PROGRESS, R.UNRECOGNIZED])
-def test_what_says_nothing_new_changes_nothing(account, sent, now, reported) -> None:
+def test_a_report_without_a_target_status_changes_nothing(account, sent, now, reported) -> None:
     kept = receive(account, report(reported), now=now)
 
     sent.refresh_from_db()
     assert (sent.status, steps(sent), kept.state) == ("sent", [], "ignored")
 
 
-def test_an_unknown_word_is_logged_without_the_word(account, sent, now, caplog) -> None:
+def test_an_unrecognized_status_is_logged_without_its_text(account, sent, now, caplog) -> None:
     receive(account, StatusReport("p1", status=R.UNRECOGNIZED, raw_status="+14155550101"), now=now)
 
     [record] = [record for record in caplog.records if record.name == "messaging.services.outbound.receipts"]
@@ -173,7 +173,7 @@ def test_an_unknown_word_is_logged_without_the_word(account, sent, now, caplog) 
     assert "p1" not in record.getMessage()
 
 
-def test_a_receipt_that_comes_early_is_parked_and_the_sweep_matches_it(account, now) -> None:
+def test_an_early_receipt_is_parked_and_the_sweep_matches_it(account, now) -> None:
     message = MessageFactory(sent=True)
     kept = receive(account, report(R.DELIVERED), now=now)
     assert (kept.state, kept.message) == ("unmatched", None)
@@ -187,7 +187,7 @@ def test_a_receipt_that_comes_early_is_parked_and_the_sweep_matches_it(account, 
     assert receipts.sweep_parked(now=now) == 0
 
 
-def test_parked_receipts_are_applied_in_the_order_they_came(account, now) -> None:
+def test_parked_receipts_are_applied_in_order_of_arrival(account, now) -> None:
     message = MessageFactory(status=Status.UNKNOWN, attempts=1)
     for reported in (R.SENT, R.DELIVERED):
         receive(account, report(reported), now=now)
@@ -198,9 +198,7 @@ def test_parked_receipts_are_applied_in_the_order_they_came(account, now) -> Non
     assert steps(message) == ["sent", "delivered"]
 
 
-def test_what_matches_nothing_stays_for_ever_and_costs_the_sweep_one_query(
-    account, now, django_assert_num_queries
-) -> None:
+def test_an_unmatched_receipt_stays_and_costs_the_sweep_one_query(account, now, django_assert_num_queries) -> None:
     CallbackFactory.create_batch(5, provider=account)
 
     with django_assert_num_queries(1):
@@ -209,7 +207,7 @@ def test_what_matches_nothing_stays_for_ever_and_costs_the_sweep_one_query(
     assert ProviderCallback.objects.filter(state="unmatched").count() == 5
 
 
-def test_malformed_bytes_are_kept_as_they_can_be_stored(account, now) -> None:
+def test_malformed_bytes_are_stored_with_replacement_characters(account, now) -> None:
     body = b"\x00\xff\xfeabc"
 
     kept = receipts.record(account=account, body=body, report=None, attempt_id=None, now=now)
@@ -217,8 +215,8 @@ def test_malformed_bytes_are_kept_as_they_can_be_stored(account, now) -> None:
     assert (kept.state, kept.body) == ("malformed", "\ufffd\ufffd\ufffdabc")
 
 
-def test_a_receipt_that_is_understood_at_last_is_not_lost(account, sent, now) -> None:
-    """The account's configuration was wrong, has been mended, and the provider sends the same bytes again."""
+def test_a_receipt_that_becomes_parseable_is_not_lost(account, sent, now) -> None:
+    """The account's configuration was wrong and is corrected, and the provider sends the same bytes again."""
     receipts.record(account=account, body=b"same", report=None, attempt_id=None, now=now)
 
     kept = receive(account, report(R.DELIVERED), now=now, body=b"same")
@@ -228,7 +226,7 @@ def test_a_receipt_that_is_understood_at_last_is_not_lost(account, sent, now) ->
     assert ProviderCallback.objects.count() == 1
 
 
-def test_long_words_are_cut(account, now) -> None:
+def test_long_provider_statuses_are_cut(account, now) -> None:
     given = StatusReport("p1", status=R.UNRECOGNIZED, raw_status="w" * 65, error_code="e" * 65)
 
     kept = receipts.record(account=account, body=b"x", report=given, attempt_id=None, now=now)
@@ -236,7 +234,7 @@ def test_long_words_are_cut(account, now) -> None:
     assert (kept.word, kept.error_code) == ("w" * 64, "e" * 64)
 
 
-def test_what_receipts_say_is_the_accounts_delivery_rate(account, now) -> None:
+def test_receipts_determine_the_accounts_delivery_rate(account, now) -> None:
     words = [R.DELIVERED, R.DELIVERED, R.DELIVERED, R.UNDELIVERED, R.INVALID, R.OPTED_OUT, R.PROGRESS]
     for place, word in enumerate(words):
         message = MessageFactory(sent=True, provider=account, provider_message_id=f"p{place}")

@@ -1,4 +1,4 @@
-"""Receipts that name an attempt by our own token, and those of an attempt that is no longer the last one."""
+"""Receipts that name an attempt by our token, and receipts of an attempt that is not the last one."""
 
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("outcome", ["unknown", "calling", "accepted"])
-def test_the_token_of_an_attempt_settles_it_although_the_answer_never_came(account, now, outcome: str) -> None:
+def test_the_token_of_an_attempt_settles_it_without_a_response(account, now, outcome: str) -> None:
     message = MessageFactory(status=Status.UNKNOWN, attempts=1, error_code="worker_lost", error_detail="gone")
     finished = None if outcome == "calling" else now
     attempt = AttemptFactory(message=message, provider=account, outcome=outcome, finished_at=finished)
@@ -85,7 +85,7 @@ def test_an_older_attempts_receipt_does_not_end_a_newer_one(account, second_atte
 
 
 @pytest.mark.parametrize("status", ["failed", "undelivered", "canceled", "queued"])
-def test_what_one_says_of_the_number_is_kept_although_the_message_does_not_move(account, now, status: str) -> None:
+def test_a_receipt_deactivates_the_number_even_if_the_message_does_not_change(account, now, status: str) -> None:
     message = MessageFactory(status=status, attempts=1)
     AttemptFactory(message=message, provider=account, provider_message_id="p1")
 
@@ -99,7 +99,7 @@ def test_what_one_says_of_the_number_is_kept_although_the_message_does_not_move(
     assert (opted_out.number, opted_out.sender, opted_out.source) == (message.to_number, "+15005550006", "provider")
 
 
-def test_what_contradicts_a_delivery_says_nothing_of_the_number(account, now) -> None:
+def test_a_receipt_after_a_delivery_does_not_deactivate_the_number(account, now) -> None:
     message = MessageFactory(delivered=True)
     AttemptFactory(message=message, provider=account, provider_message_id="p1")
 
@@ -110,7 +110,7 @@ def test_what_contradicts_a_delivery_says_nothing_of_the_number(account, now) ->
     assert not Suppression.objects.exists()
 
 
-def test_an_opt_out_from_a_message_that_lost_its_sender_is_from_the_accounts_own(now) -> None:
+def test_an_opt_out_without_a_sender_is_from_the_accounts_number(now) -> None:
     account = AccountFactory(config={"url": "http://127.0.0.1:9/", "from_number": "+15005550042"})
     message = MessageFactory(status=Status.QUEUED, attempts=1, from_number="")
     AttemptFactory(message=message, provider=account, provider_message_id="p1")
@@ -120,7 +120,7 @@ def test_an_opt_out_from_a_message_that_lost_its_sender_is_from_the_accounts_own
     assert Suppression.objects.get().sender == "+15005550042"
 
 
-def test_a_delivery_of_an_earlier_account_brings_its_own_id_along(account, now) -> None:
+def test_a_delivery_by_an_earlier_account_sets_its_provider_and_id(account, now) -> None:
     other = AccountFactory(slug="other")
     message = MessageFactory(sent=True, attempts=2, provider=other, provider_message_id="B-1")
     first = AttemptFactory(message=message, provider=account, outcome="unknown", number=1)
@@ -132,7 +132,7 @@ def test_a_delivery_of_an_earlier_account_brings_its_own_id_along(account, now) 
     assert (message.status, message.provider, message.provider_message_id) == ("delivered", account, "p1")
 
 
-def test_but_its_delivery_does(account, second_attempt, now) -> None:
+def test_an_older_attempts_delivery_ends_a_newer_one(account, second_attempt, now) -> None:
     receive(account, report(R.DELIVERED), now=now)
 
     second_attempt.refresh_from_db()
@@ -140,7 +140,7 @@ def test_but_its_delivery_does(account, second_attempt, now) -> None:
 
 
 @pytest.mark.parametrize("reported", sorted(receipts.TARGETS))
-def test_what_an_operator_has_queued_again_ends_by_a_delivery_only(account, now, reported) -> None:
+def test_only_a_delivery_ends_a_message_that_was_queued_again(account, now, reported) -> None:
     message = MessageFactory(status=Status.QUEUED, attempts=1)
     AttemptFactory(message=message, provider=account, provider_message_id="p1")
 

@@ -1,4 +1,4 @@
-"""What is unknown is settled by asking the provider, and nothing is ever sent."""
+"""Unknown messages are settled by querying the provider; nothing is sent."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def ask(after: timedelta = MINUTE) -> int:
     return reconciliation.reconcile(clock=lambda: NOW + after)
 
 
-def test_what_the_provider_has_delivered_is_delivered(account, carrier) -> None:
+def test_a_message_that_the_provider_delivered_becomes_delivered(account, carrier) -> None:
     message = unknown(account)
 
     assert ask() == 1
@@ -55,7 +55,7 @@ def test_what_the_provider_has_delivered_is_delivered(account, carrier) -> None:
     assert [event.source for event in message.events.all()] == ["receipt"]
 
 
-def test_a_text_that_cannot_be_opened_is_not_asked_about_and_the_next_one_is(account, carrier) -> None:
+def test_an_unreadable_text_is_skipped(account, carrier) -> None:
     lost, other = unknown(account), unknown(account)
     lose_the_key(lost)
 
@@ -69,7 +69,7 @@ def test_a_text_that_cannot_be_opened_is_not_asked_about_and_the_next_one_is(acc
 @pytest.mark.parametrize(
     ("word", "status"), [("progress", "sent"), ("failed", "undelivered"), ("strange", "unknown")], ids=str
 )
-def test_the_words_are_those_of_receipts(account, carrier, word: str, status: str) -> None:
+def test_statuses_are_applied_as_those_of_receipts(account, carrier, word: str, status: str) -> None:
     account.config["status"] = {"values": {"progress": "progress", "failed": "undelivered"}}
     account.save()
     carrier.play = answer(200, {"message_id": "c1", "status": word})
@@ -94,7 +94,7 @@ def test_the_words_are_those_of_receipts(account, carrier, word: str, status: st
         hang_up,
     ],
 )
-def test_an_answer_that_says_nothing_changes_nothing(account, carrier, play) -> None:
+def test_an_inconclusive_response_changes_nothing(account, carrier, play) -> None:
     carrier.play = play
     message = unknown(account)
 
@@ -105,7 +105,7 @@ def test_an_answer_that_says_nothing_changes_nothing(account, carrier, play) -> 
     assert not ProviderCallback.objects.exists()
 
 
-def test_it_is_asked_five_times_and_then_left_to_a_person(account, carrier) -> None:
+def test_a_message_is_queried_five_times_and_then_left_to_an_operator(account, carrier) -> None:
     carrier.play = answer(404)
     unknown(account)
 
@@ -119,7 +119,7 @@ def test_it_is_asked_five_times_and_then_left_to_a_person(account, carrier) -> N
     assert asked == [1, 5, 30, 120, 720]
 
 
-def test_two_sweeps_at_once_ask_once(account, carrier, monkeypatch) -> None:
+def test_two_concurrent_sweeps_query_once(account, carrier, monkeypatch) -> None:
     unknown(account)
     real, nested = reconciliation._due, []
 
@@ -137,7 +137,7 @@ def test_two_sweeps_at_once_ask_once(account, carrier, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("status", ["sent", "delivered", "failed", "queued"])
-def test_only_what_is_unknown_is_asked_about(account, carrier, status: str) -> None:
+def test_only_unknown_messages_are_queried(account, carrier, status: str) -> None:
     message = unknown(account)
     Message.objects.filter(pk=message.pk).update(status=status, delivered_at=NOW)
 
@@ -145,7 +145,7 @@ def test_only_what_is_unknown_is_asked_about(account, carrier, status: str) -> N
     assert carrier.received == []
 
 
-def test_an_account_without_a_status_address_is_not_asked(account, carrier) -> None:
+def test_an_account_without_a_status_url_is_not_queried(account, carrier) -> None:
     del account.config["status_url"]
     account.save()
     unknown(account)
@@ -164,7 +164,7 @@ def test_an_account_without_a_status_lookup_is_left_out(account, carrier, send_o
     assert other.status == "unknown"
 
 
-def test_an_id_that_another_message_has_settles_nothing(account) -> None:
+def test_another_messages_id_settles_nothing(account) -> None:
     other = MessageFactory(sent=True, provider=account, provider_message_id="c1")
     AttemptFactory(message=other, provider=account, provider_message_id="c1")
     message = unknown(account)

@@ -1,4 +1,4 @@
-"""Ticks and sweeps put right what time and lost workers have left."""
+"""Ticks and sweeps: due messages, expiry, lost claims, old rows."""
 
 from datetime import timedelta
 from functools import partial
@@ -23,22 +23,22 @@ pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
 
 
-def step_of(message) -> tuple[str, str, str, str]:
+def last_change(message) -> tuple[str, str, str, str]:
     [event] = message.events.all()
     return event.from_status, event.to_status, event.source, event.detail
 
 
 class TestReleaseDue:
-    def test_a_scheduled_message_is_queued_when_its_time_has_come(self, now) -> None:
+    def test_a_due_scheduled_message_is_queued(self, now) -> None:
         message = MessageFactory(status=Status.SCHEDULED, send_at=now, next_attempt_at=now)
 
         assert recovery.release_due(now=now) == 1
 
         message.refresh_from_db()
         assert (message.status, message.next_attempt_at) == ("queued", None)
-        assert step_of(message) == ("scheduled", "queued", "sweep", "due")
+        assert last_change(message) == ("scheduled", "queued", "sweep", "due")
 
-    def test_a_deferred_message_is_ready_again_without_a_step(self, now) -> None:
+    def test_a_deferred_message_is_ready_again_without_a_transition(self, now) -> None:
         message = MessageFactory(next_attempt_at=now)
 
         assert recovery.release_due(now=now) == 1
@@ -75,7 +75,7 @@ class TestReleaseDue:
 
 class TestExpire:
     @pytest.mark.parametrize("deferred", [False, True])
-    def test_a_queued_message_fails_when_its_validity_is_over(self, now, deferred: bool) -> None:
+    def test_a_queued_message_fails_when_its_validity_ends(self, now, deferred: bool) -> None:
         later = now + timedelta(hours=1)
         message = MessageFactory(expires_at=now, next_attempt_at=later if deferred else None)
 
@@ -84,9 +84,9 @@ class TestExpire:
         message.refresh_from_db()
         assert (message.status, message.error_code, message.next_attempt_at) == ("failed", "expired", None)
         assert message.error_detail == "The message was not sent before its validity ended."
-        assert step_of(message) == ("queued", "failed", "sweep", "expired")
+        assert last_change(message) == ("queued", "failed", "sweep", "expired")
 
-    def test_what_the_last_provider_said_stays_readable(self, now) -> None:
+    def test_the_last_provider_error_stays_readable(self, now) -> None:
         message = MessageFactory(expires_at=now, error_code="provider_unavailable", error_detail="answered 500")
 
         recovery.expire(now=now)
@@ -94,7 +94,7 @@ class TestExpire:
         message.refresh_from_db()
         assert (message.error_code, message.error_detail) == ("expired", "answered 500")
 
-    def test_it_does_not_matter_that_its_queue_is_paused(self, now) -> None:
+    def test_messages_of_a_paused_queue_expire_too(self, now) -> None:
         message = MessageFactory(expires_at=now, queue=QueueFactory(name="held", is_paused=True))
 
         assert recovery.expire(now=now) == 1
@@ -113,7 +113,7 @@ class TestExpire:
 
 
 class TestReturnExpiredClaims:
-    def test_a_claim_that_has_not_begun_is_queued_again(self, now) -> None:
+    def test_a_claim_without_a_started_call_is_queued_again(self, now) -> None:
         message = MessageFactory(sending=True, attempts=0, lease_until=now)
 
         assert recovery.return_expired_claims(now=now) == 1
@@ -121,9 +121,9 @@ class TestReturnExpiredClaims:
         message.refresh_from_db()
         assert (message.status, message.claim_id, message.lease_until) == ("queued", None, None)
         assert (message.next_attempt_at, message.error_code) == (None, "")
-        assert step_of(message) == ("sending", "queued", "sweep", "the worker ended before the call")
+        assert last_change(message) == ("sending", "queued", "sweep", "the worker ended before the call")
 
-    def test_a_claim_in_the_air_is_unknown(self, now) -> None:
+    def test_a_claim_with_a_started_call_becomes_unknown(self, now) -> None:
         attempt = AttemptFactory(open=True, message__lease_until=now)
 
         assert recovery.return_expired_claims(now=now) == 1
@@ -131,10 +131,10 @@ class TestReturnExpiredClaims:
         attempt.refresh_from_db()
         message = attempt.message
         assert (message.status, message.claim_id, message.error_code) == ("unknown", None, "worker_lost")
-        assert step_of(message) == ("sending", "unknown", "sweep", "the worker ended during the call")
+        assert last_change(message) == ("sending", "unknown", "sweep", "the worker ended during the call")
         assert (attempt.outcome, attempt.error_code, attempt.finished_at) == ("unknown", "worker_lost", now)
 
-    def test_an_earlier_attempt_that_ended_does_not_count_as_begun(self, now) -> None:
+    def test_an_earlier_ended_attempt_does_not_count_as_started(self, now) -> None:
         message = MessageFactory(sending=True, lease_until=now)
         AttemptFactory(message=message, outcome=DeliveryAttempt.Outcome.UNAVAILABLE)
 
@@ -143,7 +143,7 @@ class TestReturnExpiredClaims:
         message.refresh_from_db()
         assert message.status == "queued"
 
-    def test_a_lease_that_runs_is_respected(self, now) -> None:
+    def test_a_running_lease_is_respected(self, now) -> None:
         message = MessageFactory(sending=True, lease_until=now + SECOND)
 
         assert recovery.return_expired_claims(now=now) == 0
@@ -164,7 +164,7 @@ class TestReturnExpiredClaims:
         assert attempt.message.to_number not in record.getMessage()
 
     @pytest.mark.django_db(transaction=True)
-    def test_two_sweeps_at_once_return_each_claim_once(self, now) -> None:
+    def test_two_concurrent_sweeps_return_each_claim_once(self, now) -> None:
         queue, owner = QueueFactory(), UserFactory()
         MessageFactory.create_batch(20, sending=True, attempts=0, lease_until=now, queue=queue, owner=owner)
 
@@ -175,7 +175,7 @@ class TestReturnExpiredClaims:
 
 
 class TestPurge:
-    def test_old_keys_go_and_young_ones_stay(self, now) -> None:
+    def test_only_old_keys_are_deleted(self, now) -> None:
         user = UserFactory()
         for hours, key in ((25, "old"), (23, "young")):
             created = now - timedelta(hours=hours)
@@ -186,7 +186,7 @@ class TestPurge:
         assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["young"]
 
     @pytest.mark.parametrize(("text_days", "kept_for"), [(0, 30), (90, 30), (2, 2)])
-    def test_callbacks_that_belong_to_no_message_go_after_a_month_or_with_the_first_text_and_the_others_stay(
+    def test_only_callbacks_without_a_message_are_deleted_after_a_month_or_the_text_retention(
         self, now, settings, text_days: int, kept_for: int
     ) -> None:
         settings.RETENTION_TEXT_DAYS = text_days
@@ -200,7 +200,7 @@ class TestPurge:
 
         assert set(ProviderCallback.objects.values_list("pk", flat=True)) == kept
 
-    def test_expired_tokens_go(self) -> None:
+    def test_expired_tokens_are_deleted(self) -> None:
         user = UserFactory()
         make_token(user, valid_for=timedelta(hours=1))
         make_token(user)

@@ -1,4 +1,4 @@
-"""An operator sends once more what ended badly."""
+"""Retrying messages that ended badly."""
 
 from datetime import timedelta
 
@@ -21,18 +21,18 @@ from tests.factories import (
 LATER = NOW + timedelta(days=2)
 
 
-def put_back(message):
+def requeue(message):
     return retry(message_id=message.pk, reason="carrier was down", actor=message.owner, now=LATER)
 
 
 @pytest.mark.parametrize("status", sorted(RETRYABLE))
-def test_what_ended_badly_is_queued_as_if_it_were_new(db, status: Status) -> None:
+def test_a_message_that_ended_badly_is_queued_as_if_new(db, status: Status) -> None:
     message = MessageFactory(
         status=status, attempts=6, rounds_failed=6, error_code="x", error_detail="y", provider=AccountFactory(),
         provider_message_id="p", sent_at=NOW, next_attempt_at=None,
     )  # fmt: skip
 
-    put_back(message)
+    requeue(message)
 
     message.refresh_from_db()
     assert (message.status, message.next_attempt_at, message.rounds_failed) == ("queued", None, 0)
@@ -42,21 +42,21 @@ def test_what_ended_badly_is_queued_as_if_it_were_new(db, status: Status) -> Non
     assert message.attempts == 6
 
 
-def test_one_whose_text_was_erased_is_refused(db) -> None:
+def test_a_message_with_an_erased_text_is_refused(db) -> None:
     message = MessageFactory(status=Status.FAILED, text="", erased_at=NOW)
 
     with pytest.raises(NotRetryable, match="has been erased"):
-        put_back(message)
+        requeue(message)
 
     message.refresh_from_db()
     assert (message.status, message.updated_at) == ("failed", NOW)
     assert not MessageEvent.objects.exists()
 
 
-def test_who_and_why_stand_in_the_history(db) -> None:
+def test_actor_and_reason_are_in_the_history(db) -> None:
     message = MessageFactory(status=Status.FAILED)
 
-    put_back(message)
+    requeue(message)
 
     [event] = message.events.all()
     assert (event.from_status, event.to_status, event.source) == ("failed", "queued", "operator")
@@ -64,12 +64,12 @@ def test_who_and_why_stand_in_the_history(db) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(OUTBOUND - RETRYABLE))
-def test_nothing_else_is_put_back(db, status: Status) -> None:
+def test_no_other_status_is_retried(db, status: Status) -> None:
     traits = {"sending": True} if status == Status.SENDING else {"status": status, "delivered_at": NOW}
     message = MessageFactory(**traits)
 
     with pytest.raises(NotRetryable):
-        put_back(message)
+        requeue(message)
 
     message.refresh_from_db()
     assert message.status == status
@@ -81,30 +81,30 @@ def test_an_inactive_number_must_be_activated_first(db) -> None:
     PhoneNumberFactory(number=message.to_number, inactive=True)
 
     with pytest.raises(RecipientInactive):
-        put_back(message)
+        requeue(message)
 
     message.refresh_from_db()
     assert message.status == "undelivered"
     assert not MessageEvent.objects.exists()
 
 
-def test_a_sender_number_of_ours_is_kept_and_an_accounts_own_is_not(db) -> None:
+def test_a_sender_number_is_kept_and_an_accounts_own_is_not(db) -> None:
     sender = SenderFactory(owner=UserFactory())
     ours = MessageFactory(status=Status.FAILED, from_number=str(sender.number))
     accounts = MessageFactory(status=Status.FAILED, from_number="+15005550777")
 
-    assert put_back(ours).from_number == str(sender.number)
-    assert put_back(accounts).from_number == ""
+    assert requeue(ours).from_number == str(sender.number)
+    assert requeue(accounts).from_number == ""
 
 
-def test_a_call_that_is_still_open_is_closed_so_that_the_next_one_can_begin(db) -> None:
-    """A receipt has ended the message before the answer came, and the worker may be gone for good."""
+def test_an_open_attempt_is_closed_so_that_the_next_one_can_start(db) -> None:
+    """A receipt ended the message before the response arrived, and the worker may have died."""
     attempt = AttemptFactory(open=True)
     message = attempt.message
     message.status, message.claim_id, message.lease_until = Status.UNDELIVERED, None, None
     message.save()
 
-    put_back(message)
+    requeue(message)
 
     attempt.refresh_from_db()
     assert (attempt.outcome, attempt.error_code, attempt.finished_at) == ("unknown", "superseded", LATER)

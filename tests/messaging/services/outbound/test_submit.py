@@ -1,4 +1,4 @@
-"""Accepting messages: what is stored, what is refused, and at which cost."""
+"""Accepting messages: what is stored, what is refused, and the number of queries."""
 
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ def test_a_message_without_a_time_is_queued_and_ready(owner, now) -> None:
     assert (message.attempts, message.rounds_failed, message.provider_id, message.error_code) == (0, 0, None, "")
 
 
-def test_the_first_line_of_its_history_says_who_created_it(owner, now) -> None:
+def test_the_first_history_row_names_the_creator(owner, now) -> None:
     message = submit(owner=owner, draft=draft(), default_queue="express", now=now)
 
     [event] = message.events.all()
@@ -68,7 +68,7 @@ def test_a_time_in_the_future_schedules_it_and_validity_counts_from_then(owner, 
 
 
 @pytest.mark.parametrize("seconds", [0, -1, -3600])
-def test_a_time_that_has_come_is_now(owner, now, seconds: int) -> None:
+def test_a_time_in_the_past_means_now(owner, now, seconds: int) -> None:
     message = submit(
         owner=owner, draft=draft(send_at=now + timedelta(seconds=seconds)), default_queue="express", now=now
     )
@@ -86,7 +86,7 @@ def test_a_time_that_has_come_is_now(owner, now, seconds: int) -> None:
         ({"text": "я" * 671}, "message", "too_long"),
     ],
 )
-def test_a_draft_that_makes_no_sense_stores_nothing(owner, now, changes, field: str, code: str) -> None:
+def test_an_invalid_draft_stores_nothing(owner, now, changes, field: str, code: str) -> None:
     with pytest.raises(InvalidField) as refused:
         submit(owner=owner, draft=draft(**changes), default_queue="express", now=now)
 
@@ -95,7 +95,7 @@ def test_a_draft_that_makes_no_sense_stores_nothing(owner, now, changes, field: 
 
 
 @pytest.mark.parametrize("send_at", [NOW + timedelta(days=400), LATEST - timedelta(seconds=60)])
-def test_any_time_ahead_is_waited_for(owner, now, send_at) -> None:
+def test_a_time_far_ahead_is_accepted(owner, now, send_at) -> None:
     submit(owner=owner, draft=draft(send_at=send_at, valid_for=60), default_queue="express", now=now)
 
     message = Message.objects.get()
@@ -117,7 +117,7 @@ def test_a_validity_that_no_timestamp_can_express_is_refused(owner, now) -> None
 
 
 @pytest.mark.parametrize(("text", "segments"), [("a" * 1530, 10), ("я" * 670, 10), ("€" * 760, 10)])
-def test_ten_segments_are_the_most(owner, now, text: str, segments: int) -> None:
+def test_ten_segments_are_accepted(owner, now, text: str, segments: int) -> None:
     message = submit(owner=owner, draft=draft(text=text), default_queue="express", now=now)
 
     assert message.segments == segments
@@ -157,7 +157,7 @@ def test_without_a_default_sender_the_account_decides(owner, now) -> None:
     assert submit(owner=owner, draft=draft(), default_queue="express", now=now).from_number == ""
 
 
-def test_own_and_shared_senders_may_be_named_but_not_anothers(owner, now) -> None:
+def test_own_and_shared_senders_are_accepted_and_other_owners_are_not(owner, now) -> None:
     shared, own = SenderFactory(), SenderFactory(owner=owner)
     foreign = SenderFactory(owner=UserFactory())
 
@@ -217,7 +217,7 @@ def test_new_numbers_are_stored_in_one_order_so_that_batches_cannot_block_each_o
 
 
 @pytest.mark.django_db(transaction=True)
-def test_batches_at_once_to_the_same_new_numbers_are_all_stored(express, now) -> None:
+def test_concurrent_batches_to_the_same_new_numbers_are_all_stored(express, now) -> None:
     owner = UserFactory()
     numbers = [f"+1415555{n:04d}" for n in range(1000, 1200)]
 

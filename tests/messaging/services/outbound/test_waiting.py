@@ -1,4 +1,4 @@
-"""What a message that is not sent yet waits for, and until when."""
+"""Why a message is not sent yet, and until when it waits."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def running() -> None:
-    """A worker and beat show life."""
+    """Worker and beat are running."""
     heartbeats.record_worker("host:1")
     heartbeats.tick()
 
@@ -45,7 +45,7 @@ def found(message: Message, *, now=NOW, sees_all: bool = False) -> Waiting | Non
     return waiting.find([Message.objects.get(pk=message.pk)], now=now, sees_all=sees_all).get(message.pk)
 
 
-def told(message: Message, **options) -> tuple[str, str, tuple] | None:
+def shown(message: Message, **options) -> tuple[str, str, tuple] | None:
     reason = found(message, **options)
     return reason and (reason.code, reason.reason, (reason.until_label, reason.until))
 
@@ -73,7 +73,7 @@ def test_a_message_behind_an_older_one_names_it(queued, older: dict, label: str,
     assert reason.detail.endswith(f" {label} {until:%Y-%m-%dT%H:%M:%S}Z.")
 
 
-def test_of_many_the_oldest_is_named(queued) -> None:
+def test_the_oldest_of_many_is_named(queued) -> None:
     first, *others = [queued() for _ in range(4)]
 
     reasons = waiting.find(Message.objects.all(), now=NOW, sees_all=False)
@@ -94,8 +94,8 @@ def test_of_many_the_oldest_is_named(queued) -> None:
     ],
     ids=repr,
 )
-def test_it_says_what_the_claim_does(queued, older: dict) -> None:
-    """What is claimed waits for nothing, and nothing else is."""
+def test_reasons_agree_with_the_claim(queued, older: dict) -> None:
+    """A message without a reason is claimed."""
     if older.get("queue"):
         older = {"queue": QueueFactory(name="another")}
     queued(**older)
@@ -115,38 +115,38 @@ def test_a_bulk_message_waits_for_a_bulk_and_for_a_single_one(queued) -> None:
     assert found(message).message_id == single.pk
 
 
-def test_where_the_queue_keeps_no_order_nothing_is_waited_for(queued) -> None:
+def test_no_message_is_waited_for_when_the_order_is_not_preserved(queued) -> None:
     queue = QueueFactory(preserve_order=False)
     queued(queue=queue, next_attempt_at=LATER)
 
     assert found(queued(queue=queue)) is None
 
 
-def test_another_owners_message_is_not_mentioned_but_to_who_sees_all(queued) -> None:
+def test_another_owners_message_is_named_only_to_readers_who_see_all(queued) -> None:
     theirs = queued(owner=UserFactory(), next_attempt_at=LATER)
     message = queued()
 
-    turn = "Waits for its turn in the queue express: older messages go first."
-    assert told(message) == ("waiting_for_turn", turn, VALID_UNTIL)
+    reason = "Waits for its turn in the queue express: older messages go first."
+    assert shown(message) == ("waiting_for_turn", reason, VALID_UNTIL)
     assert found(message, sees_all=True).message_id == theirs.pk
 
 
 # --- For an account, a round, a time ----------------------------------------------------------------------------------
 
 
-def test_a_wait_for_an_account_says_until_when(queued) -> None:
+def test_a_wait_for_an_account_has_its_end(queued) -> None:
     AccountFactory(slug="acme", is_enabled=False)
     message = queued()
     dispatcher(Carrier()).run("express")
 
-    assert told(message) == (
+    assert shown(message) == (
         "waiting_for_provider",
         "Waits until a provider account that carries it is enabled.",
         ("Next attempt at", NOW + timedelta(seconds=30)),
     )
 
 
-def test_a_failed_round_keeps_its_code_and_says_when_the_next_one_is(queued) -> None:
+def test_a_failed_round_keeps_its_code_and_has_the_time_of_the_next(queued) -> None:
     message = queued(error_code="provider_unavailable", error_detail="the provider answered 500", next_attempt_at=SOON)
 
     reason = found(message)
@@ -155,62 +155,62 @@ def test_a_failed_round_keeps_its_code_and_says_when_the_next_one_is(queued) -> 
     assert reason.detail == "the provider answered 500. Next attempt at 2026-11-22T09:00:05Z."
 
 
-def test_a_time_without_a_reason_is_told_as_a_retry(queued) -> None:
+def test_a_time_without_a_reason_is_reported_as_a_retry(queued) -> None:
     message = queued(next_attempt_at=SOON)
 
-    assert told(message) == ("waiting_for_retry", "No provider has accepted it yet.", ("Next attempt at", SOON))
+    assert shown(message) == ("waiting_for_retry", "No provider has accepted it yet.", ("Next attempt at", SOON))
 
 
-def test_what_is_scheduled_for_later_says_so_by_its_status(queued) -> None:
+def test_a_scheduled_message_needs_no_reason(queued) -> None:
     message = queued(status="scheduled", send_at=LATER, next_attempt_at=LATER, expires_at=LATER + GRACE)
 
     assert found(message) is None
 
 
 @pytest.mark.parametrize("status", ["sending", "sent", "delivered"])
-def test_what_is_on_its_way_waits_for_nothing(queued, status: str) -> None:
+def test_a_message_that_left_its_queue_waits_for_nothing(queued, status: str) -> None:
     assert found(queued(**{status: True})) is None
 
 
-def test_what_is_expired_waits_for_nothing_any_more(queued) -> None:
+def test_an_expired_message_waits_for_nothing(queued) -> None:
     assert found(queued(expires_at=NOW, next_attempt_at=NOW)) is None
 
 
 # --- For its queue ----------------------------------------------------------------------------------------------------
 
 
-def test_a_paused_queue_comes_before_all_else(queued) -> None:
+def test_a_paused_queue_is_the_first_reason(queued) -> None:
     queue = QueueFactory(is_paused=True)
     queued(queue=queue)
     message = queued(queue=queue, error_code="provider_unavailable", next_attempt_at=SOON)
 
-    assert told(message) == ("queue_paused", "The queue express is paused.", VALID_UNTIL)
+    assert shown(message) == ("queue_paused", "The queue express is paused.", VALID_UNTIL)
     assert found(message).queue == "express"
 
 
-def test_a_paced_queue_says_when_its_next_batch_is(queued) -> None:
+def test_a_paced_queue_has_the_time_of_its_next_batch(queued) -> None:
     queue = QueueFactory(paced=True, last_tick_at=NOW - timedelta(seconds=20))
     first, second = queued(queue=queue), queued(queue=queue)
 
     pace = "The queue paced sends 2 messages every 120 seconds."
     expected = ("waiting_for_pace", pace, ("Next batch at", NOW + timedelta(seconds=100)))
-    assert (told(first), told(second)) == (expected, expected)
+    assert (shown(first), shown(second)) == (expected, expected)
     Message.objects.filter(pk=first.pk).update(next_attempt_at=LATER)
     assert found(second).message_id == first.pk
 
 
-def test_a_paced_queue_that_has_not_begun_has_no_time_yet(queued) -> None:
+def test_a_paced_queue_without_a_first_tick_has_no_time(queued) -> None:
     reason = found(queued(queue=QueueFactory(paced=True)))
 
     assert reason.detail == "The queue paced sends 2 messages every 120 seconds."
 
 
-def test_a_ready_message_is_in_turn_after_a_moment(queued) -> None:
+def test_a_ready_message_waits_for_its_turn_after_the_grace_period(queued) -> None:
     message = queued()
 
     assert found(message, now=NOW + GRACE) is None
-    turn = "Waits for its turn in the queue express: older messages go first."
-    assert told(message, now=NOW + GRACE + timedelta(seconds=1)) == ("waiting_for_turn", turn, VALID_UNTIL)
+    reason = "Waits for its turn in the queue express: older messages go first."
+    assert shown(message, now=NOW + GRACE + timedelta(seconds=1)) == ("waiting_for_turn", reason, VALID_UNTIL)
 
 
 def test_a_ready_message_with_an_error_keeps_it(queued) -> None:
@@ -219,7 +219,7 @@ def test_a_ready_message_with_an_error_keeps_it(queued) -> None:
     assert found(message, now=LATER) is None
 
 
-# --- Nobody is there to send ------------------------------------------------------------------------------------------
+# --- Processes that are not running -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -227,13 +227,13 @@ def test_a_ready_message_with_an_error_keeps_it(queued) -> None:
     [{}, {"next_attempt_at": SOON}, {"status": "scheduled", "next_attempt_at": SOON, "send_at": SOON}],
     ids=repr,
 )
-def test_without_a_worker_it_says_so(queued, values: dict) -> None:
+def test_without_a_worker_the_reason_is_the_worker(queued, values: dict) -> None:
     heartbeats.remove_worker("host:1")
 
-    assert told(queued(**values), now=LATER) == ("waiting_for_worker", "No worker process is running.", VALID_UNTIL)
+    assert shown(queued(**values), now=LATER) == ("waiting_for_worker", "No worker process is running.", VALID_UNTIL)
 
 
-def test_without_beat_nothing_that_is_due_is_released(queued) -> None:
+def test_without_beat_the_reason_of_a_due_message_is_beat(queued) -> None:
     redis_client.client().delete(heartbeats.TICK_KEY)
 
     deferred, ready = queued(next_attempt_at=SOON), queued(B)
@@ -248,7 +248,7 @@ def test_a_due_message_waits_for_the_tick(queued) -> None:
     assert found(queued(next_attempt_at=SOON), now=LATER).reason == "It is due and will be released with the next tick."
 
 
-# --- What it costs ----------------------------------------------------------------------------------------------------
+# --- Number of queries ------------------------------------------------------------------------------------------------
 
 
 def test_the_cost_does_not_grow_with_the_messages(queued, django_assert_num_queries) -> None:
@@ -259,7 +259,7 @@ def test_the_cost_does_not_grow_with_the_messages(queued, django_assert_num_quer
             assert len(waiting.find(rows, now=NOW, sees_all=False)) == count
 
 
-def test_where_none_waits_nothing_is_asked(queued, django_assert_num_queries) -> None:
+def test_no_waiting_message_means_no_query(queued, django_assert_num_queries) -> None:
     rows = [queued(sent=True), queued(delivered=True), MessageFactory(inbound=True)]
 
     with django_assert_num_queries(0):

@@ -1,4 +1,4 @@
-"""Which numbers can be reached."""
+"""Active and inactive numbers."""
 
 from datetime import timedelta
 
@@ -61,7 +61,7 @@ def test_an_operator_decides_with_a_reason(now, status: str) -> None:
     assert rows() == {A: (status, "because", now)}
 
 
-def test_a_number_nobody_wrote_to_is_unknown(now) -> None:
+def test_an_unknown_number_raises(now) -> None:
     with pytest.raises(PhoneNumber.DoesNotExist):
         phone_numbers.set_status(number=A, status="inactive", reason="r", now=now)
 
