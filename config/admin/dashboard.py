@@ -1,12 +1,13 @@
-"""What the console's first page tells at a glance. Every figure is from rollups, partial indexes or Redis.
+"""Data of the console's dashboard. Every figure comes from rollups, partial indexes or Redis.
 
-So the page costs the same at ten thousand and at ten million messages; the number of its queries does not depend on
-how many queues, providers and schedules there are.
+The page therefore costs the same at 10,000 and at 10 million messages, and its number of queries does not depend on the
+number of queues, providers and schedules.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -25,16 +26,16 @@ from scheduling.models import Schedule, ScheduleRun
 HOURS, DAYS = 24, 30
 SERIES = (*OUTBOUND_ENDINGS, Status.SENT, Status.RECEIVED)
 BEAT_SILENT_SECONDS = 30.0
-# A message of a queue without a pace that has waited so long is stuck; so is one whose worker's claim ended so long ago.
-WAITED_TOO_LONG = timedelta(minutes=5)
-CLAIM_ENDED_LONG_AGO = timedelta(minutes=1)
+# A message in a queue without a pace is stuck after waiting this long, or this long after its worker's claim ended.
+STUCK_AFTER_WAITING = timedelta(minutes=5)
+STUCK_AFTER_CLAIM = timedelta(minutes=1)
 MISSED_WITHIN = timedelta(days=1)
 RUNS_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something that needs a person. `tone` is `bad`, `warn` or `info`."""
+    """A problem that needs attention. `tone` is `bad`, `warn` or `info`."""
 
     tone: str
     title: str
@@ -82,19 +83,21 @@ def read(*, now: datetime) -> Dashboard:
 def _by_hour(hourly: list[HourlyCount], now: datetime) -> dict[str, Any]:
     newest = now.replace(minute=0, second=0, microsecond=0)
     slots = [newest - timedelta(hours=age) for age in range(HOURS - 1, -1, -1)]
-    counts = {(row.hour, row.status): row.count for row in hourly}
+    counts: dict[tuple[date | datetime, Status], int] = {(row.hour, row.status): row.count for row in hourly}
     return _series([f"{slot:%H:00}" for slot in slots], slots, counts)
 
 
 def _by_day(hourly: list[HourlyCount], now: datetime) -> dict[str, Any]:
     slots = [now.date() - timedelta(days=age) for age in range(DAYS - 1, -1, -1)]
-    counts: dict[tuple, int] = defaultdict(int)
+    counts: dict[tuple[date | datetime, Status], int] = defaultdict(int)
     for row in hourly:
         counts[row.hour.date(), row.status] += row.count
     return _series([f"{slot:%d %b}" for slot in slots], slots, counts)
 
 
-def _series(labels: list[str], slots: list, counts: dict[tuple, int]) -> dict[str, Any]:
+def _series(
+    labels: list[str], slots: Sequence[date | datetime], counts: dict[tuple[date | datetime, Status], int]
+) -> dict[str, Any]:
     return {
         "labels": labels,
         "series": {status.value: [counts.get((slot, status), 0) for slot in slots] for status in SERIES},
@@ -111,14 +114,14 @@ def _figures(hourly: list[HourlyCount], current: dict[Status, int], now: datetim
     rate = f"{100 * day[Status.DELIVERED] / ended:.1f} %" if ended else "-"
     waiting = sum(current[status] for status in UNSENT)
     return [
-        {"title": "Delivered in 24 h", "value": f"{day[Status.DELIVERED]:,}", "note": f"{rate} of what ended"},
-        {"title": "Waiting now", "value": f"{waiting:,}", "note": f"{current[Status.SCHEDULED]:,} for a later time"},
+        {"title": "Delivered in 24 h", "value": f"{day[Status.DELIVERED]:,}", "note": f"{rate} of finished messages"},
+        {"title": "Waiting now", "value": f"{waiting:,}", "note": f"{current[Status.SCHEDULED]:,} scheduled for later"},
         {
             "title": "Failed in 24 h",
             "value": f"{day[Status.FAILED] + day[Status.UNDELIVERED]:,}",
-            "note": f"{day[Status.UNDELIVERED]:,} came back undelivered",
+            "note": f"{day[Status.UNDELIVERED]:,} of them undelivered",
         },
-        {"title": "Received in 24 h", "value": f"{day[Status.RECEIVED]:,}", "note": "texts from people"},
+        {"title": "Received in 24 h", "value": f"{day[Status.RECEIVED]:,}", "note": "inbound messages"},
     ]
 
 
@@ -143,11 +146,11 @@ def _providers(now: datetime) -> list[dict[str, Any]]:
 
 
 def _card(account: ProviderAccount, delivery: ProviderDelivery | None) -> dict[str, Any]:
-    known = delivery is not None and delivery.rate is not None
+    rate = delivery.rate if delivery else None
     return {
         "account": account,
         "delivery": delivery,
-        "delivery_percent": f"{100 * delivery.rate:.1f}" if known else "",
+        "delivery_percent": "" if rate is None else f"{100 * rate:.1f}",
         "ended": delivery.delivered + delivery.undelivered + delivery.failed if delivery else 0,
         "median": _seconds(delivery.median_seconds if delivery else None),
     }
@@ -184,25 +187,28 @@ def _process_concerns() -> list[Concern]:
     try:
         age, workers = heartbeats.seconds_since_tick(), heartbeats.workers()
     except (RedisError, OSError):
-        return [Concern("bad", "Redis does not answer", "Nothing can be rung for and no limit is kept.", health)]
+        return [
+            Concern("bad", "Redis is unavailable", "Delivery waits for ticks and rate limits are not enforced.", health)
+        ]
     found = []
     if age is None or age > BEAT_SILENT_SECONDS:
-        since = "since it was started" if age is None else f"for {age:.0f} s"
-        found.append(Concern("bad", "Beat is silent", f"No tick {since}: nothing deferred or scheduled moves.", health))
+        since = "since the system was started" if age is None else f"for {age:.0f} s"
+        detail = f"No tick {since}: deferred and scheduled messages are not sent."
+        found.append(Concern("bad", "Beat is not running", detail, health))
     if not workers:
-        found.append(Concern("bad", "No worker lives", "Messages are accepted, but nobody sends them.", health))
+        found.append(Concern("bad", "No worker is running", "Messages are accepted but not sent.", health))
     return found
 
 
 def _provider_concerns(accounts: list[dict[str, Any]]) -> list[Concern]:
     link = reverse("admin:providers_provideraccount_changelist")
     if not any(row["account"].is_enabled and row["account"].weight for row in accounts):
-        return [Concern("bad", "No provider takes messages", "All are disabled or have no weight.", link)]
+        return [Concern("bad", "No provider can be used", "All accounts are disabled or have no weight.", link)]
     return [
         Concern(
             "bad" if row["health"].state == "circuit open" else "warn",
             f"{row['account'].slug}: {row['health'].state}",
-            row["health"].reason or "Its last calls failed in a row; others carry its share.",
+            row["health"].reason or "Its last calls failed. Other accounts carry its share.",
             reverse("admin:providers_provideraccount_change", args=[row["account"].slug]),
         )
         for row in accounts
@@ -213,13 +219,13 @@ def _provider_concerns(accounts: list[dict[str, Any]]) -> list[Concern]:
 def _message_concerns(current: dict[Status, int], now: datetime) -> list[Concern]:
     messages = reverse("admin:messaging_message_changelist")
     found = []
-    lost = Message.objects.filter(status=Status.SENDING, lease_until__lt=now - CLAIM_ENDED_LONG_AGO)[:100].count()
-    if lost:
-        detail = "Their workers' claims ended long ago and no sweep has returned them."
-        found.append(Concern("bad", f"{lost} stuck while being sent", detail, f"{messages}?status__exact=sending"))
+    stuck = Message.objects.filter(status=Status.SENDING, lease_until__lt=now - STUCK_AFTER_CLAIM)[:100].count()
+    if stuck:
+        detail = "Their workers' claims have ended, and no sweep has returned the messages to their queues."
+        found.append(Concern("bad", f"{stuck} stuck while being sent", detail, f"{messages}?status__exact=sending"))
     if current[Status.UNKNOWN] > 0:
         title = f"{current[Status.UNKNOWN]:,} unknown"
-        detail = "Nobody knows whether the provider took them. Find out, then mark or retry them."
+        detail = "It is not known whether the provider accepted them. Check, then mark or retry them."
         found.append(Concern("warn", title, detail, f"{messages}?status__exact=unknown"))
     return found
 
@@ -227,11 +233,11 @@ def _message_concerns(current: dict[Status, int], now: datetime) -> list[Concern
 def _queue_concerns(rows: list[QueueRow], now: datetime) -> list[Concern]:
     link = reverse("admin:messaging_outboundqueue_changelist")
     oldest = pacing.oldest_due(now=now)
-    waited = f"It could have been sent {timesince(oldest, now)} ago." if oldest else ""
-    late = oldest is not None and now - oldest > WAITED_TOO_LONG
-    stuck = [Concern("bad", "A message waits for too long", waited, link)] if late else []
+    detail = f"It could have been sent {timesince(oldest, now)} ago." if oldest else ""
+    late = oldest is not None and now - oldest > STUCK_AFTER_WAITING
+    stuck = [Concern("bad", "A message has waited too long", detail, link)] if late else []
     paused = [
-        Concern("info", f"Queue {row.queue} is paused", f"{row.depth:,} wait until somebody resumes it.", link)
+        Concern("info", f"Queue {row.queue} is paused", f"{row.depth:,} messages wait until it is resumed.", link)
         for row in rows
         if row.queue.is_paused
     ]

@@ -1,4 +1,4 @@
-"""The console's first page, and what it asks for every few seconds while somebody looks at it."""
+"""The dashboard page, and the data it polls for every few seconds while it is visible."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ PARTS = ("top", "rest")
 
 
 def index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Adds the figures to the page, for whoever may see messages; the others get their links."""
+    """Add the figures to the context for users who may see messages. Others get a page without figures."""
     context["may_see_figures"] = request.user.has_perm(PERMISSION)
     if context["may_see_figures"]:
         context["dashboard"] = dashboard.read(now=timezone.now())
@@ -26,9 +26,10 @@ def index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """The chart's figures, and the rest of the page as the page itself would draw it."""
+    """Return the chart's data, and the other parts of the page as HTML."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
-    context = {"dashboard": dashboard.read(now=timezone.now())}
+    figures = dashboard.read(now=timezone.now())
+    context = {"dashboard": figures}
     parts = {part: render_to_string(f"console/dashboard_{part}.html", context, request) for part in PARTS}
-    return JsonResponse({"chart": context["dashboard"].chart, **parts})
+    return JsonResponse({"chart": figures.chart, **parts})

@@ -1,4 +1,4 @@
-"""The sidebar: what staff look for, grouped as they think of it. What somebody may not see is not there."""
+"""The sidebar: links to lists and pages, grouped by topic. Users see only the links they have permission for."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from django.urls import NoReverseMatch, reverse
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """A link to the list of a model, for whoever may see it; or to another page, which may need a permission of its own."""
+    """A link to the list of a model, or to another page of it. `also` is a further permission that the page requires."""
 
     title: str
     icon: str
@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
         MenuEntry("Provider events", "history", "providers.providerevent"),
         MenuEntry("Sender numbers", "badge", "providers.sendernumber"),
     ),
-    "People": (
+    "Recipients": (
         MenuEntry("Phone numbers", "contact_phone", "messaging.phonenumber"),
         MenuEntry("Suppressions", "do_not_disturb_on", "messaging.suppression"),
         MenuEntry("Keywords", "record_voice_over", "messaging.keywordrule"),
@@ -78,16 +78,18 @@ def _items(entries: tuple[MenuEntry, ...], request: HttpRequest) -> list[dict[st
         for entry in entries
         if (link := _link(entry, request)) is not None
     ]
-    # The longest address that fits: a page below a list has an entry of its own.
-    fitting = [item["link"] for item in items if request.path.startswith(item["link"])]
-    return [{**item, "active": item["link"] == max(fitting, key=len, default=None)} for item in items]
+    # Only the longest matching URL is active: a page below a list has its own entry.
+    matching = [item["link"] for item in items if request.path.startswith(item["link"])]
+    return [{**item, "active": item["link"] == max(matching, key=len, default=None)} for item in items]
 
 
 def _link(entry: MenuEntry, request: HttpRequest) -> str | None:
     try:
-        row = admin.site.get_model_admin(apps.get_model(entry.model))
+        model_admin = admin.site.get_model_admin(apps.get_model(entry.model))
         link = reverse(entry.page or f"admin:{entry.model.replace('.', '_')}_changelist")
     except (LookupError, NotRegistered, NoReverseMatch):
         return None
-    allowed = row.has_view_or_change_permission(request) and (not entry.also or request.user.has_perm(entry.also))
+    allowed = model_admin.has_view_or_change_permission(request) and (
+        not entry.also or request.user.has_perm(entry.also)
+    )
     return link if allowed else None

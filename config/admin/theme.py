@@ -1,4 +1,4 @@
-"""What unfold is told about the look; the settings name these functions."""
+"""Callbacks for unfold's settings: icon, styles and scripts."""
 
 from django.http import HttpRequest
 from django.templatetags.static import static
@@ -17,5 +17,5 @@ def script(request: HttpRequest) -> str:
 
 
 def no_inline_colors(request: HttpRequest) -> dict[str, dict[str, str]]:
-    """The palette stands in console.css: unfold would write it into the page, which the policy refuses."""
+    """The palette is in console.css: unfold would add inline styles, which the Content-Security-Policy blocks."""
     return {}

@@ -1,4 +1,4 @@
-"""What providers told us, as they told it, but for secrets and for texts that not everybody may read."""
+"""Callbacks as providers sent them, with secrets masked, and texts masked for users without the permission."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -7,14 +7,16 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxF
 from unfold.decorators import display
 
 from messaging.admin import text_privacy
-from messaging.console.model_admin import KeysetMixin, ReadOnlyAdmin
+from messaging.console.keyset import KeysetAdmin
+from messaging.console.model_admin import ReadOnlyAdmin
+from messaging.console.staff import staff_of
 from messaging.models import ProviderCallback
 
 TONES = {"unmatched": "warning", "applied": "success", "ignored": "info", "malformed": "danger"}
 
 
 @admin.register(ProviderCallback)
-class ProviderCallbackAdmin(KeysetMixin, ReadOnlyAdmin):
+class ProviderCallbackAdmin(KeysetAdmin, ReadOnlyAdmin):
     list_title = "Callbacks received"
     list_display = ["received_at", "provider", "word", "state_label", "provider_message_id", "error_code", "note"]
     list_filter = [("state", ChoicesCheckboxFilter), ("provider", RelatedCheckboxFilter)]
@@ -22,19 +24,19 @@ class ProviderCallbackAdmin(KeysetMixin, ReadOnlyAdmin):
     search_fields = ["provider_message_id__startswith"]
     search_help_text = "The provider's message id"
 
-    @display(description="Became", label=TONES)
+    @display(description="State", label=TONES)
     def state_label(self, row: ProviderCallback) -> str:
         return row.state
 
-    def get_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> list[str]:
-        may_read = text_privacy.may_read(request.user)
-        return [
+    def get_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> tuple[str, ...]:
+        may_read = text_privacy.may_read(staff_of(request))
+        return (
             *("received_at", "provider", "word", "reported", "error_code", "state", "note", "provider_message_id"),
             "message_link",
             "content" if may_read else "content_without_texts",
-        ]
+        )
 
-    def get_readonly_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> tuple[str, ...]:
         return self.get_fields(request, obj)
 
     @display(description="Message")

@@ -1,4 +1,4 @@
-"""Writing one message by hand, with its segments counted by the same arithmetic that sends it."""
+"""The page to write and send one message. Segments are counted by the code that sends it."""
 
 from typing import Any
 
@@ -15,7 +15,8 @@ from django.views.decorators.http import require_POST
 
 from messaging import e164, notifier, segments
 from messaging.console import audit
-from messaging.console.forms import StyledForm
+from messaging.console.forms import StyledForm, set_choices
+from messaging.console.staff import staff_of
 from messaging.models import Message, OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput, submit
@@ -38,16 +39,19 @@ class ComposeForm(StyledForm):
     )
     sender = forms.ChoiceField(label="From", required=False)
     queue = forms.ModelChoiceField(OutboundQueue.objects.all(), empty_label=None)
-    reference = forms.CharField(max_length=100, required=False, help_text="Yours, to find it again.")
+    reference = forms.CharField(
+        max_length=100, required=False, help_text="Your own reference, to find the message later."
+    )
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         own = SenderNumber.objects.filter(Q(owner=user) | Q(owner__isnull=True)).values_list("number", flat=True)
-        self.fields["sender"].choices = [("", "the default number"), *((str(number), str(number)) for number in own)]
+        numbers = [(str(number), str(number)) for number in own]
+        set_choices(self.fields["sender"], [("", "the default number"), *numbers])
         self.fields["queue"].initial = settings.DEFAULT_QUEUE
 
     def clean_text(self) -> str:
-        return as_typed(self.cleaned_data["text"])
+        return normalise_line_breaks(self.cleaned_data["text"])
 
     def clean_to(self) -> str:
         try:
@@ -59,8 +63,8 @@ class ComposeForm(StyledForm):
 def compose(request: HttpRequest, model_admin: Any) -> HttpResponse:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
-    start = {"to": request.GET.get("to", "")}
-    form = ComposeForm(request.POST or None, user=request.user, initial=start)
+    initial = {"to": request.GET.get("to", "")}
+    form = ComposeForm(request.POST or None, user=staff_of(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         message = _submit(form, request)
         if message is not None:
@@ -72,13 +76,13 @@ def compose(request: HttpRequest, model_admin: Any) -> HttpResponse:
         "content_title": "Send a message",
         "title": "Send a message",
         "form": form,
-        "measured": measurement(as_typed(form["text"].value() or "")),
+        "counted": segment_count(normalise_line_breaks(form["text"].value() or "")),
     }
     return TemplateResponse(request, "admin/messaging/message/compose.html", context)
 
 
 def _submit(form: ComposeForm, request: HttpRequest) -> Message | None:
-    data = form.cleaned_data
+    data, user = form.cleaned_data, staff_of(request)
     draft = MessageInput(
         to=data["to"],
         text=data["text"],
@@ -89,7 +93,7 @@ def _submit(form: ComposeForm, request: HttpRequest) -> Message | None:
     )
     try:
         message = submit(
-            owner=request.user,
+            owner=user,
             draft=draft,
             default_queue=settings.DEFAULT_QUEUE,
             now=timezone.now(),
@@ -102,31 +106,32 @@ def _submit(form: ComposeForm, request: HttpRequest) -> Message | None:
     except DomainError as error:
         form.add_error("to", error.detail)
         return None
-    notifier.notify_queue(message.queue_id)
-    audit.record(request.user, [message], "Sent from the console", flag=ADDITION)
+    if message.queue_id:
+        notifier.notify_queue(message.queue_id)
+    audit.record(user, [message], "Sent from the console", flag=ADDITION)
     return message
 
 
 @require_POST
-def measure(request: HttpRequest, model_admin: Any) -> JsonResponse:
-    """What the text of the form takes; asked while somebody types."""
+def count_segments(request: HttpRequest, model_admin: Any) -> JsonResponse:
+    """Return the segment count of the form's text, while it is being typed."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
-    return JsonResponse(measurement(as_typed(request.POST.get("text", ""))))
+    return JsonResponse(segment_count(normalise_line_breaks(request.POST.get("text", ""))))
 
 
-def as_typed(text: str) -> str:
-    """A form sends each line break as two characters; one of them would be sent, and paid for, for nothing."""
+def normalise_line_breaks(text: str) -> str:
+    """Forms submit a line break as CR and LF. The CR would be sent and paid for without any effect."""
     return text.replace("\r\n", "\n")
 
 
-def measurement(text: str) -> dict[str, Any]:
-    measured = segments.measure(text)
+def segment_count(text: str) -> dict[str, Any]:
+    counted = segments.measure(text)
     return {
-        "encoding": "GSM-7" if measured.encoding is segments.Encoding.GSM7 else "UCS-2",
+        "encoding": "GSM-7" if counted.encoding is segments.Encoding.GSM7 else "UCS-2",
         "characters": len(text),
-        "units": measured.units,
-        "segments": measured.segments if text else 0,
+        "units": counted.units,
+        "segments": counted.segments if text else 0,
         "max_segments": segments.MAX_SEGMENTS,
-        "fits": measured.segments <= segments.MAX_SEGMENTS,
+        "fits": counted.segments <= segments.MAX_SEGMENTS,
     }

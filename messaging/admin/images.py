@@ -1,4 +1,4 @@
-"""Images in the admin: looked at, and deleted by the same service as everywhere."""
+"""Images in the console: view them, and delete them with the service that the API uses."""
 
 from contextlib import suppress
 from typing import Any
@@ -25,15 +25,15 @@ class MediaAssetAdmin(ModelAdmin):
     list_display = ["thumbnail", "content_type", "dimensions", "file_size", "frames", "owner_names", "created_at"]
     list_display_links = ["thumbnail", "content_type"]
     list_filter = ["content_type", "created_at"]
-    search_fields = ["sha256"]  # `get_search_results` is what searches
-    search_help_text = "A whole id, the start of a SHA-256, or the start of an owner's name"
+    search_fields = ["sha256"]  # enables the search box; `get_search_results` does the search
+    search_help_text = "A full id, the start of a SHA-256, or the start of an owner's name"
     ordering = ["-pk"]
     list_per_page = 25
     show_full_result_count = False
-    fields = [
+    fields = (
         *("preview", "id", "sha256", "content_type", "dimensions", "frames", "file_size", "sent_size", "owner_names"),
         "created_at",
-    ]
+    )
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MediaAsset]:
@@ -46,10 +46,10 @@ class MediaAssetAdmin(ModelAdmin):
         if not term:
             return queryset, False
         of_owner = MediaOwnership.objects.filter(asset=OuterRef("pk"), owner__username__startswith=term)
-        wanted = Q(sha256__startswith=term.lower()) | Exists(of_owner)
+        condition = Q(sha256__startswith=term.lower()) | Q(Exists(of_owner))
         with suppress(ValueError):
-            wanted |= Q(pk=UUID(term))
-        return queryset.filter(wanted), False
+            condition |= Q(pk=UUID(term))
+        return queryset.filter(condition), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -81,8 +81,10 @@ class MediaAssetAdmin(ModelAdmin):
     def owner_names(self, asset: MediaAsset) -> str:
         return ", ".join(sorted(str(owner) for owner in asset.owners.all())) or "-"
 
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict | None = None) -> HttpResponse:
-        """Its page tells what protects an image; a message may still take it between the page and the deletion."""
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Report an image that came into use after the confirmation page was shown."""
         try:
             return super().delete_view(request, object_id, extra_context)
         except AssetInUse as error:
@@ -101,7 +103,7 @@ class MediaAssetAdmin(ModelAdmin):
 
 
 def _image(asset: MediaAsset, longest: int) -> SafeString:
-    """Scaled by the browser; the browser keeps it, so a list costs its images once."""
+    """Return an `img` that the browser scales and caches: a list loads each image only once."""
     scale = min(1, longest / max(asset.width, asset.height))
     width, height = (max(1, round(side * scale)) for side in (asset.width, asset.height))
     return format_html(

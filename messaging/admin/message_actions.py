@@ -1,4 +1,4 @@
-"""What staff may do to messages, each through the service that the API calls."""
+"""Row actions on messages. Each calls the service that the API calls."""
 
 from functools import partial
 from typing import Any
@@ -28,8 +28,8 @@ def _resolve(outcome: Status, pk: Any, user: User, reason: str) -> Message:
     return resolve(message_id=pk, outcome=outcome, reason=reason, actor=user, now=timezone.now())
 
 
-def _ring(rows: list[Message]) -> None:
-    for queue in sorted({row.queue_id for row in rows}):
+def _notify_queues(rows: list[Message]) -> None:
+    for queue in sorted({row.queue_id for row in rows if row.queue_id}):
         notifier.notify_queue(queue)
 
 
@@ -42,8 +42,8 @@ ACTIONS = (
         icon="replay",
         run=_retry,
         refusals=DomainError,
-        warning="An unknown message may have reached the person: retried, it may reach them twice.",
-        after=_ring,
+        warning="An unknown message may already have been delivered. Retrying it may send it twice.",
+        after=_notify_queues,
         is_available=lambda row: row.status in states.RETRYABLE and row.erased_at is None,
     ),
     RowAction(
@@ -65,7 +65,7 @@ ACTIONS = (
         icon="task_alt",
         run=partial(_resolve, Status.DELIVERED),
         refusals=DomainError,
-        warning="Only for unknown messages, when you have found out. It is final: a later receipt does not change it.",
+        warning="Only for unknown messages whose outcome you have checked. This is final: a later receipt does not change it.",
         is_available=lambda row: row.status == Status.UNKNOWN,
     ),
     RowAction(
@@ -76,7 +76,7 @@ ACTIONS = (
         icon="error",
         run=partial(_resolve, Status.FAILED),
         refusals=DomainError,
-        warning="Only for unknown messages, when you have found out. It is final: a later receipt does not change it.",
+        warning="Only for unknown messages whose outcome you have checked. This is final: a later receipt does not change it.",
         is_danger=True,
         is_available=lambda row: row.status == Status.UNKNOWN,
     ),

@@ -1,4 +1,4 @@
-"""The list of messages as CSV."""
+"""Columns of the CSV export of messages."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +11,7 @@ from messaging.models import Message
 def columns(*, readable: bool) -> dict[str, Callable[[Message], Any]]:
     return {
         "id": lambda row: row.pk,
-        "created_at": lambda row: _moment(row.created_at),
+        "created_at": lambda row: _utc(row.created_at),
         "direction": lambda row: row.direction,
         "status": lambda row: row.status,
         "from": lambda row: row.from_number,
@@ -25,10 +25,10 @@ def columns(*, readable: bool) -> dict[str, Callable[[Message], Any]]:
         "attempts": lambda row: row.attempts,
         "error_code": lambda row: row.error_code,
         "error_detail": lambda row: row.error_detail,
-        "sent_at": lambda row: _moment(row.sent_at),
-        "delivered_at": lambda row: _moment(row.delivered_at),
+        "sent_at": lambda row: _utc(row.sent_at),
+        "delivered_at": lambda row: _utc(row.delivered_at),
     }
 
 
-def _moment(value: datetime | None) -> str:
+def _utc(value: datetime | None) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%SZ") if value else ""

@@ -1,4 +1,4 @@
-"""Everything about one message, as its page shows it: in one order of time, with what was done and what came back."""
+"""Data of a message's page: text, files, wait reason, timeline and conversation."""
 
 import re
 from collections.abc import Iterable
@@ -27,25 +27,25 @@ ACCOUNT_CODES = {WAITING_FOR_PROVIDER, WAITING_FOR_RATE}
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One line of the timeline."""
+    """An entry of the timeline."""
 
     at: datetime
     icon: str
     title: str
     tone: str = ""
     detail: str = ""
-    who: str = ""
+    actor: str = ""
     facts: list[tuple[str, str]] = field(default_factory=list)
     raw: list[tuple[str, str]] | None = None
 
     @property
-    def clock(self) -> str:
+    def time_label(self) -> str:
         return f"{self.at:%d %b %Y %H:%M:%S}.{self.at.microsecond // 1000:03} UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class WaitNotice:
-    """What a message waits for; `links` are titles and addresses."""
+    """What a message waits for. `links` are (title, URL) pairs."""
 
     code: str
     reason: str
@@ -56,12 +56,12 @@ class WaitNotice:
 
 def message_page(message: Message, *, user: User) -> dict[str, Any]:
     readable = text_privacy.may_read(user)
-    measured = segments.measure("" if fault_of(message, "text") else message.text)
+    counted = segments.measure("" if fault_of(message, "text") else message.text)
     return {
         "message": message,
         "text": text_privacy.shown_text(message, readable=readable),
         "readable": readable,
-        "units": measured.units,
+        "units": counted.units,
         "files": files(message),
         "may_see_files": readable and user.has_perm("media_store.view_mediaasset"),
         "timeline": timeline(message, readable=readable),
@@ -72,7 +72,7 @@ def message_page(message: Message, *, user: User) -> dict[str, Any]:
 
 
 def wait_of(message: Message, *, now: datetime) -> WaitNotice | None:
-    """What the message waits for, with links there; None where it waits for nothing."""
+    """Return what the message waits for, with links to it, or None if it does not wait."""
     found = waiting.find([message], now=now, sees_all=True).get(message.pk)
     if found is None:
         return None
@@ -92,28 +92,28 @@ def wait_of(message: Message, *, now: datetime) -> WaitNotice | None:
 
 
 def _accounts_in(sentence: str) -> list[str]:
-    """The accounts that the sentence names: it was written for people, and is all that is stored."""
+    """Return the accounts named in a wait reason. Only the sentence is stored, so their names are searched for in it."""
     slugs = ProviderAccount.objects.order_by("slug").values_list("slug", flat=True)
     return [slug for slug in slugs if re.search(rf"(?<![\w-]){re.escape(slug)}(?![\w-])", sentence)]
 
 
 def files(message: Message) -> list[Attachment]:
-    """In their order; what was not fetched says why."""
+    """Return the attachments in order. Each that could not be fetched has its error."""
     return list(message.attachments.select_related("asset")) if message.media_count else []
 
 
 def timeline(message: Message, *, readable: bool) -> list[HistoryEntry]:
-    """In the order of time. What happened at the same moment: a callback, then what it changed, then the call to a provider."""
+    """Return the history by time. At equal times: the callback, then the status change, then the provider call."""
     entries = [
         *_callbacks(message.callbacks.order_by("pk"), readable=readable),
-        *_never_back(_events(message.events.select_related("actor"))),
+        *_monotonic(_events(message.events.select_related("actor"))),
         *_attempts(message.delivery_attempts.all()),
     ]
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def _never_back(entries: Iterable[HistoryEntry]) -> Iterable[HistoryEntry]:
-    """Changes of status follow one another as they were written, also where the clocks of two hosts differ."""
+def _monotonic(entries: Iterable[HistoryEntry]) -> Iterable[HistoryEntry]:
+    """Keep status changes in the order in which they were written, even if the clocks of two hosts differ."""
     latest: datetime | None = None
     for entry in entries:
         latest = entry.at if latest is None else max(latest, entry.at)
@@ -128,16 +128,16 @@ def _events(rows: Iterable[MessageEvent]) -> Iterable[HistoryEntry]:
             title=f"{row.from_status} → {row.to_status}" if row.from_status else row.to_status,
             tone=row.to_status,
             detail=row.detail,
-            who=" · ".join(filter(None, [row.source, row.provider_slug, str(row.actor or "")])),
+            actor=" · ".join(filter(None, [row.source, row.provider_slug, str(row.actor or "")])),
         )
 
 
 def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[HistoryEntry]:
     for row in rows:
         facts = [
-            ("answer", row.outcome),
-            ("took", f"{row.latency_ms} ms" if row.latency_ms is not None else ""),
-            ("provider's id", row.provider_message_id),
+            ("outcome", row.outcome),
+            ("latency", f"{row.latency_ms} ms" if row.latency_ms is not None else ""),
+            ("provider's message id", row.provider_message_id),
             ("error", " · ".join(filter(None, [row.error_code, row.error_detail]))),
         ]
         yield HistoryEntry(
@@ -155,10 +155,10 @@ def _callbacks(rows: Iterable[ProviderCallback], *, readable: bool) -> Iterable[
         yield HistoryEntry(
             at=row.received_at,
             icon="download",
-            title=f"Callback from {row.provider_id}: {row.word or 'no word'}",
+            title=f"Callback from {row.provider_id}: {row.word or 'no status'}",
             tone="callback",
             detail=row.note,
-            facts=[("became", row.state), *([("error", row.error_code)] if row.error_code else [])],
+            facts=[("state", row.state), *([("error", row.error_code)] if row.error_code else [])],
             raw=[("body", fields[:2_000])] if isinstance(fields, str) else fields,
         )
 
@@ -168,13 +168,11 @@ def other_number(message: Message) -> str:
 
 
 def conversation(message: Message, *, readable: bool) -> list[dict[str, Any]]:
-    """The last texts to and from the same person, oldest first. Two look-ups by index."""
+    """Return the last texts to and from the same person, oldest first. Two indexed queries."""
     number = other_number(message)
-    to_them = Message.objects.filter(to_number=number, direction=Direction.OUTBOUND).order_by("-pk")[:CONVERSATION]
-    from_them = Message.objects.filter(Q(from_number=number), direction=Direction.INBOUND).order_by("-pk")[
-        :CONVERSATION
-    ]
-    rows = sorted([*to_them, *from_them], key=lambda row: row.pk)[-CONVERSATION:]
+    sent = Message.objects.filter(to_number=number, direction=Direction.OUTBOUND).order_by("-pk")[:CONVERSATION]
+    received = Message.objects.filter(Q(from_number=number), direction=Direction.INBOUND).order_by("-pk")[:CONVERSATION]
+    rows = sorted([*sent, *received], key=lambda row: row.pk)[-CONVERSATION:]
     return [
         {
             "pk": row.pk,

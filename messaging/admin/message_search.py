@@ -1,4 +1,4 @@
-"""What a person types to find a message: a number as they have it, an id, a provider's id, a reference."""
+"""Search for messages by a number in any notation, an id, a provider's message id, or a reference."""
 
 import re
 import unicodedata
@@ -8,6 +8,7 @@ import phonenumbers
 from django.db.models import Q, QuerySet
 
 from messaging import e164
+from messaging.models import Message
 from messaging.services.reporting.search import any_of, starts_with
 from messaging.states import Direction
 from providers.models import SenderNumber
@@ -17,8 +18,8 @@ MAX_TERM = 128
 LINK = "tel:"
 
 
-def search(queryset: QuerySet, term: str) -> QuerySet:
-    """Messages that it fits. Every condition has an index of its own, so the cost does not grow with the table."""
+def search(queryset: QuerySet[Message], term: str) -> QuerySet[Message]:
+    """Return the messages that match. Each condition has its own index, so the cost does not grow with the table."""
     text = _plain(term)
     if not text:
         return queryset
@@ -33,13 +34,13 @@ def search(queryset: QuerySet, term: str) -> QuerySet:
 
 
 def _plain(term: str) -> str:
-    """Without what comes along when a number is copied: invisible marks of direction, and the `tel:` of a link."""
+    """Remove what gets copied along with a number: invisible formatting characters, and the `tel:` of a link."""
     visible = "".join(character for character in term if unicodedata.category(character) != "Cf").strip()
     return (visible[len(LINK) :] if visible[: len(LINK)].lower() == LINK else visible).strip()[:MAX_TERM]
 
 
 def _numbers(text: str) -> list[Q]:
-    """Whatever begins like this; and the whole number as it is stored, read at home in the countries that we send from too."""
+    """Match numbers that start with these digits, and the full number, also in the national notation of our sender numbers."""
     digits = "".join(str(int(character)) for character in text if character.isdecimal())
     written = text.startswith(("+", "\uff0b")) or digits.startswith("00")
     international = f"+{digits.removeprefix('00') if digits.startswith('00') else digits}"
@@ -65,9 +66,10 @@ def _exact(text: str) -> str | None:
 
 
 def _national(text: str) -> list[str]:
-    """As somebody writes it at home, read in each country of our sender numbers."""
+    """Read the text as a national number in each country of our sender numbers, and return the possible numbers."""
     own = {str(number) for number in SenderNumber.objects.values_list("number", flat=True)[:100]}
-    countries = {phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) for number in own} - {None}
+    regions = (phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) for number in own)
+    countries = {region for region in regions if region is not None}
     found = []
     for country in sorted(countries):
         try:

@@ -1,4 +1,4 @@
-"""Which numbers can be reached, and why not."""
+"""Phone numbers, and whether messages to them are accepted."""
 
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ TONES = {"active": "success", "inactive": "danger"}
 Status = PhoneNumber.Status
 
 
-def _set(status: str, pk: Any, _user: User, reason: str) -> PhoneNumber:
+def _set_status(status: str, pk: Any, _user: User, reason: str) -> PhoneNumber:
     return phone_numbers.set_status(number=pk, status=status, reason=reason, now=timezone.now())
 
 
@@ -30,19 +30,19 @@ ACTIONS = (
     RowAction(
         name="activate_selected",
         title="Activate",
-        done="active again",
+        done="activated",
         permission=MAY_CHANGE,
         icon="check_circle",
-        run=partial(_set, Status.ACTIVE),
+        run=partial(_set_status, Status.ACTIVE),
         is_available=lambda row: row.status == Status.INACTIVE,
     ),
     RowAction(
         name="deactivate_selected",
         title="Deactivate",
-        done="inactive",
+        done="deactivated",
         permission=MAY_CHANGE,
         icon="block",
-        run=partial(_set, Status.INACTIVE),
+        run=partial(_set_status, Status.INACTIVE),
         is_danger=True,
         warning="New messages to these numbers are refused.",
         is_available=lambda row: row.status == Status.ACTIVE,
@@ -56,12 +56,14 @@ class PhoneNumberAdmin(ReadOnlyMixin, ModelAdmin):
     list_filter = [("status", ChoicesRadioFilter)]
     search_fields = ["number__startswith"]
     search_help_text = "The start of a number"
-    fields = ["number", "state", "reason", "changed_at", "created_at", "messages"]
+    fields = ("number", "state", "reason", "changed_at", "created_at", "messages")
     readonly_fields = fields
     sortable_by = ["number"]
     row_actions = ACTIONS
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[PhoneNumber], search_term: str
+    ) -> tuple[QuerySet[PhoneNumber], bool]:
         digits = "".join(character for character in search_term if character.isdecimal())
         return (queryset.filter(number__startswith=f"+{digits.removeprefix('00')}") if digits else queryset), False
 
@@ -72,6 +74,6 @@ class PhoneNumberAdmin(ReadOnlyMixin, ModelAdmin):
     @display(description="Messages")
     def messages(self, row: PhoneNumber) -> str:
         return format_html(
-            '<a class="sb-link" href="/admin/messaging/message/?q=%2B{}">All messages of this number</a>',
+            '<a class="sb-link" href="/admin/messaging/message/?q=%2B{}">All messages with this number</a>',
             row.number[1:],
         )

@@ -1,4 +1,4 @@
-"""Accounts and sender numbers in the admin."""
+"""Provider accounts, their events, and sender numbers."""
 
 import json
 from typing import Any
@@ -6,20 +6,24 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import TEXTAREA_CLASSES
 
-from messaging.admin.test_message import trial
+from messaging.admin.test_message import test_message_page
+from messaging.console.attached import Attached
 from messaging.console.columns import name_of
 from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
 from messaging.console.row_actions import RowAction
 from providers import health_summary, services
 from providers.errors import ConfigError, SharedStateUnavailable
+from providers.health_summary import HealthSummary
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
 from providers.registry import BACKENDS
 from providers.services import check_account_config
@@ -31,11 +35,12 @@ TONES = {
     "circuit half open": "warning",
     "paused": "warning",
 }
+HEALTH = Attached[HealthSummary]("health")
 MAY_CHANGE = "providers.change_provideraccount"
 
 
 class IndentedJSONField(forms.JSONField):
-    """Written for people: a field a line."""
+    """JSON, indented with one field per line."""
 
     widget = forms.Textarea(
         attrs={"rows": 12, "class": " ".join([*TEXTAREA_CLASSES, "sb-mono"]), "spellcheck": "false"}
@@ -53,12 +58,12 @@ class ProviderAccountForm(StyledModelForm):
         fields = ["slug", "backend", "weight", "is_enabled", "config"]
         field_classes = {"config": IndentedJSONField}
         help_texts = {
-            "weight": "Share of the traffic, 0 to 1000; 0 sends nothing through this account.",
-            "config": 'How the provider speaks, see docs/providers.md. Write {"env": "NAME"} for a secret.',
+            "weight": "Share of the traffic, 0 to 1000. With 0 nothing is sent through this account.",
+            "config": 'Backend configuration, see docs/providers.md. Write {"env": "NAME"} for a secret.',
         }
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
+        cleaned: dict[str, Any] = super().clean() or {}
         if "backend" in cleaned and "config" in cleaned:
             try:
                 check_account_config(backend=cleaned["backend"], config=cleaned["config"])
@@ -113,7 +118,7 @@ ACTIONS = (
         run=_hold_open,
         refusals=SharedStateUnavailable,
         is_danger=True,
-        warning="Nobody calls the account until its circuit is reset.",
+        warning="No message is sent through the account until its circuit is reset.",
     ),
     RowAction(
         name="reset_selected",
@@ -123,20 +128,20 @@ ACTIONS = (
         icon="restart_alt",
         run=_reset,
         refusals=SharedStateUnavailable,
-        warning="Closes the circuit, ends a pause, and forgets the errors that were counted.",
+        warning="Closes the circuit, ends a pause, and clears the error counts.",
     ),
 )
 
 
 class EventInline(ReadOnlyMixin, TabularInline):
-    """The newest of the account's events; all of them are in the list of events."""
+    """The account's newest events. The list of provider events has all of them."""
 
     model = ProviderEvent
-    fields = readonly_fields = ["at", "kind", "detail", "actor_name"]
+    fields = readonly_fields = ("at", "kind", "detail", "actor_name")
     actor_name = name_of("actor", "Actor")
     per_page = 20
 
-    def get_queryset(self, request: Any) -> Any:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderEvent]:
         return super().get_queryset(request).select_related("actor")
 
 
@@ -145,7 +150,7 @@ class ProviderEventAdmin(ReadOnlyAdmin):
     list_display = ["at", "account", "kind", "detail", "actor"]
     list_filter = ["kind", "account"]
     list_select_related = ["account", "actor"]
-    fields = readonly_fields = ["at", "account", "kind", "detail", "actor_name"]
+    fields = readonly_fields = ("at", "account", "kind", "detail", "actor_name")
     actor_name = name_of("actor", "Actor")
 
 
@@ -156,15 +161,15 @@ class ProviderAccountAdmin(ModelAdmin):
     list_display = ["slug", "state", "backend", "weight", "effective", "errors", "latency", "updated_at"]
     list_filter = ["backend", "is_enabled"]
     sortable_by = ["slug", "backend"]
-    custom_urls = (("<path:slug>/test/", "providers_provideraccount_test", trial),)
+    custom_urls = (("<path:slug>/test/", "providers_provideraccount_test", test_message_page),)
     search_fields = ["slug"]
     row_actions = ACTIONS
 
-    def prepare(self, request: Any, rows: list[ProviderAccount]) -> None:
+    def prepare(self, request: HttpRequest, rows: list[ProviderAccount]) -> None:
         for row, health in zip(rows, health_summary.read(rows, now=timezone.now()), strict=True):
-            row.health = health
+            HEALTH.set(row, health)
 
-    def page_links(self, request: Any, obj: ProviderAccount) -> list[dict[str, str]]:
+    def page_links(self, request: HttpRequest, obj: ProviderAccount) -> list[dict[str, str]]:
         if not self.has_change_permission(request, obj):
             return []
         url = reverse("admin:providers_provideraccount_test", args=[obj.pk])
@@ -172,40 +177,40 @@ class ProviderAccountAdmin(ModelAdmin):
 
     @display(description="State", label=TONES)
     def state(self, row: ProviderAccount) -> str:
-        return row.health.state
+        return HEALTH.of(row).state
 
     @display(description="Effective weight")
     def effective(self, row: ProviderAccount) -> str:
-        return row.health.effective_weight
+        return HEALTH.of(row).effective_weight
 
     @display(description="Errors, 15 min")
     def errors(self, row: ProviderAccount) -> str:
-        return row.health.error_rate
+        return HEALTH.of(row).error_rate
 
-    @display(description="Answers in")
+    @display(description="Latency")
     def latency(self, row: ProviderAccount) -> str:
-        return row.health.latency
+        return HEALTH.of(row).latency
 
-    def get_inlines(self, request: Any, obj: ProviderAccount | None = None) -> list[type[TabularInline]]:
-        return [EventInline] if obj and obj.events.exists() else []
+    def get_inlines(self, request: HttpRequest, obj: ProviderAccount | None) -> tuple[type[TabularInline], ...]:
+        return (EventInline,) if obj and obj.events.exists() else ()
 
-    def get_fields(self, request: Any, obj: ProviderAccount | None = None) -> list[str]:
-        """An account that is there is switched on and off by an act, with a reason."""
+    def get_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> tuple[str, ...]:
+        """An existing account is enabled and disabled by row actions, which ask for a reason."""
         if obj is None:
-            return ["slug", "backend", "weight", "is_enabled", "config"]
+            return ("slug", "backend", "weight", "is_enabled", "config")
         config = "config" if self.has_change_permission(request, obj) else "config_shown"
-        return ["slug", "state", "backend", "weight", config, "created_at", "updated_at"]
+        return ("slug", "state", "backend", "weight", config, "created_at", "updated_at")
 
-    def get_readonly_fields(self, request: Any, obj: ProviderAccount | None = None) -> list[str]:
-        """The slug is the key, and stands in the callback addresses that the provider knows."""
-        return ["slug", "state", "config_shown", "created_at", "updated_at"] if obj else []
+    def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> tuple[str, ...]:
+        """The slug cannot change: it is the key, and part of the callback URLs that the provider knows."""
+        return ("slug", "state", "config_shown", "created_at", "updated_at") if obj else ()
 
     @display(description="Config")
     def config_shown(self, row: ProviderAccount) -> str:
-        """As in the form. unfold would colour it by styles in the page, which the policy refuses."""
+        """Return the config as in the form. unfold would add inline styles, which the Content-Security-Policy blocks."""
         return format_html('<pre class="sb-mono">{}</pre>', json.dumps(row.config, indent=2, ensure_ascii=False))
 
-    def get_object(self, request: Any, object_id: str, from_field: str | None = None) -> ProviderAccount | None:
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> ProviderAccount | None:
         found = super().get_object(request, object_id, from_field)
         if found is not None:
             self.prepare(request, [found])
@@ -219,9 +224,9 @@ class SenderNumberAdmin(ModelAdmin):
     list_select_related = ["owner", "account"]
     search_fields = ["number"]
     autocomplete_fields = ["owner"]
-    readonly_fields = ["owner_name"]
+    readonly_fields = ("owner_name",)
     owner_name = name_of("owner", "Owner")
 
-    def get_fields(self, request: Any, obj: SenderNumber | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: SenderNumber | None = None) -> tuple[str, ...]:
         may_change = obj is None or self.has_change_permission(request, obj)
-        return ["number", "owner" if may_change else "owner_name", "account", "is_default"]
+        return ("number", "owner" if may_change else "owner_name", "account", "is_default")

@@ -1,4 +1,4 @@
-"""The streams of outbound messages and their pace."""
+"""Queues of outbound messages: their pace, and pause and resume."""
 
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from unfold.decorators import display
 
+from messaging.console.attached import Attached
 from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
 from messaging.console.row_actions import RowAction
@@ -18,11 +19,12 @@ from messaging.services.errors import InvalidField
 from messaging.services.outbound import queues
 
 MAY_CHANGE = "messaging.change_outboundqueue"
-HALF_A_PACE = "Give both the batch size and the interval, or neither."
+HALF_A_PACE = "Set both the batch size and the interval, or neither."
+DEPTH, AGE = Attached[int]("depth"), Attached[str]("age")
 TONES = {"open": "success", "paused": "warning"}
 
 
-def _switch(is_paused: bool, pk: Any, _user: User, _reason: str) -> OutboundQueue:
+def _set_paused(is_paused: bool, pk: Any, _user: User, _reason: str) -> OutboundQueue:
     return queues.change(name=pk, changes={"is_paused": is_paused})
 
 
@@ -33,8 +35,8 @@ ACTIONS = (
         done="paused",
         permission=MAY_CHANGE,
         icon="pause",
-        run=partial(_switch, True),
-        warning="Messages are still accepted, and wait.",
+        run=partial(_set_paused, True),
+        warning="New messages are still accepted, but wait until the queue is resumed.",
         is_available=lambda row: not row.is_paused,
     ),
     RowAction(
@@ -43,7 +45,7 @@ ACTIONS = (
         done="resumed",
         permission=MAY_CHANGE,
         icon="play_arrow",
-        run=partial(_switch, False),
+        run=partial(_set_paused, False),
         is_available=lambda row: row.is_paused,
     ),
 )
@@ -62,14 +64,14 @@ class QueueForm(StyledModelForm):
             "is_paused",
         ]
         help_texts = {
-            "batch_size": "So many messages at each tick; empty together with the interval: as fast as providers take them.",
-            "interval_seconds": "Seconds from one tick to the next.",
-            "preserve_order": "No second message to somebody while an older one of this queue is unsent.",
-            "is_paused": "Messages are still accepted, and wait.",
+            "batch_size": "Messages sent at each tick. Leave this and the interval empty to send as fast as possible.",
+            "interval_seconds": "Seconds between two ticks.",
+            "preserve_order": "Send a recipient's messages in order: each waits until the older ones in this queue are sent.",
+            "is_paused": "New messages are still accepted, but wait.",
         }
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
+        cleaned: dict[str, Any] = super().clean() or {}
         if queues.PACE & self.errors.keys():
             return cleaned
         pace = OutboundQueue(batch_size=cleaned.get("batch_size"), interval_seconds=cleaned.get("interval_seconds"))
@@ -88,13 +90,13 @@ class OutboundQueueAdmin(ModelAdmin):
     sortable_by = ["name"]
     row_actions = ACTIONS
 
-    def get_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> list[str]:
-        """A queue that is there is paused and resumed by an act, with a reason."""
-        form = ["name", "description", "batch_size", "interval_seconds", "routing_strategy", "preserve_order"]
-        return ["name", "state", *form[1:]] if obj else [*form, "is_paused"]
+    def get_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> tuple[str, ...]:
+        """An existing queue is paused and resumed by row actions, which ask for a reason."""
+        settings = ("description", "batch_size", "interval_seconds", "routing_strategy", "preserve_order")
+        return ("name", "state", *settings) if obj else ("name", *settings, "is_paused")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> list[str]:
-        return ["name", "state"] if obj else []
+    def get_readonly_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> tuple[str, ...]:
+        return ("name", "state") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: OutboundQueue, form: QueueForm, change: bool) -> None:
         if not change:
@@ -106,8 +108,8 @@ class OutboundQueueAdmin(ModelAdmin):
         names, now = [row.name for row in rows], timezone.now()
         depths, oldest = queues.depths(names), queues.oldest_queued(names)
         for row in rows:
-            row.depth = depths[row.name]
-            row.age = timesince(oldest[row.name], now) if row.name in oldest else "-"
+            DEPTH.set(row, depths[row.name])
+            AGE.set(row, timesince(oldest[row.name], now) if row.name in oldest else "-")
 
     @display(description="State", label=TONES)
     def state(self, row: OutboundQueue) -> str:
@@ -115,12 +117,12 @@ class OutboundQueueAdmin(ModelAdmin):
 
     @display(description="Pace")
     def pace(self, row: OutboundQueue) -> str:
-        return f"{row.batch_size} every {row.interval_seconds} s" if row.is_paced else "as fast as it goes"
+        return f"{row.batch_size} every {row.interval_seconds} s" if row.is_paced else "unlimited"
 
     @display(description="Waiting")
     def waiting(self, row: OutboundQueue) -> str:
-        return f"{row.depth:,}"
+        return f"{DEPTH.of(row):,}"
 
     @display(description="Oldest")
     def oldest(self, row: OutboundQueue) -> str:
-        return row.age
+        return AGE.of(row)

@@ -1,4 +1,4 @@
-"""How long texts and rows are kept, and the proofs of what was erased on request."""
+"""Retention rules for texts and messages, and the records of erasures on request."""
 
 from django.contrib import admin
 
@@ -13,10 +13,10 @@ class RetentionRuleForm(StyledModelForm):
         model = RetentionRule
         fields = ["owner", "queue", "text_days", "row_days"]
         help_texts = {
-            "owner": "Empty: the messages of every owner.",
-            "queue": "Empty: the messages of every queue.",
-            "text_days": "Days after which an ended message loses its text and its files. Empty: they are kept for ever.",
-            "row_days": "Days after which its row goes too. Empty: it is kept for ever.",
+            "owner": "Empty: messages of all owners.",
+            "queue": "Empty: messages of all queues.",
+            "text_days": "Days after which the text and files of a finished message are deleted. Empty: never.",
+            "row_days": "Days after which the message itself is deleted. Empty: never.",
         }
 
 
@@ -25,12 +25,12 @@ class RetentionRuleAdmin(ModelAdmin):
     form = RetentionRuleForm
     list_display = ["__str__", "text_days", "row_days"]
     list_select_related = ["owner", "queue"]
-    fields = ["owner", "queue", "text_days", "row_days"]
+    fields = ("owner", "queue", "text_days", "row_days")
 
 
 @admin.register(Erasure)
 class ErasureAdmin(ReadOnlyAdmin):
     list_display = ["pseudonym", "at", "messages", "actor", "reason"]
     list_select_related = ["actor"]
-    fields = readonly_fields = ["pseudonym", "at", "messages", "actor_name", "reason", "digest"]
+    fields = readonly_fields = ("pseudonym", "at", "messages", "actor_name", "reason", "digest")
     actor_name = name_of("actor", "Actor")

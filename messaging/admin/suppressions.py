@@ -1,4 +1,4 @@
-"""Who must get nothing, and the words with which people say so."""
+"""Suppressed numbers, and the keywords with which people opt out."""
 
 from typing import Any
 
@@ -12,8 +12,10 @@ from unfold.decorators import display
 
 from messaging import e164, keywords
 from messaging.console.columns import name_of
-from messaging.console.forms import StyledModelForm
-from messaging.console.model_admin import KeysetMixin, ModelAdmin
+from messaging.console.forms import StyledModelForm, set_choices
+from messaging.console.keyset import KeysetAdmin
+from messaging.console.model_admin import ModelAdmin
+from messaging.console.staff import staff_of
 from messaging.models import KeywordRule, Suppression
 from messaging.services.recipients import suppressions
 from providers.models import SenderNumber
@@ -26,7 +28,7 @@ class SuppressionForm(StyledModelForm):
     number = forms.CharField(
         max_length=e164.MAX_INPUT, help_text="With + and the country code, such as +1 415 555 0101."
     )
-    sender = forms.ChoiceField(required=False, help_text="From which of our numbers nothing may come.")
+    sender = forms.ChoiceField(required=False, help_text="Messages from this sender number are blocked.")
 
     class Meta:
         model = Suppression
@@ -34,10 +36,10 @@ class SuppressionForm(StyledModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "reason" not in self.fields:  # on the page of one that is only looked at
+        if "reason" not in self.fields:  # on a read-only page
             return
         own = [str(number) for number in SenderNumber.objects.values_list("number", flat=True)]
-        self.fields["sender"].choices = [("", "from all of them"), *((number, number) for number in own)]
+        set_choices(self.fields["sender"], [("", "all sender numbers"), *((number, number) for number in own)])
         self.fields["reason"].required = True
 
     def clean_number(self) -> str:
@@ -48,27 +50,29 @@ class SuppressionForm(StyledModelForm):
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(KeysetMixin, ModelAdmin):
+class SuppressionAdmin(KeysetAdmin):
     form = SuppressionForm
     reason_field = "reason"
     created_by_name = name_of("created_by", "Created by")
-    list_display = ["number", "what_for", "source_label", "reason", "created_at"]
+    list_display = ["number", "sender_label", "source_label", "reason", "created_at"]
     list_filter = [("source", ChoicesCheckboxFilter)]
     search_fields = ["number"]
     search_help_text = "The start of a number"
 
-    def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Suppression | None = None) -> tuple[str, ...]:
         if obj is None:
-            return ["number", "sender", "reason"]
-        return ["number", "what_for", "source_label", "reason", "created_at", "created_by_name"]
+            return ("number", "sender", "reason")
+        return ("number", "sender_label", "source_label", "reason", "created_at", "created_by_name")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
-        return self.get_fields(request, obj) if obj else []
+    def get_readonly_fields(self, request: HttpRequest, obj: Suppression | None = None) -> tuple[str, ...]:
+        return self.get_fields(request, obj) if obj else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
         return False
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Suppression], search_term: str
+    ) -> tuple[QuerySet[Suppression], bool]:
         digits = "".join(character for character in search_term if character.isdecimal())
         return (queryset.filter(number__startswith=f"+{digits.removeprefix('00')}") if digits else queryset), False
 
@@ -82,7 +86,7 @@ class SuppressionAdmin(KeysetMixin, ModelAdmin):
             source=Suppression.Source.ADMIN,
             reason=obj.reason,
             now=timezone.now(),
-            actor=request.user,
+            actor=staff_of(request),
         )
         obj.pk = kept.pk
 
@@ -93,11 +97,11 @@ class SuppressionAdmin(KeysetMixin, ModelAdmin):
         for pk in queryset.values_list("pk", flat=True):
             suppressions.remove(suppression_id=pk)
 
-    @display(description="From")
-    def what_for(self, row: Suppression) -> str:
-        return row.sender or "all our numbers"
+    @display(description="Sender")
+    def sender_label(self, row: Suppression) -> str:
+        return row.sender or "all sender numbers"
 
-    @display(description="Because of", label=TONES)
+    @display(description="Source", label=TONES)
     def source_label(self, row: Suppression) -> str:
         return row.source
 
@@ -113,10 +117,10 @@ class KeywordRuleForm(StyledModelForm):
 class KeywordRuleAdmin(ModelAdmin):
     form = KeywordRuleForm
     list_title = "Keywords"
-    nothing_yet = f"At every number these words hold: {WORDS}. A rule puts other words or another reply in their place."
+    empty_list_note = f"Every number reacts to these words: {WORDS}. A rule replaces the words or the reply."
     list_display = ["action", "where", "reply"]
     list_select_related = ["sender_number"]
 
-    @display(description="At")
+    @display(description="Sender number")
     def where(self, row: KeywordRule) -> str:
-        return str(row.sender_number or "every number without a rule of its own")
+        return str(row.sender_number or "all numbers without their own rule")

@@ -1,4 +1,4 @@
-"""The console's page that sends one text straight through one account."""
+"""The page that sends one test message directly through one provider account."""
 
 import logging
 from typing import Any
@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from messaging.console import audit
 from messaging.console.forms import StyledForm
+from messaging.console.staff import staff_of
 from providers.models import ProviderAccount
 from providers.test_send import TestSendResult, send_test_message
 
@@ -20,24 +21,24 @@ logger = logging.getLogger(__name__)
 MAX_TEXT = 160
 
 
-class TrialForm(StyledForm):
+class TestMessageForm(StyledForm):
     to = PhoneNumberField(
-        label="To", widget=forms.TextInput, help_text="A phone of yours, with + and the country code."
+        label="To", widget=forms.TextInput, help_text="A phone that you can check, with + and the country code."
     )
-    text = forms.CharField(max_length=MAX_TEXT, initial="A test from Switchboard.")
+    text = forms.CharField(max_length=MAX_TEXT, initial="Test message from Switchboard.")
 
 
-def trial(request: HttpRequest, slug: str, model_admin: Any) -> HttpResponse:
+def test_message_page(request: HttpRequest, slug: str, model_admin: Any) -> HttpResponse:
     account = ProviderAccount.objects.filter(pk=slug).first()
     if account is None:
         raise Http404
     if not model_admin.has_change_permission(request, account):
         raise PermissionDenied
-    form = TrialForm(request.POST or None)
-    answer = _send(account, form) if request.method == "POST" and form.is_valid() else None
-    if answer is not None:
-        said = answer.error_code or "accepted"
-        audit.record(request.user, [account], f"Sent a test message to {form.cleaned_data['to']}: {said}")
+    form = TestMessageForm(request.POST or None)
+    result = _send(account, form) if request.method == "POST" and form.is_valid() else None
+    if result is not None:
+        outcome = result.error_code or "accepted"
+        audit.record(staff_of(request), [account], f"Sent a test message to {form.cleaned_data['to']}: {outcome}")
     context = {
         **model_admin.admin_site.each_context(request),
         "model_admin": model_admin,
@@ -45,15 +46,15 @@ def trial(request: HttpRequest, slug: str, model_admin: Any) -> HttpResponse:
         "title": "Test message",
         "account": account,
         "form": form,
-        "answer": answer,
+        "result": result,
     }
     return TemplateResponse(request, "admin/providers/provideraccount/test.html", context)
 
 
-def _send(account: ProviderAccount, form: TrialForm) -> TestSendResult:
+def _send(account: ProviderAccount, form: TestMessageForm) -> TestSendResult:
     data = form.cleaned_data
     try:
         return send_test_message(account=account, to=data["to"].as_e164, text=data["text"], reference=f"test-{uuid7()}")
-    except Exception as fault:  # noqa: BLE001 (a bug in a backend is an answer too)
-        logger.error("backend %s broke its contract with %s", account.backend, type(fault).__name__)
+    except Exception as fault:  # noqa: BLE001 (a bug in a backend is a result of the test too)
+        logger.error("backend %s raised an unexpected %s", account.backend, type(fault).__name__)
         return TestSendResult("", "backend_fault", f"The backend failed with {type(fault).__name__}.", 0)

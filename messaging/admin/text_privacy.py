@@ -1,4 +1,4 @@
-"""Who may read the texts of messages. They hold one-time passwords; not everybody who looks after messages needs them."""
+"""Permission to read message texts. They contain one-time passwords, which most staff do not need to see."""
 
 import json
 import re
@@ -11,13 +11,13 @@ from messaging.models import Message, ProviderCallback
 from messaging.models.encrypted import fault_of
 from messaging.services.representation import HIDDEN, READ_TEXTS
 
-UNREADABLE = "(cannot be opened with the present keys)"
+UNREADABLE = "(cannot be decrypted with the current keys)"
 SECRET_KEYS = re.compile(
     r"secret|token|signature|password|passwd|authorization|api[_-]?key|^auth$|credential", re.IGNORECASE
 )
-_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}")  # what is not the name of a field may be anything, a text too
-# The last word of a field's name that says: an id, a number, a status, a time, a count. Each provider calls its text as it
-# likes, so whoever may not read texts sees these and nothing else; a code alone may be the one that somebody is sent.
+_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}")  # anything else may be part of a text
+# Last words of field names that mark an id, a number, a status, a time or a count. Each provider has its own name for the text,
+# so without the permission only these fields are shown. A plain `code` is excluded: it may be the one-time password itself.
 _PLAIN_WORDS = frozenset({
     *("id", "sid", "uuid", "ref", "reference", "status", "state", "event", "error", "version"),
     *("number", "msisdn", "phone", "from", "to", "src", "dst", "source", "destination", "recipient", "sender"),
@@ -34,17 +34,17 @@ def may_read(user: User) -> bool:
 
 
 def shown(text: str, *, readable: bool) -> str:
-    """The text, or how long it is."""
+    """Return the text, or only its length if it must not be read."""
     return text if readable else f"{HIDDEN} ({len(text)} characters)"
 
 
 def shown_text(message: Message, *, readable: bool) -> str:
-    """The message's text; of one that cannot be opened this is said in its place."""
+    """Return the message's text, its length, or `UNREADABLE` if it cannot be decrypted."""
     return UNREADABLE if fault_of(message, "text") else shown(message.text, readable=readable)
 
 
 def shown_callback(callback: ProviderCallback, *, readable: bool) -> list[tuple[str, str]] | str:
-    """A callback's fields, or its body where nobody can say which part of it is what."""
+    """Return a callback's fields, or its body if the format is unknown."""
     if fault_of(callback, "body"):
         return UNREADABLE
     fields = callback_fields(callback.body, readable=readable)
@@ -52,9 +52,9 @@ def shown_callback(callback: ProviderCallback, *, readable: bool) -> list[tuple[
 
 
 def callback_fields(body: str, *, readable: bool) -> list[tuple[str, str]] | None:
-    """A callback's fields in their order, without secrets, and for whoever may not read texts only what cannot be one.
+    """Return a callback's fields in order, with secrets masked, and unless `readable` also everything that may be a text.
 
-    None where it is neither JSON nor a form: then nobody can say which part of it is what.
+    None if the body is neither a JSON object nor a form.
     """
     try:
         content = json.loads(body)

@@ -1,4 +1,4 @@
-"""Clients' endpoints and what was delivered to them: staff look, switch endpoints on and off, and deliver again."""
+"""Webhook endpoints and deliveries: staff can view them, enable and disable endpoints, and redeliver events."""
 
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ from unfold.decorators import display
 
 from messaging import notifier
 from messaging.console.columns import name_of
-from messaging.console.model_admin import KeysetMixin, ReadOnlyAdmin
+from messaging.console.keyset import KeysetAdmin
+from messaging.console.model_admin import ReadOnlyAdmin
 from messaging.console.row_actions import RowAction
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services.errors import EndpointDisabled, NotRedeliverable
@@ -26,7 +27,7 @@ DELIVERY_TONES = {"pending": "info", "sending": "info", "succeeded": "success", 
 Kind = WebhookEndpoint.Kind
 
 
-def _switch(is_enabled: bool, pk: Any, _user: User, _reason: str) -> WebhookEndpoint:
+def _set_enabled(is_enabled: bool, pk: Any, _user: User, _reason: str) -> WebhookEndpoint:
     guard = Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)
     return endpoints.change(endpoint_id=pk, changes={"is_enabled": is_enabled}, guard=guard, now=timezone.now())
 
@@ -42,7 +43,7 @@ ENDPOINT_ACTIONS = (
         done="enabled",
         permission=MAY_CHANGE,
         icon="play_arrow",
-        run=partial(_switch, True),
+        run=partial(_set_enabled, True),
         is_available=lambda row: not row.is_enabled,
     ),
     RowAction(
@@ -51,17 +52,17 @@ ENDPOINT_ACTIONS = (
         done="disabled",
         permission=MAY_CHANGE,
         icon="pause",
-        run=partial(_switch, False),
+        run=partial(_set_enabled, False),
         is_danger=True,
-        warning="What happens meanwhile is not delivered; the owner can have it delivered afterwards.",
+        warning="Events that happen while it is disabled are not delivered. The owner can redeliver them afterwards.",
         is_available=lambda row: row.is_enabled and row.kind == Kind.ENDPOINT,
     ),
 )
 DELIVERY_ACTIONS = (
     RowAction(
         name="redeliver_selected",
-        title="Deliver again",
-        done="on their way again",
+        title="Redeliver",
+        done="queued for redelivery",
         permission=MAY_CHANGE,
         icon="replay",
         run=_redeliver,
@@ -73,18 +74,18 @@ DELIVERY_ACTIONS = (
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(KeysetMixin, ReadOnlyAdmin):
-    """Secrets are shown to nobody: their owner saw them once."""
+class WebhookEndpointAdmin(KeysetAdmin, ReadOnlyAdmin):
+    """Secrets are never shown here. The owner saw them once, when they were created."""
 
-    list_display = ["url", "owner", "state", "wants", "failing_since", "disabled_reason"]
+    list_display = ["url", "owner", "state", "event_types", "failing_since", "disabled_reason"]
     list_filter = [("kind", ChoicesRadioFilter), "is_enabled"]
     list_select_related = ["owner"]
     search_fields = ["owner__username", "url__startswith"]
-    search_help_text = "A user, or the start of an address"
-    fields = [
-        *("url", "kind", "owner_name", "state", "wants", "description"),
+    search_help_text = "A user name, or the start of a URL"
+    fields = (
+        *("url", "kind", "owner_name", "state", "event_types", "description"),
         *("failing_since", "disabled_reason", "created_at", "updated_at"),
-    ]
+    )
     readonly_fields = fields
     owner_name = name_of("owner", "Owner")
     row_actions = ENDPOINT_ACTIONS
@@ -99,27 +100,27 @@ class WebhookEndpointAdmin(KeysetMixin, ReadOnlyAdmin):
         return "failing" if row.failing_since else "enabled"
 
     @display(description="Events")
-    def wants(self, row: WebhookEndpoint) -> str:
+    def event_types(self, row: WebhookEndpoint) -> str:
         return ", ".join(row.events) or "all"
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
+class WebhookDeliveryAdmin(KeysetAdmin, ReadOnlyAdmin):
     list_display = [
         "created_at",
         "endpoint_url",
         "event_type",
         "result",
         "attempts",
-        "answer",
+        "response",
         "next_attempt_at",
     ]
     list_filter = [("state", ChoicesCheckboxFilter)]
     list_select_related = ["endpoint", "event"]
-    fields = [
+    fields = (
         *("id", "endpoint_url", "event_type", "message", "result", "attempts", "response_status", "error"),
         *("next_attempt_at", "attempted_at", "finished_at", "created_at"),
-    ]
+    )
     readonly_fields = fields
     row_actions = DELIVERY_ACTIONS
 
@@ -142,8 +143,8 @@ class WebhookDeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
             '<a class="sb-link" href="/admin/messaging/message/{0}/change/">{0}</a>', row.event.message_id
         )
 
-    @display(description="Answer")
-    def answer(self, row: WebhookDelivery) -> int | None:
+    @display(description="Response")
+    def response(self, row: WebhookDelivery) -> int | None:
         return row.response_status
 
     @display(description="State", label=DELIVERY_TONES)

@@ -34,7 +34,7 @@ from messaging.services.representation import HIDDEN, isoformat_utc, serialize_e
 MAX_BATCH = 1000
 MAX_VALID_FOR = 604_800
 
-MASKED = "the message belongs to another owner and the caller lacks `messaging.view_text`"
+MASKED = "it belongs to another owner and the caller lacks `messaging.view_text`"
 ERROR_HELP = (
     "Why the last attempt failed or why the message was not delivered. For a `queued` message: what it waits for and until "
     "when, as of this response: `waiting_for_message` (an older message to the same number, named in `detail`), "

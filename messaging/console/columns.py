@@ -1,4 +1,4 @@
-"""Fields that name somebody. A foreign key that is only read would be a link, whether or not its page may be seen."""
+"""Read-only columns with the name of a related object, instead of a link that the user may not be allowed to open."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ from unfold.decorators import display
 
 
 def name_of(field: str, description: str) -> Callable[[Any, Any], str]:
-    @display(description=description, empty_value="-")
     def name(_model_admin: Any, row: Any) -> str:
         return str(getattr(row, field) or "-")
 
-    return name
+    column: Callable[[Any, Any], str] = display(description=description, empty_value="-")(name)
+    return column

@@ -1,27 +1,28 @@
-"""Lists as CSV, row by row: memory stays flat, and no cell is a formula when a spreadsheet opens it."""
+"""CSV export of lists, streamed row by row. Cells that a spreadsheet would read as formulas are escaped."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import StreamingHttpResponse
 
 CHUNK = 2_000
+ModelT = TypeVar("ModelT", bound=Model)
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class _Echo:
-    """What `csv` takes for a file: it hands each line back."""
+    """A file object for `csv.writer` that returns each line instead of storing it."""
 
     def write(self, line: str) -> str:
         return line
 
 
-def harmless(value: Any) -> str:
-    """The cell's text. A spreadsheet computes what begins like a formula, so such a text begins with an apostrophe.
+def escaped(value: Any) -> str:
+    """Return the text of a cell, with a leading apostrophe if a spreadsheet would evaluate it as a formula.
 
-    A number in E.164 is left as it is: as a formula it is that number.
+    E.164 numbers are not escaped: evaluated as a formula they give the same number.
     """
     text = "" if value is None else str(value)
     if text.startswith(_FORMULA_STARTS) and not (text[0] == "+" and text[1:].isascii() and text[1:].isdigit()):
@@ -29,8 +30,8 @@ def harmless(value: Any) -> str:
     return text
 
 
-def newest_first(queryset: QuerySet) -> Iterator[Model]:
-    """All rows by the key, a chunk a query: no cursor is open between two chunks, however slowly somebody downloads."""
+def newest_first(queryset: QuerySet[ModelT]) -> Iterator[ModelT]:
+    """Yield all rows by descending key, one query per chunk: a slow download keeps no database cursor open."""
     last: Any = None
     while True:
         rows = queryset.order_by("-pk") if last is None else queryset.order_by("-pk").filter(pk__lt=last)
@@ -53,4 +54,4 @@ def _lines(rows: Iterable[Any], columns: dict[str, Callable[[Any], Any]]) -> Ite
     writer = csv.writer(_Echo())
     yield "\ufeff" + writer.writerow(columns)
     for row in rows:
-        yield writer.writerow([harmless(value(row)) for value in columns.values()])
+        yield writer.writerow([escaped(value(row)) for value in columns.values()])

@@ -1,4 +1,4 @@
-"""Filters of lists beyond those of unfold."""
+"""List filters of our own, and the query parameters that filters accept."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import DateField, Model, QuerySet
+from django.db.models import DateField, ForeignKey, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date
 
@@ -18,18 +18,19 @@ from messaging.console.forms import StyledForm
 
 
 def parameters(model: type[Model], list_filter: Iterable[Any]) -> set[str]:
-    """All that the filters of a list ask for in its address. A filter with a name of its own has it in `parameter_name`, or
-    several of them in `parameters`.
+    """Return the query parameters that the filters of a list accept.
+
+    Filter classes name theirs in `parameters` or `parameter_name`; for the others they follow from the field.
     """
     found: set[str] = set()
     for item in list_filter:
         if isinstance(item, type):
-            found |= set(getattr(item, "parameters", None) or (item.parameter_name,))
+            found |= set(getattr(item, "parameters", None) or (getattr(item, "parameter_name", None),)) - {None}
             continue
         path = item if isinstance(item, str) else item[0]
         field = get_fields_from_path(model, path)[-1]
         found |= {path, f"{path}__exact", f"{path}__isnull"}
-        if field.is_relation:
+        if isinstance(field, ForeignKey):
             found.add(f"{path}__{field.target_field.name}__exact")
         elif isinstance(field, DateField):
             found |= {f"{path}__gte", f"{path}__lt"}
@@ -41,39 +42,40 @@ class PeriodForm(StyledForm):
     created_to = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
 
-# So far may a row's own time be from the moment that its key was made: the clocks of two hosts, a slow transaction.
+# Maximum difference between `created_at` and the time in the UUIDv7 key: clock skew, slow transactions.
 SLACK = timedelta(hours=1)
 LAST_DAY = date(9999, 12, 30)
 
 
 class CreatedFilter(admin.ListFilter):
-    """Created from the one day to the other, both included, in UTC.
+    """Filter by day of creation, from and to included, in UTC.
 
-    For tables whose keys are UUIDv7: these begin with the time, so the list's own index leads to the days.
+    Requires UUIDv7 keys: they start with the time, so the primary key's index also serves this filter.
     """
 
     title = "day"
     template = "unfold/filters/filters_field.html"
     parameters = ("created_from", "created_to")
 
-    def __init__(self, request: HttpRequest, params: dict[str, Any], model: type, model_admin: Any) -> None:
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: type[Model], model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        self.used_parameters = {name: params.pop(name)[-1] for name in self.expected_parameters() if name in params}
-        for text in filter(None, self.used_parameters.values()):
+        self.days: dict[str, str] = {name: params.pop(name)[-1] for name in self.parameters if name in params}
+        self.used_parameters = {**self.days}
+        for text in filter(None, self.days.values()):
             if _day(text) is None:
-                messages.error(request, f"{text[:40]} is no day, so there is no such filter. Write it as 2026-12-01.")
+                messages.error(request, f"{text[:40]} is not a valid day. Write it as 2026-12-01.")
                 raise IncorrectLookupParameters
 
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return list(self.parameters)
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
-        yield {"form": PeriodForm(data=self.used_parameters)}
+        yield {"form": PeriodForm(data=self.days)}
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         start, end = self._period()
         oldest, newest = self.keys()
         if start:
@@ -83,12 +85,12 @@ class CreatedFilter(admin.ListFilter):
         return queryset
 
     def keys(self) -> tuple[UUID | None, UUID | None]:
-        """No row of the period has a key below the first or from the second on."""
+        """Return the lowest key of the period, and the first key after it. None where the period has no limit."""
         start, end = self._period()
         return (_key_at(start - SLACK) if start else None), (_key_at(end + SLACK) if end else None)
 
     def _period(self) -> tuple[datetime | None, datetime | None]:
-        first, last = (_day(self.used_parameters.get(name)) for name in self.expected_parameters())
+        first, last = (_day(self.days.get(name)) for name in self.parameters)
         return (_midnight(first) if first else None), (_midnight(last + timedelta(days=1)) if last else None)
 
 
@@ -104,6 +106,6 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _key_at(moment: datetime) -> UUID:
-    """The least UUIDv7 of that millisecond."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+def _key_at(at: datetime) -> UUID:
+    """Return the lowest UUIDv7 of that millisecond."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)

@@ -1,11 +1,13 @@
-"""Forms of the console: a field that a form declares itself gets the same look as one of a model."""
+"""Forms of the console. Fields declared in a form get the same styling as model fields."""
 
 from typing import Any, ClassVar
 
 from django import forms
 from unfold import widgets
 
-LOOKS: dict[type[forms.Widget], list[str]] = {
+from messaging.console.bases import ModelForm
+
+WIDGET_CLASSES: dict[type[forms.Widget], list[str]] = {
     forms.CheckboxInput: widgets.SWITCH_CLASSES,
     forms.Textarea: widgets.TEXTAREA_CLASSES,
     forms.Select: widgets.SELECT_CLASSES,
@@ -14,17 +16,17 @@ LOOKS: dict[type[forms.Widget], list[str]] = {
 
 
 class StyledFormMixin:
-    """Dresses the widgets that unfold has not dressed yet. To be named before the form's class."""
+    """Style the widgets that unfold has not styled. Must come before the form class in the bases."""
 
     fields: ClassVar[dict[str, forms.Field]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            dress(field)
+            style(field)
 
 
-def dress(field: forms.Field) -> None:
+def style(field: forms.Field) -> None:
     if isinstance(field.widget, forms.FileInput):
         field.widget = widgets.UnfoldAdminFileFieldWidget(attrs=field.widget.attrs)
         return
@@ -32,15 +34,22 @@ def dress(field: forms.Field) -> None:
         return
     if isinstance(field.widget, forms.Select) and field.widget.template_name == forms.Select.template_name:
         field.widget.template_name = widgets.UnfoldAdminSelectWidget.template_name
-    for kind, classes in LOOKS.items():
+    for kind, classes in WIDGET_CLASSES.items():
         if isinstance(field.widget, kind):
             field.widget.attrs["class"] = " ".join(classes)
             return
+
+
+def set_choices(field: forms.Field, choices: list[tuple[str, str]]) -> None:
+    """Set the choices of a `ChoiceField` that depend on the database. Raises `TypeError` for other fields."""
+    if not isinstance(field, forms.ChoiceField):
+        raise TypeError(f"{type(field).__name__} has no choices")
+    field.choices = choices
 
 
 class StyledForm(StyledFormMixin, forms.Form):
     pass
 
 
-class StyledModelForm(StyledFormMixin, forms.ModelForm):
+class StyledModelForm(StyledFormMixin, ModelForm):
     pass

@@ -1,26 +1,25 @@
-"""A list that costs the same at a thousand and at a hundred million rows: newest first, by the key, never counted.
+"""Lists that cost the same at a thousand and at 100 million rows: newest first, paged by key, never counted.
 
-A filter that no index serves could walk the whole table in search of rows that are not there. So a filtered page looks
-through `WINDOW` rows of the table at the most, shows what it found, and offers to look further back.
+A filter without an index could scan the whole table for rows that do not exist. A filtered page therefore scans at most
+`WINDOW` rows, shows the matches, and offers to search further back.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-if TYPE_CHECKING:  # unfold's derives from it, without types
-    from django.contrib.admin.views.main import ChangeList
-else:
-    from unfold.views import ChangeList
+from messaging.console.bases import ChangeList
+from messaging.console.filters import CreatedFilter
+from messaging.console.model_admin import ModelAdmin
 
 WINDOW = 100_000
 BEFORE, AFTER = "before", "after"
 
 
 class UncountedPages:
-    """In the place of a paginator: the templates ask it for a template, and it has no totals."""
+    """Stands in for the paginator: names the template of the page links, and has no totals."""
 
     template_name = "console/pagination_keyset.html"
     num_pages = 1
@@ -30,15 +29,18 @@ class UncountedPages:
 
 
 class KeysetChangeList(ChangeList):
-    """`newer` and `older` are the addresses of the pages beside this one, or None; `looked_through` is set where the window
-    ended before the page was full."""
+    """`newer` and `older` are the URLs of the adjacent pages, or None.
 
+    `scanned` is the number of rows searched if the window ended before the page was full, otherwise None.
+    """
+
+    model_admin: "KeysetAdmin"
     newer: str | None = None
     older: str | None = None
-    looked_through: int | None = None
+    scanned: int | None = None
     _is_full = False
 
-    def get_queryset(self, request: HttpRequest, exclude_parameters: list[str] | None = None) -> QuerySet:
+    def get_queryset(self, request: HttpRequest, exclude_parameters: list[str | None] | None = None) -> QuerySet[Any]:
         for name in (BEFORE, AFTER):
             self.params.pop(name, None)
             self.filter_params.pop(name, None)
@@ -57,7 +59,7 @@ class KeysetChangeList(ChangeList):
             self.newer = self.get_query_string({AFTER: str(rows[0].pk)})
 
     def _before(self, key: Any) -> list[Model]:
-        """The page that begins below `key`, or with the newest."""
+        """Return the page that starts below `key`, or with the newest row."""
         rows = self.queryset if key is None else self.queryset.filter(pk__lt=key)
         oldest, newest = self._period()
         floor = self._floor(newest if key is None else key)
@@ -70,11 +72,11 @@ class KeysetChangeList(ChangeList):
         if len(found) > len(page):
             self.older = self.get_query_string({BEFORE: str(page[-1].pk)})
         elif floor is not None:
-            self.older, self.looked_through = self.get_query_string({BEFORE: str(floor)}), WINDOW
+            self.older, self.scanned = self.get_query_string({BEFORE: str(floor)}), WINDOW
         return page
 
     def _after(self, key: Any) -> list[Model]:
-        """The page that ends above `key`."""
+        """Return the page that ends above `key`."""
         found = list(self.queryset.filter(pk__gt=key).order_by("pk")[: self.list_per_page + 1])
         self._is_full = len(found) > self.list_per_page
         page = found[: self.list_per_page][::-1]
@@ -83,15 +85,15 @@ class KeysetChangeList(ChangeList):
         return page
 
     def _floor(self, key: Any) -> Any:
-        """The last key that this page may look at; None where an index leads to the rows, or where none is left out."""
+        """Return the lowest key that this page may scan, or None if an index serves the filters or no rows are left out."""
         if not self.has_active_filters or self.model_admin.finds_by_index(self):
             return None
         rows = self.root_queryset if key is None else self.root_queryset.filter(pk__lt=key)
         return rows.order_by("-pk").values_list("pk", flat=True)[WINDOW : WINDOW + 1].first()
 
     def _period(self) -> tuple[Any, Any]:
-        """The keys that a filter by time leaves."""
-        return next((spec.keys() for spec in self.filter_specs if hasattr(spec, "keys")), (None, None))
+        """Return the bounds that a filter by time puts on the key."""
+        return next((spec.keys() for spec in self.filter_specs if isinstance(spec, CreatedFilter)), (None, None))
 
     def _key(self, request: HttpRequest, name: str) -> Any:
         text = request.GET.get(name)
@@ -101,3 +103,17 @@ class KeysetChangeList(ChangeList):
             return self.opts.pk.to_python(text)
         except ValidationError:
             return None
+
+
+class KeysetAdmin(ModelAdmin):
+    """A ModelAdmin for a table of any size. Its keys must be ordered by time."""
+
+    ordering = ("-pk",)
+    sortable_by = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return KeysetChangeList
+
+    def finds_by_index(self, changelist: KeysetChangeList) -> bool:
+        """Return True if an index leads straight to the rows of this list's filters, however few they are."""
+        return False

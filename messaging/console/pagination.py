@@ -1,14 +1,17 @@
 """Paging through tables of any size."""
 
-from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.utils.functional import cached_property
+
+from messaging.console.bases import Paginator
 
 COUNT_UP_TO = 10_000
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than a person would page."""
+    """A paginator whose count stops at `COUNT_UP_TO` rows."""
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by()[:COUNT_UP_TO].count()
+        rows = self.object_list
+        return rows.order_by()[:COUNT_UP_TO].count() if isinstance(rows, QuerySet) else len(rows)

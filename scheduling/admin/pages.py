@@ -31,7 +31,7 @@ def preview(request: HttpRequest, model_admin: Any) -> JsonResponse:
     except ValueError:
         run_at = None
     if run_at is None:
-        return JsonResponse({"error": "Choose when it runs first.", "runs": []})
+        return JsonResponse({"error": "Choose the time of the first run.", "runs": []})
     zone, rule = request.POST.get("time_zone", ""), request.POST.get("recurrence", "").strip()
     try:
         when = timing.check(run_at=run_at, time_zone=zone, rule=rule or None, now=timezone.now())

@@ -167,7 +167,7 @@ def writing(camera: Camera) -> None:
     page.get_by_label("Name").fill("till 4")
     page.locator("[name=user]").select_option(label="shop-backend")
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("shown this once").wait_for()
+    page.get_by_text("shown only once").wait_for()
     camera.take("apitoken-made")
     page.goto("/admin/messaging/outboundqueue/express/change/")
     page.locator("[name=batch_size]").fill("2")

@@ -80,12 +80,12 @@ def test_the_dashboard_shows_messages_as_they_flow(desk: Page, client: Client) -
 
     expect(delivered).to_have_text("3")  # without reloading the page
     expect(desk.locator("canvas")).to_have_attribute("aria-label", re.compile(r"\b3 delivered"))
-    expect(desk.get_by_text("Nothing does. Messages arrive.")).to_be_visible()
+    expect(desk.get_by_text("No problems found.")).to_be_visible()
 
 
 def test_a_dashboard_that_gets_no_news_says_since_when(desk: Page) -> None:
     desk.goto("/admin/")
-    warning = desk.get_by_role("alert").filter(has_text="No news since")
+    warning = desk.get_by_role("alert").filter(has_text="No updates since")
     expect(warning).to_be_hidden()
     cookies = desk.context.cookies()
 

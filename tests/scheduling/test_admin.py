@@ -494,7 +494,7 @@ class TestActions:
 
         shown = act(admin, action, ended, other)
 
-        assert ("warning", "1 schedule not: The schedule is canceled.") in shown
+        assert ("warning", "1 schedule not changed: The schedule is canceled.") in shown
         assert [level for level, _ in shown].count("success") == 1
         assert Schedule.objects.values().get(name="Ended") == before
 
@@ -558,10 +558,10 @@ class TestLive:
         after = admin.get(f"{LIST}{schedule.pk}/progress/").json()
 
         assert before["moves"]
-        assert "0 of 3 people expanded" in before["html"]
+        assert "0 of 3 recipients expanded" in before["html"]
         assert not after["moves"]
-        assert "3 of 3 people expanded" in after["html"]
-        assert "3 of 3 messages have left" in after["html"]
+        assert "3 of 3 recipients expanded" in after["html"]
+        assert "3 of 3 messages handed to providers" in after["html"]
 
     def test_both_are_for_whoever_may_see_schedules(self, owner) -> None:
         client = Client()

@@ -1,8 +1,8 @@
-// Loaded on every page of the console, right after htmx: it must add no style of its own, the policy refuses it.
+// Loaded on every page of the console, right after htmx, whose inline styles and eval the Content-Security-Policy blocks.
 htmx.config.includeIndicatorStyles = false;
 htmx.config.allowEval = false;
 
-// unfold opens its menus by clicks on plain elements: these are made buttons, for the keyboard and for a screen reader.
+// unfold opens its menus by clicks on plain elements. Make these buttons, for the keyboard and for screen readers.
 (() => {
   const PLAIN = ["span", "div", "a:not([href])"].map((tag) => `${tag}[x-on\\:click]`).join();
   const NAMES = { dock_to_right: "Menu", unfold_more: "Account", add: "Add" };
@@ -13,8 +13,8 @@ htmx.config.allowEval = false;
       element.tabIndex = 0;
       element.setAttribute("role", "button");
       for (const icon of element.querySelectorAll(".material-symbols-outlined")) icon.setAttribute("aria-hidden", "true");
-      const word = element.textContent.trim();
-      if (NAMES[word]) element.setAttribute("aria-label", NAMES[word]);
+      const text = element.textContent.trim();
+      if (NAMES[text]) element.setAttribute("aria-label", NAMES[text]);
     }
   });
   document.addEventListener("keydown", (event) => {

@@ -1,4 +1,4 @@
-// Draws the chart, and asks for news every few seconds while the page is looked at.
+// Draws the chart, and polls for updates every few seconds while the page is visible.
 (() => {
   const EVERY_MS = 4000;
   const page = document.getElementById("dashboard");
@@ -57,12 +57,12 @@
 
   function update() {
     chart.data.labels = data[period].labels;
-    datasets(COLORS[isDark() ? "dark" : "light"]).forEach((set, place) => Object.assign(chart.data.datasets[place], set));
+    datasets(COLORS[isDark() ? "dark" : "light"]).forEach((set, index) => Object.assign(chart.data.datasets[index], set));
     chart.update("none");
     describe();
   }
 
-  // What stands here without a word that it is old would be taken for the present.
+  // Without a warning, old figures would be taken for current ones.
   const noNews = page.querySelector("[data-no-news]");
   function warn() {
     noNews.querySelector("[data-since]").textContent = ` since ${page.querySelector("[data-as-of]").textContent}`;
@@ -71,14 +71,14 @@
 
   async function refresh() {
     if (document.hidden) return;
-    const answer = await fetch(page.dataset.live, { headers: { Accept: "application/json" } }).catch(() => null);
-    if (!answer || !answer.ok || answer.redirected) return warn();
-    const news = await answer.json().catch(() => null);
+    const response = await fetch(page.dataset.live, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (!response || !response.ok || response.redirected) return warn();
+    const news = await response.json().catch(() => null);
     if (!news) return warn();
     noNews.hidden = true;
     data = news.chart;
     update();
-    // Nobody's focus is taken away: what is being used is renewed when it is left.
+    // Do not replace the part that has the focus; it is updated after the focus has left it.
     for (const part of parts) {
       if (!part.contains(document.activeElement)) part.innerHTML = news[part.dataset.livePart];
     }

@@ -1,4 +1,4 @@
-// Builds the common rules from a few choices, and shows the next runs as the server computes them.
+// Builds common rules from a few choices, and shows the next runs as computed by the server.
 window.addEventListener("DOMContentLoaded", () => {
   for (const box of document.querySelectorAll(".sb-recurrence")) {
     const form = box.closest("form");
@@ -9,7 +9,7 @@ window.addEventListener("DOMContentLoaded", () => {
     const [freq, interval, count] = ["freq", "interval", "count"].map((name) => builder.querySelector(`[data-build=${name}]`));
     const days = [...builder.querySelectorAll("[data-day]")];
     let waiting;
-    let asked = 0;
+    let requests = 0;
 
     const show = () => {
       for (const part of builder.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(freq.value);
@@ -26,7 +26,7 @@ window.addEventListener("DOMContentLoaded", () => {
       text.value = freq.value ? `RRULE:${parts.join(";")}` : "";
     };
 
-    // What stands there already is shown in the builder if it could have made it.
+    // Shows an existing rule in the builder, if the builder could have made it.
     const read = () => {
       const rule = Object.fromEntries(text.value.replace(/^RRULE:/i, "").split(";").filter(Boolean).map((part) => part.toUpperCase().split("=")));
       const known = ["FREQ", "INTERVAL", "COUNT", ...(rule.FREQ === "WEEKLY" ? ["BYDAY"] : [])];
@@ -39,12 +39,12 @@ window.addEventListener("DOMContentLoaded", () => {
     };
 
     const preview = async () => {
-      const number = ++asked;
+      const number = ++requests;
       const body = new URLSearchParams({ run_at: form.elements.run_at.value, time_zone: form.elements.time_zone.value, recurrence: text.value });
       const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
-      const answer = await fetch(box.dataset.preview, { method: "POST", body, headers }).catch(() => null);
-      if (!answer || !answer.ok || number !== asked) return;
-      const found = await answer.json();
+      const response = await fetch(box.dataset.preview, { method: "POST", body, headers }).catch(() => null);
+      if (!response || !response.ok || number !== requests) return;
+      const found = await response.json();
       list.replaceChildren(...(found.error ? [found.error] : found.runs).map((line) => {
         const item = document.createElement("li");
         item.textContent = line;

@@ -1,4 +1,4 @@
-"""The same staff as in the tests of the messages' pages."""
+"""Fixtures shared with the tests of messaging's console."""
 
 from tests.messaging.admin.conftest import admin, staff
 from tests.messaging.conftest import express

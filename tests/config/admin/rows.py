@@ -1,4 +1,4 @@
-"""One row more for the list of every admin of the site."""
+"""Makers of one more row for the list of every registered admin."""
 
 from collections.abc import Callable
 from datetime import timedelta

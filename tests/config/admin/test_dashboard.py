@@ -1,4 +1,4 @@
-"""The first page: every figure right, the same cost for one row and for many, and news without reloading."""
+"""The dashboard: correct figures, constant cost, and live updates."""
 
 from datetime import timedelta
 
@@ -29,15 +29,15 @@ def alive() -> None:
     heartbeats.record_worker("one")
 
 
-def happened(status: Status, *, at=NOW, provider: str = "", count: int = 1) -> None:
+def record_messages(status: Status, *, at=NOW, provider: str = "", count: int = 1) -> None:
     account = ProviderAccount.objects.filter(pk=provider).first() or AccountFactory(slug=provider) if provider else None
-    tally = CounterBatch()
+    counters = CounterBatch()
     for _ in range(count):
         message = MessageFactory.build(
             status=status, provider=account, owner=None, queue=None, created_at=at, sent_at=at
         )
-        tally.moved(message, Status.SENDING, now=at)
-    tally.write()
+        counters.moved(message, Status.SENDING, now=at)
+    counters.write()
 
 
 def titles(now=NOW) -> list[str]:
@@ -45,11 +45,11 @@ def titles(now=NOW) -> list[str]:
 
 
 def test_the_chart_counts_by_hour_and_by_day() -> None:
-    happened(Status.DELIVERED, count=3)
-    happened(Status.FAILED, at=NOW - timedelta(hours=5))
-    happened(Status.DELIVERED, at=NOW - timedelta(hours=24))
-    happened(Status.DELIVERED, at=NOW - timedelta(days=29))
-    happened(Status.DELIVERED, at=NOW - timedelta(days=30))
+    record_messages(Status.DELIVERED, count=3)
+    record_messages(Status.FAILED, at=NOW - timedelta(hours=5))
+    record_messages(Status.DELIVERED, at=NOW - timedelta(hours=24))
+    record_messages(Status.DELIVERED, at=NOW - timedelta(days=29))
+    record_messages(Status.DELIVERED, at=NOW - timedelta(days=30))
 
     chart = dashboard.read(now=NOW).chart
 
@@ -65,8 +65,8 @@ def test_the_chart_counts_by_hour_and_by_day() -> None:
 
 
 def test_a_provider_has_its_rate_and_its_time() -> None:
-    happened(Status.DELIVERED, provider="acme", count=3)
-    happened(Status.UNDELIVERED, provider="acme")
+    record_messages(Status.DELIVERED, provider="acme", count=3)
+    record_messages(Status.UNDELIVERED, provider="acme")
 
     [card] = dashboard.read(now=NOW).providers
 
@@ -87,7 +87,7 @@ def test_queues_have_their_depth_and_their_oldest() -> None:
 
 @pytest.mark.usefixtures("alive")
 class TestAttention:
-    def test_nothing_needs_it(self) -> None:
+    def test_no_concerns(self) -> None:
         AccountFactory()
 
         assert titles() == []
@@ -95,7 +95,7 @@ class TestAttention:
     def test_no_provider(self) -> None:
         AccountFactory(is_enabled=False), AccountFactory(weight=0)
 
-        assert titles() == ["No provider takes messages"]
+        assert titles() == ["No provider can be used"]
 
     def test_unknown_messages(self) -> None:
         AccountFactory()
@@ -111,7 +111,7 @@ class TestAttention:
         MessageFactory(queue=QueueFactory(paced=True), created_at=NOW - timedelta(hours=6))
         MessageFactory(queue=QueueFactory(name="held", is_paused=True), created_at=NOW - timedelta(hours=6))
 
-        assert titles() == ["1 stuck while being sent", "A message waits for too long", "Queue held is paused"]
+        assert titles() == ["1 stuck while being sent", "A message has waited too long", "Queue held is paused"]
 
     def test_missed_runs_of_the_last_day(self, express, owner) -> None:
         AccountFactory()
@@ -123,17 +123,17 @@ class TestAttention:
         assert titles() == ["Reminder missed a run"]
 
 
-def test_silent_processes_are_said() -> None:
+def test_missing_processes_are_reported() -> None:
     AccountFactory()
 
-    assert titles() == ["Beat is silent", "No worker lives"]
+    assert titles() == ["Beat is not running", "No worker is running"]
 
 
 def test_it_costs_the_same_for_one_row_and_for_many(admin: Client, express, owner) -> None:
     costs = []
     for more in (1, 9):
         for number in range(more):
-            happened(Status.DELIVERED, provider=f"acme{more}{number}", at=NOW - timedelta(hours=number))
+            record_messages(Status.DELIVERED, provider=f"acme{more}{number}", at=NOW - timedelta(hours=number))
             MessageFactory(queue=QueueFactory(name=f"q{more}{number}"), created_at=NOW - timedelta(days=1))
             create(owner)
         admin.get("/admin/")
@@ -146,20 +146,20 @@ def test_it_costs_the_same_for_one_row_and_for_many(admin: Client, express, owne
     assert costs[0] < MAX_QUERIES
 
 
-def test_news_come_as_the_page_would_draw_them(admin: Client) -> None:
+def test_updates_have_the_same_parts_as_the_page(admin: Client) -> None:
     AccountFactory(slug="acme")
 
-    page, news = admin.get("/admin/"), admin.get("/admin/live/")
+    page, update = admin.get("/admin/"), admin.get("/admin/live/")
 
-    assert set(news.json()) == {"chart", "top", "rest"}
-    assert "acme" in news.json()["rest"]
+    assert set(update.json()) == {"chart", "top", "rest"}
+    assert "acme" in update.json()["rest"]
     assert "acme" in page.content.decode()
-    assert "no-store" in news.headers["Cache-Control"]
+    assert "no-store" in update.headers["Cache-Control"]
 
 
-def test_figures_are_for_whoever_may_see_messages(staff: Staff) -> None:
+def test_figures_require_the_permission_to_view_messages(staff: Staff) -> None:
     client = staff("messaging.view_outboundqueue")
 
     assert client.get("/admin/live/").status_code == 403
-    assert "Your role sees no figures" in client.get("/admin/").content.decode()
+    assert "Your role has no access to the figures" in client.get("/admin/").content.decode()
     assert Client().get("/admin/live/").status_code == 302

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label_lower)
 def test_the_list_costs_the_same_for_one_row_and_for_fifty(staff: Staff, model: type[Model]) -> None:
-    """Of every admin of the site: one that is new needs a maker in `rows`."""
+    """For every registered admin. A new one needs a maker in `rows`."""
     client = staff()
     path = f"{model._meta.app_label}/{model._meta.model_name}"
     costs = []
@@ -32,19 +32,19 @@ def test_the_list_costs_the_same_for_one_row_and_for_fifty(staff: Staff, model: 
     assert costs[0] == costs[1]
 
 
-def test_no_list_counts_rows_beside_its_filters() -> None:
+def test_no_list_shows_facet_counts() -> None:
     assert {row.show_facets for row in admin.site._registry.values()} == {admin.ShowFacets.NEVER}
 
 
 @pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label_lower)
-def test_a_list_answers_its_own_filters_and_no_other_question(staff: Staff, model: type[Model]) -> None:
+def test_a_list_accepts_only_the_lookups_of_its_own_filters(staff: Staff, model: type[Model]) -> None:
     client, path = staff(), f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
-    asked = filters.parameters(model, admin.site.get_model_admin(model).list_filter)
+    accepted = filters.parameters(model, admin.site.get_model_admin(model).list_filter)
     others = [f"{field.name}__contains" for field in model._meta.concrete_fields] + ["pk__regex", "nothing", "a__b"]
 
     own = {
         (name, value): client.get(path, {name: value}).status_code
-        for name in asked
+        for name in accepted
         for value in ("", "1", "nonsense", "99999999999999999999", "(")
     }
     refused = {name: client.get(path, {name: "("}).status_code for name in others}
@@ -55,8 +55,8 @@ def test_a_list_answers_its_own_filters_and_no_other_question(staff: Staff, mode
 
 
 @pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label_lower)
-def test_a_filter_is_asked_for_by_the_names_that_its_list_offers(staff: Staff, model: type[Model]) -> None:
-    """What a filter calls its parameters stands in two places."""
+def test_every_parameter_of_a_filter_is_accepted_by_its_list(staff: Staff, model: type[Model]) -> None:
+    """The names are defined twice: in the filter, and in `filters.parameters`."""
     path = f"{model._meta.app_label}/{model._meta.model_name}"
     MAKERS[path](1)
     page = staff().get(f"/admin/{path}/")

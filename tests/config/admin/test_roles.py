@@ -1,4 +1,4 @@
-"""What each role may see and do in the console."""
+"""What each role can see and do in the console."""
 
 import re
 
@@ -55,14 +55,14 @@ def member(name: str) -> Client:
 def test_each_role_opens_its_pages_and_no_other(role: str) -> None:
     client = member(role)
 
-    answers = {name: client.get(path).status_code for name, path in PATHS.items()}
+    statuses = {name: client.get(path).status_code for name, path in PATHS.items()}
 
-    assert {name for name, status in answers.items() if status == 200} == SEEN[role]
-    assert set(answers.values()) <= {200, 403}
+    assert {name for name, status in statuses.items() if status == 200} == SEEN[role]
+    assert set(statuses.values()) <= {200, 403}
 
 
 @pytest.mark.parametrize("role", SEEN)
-def test_the_menu_has_what_opens(role: str) -> None:
+def test_all_menu_links_open(role: str) -> None:
     client = member(role)
 
     page = client.get("/admin/")
@@ -71,7 +71,7 @@ def test_the_menu_has_what_opens(role: str) -> None:
     assert {client.get(link).status_code for link in links} == {200}
 
 
-def test_who_is_no_staff_sees_nothing() -> None:
+def test_users_who_are_not_staff_see_nothing() -> None:
     client = Client()
     client.force_login(UserFactory())
 
@@ -102,7 +102,7 @@ def test_a_viewer_changes_nothing_anywhere() -> None:
     assert not Schedule.objects.exists()
 
 
-def test_an_operator_pauses_a_queue_but_makes_none_and_deletes_none() -> None:
+def test_an_operator_can_pause_but_not_create_or_delete_a_queue() -> None:
     client = member("Operator")
     QueueFactory()
 
@@ -116,7 +116,7 @@ def test_an_operator_pauses_a_queue_but_makes_none_and_deletes_none() -> None:
 
 
 def pages_of(client: Client) -> dict[str, str]:
-    """Of every model that this client may look at: the list, and the page of a row of which something is to be told."""
+    """Return the list and one row's page of every model that this client may view, by path."""
     found = {}
     for model, row in django_admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
@@ -128,12 +128,12 @@ def pages_of(client: Client) -> dict[str, str]:
     return found
 
 
-def test_no_page_of_a_viewer_leads_to_one_that_it_may_not_see_nor_has_a_style_of_its_own() -> None:
-    """An inline style is refused by the policy, and leaves an error in the console of the browser."""
+def test_no_page_of_a_viewer_has_forbidden_links_or_inline_styles() -> None:
+    """The Content-Security-Policy blocks inline styles, which logs an error in the browser's console."""
     client = member("Viewer")
     account = AccountFactory()
     ProviderEvent.objects.create(account=account, at=NOW, kind="disabled", actor=UserFactory())
-    audit.record(UserFactory(), [UserFactory(), account], "Looked at")
+    audit.record(UserFactory(), [UserFactory(), account], "Viewed")
 
     pages = {
         **pages_of(client),

@@ -1,4 +1,4 @@
-"""Every admin and every inline of the site stands on our base: one that does not looks broken."""
+"""Every admin and inline uses our base classes: others would look broken."""
 
 import re
 
@@ -25,13 +25,13 @@ def staff(db) -> Client:
 
 
 @pytest.mark.parametrize("row", ADMINS)
-def test_it_derives_from_ours(row: DjangoModelAdmin) -> None:
+def test_every_admin_derives_from_our_base(row: DjangoModelAdmin) -> None:
     assert isinstance(row, ModelAdmin)
     assert [inline for inline in row.inlines if not issubclass(inline, TabularInline)] == []
 
 
 @pytest.mark.parametrize("row", ADMINS)
-def test_its_list_and_its_form_open(staff: Client, row: DjangoModelAdmin) -> None:
+def test_every_list_and_form_opens(staff: Client, row: DjangoModelAdmin) -> None:
     name = f"admin:{row.opts.app_label}_{row.opts.model_name}"
 
     pages = {page: staff.get(reverse(f"{name}_{page}")).status_code for page in ("changelist", "add")}
@@ -41,7 +41,7 @@ def test_its_list_and_its_form_open(staff: Client, row: DjangoModelAdmin) -> Non
 
 
 @pytest.mark.parametrize(
-    ("path", "data", "said"),
+    ("path", "data", "expected"),
     [
         ("providers/sendernumber", {"number": "+15005550007", "is_default": "on"}, "There is a default number for everybody"),
         ("messaging/keywordrule", {"action": "stop", "words": "STOP"}, "There is a rule for this action at all numbers"),
@@ -49,7 +49,9 @@ def test_its_list_and_its_form_open(staff: Client, row: DjangoModelAdmin) -> Non
         ("messaging/retentionrule", {"text_days": "1"}, "Name an owner, a queue, or both"),
     ],
 )  # fmt: skip
-def test_what_can_be_there_once_says_so_in_words(staff: Client, path: str, data: dict[str, str], said: str) -> None:
+def test_duplicates_are_refused_with_an_explanation(
+    staff: Client, path: str, data: dict[str, str], expected: str
+) -> None:
     SenderFactory(is_default=True)
     KeywordRule.objects.create(action="stop", words="STOP")
     RetentionRule.objects.create(queue=QueueFactory())
@@ -57,25 +59,25 @@ def test_what_can_be_there_once_says_so_in_words(staff: Client, path: str, data:
     page = staff.post(f"/admin/{path}/add/", data)
 
     [error] = page.context["adminform"].form.non_field_errors()
-    assert error.startswith(said)
+    assert error.startswith(expected)
 
 
 def heading(page: str) -> str:
-    """What the header says, in words."""
+    """Return the text of the header."""
     text = re.sub(r"<span[^>]*material-symbols[^>]*>.*?</span>|<[^>]+>", " ", re.search(r"<h1.*?</h1>", page, re.S)[0])
     return " ".join(text.split())
 
 
-def test_a_list_is_called_in_its_header_as_in_the_menu(staff: Client) -> None:
+def test_a_list_has_the_same_name_in_header_and_menu(staff: Client) -> None:
     menu = [entry for group in staff.get("/admin/").context["sidebar_navigation"] for entry in group["items"]]
 
     headings = {entry["title"]: heading(staff.get(entry["link"]).content.decode()) for entry in menu}
 
-    assert {title: said for title, said in headings.items() if not said.endswith(title)} == {}
+    assert {title: text for title, text in headings.items() if not text.endswith(title)} == {}
 
 
 @pytest.mark.parametrize("row", ADMINS)
-def test_the_form_for_a_new_row_says_so_and_offers_no_other_one(staff: Client, row: DjangoModelAdmin) -> None:
+def test_the_form_for_a_new_row_has_its_own_title_and_no_add_link(staff: Client, row: DjangoModelAdmin) -> None:
     page = staff.get(reverse(f"admin:{row.opts.app_label}_{row.opts.model_name}_add"))
 
     if page.status_code == 200:
@@ -83,18 +85,18 @@ def test_the_form_for_a_new_row_says_so_and_offers_no_other_one(staff: Client, r
         assert "addlink bg-primary-600" not in page.content.decode()
 
 
-def test_an_empty_list_of_keywords_says_which_words_hold(staff: Client) -> None:
+def test_an_empty_list_of_keywords_names_the_default_words(staff: Client) -> None:
     page = staff.get("/admin/messaging/keywordrule/").content.decode()
 
-    assert "At every number these words hold: STOP, UNSUBSCRIBE," in page
+    assert "Every number reacts to these words: STOP, UNSUBSCRIBE," in page
 
 
-def test_a_day_that_is_none_is_said_and_nothing_is_exported_as_if_it_were_one(staff: Client) -> None:
+def test_an_invalid_day_is_reported_and_nothing_is_exported(staff: Client) -> None:
     for path in ("/admin/messaging/message/", "/admin/messaging/message/export/"):
         page = staff.get(f"{path}?created_from=abc", follow=True)
 
         assert [str(message) for message in page.context["messages"]] == [
-            "abc is no day, so there is no such filter. Write it as 2026-12-01."
+            "abc is not a valid day. Write it as 2026-12-01."
         ]
         assert page.redirect_chain[-1][0] == "/admin/messaging/message/?e=1"
     assert not LogEntry.objects.exists()

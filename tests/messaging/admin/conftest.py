@@ -1,4 +1,4 @@
-"""Staff with roles, and the clock of the console."""
+"""Clients of the console with given permissions."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ Staff = Callable[..., Client]
 
 @pytest.fixture
 def staff(db) -> Staff:
-    """A client of somebody with these permissions (`messaging.view_message`); without any, of a superuser."""
+    """Log in a member of staff with these permissions (`messaging.view_message`), or a superuser without any."""
 
     def log_in(*permissions: str) -> Client:
         user = UserFactory(is_staff=True, is_superuser=not permissions)

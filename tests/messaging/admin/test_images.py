@@ -1,4 +1,4 @@
-"""Images in the admin."""
+"""Images in the console."""
 
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -52,7 +52,7 @@ def test_the_list_shows_small_images_and_whose_they_are(admin, asset, owner) -> 
     assert "style=" not in page.split(f"/media/{image.pk}/content/")[1].split(">")[0]
 
 
-def test_five_cost_as_many_queries_as_one(admin, asset) -> None:
+def test_five_images_cost_as_many_queries_as_one(admin, asset) -> None:
     asset()
     admin.get(LIST)
     with CaptureQueriesContext(connection) as one:
@@ -80,7 +80,7 @@ def test_filters_by_kind_and_day_and_search_by_hash_and_owner(admin, asset, owne
     assert found(f"?q={gif.pk}") == {gif.pk}
 
 
-def test_one_image_can_be_looked_at_and_not_changed(admin, asset) -> None:
+def test_an_image_can_be_viewed_but_not_changed(admin, asset) -> None:
     image = asset()
 
     response = admin.get(f"{LIST}{image.pk}/change/")
@@ -105,7 +105,7 @@ class TestDelete:
         assert not MediaAsset.objects.exists()
         assert folder.names() == []
 
-    def test_what_is_in_use_stays_and_says_so(self, admin, asset, folder: Folder, monkeypatch) -> None:
+    def test_an_image_in_use_is_kept_with_a_message(self, admin, asset, folder: Folder, monkeypatch) -> None:
         image = asset()
 
         def refuse(**_: object) -> None:

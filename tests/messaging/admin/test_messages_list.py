@@ -1,4 +1,4 @@
-"""Finding a message: search in any notation, filters, pages by the key, and the same number of queries for any length."""
+"""The list of messages: search in any notation, filters, paging by key, and a constant number of queries."""
 
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -39,7 +39,7 @@ def listed(client: Client, query: str = "") -> list[Message]:
         "pm-77",
     ],
 )
-def test_a_message_is_found_however_somebody_writes_it(admin: Client, term: str) -> None:
+def test_a_message_is_found_by_any_notation(admin: Client, term: str) -> None:
     SenderFactory(number="+15005550006")
     wanted = MessageFactory(to_number="+14155550101", reference="order-42", provider_message_id="pm-77")
     MessageFactory(to_number="+14165550199", reference="another")
@@ -66,27 +66,27 @@ def test_a_number_with_the_zero_of_its_country_is_found(admin: Client) -> None:
 @pytest.mark.parametrize(
     "term", ["\u202a+1 415 555 0101\u202c", "tel:+14155550101", "TEL: +1-415-555-0101", "\u2068order-42\u2069"]
 )
-def test_what_comes_along_when_something_is_copied_does_not_matter(admin: Client, term: str) -> None:
+def test_formatting_copied_along_with_a_term_is_ignored(admin: Client, term: str) -> None:
     wanted = MessageFactory(to_number="+14155550101", reference="order-42")
     MessageFactory(to_number="+14165550199")
 
     assert listed(admin, f"q={quote(term)}") == [wanted]
 
 
-def test_it_is_found_by_its_id(admin: Client) -> None:
+def test_a_message_is_found_by_its_id(admin: Client) -> None:
     wanted, _ = MessageFactory(), MessageFactory()
 
     assert listed(admin, f"q={wanted.pk}") == [wanted]
 
 
-def test_what_came_in_is_found_by_its_sender(admin: Client) -> None:
+def test_an_inbound_message_is_found_by_its_sender(admin: Client) -> None:
     wanted = MessageFactory(inbound=True, from_number="+14155550101", to_number="+15005550006")
     MessageFactory(from_number="+14155550101", to_number="+14165550199")
 
     assert listed(admin, "q=%2B14155550101") == [wanted]
 
 
-def test_a_term_that_fits_nothing_finds_nothing(admin: Client) -> None:
+def test_a_term_without_a_match_finds_nothing(admin: Client) -> None:
     MessageFactory()
 
     assert [listed(admin, f"q={term}") for term in ("nobody", "%2B99999", "%2B", "🙂")] == [[], [], [], []]
@@ -124,10 +124,10 @@ def test_filters(admin: Client) -> None:
     ]
 
 
-def made_at(moment: datetime) -> Message:
-    """With the key that a message of that moment has."""
-    key = UUID(int=(int(moment.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
-    return MessageFactory(id=key, created_at=moment, sent=True)
+def created_at(time: datetime) -> Message:
+    """Create a message whose key matches its time of creation."""
+    key = UUID(int=(int(time.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+    return MessageFactory(id=key, created_at=time, sent=True)
 
 
 @pytest.mark.parametrize(
@@ -141,16 +141,16 @@ def made_at(moment: datetime) -> Message:
     ],
 )
 def test_days(admin: Client, query: str, days: list[int]) -> None:
-    rows = {day: made_at(NOW.replace(day=day, hour=23 * (day % 2))) for day in (18, 19, 20, 22)}
+    rows = {day: created_at(NOW.replace(day=day, hour=23 * (day % 2))) for day in (18, 19, 20, 22)}
 
     assert listed(admin, query) == [rows[day] for day in days]
 
 
 def test_the_window_of_a_day_begins_with_the_day(admin: Client, monkeypatch) -> None:
     monkeypatch.setattr(keyset, "WINDOW", 3)
-    wanted = made_at(NOW - timedelta(days=3))
+    wanted = created_at(NOW - timedelta(days=3))
     for hours in range(10):
-        made_at(NOW - timedelta(hours=hours))
+        created_at(NOW - timedelta(hours=hours))
 
     page = admin.get(f"{LIST}?created_from=2026-11-19&created_to=2026-11-19").context["cl"]
 
@@ -161,22 +161,22 @@ def test_the_window_of_a_day_begins_with_the_day(admin: Client, monkeypatch) -> 
     connection.vendor != "postgresql", reason="only PostgreSQL has these indexes in a part of the table"
 )
 @pytest.mark.parametrize("term", ["+141555501", "order-4"])
-def test_each_look_up_of_a_search_has_an_index(admin: Client, term: str) -> None:
+def test_each_query_of_a_search_uses_an_index(admin: Client, term: str) -> None:
     MessageFactory()
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
         listed(admin, f"q={quote(term)}")
-        asked = [query["sql"] for query in queries if "LIMIT 1001" in query["sql"]]
+        executed = [query["sql"] for query in queries if "LIMIT 1001" in query["sql"]]
         cursor.execute("SET LOCAL enable_seqscan = off")
         plans = []
-        for sql in asked:
+        for sql in executed:
             cursor.execute(f"EXPLAIN {sql}")
             plans.append("\n".join(line for [line] in cursor.fetchall()))
 
-    assert len(asked) >= 2
+    assert len(executed) >= 2
     assert [plan for plan in plans if "Seq Scan" in plan or "message_" not in plan] == []
 
 
-def test_pages_go_on_by_the_key_and_nothing_is_counted(admin: Client) -> None:
+def test_pages_follow_the_key_without_counting(admin: Client) -> None:
     queue = QueueFactory()
     rows = [MessageFactory(queue=queue) for _ in range(120)][::-1]
 
@@ -193,7 +193,7 @@ def test_pages_go_on_by_the_key_and_nothing_is_counted(admin: Client) -> None:
     assert [query["sql"] for query in queries if "OFFSET" in query["sql"].upper()] == []
 
 
-def test_the_address_of_a_page_keeps_the_filters_and_a_filter_forgets_the_page(admin: Client) -> None:
+def test_page_links_keep_the_filters_and_filter_links_drop_the_page(admin: Client) -> None:
     for _ in range(51):
         MessageFactory(status="failed", queue__name="express")
 
@@ -205,13 +205,13 @@ def test_the_address_of_a_page_keeps_the_filters_and_a_filter_forgets_the_page(a
     assert "before" not in second.get_query_string()
 
 
-def test_a_page_that_makes_no_sense_is_the_first(admin: Client) -> None:
+def test_an_invalid_page_shows_the_first_page(admin: Client) -> None:
     MessageFactory()
 
     assert len(listed(admin, "before=nonsense")) == 1
 
 
-def test_a_filter_without_an_index_looks_through_a_window_and_offers_to_go_on(admin: Client, monkeypatch) -> None:
+def test_a_filter_without_an_index_searches_one_window_and_offers_to_continue(admin: Client, monkeypatch) -> None:
     monkeypatch.setattr(keyset, "WINDOW", 3)
     paced = QueueFactory(paced=True)
     AccountFactory(), QueueFactory()
@@ -222,7 +222,7 @@ def test_a_filter_without_an_index_looks_through_a_window_and_offers_to_go_on(ad
     second = admin.get(f"{LIST}{first.context['cl'].older}").context["cl"]
 
     assert first.context["cl"].result_list == []
-    assert b"Look further back" in first.content
+    assert b"Search further back" in first.content
     assert second.result_list == [wanted]
     assert second.older is None
     assert len(newer) == 5
@@ -244,7 +244,7 @@ def test_the_list_costs_the_same_for_one_row_and_for_fifty(admin: Client, query:
     assert costs[0] == costs[1]
 
 
-def test_the_error_of_a_waiting_message_says_for_what_it_waits(admin: Client) -> None:
+def test_the_error_column_shows_what_a_message_waits_for(admin: Client) -> None:
     now = timezone.now()
     values = {"to_number": "+14155550101", "created_at": now, "updated_at": now}
     MessageFactory(**values)

@@ -1,4 +1,4 @@
-"""One message's page, writing one, and the export."""
+"""The page of a message, sending a message, and the export."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ LIST = "/admin/messaging/message/"
 FORM = {"to": "+1 415 555 0101", "text": "Hello", "sender": "", "queue": "express", "reference": "by hand"}
 
 
-def test_the_page_tells_the_whole_story_in_order(admin: Client) -> None:
+def test_the_timeline_shows_the_history_in_order(admin: Client) -> None:
     message = MessageFactory(sent=True, to_number="+14155550101")
     EventFactory(message=message, at=NOW, to_status="queued")
     AttemptFactory(message=message, started_at=NOW + timedelta(seconds=1))
@@ -49,44 +49,44 @@ def test_the_page_tells_the_whole_story_in_order(admin: Client) -> None:
     assert titles[3].startswith("Callback from ")
 
 
-def test_texts_that_cannot_be_opened_say_so_in_the_list_the_page_and_the_export(admin: Client) -> None:
+def test_undecryptable_texts_are_marked_in_the_list_the_page_and_the_export(admin: Client) -> None:
     lost = MessageFactory(delivered=True, to_number="+14155550101")
     callback = CallbackFactory(message=lost, body="a=b")
     MessageFactory(delivered=True, to_number="+14155550101", text="Hello")
     lose_the_key(lost)
     lose_the_key(callback, "body")
-    said = "(cannot be opened with the present keys)"
+    marker = "(cannot be decrypted with the current keys)"
 
     page = admin.get(f"{LIST}{lost.pk}/change/")
 
-    assert page.context["text"] == said
-    assert [line["text"] for line in page.context["conversation"]] == [said, "Hello"]
-    assert [entry.raw for entry in page.context["timeline"] if entry.tone == "callback"] == [[("body", said)]]
-    assert said in admin.get(f"/admin/messaging/providercallback/{callback.pk}/change/").content.decode()
-    assert [row.shown_text for row in admin.get(LIST).context["cl"].result_list] == ["Hello", said]
+    assert page.context["text"] == marker
+    assert [line["text"] for line in page.context["conversation"]] == [marker, "Hello"]
+    assert [entry.raw for entry in page.context["timeline"] if entry.tone == "callback"] == [[("body", marker)]]
+    assert marker in admin.get(f"/admin/messaging/providercallback/{callback.pk}/change/").content.decode()
+    assert [row.shown_text for row in admin.get(LIST).context["cl"].result_list] == ["Hello", marker]
     export = b"".join(admin.get(f"{LIST}export/").streaming_content).decode("utf-8-sig")
-    assert [row["text"] for row in csv.DictReader(io.StringIO(export))] == ["Hello", said]
+    assert [row["text"] for row in csv.DictReader(io.StringIO(export))] == ["Hello", marker]
 
 
-def test_what_happened_at_one_moment_stands_with_its_cause_first_and_statuses_never_go_back(admin: Client) -> None:
+def test_simultaneous_entries_show_the_cause_first_and_statuses_stay_in_order(admin: Client) -> None:
     message = MessageFactory(delivered=True)
     EventFactory(message=message, at=NOW + timedelta(milliseconds=21), to_status="queued")
     EventFactory(message=message, at=NOW, from_status="queued", to_status="sending")
     EventFactory(message=message, at=NOW + timedelta(seconds=1), from_status="sent", to_status="delivered")
     CallbackFactory(message=message, received_at=NOW + timedelta(seconds=1), word="delivered")
 
-    story = admin.get(f"{LIST}{message.pk}/change/").context["timeline"]
+    timeline = admin.get(f"{LIST}{message.pk}/change/").context["timeline"]
 
-    assert [entry.title.partition(" from ")[0] for entry in story] == [
+    assert [entry.title.partition(" from ")[0] for entry in timeline] == [
         "queued", "queued → sending", "Callback", "sent → delivered",
     ]  # fmt: skip
-    assert [(entry.at - NOW).total_seconds() for entry in story] == [0.021, 0.021, 1, 1]
+    assert [(entry.at - NOW).total_seconds() for entry in timeline] == [0.021, 0.021, 1, 1]
 
 
 def test_the_conversation_has_both_directions(admin: Client) -> None:
     first = MessageFactory(to_number="+14155550101", text="Hi")
     MessageFactory(inbound=True, from_number="+14155550101", to_number="+15005550006", text="Hello")
-    MessageFactory(to_number="+14155550102", text="to somebody else")
+    MessageFactory(to_number="+14155550102", text="to another number")
 
     page = admin.get(f"{LIST}{first.pk}/change/")
 
@@ -96,7 +96,7 @@ def test_the_conversation_has_both_directions(admin: Client) -> None:
     ]
 
 
-def test_the_page_shows_the_pictures_and_says_which_could_not_be_fetched(admin: Client, staff: Staff) -> None:
+def test_the_page_shows_the_images_and_names_those_that_could_not_be_downloaded(admin: Client, staff: Staff) -> None:
     message = MessageFactory(inbound=True, media_count=3)
     asset = MediaAsset.objects.create(
         sha256="0" * 64, content_type="image/png", size=9, width=3, height=3, created_at=NOW
@@ -109,15 +109,15 @@ def test_the_page_shows_the_pictures_and_says_which_could_not_be_fetched(admin: 
     page = admin.get(f"{LIST}{message.pk}/change/").content.decode()
 
     assert picture in page
-    assert "Image 2 could not be fetched: too large" in page
-    assert "Image 3 is being fetched" in page
+    assert "Image 2 could not be downloaded: too large" in page
+    assert "Image 3 is being downloaded" in page
     assert "a.example" not in page
-    may_look = ("messaging.view_message", "media_store.view_mediaasset")
-    assert picture not in staff(*may_look).get(f"{LIST}{message.pk}/change/").content.decode()
-    assert picture in staff(*may_look, "messaging.view_text").get(f"{LIST}{message.pk}/change/").content.decode()
+    may_view = ("messaging.view_message", "media_store.view_mediaasset")
+    assert picture not in staff(*may_view).get(f"{LIST}{message.pk}/change/").content.decode()
+    assert picture in staff(*may_view, "messaging.view_text").get(f"{LIST}{message.pk}/change/").content.decode()
 
 
-def test_the_page_costs_the_same_for_a_long_story(admin: Client) -> None:
+def test_the_page_costs_the_same_for_a_long_history(admin: Client) -> None:
     costs = []
     for more in (1, 15):
         message = MessageFactory(to_number=f"+1415555010{more % 10}")
@@ -134,13 +134,13 @@ def test_the_page_costs_the_same_for_a_long_story(admin: Client) -> None:
 
 
 class TestSend:
-    def test_it_goes_the_way_of_every_message(self, admin: Client, express, broker) -> None:
+    def test_it_is_submitted_like_any_message(self, admin: Client, express, broker) -> None:
         SenderFactory(number="+15005550006", is_default=True)
 
-        answer = admin.post(f"{LIST}send/", FORM)
+        response = admin.post(f"{LIST}send/", FORM)
 
         message = Message.objects.get()
-        assert answer.headers["Location"] == f"{LIST}{message.pk}/change/"
+        assert response.headers["Location"] == f"{LIST}{message.pk}/change/"
         assert (message.to_number, message.from_number, message.owner) == ("+14155550101", "+15005550006", admin.user)
         assert list(message.events.values_list("to_status", "source")) == [("queued", "admin")]
         assert broker.notified == ["express"]
@@ -157,7 +157,7 @@ class TestSend:
             ({"queue": "nowhere"}, "queue"),
         ],
     )
-    def test_what_cannot_be_sent_is_said_at_the_field(self, admin: Client, express, changes: dict, field: str) -> None:
+    def test_invalid_input_is_reported_at_its_field(self, admin: Client, express, changes: dict, field: str) -> None:
         PhoneNumberFactory(inactive=True, number="+14155550199")
 
         page = admin.post(f"{LIST}send/", {**FORM, **changes})
@@ -173,30 +173,30 @@ class TestSend:
 
     @pytest.mark.parametrize("text", ["", "Hello", "x" * 161, "€" * 80, "Ж" * 71, "🙂" * 36, "a\r\nb", "x" * 1531])
     def test_the_counter_counts_as_the_sender_does(self, admin: Client, text: str) -> None:
-        measured = segments.measure(text.replace("\r\n", "\n"))
+        counted = segments.measure(text.replace("\r\n", "\n"))
 
-        answer = admin.post(f"{LIST}measure/", {"text": text}).json()
+        result = admin.post(f"{LIST}measure/", {"text": text}).json()
 
-        assert (answer["units"], answer["segments"]) == (measured.units, measured.segments if text else 0)
-        assert answer["encoding"] == {"gsm7": "GSM-7", "ucs2": "UCS-2"}[measured.encoding]
-        assert answer["fits"] is (measured.segments <= 10)
+        assert (result["units"], result["segments"]) == (counted.units, counted.segments if text else 0)
+        assert result["encoding"] == {"gsm7": "GSM-7", "ucs2": "UCS-2"}[counted.encoding]
+        assert result["fits"] is (counted.segments <= 10)
 
-    def test_whoever_may_not_send_does_not(self, staff: Staff, express) -> None:
+    def test_sending_requires_the_permission(self, staff: Staff, express) -> None:
         viewer = staff("messaging.view_message")
 
-        answers = [viewer.get(f"{LIST}send/"), viewer.post(f"{LIST}send/", FORM), viewer.post(f"{LIST}measure/", {})]
+        responses = [viewer.get(f"{LIST}send/"), viewer.post(f"{LIST}send/", FORM), viewer.post(f"{LIST}measure/", {})]
 
-        assert [answer.status_code for answer in answers] == [403, 403, 403]
+        assert [response.status_code for response in responses] == [403, 403, 403]
         assert not Message.objects.exists()
 
 
 class TestExport:
     def rows(self, client: Client, query: str = "") -> list[dict[str, str]]:
-        answer = client.get(f"{LIST}export/?{query}")
-        text = b"".join(answer.streaming_content).decode("utf-8-sig")
+        response = client.get(f"{LIST}export/?{query}")
+        text = b"".join(response.streaming_content).decode("utf-8-sig")
         return list(csv.DictReader(io.StringIO(text)))
 
-    def test_it_has_what_the_list_shows_and_all_further_pages(self, admin: Client, monkeypatch) -> None:
+    def test_it_has_all_rows_that_match_the_filters(self, admin: Client, monkeypatch) -> None:
         monkeypatch.setattr(csv_export, "CHUNK", 20)
         QueueFactory()
         wanted = [MessageFactory(status="failed") for _ in range(65)][::-1]
@@ -216,15 +216,15 @@ class TestExport:
         assert row["text"] == f"'{text}"
         assert row["to"] == "+14155550101"
 
-    def test_whoever_may_not_look_gets_nothing(self, staff: Staff) -> None:
+    def test_exporting_requires_the_view_permission(self, staff: Staff) -> None:
         assert staff("messaging.view_outboundqueue").get(f"{LIST}export/").status_code == 403
 
 
-# --- What it waits for ------------------------------------------------------------------------------------------------
+# --- Wait notices -----------------------------------------------------------------------------------------------------
 
 
 def note(client: Client, message: Message) -> str:
-    """The sentence of the page and its links, without the markup of the rest."""
+    """Return the wait notice of the page, with its links."""
     html = client.get(f"{LIST}{message.pk}/change/").content.decode()
     [found] = re.findall(r'<p class="sb-note" data-testid="waiting">(.*?)</p>', html, re.DOTALL)
     return found
@@ -237,15 +237,17 @@ def test_a_message_behind_an_older_one_links_there(admin: Client) -> None:
     older = MessageFactory(**times, next_attempt_at=due, error_code="provider_unavailable")
     message = MessageFactory(**times)
 
-    told = note(admin, message)
+    sentence = note(admin, message)
 
-    assert f"<strong>waiting_for_message</strong>: Waits for the older message {older.pk} to the same number." in told
-    assert f"That one is tried again at {due:%-d %b %Y %H:%M:%S} UTC." in told
-    assert f'<a class="sb-link" href="{LIST}{older.pk}/change/">Open the older message</a>' in told
+    assert (
+        f"<strong>waiting_for_message</strong>: Waits for the older message {older.pk} to the same number." in sentence
+    )
+    assert f"That one is tried again at {due:%-d %b %Y %H:%M:%S} UTC." in sentence
+    assert f'<a class="sb-link" href="{LIST}{older.pk}/change/">Open the older message</a>' in sentence
     assert "<strong>provider_unavailable</strong>" in note(admin, older)
 
 
-def test_a_message_that_waits_for_accounts_links_to_those_that_its_sentence_names(admin: Client) -> None:
+def test_a_message_that_waits_for_accounts_links_to_the_accounts_it_names(admin: Client) -> None:
     for slug in ("acme", "acme-2", "other"):
         AccountFactory(slug=slug)
     now = timezone.now()
@@ -256,9 +258,9 @@ def test_a_message_that_waits_for_accounts_links_to_those_that_its_sentence_name
         error_detail="Waits until one of acme-2, other can be called again.",
     )
 
-    told = note(admin, message)
+    sentence = note(admin, message)
 
-    assert re.findall(r'href="([^"]+)"', told) == [
+    assert re.findall(r'href="([^"]+)"', sentence) == [
         "/admin/providers/provideraccount/acme-2/change/",
         "/admin/providers/provideraccount/other/change/",
     ]
@@ -267,10 +269,13 @@ def test_a_message_that_waits_for_accounts_links_to_those_that_its_sentence_name
 def test_a_message_of_a_paused_queue_links_to_the_queue(admin: Client) -> None:
     message = MessageFactory(queue=QueueFactory(is_paused=True), created_at=timezone.now())
 
-    told = note(admin, message)
+    sentence = note(admin, message)
 
-    assert "The queue express is paused." in told
-    assert '<a class="sb-link" href="/admin/messaging/outboundqueue/express/change/">Open the queue express</a>' in told
+    assert "The queue express is paused." in sentence
+    assert (
+        '<a class="sb-link" href="/admin/messaging/outboundqueue/express/change/">Open the queue express</a>'
+        in sentence
+    )
 
 
 def test_a_scheduled_message_says_when_it_is_sent(admin: Client) -> None:

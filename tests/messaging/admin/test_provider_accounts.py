@@ -1,4 +1,4 @@
-"""Accounts in the admin: the acts of the API, and what happened to an account."""
+"""Provider accounts in the console: row actions and events."""
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -20,7 +20,7 @@ def staff() -> Client:
 
 
 @pytest.mark.parametrize(
-    ("act", "kind"),
+    ("action", "kind"),
     [
         ("enable_selected", "enabled"),
         ("disable_selected", "disabled"),
@@ -28,9 +28,9 @@ def staff() -> Client:
         ("reset_selected", "reset"),
     ],
 )
-def test_an_act_is_recorded_with_who_and_why(staff, act: str, kind: str) -> None:
+def test_an_action_is_recorded_with_actor_and_reason(staff, action: str, kind: str) -> None:
     account = AccountFactory()
-    data = {"action": act, ACTION_CHECKBOX_NAME: [account.pk], "reason": "maintenance"}
+    data = {"action": action, ACTION_CHECKBOX_NAME: [account.pk], "reason": "maintenance"}
 
     assert staff.post(reverse("admin:providers_provideraccount_changelist"), data).status_code == 302
 
@@ -52,14 +52,14 @@ def test_the_page_of_an_account_shows_its_events(staff) -> None:
 
 def test_the_list_of_events_can_only_be_read(staff) -> None:
     ProviderEvent.objects.create(account=AccountFactory(), at=NOW, kind="needs_operator", detail="answered 401")
-    address = reverse("admin:providers_providerevent_changelist")
+    url = reverse("admin:providers_providerevent_changelist")
 
-    assert "answered 401" in staff.get(address).content.decode()
+    assert "answered 401" in staff.get(url).content.decode()
     assert staff.get(reverse("admin:providers_providerevent_add")).status_code == 403
 
 
-def test_who_may_only_look_sees_the_config_without_styles_in_the_page() -> None:
-    """unfold would colour it, by styles that the policy refuses."""
+def test_a_viewer_sees_the_config_without_inline_styles() -> None:
+    """unfold would colour it with inline styles, which the Content-Security-Policy blocks."""
     account = AccountFactory(config={"url": "http://127.0.0.1:9/<send>", "fields": {"to": "who"}})
     viewer = UserFactory(is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_provideraccount"))

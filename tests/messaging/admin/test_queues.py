@@ -11,21 +11,19 @@ PAGE = "/admin/messaging/outboundqueue/express/change/"
 
 
 @pytest.mark.parametrize(("given", "missing"), [("batch_size", "interval_seconds"), ("interval_seconds", "batch_size")])
-def test_half_a_pace_is_refused_in_words(admin: Client, given: str, missing: str) -> None:
+def test_half_a_pace_is_refused_with_an_explanation(admin: Client, given: str, missing: str) -> None:
     QueueFactory()
 
     page = admin.post(PAGE, {**FORM, given: "2"})
 
-    assert page.context["adminform"].form.errors == {
-        missing: ["Give both the batch size and the interval, or neither."]
-    }
+    assert page.context["adminform"].form.errors == {missing: ["Set both the batch size and the interval, or neither."]}
     assert OutboundQueue.objects.get().batch_size is None
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("batch_size", 100_001), ("interval_seconds", 86_401), ("interval_seconds", 2**63 - 1)]
 )
-def test_a_pace_beyond_all_measure_is_refused_at_its_field(admin: Client, field: str, value: int) -> None:
+def test_a_pace_out_of_range_is_refused_at_its_field(admin: Client, field: str, value: int) -> None:
     QueueFactory()
 
     page = admin.post(PAGE, {**FORM, "batch_size": "2", "interval_seconds": "60", field: str(value)})
@@ -34,7 +32,7 @@ def test_a_pace_beyond_all_measure_is_refused_at_its_field(admin: Client, field:
     assert OutboundQueue.objects.get().batch_size is None
 
 
-def test_a_whole_pace_is_stored(admin: Client) -> None:
+def test_a_complete_pace_is_stored(admin: Client) -> None:
     QueueFactory()
 
     assert admin.post(PAGE, {**FORM, "batch_size": "2", "interval_seconds": "60"}).status_code == 302

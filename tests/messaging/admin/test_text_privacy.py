@@ -1,4 +1,4 @@
-"""Texts hold one-time passwords: without `view_text` none of them leaves the console in any way."""
+"""Texts contain one-time passwords: without `view_text` no page or export of the console reveals them."""
 
 import json
 
@@ -14,7 +14,7 @@ SECRET = "Your code is 471100"
 
 
 def everything(client: Client) -> str:
-    """All that somebody can see of one message."""
+    """Return the content of all pages and the export that show a message."""
     message = MessageFactory(text=SECRET, to_number="+14155550101")
     MessageFactory(text=SECRET, inbound=True, from_number="+14155550101", to_number="+15005550006")
     CallbackFactory(message=message, body=json.dumps({"Body": SECRET, "status": "delivered"}))
@@ -34,7 +34,7 @@ def test_a_viewer_sees_no_text_anywhere(staff: Staff) -> None:
     assert "•••••• (19 characters)" in seen
 
 
-def test_whoever_may_read_them_reads_them(staff: Staff) -> None:
+def test_texts_are_shown_with_the_permission(staff: Staff) -> None:
     seen = everything(staff("messaging.view_message", "messaging.view_providercallback", "messaging.view_text"))
 
     assert seen.count(SECRET) >= 6
@@ -46,18 +46,18 @@ def test_whoever_may_read_them_reads_them(staff: Staff) -> None:
     ["text", "text__exact", "text__contains", "text__startswith", "text__regex", "text__gt", "text__in",
      "events__message__text__contains", "owner__password__startswith", "pk__gt", "id"],
 )  # fmt: skip
-def test_nobody_finds_out_a_text_by_asking_for_it(staff: Staff, page: str, lookup: str) -> None:
-    """Not even whoever may read them: no list offers such a question."""
+def test_texts_cannot_be_guessed_through_lookups(staff: Staff, page: str, lookup: str) -> None:
+    """The lookups are refused for all users, including those who may read texts."""
     MessageFactory(text=SECRET)
 
     for client in (staff("messaging.view_message"), staff()):
-        answer = client.get(f"{LIST}{page}", {lookup: "Your"})
+        response = client.get(f"{LIST}{page}", {lookup: "Your"})
 
-        assert answer.status_code == 400
-        assert "471100" not in answer.content.decode()
+        assert response.status_code == 400
+        assert "471100" not in response.content.decode()
 
 
-def test_what_came_in_of_a_provider_is_not_found_out_either(staff: Staff) -> None:
+def test_callback_bodies_cannot_be_guessed_through_lookups(staff: Staff) -> None:
     CallbackFactory(body=SECRET)
     client = staff("messaging.view_providercallback")
 
@@ -96,7 +96,7 @@ def test_a_callback_is_shown_without_secrets_and_without_texts(body: str, fields
     assert callback_fields(body, readable=False) == fields
 
 
-def test_nobody_reads_a_secret() -> None:
+def test_secrets_are_masked_even_for_users_who_may_read_texts() -> None:
     body = '{"secret": "x", "text": "Hi", "a": {"b c": 1}}'
 
     assert callback_fields(body, readable=True) == [("secret", "••••••"), ("text", "Hi"), ("a", '{"b c": 1}')]

@@ -1,4 +1,4 @@
-"""Clients' endpoints and deliveries in the console."""
+"""Webhook endpoints and deliveries in the console."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -12,7 +12,7 @@ from tests.messaging.admin.conftest import Staff
 ENDPOINTS, DELIVERIES = "/admin/messaging/webhookendpoint/", "/admin/messaging/webhookdelivery/"
 
 
-def act(client: Client, path: str, name: str, pk: object):
+def run_action(client: Client, path: str, name: str, pk: object):
     data = {"action": name, "_selected_action": [str(pk)], "reason": "the client asked"}
     return client.post(path, data, follow=True)
 
@@ -32,14 +32,14 @@ def test_no_page_shows_a_secret(admin: Client) -> None:
         assert not [private for private in (secret, "whsec_", sealed) if private in page.content.decode()]
 
 
-def test_an_endpoint_is_switched_off_and_on_with_a_reason(admin: Client) -> None:
+def test_an_endpoint_is_disabled_and_enabled_with_a_reason(admin: Client) -> None:
     endpoint = EndpointFactory(failing_since=NOW)
 
-    act(admin, ENDPOINTS, "disable_selected", endpoint.pk)
+    run_action(admin, ENDPOINTS, "disable_selected", endpoint.pk)
     endpoint.refresh_from_db()
     assert (endpoint.is_enabled, endpoint.disabled_reason) == (False, "Disabled by hand.")
 
-    act(admin, ENDPOINTS, "enable_selected", endpoint.pk)
+    run_action(admin, ENDPOINTS, "enable_selected", endpoint.pk)
     endpoint.refresh_from_db()
     assert (endpoint.is_enabled, endpoint.disabled_reason, endpoint.failing_since) == (True, "", None)
     assert sorted(LogEntry.objects.values_list("change_message", flat=True)) == [
@@ -48,32 +48,32 @@ def test_an_endpoint_is_switched_off_and_on_with_a_reason(admin: Client) -> None
     ]
 
 
-def test_a_delivery_is_made_again(admin: Client, broker) -> None:
+def test_a_delivery_is_redelivered(admin: Client, broker) -> None:
     delivery = WebhookDeliveryFactory(state="failed", attempts=8, finished_at=NOW)
 
-    act(admin, DELIVERIES, "redeliver_selected", delivery.pk)
+    run_action(admin, DELIVERIES, "redeliver_selected", delivery.pk)
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts) == ("pending", 0)
     assert broker.webhook_notifications == 1
 
 
-def test_a_delivery_to_a_disabled_endpoint_is_not(admin: Client, broker) -> None:
+def test_a_delivery_to_a_disabled_endpoint_is_not_redelivered(admin: Client, broker) -> None:
     delivery = WebhookDeliveryFactory(state="failed", endpoint__is_enabled=False)
 
-    page = act(admin, DELIVERIES, "redeliver_selected", delivery.pk)
+    page = run_action(admin, DELIVERIES, "redeliver_selected", delivery.pk)
 
     assert "The endpoint is disabled" in page.content.decode()
     assert WebhookDelivery.objects.get().state == "failed"
     assert broker.webhook_notifications == 0
 
 
-def test_who_may_only_look_acts_on_nothing(staff: Staff) -> None:
+def test_a_viewer_cannot_run_actions(staff: Staff) -> None:
     viewer = staff("messaging.view_webhookendpoint", "messaging.view_webhookdelivery")
     endpoint, delivery = EndpointFactory(), WebhookDeliveryFactory(state="failed")
 
-    act(viewer, ENDPOINTS, "disable_selected", endpoint.pk)
-    act(viewer, DELIVERIES, "redeliver_selected", delivery.pk)
+    run_action(viewer, ENDPOINTS, "disable_selected", endpoint.pk)
+    run_action(viewer, DELIVERIES, "redeliver_selected", delivery.pk)
 
     assert WebhookEndpoint.objects.get(pk=endpoint.pk).is_enabled is True
     assert WebhookDelivery.objects.get().state == "failed"
