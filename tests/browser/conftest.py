@@ -1,4 +1,4 @@
-"""Chromium over a running system, and somebody who is logged in. Whatever the browser's console says is a failure."""
+"""Chromium against a running system, with a logged-in user. Errors and warnings in the browser's console fail the test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,15 +26,15 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = str(CHROMIUM) if CHROMIUM.exists() else None  # else Playwright's own, where somebody has installed it
+    executable = str(CHROMIUM) if CHROMIUM.exists() else None  # None: Playwright's own browser, if installed
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
         browser.close()
 
 
-class Complaints:
-    """What the consoles of the pages have said: violations of the policy, errors of scripts, failed loads."""
+class ConsoleMessages:
+    """Collects messages of the browser's console: policy violations, script errors, failed loads."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -48,11 +48,11 @@ class Complaints:
             self.lines.append(f"{page.url}: {text}")
 
 
-def logged_in(browser: Browser, stack, complaints: Complaints, **options) -> tuple[BrowserContext, Page]:
+def logged_in(browser: Browser, stack, messages: ConsoleMessages, **options) -> tuple[BrowserContext, Page]:
     context = browser.new_context(base_url=stack.base_url, **options)
     context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
-    complaints.listen(page)
+    messages.listen(page)
     page.goto("/admin/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill((stack.folder / "admin_password").read_text().strip())
@@ -63,9 +63,9 @@ def logged_in(browser: Browser, stack, complaints: Complaints, **options) -> tup
 
 @pytest.fixture(scope="module")
 def desk(browser: Browser, stack) -> Iterator[Page]:
-    """One log-in for the whole module, as on a working day."""
-    complaints = Complaints()
-    context, page = logged_in(browser, stack, complaints, viewport={"width": 1440, "height": 900})
+    """A page with one log-in for the whole module."""
+    messages = ConsoleMessages()
+    context, page = logged_in(browser, stack, messages, viewport={"width": 1440, "height": 900})
     yield page
     context.close()
-    assert complaints.lines == []
+    assert messages.lines == []

@@ -1,7 +1,7 @@
-"""Every page of the console in Chromium: light and dark, wide and on a phone. What was seen is kept as pictures in build/.
+"""Screenshots of every page of the console in Chromium, light and dark, on a desktop and on a phone. Stored in build/.
 
-At each page: nothing is wider than the window, the browser's console says nothing (errors, violations of the policy), nothing
-is asked of another host, and no request fails.
+Each page must fit the window, log nothing in the browser's console (errors, policy violations), send no request to another
+host, and have no failed request.
 """
 
 import shutil
@@ -19,13 +19,13 @@ from playwright.sync_api import Browser, Page, Request, Response
 
 from config.run.environment import BASE_DIR
 from tests.browser import demo
-from tests.browser.conftest import TIMEOUT_MS, Complaints
+from tests.browser.conftest import TIMEOUT_MS, ConsoleMessages
 
-PICTURES = BASE_DIR / "build" / "screenshots"
+SCREENSHOTS = BASE_DIR / "build" / "screenshots"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 VARIANTS = [(WIDE, "light"), (WIDE, "dark"), (PHONE, "dark"), (PHONE, "light")]
 TALLEST = 4_000
-# The pages beside the console follow the system's colours; in it somebody chooses them.
+# Pages outside the console follow the system's colour scheme. In the console users choose it.
 SHOW = """async ([theme, width]) => {
   if (window.Alpine) {
     localStorage.setItem("_x_adminTheme", JSON.stringify(theme));
@@ -33,7 +33,7 @@ SHOW = """async ([theme, width]) => {
   }
   await document.fonts.ready;
   const page = document.documentElement;
-  // The page takes its new size a moment after the window; what measures itself, like the chart, one moment later.
+  // The page is resized shortly after the window, and elements that compute their own size, like the chart, after that.
   for (let tries = 0; tries < 100 && (innerWidth !== width || page.scrollWidth > page.clientWidth); tries++) {
     await new Promise((go) => setTimeout(go, 50));
   }
@@ -43,7 +43,7 @@ SHOW = """async ([theme, width]) => {
 
 @pytest.fixture(scope="session", autouse=True)
 def _queries_beside_a_browser() -> Iterator[None]:
-    """Playwright runs a loop in this thread, and Django would take each query of ours for one in a coroutine."""
+    """Playwright runs an event loop in this thread, so Django would refuse our queries as made in a coroutine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield
@@ -55,11 +55,11 @@ class Camera:
     host: str
     wrong: list[str] = field(default_factory=list)
     expected_status: int = 200
-    complaints: Complaints = field(default_factory=Complaints)
+    messages: ConsoleMessages = field(default_factory=ConsoleMessages)
 
     def __post_init__(self) -> None:
-        self.complaints.listen(self.page)
-        self.page.on("request", self._asked)
+        self.messages.listen(self.page)
+        self.page.on("request", self._requested)
         self.page.on("requestfailed", self._failed)
         self.page.on("response", self._answered)
 
@@ -68,12 +68,12 @@ class Camera:
         self.take(name)
 
     def open(self, name: str, path: str, *, status: int = 200) -> None:
-        """Without a picture of it."""
+        """Open a page without taking a screenshot."""
         self.expected_status = status
-        answer = self.page.goto(path, wait_until="load")
-        if answer.status != status:
-            self.wrong.append(f"{name}: {answer.status} instead of {status}")
-        self._note_complaints(name)
+        response = self.page.goto(path, wait_until="load")
+        if response.status != status:
+            self.wrong.append(f"{name}: {response.status} instead of {status}")
+        self._note_messages(name)
 
     def take(self, name: str) -> None:
         for size, theme in VARIANTS:
@@ -82,45 +82,43 @@ class Camera:
             found = self.page.evaluate(SHOW, [theme, size["width"]])
             if found["wide"] > found["room"]:
                 self.wrong.append(f"{name}: {found['wide']} of {found['room']} pixels")
-            if (
-                found["height"] > size["height"]
-            ):  # what sticks to the window's edge must not cover the middle of the picture
+            if found["height"] > size["height"]:  # sticky elements must not cover the middle of the screenshot
                 self.page.set_viewport_size({**size, "height": min(found["height"], TALLEST)})
-            file = PICTURES / f"{name}-{size['width']}-{theme}.jpeg"
+            file = SCREENSHOTS / f"{name}-{size['width']}-{theme}.jpeg"
             self.page.screenshot(path=file, type="jpeg", quality=80, animations="disabled")
-        self._note_complaints(name)
+        self._note_messages(name)
 
-    def _note_complaints(self, name: str) -> None:
-        self.wrong += [f"{name}: {line}" for line in self.complaints.lines if not self._is_expected(line)]
-        self.complaints.lines.clear()
+    def _note_messages(self, name: str) -> None:
+        self.wrong += [f"{name}: {line}" for line in self.messages.lines if not self._is_expected(line)]
+        self.messages.lines.clear()
 
     def _is_expected(self, line: str) -> bool:
-        """The browser's console repeats the status of a page that is meant to be refused."""
+        """The browser's console logs the status of a page that is expected to be refused."""
         return self.expected_status != 200 and f"status of {self.expected_status}" in line
 
-    def _asked(self, request: Request) -> None:
+    def _requested(self, request: Request) -> None:
         address = urlsplit(request.url)
         if address.scheme not in {"data", "blob"} and address.netloc != self.host:
-            self.wrong.append(f"asked {request.url}")
+            self.wrong.append(f"requested {request.url}")
 
     def _failed(self, request: Request) -> None:
-        if "ERR_ABORTED" not in (request.failure or ""):  # the page was left while it asked for news
-            self.wrong.append(f"no answer: {request.url}")
+        if "ERR_ABORTED" not in (request.failure or ""):  # the page was left during a request for updates
+            self.wrong.append(f"no response: {request.url}")
 
     def _answered(self, response: Response) -> None:
         if response.status >= 400 and response.status != self.expected_status:
             self.wrong.append(f"{response.status}: {response.url}")
 
 
-def pages(found: dict[str, Model], user, *, looking: bool = False) -> Iterator[tuple[str, str]]:
-    """The list of every admin, its form for a new row, and the page of its newest row; then what has pages of its own.
+def pages(found: dict[str, Model], user, *, viewable_only: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield a name and path of each admin's list, add form and newest row, then of the rows in `found`.
 
-    `looking`: of those that this user may look at.
+    `viewable_only`: only of the models that this user may view.
     """
     request = RequestFactory().get("/admin/")
     request.user = user
     for model, row in sorted(admin.site._registry.items(), key=lambda entry: entry[0]._meta.label_lower):
-        if looking and not row.has_view_permission(request):
+        if viewable_only and not row.has_view_permission(request):
             continue
         prefix, name = f"admin:{model._meta.app_label}_{model._meta.model_name}", model._meta.model_name
         yield f"{name}-list", reverse(f"{prefix}_changelist")
@@ -135,7 +133,7 @@ def pages(found: dict[str, Model], user, *, looking: bool = False) -> Iterator[t
 
 
 def the_list_of_messages(camera: Camera, schedule: Model) -> None:
-    """Empty, filtered, its panel of filters, and the menus beside it."""
+    """The list of messages: empty, filtered, with its filter panel, and the menus."""
     page = camera.page
     camera.visit("message-list-empty", "/admin/messaging/message/?q=nobody-has-this-reference")
     camera.visit("message-list-filtered", "/admin/messaging/message/?status__exact=failed&queue__name__exact=express")
@@ -150,12 +148,14 @@ def the_list_of_messages(camera: Camera, schedule: Model) -> None:
     page.set_viewport_size(WIDE)
     page.get_by_role("button", name="Mara Lindqvist").click()
     camera.take("menu-of-the-account")
-    page.get_by_role("button", name="Menu").click()  # the last picture was one of a phone, where it covers the page
+    page.get_by_role(
+        "button", name="Menu"
+    ).click()  # the last screenshot was of a phone, where the menu covers the page
     camera.take("menu")
 
 
-def writing(camera: Camera) -> None:
-    """Forms that are refused, and what is shown once."""
+def forms(camera: Camera) -> None:
+    """Forms with errors, and the page of a new token."""
     page = camera.page
     camera.visit("compose", "/admin/messaging/message/send/?to=%2B14155550142")
     page.get_by_label("Text").fill("ж" * 701)
@@ -168,34 +168,34 @@ def writing(camera: Camera) -> None:
     page.locator("[name=user]").select_option(label="shop-backend")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("shown only once").wait_for()
-    camera.take("apitoken-made")
+    camera.take("apitoken-created")
     page.goto("/admin/messaging/outboundqueue/express/change/")
     page.locator("[name=batch_size]").fill("2")
-    page.get_by_label("Why?").fill("slower")
+    page.get_by_label("Reason").fill("slower")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("Please correct the error").first.wait_for()
     camera.take("form-refused")
 
 
-def acting(camera: Camera, message: Model) -> None:
-    """What asks for a reason, and what it answers."""
+def row_actions(camera: Camera, message: Model) -> None:
+    """Row actions: the page that asks for the reason, and the result."""
     page = camera.page
     page.goto("/admin/providers/provideraccount/carrier-eu/change/")
     page.get_by_role("button", name="Disable").click()
     page.get_by_label("Reason").wait_for()
-    camera.take("act-asks-why")
+    camera.take("action-reason")
     page.goto(f"/admin/messaging/message/{message.pk}/change/")
     page.locator("summary").last.click()
     camera.take("message-callback-open")
     page.get_by_role("button", name="Retry").click()
     page.get_by_label("Reason").fill("The phone is on again")
-    camera.take("act-retry")
+    camera.take("action-retry")
     page.get_by_role("button", name="Retry", exact=True).click()
     page.get_by_text("1 message queued again.").wait_for()
-    camera.take("act-done")
+    camera.take("action-done")
 
 
-def elsewhere(camera: Camera) -> None:
+def other_pages(camera: Camera) -> None:
     camera.visit("provider-test", "/admin/providers/provideraccount/carrier-eu/test/")
     camera.visit("delete", f"/admin/auth/group/{demo.group().pk}/delete/")
     camera.visit("delete-not-possible", "/admin/providers/provideraccount/carrier-eu/delete/")
@@ -208,7 +208,7 @@ def elsewhere(camera: Camera) -> None:
 
 
 def as_a_viewer(camera: Camera, message: Model, schedule: Model) -> None:
-    """A role that reads no texts and changes nothing: pictures of what looks different, and all other pages are opened."""
+    """A role without texts and changes: screenshots of pages that look different for it; all others are only opened."""
     client = Client()
     client.force_login(demo.viewer())
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": f"http://{camera.host}/"}
@@ -218,16 +218,16 @@ def as_a_viewer(camera: Camera, message: Model, schedule: Model) -> None:
     camera.visit("viewer-queue", "/admin/messaging/outboundqueue/paced/change/")
     camera.visit("viewer-schedule", f"/admin/scheduling/schedule/{schedule.pk}/change/")
     camera.visit("viewer-provider", "/admin/providers/provideraccount/carrier-eu/change/")
-    for name, path in pages({}, demo.viewer(), looking=True):
+    for name, path in pages({}, demo.viewer(), viewable_only=True):
         camera.open(f"viewer-{name}", path)
     camera.visit("viewer-refused", "/admin/auth/user/", status=403)
 
 
-@pytest.mark.timeout(900)  # some four hundred pictures
+@pytest.mark.timeout(900)  # about 400 screenshots
 @pytest.mark.django_db(transaction=True)
 def test_every_page_looks_right(browser: Browser, live_server) -> None:
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    PICTURES.mkdir(parents=True)
+    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
+    SCREENSHOTS.mkdir(parents=True)
     found = demo.make(timezone.now())
     context = browser.new_context(base_url=live_server.url)
     context.set_default_timeout(TIMEOUT_MS)
@@ -243,9 +243,9 @@ def test_every_page_looks_right(browser: Browser, live_server) -> None:
     for name, path in pages(found, demo.admin()):
         camera.visit(name, path)
     the_list_of_messages(camera, found["recurring"])
-    writing(camera)
-    acting(camera, found["failed after two calls"])
-    elsewhere(camera)
+    forms(camera)
+    row_actions(camera, found["failed after two calls"])
+    other_pages(camera)
     as_a_viewer(camera, found["failed after two calls"], found["recurring"])
     context.close()
 

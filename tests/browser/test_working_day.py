@@ -1,4 +1,4 @@
-"""What staff do on a working day, in Chromium, over a running system: web, worker, beat, and carriers played here."""
+"""Common tasks of staff, in Chromium against a running system: web, worker, beat, and simulated carriers."""
 
 import re
 import threading
@@ -17,7 +17,7 @@ CUSTOMER = "+14155550142"
 
 
 class Network(Carrier):
-    """Delivers at once, but not to phones that are switched off."""
+    """Delivers at once, except to phones that are switched off."""
 
     def __init__(self) -> None:
         super().__init__(self._deliver)
@@ -25,8 +25,8 @@ class Network(Carrier):
 
     def _deliver(self, asked: Asked) -> Answer:
         message_id = self.new_id()
-        word = "failed" if asked.content["to_number"] in self.switched_off else "delivered"
-        threading.Timer(0.3, post_receipt, (asked.content["callback_url"], message_id, word)).start()
+        status = "failed" if asked.content["to_number"] in self.switched_off else "delivered"
+        threading.Timer(0.3, post_receipt, (asked.content["callback_url"], message_id, status)).start()
         return 200, {"message_id": message_id}
 
 
@@ -47,22 +47,22 @@ def client(stack: Stack) -> Client:
     return Client(stack)
 
 
-def give_reason(page: Page, act: str, reason: str) -> None:
+def give_reason(page: Page, action: str, reason: str) -> None:
     page.get_by_label("Reason").fill(reason)
-    page.get_by_role("button", name=act, exact=True).click()
+    page.get_by_role("button", name=action, exact=True).click()
 
 
 MAX_STOPS = 200
 
 
 def reach(page: Page, target: Locator) -> None:
-    """Tab until it has the focus, as somebody does who has no mouse; a field that has it from the start needs no stop."""
+    """Press Tab until `target` has the focus, as a user without a mouse does."""
     expect(target).to_be_visible()
     for _ in range(MAX_STOPS):
         if target.evaluate("(element) => element === document.activeElement"):
             return
         page.keyboard.press("Tab")
-    raise AssertionError(f"{MAX_STOPS} stops, and not at {target}")
+    raise AssertionError(f"{target} not reached after {MAX_STOPS} tab stops")
 
 
 def go_to(page: Page, target: Locator) -> None:
@@ -83,7 +83,7 @@ def test_the_dashboard_shows_messages_as_they_flow(desk: Page, client: Client) -
     expect(desk.get_by_text("No problems found.")).to_be_visible()
 
 
-def test_a_dashboard_that_gets_no_news_says_since_when(desk: Page) -> None:
+def test_a_dashboard_without_updates_shows_since_when(desk: Page) -> None:
     desk.goto("/admin/")
     warning = desk.get_by_role("alert").filter(has_text="No updates since")
     expect(warning).to_be_hidden()
@@ -97,9 +97,7 @@ def test_a_dashboard_that_gets_no_news_says_since_when(desk: Page) -> None:
     expect(warning).to_be_hidden()
 
 
-def test_a_customers_message_is_found_its_failure_seen_and_retried(
-    desk: Page, client: Client, network: Network
-) -> None:
+def test_a_failed_message_is_found_and_retried(desk: Page, client: Client, network: Network) -> None:
     network.switched_off = {CUSTOMER}
     message_id = client.send(CUSTOMER, reference="order-42")["id"]
     client.wait_for(message_id, "undelivered", seconds=60)
@@ -126,7 +124,7 @@ def test_a_customers_message_is_found_its_failure_seen_and_retried(
     assert client.message(message_id)["attempts"] == 2
 
 
-def test_a_message_is_written_with_its_segments_counted(desk: Page, client: Client) -> None:
+def test_a_message_is_composed_with_a_segment_counter(desk: Page, client: Client) -> None:
     desk.goto(f"{MESSAGES}send/")
     counter = desk.get_by_test_id("counter")
     desk.get_by_label("To").fill("+1 415 555 0177")
@@ -143,8 +141,8 @@ def test_a_message_is_written_with_its_segments_counted(desk: Page, client: Clie
 
 
 def test_a_recurring_schedule_is_made_from_a_csv(desk: Page, tmp_path: Path) -> None:
-    people = tmp_path / "people.csv"
-    people.write_text("to,name\n+14155550101,Ada\n+14155550102,Bob\n")
+    recipients = tmp_path / "recipients.csv"
+    recipients.write_text("to,name\n+14155550101,Ada\n+14155550102,Bob\n")
 
     desk.goto("/admin/scheduling/schedule/add/")
     desk.get_by_label("Name").fill("Monday greeting")
@@ -157,11 +155,11 @@ def test_a_recurring_schedule_is_made_from_a_csv(desk: Page, tmp_path: Path) -> 
     expect(desk.get_by_test_id("next-runs").locator("li")).to_have_text(
         ["Mon 07 Jan 2030 09:00 CET", "Mon 14 Jan 2030 09:00 CET"]
     )
-    desk.locator("[name=file]").set_input_files(people)
+    desk.locator("[name=file]").set_input_files(recipients)
     desk.get_by_role("button", name="Save", exact=True).click()
 
     desk.get_by_role("link", name="Monday greeting").first.click()
-    expect(desk.get_by_text("2 people are on its list")).to_be_visible()
+    expect(desk.get_by_text("It has 2 recipients.")).to_be_visible()
     expect(desk.locator("[name=recurrence]")).to_have_value("RRULE:FREQ=WEEKLY;BYDAY=MO;COUNT=2")
 
 
@@ -176,7 +174,7 @@ def test_the_paced_queue_is_paused(desk: Page, client: Client) -> None:
 
 
 def test_a_queue_is_resumed_with_the_keyboard_alone(desk: Page, client: Client) -> None:
-    """From the dashboard: the list of queues, the row, the act, the reason."""
+    """From the dashboard to the list of queues, the row, the action and the reason."""
     client.post("queues/paced/pause/", {})
     desk.goto("/admin/")
     go_to(desk, desk.locator("#nav-sidebar").get_by_role("link", name="Queues"))
@@ -191,7 +189,7 @@ def test_a_queue_is_resumed_with_the_keyboard_alone(desk: Page, client: Client) 
 
 
 def test_the_menus_open_with_the_keyboard(desk: Page) -> None:
-    """unfold's are plain elements; the console makes them buttons."""
+    """unfold builds its menus from plain elements, which the console turns into buttons."""
     desk.goto("/admin/messaging/message/")
 
     go_to(desk, desk.get_by_role("button", name="admin").first)
@@ -203,7 +201,7 @@ def test_the_menus_open_with_the_keyboard(desk: Page) -> None:
     expect(desk.get_by_role("button", name="Apply Filters")).to_be_visible()
 
 
-def test_a_provider_is_disabled_and_the_log_says_who_and_why(desk: Page) -> None:
+def test_disabling_a_provider_is_logged_with_user_and_reason(desk: Page) -> None:
     desk.goto("/admin/providers/provideraccount/sandbox1/change/")
     desk.get_by_role("button", name="Disable").click()
     give_reason(desk, "Disable", "too many failures")

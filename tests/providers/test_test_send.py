@@ -26,7 +26,7 @@ def send(client: Client, slug: str, **changes: str):
 def test_the_provider_gets_it_even_through_a_disabled_account(admin: Client) -> None:
     with Carrier() as carrier:
         AccountFactory(slug="acme", is_enabled=False, config={"url": carrier.url})
-        answer = send(admin, "acme").context["answer"]
+        answer = send(admin, "acme").context["result"]
 
     assert (answer.error_code, answer.provider_message_id) == ("", "carrier-1")
     [asked] = carrier.asked
@@ -40,7 +40,7 @@ def test_what_went_wrong_is_shown(admin: Client) -> None:
         AccountFactory(slug="acme", config={"url": carrier.url})
         page = send(admin, "acme")
 
-    answer = page.context["answer"]
+    answer = page.context["result"]
     assert answer.error_code
     assert answer.detail in page.content.decode()
 
@@ -50,7 +50,7 @@ def test_an_account_that_cannot_be_used_says_why(admin: Client) -> None:
         slug="acme", config={"url": "http://127.0.0.1:9/", "headers": {"X-Key": {"env": "NOT_SET_ANYWHERE"}}}
     )
 
-    assert send(admin, "acme").context["answer"].error_code == "provider_misconfigured"
+    assert send(admin, "acme").context["result"].error_code == "provider_misconfigured"
 
 
 @pytest.mark.parametrize("changes", [{"to": "nobody"}, {"to": ""}, {"text": ""}, {"text": "x" * 161}])
