@@ -1,7 +1,7 @@
-"""Signed tokens in the callback URLs that we hand out.
+"""Signed tokens in our callback URLs.
 
-A token binds a callback to one account and names the attempt it was handed out for, so that a receipt can settle a message
-even when the provider's answer (and with it the provider's message id) never reached us.
+A token binds a callback to one account and names an attempt. With it a receipt can settle a message even when the provider's
+response, with the provider's message id, was lost.
 """
 
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ def make(*, slug: str, attempt_id: str, keys: tuple[str, ...]) -> str:
 
 
 def read(token: str, *, slug: str, keys: tuple[str, ...]) -> str | None:
-    """The attempt's id the token was made for ("" for a token of the account as such), or None for a bad one."""
+    """The id of the attempt in the token, "" for a token of the account only, None for an invalid token."""
     try:
         return _signer(slug, keys).unsign(token)
     except BadSignature:
@@ -26,7 +26,7 @@ def read(token: str, *, slug: str, keys: tuple[str, ...]) -> str | None:
 
 
 def inbound_url(*, public_url: str, slug: str, keys: tuple[str, ...], has_token: bool) -> str:
-    """Where the account's provider brings the texts that people write; the token is of the account as such."""
+    """The address for incoming messages; its token names the account only."""
     query = f"?{urlencode({'token': make(slug=slug, attempt_id='', keys=keys)})}" if has_token else ""
     return f"{public_url}/webhooks/{slug}/inbound/{query}"
 

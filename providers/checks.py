@@ -1,4 +1,4 @@
-"""System checks on the stored accounts. They read the database: `check --database default` and `migrate` run them."""
+"""System checks of the stored accounts. `check --database default` and `migrate` run them, because they need the database."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,20 +1,20 @@
-"""The closed catalogue of what can go wrong when a text is handed to a provider.
+"""The errors of sending, a closed catalogue, and those of callbacks and configurations.
 
-A backend raises nothing else out of `send`. Dispatch interprets a fault by its class alone:
+`Sender.send` raises nothing but a `SendError`. Dispatch acts on its class alone:
 
-| class | was it accepted? | what dispatch does |
+| class | accepted? | dispatch |
 | --- | --- | --- |
-| `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | the next account, else later |
-| `NotCalled` | provably not: the account was not called | the same, and it says nothing of the account |
-| `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, and never will be | the message is failed |
-| `OutcomeUnknown` | nobody knows | the message is `unknown`, never sent again blindly |
+| `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | tries the next account, else later |
+| `NotCalled` | provably not: the account was not called | does the same, without counting a fault |
+| `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, for good | fails the message |
+| `OutcomeUnknown` | unknown | marks the message `unknown`; it is never sent again automatically |
 """
 
 from typing import ClassVar
 
 
 class SendError(Exception):
-    """A call that did not end in an acceptance. `code` is stable, `detail` for people: no secrets and no numbers."""
+    """A call that did not end in an acceptance. `error_code` is stable; `detail` is a text without secrets and numbers."""
 
     code: ClassVar[str] = "send_error"
 
@@ -25,7 +25,7 @@ class SendError(Exception):
 
 
 class Unavailable(SendError):
-    """Provably not accepted; another account may take it. `retry_after` is the provider's own wish in seconds."""
+    """Provably not accepted; another account may carry the message. `retry_after` is in seconds, None if not given."""
 
     code = "provider_unavailable"
 
@@ -39,31 +39,31 @@ class RateLimited(Unavailable):
 
 
 class CredentialsRefused(Unavailable):
-    """The provider does not know us (any more): an operator has to act."""
+    """The provider refuses our credentials; an operator has to act."""
 
     code = "provider_credentials_refused"
 
 
 class Misconfigured(Unavailable):
-    """The account cannot be used as it is configured, for instance a secret's environment variable is not set."""
+    """The account cannot be used as it is configured, for example because an environment variable is not set."""
 
     code = "provider_misconfigured"
 
 
 class NotCalled(Unavailable):
-    """The call was stopped before a byte of it had left; a backend raises it only for what `providers.send_gate` says."""
+    """The call was stopped before its first byte. Only `providers.send_gate` raises it; backends pass it on."""
 
     code = "provider_not_called"
 
 
 class Rejected(SendError):
-    """Final: the provider refuses this very message."""
+    """The provider refuses this message for good."""
 
     code = "provider_rejected"
 
 
 class RecipientInvalid(Rejected):
-    """The number does not exist or can never get a text: it becomes inactive."""
+    """The number does not exist or cannot receive messages; it becomes inactive."""
 
     code = "recipient_invalid"
 
@@ -73,24 +73,24 @@ class RecipientOptedOut(Rejected):
 
 
 class OutcomeUnknown(SendError):
-    """The text may have been accepted: no answer, or one that cannot be read."""
+    """The message may have been accepted: there is no response, or one that cannot be read."""
 
     code = "outcome_unknown"
 
 
 class InvalidSignature(Exception):
-    """A callback that does not prove that it comes from the provider (403)."""
+    """A callback that is not authenticated (403)."""
 
 
 class MalformedCallback(Exception):
-    """A proven callback that cannot be understood (400)."""
+    """An authenticated callback that cannot be understood (400)."""
 
 
 class ConfigError(Exception):
-    """An account's configuration is not acceptable. One line that names the key, never a secret's value."""
+    """An invalid configuration of an account. The message is one line that names the key, without secrets."""
 
 
 class SharedStateUnavailable(Exception):
-    """What all processes share of an account cannot be changed now, because Redis is away."""
+    """Circuits and health cannot be changed, because Redis is unavailable (503)."""
 
     detail = "Circuits and health cannot be changed while Redis is unavailable; try again in a moment."

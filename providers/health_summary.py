@@ -1,4 +1,4 @@
-"""How accounts do at this moment, in words for people. Two round trips to Redis, however many accounts there are."""
+"""The current health of accounts as texts for the console, in two round trips to Redis for any number of accounts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ class HealthSummary:
 
 
 def read(rows: Sequence[ProviderAccount], *, now: datetime) -> list[HealthSummary]:
-    """In the order of the rows; while Redis is away nothing is known of any."""
+    """One summary for each row, in their order; without data while Redis is unavailable."""
     slugs = [row.slug for row in rows]
-    standings = account_state.fetch(slugs, now=now)
+    states = account_state.fetch(slugs, now=now)
     windows = health.windows(slugs, now=now.timestamp(), minutes=(MINUTES,))
-    return [_overview(row, standings[row.slug], windows[row.slug][0], now) for row in rows]
+    return [_summary(row, states[row.slug], windows[row.slug][0], now) for row in rows]
 
 
-def _overview(row: ProviderAccount, found: AccountState, window: Window, now: datetime) -> HealthSummary:
+def _summary(row: ProviderAccount, found: AccountState, window: Window, now: datetime) -> HealthSummary:
     state = _state(row, found, now)
     effective = row.weight * found.factor if state in {"enabled", "circuit half open"} else 0
     return HealthSummary(

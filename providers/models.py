@@ -18,7 +18,7 @@ validate_slug = RegexValidator(r"\A[a-z0-9][a-z0-9_-]{0,39}\Z", "Use lower-case 
 
 
 class ProviderAccount(models.Model):
-    """One account at one provider. Secrets stand in `config` only as `{"env": "NAME"}`."""
+    """One account at one provider. `config` contains secrets only as references: `{"env": "NAME"}`."""
 
     slug = models.CharField(max_length=40, primary_key=True, validators=[validate_slug])
     backend = models.CharField(max_length=40)
@@ -39,9 +39,9 @@ class ProviderAccount(models.Model):
 
     @property
     def from_number(self) -> str | None:
-        """The number this account sends from when the message names none; None also where its variable is not set.
+        """The sender of messages that name none; None without one, or if its environment variable is not set.
 
-        Then the account is misconfigured, as with any other value, and carries nothing.
+        With a variable that is not set, the account is misconfigured and carries no messages.
         """
         value = self.config.get("from_number")
         if is_reference(value):
@@ -67,7 +67,7 @@ class ProviderAccount(models.Model):
 
 
 class ProviderEvent(models.Model):
-    """What happened to an account as such: its circuit opened, an operator switched it off."""
+    """An event of an account, for example an opened circuit or an operator's action."""
 
     class Kind(models.TextChoices):
         CIRCUIT_OPENED = "circuit_opened"
@@ -83,7 +83,7 @@ class ProviderEvent(models.Model):
     at = models.DateTimeField()
     kind = models.CharField(max_length=16, choices=Kind.choices)
     detail = models.CharField(max_length=300, blank=True)
-    # Empty for what the system did itself.
+    # Empty for events that no user caused.
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )

@@ -1,4 +1,4 @@
-"""Which account carries a message: a pure choice among candidates. The caller supplies weights, numbers and chance."""
+"""Chooses the account that carries a message: a pure function of candidates, number and a position between 0 and 1."""
 
 import hashlib
 import math
@@ -14,12 +14,12 @@ GOLDEN_STEP = (math.sqrt(5) - 1) / 2
 PRIOR_CALLS = 10.0
 STEEPNESS = 4
 FLOOR = 0.03
-# Where one account takes all, it has to be at least so well, measured by the one that is best: 0.25 is 29 % faults beside none.
-WELL_ENOUGH = 0.25
+# `cheapest` and `failover` skip accounts with less than this share of the best health: 0.25 is 29 % faults beside none.
+MIN_RELATIVE_HEALTH = 0.25
 
 
 class Strategy(StrEnum):
-    """How a queue chooses among the accounts that can carry a message."""
+    """How a queue chooses among the accounts that can carry a message; docs/providers.md explains them."""
 
     WEIGHTED = "weighted"
     CHEAPEST = "cheapest"
@@ -29,7 +29,7 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account that could carry a message. `weight` is a share of any scale; a weight of 0 gets nothing.
+    """An account that could carry a message. `weight` is a share on any scale; with 0 the account gets no messages.
 
     `health` (above 0, up to 1) scales the weight down; `prices` are for one segment, by prefix.
     """
@@ -48,20 +48,20 @@ class Candidate:
 
 
 def health_factor(calls: float, faults: float) -> float:
-    """From 1 (no faults) down to `FLOOR`: the rate of success, to the power of `STEEPNESS`.
+    """The success rate to the power of `STEEPNESS`, from 1 (no faults) down to `FLOOR`.
 
-    `PRIOR_CALLS` good calls are added, so that a single fault of an account that is seldom used says little, and an account
-    that nothing was heard of for long counts as healthy.
+    `PRIOR_CALLS` successful calls are added: one fault of a rarely used account weighs little, and an account without recent
+    calls counts as healthy.
     """
     success = (max(calls - faults, 0.0) + PRIOR_CALLS) / (max(calls, faults) + PRIOR_CALLS)
     return max(FLOOR, success**STEEPNESS)
 
 
 def serves(candidate: Candidate, number: str) -> bool:
-    """Whether the account may carry to this E.164 number.
+    """Whether the account may carry messages to this E.164 number.
 
-    The longest prefix that matches decides, a denial before an allowance of the same length. Where none matches,
-    only an account without allowed prefixes serves the number.
+    The longest matching prefix decides; of two with the same length, the denied one. If none matches, only an account
+    without allowed prefixes serves the number.
     """
     allowed = _longest_match(candidate.allowed_prefixes, number)
     denied = _longest_match(candidate.denied_prefixes, number)
@@ -78,10 +78,10 @@ def choose(
     exclude: frozenset[str] = frozenset(),
     strategy: Strategy = Strategy.WEIGHTED,
 ) -> str | None:
-    """The slug of the account that carries the message, or None when none can.
+    """The slug of the account that carries the message, or None if none can.
 
-    Where the strategy leaves it to the weights, it is the one at `position` (in [0, 1)) along them. The order of the
-    candidates does not matter, so every worker chooses alike.
+    Where weights decide, it is the account at `position` (in [0, 1)) on the scale of the weights. The order of the candidates
+    does not matter, so that all workers make the same choice.
     """
     usable = sorted(
         (
@@ -94,9 +94,9 @@ def choose(
     if not usable:
         return None
     if strategy in {Strategy.CHEAPEST, Strategy.FAILOVER}:
-        usable = _well_enough(usable)
+        usable = _healthy_enough(usable)
     if strategy is Strategy.FAILOVER:
-        return max(usable, key=lambda candidate: candidate.weight).slug  # the first of those that weigh the same
+        return max(usable, key=lambda candidate: candidate.weight).slug  # the first one of equal weights
     if strategy is Strategy.STICKY:
         return max(usable, key=lambda candidate: _affinity(candidate, number)).slug
     if strategy is Strategy.CHEAPEST:
@@ -105,20 +105,20 @@ def choose(
     return _at(position, usable)
 
 
-def _well_enough(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Without those that are far more ill than the best: there a fault would cost every message a call in vain."""
+def _healthy_enough(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Skip accounts that are far less healthy than the best one, where most messages would cost a failed call first."""
     best = max(candidate.health for candidate in candidates)
-    return [candidate for candidate in candidates if candidate.health >= best * WELL_ENOUGH]
+    return [candidate for candidate in candidates if candidate.health >= best * MIN_RELATIVE_HEALTH]
 
 
 def price(candidate: Candidate, number: str) -> float:
-    """Of one segment to this number, by its longest prefix; without a price an account is the dearest."""
+    """The price of one segment to this number, by the longest matching prefix; infinite without one."""
     prefix = max((prefix for prefix in candidate.prices if number.startswith(prefix)), key=len, default=None)
     return math.inf if prefix is None else candidate.prices[prefix]
 
 
 def _affinity(candidate: Candidate, number: str) -> float:
-    """Weighted rendezvous hashing: shares follow the weights, and when one changes only the recipients that must move do."""
+    """Weighted rendezvous hashing: shares follow the weights, and a changed weight moves as few recipients as possible."""
     digest = hashlib.blake2b(f"{candidate.slug} {number}".encode(), digest_size=8).digest()
     chance = (int.from_bytes(digest) + 1) / 2**64
     return math.log(min(chance, 1 - 2**-53)) / candidate.share
@@ -130,7 +130,7 @@ def _at(position: float, candidates: Sequence[Candidate]) -> str:
         left -= candidate.share
         if left < 0:
             return candidate.slug
-    return candidates[-1].slug  # rounding at the very end of the scale
+    return candidates[-1].slug  # rounding errors at the end of the scale
 
 
 def _longest_match(prefixes: Iterable[str], number: str) -> int:
@@ -138,9 +138,9 @@ def _longest_match(prefixes: Iterable[str], number: str) -> int:
 
 
 class SpreadSequence:
-    """Positions in [0, 1) that fill the interval evenly, so that shares follow the weights even over few messages.
+    """Positions in [0, 1) that fill the interval evenly, so that shares follow the weights even for few messages.
 
-    An additive recurrence by the golden ratio from a random start. Safe to share between threads.
+    Adds the golden ratio modulo 1 to a random start. Thread-safe.
     """
 
     def __init__(self, start: float | None = None) -> None:

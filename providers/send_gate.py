@@ -1,9 +1,8 @@
-"""The last moment before a call leaves: its connection is open, and not a byte of it has been written.
+"""Hook called after connecting and before the first byte of a call is sent.
 
-The gate decides here, in the call's own thread, whether the call may still be made: whether its worker's lease on the message
-lasts, and whether the account's rate limit has room. Asked any earlier, a call could still be held up on its way, by a
-handshake, a busy machine or a suspended one, and leave when its message has another owner, or together with the calls of the
-next second.
+The gate decides in the call's own thread whether the call may still be made: the lease of its worker on the message must last,
+and the account's rate limit must have capacity. An earlier decision is distorted by handshakes, scheduling or a suspended
+machine: the call could be sent when another worker owns the message, or together with the calls of the next second.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,16 +10,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 Gate = Callable[[], float]
-"""How many seconds the call has to wait; 0.0 when it leaves now, and then it counts as made.
+"""Returns the seconds that the call has to wait; 0.0 when it may be made now, and then it counts as made.
 
-Raises `providers.errors.NotCalled` for one that must not leave at all.
+Raises `providers.errors.NotCalled` for a call that must not be made at all.
 """
 
 _gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
 
 
 class RetryAfter(Exception):
-    """The call was not made: it may leave `seconds` from now at the earliest. No fault of anybody, so no `SendError`."""
+    """The call was not made; it may be made in `seconds` at the earliest. Not a failure, so not a `SendError`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__("the call has to wait")
@@ -29,7 +28,7 @@ class RetryAfter(Exception):
 
 @contextmanager
 def through(gate: Gate) -> Iterator[None]:
-    """Calls that this thread makes within ask this gate; elsewhere there is none."""
+    """Check the calls that this thread makes in the block with this gate."""
     token = _gate.set(gate)
     try:
         yield
@@ -38,7 +37,7 @@ def through(gate: Gate) -> Iterator[None]:
 
 
 def check_gate() -> None:
-    """Raises `NotYet` or `NotCalled`. For whatever writes the first byte of a call."""
+    """Raises `RetryAfter` or `NotCalled`. Code that writes the first byte of a call has to call it before."""
     gate = _gate.get()
     seconds = gate() if gate is not None else 0.0
     if seconds > 0:

@@ -39,9 +39,9 @@ def upsert_account(
     config: dict[str, Any] | None = None,
     is_enabled: bool | None = None,
 ) -> tuple[ProviderAccount, bool]:
-    """Create the account, or change what is given and leave the rest.
+    """Create the account, or change the given values of an existing one.
 
-    Returns it and whether it is new. Raises `ConfigError` with one line, and then nothing has changed.
+    Returns the account and whether it is new. Raises `ConfigError` with one line, and then nothing has changed.
     """
     if weight is not None and not 0 <= weight <= MAX_WEIGHT:
         raise ConfigError(f"weight must be from 0 to {MAX_WEIGHT}")
@@ -54,7 +54,7 @@ def upsert_account(
         account.config = account.config if config is None else config
         account.weight = account.weight if weight is None else weight
         account.is_enabled = account.is_enabled if is_enabled is None else is_enabled
-        # A switch must work on an account whose stored configuration a newer version no longer accepts.
+        # Enabling and disabling must work for a stored configuration that this version no longer accepts.
         if backend is not None or config is not None:
             check_account_config(backend=account.backend, config=account.config)
         account.save(force_insert=is_new)
@@ -62,7 +62,10 @@ def upsert_account(
 
 
 def set_enabled(*, slug: str, is_enabled: bool, reason: str, actor: User, now: datetime) -> ProviderAccount:
-    """Switch the account on or off; messages that only it carries wait meanwhile. Raises `ProviderAccount.DoesNotExist`."""
+    """Enable or disable the account. Messages that only a disabled account can carry wait.
+
+    Raises `ProviderAccount.DoesNotExist`.
+    """
     with transaction.atomic():
         account = ProviderAccount.objects.select_for_update().get(pk=slug)
         account.is_enabled = is_enabled
@@ -72,9 +75,9 @@ def set_enabled(*, slug: str, is_enabled: bool, reason: str, actor: User, now: d
 
 
 def hold_open(*, slug: str, reason: str, actor: User, now: datetime) -> ProviderAccount:
-    """Nobody calls the account until `reset`: its circuit is open, and no probe closes it.
+    """Open the account's circuit until `reset`; no probe closes it.
 
-    Raises `ProviderAccount.DoesNotExist`, and `SharedStateUnavailable` while Redis is away; then nothing has changed.
+    Raises `ProviderAccount.DoesNotExist`, and `SharedStateUnavailable` while Redis is unavailable; then nothing has changed.
     """
     with transaction.atomic():
         account = ProviderAccount.objects.get(pk=slug)
@@ -86,7 +89,7 @@ def hold_open(*, slug: str, reason: str, actor: User, now: datetime) -> Provider
 
 
 def reset(*, slug: str, reason: str, actor: User, now: datetime) -> ProviderAccount:
-    """Close the circuit, end a pause and forget what was counted and booked. Raises as `hold_open`."""
+    """Close the circuit, end a pause, and delete counts and bookings. Raises the same errors as `hold_open`."""
     with transaction.atomic():
         account = ProviderAccount.objects.get(pk=slug)
         _note(account, Kind.RESET, reason=reason, actor=actor, now=now)
@@ -110,17 +113,17 @@ def _new_account(slug: str, *, backend: str | None, config: dict[str, Any] | Non
 
 
 def note_circuits(changes: Iterable[CircuitChange], *, now: datetime) -> None:
-    """Circuits that have opened or closed by themselves: a line of the log and an event each."""
+    """Log circuits that opened or closed by themselves, and store an event for each."""
     events = []
     for change in changes:
         if change.step is Step.CLOSED:
-            logger.warning("account %s answers again; its circuit is closed", change.slug)
+            logger.warning("account %s is available again; its circuit closed", change.slug)
             kind = Kind.CIRCUIT_CLOSED
         elif change.needs_operator:
-            logger.error("account %s needs an operator, and its circuit is open: %s", change.slug, change.detail)
+            logger.error("account %s needs an operator; its circuit opened: %s", change.slug, change.detail)
             kind = Kind.NEEDS_OPERATOR
         else:
-            logger.warning("account %s fails; its circuit is open: %s", change.slug, change.detail)
+            logger.warning("account %s fails; its circuit opened: %s", change.slug, change.detail)
             kind = Kind.CIRCUIT_OPENED
         events.append(ProviderEvent(account_id=change.slug, at=now, kind=kind, detail=change.detail[:300]))
     ProviderEvent.objects.bulk_create(events)

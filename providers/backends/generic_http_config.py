@@ -1,4 +1,4 @@
-"""The `config` of a `generic_http` account: how one HTTP gateway speaks."""
+"""The `config` of a `generic_http` account, which describes the API of one HTTP gateway."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -30,7 +30,7 @@ DEFAULT_STATUS_VALUES = {
     "failed": ReportedStatus.UNDELIVERED,
     "invalid": ReportedStatus.INVALID,
 }
-# The framing of a request is ours; a configured one would break it.
+# Set by our HTTP client; a configured value would break the request.
 FRAMING_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
 
 Success = Annotated[int, Field(ge=200, le=299, strict=True)]
@@ -38,13 +38,13 @@ Refusal = Annotated[int, Field(ge=400, le=599, strict=True)]
 RefusalKey = Annotated[int, Field(ge=400, le=599)]
 ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+RawStatus = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Unambiguous = BeforeValidator(mapping_without_ambiguity)
 
 
-def _known_word(value: Any) -> Any:
+def _not_unrecognized(value: Any) -> Any:
     if value == ReportedStatus.UNRECOGNIZED:
-        raise ValueError("unknown_word is what a word outside of this table becomes")
+        raise ValueError("unknown_word is reserved for statuses that this table does not list")
     return value
 
 
@@ -53,18 +53,20 @@ class Part(BaseModel):
 
 
 class StatusMapping(Part):
-    """Where a receipt's id, status and error code stand, and what its words mean."""
+    """The paths of a receipt's id, status and error code, and the meaning of its statuses."""
 
     message_id: Path = "message_id"
     status: Path = "status"
     error_code: Path | None = None
     values: Annotated[
-        Mapping[Word, Annotated[ReportedStatus, BeforeValidator(_known_word)]], Field(min_length=1), Unambiguous
+        Mapping[RawStatus, Annotated[ReportedStatus, BeforeValidator(_not_unrecognized)]],
+        Field(min_length=1),
+        Unambiguous,
     ] = Field(default_factory=lambda: dict(DEFAULT_STATUS_VALUES))
 
 
 class InboundMapping(Part):
-    """Where an incoming text's parts stand."""
+    """The paths of an incoming message's fields."""
 
     sender: Path = Field(default="from", alias="from")
     to: Path = "to"
@@ -95,7 +97,7 @@ class GenericHttpConfig(CommonConfig):
 
     @field_validator("headers")
     @classmethod
-    def _headers_are_ours_to_set(cls, headers: Mapping[str, Any], info: Info) -> Mapping[str, Any]:
+    def _headers_can_be_set(cls, headers: Mapping[str, Any], info: Info) -> Mapping[str, Any]:
         for name, value in headers.items():
             if name.lower() in FRAMING_HEADERS:
                 raise ValueError(f"{name} cannot be set")
@@ -120,7 +122,7 @@ class GenericHttpConfig(CommonConfig):
         return complete
 
     @model_validator(mode="after")
-    def _callbacks_can_be_proven(self) -> Self:
+    def _callbacks_can_be_authenticated(self) -> Self:
         if self.callback_auth == "hmac" and self.callback_secret is None:
             raise ValueError("callback_auth hmac needs callback_secret")
         if self.callback_auth == "basic" and (self.callback_username is None or self.callback_password is None):

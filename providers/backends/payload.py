@@ -1,4 +1,4 @@
-"""What providers send: JSON or form bodies, read defensively. What cannot be read is a `ValueError`, nothing else."""
+"""Reads the JSON and form bodies of providers. Accepts any bytes, and raises nothing but `ValueError`."""
 
 import json
 from collections.abc import Mapping
@@ -24,17 +24,17 @@ def read_form(body: bytes) -> dict[str, list[str]]:
 
 
 def read_object(body: bytes, *, form: bool) -> Mapping[str, Any]:
-    """A callback's fields by name; a form's field that stands there once is its value, not a list."""
+    """The fields of a callback by name. A form's field is its value, or the list of its values if it is repeated."""
     if form:
         return {name: values[0] if len(values) == 1 else values for name, values in read_form(body).items()}
     content = read_json(body)
     if not isinstance(content, dict):
-        raise ValueError("not an object")  # noqa: TRY004 (whoever reads a payload catches one class)
+        raise ValueError("not an object")  # noqa: TRY004 (callers catch one class)
     return content
 
 
 def at_path(content: Any, path: str) -> Any:
-    """The value at a dotted path, numbers being places in lists; None when there is none. A key with dots wins."""
+    """The value at a dotted path, where numbers are list indexes; None without one. A key that contains the dots wins."""
     if isinstance(content, Mapping) and path in content:
         return content[path]
     for step in path.split("."):
@@ -48,7 +48,7 @@ def at_path(content: Any, path: str) -> Any:
 
 
 def scalar(value: Any) -> str:
-    """Text or a whole number as text without surrounding blanks; "" for anything else, or what cannot be stored."""
+    """A text or integer as a stripped text; "" for any other value, and for a text that cannot be stored."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     text = str(value).strip()
@@ -56,7 +56,7 @@ def scalar(value: Any) -> str:
 
 
 def storable_text(value: Any) -> str | None:
-    """A text as it can be stored: no NUL, no half of a surrogate pair. None for anything else."""
+    """The text, if it can be stored: without NUL and lone surrogates. None for any other value."""
     if not isinstance(value, str) or "\x00" in value:
         return None
     try:

@@ -1,7 +1,7 @@
-"""The kinds of value that an account's `config` is made of.
+"""The types of the values in an account's `config`.
 
-A configuration is checked twice: as it is stored, where `{"env": "NAME"}` may stand for any text and must stand for a
-secret, and with every reference resolved, where each of them is plain text. `STORED` is the first one's context.
+A configuration is validated twice: as it is stored (context `STORED`), where `{"env": "NAME"}` may replace any text and must
+replace a secret, and with all references resolved to plain texts.
 """
 
 import re
@@ -22,7 +22,7 @@ NO_LITERAL = 'write {"env": "NAME"}: a secret is read from the environment, neve
 
 @dataclass(frozen=True, slots=True)
 class EnvReference:
-    """`{"env": "NAME"}` in a configuration that is looked at as it is stored."""
+    """`{"env": "NAME"}` in a stored configuration."""
 
     name: str
 
@@ -61,7 +61,7 @@ def _http_url(value: str) -> str:
         raise ValueError("must not contain spaces or control characters")
     try:
         parts = urlsplit(value)
-        _ = parts.port  # computed, and refused, only when it is read
+        _ = parts.port  # validated only when it is read
     except ValueError:
         raise ValueError("is not an address") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -76,7 +76,7 @@ def _http_url(value: str) -> str:
 
 
 def mapping_without_ambiguity(value: Any, info: ValidationInfo) -> Any:
-    """A mapping whose only key is `env` would be read as a reference to the environment when secrets are resolved."""
+    """Refuse a mapping whose only key is `env`: it would be resolved as a reference to the environment."""
     if is_stored(info) and is_reference(value):
         raise ValueError('must not have "env" as its only key')
     return value
@@ -86,7 +86,7 @@ EnvOrText = WrapValidator(_text_or_reference)
 EnvOnly = WrapValidator(_secret_or_reference)
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"), EnvOrText]
-# As long as a message's sender may be: a number in E.164, a short code or a name.
+# The same length as a message's sender: a number in E.164, a short code or a name.
 SenderId = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,14}[!-~])?$"), EnvOrText]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096), EnvOnly]
 HttpUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_http_url), EnvOrText]

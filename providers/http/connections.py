@@ -1,7 +1,7 @@
-"""Connections that say whether a failed call can have reached the other side, and that wait no longer than they may.
+"""Connections that separate failures before the first byte of a request from later ones, and bound the time of a response.
 
-What goes wrong while connecting (name, refusal, time-out, TLS) happened before a byte of the request left. An answer, with
-its headers, has one deadline, however slowly it trickles in.
+A failure while connecting (name, refusal, time-out, TLS) happened before the first byte of the request was sent. A response,
+headers included, has one deadline, even if its bytes arrive one by one.
 """
 
 import functools
@@ -20,10 +20,10 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from providers import send_gate
 
-# Below ERROR, urllib3 writes addresses with their query, which for a GET carries the number and the text.
+# At lower levels urllib3 logs URLs with their query, which for a GET contains the number and the text.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
-# The first match wins: the later classes are bases of the earlier ones.
+# The first match wins: later classes are bases of earlier ones.
 CONNECT_FAULTS: Sequence[tuple[tuple[type[Exception], ...], str]] = (
     ((NameResolutionError,), "the host name is not known"),
     ((NewConnectionError,), "the connection was refused"),
@@ -33,11 +33,11 @@ CONNECT_FAULTS: Sequence[tuple[tuple[type[Exception], ...], str]] = (
 
 
 class NotConnectedError(Exception):
-    """Raised inside urllib3, of a class that it does not know, so that it reaches us unwrapped."""
+    """The connection could not be made. A class that urllib3 does not know, so that it is not wrapped."""
 
 
 class _BoundedReader(io.RawIOBase):
-    """A socket's incoming bytes until a deadline, however slowly they trickle in."""
+    """Reads from a socket until a deadline; the time-out of a socket limits each read only."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._sock = sock
@@ -48,10 +48,10 @@ class _BoundedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        self._sock.settimeout(left)
+        seconds_left = self._deadline - time.monotonic()
+        if seconds_left <= 0:
+            raise TimeoutError("the response took too long")
+        self._sock.settimeout(seconds_left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class _BoundedResponse(http.client.HTTPResponse):
 
 
 class BoundedConnection(HTTPConnection):
-    """Tells failures to connect apart, and gives the whole answer, headers included, one deadline."""
+    """Raises `NotConnectedError` before the first byte is sent, asks the send gate, and gives the response one deadline."""
 
     def connect(self) -> None:
         try:
@@ -81,26 +81,34 @@ class BoundedConnection(HTTPConnection):
         send_gate.check_gate()
         super().request(*args, **kwargs)
 
-    def getresponse(self) -> HTTPResponse:
-        # urllib3 has put the read time-out here by now; on a socket it would only limit each single wait.
-        deadline = time.monotonic() + float(self.timeout)
-        self.response_class = functools.partial(_BoundedResponse, deadline=deadline)
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3's own override has this type too
+        # urllib3 has set the read time-out here; on a socket it would limit each read only.
+        deadline = time.monotonic() + seconds_of(self.timeout)
+        # http.client only calls it: a partial does where a class is declared
+        self.response_class = functools.partial(_BoundedResponse, deadline=deadline)  # type: ignore[assignment]
         return super().getresponse()
 
 
 class BoundedTLSConnection(BoundedConnection, HTTPSConnection):
-    """The same over TLS."""
+    """A `BoundedConnection` over TLS."""
+
+
+def seconds_of(timeout: float | None) -> float:
+    """A connection's time-out, which every call of ours sets. Raises `ValueError` for a connection without one."""
+    if timeout is None:
+        raise ValueError("the connection has no time-out")
+    return float(timeout)
 
 
 def _connect_fault(error: Exception) -> str:
-    for classes, words in CONNECT_FAULTS:
+    for classes, description in CONNECT_FAULTS:
         if isinstance(error, classes):
-            return words
+            return description
     return "the connection could not be made"
 
 
-def answer_fault(error: Exception) -> str:
-    """What went wrong after the request had left, in words without addresses."""
+def response_fault(error: Exception) -> str:
+    """A description of a failure after the request was sent, without addresses."""
     if any(isinstance(cause, ReadTimeoutError | TimeoutError) for cause in (error, *error.args)):
-        return "no complete answer in time"
-    return "the connection broke or the answer cannot be read"
+        return "no complete response in time"
+    return "the connection broke or the response cannot be read"

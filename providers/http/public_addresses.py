@@ -1,8 +1,8 @@
-"""Which addresses may be called that outsiders have named: those of the public internet, and what an operator allows.
+"""The policy for addresses that outsiders give us: only the public internet, and the networks that an operator allows.
 
-Two checks. `check_url` is for the moment an address is given to us: it uses no network, so it judges what is written (scheme,
-port, literal addresses, names that are local by convention). `check_address` judges the address that is about to be
-connected to, and has the last word: a name may resolve to anything, and to something else each time.
+There are two checks. `check_url`, for the time when an address is given, uses no network: it checks scheme, port, literal
+addresses, and names that are local by convention. `check_address` checks each address before connecting and is decisive,
+because a name may resolve to any address, and to another one each time.
 """
 
 import re
@@ -19,14 +19,14 @@ Network = IPv4Network | IPv6Network
 
 MAX_URL_LENGTH: Final = 2048
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-# Ports below 1024 belong to other services. Those above are services that act on lines, whoever writes them.
+# Ports below 1024 belong to other services. The refused ones belong to services that execute lines of any protocol.
 FIRST_FREE_PORT: Final = 1024
 REFUSED_PORTS: Final = frozenset(
     {1719, 1720, 1723, 2049, 3306, 3659, 4045, 4190, 5060, 5061, 5432, 6000, 6379, 6566, 6665, 6666, 6667, 6668}
     | {6669, 6679, 6697, 9100, 10080, 11211, 27017}
 )
 
-# Everything that IANA's registries do not call globally reachable, written out so that it does not depend on Python's version.
+# The networks that IANA's registries do not list as globally reachable; `ipaddress` has them only in newer versions of Python.
 NOT_PUBLIC_V4: Final = tuple(
     IPv4Network(network)
     for network in (
@@ -34,7 +34,7 @@ NOT_PUBLIC_V4: Final = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # carrier-grade NAT
         "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # a cloud's own service for its machines, on an address that looks public
+        "168.63.129.16/32",  # a cloud's service for its own machines, on an address that looks public
         "169.254.0.0/16",  # link-local, and the clouds' metadata
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments
@@ -48,7 +48,7 @@ NOT_PUBLIC_V4: Final = tuple(
         "240.0.0.0/4",  # reserved, and broadcast
     )
 )
-# Only 2000::/3 is handed out as global unicast; whatever else exists (loopback, unique local, link-local, …) is outside.
+# Global unicast addresses are allocated from 2000::/3 only; loopback, unique local, link-local and others are outside.
 GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 NOT_PUBLIC_V6: Final = tuple(
     IPv6Network(network)
@@ -71,36 +71,36 @@ LOCAL_SUFFIXES: Final = (
 
 
 class AddressRefused(Exception):
-    """This address is not called. The reason is for the one who named it, and says nothing about our network."""
+    """The address must not be called. The reason may be shown to outsiders: it says nothing about our network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The policy. With `allowed_networks`, addresses in them may be called too, and local names are left to their address."""
+    """The policy. Addresses in `allowed_networks` may be called too; if there are any, local names pass `check_url`."""
 
     allowed_networks: Sequence[Network] = ()
 
     @classmethod
     def allowing(cls, networks: Iterable[str]) -> "Guard":
-        """A guard that also lets these networks through, such as `10.1.0.0/16`; raises `ValueError` for what is none."""
+        """A guard that also allows these networks, such as `10.1.0.0/16`. Raises `ValueError` for an invalid network."""
         return cls(tuple(ip_network(network) for network in networks))
 
     def check_url(self, url: str) -> Url:
-        """The address in its parts, or `AddressRefused`. No name is looked up."""
+        """The parsed URL. Raises `AddressRefused`. Resolves no name."""
         parts = _parse(url)
         host = (parts.host or "").removesuffix(".")
         port = parts.port if parts.port is not None else DEFAULT_PORTS[parts.scheme or ""]
         if port in REFUSED_PORTS or (port < FIRST_FREE_PORT and port not in DEFAULT_PORTS.values()):
-            raise AddressRefused("this port is not one for http")
+            raise AddressRefused("this port is not allowed")
         literal = literal_address(host)
         if literal is not None:
             self.check_address(literal)
         elif not self.allowed_networks and ("." not in host or host.endswith(LOCAL_SUFFIXES)):
-            raise AddressRefused("this name is a local one; only public addresses are called")
+            raise AddressRefused("this name is local; only public addresses are called")
         return parts
 
     def check_address(self, address: Address) -> None:
-        """Raise `AddressRefused` unless this very address may be connected to."""
+        """Raise `AddressRefused` unless this address may be connected to."""
         address = getattr(address, "ipv4_mapped", None) or address
         if any(address in network for network in self.allowed_networks):
             return
@@ -111,10 +111,10 @@ class Guard:
 
 
 def literal_address(host: str) -> Address | None:
-    """The address that a URL's host is, or None for a name; raises `AddressRefused` for what is neither.
+    """The address in a URL's host, None for a name. Raises `AddressRefused` for a host that is neither.
 
-    A name that ends in a number is an IPv4 address to every resolver, in decimal, octal, hex or cut short; only the
-    usual form of four decimal numbers is taken for one.
+    Resolvers read a name that ends in a number as an IPv4 address (decimal, octal, hexadecimal or shortened); only the usual
+    form of four decimal numbers is accepted.
     """
     if ":" in host:
         try:
@@ -125,14 +125,14 @@ def literal_address(host: str) -> Address | None:
         try:
             return IPv4Address(host)
         except ValueError:
-            raise AddressRefused("an IPv4 address is written as four decimal numbers") from None
+            raise AddressRefused("an IPv4 address must be written as four decimal numbers") from None
     if not _HOST_NAME.fullmatch(host):
         raise AddressRefused("this is not a host name")
     return None
 
 
 def resolved_address(text: str) -> Address:
-    """What a resolver answered. An address that only counts on one interface is not a public one."""
+    """An address from a resolver. Raises `AddressRefused` for one with a scope, which is valid on one interface only."""
     try:
         return ip_address(_without_scope(text))
     except ValueError:
@@ -143,7 +143,7 @@ def _parse(url: str) -> Url:
     if len(url) > MAX_URL_LENGTH:
         raise AddressRefused(f"an address has at most {MAX_URL_LENGTH} characters")
     if _UNWRITABLE.search(url):
-        raise AddressRefused("an address has no spaces, no backslashes and no letters beyond ASCII")
+        raise AddressRefused("an address must not contain spaces, backslashes or non-ASCII characters")
     if not url.lower().startswith(("http://", "https://")):
         raise AddressRefused("only http and https addresses are called")
     try:
@@ -151,15 +151,15 @@ def _parse(url: str) -> Url:
     except LocationParseError:
         raise AddressRefused("this is not an address") from None
     if not parts.host:
-        raise AddressRefused("an address names a host")
+        raise AddressRefused("an address needs a host")
     if parts.auth is not None:
-        raise AddressRefused("an address carries no user and no password")
+        raise AddressRefused("an address must not contain a user or a password")
     return parts
 
 
 def _without_scope(text: str) -> str:
     if "%" in text:
-        raise AddressRefused("an address has no scope")
+        raise AddressRefused("an address must not have a scope")
     return text
 
 

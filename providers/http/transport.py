@@ -1,8 +1,8 @@
-"""One pooled HTTP client for one account, made so that a failed call says whether the text can have been accepted.
+"""The pooled HTTP client of one account. The error of a failed call says whether the message can have been accepted.
 
-Whatever goes wrong while connecting (name, refusal, time-out, TLS) happened before a byte of the request left: provably
-not accepted. Whatever goes wrong later is ambiguous. Nothing is retried, no redirect is followed, no proxy or `.netrc`
-of the environment is used, and no cookie is kept.
+A failure while connecting (name, refusal, time-out, TLS) happens before the first byte of the request: provably not accepted.
+The outcome of a later failure is unknown. Nothing is retried, no redirect is followed, proxies and `.netrc` of the environment
+are ignored, and cookies are dropped.
 """
 
 import http.client
@@ -20,35 +20,34 @@ from urllib3.exceptions import ClosedPoolError, HTTPError
 
 from providers.contract.sender import Timeouts
 from providers.errors import Misconfigured, OutcomeUnknown, Rejected, Unavailable
-from providers.http.connections import BoundedConnection, BoundedTLSConnection, NotConnectedError, answer_fault
+from providers.http.connections import BoundedConnection, BoundedTLSConnection, NotConnectedError, response_fault
 
-MAX_ANSWER_BYTES = 64 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024
 MAX_RETRY_AFTER = 86_400.0
 USER_AGENT = "Switchboard/1"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back. Header names are lower-case; `body` is complete and decoded."""
+    """A complete response. Header names are in lower case; `body` is decoded (for example from gzip)."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
     def retry_after(self, now: datetime) -> float | None:
-        """The provider's wish in seconds, from seconds or from an HTTP date; None when it names none that makes sense."""
+        """The seconds of `Retry-After`, which may be a number or an HTTP date; None without a valid one. At most a day."""
         value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
             return min(float(value[:10]), MAX_RETRY_AFTER)
         try:
-            moment = parsedate_to_datetime(value)
-            seconds = (moment - now).total_seconds()
+            seconds = (parsedate_to_datetime(value) - now).total_seconds()
         except (
             ArithmeticError,
             LookupError,
             TypeError,
             ValueError,
-        ):  # as the parser stumbles; a date of no calendar overflows
+        ):  # the parser raises all of these for invalid dates
             return None
         return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
@@ -68,7 +67,7 @@ class _Adapter(HTTPAdapter):
 
 
 class Transport:
-    """`call` makes one request and returns the whole answer, or raises `Unavailable` or `OutcomeUnknown`."""
+    """The client; thread-safe."""
 
     def __init__(self, timeouts: Timeouts, *, pool_size: int) -> None:
         self._timeout = (timeouts.connect, timeouts.read)
@@ -92,13 +91,18 @@ class Transport:
         form: Mapping[str, Any] | None = None,
         credentials: tuple[str, str] | None = None,
     ) -> HttpResponse:
+        """Make one request and return the complete response, whatever its status.
+
+        Raises `Unavailable` (not accepted), `OutcomeUnknown`, `Misconfigured` and `Rejected` for a request that cannot be
+        made, and what `providers.send_gate` raises.
+        """
         request = requests.Request(
             method, url, headers=dict(headers or {}), params=query, json=json, data=form, auth=credentials
         )
         prepared = self._prepare(request)
         try:
-            # Straight to the adapter: a session would read a redirect's whole body, of any size, before it looks at us.
-            adapter = self._session.get_adapter(prepared.url)
+            # Not through the session: it would read the whole body of a redirect, of any size, before it returns.
+            adapter = self._session.get_adapter(prepared.url or url)
             with adapter.send(prepared, stream=True, timeout=self._timeout, verify=True) as response:
                 return HttpResponse(
                     status=response.status_code,
@@ -112,7 +116,7 @@ class Transport:
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             if _was_never_sent(error):
                 raise Unavailable("the account's connections were just closed", code="provider_unreachable") from None
-            raise OutcomeUnknown(answer_fault(error)) from None
+            raise OutcomeUnknown(response_fault(error)) from None
 
     def close(self) -> None:
         self._session.close()
@@ -130,13 +134,13 @@ def _read(response: requests.Response) -> bytes:
     body = bytearray()
     for chunk in response.raw.stream(8192, decode_content=True):
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise OutcomeUnknown("the answer is too large")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise OutcomeUnknown("the response is too large")
     return bytes(body)
 
 
 def _was_never_sent(error: Exception) -> bool:
-    """Another thread closed the pool before this one took a connection out of it."""
+    """Whether another thread closed the pool before this one took a connection out of it."""
     return isinstance(error, requests.ConnectionError) and any(
         isinstance(cause, ClosedPoolError) for cause in error.args
     )

@@ -1,4 +1,4 @@
-"""`python -m providers.simulator`: two simulated carriers as a process of their own."""
+"""`python -m providers.simulator`: the process with two simulated carriers."""
 
 import argparse
 import os
@@ -19,7 +19,9 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one; the first line printed names it")
     parser.add_argument("--latency-ms", type=float, default=50, help="time to answer a call")
-    parser.add_argument("--latency-jitter-ms", type=float, default=30, help="the latency varies by as much")
+    parser.add_argument(
+        "--latency-jitter-ms", type=float, default=30, help="the latency varies by this much in both directions"
+    )
     parser.add_argument("--receipt-delay-ms", type=float, default=500, help="time from the answer to the receipt")
     parser.add_argument("--hang-ms", type=float, default=15_000, help="how long the number that hangs takes to answer")
     parser.add_argument("--failure-rate1", type=float, default=0.0, help="share of 500s from provider1")
@@ -29,7 +31,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, CarrierSettings]:
-    """`ValueError` for a value out of its range."""
+    """Raises `ValueError` for a value out of its range."""
     common = {
         "latency_ms": arguments.latency_ms,
         "latency_jitter_ms": arguments.latency_jitter_ms,
@@ -46,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = _arguments(argv)
     try:
         settings = _settings(arguments)
-        journal = RequestLog(arguments.log)
-        sandbox = Sandbox(settings, journal=journal, receipts=ReceiptPoster())
+        request_log = RequestLog(arguments.log)
+        sandbox = Sandbox(settings, request_log=request_log, receipts=ReceiptPoster())
         server = SandboxServer((arguments.host, arguments.port), sandbox)
     except (ValueError, OSError, OverflowError) as error:
         sys.stderr.write(f"sandbox carriers: {error}\n")
@@ -59,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     sys.stdout.write(f"sandbox carriers on http://{arguments.host}:{server.server_port}\n")
     sys.stdout.flush()
     stop.wait()
-    journal.close()
+    request_log.close()
     return 0
 
 
@@ -67,4 +69,4 @@ if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # calls that hang and receipts that wait are given up, not waited for
+    os._exit(status)  # does not wait for hanging calls and pending receipts

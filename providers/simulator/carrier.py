@@ -1,4 +1,4 @@
-"""Two simulated carriers: what they accept, what they refuse, and which receipts follow."""
+"""Two simulated carriers: they accept or refuse messages, and post receipts."""
 
 import random
 import threading
@@ -34,9 +34,9 @@ class CarrierSettings:
     failure_rate: float = 0.0
 
     def changed(self, changes: Any) -> "CarrierSettings":
-        """A copy with these values; `ValueError` for an unknown name or a value out of its range."""
+        """A copy with these values. Raises `ValueError` for an unknown name or a value out of its range."""
         if not isinstance(changes, dict):
-            raise ValueError("a carrier's settings are an object")  # noqa: TRY004 (one class for all that is wrong)
+            raise ValueError("a carrier's settings are an object")  # noqa: TRY004 (callers catch one class)
         for name, value in changes.items():
             if name not in LIMITS:
                 raise ValueError(f"unknown setting; known: {', '.join(LIMITS)}")
@@ -55,15 +55,15 @@ class TextRequest:
 
 
 class Sandbox:
-    """Both carriers. `hand_over` takes as long as the carrier does and returns the HTTP answer."""
+    """Both carriers. `hand_over` takes as long as the carrier does; it returns the status and the body of the response."""
 
     def __init__(
-        self, settings: Mapping[str, CarrierSettings], *, journal: RequestLog, receipts: ReceiptPoster
+        self, settings: Mapping[str, CarrierSettings], *, request_log: RequestLog, receipts: ReceiptPoster
     ) -> None:
         self._settings = {carrier: settings.get(carrier, CarrierSettings()) for carrier in CARRIERS}
         self._lock = threading.Lock()
         self._failed_once: OrderedDict[str, None] = OrderedDict()
-        self.journal = journal
+        self.request_log = request_log
         self.receipts = receipts
 
     def settings(self) -> dict[str, CarrierSettings]:
@@ -71,7 +71,7 @@ class Sandbox:
             return dict(self._settings)
 
     def change(self, changes: Any) -> None:
-        """All of the changes or none; `ValueError` says what is wrong."""
+        """Apply all changes or none. Raises `ValueError` with the reason."""
         if not isinstance(changes, dict) or not set(changes) <= set(CARRIERS):
             raise ValueError(f"send an object with any of: {', '.join(CARRIERS)}")
         with self._lock:
@@ -84,7 +84,7 @@ class Sandbox:
         _wait(settings.latency_ms + random.uniform(-1, 1) * settings.latency_jitter_ms)  # noqa: S311 (not a secret)
         reason = self._refusal(settings, behaviour, request)
         if reason:
-            self.journal.refuse(
+            self.request_log.refuse(
                 carrier=carrier, reference=request.reference, to=request.to, status_code=500, reason=reason
             )
             return 500, {"error": reason}
@@ -92,11 +92,11 @@ class Sandbox:
 
     def _accept(self, carrier: str, settings: CarrierSettings, behaviour: Behaviour, request: TextRequest) -> str:
         message_id = str(uuid.uuid4())
-        self.journal.accept(
+        self.request_log.accept(
             carrier=carrier, message_id=message_id, reference=request.reference, to=request.to, status_code=200
         )
         receipt = SimulatedReceipt(request.callback_url, message_id, behaviour.receipts if request.callback_url else ())
-        if behaviour.receipt_first and receipt.words:
+        if behaviour.receipt_first and receipt.statuses:
             self.receipts.post_now(receipt)
         else:
             self.receipts.schedule(receipt, delay=settings.receipt_delay_ms / 1000)
@@ -114,7 +114,7 @@ class Sandbox:
         return ""
 
     def _is_first(self, request: TextRequest) -> bool:
-        """Whether neither carrier has seen this message; without a reference, its text tells messages apart."""
+        """Whether no carrier got this message before. Without a reference, number and text identify it."""
         key = request.reference or str(hash((request.to, request.message)))
         with self._lock:
             if key in self._failed_once:

@@ -1,4 +1,4 @@
-"""The sandbox's magic numbers: each makes the carriers behave in one special way. None of them belongs to anybody."""
+"""The sandbox's magic numbers, each with one special behaviour. They are not assigned to subscribers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class MagicResponse(StrEnum):
-    """What happens to the call that hands the text over."""
+    """How a carrier responds to the call that sends the message."""
 
     ANSWER = "answer"
     ALWAYS_FAIL = "always_fail"
@@ -16,7 +16,7 @@ class MagicResponse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One number's way. `receipts` are posted in this order, each after the one before it has arrived."""
+    """The behaviour for one number. `receipts` are posted in this order, each after the previous one was accepted."""
 
     call: MagicResponse = MagicResponse.ANSWER
     receipts: tuple[str, ...] = ("delivered",)

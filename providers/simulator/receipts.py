@@ -1,4 +1,4 @@
-"""The carriers' delivery receipts: posted later, from a few threads, and again when nobody takes them."""
+"""The carriers' delivery receipts, posted with a delay from a few threads, and again if they are not accepted."""
 
 import heapq
 import itertools
@@ -16,22 +16,22 @@ MAX_PENDING = 200_000
 POST_TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 RETRY_DELAYS: Sequence[float] = (0.5, 1, 2, 4, 8, 16, 30)
 BETWEEN_RECEIPTS = 0.1
-# The app may be overloaded or restarting; any other 4xx is an answer for good.
-PASSING_CLIENT_ERRORS = frozenset({408, 425, 429})
+# The app may be overloaded or restarting; any other 4xx is final.
+RETRYABLE_CLIENT_ERRORS = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedReceipt:
-    """The words that one message still has to report, in order."""
+    """The statuses of one message that are still to be posted, in order."""
 
     url: str
     message_id: str
-    words: tuple[str, ...]
+    statuses: tuple[str, ...]
     tries: int = 0
 
 
 class ReceiptPoster:
-    """Posts receipts when they are due. Counts what it did: `posted`, `refused`, `given_up`."""
+    """Posts receipts when they are due, and counts them: `posted`, `refused`, `given_up`."""
 
     def __init__(self, *, retry_delays: Sequence[float] = RETRY_DELAYS, threads: int = POSTERS) -> None:
         self._retry_delays = retry_delays
@@ -47,7 +47,7 @@ class ReceiptPoster:
 
     def schedule(self, receipt: SimulatedReceipt, *, delay: float) -> None:
         with self._due:
-            if self._is_closed or not receipt.words:
+            if self._is_closed or not receipt.statuses:
                 return
             if len(self._heap) >= MAX_PENDING:
                 self._counts["given_up"] += 1
@@ -56,7 +56,7 @@ class ReceiptPoster:
             self._due.notify()
 
     def post_now(self, receipt: SimulatedReceipt) -> None:
-        """Post the first word before returning; what then is left, or could not be posted, follows by schedule."""
+        """Post the first status before returning; the others, and a failed post, are scheduled."""
         self._post(receipt)
 
     def counts(self) -> dict[str, int]:
@@ -73,10 +73,10 @@ class ReceiptPoster:
         self._pool.clear()
 
     def _run(self) -> None:
-        while (receipt := self._take()) is not None:
+        while (receipt := self._next_due()) is not None:
             self._post(receipt)
 
-    def _take(self) -> SimulatedReceipt | None:
+    def _next_due(self) -> SimulatedReceipt | None:
         with self._due:
             while not self._is_closed:
                 wait = self._heap[0][0] - time.monotonic() if self._heap else None
@@ -86,21 +86,23 @@ class ReceiptPoster:
         return None
 
     def _post(self, receipt: SimulatedReceipt) -> None:
-        body = json.dumps({"status": receipt.words[0], "message_id": receipt.message_id})
+        body = json.dumps({"status": receipt.statuses[0], "message_id": receipt.message_id})
         try:
-            answer = self._pool.request(
+            response = self._pool.request(
                 "POST", receipt.url, body=body, headers={"Content-Type": "application/json"}, redirect=False
             )
-            status = answer.status
+            status = response.status
         except (HTTPError, OSError, ValueError):
             status = 0
         if status and 200 <= status <= 299:  # noqa: PLR2004
             self._count("posted")
-            self.schedule(SimulatedReceipt(receipt.url, receipt.message_id, receipt.words[1:]), delay=BETWEEN_RECEIPTS)
-        elif 300 <= status <= 499 and status not in PASSING_CLIENT_ERRORS:  # noqa: PLR2004
+            self.schedule(
+                SimulatedReceipt(receipt.url, receipt.message_id, receipt.statuses[1:]), delay=BETWEEN_RECEIPTS
+            )
+        elif 300 <= status <= 499 and status not in RETRYABLE_CLIENT_ERRORS:  # noqa: PLR2004
             self._count("refused")
         elif receipt.tries < len(self._retry_delays):
-            again = SimulatedReceipt(receipt.url, receipt.message_id, receipt.words, receipt.tries + 1)
+            again = SimulatedReceipt(receipt.url, receipt.message_id, receipt.statuses, receipt.tries + 1)
             self.schedule(again, delay=self._retry_delays[receipt.tries])
         else:
             self._count("given_up")

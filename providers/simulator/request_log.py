@@ -1,4 +1,4 @@
-"""What the simulated carriers were asked and what they answered, for tests to read. Never a text."""
+"""The calls to the simulated carriers and their results, for tests. Texts are not kept."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ MAX_ENTRIES = 200_000
 
 
 class RequestLog:
-    """The newest calls, numbered from 0 over both lists, and with a path also as lines of JSON in a file."""
+    """The newest calls, numbered from 0 over both lists. With a path they are also appended to a file as lines of JSON."""
 
     def __init__(self, path: Path | None = None, *, max_entries: int = MAX_ENTRIES) -> None:
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class RequestLog:
         )
 
     def since(self, index: int) -> dict[str, Any]:
-        """Both lists from an index on; `next` is the index to ask from the next time."""
+        """Both lists from an index on; `next` is the next index."""
         with self._lock:
             return {
                 "accepted": [entry for entry in self._accepted if entry["index"] >= index],
@@ -48,7 +48,7 @@ class RequestLog:
             }
 
     def clear(self) -> None:
-        """Forget the entries; the numbering goes on."""
+        """Delete the entries; the numbering continues."""
         with self._lock:
             self._accepted.clear()
             self._refused.clear()

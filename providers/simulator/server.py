@@ -1,4 +1,4 @@
-"""The sandbox over HTTP: two carriers to send through, and a journal and settings for tests."""
+"""The sandbox over HTTP: two carriers, and a request log and settings for tests."""
 
 import json
 import socketserver
@@ -15,11 +15,11 @@ IDLE_SECONDS = 60
 
 
 class BadRequestError(Exception):
-    """What the client sent makes no sense (400); the text says why."""
+    """The request is invalid (400); the text is the reason."""
 
 
 class SandboxServer(ThreadingHTTPServer):
-    daemon_threads = True  # a carrier that hangs must not keep the process alive
+    daemon_threads = True  # a hanging carrier must not keep the process alive
     block_on_close = False
     request_queue_size = 256
     allow_reuse_address = True
@@ -29,11 +29,12 @@ class SandboxServer(ThreadingHTTPServer):
         super().__init__(address, SandboxHandler)
 
     def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)  # HTTPServer's own looks the host's name up, which can take seconds
-        self.server_name, self.server_port = self.server_address[:2]
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's own resolves the host's name, which can take seconds
+        host, self.server_port = self.server_address[:2]
+        self.server_name = str(host)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """Do not log clients that disconnected."""
 
 
 class SandboxHandler(BaseHTTPRequestHandler):
@@ -56,12 +57,12 @@ class SandboxHandler(BaseHTTPRequestHandler):
         self._serve({"/_settings": self._change_settings})
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-        """Nothing: a line for each request would be all noise, and paths are not ours to print."""
+        """Do not log requests: there are many, and their paths may be private."""
 
     def _serve(self, routes: dict[str, Callable[[], tuple[int, Any]]]) -> None:
         route = routes.get(urlsplit(self.path).path.rstrip("/") or "/")
         if route is None:
-            self.close_connection = True  # its body, if it has one, is left unread
+            self.close_connection = True  # its body, if it has one, is not read
         try:
             status, content = route() if route else (404, {"error": "there is nothing here"})
         except BadRequestError as error:
@@ -75,7 +76,8 @@ class SandboxHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if self.close_connection:
             self.send_header("Connection", "close")
-        self._headers_buffer.append(b"\r\n" + body)  # head and body in one packet
+        # http.server's own buffer: headers and body in one packet, instead of one each
+        self._headers_buffer.append(b"\r\n" + body)  # type: ignore[attr-defined]  # not in the type stubs
         self.flush_headers()
 
     # --- carriers -----------------------------------------------------------------------------------------------------
@@ -101,10 +103,10 @@ class SandboxHandler(BaseHTTPRequestHandler):
         since = parse_qs(urlsplit(self.path).query).get("since", ["0"])[-1]
         if not since.isascii() or not since.isdigit():
             raise BadRequestError("since must be a whole number")
-        return 200, self.server.sandbox.journal.since(int(since[:15]))
+        return 200, self.server.sandbox.request_log.since(int(since[:15]))
 
     def _clear_log(self) -> tuple[int, Any]:
-        self.server.sandbox.journal.clear()
+        self.server.sandbox.request_log.clear()
         return 200, {}
 
     def _read_settings(self) -> tuple[int, Any]:
@@ -120,7 +122,7 @@ class SandboxHandler(BaseHTTPRequestHandler):
     def _read_json(self) -> dict[str, Any]:
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit() or int(length[:10]) > MAX_REQUEST_BYTES:
-            self.close_connection = True  # the body is still in the pipe
+            self.close_connection = True  # its body is not read
             raise BadRequestError("send a body with its length, at most 1 MiB")
         try:
             content = json.loads(self.rfile.read(int(length)))

@@ -1,11 +1,11 @@
-"""The circuit of an account, one for all workers: after faults in a row nobody calls it for a while, then one call tries.
+"""The circuit breaker of an account, shared by all workers: consecutive faults stop its calls for a while.
 
-closed ──faults in a row, or refused credentials──▶ open ──its time is over──▶ half-open ──the probe is answered──▶ closed
-                                                     ▲                             │
-                                                     └──────the probe fails, for twice as long──────┘
+closed ──consecutive faults, or refused credentials──▶ open ──its time is over──▶ half-open ──the probe succeeds──▶ closed
+                                                        ▲                             │
+                                                        └────the probe fails, for twice as long────┘
 
-The steps are Lua scripts, so that each is one step for everybody. A circuit that a person holds open stays so until a
-person closes it.
+The transitions are Lua scripts, because they must be atomic across workers. A circuit that an operator holds open stays open
+until an operator resets it.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,14 @@ from redis.client import Pipeline
 
 from providers.state import shared_state
 
-FAULTS_IN_A_ROW = 5
-# Faults that lie further apart are not in a row.
-ROW_MEMORY_SECONDS = 60.0
-FIRST_OPEN_SECONDS = 5.0
-MAX_OPEN_SECONDS = 300.0
-# A circuit that opens again so soon after it closed goes on with the next longer time.
-RELAPSE_SECONDS = 600.0
-# A probe whose worker has died is given to the next message after this time.
-PROBE_SECONDS = 30
-KEPT_SECONDS = 86_400
+# This many consecutive faults open the circuit; faults that are further apart than the window are not consecutive.
+FAULT_THRESHOLD, FAULT_WINDOW_SECONDS = 5, 60.0
+FIRST_OPEN_SECONDS, MAX_OPEN_SECONDS = 5.0, 300.0
+# A circuit that opens again within this time after it closed stays open for the next longer time.
+REOPEN_WINDOW_SECONDS = 600.0
+# Another message may become the probe after this time, in case the worker of the first one died.
+PROBE_TIMEOUT_SECONDS = 30
+TTL_SECONDS = 86_400
 
 FIELDS: Final = ("until", "held", "reason")
 
@@ -38,7 +36,7 @@ class Circuit(StrEnum):
 
 
 class Step(StrEnum):
-    """What a batch of outcomes has done to a circuit."""
+    """What the results of a batch of calls did to a circuit."""
 
     NONE = ""
     OPENED = "opened"
@@ -47,6 +45,8 @@ class Step(StrEnum):
 
 
 class Permission(StrEnum):
+    """Whether an account may be called: not now, with one probe, or as usual."""
+
     REFUSED = "refused"
     PROBE = "probe"
     ORDINARY = "ordinary"
@@ -54,7 +54,7 @@ class Permission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """As it was read; times are seconds since 1970. A closed circuit has no `until`."""
+    """A circuit as it was read. `until` is in seconds since 1970, None for a closed circuit."""
 
     until: float | None = None
     is_held: bool = False
@@ -70,7 +70,7 @@ CLOSED: Final = CircuitState()
 
 
 # KEYS: circuit, probe. ARGV: now, answered, faults, refused, probe ("", "ok" or "fault"), reason
-_OBSERVE = f"""
+_RECORD = f"""
 local now, answered, faults = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local refused, probe, reason = ARGV[4] == '1', ARGV[5], ARGV[6]
 local found = redis.call('HMGET', KEYS[1], 'until', 'held', 'level', 'row', 'last', 'closed')
@@ -79,7 +79,7 @@ local level, row = tonumber(found[3] or '0'), tonumber(found[4] or '0')
 local function open(step)
   local length = math.min({FIRST_OPEN_SECONDS} * 2 ^ (level - 1), {MAX_OPEN_SECONDS})
   redis.call('HSET', KEYS[1], 'until', string.format('%.3f', now + length), 'level', level, 'row', 0, 'reason', reason)
-  redis.call('EXPIRE', KEYS[1], {KEPT_SECONDS})
+  redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
   return step
 end
 
@@ -99,51 +99,50 @@ if answered > 0 and not refused then
   return ''
 end
 if faults == 0 then return '' end
-if found[5] and now - tonumber(found[5]) > {ROW_MEMORY_SECONDS} then row = 0 end
+if found[5] and now - tonumber(found[5]) > {FAULT_WINDOW_SECONDS} then row = 0 end
 row = row + faults
-if refused or row >= {FAULTS_IN_A_ROW} then
-  if found[6] and now - tonumber(found[6]) <= {RELAPSE_SECONDS} then level = level + 1 else level = 1 end
+if refused or row >= {FAULT_THRESHOLD} then
+  if found[6] and now - tonumber(found[6]) <= {REOPEN_WINDOW_SECONDS} then level = level + 1 else level = 1 end
   return open('opened')
 end
 redis.call('HSET', KEYS[1], 'row', row, 'last', now)
-redis.call('EXPIRE', KEYS[1], {KEPT_SECONDS})
+redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
 return ''
 """
 
 # KEYS: circuit, probe. ARGV: now
-_ASK = f"""
+_REQUEST_PERMISSION = f"""
 local found = redis.call('HMGET', KEYS[1], 'until', 'held')
 if not found[1] then return 'ordinary' end
 if found[2] or tonumber(found[1]) > tonumber(ARGV[1]) then return 'refused' end
-if redis.call('SET', KEYS[2], 1, 'NX', 'EX', {PROBE_SECONDS}) then return 'probe' end
+if redis.call('SET', KEYS[2], 1, 'NX', 'EX', {PROBE_TIMEOUT_SECONDS}) then return 'probe' end
 return 'refused'
 """
 
 
-def observe(
+def record(
     pipe: Pipeline, slug: str, *, answered: int, faults: int, refused: bool, probe: str, reason: str, now: float
 ) -> None:
-    """Queue the step that these outcomes mean; its answer is a `Step`. `probe` is "", "ok" or "fault"."""
-    pipe.eval(
-        _OBSERVE, 2, circuit_key(slug), _probe_key(slug), now, answered, faults, int(refused), probe, reason[:200]
-    )
+    """Queue the transition that these results cause; its reply is a `Step`. `probe` is "", "ok" or "fault"."""
+    pipe.eval(_RECORD, 2, circuit_key(slug), _probe_key(slug), now, answered, faults, int(refused), probe, reason[:200])
 
 
 def request_permission(slug: str, *, now: float) -> Permission:
-    """May an account whose circuit was half-open be called? `PROBE` is given once, to one worker of all."""
-    answer = shared_state.ask(
-        lambda client: client.eval(_ASK, 2, circuit_key(slug), _probe_key(slug), now), otherwise=Permission.ORDINARY
+    """Ask for a call to an account whose circuit is half-open. `PROBE` is granted to one caller of all workers."""
+    reply: str = shared_state.ask(
+        lambda client: client.eval(_REQUEST_PERMISSION, 2, circuit_key(slug), _probe_key(slug), now),
+        otherwise=Permission.ORDINARY,
     )
-    return Permission(answer)
+    return Permission(reply)
 
 
 def release_probe(slug: str) -> None:
-    """A probe that was not made after all."""
+    """Release a probe that was granted but not made, so that another message can probe the account."""
     shared_state.ask(lambda client: client.delete(_probe_key(slug)), otherwise=0)
 
 
 def read(pipe: Pipeline, slug: str) -> None:
-    """Queue the look that `parsed` understands."""
+    """Queue the read whose reply `parsed` takes."""
     pipe.hmget(circuit_key(slug), *FIELDS)
 
 
@@ -153,25 +152,25 @@ def parsed(fields: list[str | None]) -> CircuitState:
 
 
 def hold_open(slug: str, *, reason: str, now: float) -> bool:
-    """Open until `close`. False while Redis is away: then nothing has changed."""
+    """Keep the circuit open until `close`. False, and nothing has changed, while Redis is unavailable."""
 
-    def act(client: redis.Redis) -> bool:
+    def write(client: redis.Redis) -> bool:
         with client.pipeline() as pipe:
             pipe.hset(circuit_key(slug), mapping={"until": now, "held": 1, "reason": reason[:200]})
             pipe.persist(circuit_key(slug))
             pipe.execute()
         return True
 
-    return shared_state.ask(act, otherwise=False)
+    return shared_state.ask(write, otherwise=False)
 
 
 def close(pipe: Pipeline, slug: str) -> None:
-    """Queue the command that closes it as if it had never been open."""
+    """Queue the command that closes the circuit and deletes its history."""
     pipe.delete(circuit_key(slug), _probe_key(slug))
 
 
 def circuit_key(slug: str) -> str:
-    """A hash whose field `until` is there unless the circuit is closed, and `held` while a person holds it open."""
+    """A hash: the field `until` exists unless the circuit is closed, `held` while an operator holds it open."""
     return shared_state.key(slug, "circuit")
 
 

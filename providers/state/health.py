@@ -1,7 +1,7 @@
-"""How an account does: what came of its calls, how long they took, and what receipts say, in buckets of ten seconds.
+"""Call results, latencies and delivery receipts per account, in 10-second buckets.
 
-A bucket is a hash in Redis that all workers count up and that ends by itself, so old data fades and a restart forgets
-nothing. Only what is the account's own fault is a fault: a refused recipient is not, nor is a limit that it has told us.
+A bucket is a hash in Redis that all workers increment and that expires, so the counts survive a restart. Only a failure of the
+account itself counts as a fault: a refused recipient or a rate limit does not.
 """
 
 from bisect import bisect_left
@@ -17,17 +17,17 @@ from providers.errors import RateLimited, Rejected, SendError, Unavailable
 from providers.state import shared_state
 
 BUCKET_SECONDS = 10
-KEPT_SECONDS = 20 * 60
-# Routing looks at the last five minutes, and at each minute half as hard as at the one after it.
+TTL_SECONDS = 20 * 60
+# Routing uses the last 5 minutes; the weight of a bucket halves with each minute of its age.
 ROUTING_BUCKETS = 30
 HALF_LIFE_SECONDS = 60.0
-# Upper bounds in milliseconds, each the square root of two from the next: a median is right to about a fifth.
+# Upper bounds in milliseconds, each the square root of 2 times the previous: a median is accurate to about 20 %.
 LATENCY_BOUNDS = tuple(round(10 * 2 ** (step / 2)) for step in range(23))
 LATENCY = "ms"
 
 
 class CallOutcome(StrEnum):
-    """What came of one call, from the account's point of view."""
+    """The result of one call, for the health of the account."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -49,7 +49,7 @@ Counts = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One stretch of time. Rates are from 0 to 1; what nothing is known about is None."""
+    """The counts of the last so many minutes. Rates are from 0 to 1, and None without data."""
 
     calls: int
     by_outcome: Mapping[str, int]
@@ -69,7 +69,7 @@ def outcome_of(error: SendError | None) -> CallOutcome:
 
 
 def count_calls(calls: Iterable[tuple[CallOutcome, int]]) -> Counter[str]:
-    """What to count for these calls, each with its latency in milliseconds."""
+    """The counters of these calls, each given with its latency in milliseconds."""
     counts: Counter[str] = Counter()
     for outcome, latency_ms in calls:
         counts[outcome] += 1
@@ -78,26 +78,26 @@ def count_calls(calls: Iterable[tuple[CallOutcome, int]]) -> Counter[str]:
 
 
 def add(pipe: Pipeline, slug: str, counts: Counts, *, now: float) -> None:
-    """Queue the commands that count into the bucket of `now` (seconds since 1970)."""
+    """Queue the commands that add `counts` to the bucket of `now` (seconds since 1970)."""
     bucket = _key(slug, int(now // BUCKET_SECONDS))
     for name, count in counts.items():
         pipe.hincrby(bucket, name, count)
-    pipe.expire(bucket, KEPT_SECONDS)
+    pipe.expire(bucket, TTL_SECONDS)
 
 
 def buckets(slug: str, *, now: float, count: int) -> list[str]:
-    """The keys of the last `count` buckets, the youngest first."""
+    """The keys of the last `count` buckets, newest first."""
     newest = int(now // BUCKET_SECONDS)
     return [_key(slug, newest - age) for age in range(count)]
 
 
-def faded(found: Sequence[Mapping[str, str]], *, now: float) -> tuple[float, float]:
-    """Calls and faults in buckets from the youngest on, each bucket weighing less with its age."""
+def decayed(found: Sequence[Mapping[str, str]], *, now: float) -> tuple[float, float]:
+    """Calls and faults in `found` (buckets, newest first), weighted by the age of their bucket."""
     newest = int(now // BUCKET_SECONDS)
     calls = faults = 0.0
-    for place, counts in enumerate(found):
+    for index, counts in enumerate(found):
         if counts:
-            age = max(0.0, now - (newest - place + 1) * BUCKET_SECONDS)
+            age = max(0.0, now - (newest - index + 1) * BUCKET_SECONDS)
             weight = 0.5 ** (age / HALF_LIFE_SECONDS)
             bad = sum(int(counts.get(name, 0)) for name in FAULTS)
             faults += weight * bad
@@ -106,29 +106,30 @@ def faded(found: Sequence[Mapping[str, str]], *, now: float) -> tuple[float, flo
 
 
 def windows(slugs: Sequence[str], *, now: float, minutes: Sequence[int]) -> dict[str, list[Window]]:
-    """What is known of the last so many minutes, for people, by slug; windows without calls while Redis is away."""
+    """For each slug a window for each of `minutes`; without calls while Redis is unavailable."""
     count = max(minutes) * 60 // BUCKET_SECONDS
     found = _read({slug: buckets(slug, now=now, count=count) for slug in slugs})
     return {slug: [_window(found[slug][: each * 60 // BUCKET_SECONDS]) for each in minutes] for slug in slugs}
 
 
-def forget(pipe: Pipeline, slug: str, *, now: float) -> None:
-    """Queue the command that begins anew."""
-    pipe.delete(*buckets(slug, now=now, count=KEPT_SECONDS // BUCKET_SECONDS))
+def reset(pipe: Pipeline, slug: str, *, now: float) -> None:
+    """Queue the command that deletes all counts."""
+    pipe.delete(*buckets(slug, now=now, count=TTL_SECONDS // BUCKET_SECONDS))
 
 
 def _read(keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, str]]]:
-    """The buckets' counts by account, in one round trip."""
+    """The counts of the buckets by slug, in one round trip."""
 
-    def act(client: redis.Redis) -> list[dict[str, str]]:
+    def read(client: redis.Redis) -> list[dict[str, str]]:
         with client.pipeline(transaction=False) as pipe:
             for names in keys.values():
                 for name in names:
                     pipe.hgetall(name)
-            return pipe.execute()
+            replies: list[dict[str, str]] = pipe.execute()
+            return replies
 
-    total = sum(map(len, keys.values()))
-    rows = iter(shared_state.ask(act, otherwise=[{}] * total))
+    empty: list[dict[str, str]] = [{}] * sum(map(len, keys.values()))
+    rows = iter(shared_state.ask(read, otherwise=empty))
     return {slug: [next(rows) for _ in names] for slug, names in keys.items()}
 
 
@@ -138,27 +139,27 @@ def _window(found: Sequence[Mapping[str, str]]) -> Window:
         counts.update({name: int(value) for name, value in bucket.items()})
     by_outcome = {outcome.value: counts[outcome] for outcome in CallOutcome}
     faults = sum(counts[outcome] for outcome in FAULTS)
-    judged = faults + sum(counts[outcome] for outcome in ANSWERED)
+    answered_or_failed = faults + sum(counts[outcome] for outcome in ANSWERED)
     receipts = counts[ReceiptOutcome.DELIVERED] + counts[ReceiptOutcome.UNDELIVERED]
     return Window(
         calls=sum(by_outcome.values()),
         by_outcome=by_outcome,
-        error_rate=faults / judged if judged else None,
+        error_rate=faults / answered_or_failed if answered_or_failed else None,
         median_latency_ms=_median(counts),
         delivery_rate=counts[ReceiptOutcome.DELIVERED] / receipts if receipts else None,
     )
 
 
 def _median(counts: Counts) -> int | None:
-    """Within its step of the histogram, as if the calls of the step were spread evenly over it."""
-    steps = [counts.get(f"{LATENCY}{place}", 0) for place in range(len(LATENCY_BOUNDS) + 1)]
+    """The median in milliseconds, interpolated within its step of the histogram; None without calls."""
+    steps = [counts.get(f"{LATENCY}{step}", 0) for step in range(len(LATENCY_BOUNDS) + 1)]
     left = sum(steps) / 2
     if not left:
         return None
-    for place, count in enumerate(steps[:-1]):
+    for step, count in enumerate(steps[:-1]):
         if left <= count:
-            low = LATENCY_BOUNDS[place - 1] if place else 0
-            return round(low + (LATENCY_BOUNDS[place] - low) * left / count)
+            low = LATENCY_BOUNDS[step - 1] if step else 0
+            return round(low + (LATENCY_BOUNDS[step] - low) * left / count)
         left -= count
     return LATENCY_BOUNDS[-1]
 

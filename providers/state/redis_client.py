@@ -1,4 +1,4 @@
-"""This process's access to Redis. While Redis does not answer, each exchange fails at once instead of waiting for it."""
+"""This process's access to Redis. While Redis does not answer, each exchange fails at once instead of timing out."""
 
 import logging
 import threading
@@ -13,23 +13,24 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 logger = logging.getLogger(__name__)
 
-# Short, because requests and batches of messages wait for the answer.
+# Seconds. Short, because requests and batches of messages wait for the reply.
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 0.5, 1.0
-# Redis counts as unavailable when this many exchanges in a row took longer than this, or one longer than an answer may take.
+# Redis counts as unavailable after this many consecutive exchanges that took longer than this, or after one that took longer
+# than ANSWER_TIMEOUT.
 MAX_SLOW_EXCHANGES, SLOW_SECONDS = 3, 0.25
 CHECK_INTERVAL = 2.0
 
 
 class RedisUnavailable(RedisConnectionError):
-    """Redis has not answered lately and was not asked."""
+    """Redis did not answer recently, and no command was sent to it."""
 
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What a broken, refused or overdue exchange raises. `RedisUnavailable` is one of these."""
+"""The errors of a broken, refused or overdue exchange; `RedisUnavailable` is one of them."""
 
 
 class Availability:
-    """Remembers that Redis does not answer. Until it does, a thread of its own calls `ping` every `CHECK_INTERVAL` seconds."""
+    """Whether Redis answers. After a failure, a thread calls `ping` every `CHECK_INTERVAL` seconds until it succeeds."""
 
     def __init__(self, *, ping: Callable[[], None], on_loss: Callable[[], None]) -> None:
         self._ping = ping
@@ -47,10 +48,10 @@ class Availability:
 
     @contextmanager
     def exchange(self) -> Iterator[None]:
-        """Raises one of `UNREACHABLE`. Only those that began before the loss was noticed wait for a time-out."""
+        """Raises one of `UNREACHABLE`. Only exchanges that began before the failure was noticed wait for a time-out."""
         if self._is_unavailable:
             self._keep_checking()
-            raise RedisUnavailable("Redis has not answered lately")
+            raise RedisUnavailable("Redis did not answer recently")
         began = time.monotonic()
         try:
             yield
@@ -69,7 +70,7 @@ class Availability:
             self._slow_exchanges = 0
             return
         with self._lock:
-            # Exchanges that ran at the same time were slowed down by the same pause, which counts once.
+            # Concurrent exchanges were slowed down by the same pause, which counts once.
             if began >= self._last_slow_end:
                 self._slow_exchanges += 1
                 self._last_slow_end = ended
@@ -91,7 +92,7 @@ class Availability:
         self._keep_checking()
 
     def _keep_checking(self) -> None:
-        """A process that was forked meanwhile has no such thread yet."""
+        """Start the checking thread if there is none, as in a process that was forked meanwhile."""
         if self._checker is not None and self._checker.is_alive():
             return
         with self._lock:
@@ -117,7 +118,7 @@ class Availability:
 
 
 class RedisAccess:
-    """One for each process. The address is read from the settings at the first exchange."""
+    """The client of this process. The address is read from the settings at the first exchange."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -140,7 +141,7 @@ class RedisAccess:
             return self._client
 
     def _drop_connections(self) -> None:
-        """Connections to a host that has gone would cost a time-out each, long after Redis is back at another one."""
+        """Close all connections: each one to a host that is gone would cost a time-out, even when Redis is back elsewhere."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -153,7 +154,7 @@ class RedisAccess:
 
 
 def _new_client() -> redis.Redis:
-    """What is no text comes as text with replacement characters: nothing that lies in Redis makes a read fail."""
+    """Values that are not UTF-8 are read with replacement characters, so that no stored value makes a read fail."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
         decode_responses=True,

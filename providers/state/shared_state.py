@@ -1,6 +1,6 @@
 """Redis state shared by all processes: account health, circuit breakers and rate limits.
 
-Nothing here is needed to send. While Redis is unavailable every question has a harmless answer, and sending goes on by the
+Sending does not depend on it: while Redis is unavailable, every read returns a harmless default, and routing uses the
 configured weights.
 """
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def ask(act: Callable[[redis.Redis], T], *, otherwise: T) -> T:
-    """What `act` finds or does in Redis, or `otherwise` while Redis is unavailable. Never raises for that."""
+def ask(command: Callable[[redis.Redis], T], *, otherwise: T) -> T:
+    """The result of `command`, or `otherwise` when Redis is unavailable or refuses a command. Raises no error of Redis."""
     try:
         with redis_client.exchange() as client:
-            return act(client)
+            return command(client)
     except redis_client.UNREACHABLE:
         return otherwise
     except redis.RedisError as error:

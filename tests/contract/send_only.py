@@ -1,12 +1,13 @@
 """A backend without callbacks and without a status lookup: the least that a backend can be."""
 
+from datetime import UTC, datetime
+
 from providers.backends.payload import MAX_ID_LENGTH, read_json, scalar
 from providers.contract.config_types import HttpUrl
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.contract.sender import BackendContext, CommonConfig, Sender
 from providers.errors import CredentialsRefused, OutcomeUnknown, RateLimited, SendError, Unavailable
 from providers.http.transport import HttpResponse, Transport
-from tests.factories import NOW
 
 
 class SendOnlyConfig(CommonConfig):
@@ -47,7 +48,7 @@ def _fault(response: HttpResponse) -> SendError:
         case 401:
             return CredentialsRefused("the credentials are refused")
         case 429:
-            return RateLimited("the rate is limited", retry_after=response.retry_after(NOW))
+            return RateLimited("the rate is limited", retry_after=response.retry_after(datetime.now(UTC)))
         case status if 400 <= status <= 499:
             return Unavailable(f"refused with {status}", code="provider_refused")
         case status:

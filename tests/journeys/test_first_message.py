@@ -140,7 +140,7 @@ def test_a_call_without_an_answer_is_unknown_and_not_repeated(client: Client, ma
 
     [attempt] = client.attempts(message["id"])
 
-    assert (attempt["outcome"], message["error"]["detail"]) == ("unknown", "no complete answer in time")
+    assert (attempt["outcome"], message["error"]["detail"]) == ("unknown", "no complete response in time")
     calls = [entry["reference"] for entry in client.stack.sandbox_log()["accepted"]]
     assert calls.count(message["id"]) == 1
 

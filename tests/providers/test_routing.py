@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from providers.routing import (
     FLOOR,
-    WELL_ENOUGH,
+    MIN_RELATIVE_HEALTH,
     Candidate,
     SpreadSequence,
     Strategy,
@@ -178,7 +178,7 @@ class TestStrategies:
             Candidate(slug, weight=ord("g") - ord(slug), health=health, prices={"+": ord(slug)})
             for slug, health in healths.items()
         ]
-        well = [each for each in all_of_them if each.health >= max(healths.values()) * WELL_ENOUGH]
+        well = [each for each in all_of_them if each.health >= max(healths.values()) * MIN_RELATIVE_HEALTH]
 
         chosen = choose(all_of_them, number=NUMBER, position=position, strategy=strategy)
 

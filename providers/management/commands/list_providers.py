@@ -1,4 +1,4 @@
-"""Show the provider accounts; secrets appear as the references that are stored."""
+"""List the provider accounts. Secrets are shown as the stored references."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="everything that is stored, as one JSON list")
+        parser.add_argument("--json", action="store_true", help="print everything that is stored, as a JSON list")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:

@@ -13,12 +13,13 @@ from providers.services import upsert_account
 
 
 class Command(BaseCommand):
-    help = "Create a provider account, or change what is given of an existing one."
+    help = "Create a provider account, or change the given values of an existing one."
     requires_system_checks: list[str] = []
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.error = self._refuse_arguments  # argparse's own prints the usage over several lines and exits with 2
+        # argparse's own prints the usage over several lines and exits with 2
+        parser.error = self._refuse_arguments  # type: ignore[method-assign]  # Django makes the parser, so no subclass can
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,7 +28,9 @@ class Command(BaseCommand):
         parser.add_argument("--weight", type=int, help="share of the traffic, 0 to 1000; 100 for a new account")
         config = parser.add_mutually_exclusive_group()
         config.add_argument("--config", help="the backend's configuration as a JSON object; a new account needs one")
-        config.add_argument("--config-file", metavar="FILE", help="the file that it is in; - reads standard input")
+        config.add_argument(
+            "--config-file", metavar="FILE", help="the file with the configuration; - is standard input"
+        )
         switch = parser.add_mutually_exclusive_group()
         switch.add_argument("--enable", dest="is_enabled", action="store_const", const=True)
         switch.add_argument("--disable", dest="is_enabled", action="store_const", const=False)
@@ -59,7 +62,7 @@ class Command(BaseCommand):
 
 
 def _config(text: str | None, file: str | None) -> Any:
-    """None where neither is given: the account keeps what it has."""
+    """The configuration; None, which changes nothing, if neither is given."""
     if file is not None:
         text = _read(file)
     return None if text is None else _parse(text)

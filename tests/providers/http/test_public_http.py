@@ -330,7 +330,7 @@ def test_a_slow_answer_is_given_up_at_the_deadline(site: FakeCarrier, play: Play
     site.play = play
     began = time.monotonic()
 
-    with pytest.raises(FetchFailed, match="no complete answer in time") as caught:
+    with pytest.raises(FetchFailed, match="no complete response in time") as caught:
         fetch(client(), site.url, deadline_seconds=0.4)
 
     assert caught.value.retryable is True

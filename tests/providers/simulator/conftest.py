@@ -89,10 +89,10 @@ def app() -> Iterator[App]:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with (
-        closing(RequestLog()) as journal,
+        closing(RequestLog()) as request_log,
         closing(ReceiptPoster(retry_delays=(0.01, 0.02), threads=2)) as receipts,
     ):
-        yield Sandbox(dict.fromkeys(CARRIERS, QUICK), journal=journal, receipts=receipts)
+        yield Sandbox(dict.fromkeys(CARRIERS, QUICK), request_log=request_log, receipts=receipts)
 
 
 @pytest.fixture

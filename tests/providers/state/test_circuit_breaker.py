@@ -32,7 +32,7 @@ def ask(at: float) -> Permission:
 
 
 def fail_open(at: float = 0) -> None:
-    assert [change.step for change in calls(*[DOWN] * circuit_breaker.FAULTS_IN_A_ROW, at=at)] == [Step.OPENED]
+    assert [change.step for change in calls(*[DOWN] * circuit_breaker.FAULT_THRESHOLD, at=at)] == [Step.OPENED]
 
 
 @pytest.mark.parametrize("fault", [DOWN, OutcomeUnknown("no answer")], ids=lambda fault: type(fault).__name__)
@@ -121,8 +121,8 @@ def test_one_that_opens_again_soon_goes_on_with_the_next_time() -> None:
     assert (circuit(109), circuit(110)) == (Circuit.OPEN, Circuit.HALF_OPEN)
 
     calls(None, at=111, probe=True)
-    fail_open(at=111 + circuit_breaker.RELAPSE_SECONDS + 1)
-    assert circuit(111 + circuit_breaker.RELAPSE_SECONDS + 6) is Circuit.HALF_OPEN
+    fail_open(at=111 + circuit_breaker.REOPEN_WINDOW_SECONDS + 1)
+    assert circuit(111 + circuit_breaker.REOPEN_WINDOW_SECONDS + 6) is Circuit.HALF_OPEN
 
 
 def test_late_answers_of_calls_from_before_change_nothing() -> None:
@@ -134,7 +134,9 @@ def test_late_answers_of_calls_from_before_change_nothing() -> None:
 
 def test_a_probe_whose_worker_died_is_given_again(monkeypatch) -> None:
     monkeypatch.setattr(
-        circuit_breaker, "_ASK", circuit_breaker._ASK.replace(f"'EX', {circuit_breaker.PROBE_SECONDS}", "'PX', 1")
+        circuit_breaker,
+        "_REQUEST_PERMISSION",
+        circuit_breaker._REQUEST_PERMISSION.replace(f"'EX', {circuit_breaker.PROBE_TIMEOUT_SECONDS}", "'PX', 1"),
     )
     fail_open()
     assert ask(5) is Permission.PROBE

@@ -248,7 +248,7 @@ class TestAcquire:
         assert self.acquire(0.0) == 0.0
 
     def test_only_the_probe_is_made_while_the_circuit_is_not_closed(self) -> None:
-        account_state.record([CallResult("acme", Unavailable("down"), 5)] * circuit_breaker.FAULTS_IN_A_ROW, now=NOW)
+        account_state.record([CallResult("acme", Unavailable("down"), 5)] * circuit_breaker.FAULT_THRESHOLD, now=NOW)
 
         with pytest.raises(NotCalled):
             self.acquire(0.0)

@@ -35,7 +35,7 @@ def settle(results: list[SendResult], now=NOW) -> list[Attempt]:
 
 
 def half_open(slug: str) -> None:
-    account_state.record([CallResult(slug, Unavailable("down"), 5)] * circuit_breaker.FAULTS_IN_A_ROW, now=NOW)
+    account_state.record([CallResult(slug, Unavailable("down"), 5)] * circuit_breaker.FAULT_THRESHOLD, now=NOW)
     account_state.invalidate()
 
 
