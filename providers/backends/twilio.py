@@ -254,7 +254,7 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
             raise _fault(error) from None
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             # The response has a status of 2xx, and a body that the SDK cannot read.
-            raise OutcomeUnknown("Twilio's answer cannot be read") from None
+            raise OutcomeUnknown("Twilio's response cannot be read") from None
         message_id = scalar(message.sid)
         if len(message_id) > MAX_ID_LENGTH:
             logger.warning("%s gave a message id of %d characters; ignored", self.context.slug, len(message_id))
@@ -280,7 +280,7 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
             refused = bool({401, 403} & set(statuses))
             raise (CredentialsRefused if refused else OutcomeUnknown)("Twilio did not answer the lookup") from None
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
-            raise OutcomeUnknown("Twilio's answer cannot be read") from None
+            raise OutcomeUnknown("Twilio's response cannot be read") from None
         return tuple(map(_report_of, matches))
 
     def close(self) -> None:
@@ -311,7 +311,7 @@ def _report_of(found: Any) -> StatusReport:
 
 def _fault(error: TwilioRestException | TwilioServiceException) -> SendError:  # noqa: PLR0911 (a table of classes)
     """Uses only the status and the code: the text of the SDK's error contains the number."""
-    given: object = error.status  # of a service's error the SDK takes it from the body, unchecked
+    given: object = error.status  # the SDK copies it from the body of the response, unchecked
     status = given if isinstance(given, int) else 0
     if not 400 <= status <= 499:  # noqa: PLR2004
         return OutcomeUnknown(f"Twilio answered {status}")

@@ -22,7 +22,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--latency-jitter-ms", type=float, default=30, help="the latency varies by this much in both directions"
     )
-    parser.add_argument("--receipt-delay-ms", type=float, default=500, help="time from the answer to the receipt")
+    parser.add_argument("--receipt-delay-ms", type=float, default=500, help="time from the response to the receipt")
     parser.add_argument("--hang-ms", type=float, default=15_000, help="how long the number that hangs takes to answer")
     parser.add_argument("--failure-rate1", type=float, default=0.0, help="share of 500s from provider1")
     parser.add_argument("--failure-rate2", type=float, default=0.0, help="share of 500s from provider2")

@@ -67,9 +67,9 @@ class SandboxHandler(BaseHTTPRequestHandler):
             status, content = route() if route else (404, {"error": "there is nothing here"})
         except BadRequestError as error:
             status, content = 400, {"error": str(error)}
-        self._answer(status, content)
+        self._respond(status, content)
 
-    def _answer(self, status: int, content: Any) -> None:
+    def _respond(self, status: int, content: Any) -> None:
         body = json.dumps(content).encode()
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")

@@ -160,3 +160,28 @@ def flood(start: bytes, chunk: bytes, count: int) -> Play:
         raise ConnectionAbortedError
 
     return play
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BROKEN_RESPONSES: dict[str, Play] = {
+    "no answer in time": say_nothing,
+    "hung up without an answer": hang_up,
+    "reset after the request": reset,
+    "not HTTP": send(b"\x00\xff\x00 what?\r\n\r\n", then_close=True),
+    "cut in the body": send(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{", then_close=True),
+    "a broken chunk": send(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", then_close=True),
+    "not really gzip": answer(200, b"plain", {"Content-Encoding": "gzip"}),
+    "10 MB of body": flood(b"HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n", b" " * 65536, 160),
+    "10 MB of chunks": flood(CHUNKED, b"10000\r\n" + b" " * 65536 + b"\r\n", 160),
+    "endless headers": trickle(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+    "an endless body": trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b" "),
+    "a body that is not JSON": answer(200, b"<html>OK</html>"),
+    "a body that is not text": answer(200, b"\xff\xfe\x00\x80"),
+    "a body nested too deeply": answer(200, b"[" * 60_000),
+    "a redirect": answer(302, b"", {"Location": "/elsewhere"}),
+    "a redirect with a large body": flood(
+        b"HTTP/1.1 307 X\r\nLocation: /a\r\nContent-Length: 10485760\r\n\r\n", b" " * 65536, 160
+    ),
+    "an unexpected success": answer(299, b"<html>"),
+    "an unexpected 5xx": answer(599, b"{}"),
+}

@@ -12,9 +12,8 @@ from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.contract.lookup import StatusQuery, status_lookup
 from providers.contract.sender import Sender
 from providers.errors import CredentialsRefused, SendError
-from tests.contract.fake_carrier import FakeCarrier, Play, answer
+from tests.contract.fake_carrier import BROKEN_RESPONSES, FakeCarrier, Play, answer
 from tests.contract.kit import (
-    BROKEN_RESPONSES,
     IMPATIENT,
     REFERENCE,
     SENDER,

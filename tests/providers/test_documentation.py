@@ -1,4 +1,4 @@
-"""docs/providers.md says what the code does."""
+"""docs/providers.md agrees with the code."""
 
 import json
 import re

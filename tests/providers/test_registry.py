@@ -126,7 +126,7 @@ def test_the_admins_form_takes_a_good_configuration() -> None:
         ({"slug": "A b"}, "slug", "Use lower-case letters"),
     ],
 )
-def test_the_admins_form_says_what_is_wrong(data: dict[str, str], field: str, words: str) -> None:
+def test_the_admins_form_names_the_fault(data: dict[str, str], field: str, words: str) -> None:
     bound = form(**data)
 
     assert not bound.is_valid()

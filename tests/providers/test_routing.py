@@ -75,7 +75,7 @@ def test_rounding_at_the_end_of_the_scale_still_finds_an_account() -> None:
     assert choose(many, number=NUMBER, position=1 - 2**-53) == "10"
 
 
-def test_an_account_that_does_not_serve_the_number_leaves_its_share_to_the_others() -> None:
+def test_the_share_of_an_account_that_does_not_serve_the_number_goes_to_the_others() -> None:
     pair = [Candidate("a", 99, allowed_prefixes=("+44",)), Candidate("b", 1)]
 
     assert choose(pair, number=NUMBER, position=0.0) == "b"
@@ -116,7 +116,7 @@ def test_a_sequence_stays_evenly_spread_under_many_threads() -> None:
 
 class TestHealth:
     @given(shares=weights, position=positions)
-    def test_it_alone_takes_nobody_out(self, shares: dict[str, float], position: float) -> None:
+    def test_health_alone_excludes_no_account(self, shares: dict[str, float], position: float) -> None:
         # A power of two, so that a position on the very border of two shares stays on its side.
         ill = [Candidate(slug, weight, health=2**-5) for slug, weight in shares.items()]
 
@@ -170,10 +170,10 @@ class TestStrategies:
         healths=st.dictionaries(st.sampled_from("abcdef"), st.floats(FLOOR, 1), min_size=1, max_size=6),
         position=positions,
     )
-    def test_where_one_takes_all_it_is_none_that_is_far_more_ill_than_the_best(
+    def test_cheapest_and_failover_skip_accounts_far_less_healthy_than_the_best(
         self, strategy: Strategy, healths: dict[str, float], position: float
     ) -> None:
-        """Of those that are well enough it is the same one as if the others were not there."""
+        """The choice is the same as without the accounts that are skipped."""
         all_of_them = [
             Candidate(slug, weight=ord("g") - ord(slug), health=health, prices={"+": ord(slug)})
             for slug, health in healths.items()
@@ -186,7 +186,7 @@ class TestStrategies:
 
     @pytest.mark.parametrize("strategy", [Strategy.CHEAPEST, Strategy.FAILOVER])
     @pytest.mark.parametrize(("faults", "slug"), [(0, "first"), (29, "first"), (60, "second")])
-    def test_the_first_loses_its_place_by_the_share_of_its_faults(
+    def test_the_first_account_is_skipped_by_the_share_of_its_faults(
         self, strategy: Strategy, faults: int, slug: str
     ) -> None:
         first = Candidate("first", 90, prices={"+1": 0.001}, health=health_factor(100, faults))
@@ -210,7 +210,7 @@ class TestStrategies:
 
         assert abs(picks["a"] / 4000 - 0.3) <= 0.03
 
-    def test_when_an_account_gets_lighter_nobody_moves_but_away_from_it(self) -> None:
+    def test_a_lower_weight_moves_recipients_only_away_from_that_account(self) -> None:
         numbers = [f"+1415{n:07d}" for n in range(500)]
         before = {n: self.choose(Strategy.STICKY, *candidates({"a": 50, "b": 50, "c": 50}), number=n) for n in numbers}
         after = {n: self.choose(Strategy.STICKY, *candidates({"a": 10, "b": 50, "c": 50}), number=n) for n in numbers}

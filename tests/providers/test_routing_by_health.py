@@ -75,7 +75,7 @@ def share(calls: Counter, slug: str) -> float:
 
 
 @pytest.mark.parametrize(("weight", "other"), [(50, 50), (30, 70), (70, 30)])
-def test_one_carrier_at_sixty_percent_errors_and_the_way_back(weight: int, other: int) -> None:
+def test_an_account_with_sixty_percent_errors_loses_its_share_and_regains_it(weight: int, other: int) -> None:
     traffic = Traffic(weights={"ill": weight, "well": other}, per_second=2000 / 240)
     configured = weight / (weight + other)
     traffic.error_rates["ill"] = 0.6
@@ -97,7 +97,7 @@ def test_one_carrier_at_sixty_percent_errors_and_the_way_back(weight: int, other
     assert shares[-1] == pytest.approx(configured, abs=0.03)
 
 
-def test_at_fifty_percent_errors_most_of_the_share_is_gone_within_a_minute() -> None:
+def test_an_account_with_fifty_percent_errors_loses_most_of_its_share_in_a_minute() -> None:
     traffic = Traffic(weights={"ill": 50, "well": 50}, per_second=10)
     traffic.error_rates["ill"] = 0.5
 
@@ -106,7 +106,7 @@ def test_at_fifty_percent_errors_most_of_the_share_is_gone_within_a_minute() -> 
     assert 0 < share(traffic.minutes(1)[0], "ill") < 0.15
 
 
-def test_an_ill_carrier_alone_keeps_the_traffic_that_its_circuit_lets_through() -> None:
+def test_a_failing_account_alone_keeps_the_traffic_that_its_circuit_allows() -> None:
     traffic = Traffic(weights={"only": 100}, per_second=10)
     traffic.error_rates["only"] = 0.5
 
@@ -116,13 +116,13 @@ def test_an_ill_carrier_alone_keeps_the_traffic_that_its_circuit_lets_through() 
     assert calls["only"] > 100
 
 
-def test_with_all_carriers_well_shares_are_the_weights() -> None:
+def test_shares_of_healthy_accounts_follow_the_weights() -> None:
     traffic = Traffic(weights={"a": 30, "b": 70}, per_second=10)
 
     assert share(traffic.minutes(2)[0], "a") == pytest.approx(0.3, abs=0.01)
 
 
-def test_a_carrier_that_is_down_is_left_alone_but_for_probes_and_comes_back() -> None:
+def test_an_account_that_is_down_gets_only_probes_and_recovers() -> None:
     traffic = Traffic(weights={"down": 50, "well": 50}, per_second=10)
     traffic.error_rates["down"] = 1.0
     traffic.minutes(1)

@@ -181,7 +181,7 @@ def test_a_configuration_comes_from_a_file_or_from_standard_input(
         (b'{"url": "\xff"}', "standard input is not UTF-8"),
     ],
 )
-def test_a_file_that_makes_no_sense_changes_nothing_and_is_one_line(
+def test_an_invalid_file_changes_nothing_and_is_reported_in_one_line(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
 ) -> None:
     monkeypatch.setattr("sys.stdin", Input(content))

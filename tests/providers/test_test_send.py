@@ -1,4 +1,4 @@
-"""A test message: straight through one account, and what the provider said is shown."""
+"""A test message goes through one account, and the page shows the provider's response."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -45,7 +45,7 @@ def test_what_went_wrong_is_shown(admin: Client) -> None:
     assert answer.detail in page.content.decode()
 
 
-def test_an_account_that_cannot_be_used_says_why(admin: Client) -> None:
+def test_an_account_that_cannot_be_used_is_reported(admin: Client) -> None:
     AccountFactory(
         slug="acme", config={"url": "http://127.0.0.1:9/", "headers": {"X-Key": {"env": "NOT_SET_ANYWHERE"}}}
     )
@@ -63,7 +63,7 @@ def test_a_bad_form_sends_nothing(admin: Client, changes: dict[str, str]) -> Non
     assert carrier.asked == []
 
 
-def test_whoever_may_not_change_the_account_sends_nothing(admin: Client) -> None:
+def test_a_user_without_the_permission_sends_nothing(admin: Client) -> None:
     AccountFactory(slug="acme")
     client = Client()
     client.force_login(UserFactory(is_staff=True))

@@ -1,4 +1,4 @@
-"""What is particular to `generic_http`: how configuration becomes requests, and answers become outcomes."""
+"""What only `generic_http` does: requests by configuration, and responses that become results."""
 
 import json
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_the_two_provider_carrier_works_by_configuration(carrier: FakeCarrier) -
         ("invalid", ReportedStatus.INVALID),
     ],
 )
-def test_the_two_provider_carriers_receipts_are_understood(word: str, status: ReportedStatus) -> None:
+def test_the_statuses_of_the_default_table_are_understood(word: str, status: ReportedStatus) -> None:
     report = make().parse_status(callback({"status": word, "message_id": "m-1"}))
 
     assert report == StatusReport("m-1", status, word)
@@ -179,7 +179,7 @@ def test_a_text_that_no_form_can_hold_is_rejected_before_anything_is_sent(carrie
     assert carrier.received == []
 
 
-# --- answers -------------------------------------------------------------------------------------------------------------
+# --- responses -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_the_id_is_found_at_its_path(carrier: FakeCarrier, path: str, body: Any,
     assert send(carrier, message_id=path) == Accepted(message_id)
 
 
-def test_an_answer_that_holds_no_id_by_configuration_need_not_be_json(carrier: FakeCarrier) -> None:
+def test_a_response_without_an_id_by_configuration_need_not_be_json(carrier: FakeCarrier) -> None:
     carrier.play = answer(200, b"OK: sent")
 
     assert send(carrier, message_id=None) == Accepted("")
@@ -226,7 +226,7 @@ def test_an_answer_that_holds_no_id_by_configuration_need_not_be_json(carrier: F
         (301, {}, OutcomeUnknown, "outcome_unknown"),
     ],
 )
-def test_a_status_means_what_the_configuration_says(
+def test_the_configuration_decides_the_meaning_of_a_status(
     carrier: FakeCarrier, status: int, config: dict[str, Any], kind: type[SendError], code: str
 ) -> None:
     carrier.play = answer(status, b"" if status == 204 else b"no")
@@ -237,7 +237,7 @@ def test_a_status_means_what_the_configuration_says(
     assert (type(caught.value), caught.value.error_code) == (kind, code)
 
 
-def test_the_providers_wish_when_to_come_back_is_kept(carrier: FakeCarrier) -> None:
+def test_retry_after_is_passed_on(carrier: FakeCarrier) -> None:
     carrier.play = answer(503, b"", {"Retry-After": "30"})
 
     with pytest.raises(Unavailable) as caught:
@@ -278,7 +278,7 @@ def test_a_carrier_that_takes_forms_may_post_json() -> None:
     assert report.status is ReportedStatus.UNDELIVERED
 
 
-def test_an_incoming_text_with_media_needs_no_words() -> None:
+def test_an_incoming_message_with_media_needs_no_text() -> None:
     inbound = make().parse_inbound(callback({"from": "+1", "to": "+2", "media": ["https://a/1.jpg"]}))
 
     assert (inbound.text, inbound.media_urls, inbound.provider_message_id) == ("", ("https://a/1.jpg",), "")
@@ -299,7 +299,7 @@ def test_an_incoming_text_with_media_needs_no_words() -> None:
         {"media": {"a": 1}},
     ],
 )
-def test_an_incoming_text_that_makes_no_sense_is_malformed(change: dict[str, Any]) -> None:
+def test_an_invalid_incoming_message_is_malformed(change: dict[str, Any]) -> None:
     content = {"id": "i", "from": "+1", "to": "+2", "message": "hi", **change}
 
     with pytest.raises(MalformedCallback):

@@ -178,11 +178,11 @@ def test_a_secret_is_never_stored_and_never_shown(config: dict[str, Any]) -> Non
         {"price_per_segment": {"+1": float("inf")}},
     ],
 )
-def test_what_makes_no_sense_is_refused(config: dict[str, Any]) -> None:
+def test_an_invalid_configuration_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         stored(**config)
 
 
-def test_a_reference_that_nobody_resolved_is_refused_where_text_is_needed() -> None:
+def test_an_unresolved_reference_is_refused_where_text_is_needed() -> None:
     with pytest.raises(ValidationError):
         resolved(headers={"X-Api-Key": REFERENCE})

@@ -1,4 +1,4 @@
-"""What is particular to Twilio: its requests, its codes and its words."""
+"""What only Twilio does: its requests, its codes and its statuses."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -131,7 +131,7 @@ def test_a_messaging_service_chooses_the_sender_where_none_is_named(carrier: Fak
         (302, None, OutcomeUnknown, "outcome_unknown"),
     ],
 )
-def test_a_fault_is_judged_by_its_code(
+def test_the_code_decides_the_error(
     carrier: FakeCarrier, status: int, code: Any, kind: type[SendError], error_code: str
 ) -> None:
     carrier.play = answer(status, {"code": code or status, "message": f"The number {TO} is wrong", "status": status})
@@ -143,7 +143,7 @@ def test_a_fault_is_judged_by_its_code(
     assert TO not in caught.value.detail
 
 
-def test_a_fault_in_the_newer_form_is_judged_alike(carrier: FakeCarrier) -> None:
+def test_the_newer_form_of_an_error_is_read_the_same_way(carrier: FakeCarrier) -> None:
     carrier.play = answer(400, {"type": "t", "title": f"{TO}", "status": 400, "code": 21211, "detail": TO})
 
     with pytest.raises(RecipientInvalid) as caught:
@@ -187,7 +187,7 @@ def test_an_acceptance_that_is_not_an_object_leaves_the_outcome_unknown(carrier:
         ("exploded", "30005", ReportedStatus.UNRECOGNIZED),
     ],
 )
-def test_a_receipt_says_what_happened(word: str, error_code: str, status: ReportedStatus) -> None:
+def test_status_and_code_of_a_receipt_decide_its_meaning(word: str, error_code: str, status: ReportedStatus) -> None:
     fields = {"MessageSid": "SM1", "MessageStatus": word} | ({"ErrorCode": error_code} if error_code else {})
 
     assert make().parse_status(callback(**fields)) == StatusReport("SM1", status, word, error_code)
@@ -220,7 +220,7 @@ def test_an_incoming_text_may_have_media() -> None:
         {"MessageSid": "x" * 129},
     ],
 )
-def test_an_incoming_text_that_makes_no_sense_is_malformed(change: dict[str, str]) -> None:
+def test_an_invalid_incoming_message_is_malformed(change: dict[str, str]) -> None:
     fields = {"MessageSid": "SM1", "From": TO, "To": "+2", "Body": "hi", **change}
 
     with pytest.raises(MalformedCallback):
@@ -239,7 +239,7 @@ def test_an_incoming_text_that_makes_no_sense_is_malformed(change: dict[str, str
         {"unknown": 1},
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused(change: dict[str, Any]) -> None:
+def test_an_invalid_configuration_is_refused(change: dict[str, Any]) -> None:
     config = {**ACCOUNT, "auth_token": {"env": "TWILIO_AUTH_TOKEN"}}
     TwilioConfig.model_validate(config, context=STORED)
 
@@ -256,8 +256,8 @@ def test_a_token_that_cannot_stand_in_a_header_is_a_misconfiguration() -> None:
     assert "tok" not in str(caught.value).replace("token", "")
 
 
-class TestLookUp:
-    """Twilio keeps no reference of ours: recipient, sender, text and time have to agree."""
+class TestStatusLookup:
+    """Twilio keeps no reference of ours: recipient, sender, text and time have to match."""
 
     QUERY = StatusQuery(
         to=TO,
@@ -311,7 +311,7 @@ class TestLookUp:
         ],
         ids=["delivered", "busy", "invalid"],
     )
-    def test_what_agrees_is_reported_in_the_words_of_receipts(self, carrier: FakeCarrier, row, report) -> None:
+    def test_a_message_that_matches_is_reported_like_a_receipt(self, carrier: FakeCarrier, row, report) -> None:
         assert self.fetch_status(carrier, self.found(**row)) == (report,)
 
     @pytest.mark.parametrize(
@@ -325,10 +325,10 @@ class TestLookUp:
         ],
         ids=str,
     )
-    def test_what_does_not_agree_is_left_out(self, carrier: FakeCarrier, row) -> None:
+    def test_a_message_that_does_not_match_is_left_out(self, carrier: FakeCarrier, row) -> None:
         assert self.fetch_status(carrier, self.found(**row)) == ()
 
-    def test_all_that_look_alike_are_reported(self, carrier: FakeCarrier) -> None:
+    def test_all_messages_that_match_are_reported(self, carrier: FakeCarrier) -> None:
         assert [
             each.provider_message_id for each in self.fetch_status(carrier, self.found(), self.found(sid="SM2"))
         ] == [

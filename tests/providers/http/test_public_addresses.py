@@ -1,4 +1,4 @@
-"""What outsiders may not have us call, judged by what is written and by the address that is connected to."""
+"""Addresses that outsiders may not make us call: as they are written, and as they are connected to."""
 
 from ipaddress import ip_address
 
@@ -102,7 +102,7 @@ def test_an_ordinary_address_passes(url: str) -> None:
     PUBLIC_ONLY.check_url(url)
 
 
-def test_an_endless_name_is_judged_at_once() -> None:
+def test_an_endless_name_is_refused_at_once() -> None:
     with pytest.raises(AddressRefused):
         PUBLIC_ONLY.check_url("http://" + "a-" * 900 + "!/")
 
@@ -130,6 +130,6 @@ def test_what_is_no_network_is_not_allowed(network: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["fe80::1%eth0", "not an address", ""])
-def test_a_resolver_that_answers_something_else_is_not_believed(text: str) -> None:
+def test_an_invalid_result_of_a_resolver_is_refused(text: str) -> None:
     with pytest.raises(AddressRefused):
         resolved_address(text)

@@ -32,7 +32,7 @@ def site() -> Iterator[FakeCarrier]:
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Every attempt to connect; none of them leaves this machine."""
+    """Every attempt to connect; none of them is made."""
     attempts: list[tuple[str, int]] = []
 
     def connect(address: tuple[str, int], *_args: object, **_kwargs: object) -> socket.socket:
@@ -108,7 +108,7 @@ def test_a_name_with_a_private_address_is_not_connected_to(
 def test_a_rebinding_name_cannot_win(
     connected: list[tuple[str, int]], call: Callable[[PublicHttp, str], object]
 ) -> None:
-    """Public when it is checked, private when it is connected to: it is asked once, and the answer is what is used."""
+    """The name resolves to a public address first, then to a private one. Each call resolves it once and uses that result."""
     answers = iter([["8.8.8.8"], ["127.0.0.1"]])
     http = PublicHttp(PUBLIC_ONLY, resolve=lambda _host, _port: next(answers))
 
@@ -164,7 +164,7 @@ def test_a_redirect_to_elsewhere_is_not_followed(site: FakeCarrier, target: str)
 
 
 def test_a_redirect_to_a_private_address_of_the_same_name_is_not_connected_to(site: FakeCarrier) -> None:
-    """The name answers with an allowed address first, and with another one when the redirect is followed."""
+    """The name resolves to an allowed address first, and to another one when the redirect is followed."""
     site.play = send(
         b"HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", then_close=True
     )
@@ -326,7 +326,7 @@ SLOW: dict[str, Play] = {
 
 
 @pytest.mark.parametrize("play", SLOW.values(), ids=SLOW.keys())
-def test_a_slow_answer_is_given_up_at_the_deadline(site: FakeCarrier, play: Play) -> None:
+def test_a_slow_response_is_aborted_at_the_deadline(site: FakeCarrier, play: Play) -> None:
     site.play = play
     began = time.monotonic()
 
@@ -364,7 +364,7 @@ def test_a_name_that_never_resolves_is_given_up() -> None:
     assert time.monotonic() - began < 4
 
 
-def test_a_name_nobody_knows_may_be_known_later() -> None:
+def test_an_unknown_name_is_retryable() -> None:
     def unknown(_host: str, _port: int) -> Sequence[str]:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
@@ -409,7 +409,7 @@ def test_a_flood_where_no_content_is_breaks_the_call(site: FakeCarrier, play: Pl
         fetch(client(), site.url)
 
 
-def test_an_answer_shorter_than_it_says_is_no_answer(site: FakeCarrier) -> None:
+def test_a_response_shorter_than_its_length_fails(site: FakeCarrier) -> None:
     site.play = send(HEAD + b"Content-Length: 10\r\n\r\nabc", then_close=True)
 
     with pytest.raises(FetchFailed) as caught:
@@ -418,7 +418,7 @@ def test_an_answer_shorter_than_it_says_is_no_answer(site: FakeCarrier) -> None:
     assert caught.value.retryable is True
 
 
-def test_what_follows_an_answer_longer_than_it_says_is_not_taken_for_the_next_one(site: FakeCarrier) -> None:
+def test_bytes_after_a_response_are_not_read_as_the_next_one(site: FakeCarrier) -> None:
     site.play = send(HEAD + b"Content-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfake")
     http = client()
 
@@ -438,7 +438,7 @@ def test_compressed_content_is_not_unpacked(site: FakeCarrier) -> None:
 
 
 @pytest.mark.parametrize(("status", "again"), [(204, False), (404, False), (401, False), (429, True), (503, True)])
-def test_an_answer_that_is_no_content_says_whether_to_come_again(site: FakeCarrier, status: int, again: bool) -> None:
+def test_a_failed_status_is_retryable_or_not(site: FakeCarrier, status: int, again: bool) -> None:
     site.play = answer(status, b"")
 
     with pytest.raises(FetchFailed) as caught:
@@ -481,7 +481,7 @@ def test_connections_are_used_again(site: FakeCarrier) -> None:
     ],
     ids=["a flood", "a bomb", "a broken body", "a trickling body"],
 )
-def test_after_its_status_an_answer_may_do_what_it_likes(site: FakeCarrier, play: Play) -> None:
+def test_a_post_ignores_what_follows_the_status(site: FakeCarrier, play: Play) -> None:
     site.play = play
     began = time.monotonic()
 
@@ -490,7 +490,7 @@ def test_after_its_status_an_answer_may_do_what_it_likes(site: FakeCarrier, play
 
 
 @pytest.mark.parametrize("play", [hang_up, say_nothing, trickle(b"", b"H"), trickle(HEAD, b"X-A: b\r\n")])
-def test_a_post_without_an_answer_fails(site: FakeCarrier, play: Play) -> None:
+def test_a_post_without_a_response_fails(site: FakeCarrier, play: Play) -> None:
     site.play = play
     began = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""What the transport reads out of an answer, besides what the contract kit proves of it."""
+"""The transport, besides what the contract tests cover."""
 
 from datetime import UTC, datetime
 
@@ -36,11 +36,11 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
         ("Mon, 01 Jan 2024 00:00:00 -0000", None),
     ],
 )
-def test_the_wish_when_to_come_back_is_read(value: str, seconds: float | None) -> None:
+def test_retry_after_is_read(value: str, seconds: float | None) -> None:
     assert HttpResponse(503, {"retry-after": value}, b"").retry_after(NOW) == seconds
 
 
-def test_an_answer_does_not_show_its_body() -> None:
+def test_the_repr_of_a_response_has_no_body() -> None:
     assert repr(HttpResponse(200, {"a": "secret"}, b"secret")) == "HttpResponse(status=200)"
 
 

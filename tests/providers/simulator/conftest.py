@@ -20,7 +20,7 @@ QUICK = CarrierSettings(latency_ms=0, latency_jitter_ms=0, receipt_delay_ms=10, 
 
 
 class App(ThreadingHTTPServer):
-    """Answers with the statuses in `answers` first, and with 200 from then on."""
+    """Responds with the statuses in `answers` first, then with 200."""
 
     daemon_threads = True
 

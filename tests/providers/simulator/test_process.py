@@ -28,7 +28,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_is_and_ends_at_once_without_a_word(name: signal.Signals) -> None:
+def test_it_prints_its_address_and_ends_at_once_without_output(name: signal.Signals) -> None:
     with running("--hang-ms", "60000") as (process, line):
         url = line.removeprefix("sandbox carriers on ").strip()
         with closing(Client(url)) as client:
@@ -42,7 +42,7 @@ def test_it_says_where_it_is_and_ends_at_once_without_a_word(name: signal.Signal
         assert time.monotonic() - began < 2
 
 
-def test_it_writes_its_journal_to_a_file(tmp_path: Path) -> None:
+def test_it_writes_its_request_log_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     with running("--latency-ms", "0", "--failure-rate2", "1", "--log", str(path)) as (_process, line):
         with closing(Client(line.split()[-1])) as client:

@@ -59,7 +59,7 @@ def test_one_number_is_refused_once_for_each_message(client: Client) -> None:
     assert sent == [500, 200, 500, 200]
 
 
-def test_one_number_is_answered_late_and_never_has_a_receipt(client: Client, app: App) -> None:
+def test_the_hanging_number_is_answered_late_and_has_no_receipt(client: Client, app: App) -> None:
     client.pool.connection_pool_kw["timeout"] = 0.1
 
     with pytest.raises(Exception, match="Read timed out"):
@@ -77,7 +77,7 @@ def test_one_number_has_no_receipt(client: Client, app: App) -> None:
     assert (status, pending(client), app.received) == (200, 0, [])
 
 
-def test_one_numbers_receipt_comes_before_the_answer(client: Client, app: App) -> None:
+def test_the_receipt_of_one_number_comes_before_the_response(client: Client, app: App) -> None:
     _status, answer = client.send(to="+15005559907", callback_url=app.url)
 
     assert app.received == [{"status": "delivered", "message_id": answer["message_id"]}]
@@ -89,7 +89,7 @@ def test_without_a_callback_address_there_is_no_receipt(client: Client) -> None:
     assert pending(client) == 0
 
 
-def test_a_receipt_that_nobody_takes_is_posted_again(client: Client, app: App) -> None:
+def test_a_receipt_that_is_not_accepted_is_posted_again(client: Client, app: App) -> None:
     app.answers = [503, 429]
 
     client.send(callback_url=app.url)
@@ -112,7 +112,7 @@ def test_a_receipt_is_not_posted_for_ever(
     assert app.received == []
 
 
-def test_the_journal_can_be_read_on_from_where_it_was_left(client: Client) -> None:
+def test_the_request_log_can_be_read_from_an_index_on(client: Client) -> None:
     client.send(reference="a")
     _status, first = client.call("GET", "/_log")
     client.send("provider2", reference="b")
@@ -126,7 +126,7 @@ def test_the_journal_can_be_read_on_from_where_it_was_left(client: Client) -> No
     assert "hello" not in str(first)
 
 
-def test_the_journal_can_be_cleared_and_keeps_counting(client: Client) -> None:
+def test_a_cleared_request_log_continues_its_numbering(client: Client) -> None:
     client.send(reference="a")
     client.call("DELETE", "/_log")
     client.send(reference="b")
@@ -182,7 +182,7 @@ def test_settings_that_make_no_sense_change_nothing(client: Client, changes: Any
         {"to_number": "+1", "message": "a", "callback_url": "file:///etc/passwd"},
     ],
 )
-def test_a_call_that_makes_no_sense_is_refused(client: Client, body: Any) -> None:
+def test_an_invalid_call_is_refused(client: Client, body: Any) -> None:
     status, answer = client.call("POST", "/provider1", body)
 
     assert (status, list(answer)) == (400, ["error"])

@@ -46,7 +46,7 @@ def test_faults_in_a_row_open_it_for_five_seconds(fault) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, Rejected("not this one")], ids=["accepted", "rejected"])
-def test_an_answer_in_between_ends_the_row(answer) -> None:
+def test_an_answered_call_in_between_resets_the_count(answer) -> None:
     calls(*[DOWN] * 4)
     calls(answer)
 
@@ -85,7 +85,7 @@ def test_exactly_one_probe_is_given_to_all_who_ask() -> None:
     assert sorted(given) == [Permission.PROBE] + [Permission.REFUSED] * 63
 
 
-def test_a_probe_that_is_answered_closes_it() -> None:
+def test_an_answered_probe_closes_the_circuit() -> None:
     fail_open()
     ask(5)
 
@@ -125,7 +125,7 @@ def test_one_that_opens_again_soon_goes_on_with_the_next_time() -> None:
     assert circuit(111 + circuit_breaker.REOPEN_WINDOW_SECONDS + 6) is Circuit.HALF_OPEN
 
 
-def test_late_answers_of_calls_from_before_change_nothing() -> None:
+def test_late_results_of_earlier_calls_change_nothing() -> None:
     fail_open()
 
     assert calls(None, None, DOWN, at=1) == []

@@ -110,7 +110,7 @@ def test_accounts_are_apart() -> None:
     assert (window().calls, factor()) == (0, 1.0)
 
 
-def test_another_process_sees_the_same_and_a_restart_forgets_nothing() -> None:
+def test_all_processes_share_the_counts_and_a_restart_keeps_them() -> None:
     made(Unavailable("down"), count=50)
     account_state.invalidate()
 
@@ -143,7 +143,7 @@ def test_faults_fade_until_they_are_forgotten() -> None:
 
 class TestFormula:
     @given(rate=rates)
-    def test_an_account_never_starves_and_is_never_better_than_well(self, rate: tuple[int, int]) -> None:
+    def test_the_factor_is_between_the_floor_and_one(self, rate: tuple[int, int]) -> None:
         assert FLOOR <= health_factor(*rate) <= 1.0
 
     @given(rate=rates)

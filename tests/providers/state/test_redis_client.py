@@ -1,4 +1,4 @@
-"""A process asks a Redis that does not answer once, remembers it, and uses Redis again when it answers."""
+"""A process that finds Redis not answering stops using it until it answers again."""
 
 import threading
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_while_it_hangs_no_thread_waits_for_another(line: Line) -> None:
     assert line.connections <= THREADS
 
 
-def test_it_is_used_again_when_it_answers(line: Line, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+def test_redis_is_used_again_when_it_answers(line: Line, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
     monkeypatch.setattr(redis_client, "CHECK_INTERVAL", 0.05)
     line.server.hang()
     ping()
@@ -121,7 +121,7 @@ def test_what_breaks_an_exchange_is_remembered(playing: Playing, error: type[Exc
     assert playing.losses == 1
 
 
-def test_a_refused_command_is_an_answer(playing: Playing) -> None:
+def test_a_refused_command_is_not_a_loss(playing: Playing) -> None:
     for _ in range(5):
         with pytest.raises(ResponseError):
             playing.exchange(ResponseError("OOM"))
@@ -129,7 +129,7 @@ def test_a_refused_command_is_an_answer(playing: Playing) -> None:
     assert playing.availability.is_available
 
 
-def test_slow_answers_in_a_row_are_as_good_as_none(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consecutive_slow_replies_count_as_a_loss(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_client, "SLOW_SECONDS", 0.0)
     for _ in range(redis_client.MAX_SLOW_EXCHANGES):
         playing.exchange()
@@ -138,7 +138,7 @@ def test_slow_answers_in_a_row_are_as_good_as_none(playing: Playing, monkeypatch
         playing.exchange()
 
 
-def test_an_exchange_of_many_slow_answers_counts_as_overdue(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exchange_of_many_slow_replies_counts_as_overdue(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_client, "SLOW_SECONDS", 0.0)
     monkeypatch.setattr(redis_client, "ANSWER_TIMEOUT", 0.0)
     playing.exchange()
@@ -147,7 +147,9 @@ def test_an_exchange_of_many_slow_answers_counts_as_overdue(playing: Playing, mo
         playing.exchange()
 
 
-def test_slow_answers_with_a_quick_one_in_between_are_not(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_replies_with_a_quick_one_in_between_are_no_loss(
+    playing: Playing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(5):
         monkeypatch.setattr(redis_client, "SLOW_SECONDS", 0.0)
         playing.exchange()
@@ -174,7 +176,7 @@ def test_a_pause_that_delays_many_at_the_same_time_counts_once(
     assert playing.availability.is_available
 
 
-def test_a_server_that_answers_slowly_is_not_back(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_replies_slowly_is_not_available_again(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_client, "SLOW_SECONDS", 0.0)
     playing.answers.set()
 
@@ -186,7 +188,7 @@ def test_a_process_that_was_forked_meanwhile_checks_by_itself(
 ) -> None:
     with pytest.raises(RedisTimeoutError):
         playing.exchange(RedisTimeoutError())
-    ended = threading.Thread(target=lambda: None)  # what a fork leaves of every other thread
+    ended = threading.Thread(target=lambda: None)  # the state of every other thread after a fork
     ended.start()
     ended.join()
     before = playing.availability._checker

@@ -1,4 +1,4 @@
-"""While Redis is unavailable every question has a harmless answer."""
+"""While Redis is unavailable, every read has a harmless default."""
 
 import pytest
 from redis.exceptions import ResponseError
@@ -13,14 +13,14 @@ from tests.factories import NOW
 pytestmark = pytest.mark.usefixtures("no_redis")
 
 
-def test_every_account_counts_as_well() -> None:
+def test_every_account_counts_as_healthy() -> None:
     account_state.record([CallResult("acme", Unavailable("down"), 5)] * 50, now=NOW)
 
     assert account_state.cached(["acme"], now=NOW) == {"acme": DEFAULT_STATE}
     assert (DEFAULT_STATE.factor, DEFAULT_STATE.wait(NOW)) == (1.0, 0.0)
 
 
-def test_nobody_waits_for_a_limit_or_a_circuit() -> None:
+def test_no_call_waits_for_a_limit_or_a_circuit() -> None:
     assert rate_limit.reserve("acme", 1, [SlotRequest(1), SlotRequest(1)], line="express", is_bulk=False) == [0.0, 0.0]
     assert rate_limit.queue_delay("acme", 1, [SlotRequest(1)], line="express", is_bulk=False) == [1.0]
     assert [rate_limit.acquire("acme", 1, 1) for _ in range(3)] == [0.0] * 3
@@ -28,12 +28,12 @@ def test_nobody_waits_for_a_limit_or_a_circuit() -> None:
     assert [each.calls for each in health.windows(["acme"], now=1e9, minutes=[1, 15])["acme"]] == [0, 0]
 
 
-def test_an_operators_act_says_that_it_did_not_happen() -> None:
+def test_an_operators_action_fails() -> None:
     assert circuit_breaker.hold_open("acme", reason="x", now=0) is False
     assert account_state.reset("acme", now=NOW) is False
 
 
-def test_a_command_that_redis_refuses_is_logged_and_answered(caplog) -> None:
+def test_a_command_that_redis_refuses_is_logged_and_has_the_default(caplog) -> None:
     def refused(_client: object) -> str:
         raise ResponseError("OOM command not allowed")
 
