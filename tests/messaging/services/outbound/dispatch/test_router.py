@@ -141,7 +141,7 @@ class TestCircuit:
             "provider_credentials_refused: answered 401",
             None,
         )
-        assert [r.levelname for r in caplog.records if "its circuit is open" in r.getMessage()] == ["ERROR"]
+        assert [r.levelname for r in caplog.records if "its circuit opened" in r.getMessage()] == ["ERROR"]
 
 
 class TestLimit:
