@@ -86,7 +86,7 @@ def store(size: int) -> dict:
 
     installation.install()
     now = datetime.now(UTC)
-    plan = ScheduleInput(
+    draft = ScheduleInput(
         name="benchmark",
         text="Hello {name}, see you at {time}. Reply STOP to opt out.",
         run_at=now + timedelta(hours=1),
@@ -97,7 +97,7 @@ def store(size: int) -> dict:
         valid_for=14_400,
     )
     owner = get_user_model().objects.create(username="benchmark")
-    schedule = schedules.create(owner=owner, plan=plan, people=[], default_queue="express", now=now)
+    schedule = schedules.create(owner=owner, draft=draft, recipients=[], default_queue="express", now=now)
     with tempfile.TemporaryFile() as file:
         file.write(b"to,name,time\n")
         file.writelines(b"+1415%07d,Ada %d,10:%02d\n" % (2_000_000 + row, row, row % 60) for row in range(size))

@@ -11,13 +11,12 @@ from messaging.segments import MAX_OUTBOUND_CHARACTERS
 
 
 class Schedule(models.Model):
-    """One text for many, at one time or at recurring ones.
+    """One text for a list of recipients, sent once or repeatedly.
 
-    `start_wall`, `last_wall` and `next_wall` are wall times in `time_zone` (ISO 8601 without an offset): that is what a
-    recurrence keeps when clocks change. The next run's moment stands in `next_run_at` (UTC); it is null when there is none.
-    `start_moment` is set where the start was asked for by its offset: then another zone moves the wall time, not the moment.
-    `zone_release` is the release of tzdata that `next_run_at` was computed with, and `moved_from` what it was before newer
-    data moved it.
+    `start_wall`, `last_wall` and `next_wall` are wall times in `time_zone` (ISO 8601 without an offset): a recurrence keeps its
+    wall time when clocks change. `next_run_at` is the next run in UTC, or null if there is none. `start_moment` (UTC) is set if
+    the start was given with an offset; a change of zone then moves the wall time instead. `zone_release` is the tzdata release
+    that `next_run_at` was computed with, `moved_from` its previous value if newer data moved it.
     """
 
     class Status(models.TextChoices):
@@ -43,12 +42,12 @@ class Schedule(models.Model):
     occurrences = models.PositiveIntegerField(default=0)
     next_wall = models.CharField(max_length=26, blank=True)
     next_run_at = models.DateTimeField(null=True)
-    # Also a default of the database: while an upgrade runs, processes of the version before insert rows.
+    # The default is also in the database: during an upgrade, processes of the previous version insert rows.
     zone_release = models.CharField(max_length=20, blank=True, default="", db_default="")
     moved_from = models.DateTimeField(null=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     recipient_count = models.PositiveIntegerField(default=0)
-    # Set while a cancel takes messages back. When it is over, whoever was at it has died, and the tick goes on.
+    # Set while a cancel runs. When it expires, the process has died, and the tick resumes the cancel.
     cancel_lease_until = models.DateTimeField(null=True)
     canceled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
@@ -101,7 +100,7 @@ class Schedule(models.Model):
 
 
 class ScheduleRecipient(models.Model):
-    """One number on a schedule's list, in the order of the list, with the values of the text's variables."""
+    """One phone number of a schedule, with values for the variables of the text. Ordered by id, which is the list's order."""
 
     id = models.BigAutoField(primary_key=True)
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="recipients", db_index=False)
@@ -123,7 +122,7 @@ class ScheduleRecipient(models.Model):
 
 
 class ScheduleRun(models.Model):
-    """One occurrence of a schedule. `cursor` is the last recipient expanded; the worker with the lease goes on from there."""
+    """One occurrence of a schedule. `cursor` is the id of the last expanded recipient, at which the next chunk continues."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
@@ -149,7 +148,7 @@ class ScheduleRun(models.Model):
     class Meta:
         ordering = ["-due_at"]
         indexes = [
-            # Reader: expansion.next_run, what is to be expanded
+            # Reader: expansion.unfinished
             models.Index(name="run_unfinished", fields=["due_at"], condition=Q(status__in=["pending", "expanding"])),
         ]
         constraints = [

@@ -1,7 +1,7 @@
-"""When a schedule fires: RFC 5545 on naive wall time in an IANA zone, one occurrence at a time.
+"""Occurrences of a schedule: RFC 5545 recurrence rules on naive wall times in an IANA zone.
 
-Wall times in and out are naive; the microseconds of a start are kept by all its occurrences. Nothing here walks a series from
-its start, and no search is without end (`recurrence_series`).
+Wall times are naive; all occurrences keep the microseconds of the start. No function iterates from the start of the recurrence
+set, and every search is bounded (`recurrence_set`).
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from scheduling.recurrence_rule import InvalidRecurrence, check, parse
-from scheduling.recurrence_series import walls
+from scheduling.recurrence_set import wall_times
 from scheduling.wall_time import UnknownZone, to_utc, zone
 
 __all__ = [
     "InvalidRecurrence",
-    "Jump",
     "Occurrence",
     "Position",
+    "SkipResult",
     "UnknownZone",
     "check",
     "first_at_or_after",
@@ -32,21 +32,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a series stands: its last occurrence (naive wall time, None before the first) and how many there were."""
+    """The last occurrence (naive wall time, None before the first) and the number of occurrences so far."""
 
     last: datetime | None
     count: int
 
 
 class Occurrence(NamedTuple):
-    """`wall` is what the rule says, also where clocks skip it; `utc` is when that is."""
+    """`wall` is the wall time by the rule, even one that clocks skip; `utc` is when the schedule fires."""
 
     wall: datetime
     utc: datetime
 
 
-class Jump(NamedTuple):
-    """An occurrence, how many were jumped over, and the position after those: its next occurrence is this one."""
+class SkipResult(NamedTuple):
+    """An occurrence, how many occurrences were skipped before it, and the position after the skipped ones."""
 
     wall: datetime
     utc: datetime
@@ -55,30 +55,30 @@ class Jump(NamedTuple):
 
 
 def next_occurrence(*, rule: str | None, start: datetime, tz: ZoneInfo, position: Position) -> Occurrence | None:
-    """The occurrence after `position`, or None when there is none (or none within 50 years). Without a rule: `start`, once.
+    """Return the occurrence after `position`, or None if there is none within 50 years. Without a rule, `start` occurs once.
 
-    Its moment is later than that of `position.last`: occurrences that a gap in the clock throws together are one, and count
-    once. Raises `InvalidRecurrence` for what `check` refuses.
+    It is later in UTC than `position.last`: occurrences that fall together because clocks skip an hour are one occurrence.
+    Raises `InvalidRecurrence`.
     """
     return next(_occurrences(rule, start, tz, position), None)
 
 
 def upcoming(*, rule: str | None, start: datetime, tz: ZoneInfo, position: Position, count: int) -> list[Occurrence]:
-    """The next `count` occurrences after `position`, or as many as there are."""
+    """Return up to `count` occurrences after `position`."""
     return list(islice(_occurrences(rule, start, tz, position), max(count, 0)))
 
 
 def first_at_or_after(
-    *, rule: str | None, start: datetime, tz: ZoneInfo, position: Position, moment_utc: datetime
-) -> Jump | None:
-    """The first occurrence after `position` whose moment is not before `moment_utc`. What is jumped over counts for COUNT.
+    *, rule: str | None, start: datetime, tz: ZoneInfo, position: Position, not_before: datetime
+) -> SkipResult | None:
+    """Return the first occurrence after `position` that is not before `not_before` (UTC). Skipped occurrences count for COUNT.
 
-    The time it takes grows with what is jumped over: a third of a second for a month of minutes.
+    Takes time in proportion to the occurrences skipped: a third of a second for one month of a minutely rule.
     """
     skipped, last = 0, position.last
     for wall, utc in _occurrences(rule, start, tz, position):
-        if utc >= moment_utc:
-            return Jump(wall, utc, skipped, Position(last=last, count=position.count + skipped))
+        if utc >= not_before:
+            return SkipResult(wall, utc, skipped, Position(last=last, count=position.count + skipped))
         skipped, last = skipped + 1, wall
     return None
 
@@ -92,9 +92,9 @@ def _occurrences(text: str | None, start: datetime, tz: ZoneInfo, position: Posi
     left = None if rule.count is None else rule.count - position.count
     previous = None if position.last is None else to_utc(position.last, tz)
     fraction = timedelta(microseconds=start.microsecond)
-    series = walls(rule, start=start.replace(microsecond=0), last=_whole_second(position.last))
+    candidates = wall_times(rule, start=start.replace(microsecond=0), last=_whole_second(position.last))
     while left is None or left > 0:
-        wall = next(series, None)
+        wall = next(candidates, None)
         if wall is None:
             return
         utc = to_utc(wall + fraction, tz)

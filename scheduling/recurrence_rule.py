@@ -1,7 +1,7 @@
-"""The text of an RFC 5545 RRULE, read strictly: what is not in the grammar is refused, not guessed.
+"""Strict parser for RFC 5545 RRULE values: text outside the grammar is refused.
 
-The library's own reader takes more than the grammar (BYEASTER, several lines, any date) and ignores combinations that the
-RFC forbids, so that a rule would mean something else than its author thinks.
+The parser of `dateutil` accepts more than the grammar (BYEASTER, several lines, any date) and ignores combinations that the RFC
+forbids, so a rule could mean something other than its author intended.
 """
 
 import re
@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 MAX_LENGTH = 500
 MAX_INTERVAL = 1_000
 MAX_COUNT = 100_000
+
+# Rule parts by name: BYDAY holds pairs of (ordinal or 0, weekday with Monday as 0), all others hold numbers.
+ByParts = Mapping[str, tuple[Any, ...]]  # Any: the two kinds of items under one mapping
 
 PREFIX = "RRULE:"
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY")
@@ -27,7 +31,7 @@ _WEEKS_OF_MONTH, _WEEKS_OF_YEAR = 5, 53
 
 
 class InvalidRecurrence(ValueError):
-    """`code` is `invalid_recurrence` or `too_frequent`; the text is for people."""
+    """`code` is `invalid_recurrence` or `too_frequent`; the text can be shown to users."""
 
     def __init__(self, detail: str, *, code: str = "invalid_recurrence") -> None:
         super().__init__(detail)
@@ -36,17 +40,17 @@ class InvalidRecurrence(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """The last moment: UTC if `moment` is aware, else wall time in the schedule's zone."""
+    """The UNTIL rule part: the last possible time, in UTC if `at` is aware, else as wall time in the schedule's zone."""
 
-    moment: datetime
+    at: datetime
 
     def is_past(self, *, wall: datetime, utc: datetime) -> bool:
-        return (wall if self.moment.tzinfo is None else utc) > self.moment
+        return (wall if self.at.tzinfo is None else utc) > self.at
 
 
 @dataclass(frozen=True, slots=True)
 class RecurrenceRule:
-    """`by` has the BYxxx parts under their names in RFC 5545; a day is (ordinal or 0, weekday with Monday as 0)."""
+    """A parsed recurrence rule. `by` has the BYxxx rule parts under their RFC 5545 names; `text` is canonical."""
 
     text: str
     frequency: str
@@ -54,15 +58,15 @@ class RecurrenceRule:
     count: int | None
     until: Until | None
     week_start: int
-    by: Mapping[str, tuple]
+    by: ByParts
 
 
-def check(rule: str) -> str:
-    """The rule in its one canonical form, `RRULE:FREQ=…`, never longer than what was given by more than that prefix.
+def check(rule: object) -> str:
+    """Return the rule in canonical form, `RRULE:FREQ=…`, which exceeds the length of `rule` at most by the prefix.
 
-    The prefix may be missing and letters may be small. Raises `InvalidRecurrence`. An UNTIL without a time means the end of
-    that day, one without Z is wall time in the schedule's zone. Whether the rule ever fires depends on its start:
-    `recurrence.next_occurrence` answers None for one that does not.
+    The prefix is optional and case does not matter. An UNTIL without a time means the end of that day, one without Z is wall
+    time in the schedule's zone. Raises `InvalidRecurrence`. Whether a rule ever fires depends on its start:
+    `recurrence.next_occurrence` returns None for a rule that does not.
     """
     if not isinstance(rule, str):
         raise InvalidRecurrence("A recurrence is a text such as RRULE:FREQ=DAILY.")
@@ -71,7 +75,7 @@ def check(rule: str) -> str:
 
 @lru_cache(maxsize=1024)
 def parse(rule: str) -> RecurrenceRule:
-    """The same check, and what the rule says."""
+    """Parse a rule, with or without the prefix. Raises `InvalidRecurrence`."""
     body = rule.strip().upper().removeprefix(PREFIX)
     if len(body) > MAX_LENGTH:
         raise InvalidRecurrence(f"A recurrence has at most {MAX_LENGTH} characters.")
@@ -81,7 +85,7 @@ def parse(rule: str) -> RecurrenceRule:
     by = {key: value for key, value in values.items() if key.startswith("BY")}
     _check_combination(values, by)
     return RecurrenceRule(
-        text=";".join(f"{key}={_written(key, parts[key], values[key])}" for key in values),
+        text=";".join(f"{key}={_canonical(key, parts[key], values[key])}" for key in values),
         frequency=values["FREQ"],
         interval=values.get("INTERVAL", 1),
         count=values.get("COUNT"),
@@ -108,8 +112,8 @@ def _refuse_seconds(parts: Mapping[str, str]) -> None:
         raise InvalidRecurrence("A schedule runs at most once a minute, on its start's second.", code="too_frequent")
 
 
-def _check_combination(values: Mapping, by: Mapping[str, tuple]) -> None:
-    """RFC 5545, 3.3.10: what a rule must have, and which parts must not stand together."""
+def _check_combination(values: Mapping[str, Any], by: ByParts) -> None:
+    """Check required rule parts and forbidden combinations (RFC 5545, 3.3.10)."""
     frequency = values.get("FREQ")
     if frequency is None:
         raise InvalidRecurrence("FREQ is missing.")
@@ -117,16 +121,16 @@ def _check_combination(values: Mapping, by: Mapping[str, tuple]) -> None:
         raise InvalidRecurrence("Give COUNT or UNTIL, not both.")
     for key, allowed in _ONLY_WITH.items():
         if key in by and frequency not in allowed:
-            raise InvalidRecurrence(f"{key} cannot stand with FREQ={frequency}.")
+            raise InvalidRecurrence(f"{key} cannot be combined with FREQ={frequency}.")
     if by.keys() == {"BYSETPOS"}:
-        raise InvalidRecurrence("BYSETPOS needs another part to choose from, such as BYDAY.")
-    most = most_weeks(frequency, by)
+        raise InvalidRecurrence("BYSETPOS needs another rule part to select from, such as BYDAY.")
+    most = max_ordinal(frequency, by)
     if any(abs(ordinal) > most for ordinal, _weekday in by.get("BYDAY", ())):
         raise InvalidRecurrence("A numbered BYDAY such as 1MO needs FREQ=MONTHLY or YEARLY, and a number that exists.")
 
 
-def most_weeks(frequency: str, by: Mapping[str, tuple]) -> int:
-    """The largest number that a BYDAY may carry here; 0 means none."""
+def max_ordinal(frequency: str, by: ByParts) -> int:
+    """Return the largest ordinal that a BYDAY of this rule may have; 0 means none."""
     if frequency == "MONTHLY" or (frequency == "YEARLY" and "BYMONTH" in by and "BYWEEKNO" not in by):
         return _WEEKS_OF_MONTH
     return _WEEKS_OF_YEAR if frequency == "YEARLY" and "BYWEEKNO" not in by else 0
@@ -161,12 +165,15 @@ def _list(least: int, most: int, *, negative: bool = False) -> Callable[[str, st
 
 
 def _until(_key: str, text: str) -> Until:
+    detail = "UNTIL is a date and time such as 20261231T235959Z."
     found = _UNTIL.fullmatch(text)
+    if found is None:
+        raise InvalidRecurrence(detail)
     try:
         day = datetime.strptime(found[1], "%Y%m%d").date()  # noqa: DTZ007
         clock = datetime.strptime(found[2], "%H%M%S").time() if found[2] else time(23, 59, 59)  # noqa: DTZ007
-    except (TypeError, ValueError):
-        raise InvalidRecurrence("UNTIL is a date and time such as 20261231T235959Z.") from None
+    except ValueError:
+        raise InvalidRecurrence(detail) from None
     return Until(datetime.combine(day, clock, tzinfo=UTC if found[3] else None))
 
 
@@ -177,13 +184,14 @@ def _week_start(_key: str, text: str) -> int:
 
 
 def _days(_key: str, text: str) -> tuple[tuple[int, int], ...]:
-    matches = [_DAY.fullmatch(item) for item in text.split(",")]
-    if not all(matches) or any(match[1] and int(match[1]) == 0 for match in matches):
+    items = text.split(",")
+    matches = [match for item in items if (match := _DAY.fullmatch(item))]
+    if len(matches) < len(items) or any(match[1] and int(match[1]) == 0 for match in matches):
         raise InvalidRecurrence("BYDAY is a list of days such as MO, or 1MO and -1FR in a month.")
     return tuple(sorted({(int(match[1] or 0), WEEKDAYS.index(match[2])) for match in matches}))
 
 
-def _written(key: str, given: str, value: object) -> str:
+def _canonical(key: str, given: str, value: Any) -> str:
     if key == "BYDAY":
         return ",".join(f"{ordinal or ''}{WEEKDAYS[weekday]}" for ordinal, weekday in value)
     if isinstance(value, tuple):
@@ -191,7 +199,9 @@ def _written(key: str, given: str, value: object) -> str:
     return str(value) if isinstance(value, int) and key != "WKST" else given
 
 
-_READERS: Mapping[str, Callable] = {  # in the order in which a canonical rule is written
+_READERS: Mapping[
+    str, Callable[[str, str], Any]
+] = {  # in canonical order; Any: a part is a text, number, tuple or `Until`
     "FREQ": _frequency,
     "INTERVAL": _number(MAX_INTERVAL),
     "COUNT": _number(MAX_COUNT),

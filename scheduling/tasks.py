@@ -1,4 +1,4 @@
-"""Celery's side of schedules."""
+"""Celery tasks of schedules."""
 
 import logging
 import threading
@@ -15,13 +15,13 @@ from scheduling.services import expansion, retention, runs, schedules, zone_upda
 
 logger = logging.getLogger(__name__)
 
-# Held by the one task of this process that expands: all other threads are left for what people wait for.
+# Held by the one task of this process that expands runs. The other threads stay free for single messages.
 _expanding = threading.Lock()
 
 
 @shared_task(name="scheduling.tick")
 def tick() -> None:
-    """Beat's every second: what is due gets its run, and somebody expands what nobody is at work on."""
+    """Every second: start due runs, request the expansion of unleased runs, and resume interrupted cancels."""
     now = timezone.now()
     zone_update.recompute_waiting(now=now)
     runs.start_due(now=now, max_lateness=timedelta(seconds=settings.SCHEDULE_MAX_LATENESS))
@@ -32,7 +32,7 @@ def tick() -> None:
 
 @shared_task(name="scheduling.expand")
 def expand() -> None:
-    """Everything that is due, one thread a process: whoever finds it taken leaves it to the others, or to the next tick."""
+    """Expand all unfinished runs. Returns at once if another thread of this process is expanding."""
     if not _expanding.acquire(blocking=False):
         return
     try:
@@ -43,11 +43,11 @@ def expand() -> None:
 
 @shared_task(name="scheduling.retain")
 def retain() -> None:
-    retention.take(now=timezone.now(), chunks=100)
+    retention.erase_expired(now=timezone.now(), chunks=100)
 
 
 @shared_task(name="scheduling.check_zone_data")
 def check_zone_data() -> None:
-    """Beat's every day."""
+    """Daily: log a warning if the zone data is older than a year."""
     if warning := zone_data.warning(timezone.now().date()):
         logger.warning(warning)

@@ -1,4 +1,4 @@
-"""Message texts with variables: `Hi {name}`. `{{` and `}}` are literal braces."""
+"""Message texts with variables such as `Hi {name}`. `{{` and `}}` are literal braces."""
 
 import math
 import re
@@ -16,7 +16,7 @@ _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class InvalidTemplate(ValueError):
-    """`position` is the index of the brace that is at fault; the text is for people, who count from 1."""
+    """`position` is the index of the invalid brace, counted from 0. The text counts from 1."""
 
     def __init__(self, position: int) -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class MissingVariable(ValueError):
 
 
 class InvalidValues(ValueError):
-    """`name` is the variable, or empty when the fault is not one variable's; `code` says which fault."""
+    """`name` is the variable, or empty if the error concerns the whole mapping; `code` is stable."""
 
     def __init__(self, detail: str, *, code: str, name: str = "") -> None:
         super().__init__(detail)
@@ -42,7 +42,7 @@ class InvalidValues(ValueError):
 
 
 class Template:
-    """A text read once and rendered often; safe to share between threads."""
+    """A compiled text. Instances are immutable and can be shared between threads."""
 
     __slots__ = ("_format", "_names", "_pick", "variables")
 
@@ -53,21 +53,20 @@ class Template:
         self.variables = frozenset(self._names)
 
     def render(self, values: Mapping[str, object]) -> str:
-        """Values that the text does not name are ignored; braces and percent signs in values are only text.
-
-        Raises `MissingVariable` for the first name in the text that has no value.
-        """
+        """Insert the values literally; unused values are ignored. Raises `MissingVariable` for the first missing name."""
         if self._pick is None:
             return self._format % ()
         try:
-            return self._format % self._pick(values)
+            return str(self._format % self._pick(values))
         except KeyError:
             raise MissingVariable(next(name for name in self._names if name not in values)) from None
 
 
 def _compiled(text: str) -> tuple[str, tuple[str, ...]]:
-    """A format for `%`, the fastest that Python has, and the names for its places."""
-    pieces, names, end = [], [], 0
+    """Return a format for the `%` operator, the fastest way to insert values in Python, and the names in order."""
+    pieces: list[str] = []
+    names: list[str] = []
+    end = 0
     for token in _TOKEN.finditer(text):
         pieces.append(text[end : token.start()].replace("%", "%%"))
         end = token.end()
@@ -89,7 +88,7 @@ def compile_template(text: str) -> Template:
 
 
 def variables(text: str) -> frozenset[str]:
-    """The names in the text. Raises `InvalidTemplate`."""
+    """Return the variable names in the text. Raises `InvalidTemplate`."""
     return compile_template(text).variables
 
 
@@ -98,10 +97,10 @@ def render(text: str, values: Mapping[str, object]) -> str:
     return compile_template(text).render(values)
 
 
-def check_values(values: Mapping[str, object]) -> dict[str, str]:
-    """Values as they are stored: at most 50, strings of at most 500 characters, numbers written out.
+def check_values(values: object) -> dict[str, str]:
+    """Return the values as stored: at most 50 strings of at most 500 characters, with numbers converted to text.
 
-    Raises `InvalidValues` for anything else, also for true, null, lists, NUL and half of a surrogate pair.
+    Raises `InvalidValues` for anything else, including true, null, lists, NUL and lone surrogates.
     """
     if not isinstance(values, Mapping):
         raise InvalidValues("Variables are an object of names and values.", code="invalid_variables")
@@ -113,7 +112,7 @@ def check_values(values: Mapping[str, object]) -> dict[str, str]:
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not IDENTIFIER.fullmatch(name):
         raise InvalidValues(
-            "A variable's name has letters, digits and underscores, at most 40, and no digit in front.",
+            "A variable's name has at most 40 letters, digits and underscores, and does not begin with a digit.",
             code="invalid_variable_name",
         )
     return name
@@ -124,7 +123,7 @@ def _checked_value(name: str, value: object) -> str:
     if len(text) > MAX_VALUE:
         raise InvalidValues(f"A value has at most {MAX_VALUE} characters.", code="too_long", name=name)
     if _NOT_TEXT.search(text):
-        raise InvalidValues("A value has characters that are not text.", code="invalid_characters", name=name)
+        raise InvalidValues("A value contains characters that are not text.", code="invalid_characters", name=name)
     return text
 
 
@@ -132,7 +131,7 @@ def _written(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(max(-_BEYOND, min(value, _BEYOND)))  # Python refuses to write out integers of thousands of digits
+        return str(max(-_BEYOND, min(value, _BEYOND)))  # Python refuses to format integers with thousands of digits
     if isinstance(value, float) and math.isfinite(value):
         return str(value)
     raise InvalidValues("A value is a text or a number.", code="invalid_value", name=name)

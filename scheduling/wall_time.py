@@ -1,20 +1,20 @@
-"""Wall time in a zone, and the moment it stands for."""
+"""Converts wall times in a zone to UTC."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
-_NOT_PLACES = frozenset({"Factory", "localtime"})
-_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
-_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+_NOT_ZONES = frozenset({"Factory", "localtime"})
+_FIRST_UTC = datetime.min.replace(tzinfo=UTC)
+_LAST_UTC = datetime.max.replace(tzinfo=UTC)
 
 
 class UnknownZone(ValueError):
-    """The text is for people."""
+    """The text can be shown to users."""
 
 
-def zone(name: str) -> ZoneInfo:
-    """The zone of that IANA name, written exactly so. Anything else raises `UnknownZone`: no path, no abbreviation."""
+def zone(name: object) -> ZoneInfo:
+    """Return the zone with exactly this IANA name. Raises `UnknownZone` for anything else, such as paths."""
     if not isinstance(name, str) or name not in _names():
         raise UnknownZone("There is no such time zone; give an IANA name such as Europe/Berlin.")
     return ZoneInfo(name)
@@ -22,29 +22,32 @@ def zone(name: str) -> ZoneInfo:
 
 @cache
 def _names() -> frozenset[str]:
-    # ZoneInfo opens whatever file the name leads to; the list is the only safe question.
-    return frozenset(available_timezones() - _NOT_PLACES)
+    # `ZoneInfo(name)` opens any file that the name leads to, so names are checked against this list first.
+    return frozenset(available_timezones() - _NOT_ZONES)
 
 
 def to_utc(wall: datetime, tz: ZoneInfo) -> datetime:
-    """The moment of a naive wall time, aware and in UTC.
+    """Convert a naive wall time to UTC.
 
-    A wall time that the zone skips stands for the first moment after the gap, one that occurs twice for the first of the
-    two. Moments before year 1 or after year 9999 become the first or last one there is. A later wall time never gives an
-    earlier moment.
+    A wall time that the zone skips becomes the end of the gap, one that occurs twice the first of the two. Times before year 1
+    or after year 9999 become the first or last possible datetime. A later wall time never becomes an earlier time in UTC.
     """
     local = wall.replace(tzinfo=tz, fold=0)
-    first, second = local.utcoffset(), local.replace(fold=1).utcoffset()
+    first, second = _offset(local), _offset(local.replace(fold=1))
     try:
         if first >= second:
             return (wall - first).replace(tzinfo=UTC, fold=0)
         return _end_of_gap((wall - second).replace(tzinfo=UTC, fold=0), second - first, tz)
     except OverflowError:
-        return _FIRST_MOMENT if wall.year == 1 else _LAST_MOMENT
+        return _FIRST_UTC if wall.year == 1 else _LAST_UTC
+
+
+def _offset(local: datetime) -> timedelta:
+    return local.utcoffset() or timedelta()  # None only for a naive datetime
 
 
 def _end_of_gap(before: datetime, gap: timedelta, tz: ZoneInfo) -> datetime:
-    """The change of offset lies after `before` and within `gap` of it, on a whole second: found by halving."""
+    """Bisect for the change of offset, which is on a whole second after `before` and at most `gap` later."""
     low = before.replace(microsecond=0)
     offset = low.astimezone(tz).utcoffset()
     near, far = 0, int(gap.total_seconds()) + 1

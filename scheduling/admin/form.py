@@ -1,11 +1,13 @@
-"""One form for a new schedule and for one that has not run. Recipients are pasted or come as a file."""
+"""The form for a schedule that has not run yet. Recipients are pasted or uploaded."""
 
 from dataclasses import fields
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse_lazy
@@ -18,21 +20,21 @@ from messaging.console.forms import StyledModelForm
 from messaging.models import OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
-from scheduling.admin import recipients as people
+from scheduling.admin.recipient_list import rejected_rows, to_csv
 from scheduling.models import Schedule
-from scheduling.services import recipients, schedules
-from scheduling.services.recipients import ImportReport
+from scheduling.services import schedules
+from scheduling.services.recipients import ImportReport, add_csv
 from scheduling.services.schedules import ScheduleInput
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
-NOBODY = "Give at least one recipient."
-PLANNED = {field.name for field in fields(ScheduleInput)}
-# What a browser's own field for a day and a time can show; a wall time with seconds is shown as text.
+NO_RECIPIENTS = "Give at least one recipient."
+SCHEDULE_FIELDS = {field.name for field in fields(ScheduleInput)}
+# A browser's date and time field shows this much; a wall time with seconds is shown as text.
 PICKER_LENGTH = len("2026-12-01T09:00")
 
 
 class RecurrenceWidget(UnfoldAdminTextInputWidget):
-    """The rule as text, a builder for the common ones, and the next runs as the server computes them."""
+    """The rule as text, a builder for common rules, and the next runs as computed by the server."""
 
     template_name = "admin/scheduling/schedule/recurrence.html"
 
@@ -57,17 +59,19 @@ class ScheduleForm(StyledModelForm):
         min_value=1,
         max_value=MAX_VALID_FOR,
         initial=DEFAULT_VALID_FOR,
-        help_text="Seconds; a message that could not be sent by then is failed.",
+        help_text="Seconds; a message that was not sent by then fails.",
     )
     queue = forms.ModelChoiceField(OutboundQueue.objects.all(), initial=settings.DEFAULT_QUEUE)
     pasted = forms.CharField(
         required=False,
         label="Recipients",
         widget=forms.Textarea(attrs={"rows": 8}),
-        help_text="CSV with a header: to,name,time. A list of numbers alone needs no header. Bad rows are left out and named.",
+        help_text="CSV with a header: to,name,time. A list of numbers needs no header. Invalid rows are listed and not added.",
     )
     file = forms.FileField(
-        required=False, label="or a CSV file", help_text="UTF-8; a column to, the others are variables."
+        required=False,
+        label="or a CSV file",
+        help_text="UTF-8; the column to has the numbers, the others are variables.",
     )
 
     class Meta:
@@ -80,7 +84,8 @@ class ScheduleForm(StyledModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         zones = sorted(available_timezones() | {self.instance.time_zone or "UTC"})
-        self.fields["time_zone"].choices = [(name, name.replace("_", " ")) for name in zones]
+        time_zone = cast("forms.ChoiceField", self.fields["time_zone"])  # declared above
+        time_zone.choices = [(name, name.replace("_", " ")) for name in zones]
         if self.instance.pk and self.instance.start_wall:
             self.initial["run_at"] = wall = self.instance.start_wall.removesuffix(":00")
             if len(wall) != PICKER_LENGTH:
@@ -94,7 +99,7 @@ class ScheduleForm(StyledModelForm):
             raise forms.ValidationError(f"The file is larger than {MAX_FILE_BYTES // 1024 // 1024} MB.")
         return upload
 
-    def clean_run_at(self) -> Any:
+    def clean_run_at(self) -> datetime:
         try:
             value = parse_datetime(self.cleaned_data["run_at"].strip())
         except ValueError:
@@ -104,20 +109,21 @@ class ScheduleForm(StyledModelForm):
         return value
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
+        super().clean()
+        cleaned = self.cleaned_data
         if cleaned.get("pasted", "").strip() and cleaned.get("file"):
             self.add_error("file", "Paste the list or choose a file, not both.")
-        elif not self.instance.start_wall and not self.gives_a_list(cleaned) and "file" not in self.errors:
-            self.add_error("pasted", NOBODY)
+        elif not self.instance.start_wall and not self.has_recipients(cleaned) and "file" not in self.errors:
+            self.add_error("pasted", NO_RECIPIENTS)
         return cleaned
 
     @staticmethod
-    def gives_a_list(cleaned: dict[str, Any]) -> bool:
+    def has_recipients(cleaned: dict[str, Any]) -> bool:
         return bool(cleaned.get("pasted", "").strip() or cleaned.get("file"))
 
 
-class NobodyAdded(Exception):
-    """Of a list not one row is good: nothing is stored, so that the whole can be given again."""
+class NoValidRecipients(Exception):
+    """Every row of the list is invalid. Nothing is stored, so the corrected list can be submitted with the same form."""
 
     def __init__(self, report: ImportReport) -> None:
         super().__init__()
@@ -125,17 +131,18 @@ class NobodyAdded(Exception):
 
 
 def submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, obj: Schedule | None) -> None:
-    """Through the services that the API calls. What they refuse comes back as errors of the form; `form.report` tells of the
-    list, if one was given.
+    """Create or change the schedule with the API's services, and set `form.report` if recipients were given.
+
+    Domain errors become errors of the form.
     """
     list_field = "file" if cleaned.get("file") else "pasted"
     try:
         with transaction.atomic():
             schedule = _store(form, cleaned, request, obj)
-            form.report = _add_people(schedule, cleaned) if form.gives_a_list(cleaned) else None
+            form.report = _add_recipients(schedule, cleaned) if form.has_recipients(cleaned) else None
         form.instance = schedule
-    except NobodyAdded as refusal:
-        form.add_error(list_field, people.named(refusal.report) or NOBODY)
+    except NoValidRecipients as refusal:
+        form.add_error(list_field, rejected_rows(refusal.report) or NO_RECIPIENTS)
     except InvalidField as error:
         field = {"message": "text", "file": list_field}.get(error.field, error.field)
         form.add_error(field if field in form.fields else None, error.detail)
@@ -144,7 +151,7 @@ def submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
 
 
 def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, obj: Schedule | None) -> Schedule:
-    plan = ScheduleInput(
+    draft = ScheduleInput(
         name=cleaned["name"],
         text=cleaned["text"],
         run_at=cleaned["run_at"],
@@ -155,19 +162,20 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
         valid_for=cleaned["valid_for"],
     )
     if obj is None:
+        owner = cast("User", request.user)  # the admin site admits signed-in users only
         return schedules.create(
-            owner=request.user, plan=plan, people=[], default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
+            owner=owner, draft=draft, recipients=[], default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
         )
-    # Only what was edited: a time that is left as it is must not be read anew, it may have passed meanwhile.
-    changes = {name: getattr(plan, name) for name in form.changed_data if name in PLANNED}
+    # Edited fields only: an unchanged start may be in the past by now and would be refused.
+    changes = {name: getattr(draft, name) for name in form.changed_data if name in SCHEDULE_FIELDS}
     return schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now())
 
 
-def _add_people(schedule: Schedule, cleaned: dict[str, Any]) -> ImportReport:
-    """Raises `NobodyAdded`; the good rows are kept whatever the others are."""
-    stream, own_rows = (cleaned["file"].file, 0) if cleaned.get("file") else people.as_csv(cleaned["pasted"])
-    report = recipients.add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now())
-    report.errors = [error._replace(row=error.row - own_rows) for error in report.errors]
+def _add_recipients(schedule: Schedule, cleaned: dict[str, Any]) -> ImportReport:
+    """Store the valid rows. Raises `NoValidRecipients` if there are none."""
+    stream, added_rows = (cleaned["file"].file, 0) if cleaned.get("file") else to_csv(cleaned["pasted"])
+    report = add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now())
+    report.errors = [error._replace(row=error.row - added_rows) for error in report.errors]
     if not report.added + report.duplicates:
-        raise NobodyAdded(report)
+        raise NoValidRecipients(report)
     return report

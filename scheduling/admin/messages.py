@@ -1,4 +1,4 @@
-"""The list of messages with a filter by schedule, which `messaging` cannot know of."""
+"""The message list with a filter by schedule, which `messaging` cannot import."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ admin.site.unregister(Message)
 
 
 class ScheduleListFilter(admin.ListFilter):
-    """By the start of a schedule's name, asked for while somebody types: there may be too many to list."""
+    """Filters by schedule, with autocompletion by the start of the name: there may be too many schedules to list."""
 
     title = "schedule"
     template = "unfold/filters/filters_field.html"
@@ -35,7 +35,7 @@ class ScheduleListFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         return list(self.parameters)
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
@@ -44,13 +44,13 @@ class ScheduleListFilter(admin.ListFilter):
             name=PARAMETER,
             label="By schedule",
             choices=(),
-            field=ScheduleRun._meta.get_field("schedule"),  # noqa: SLF001 (public in all but its name)
+            field=ScheduleRun._meta.get_field("schedule"),  # noqa: SLF001 (public despite its name)
             model_admin=self.model_admin,
             data={PARAMETER: self._chosen()} if self._chosen() else {},
         )
         yield {"form": form}
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
         if not self.used_parameters.get(PARAMETER):
             return queryset
         chosen = self._chosen()
@@ -58,7 +58,7 @@ class ScheduleListFilter(admin.ListFilter):
 
     def _chosen(self) -> UUID | None:
         try:
-            return UUID(self.used_parameters.get(PARAMETER, ""))
+            return UUID(str(self.used_parameters.get(PARAMETER, "")))
         except ValueError:
             return None
 

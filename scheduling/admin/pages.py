@@ -1,4 +1,4 @@
-"""What the pages of schedules ask for while somebody looks: the next runs of a rule, and how far a run has come."""
+"""JSON for the schedule pages: the next runs of a rule while it is edited, and the progress of the newest run."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ ORDER = [status.value for status in states.Status]
 
 @require_POST
 def preview(request: HttpRequest, model_admin: Any) -> JsonResponse:
-    """The next runs of what stands in the form, in its zone; or what is wrong with it."""
+    """Return the next runs of the form's current values, in its zone, or what is wrong with them."""
     if not model_admin.has_view_or_change_permission(request):
         raise PermissionDenied
     try:
@@ -38,15 +38,15 @@ def preview(request: HttpRequest, model_admin: Any) -> JsonResponse:
     except InvalidField as error:
         return JsonResponse({"error": error.detail, "runs": []})
     schedule = Schedule(time_zone=when.time_zone, recurrence=when.recurrence, start_wall=when.start_wall.isoformat())
-    timing.set_next(schedule, (when.first_wall, when.first_moment))
+    timing.set_next(schedule, (when.first_wall, when.first_utc))
     return JsonResponse({"error": "", "runs": next_runs(schedule)})
 
 
 def next_runs(schedule: Schedule) -> list[str]:
-    """When it really runs: a wall time may not exist on that day, or twice."""
+    """Format the actual times: a wall time may be skipped or occur twice on a day."""
     zone = recurrence.zone(schedule.time_zone)
-    moments = [moment.astimezone(zone) for _, moment in timing.preview(schedule, count=SHOWN)]
-    return [f"{moment:%a %d %b %Y %H:%M %Z}" for moment in moments]
+    times = [utc.astimezone(zone) for _, utc in timing.preview(schedule, count=SHOWN)]
+    return [f"{time:%a %d %b %Y %H:%M %Z}" for time in times]
 
 
 @never_cache
@@ -57,14 +57,13 @@ def progress(request: HttpRequest, object_id: UUID, model_admin: Any) -> JsonRes
         raise Http404
     if not model_admin.has_view_permission(request, schedule):
         raise PermissionDenied
-    now = progress_of(schedule)
-    return JsonResponse(
-        {"html": render_to_string("admin/scheduling/schedule/progress.html", now), "moves": now["moves"]}
-    )
+    context = progress_of(schedule)
+    html = render_to_string("admin/scheduling/schedule/progress.html", context)
+    return JsonResponse({"html": html, "moves": context["moves"]})
 
 
 def progress_of(schedule: Schedule) -> dict[str, Any]:
-    """Of the newest run how much of the list is expanded, and of all messages how many have ended."""
+    """Return the progress of the newest run, and the schedule's messages by status."""
     run = schedule.runs.order_by("-due_at").first()
     counts = queries.counts_by_status([schedule.pk])[schedule.pk]
     total = sum(counts.values())

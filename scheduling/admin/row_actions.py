@@ -1,4 +1,4 @@
-"""Pause, resume, cancel: through the services that the API calls, each with a reason."""
+"""Pause, resume and cancel, with the services that the API calls. Each asks for a reason."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from scheduling.models import Schedule
 from scheduling.services import schedules
 
 MAY_CHANGE = "scheduling.change_schedule"
+CANCELED_MESSAGES = "canceled_messages"  # an attribute of the returned row, read by `_canceled`
 Status = Schedule.Status
 
 
@@ -25,12 +26,12 @@ def _resume(pk: Any, _user: User, _reason: str) -> Schedule:
 
 def _cancel(pk: Any, user: User, _reason: str) -> Schedule:
     schedule, canceled = schedules.cancel(schedule_id=pk, actor=user, now=timezone.now(), source=Source.ADMIN)
-    schedule.taken_back = canceled
+    setattr(schedule, CANCELED_MESSAGES, canceled)
     return schedule
 
 
-def _taken_back(rows: list[Schedule]) -> str:
-    return f"canceled, {sum(row.taken_back for row in rows):,} messages taken back"
+def _canceled(rows: list[Schedule]) -> str:
+    return f"canceled, {sum(getattr(row, CANCELED_MESSAGES) for row in rows):,} messages canceled"
 
 
 ACTIONS = (
@@ -42,7 +43,7 @@ ACTIONS = (
         icon="pause",
         run=_pause,
         refusals=DomainError,
-        warning="No further run starts; one that is being expanded goes on.",
+        warning="No further run starts; a run that is being expanded continues.",
         is_available=lambda row: row.status == Status.ACTIVE,
     ),
     RowAction(
@@ -58,13 +59,13 @@ ACTIONS = (
     RowAction(
         name="cancel_selected",
         title="Cancel",
-        done=_taken_back,
+        done=_canceled,
         permission=MAY_CHANGE,
         icon="cancel",
         run=_cancel,
         refusals=DomainError,
         is_danger=True,
-        warning="Ends the schedule for good, and takes back all its messages that are unsent.",
+        warning="Ends the schedule for good and cancels its unsent messages.",
         is_available=schedules.is_cancelable,
     ),
 )

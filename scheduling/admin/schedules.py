@@ -1,9 +1,11 @@
-"""Schedules in the console: the same services as the API."""
+"""Schedules in the console, with the services that the API calls."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
@@ -18,7 +20,7 @@ from messaging.console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInli
 from messaging.models.encrypted import fault_of
 from scheduling.admin.form import ScheduleForm, submit
 from scheduling.admin.pages import next_runs, preview, progress, progress_of
-from scheduling.admin.recipients import bad_rows, first_of, tell
+from scheduling.admin.recipient_list import bad_rows, first_recipients, show_report
 from scheduling.admin.row_actions import ACTIONS
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import schedules
@@ -27,19 +29,22 @@ from scheduling.services.errors import AlreadyRan
 TONES = {"active": "success", "paused": "warning", "completed": "info", "canceled": "danger"}
 
 
+RUN_FIELDS = [
+    "due_at",
+    "status",
+    "created_messages",
+    "skipped_inactive",
+    "skipped_opted_out",
+    "skipped_invalid",
+    "detail",
+    "finished_at",
+]
+
+
 class RunInline(ReadOnlyMixin, TabularInline):
     model = ScheduleRun
-    fields = [
-        "due_at",
-        "status",
-        "created_messages",
-        "skipped_inactive",
-        "skipped_opted_out",
-        "skipped_invalid",
-        "detail",
-        "finished_at",
-    ]
-    readonly_fields = fields
+    fields = RUN_FIELDS
+    readonly_fields = RUN_FIELDS
     verbose_name_plural = "runs"
     per_page = 20
 
@@ -48,7 +53,7 @@ class RunInline(ReadOnlyMixin, TabularInline):
 class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
     change_form_template = "admin/scheduling/schedule/form.html"
-    list_display = ["name", "state", "next_run", "time_zone", "queue", "people", "owner"]
+    list_display = ["name", "state", "next_run", "time_zone", "queue", "recipients", "owner"]
     list_filter = [("status", ChoicesCheckboxFilter), ("queue", RelatedCheckboxFilter)]
     list_select_related = ["queue", "owner"]
     search_fields = ["name__istartswith"]
@@ -76,31 +81,31 @@ class ScheduleAdmin(ModelAdmin):
     )
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Schedule | None:
-        """A text that cannot be opened is left out and said so: the rest of the page is of use, and nothing is written back."""
+        """Show a schedule whose text cannot be opened without its text, and with a warning. The page stores nothing then."""
         found = super().get_object(request, object_id, from_field)
         if found is not None and (fault := fault_of(found, "text")):
             messages.warning(request, f"The text of this schedule cannot be opened: {fault}.")
             found.text = ""
         return found
 
-    def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> list[str]:
-        form = ["name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for"]
+    def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
+        form = ("name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for")
         if obj is None:
-            return [*form, "pasted", "file"]
-        listed = "on_the_list" if text_privacy.may_read(request.user) else "numbers_on_the_list"
-        moved = ["moved"] if obj.moved_from else []
+            return (*form, "pasted", "file")
+        listed = "on_the_list" if _may_read(request) else "numbers_on_the_list"
+        moved = ("moved",) if obj.moved_from else ()
         if self.has_change_permission(request, obj):
-            return [*form, *moved, listed, "pasted", "file"]  # the rule's builder shows the next runs
-        text = "text" if text_privacy.may_read(request.user) else "hidden_text"
-        timing = ["first_run", "time_zone", "repeats", "next_runs", *moved]
-        return ["name", text, *timing, "queue", "validity", "owner_name", listed]
+            return (*form, *moved, listed, "pasted", "file")  # the recurrence widget shows the next runs
+        text = "text" if _may_read(request) else "hidden_text"
+        timing = ("first_run", "time_zone", "repeats", "next_runs", *moved)
+        return ("name", text, *timing, "queue", "validity", "owner_name", listed)
 
-    def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> list:
-        return self.inlines if obj and obj.runs.exists() else []
+    def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> tuple[type[RunInline], ...]:
+        return (RunInline,) if obj and obj.runs.exists() else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
-        """The form shows the text, so it is for those who may read it; acts show none."""
-        allowed = super().has_change_permission(request, obj) and text_privacy.may_read(request.user)
+        """The form shows the text, so it needs the permission to read texts. Row actions do not show it."""
+        allowed = super().has_change_permission(request, obj) and _may_read(request)
         return allowed and (obj is None or (obj.status in {"active", "paused"} and not schedules.has_run(obj)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
@@ -109,8 +114,8 @@ class ScheduleAdmin(ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **kwargs: Any
     ) -> Any:
-        more = progress_of(obj) if obj is not None else {}
-        return super().render_change_form(request, {**context, **more}, *args, obj=obj, **kwargs)
+        progress_context = progress_of(obj) if isinstance(obj, Schedule) else {}
+        return super().render_change_form(request, {**context, **progress_context}, *args, obj=obj, **kwargs)
 
     @display(description="Status", label=TONES)
     def state(self, obj: Schedule) -> str:
@@ -136,17 +141,17 @@ class ScheduleAdmin(ModelAdmin):
     def validity(self, obj: Schedule) -> str:
         return timesince(obj.created_at, obj.created_at + timedelta(seconds=obj.valid_for))
 
-    @display(description="People")
-    def people(self, obj: Schedule) -> str:
+    @display(description="Recipients")
+    def recipients(self, obj: Schedule) -> str:
         return f"{obj.recipient_count:,}"
 
     @display(description="On the list")
     def on_the_list(self, obj: Schedule) -> str:
-        return first_of(obj, readable=True)
+        return first_recipients(obj, readable=True)
 
     @display(description="On the list")
     def numbers_on_the_list(self, obj: Schedule) -> str:
-        return first_of(obj, readable=False)
+        return first_recipients(obj, readable=False)
 
     @display(description="Next runs")
     def next_runs(self, obj: Schedule) -> str:
@@ -158,40 +163,47 @@ class ScheduleAdmin(ModelAdmin):
         return f"from {obj.moved_from:%d %b %Y %H:%M} to {new} (tzdata {obj.zone_release})"
 
     def save_form(self, request: HttpRequest, form: ScheduleForm, change: bool) -> Schedule:
-        """Through the service, like the API; what it refuses comes back as an error of the form."""
-        return form.instance
+        """The service has stored the schedule already (`submit`)."""
+        schedule: Schedule = form.instance
+        return schedule
 
-    def get_form(self, request: HttpRequest, obj: Schedule | None = None, change: bool = False, **kwargs: Any) -> type:
-        form_class = super().get_form(request, obj, change, **kwargs)
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> type:
+        # `form` of this class is the base of what Django makes.
+        form_class: type[ScheduleForm] = super().get_form(request, obj, change, **kwargs)
+        schedule = obj if isinstance(obj, Schedule) else None
 
-        class Submitting(form_class):
+        class Submitting(form_class):  # type: ignore[valid-type, misc]  # a class made at run time
             def clean(self) -> dict[str, Any]:
-                cleaned = super().clean()
+                cleaned: dict[str, Any] = super().clean()
                 if not self.errors:
-                    submit(self, cleaned, request, obj)
+                    submit(self, cleaned, request, schedule)
                 return cleaned
 
             def _post_clean(self) -> None:
-                """The service has stored the row: the model form must not write its own fields over it."""
+                """Do nothing: the service has stored the row, and the model form would overwrite its fields."""
 
         return Submitting
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: ScheduleForm, change: bool) -> None:
-        """Stored by the service already."""
+        """The service has stored the schedule; only show the import report."""
         if form.report is not None:
-            tell(request, obj, form.report)
+            show_report(request, obj, form.report)
 
     def delete_model(self, request: HttpRequest, obj: Schedule) -> None:
         try:
             schedules.delete(schedule_id=obj.pk)
-        except AlreadyRan as error:  # while the person was asked whether they are sure
+        except AlreadyRan as error:  # the first run started while the confirmation page was open
             raise PermissionDenied(error.detail) from None
 
-    def save_related(self, request: HttpRequest, form: ScheduleForm, formsets: list, change: bool) -> None:
-        """The recipients were stored by the service too, and the runs are only looked at."""
+    def save_related(self, request: HttpRequest, form: ScheduleForm, formsets: list[Any], change: bool) -> None:
+        """Do nothing: the service has stored the recipients, and runs are read-only."""
 
     def construct_change_message(
-        self, request: HttpRequest, form: ScheduleForm, formsets: list, add: bool = False
-    ) -> list:
-        """Of the form only: the runs beside it are not a formset that anybody has saved."""
+        self, request: HttpRequest, form: Any, formsets: Iterable[Any], add: bool = False
+    ) -> list[dict[str, dict[str, list[str]]]]:
+        """Describe the form only: the inline runs are read-only and no formset was saved."""
         return super().construct_change_message(request, form, [], add)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    return text_privacy.may_read(cast("User", request.user))  # the admin site admits signed-in users only

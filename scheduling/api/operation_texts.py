@@ -1,4 +1,4 @@
-"""What the API documentation says of schedules; see `messaging.api.operation_texts`."""
+"""Summaries and descriptions of the schedule operations; see `messaging.api.operation_texts`."""
 
 SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
     "schedules_list": (
@@ -16,7 +16,7 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         as `{name}`; each recipient brings the values. Leave `recipients` out to add them afterwards, for instance from
         a CSV file.
 
-        Everything is checked before anything is stored, and one bad recipient refuses the request. Codes in a 400
+        Everything is checked before anything is stored, and one invalid recipient fails the request. Codes in a 400
         include `in_the_past`, `unknown_time_zone`, `never_fires`, `invalid_template`, `unknown_queue`,
         `sender_not_allowed` and, for `recipients.<position>`, `invalid_number`.
         """,
@@ -42,8 +42,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
     "schedules_destroy": (
         "Delete a schedule",
         """
-        Deletes a schedule that has not run, with its recipients. Later the answer is 409 `schedule_already_ran`: cancel
-        it instead.
+        Deletes a schedule that has not run, with its recipients. After the first run the response is 409
+        `schedule_already_ran`: cancel the schedule instead.
         """,
     ),
     "schedules_messages": (
@@ -87,8 +87,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
     "schedules_cancel": (
         "Cancel a schedule",
         """
-        Ends the schedule and cancels its unsent messages. `canceled` in the answer is their number. A message that is
-        being sent is not among them: it is canceled only if the provider does not take it. The request takes no body.
+        Ends the schedule and cancels its unsent messages. `canceled` in the response is their number. A message that is
+        being sent is not counted: it is canceled only if the provider does not accept it. The request takes no body.
 
         409 `schedule_ended` if the schedule has ended and none of its messages wait.
         """,
@@ -97,12 +97,12 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         "Add recipients to a schedule",
         """
         Adds recipients from a JSON list, or from a CSV file in the multipart field `file`: one column is called `to`,
-        the others are variables. Good rows are kept and bad ones reported in `errors`, so check `rejected`. A number
-        that is on the list already counts as a duplicate, so the same file can be sent again. With `report=csv` the
-        answer is a CSV file of the rejected rows.
+        the others are variables. Valid rows are added and invalid ones reported in `errors`, so check `rejected`. A
+        number that is on the list already counts as a duplicate, so the same file can be sent again. With `report=csv`
+        the response is a CSV file of the rejected rows.
 
-        After the first run of a recurring schedule, the recipients join from the next run on. 409 `schedule_ended` for
-        a schedule that is completed or canceled. A file that cannot be read to its end is a 400, and nobody is added.
+        Recipients added after the first run of a recurring schedule get the next runs. 409 `schedule_ended` for a
+        schedule that is completed or canceled. A file that cannot be read to its end is a 400, and none is added.
         """,
     ),
 }

@@ -1,9 +1,9 @@
-"""Schedules over REST."""
+"""The REST API of schedules."""
 
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import django_filters
 from django.conf import settings
@@ -43,7 +43,7 @@ from scheduling.api.serializers import (
     ScheduleChangeSerializer,
     ScheduleRequestSerializer,
     ScheduleSerializer,
-    schedule_body,
+    serialize_schedule,
 )
 from scheduling.api.uploads import CsvUploadParser
 from scheduling.models import Schedule, ScheduleRun
@@ -58,11 +58,11 @@ REPORT = OpenApiParameter("report", str, enum=["csv"], description="`csv` return
 
 class _JSONParser(StrictJSONParser):
     takes_lists = True
-    max_values = 600_000  # as many recipients as may be sent at once, with three variables each
+    max_values = 600_000  # the largest list, with three variables for each recipient
 
 
 class ScheduleFilter(django_filters.FilterSet):
-    """Filters of GET /schedules/. `run_after` and `run_before` match the next run and the past ones alike."""
+    """Filters of GET /schedules/. `run_after` and `run_before` match the next run and past runs."""
 
     status = django_filters.MultipleChoiceFilter(choices=Schedule.Status.choices)
     run_after = UtcDateTimeFilter(method="unfiltered", help_text="With a run at or after this time, ISO 8601.")
@@ -83,18 +83,16 @@ class ScheduleFilter(django_filters.FilterSet):
         after, before = (self.form.cleaned_data.get(name) for name in ("run_after", "run_before"))
         if after is None and before is None:
             return queryset
-        bounds = {
-            name: isoformat_utc for name, isoformat_utc in (("gte", after), ("lt", before)) if isoformat_utc is not None
-        }
-        next_run = Q(**{f"next_run_at__{name}": isoformat_utc for name, isoformat_utc in bounds.items()})
-        past = ScheduleRun.objects.filter(
-            schedule=OuterRef("pk"), **{f"due_at__{name}": isoformat_utc for name, isoformat_utc in bounds.items()}
+        bounds = {name: time for name, time in (("gte", after), ("lt", before)) if time is not None}
+        next_run = Q(**{f"next_run_at__{name}": time for name, time in bounds.items()})
+        past_run = ScheduleRun.objects.filter(
+            schedule=OuterRef("pk"), **{f"due_at__{name}": time for name, time in bounds.items()}
         )
-        return queryset.filter(next_run | Exists(past))
+        return queryset.filter(next_run | Exists(past_run))
 
 
 class ScheduleViewSet(viewsets.GenericViewSet):
-    queryset = Schedule.objects.none()  # for the schema; `get_queryset` chooses by user
+    queryset = Schedule.objects.none()  # for the schema; `get_queryset` filters by user
     serializer_class = ScheduleSerializer
     filterset_class = ScheduleFilter
     lookup_value_converter = "uuid"
@@ -121,7 +119,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     }
 
     def get_queryset(self) -> QuerySet:
-        """What the action's filters and pages are about: the schedule's messages for `messages`, else schedules."""
+        """Return what the action lists: the schedule's messages for `messages`, else schedules."""
         if self.action == "messages":
             return (
                 Message.objects.filter(schedule_id=self._schedule().pk).order_by("-pk").prefetch_related("attachments")
@@ -133,32 +131,32 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         return Schedule.objects.filter(visible).order_by("-pk")
 
     def _schedule(self) -> Schedule:
-        """The schedule in the path, whatever the query asks of its rows. 404 for one that is not the user's."""
+        """Return the schedule in the path, regardless of the query parameters. 404 if the user may not see it."""
         return get_object_or_404(self._schedules(), pk=self.kwargs["pk"])
 
     def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(_bodies(page, request))
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response(_serialize_list(page, request))
 
     @extend_schema(request=ScheduleRequestSerializer, responses={201: ScheduleSerializer})
     def create(self, request: Request) -> Response:
         serializer = ScheduleRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         schedule = schedules.create(
-            owner=request.user,
-            plan=serializer.plan(),
-            people=serializer.people(),
+            owner=user_of(request),
+            draft=serializer.draft(),
+            recipients=serializer.recipient_list(),
             default_queue=settings.DEFAULT_QUEUE,
             now=timezone.now(),
         )
         location = reverse("schedules-detail", args=[schedule.pk], request=request)
-        return Response(_body(schedule, request), status=201, headers={"Location": location})
+        return Response(_serialize(schedule, request), status=201, headers={"Location": location})
 
     def retrieve(self, request: Request, pk: str) -> Response:
         schedule = self._schedule()
-        [body] = _bodies([schedule], request)
-        if may_read_texts(request.user, schedule.owner_id):
-            body["message"] = schedule.text  # alone, one that cannot be opened is a problem
+        [body] = _serialize_list([schedule], request)
+        if may_read_texts(user_of(request), schedule.owner_id):
+            body["message"] = schedule.text  # raises for a text that cannot be opened; in lists it is empty
         return Response(body)
 
     @extend_schema(request=ScheduleChangeSerializer)
@@ -169,7 +167,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         changed = schedules.change(
             schedule_id=schedule.pk, owner=schedule.owner, changes=serializer.changes(), now=timezone.now()
         )
-        return Response(_body(changed, request))
+        return Response(_serialize(changed, request))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
@@ -184,8 +182,8 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         filterset_class=MessageFilter,
     )
     def messages(self, request: Request, pk: str) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(serialize_list_for(request.user, page, now=timezone.now()))
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response(serialize_list_for(user_of(request), page, now=timezone.now()))
 
     @extend_schema(responses=RunSerializer(many=True))
     @action(detail=True, filterset_class=None)
@@ -198,25 +196,25 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     def preview(self, request: Request, pk: str) -> Response:
         query = PreviewQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(preview_body(self._schedule(), query.validated_data["count"], reader=request.user))
+        return Response(serialize_preview(self._schedule(), query.validated_data["count"], reader=user_of(request)))
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        return Response(_body(schedules.pause(schedule_id=self._schedule().pk, now=timezone.now()), request))
+        return Response(_serialize(schedules.pause(schedule_id=self._schedule().pk, now=timezone.now()), request))
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        return Response(_body(schedules.resume(schedule_id=self._schedule().pk, now=timezone.now()), request))
+        return Response(_serialize(schedules.resume(schedule_id=self._schedule().pk, now=timezone.now()), request))
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         schedule, canceled = schedules.cancel(
-            schedule_id=self._schedule().pk, actor=request.user, now=timezone.now(), source=Source.API
+            schedule_id=self._schedule().pk, actor=user_of(request), now=timezone.now(), source=Source.API
         )
-        return Response({**_body(schedule, request), "canceled": canceled})
+        return Response({**_serialize(schedule, request), "canceled": canceled})
 
     @extend_schema(
         request={
@@ -232,50 +230,55 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         report = _add_recipients(schedule, request)
         if wants_csv:
             return csv_report(report)
-        return Response(report_body(report))
+        return Response(serialize_report(report))
 
 
 def _add_recipients(schedule: Schedule, request: Request) -> ImportReport:
+    data = request.data
     if request.content_type.startswith("multipart/"):
-        refuse_unknown_form_fields(request.data, ("file",))
-        upload = request.data.get("file")
+        refuse_unknown_form_fields(data, ("file",))
+        upload = None if isinstance(data, list) else data.get("file")
         if not isinstance(upload, UploadedFile):
             raise ValidationError({"file": ["Send the CSV as the form field file."]}, code="required")
-        return recipients.add_csv(schedule_id=schedule.pk, stream=upload.file, now=timezone.now())
-    body = {"recipients": request.data} if isinstance(request.data, list) else request.data
+        # django-stubs allow a file that is None, which an upload never has.
+        stream = cast("BinaryIO", upload.file)
+        return recipients.add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now())
+    body = {"recipients": data} if isinstance(data, list) else data
     serializer = MoreRecipientsSerializer(data=body)
     serializer.is_valid(raise_exception=True)
     return recipients.add(schedule_id=schedule.pk, rows=serializer.rows(), now=timezone.now())
 
 
 def _choice(request: Request, parameter: OpenApiParameter) -> str | None:
-    """The value of the parameter, None where it is missing or empty; raises `ValidationError` for one it does not have."""
+    """Return the parameter's value, None if missing or empty. Raises `ValidationError` for a value outside its choices."""
     value = request.query_params.get(parameter.name) or None
-    if value is not None and value not in parameter.enum:
-        detail = f"Must be {' or '.join(parameter.enum)}."
+    choices = parameter.enum or ()
+    if value is not None and value not in choices:
+        detail = f"Must be {' or '.join(choices)}."
         raise ValidationError({parameter.name: [detail]}, code="invalid_choice")
     return value
 
 
-def _body(schedule: Schedule, request: Request) -> dict[str, Any]:
-    return schedule_body(schedule, queries.counts_by_status([schedule.pk])[schedule.pk], reader=request.user)
+def _serialize(schedule: Schedule, request: Request) -> dict[str, Any]:
+    counts = queries.counts_by_status([schedule.pk])[schedule.pk]
+    return serialize_schedule(schedule, counts, reader=user_of(request))
 
 
-def _bodies(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
+def _serialize_list(rows: Sequence[Schedule], request: Request) -> list[dict[str, Any]]:
     ids = [row.pk for row in rows]
-    counts = queries.counts_by_status(ids)
-    bodies = [schedule_body(row, counts[row.pk], reader=request.user) for row in rows]
+    counts, user = queries.counts_by_status(ids), user_of(request)
+    bodies = [serialize_schedule(row, counts[row.pk], reader=user) for row in rows]
     if _choice(request, INCLUDE) == "messages":
         newest = queries.newest_messages(ids)
         messages = [message for row in rows for message in newest.get(row.pk, [])]
-        shown = {message["id"]: message for message in serialize_list_for(request.user, messages, now=timezone.now())}
+        serialized = {message["id"]: message for message in serialize_list_for(user, messages, now=timezone.now())}
         for row, body in zip(rows, bodies, strict=True):
-            body["messages"] = [shown[str(message.pk)] for message in newest.get(row.pk, [])]
+            body["messages"] = [serialized[str(message.pk)] for message in newest.get(row.pk, [])]
             body["messages_url"] = reverse("schedules-messages", args=[row.pk], request=request)
     return bodies
 
 
-def preview_body(schedule: Schedule, count: int, *, reader: User) -> dict[str, Any]:
+def serialize_preview(schedule: Schedule, count: int, *, reader: User) -> dict[str, Any]:
     zone = recurrence.zone(schedule.time_zone)
     sample, total = queries.rendered_sample(schedule)
     readable = may_read_texts(reader, schedule.owner_id)
@@ -287,19 +290,19 @@ def preview_body(schedule: Schedule, count: int, *, reader: User) -> dict[str, A
         ],
         "messages": [
             {
-                "to": text.to,
-                "message": text.text if readable else HIDDEN,
-                "encoding": text.encoding,
-                "segments": text.segments,
+                "to": rendered.to,
+                "message": rendered.text if readable else HIDDEN,
+                "encoding": rendered.encoding,
+                "segments": rendered.segments,
             }
-            for text in sample
+            for rendered in sample
         ],
         "recipients": schedule.recipient_count,
         "total_segments": total,
     }
 
 
-def report_body(report: ImportReport) -> dict[str, Any]:
+def serialize_report(report: ImportReport) -> dict[str, Any]:
     return {
         "added": report.added,
         "duplicates": report.duplicates,

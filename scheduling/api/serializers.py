@@ -1,4 +1,4 @@
-"""Shapes of schedules that go in and out."""
+"""Request and response bodies of schedules."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -12,9 +12,10 @@ from rest_framework import serializers
 from messaging import e164
 from messaging.api.fields import BoundedListField, NumberField, StrictIntegerField, StrictStringField, TextField
 from messaging.api.known_names import NameKind, StrictSerializer, refuse_unknown
-from messaging.api.serializers import DEFAULT_VALID_FOR, MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
+from messaging.api.serializers import MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
+from messaging.services.outbound.submit import DEFAULT_VALID_FOR
 from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
 from scheduling import recurrence, templates
 from scheduling.models import Schedule, ScheduleRun
@@ -26,8 +27,8 @@ MAX_JSON_RECIPIENTS = 100_000
 
 
 @extend_schema_field({"type": "string", "examples": ["2026-12-01T09:00:00+01:00", "2026-12-01T09:00:00"]})
-class WallOrMomentField(serializers.Field):
-    """ISO 8601; with an offset it is a moment, without one a wall time in the schedule's zone. The value keeps its kind."""
+class RunTimeField(serializers.Field):
+    """ISO 8601. The value is aware if an offset was given, else naive: a wall time in the schedule's zone."""
 
     def to_internal_value(self, data: object) -> datetime:
         if not isinstance(data, str):
@@ -56,7 +57,7 @@ RECIPIENT = {
     ]
 }
 RECIPIENTS = {"type": "array", "items": RECIPIENT, "minItems": 1, "maxItems": MAX_JSON_RECIPIENTS}
-# A list, or the same in an object.
+# A list, or an object with the list as `recipients`.
 MORE_RECIPIENTS = {
     "oneOf": [
         RECIPIENTS,
@@ -72,7 +73,7 @@ MORE_RECIPIENTS = {
 
 @extend_schema_field(RECIPIENT)
 class RecipientField(serializers.Field):
-    """A number, or `{"to": number, "variables": {…}}`; the value is (E.164, variables)."""
+    """A number, or `{"to": number, "variables": {…}}`. The value is a pair (E.164, variables)."""
 
     def to_internal_value(self, data: object) -> tuple[str, Mapping[str, str]]:
         if isinstance(data, str):
@@ -97,7 +98,7 @@ class RecipientField(serializers.Field):
 class NewScheduleSerializer(StrictSerializer):
     name = StrictStringField(max_length=100)
     message = TextField(max_length=MAX_OUTBOUND_CHARACTERS, help_text="May have variables such as `{name}`.")
-    run_at = WallOrMomentField(help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
+    run_at = RunTimeField(help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
     time_zone = StrictStringField(max_length=64, required=False, default="UTC", help_text="IANA name.")
     recurrence = StrictStringField(
         max_length=510, required=False, allow_null=True, help_text="RFC 5545 RRULE; null is one run."
@@ -111,7 +112,7 @@ class NewScheduleSerializer(StrictSerializer):
         fields["from"] = NumberField(required=False, allow_null=True)
         return fields
 
-    def plan(self) -> ScheduleInput:
+    def draft(self) -> ScheduleInput:
         data = self.validated_data
         return ScheduleInput(
             name=data["name"],
@@ -128,23 +129,20 @@ class NewScheduleSerializer(StrictSerializer):
 class RecipientListSerializer(StrictSerializer):
     recipients = BoundedListField(child=RecipientField(), min_length=1, max_length=MAX_JSON_RECIPIENTS, required=False)
 
-    def people(self) -> list[Recipient]:
+    def recipient_list(self) -> list[Recipient]:
         rows = self.validated_data.get("recipients", [])
         return [Recipient(position, number, variables) for position, (number, variables) in enumerate(rows)]
 
 
 class MoreRecipientsSerializer(StrictSerializer):
-    """The body of POST /schedules/{id}/recipients/, a list already in its place; entries are read one by one.
-
-    So bad ones do not stop good ones.
-    """
+    """The body of POST /schedules/{id}/recipients/. Each entry is validated alone: an invalid one does not fail the others."""
 
     recipients = BoundedListField(
         child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_JSON_RECIPIENTS
     )
 
     def rows(self) -> Iterator[Recipient | RowError]:
-        """After `is_valid()`: each entry, by its position in the list."""
+        """Yield each entry with its position in the list, or its error. Call after `is_valid()`."""
         entry = RecipientField()
         for position, given in enumerate(self.validated_data["recipients"]):
             try:
@@ -156,14 +154,14 @@ class MoreRecipientsSerializer(StrictSerializer):
 
 
 def _row_error(row: int, details: Any) -> RowError:
-    """The first thing that is wrong with an entry: a fault of one of its fields, or of all of it."""
+    """Return the first error of an entry: of one of its fields, or of the whole entry."""
     field, details = next(iter(details.items())) if isinstance(details, dict) else ("", details)
     detail = details[0] if isinstance(details, list) else details
     return RowError(row, field, detail.code, str(detail))
 
 
 class ScheduleRequestSerializer(NewScheduleSerializer, RecipientListSerializer):
-    """The body of POST /schedules/. Without `recipients` the list is filled afterwards, for instance from a CSV file."""
+    """The body of POST /schedules/. `recipients` may be missing and added later, for example from a CSV file."""
 
 
 class ScheduleSerializer(serializers.Serializer):
@@ -185,7 +183,7 @@ class ScheduleSerializer(serializers.Serializer):
         many=True, required=False, help_text="With `include=messages`: the first ten of the list, newest first."
     )
     messages_url = serializers.URLField(required=False, help_text="With `include=messages`: the rest.")
-    canceled = serializers.IntegerField(required=False, help_text="After a cancel: how many messages were taken back.")
+    canceled = serializers.IntegerField(required=False, help_text="After a cancel: how many messages were canceled.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
@@ -199,8 +197,8 @@ def _text(schedule: Schedule, reader: User) -> str:
     return "" if fault_of(schedule, "text") else schedule.text
 
 
-def schedule_body(schedule: Schedule, counts: Mapping[str, int], *, reader: User) -> dict[str, Any]:
-    """As somebody is shown it who may see the row, but perhaps not its text. One that cannot be opened is empty here."""
+def serialize_schedule(schedule: Schedule, counts: Mapping[str, int], *, reader: User) -> dict[str, Any]:
+    """Return the schedule as `reader` may see it: the text may be hidden, and is empty if it cannot be opened."""
     zone = recurrence.zone(schedule.time_zone)
     start = schedule.start_moment or recurrence.to_utc(datetime.fromisoformat(schedule.start_wall), zone)
     return {
@@ -228,9 +226,9 @@ class ScheduleChangeSerializer(ScheduleRequestSerializer):
     fixed = frozenset(ScheduleSerializer().fields) - frozenset(ScheduleRequestSerializer().fields)
 
     def changes(self) -> dict[str, Any]:
-        names = {"message": "text", "from": "sender", "recipients": "people"}
+        names = {"message": "text", "from": "sender"}
         changes = {names.get(name, name): value for name, value in self.validated_data.items()}
-        return changes | ({"people": self.people()} if "people" in changes else {})
+        return changes | ({"recipients": self.recipient_list()} if "recipients" in changes else {})
 
 
 class RunSerializer(serializers.Serializer):
@@ -291,5 +289,6 @@ class RowErrorSerializer(FieldErrorSerializer):
 class RecipientsReportSerializer(serializers.Serializer):
     added = serializers.IntegerField()
     duplicates = serializers.IntegerField()
-    rejected = serializers.IntegerField(help_text="Bad rows; `errors` names the first 10,000 of them.")
-    errors = RowErrorSerializer(many=True)
+    rejected = serializers.IntegerField(help_text="Invalid rows; `errors` has the first 10,000 of them.")
+    # A field named `errors` hides the property of the same name, which a response serializer does not need.
+    errors = RowErrorSerializer(many=True)  # type: ignore[assignment]

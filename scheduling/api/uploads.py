@@ -1,6 +1,7 @@
-"""Files that come as a form: to disk while they arrive, and no more than we are ready to keep."""
+"""CSV uploads in a multipart form: written to disk while they arrive, and limited in size."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any, cast
 
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
@@ -13,9 +14,13 @@ MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
 
 
 class CsvUploadParser(MultiPartParser):
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: dict | None = None) -> Any:
-        request = parser_context["request"]
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:  # Any: the base class declares it
+        request = (parser_context or {})["request"]
         if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_FORM_BYTES:
             raise RequestDataTooBig
         request.upload_handlers = [TemporaryFileUploadHandler(request._request)]  # noqa: SLF001
-        return super().parse(BoundedStream(stream, MAX_FORM_BYTES, RequestDataTooBig()), media_type, parser_context)
+        # Django's parser only calls `read`, but is typed for a whole file.
+        bounded = cast("IO[bytes]", BoundedStream(stream, MAX_FORM_BYTES, RequestDataTooBig()))
+        return super().parse(bounded, media_type, parser_context)

@@ -1,4 +1,4 @@
-"""Forgetting a person: on every list, and in every message."""
+"""Erase a phone number from all recipient lists and all messages."""
 
 from datetime import datetime
 
@@ -12,9 +12,9 @@ from scheduling.models import Schedule, ScheduleRecipient
 
 
 def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
-    """Take the number off all lists first, so that no run makes a message to it any more.
+    """Remove the number from all lists first, so that no run creates a message to it; then erase it from messages.
 
-    Raises `NotErasable` while a message to it is in the air; then it is on its lists as before.
+    Raises `NotErasable` while a message to it is in flight; then the lists are unchanged.
     """
     erasure.refuse_in_flight(number)
     with transaction.atomic():

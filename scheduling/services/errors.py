@@ -1,4 +1,4 @@
-"""What schedules can refuse, in the words of `messaging`'s domain errors."""
+"""Domain errors of schedules."""
 
 from messaging.services.errors import DomainError
 

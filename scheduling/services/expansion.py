@@ -1,4 +1,4 @@
-"""Turning a run into messages, chunk by chunk: bounded memory, and after a crash on from the last chunk."""
+"""Expand runs into messages in chunks: memory is bounded, and after a crash the next chunk continues at the cursor."""
 
 import logging
 import time
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 RunStatus = ScheduleRun.Status
 LEASE = timedelta(seconds=30)
-# So long one run is expanded before the others that are due have their turn.
-TURN_SECONDS = 2.0
+# One run is expanded for this long before the next due run continues.
+TIME_SLICE_SECONDS = 2.0
 
 # The columns of a run that count the recipients it skipped, by the code of the check that refused them.
 COUNTED_AS = {
@@ -40,7 +40,7 @@ COUNTED_AS = {
 
 
 def unfinished(*, now: datetime) -> list[UUID]:
-    """Runs to be expanded that nobody is at work on."""
+    """Return up to 100 unfinished runs that no worker has leased, oldest first."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     rows = ScheduleRun.objects.filter(free, status__in=runs.UNFINISHED).order_by("due_at")
     return list(rows.values_list("pk", flat=True)[:100])
@@ -53,26 +53,25 @@ def expand_all(
     stopping: Callable[[], bool] = lambda: False,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Expand what nobody is at work on, each run for a moment at a time, until nothing is left; returns how many messages.
+    """Expand all unleased runs in turn, one time slice each, until none is left; returns how many messages were created.
 
-    A run that cannot be expanded does not hold up the others: its lease keeps it away until somebody tries again.
+    A run that cannot be expanded does not block the others: it is skipped until its lease expires.
     """
     total = 0
     while not stopping() and (waiting := unfinished(now=clock())):
         for run_id in waiting:
-            ends = monotonic() + TURN_SECONDS
+            slice_is_over = _deadline(monotonic() + TIME_SLICE_SECONDS, monotonic, stopping)
             try:
-                total += expand(
-                    run_id,
-                    clock=clock,
-                    after_chunk=after_chunk,
-                    stopping=lambda ends=ends: stopping() or monotonic() >= ends,
-                )
+                total += expand(run_id, clock=clock, after_chunk=after_chunk, stopping=slice_is_over)
             except Exception as fault:
                 if may_pass(fault):
                     raise
                 logger.error("run %s cannot be expanded: %s", run_id, type(fault).__name__)
     return total
+
+
+def _deadline(ends: float, monotonic: Callable[[], float], stopping: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: stopping() or monotonic() >= ends
 
 
 def expand(
@@ -82,11 +81,11 @@ def expand(
     after_chunk: Callable[[str], None] = lambda queue_name: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Expand a run to its end and return how many messages were made; 0 when another worker is at it.
+    """Expand a run to its end and return how many messages were created; 0 if another worker has leased it.
 
-    `after_chunk` is told the queue after each commit. A lease keeps other workers off; that none of them makes a message
-    twice does not rest on it but on the row's lock, the cursor in the chunk's own transaction and the unique constraint.
-    A run whose texts cannot be opened waits: when the lease is over it is tried again.
+    `after_chunk` is called with the queue's name after each commit. The lease only saves work. Duplicate messages are prevented
+    by the row lock, by the cursor, which is stored in the chunk's transaction, and by the unique constraint. A run whose texts
+    cannot be opened is tried again when its lease expires.
     """
     now = clock()
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
@@ -97,7 +96,7 @@ def expand(
         try:
             made, queue_name = expand_chunk(run_id, now=clock())
         except CannotBeOpened as fault:
-            logger.error("run %s waits, its text or its variables cannot be opened: %s", run_id, fault)
+            logger.error("run %s waits: its text or variables cannot be opened: %s", run_id, fault)
             return total
         if queue_name is None:
             return total
@@ -108,50 +107,52 @@ def expand(
 
 
 def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
-    """One chunk in one transaction: messages made, and the queue, or None when the run has come to its end."""
+    """Expand one chunk in one transaction; returns how many messages were created and the queue, None at the run's end."""
     with transaction.atomic():
-        # The schedule's row first, then the run's: the order in which everybody locks the two.
+        # Lock order everywhere: the schedule, then its run.
         schedule_id = ScheduleRun.objects.values_list("schedule_id", flat=True).get(pk=run_id)
         schedule = Schedule.objects.select_related("queue").select_for_update(of=("self",)).get(pk=schedule_id)
         run = ScheduleRun.objects.select_for_update().get(pk=run_id)
         if run.status not in runs.UNFINISHED:
             return 0, None
-        people = list(
+        recipients = list(
             ScheduleRecipient.objects.filter(schedule=schedule, pk__gt=run.cursor)
             .order_by("pk")
             .values_list("pk", "number", "variables")[: bulk_insert.batch_size()]
         )
-        if not people:
+        if not recipients:
             _finish(run, schedule, now)
             return 0, None
-        made = _write(run, schedule, people, now)
+        made = _write(run, schedule, recipients, now)
         run.status = RunStatus.EXPANDING
         run.started_at = run.started_at or now
-        run.cursor = people[-1][0]
+        run.cursor = recipients[-1][0]
         run.lease_until = now + LEASE
         run.save()
     return made, schedule.queue_id
 
 
-def _write(run: ScheduleRun, schedule: Schedule, people: list[tuple[int, str, dict]], now: datetime) -> int:
+def _write(
+    run: ScheduleRun, schedule: Schedule, recipients: list[tuple[int, str, dict[str, str]]], now: datetime
+) -> int:
     template = templates.compile_template(schedule.text)
     prototype = _prototype(run, schedule, now)
-    first, last = people[0][0], people[-1][0]
+    first, last = recipients[0][0], recipients[-1][0]
     refused = Batch(
-        (_addressed(prototype, pk, number) for pk, number, _ in people),
+        (_addressed(prototype, pk, number) for pk, number, _ in recipients),
         now=now,
         numbers=ScheduleRecipient.objects.filter(schedule=schedule, pk__range=(first, last)).values("number"),
     ).refusals(Moment.ACCEPT)
     variants: list[Variant] = []
-    for pk, number, variables in people:
+    for pk, number, variables in recipients:
         if pk in refused:
             column = COUNTED_AS.get(refused[pk].check.code, "skipped_invalid")
             setattr(run, column, getattr(run, column) + 1)
-        elif (written := _text(template, variables)) is None:
+        elif (rendered := _render(template, variables)) is None:
             run.skipped_invalid += 1
         else:
-            text, measured = written
-            variants.append(Variant(number, text, measured.encoding, measured.segments))
+            text, counted = rendered
+            variants.append(Variant(number, text, counted.encoding, counted.segments))
     bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
     run.created_messages += len(variants)
     return len(variants)
@@ -175,23 +176,23 @@ def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
 
 
 def _addressed(prototype: Message, key: int, number: str) -> Message:
-    """The message to this recipient, as the checks see it. It is never stored: its key is the recipient's.
+    """Return a message to this recipient for the eligibility checks. It is never stored; its key is the recipient's.
 
-    `copy.copy` and the model's constructor take ten times as long, for each of a chunk's 5,000 recipients.
+    `copy.copy` and the model's constructor take 10 times as long, for each of a chunk's 5,000 recipients.
     """
     message = Message.__new__(Message)
     message.__dict__.update(prototype.__dict__, id=key, to_number=number)
     return message
 
 
-def _text(template: Template, variables: dict) -> tuple[str, SegmentCount] | None:
-    """None for a text that cannot be written: the list is checked when it is stored, so this is a last guard."""
+def _render(template: Template, variables: dict[str, str]) -> tuple[str, SegmentCount] | None:
+    """Return None for a text with a missing variable or too many segments. Recipients were checked before they were stored."""
     try:
         text = template.render(opened(variables))
     except MissingVariable:
         return None
-    measured = segments.measure(text)
-    return (text, measured) if measured.segments <= segments.MAX_SEGMENTS else None
+    counted = segments.measure(text)
+    return (text, counted) if counted.segments <= segments.MAX_SEGMENTS else None
 
 
 def _finish(run: ScheduleRun, schedule: Schedule, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Numbers and samples about schedules, at a constant number of queries for any number of them."""
+"""Message counts and samples for schedules, with a constant number of queries for any number of schedules."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ PREVIEWED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedMessage:
     to: str
     text: str
     encoding: str
@@ -34,27 +34,28 @@ def counts_by_status(schedule_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]
 
 
 def newest_messages(schedule_ids: Sequence[UUID]) -> dict[UUID, list[Message]]:
-    """The ten newest messages of each schedule: ten look-ups in the index for each, in one query, and one for the rows."""
+    """Return the 10 newest messages of each schedule, in two queries: 10 index look-ups per schedule, then the rows."""
     of_schedule = Message.objects.filter(schedule_id=OuterRef("pk")).order_by("-pk").values("pk")
-    places = {f"place_{place}": Subquery(of_schedule[place : place + 1]) for place in range(SAMPLE)}
-    rows = Schedule.objects.filter(pk__in=list(schedule_ids)).order_by().annotate(**places).values_list(*places)
+    newest = {f"newest_{index}": Subquery(of_schedule[index : index + 1]) for index in range(SAMPLE)}
+    rows = Schedule.objects.filter(pk__in=list(schedule_ids)).order_by().annotate(**newest).values_list(*newest)
     wanted = [pk for row in rows for pk in row if pk is not None]
     found: dict[UUID, list[Message]] = defaultdict(list)
     for message in Message.objects.filter(pk__in=wanted).order_by("-pk"):
-        found[message.schedule_id].append(message)
+        if message.schedule_id is not None:
+            found[message.schedule_id].append(message)
     return found
 
 
-def rendered_sample(schedule: Schedule) -> tuple[list[Rendered], int]:
-    """The first recipients' texts, and the segments of one run for everybody on the list."""
+def rendered_sample(schedule: Schedule) -> tuple[list[RenderedMessage], int]:
+    """Return the first recipients' texts, and how many segments one run takes for all recipients."""
     template = templates.compile_template(schedule.text)
-    sample: list[Rendered] = []
+    sample: list[RenderedMessage] = []
     total = 0
     rows = schedule.recipients.order_by("pk").values_list("number", "variables")
     for number, variables in rows.iterator(chunk_size=2_000):
         text = template.render(opened(variables))
-        measured = segments.measure(text)
-        total += measured.segments
+        counted = segments.measure(text)
+        total += counted.segments
         if len(sample) < PREVIEWED:
-            sample.append(Rendered(number, text, str(measured.encoding), measured.segments))
+            sample.append(RenderedMessage(number, text, str(counted.encoding), counted.segments))
     return sample, total

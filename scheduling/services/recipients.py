@@ -1,10 +1,10 @@
-"""Who is on a schedule's list: checked first, then stored in the order given, each number once."""
+"""Check a schedule's recipients and store them in the order given, each number once."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from uuid import UUID
 
 from django.db import transaction
@@ -25,7 +25,7 @@ MAX_REPORTED_ERRORS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """`row` is where it stood in the request: a position in the list or a row of the file."""
+    """`row` is the position in a JSON list, or the row of a CSV file."""
 
     row: int
     number: str
@@ -34,21 +34,21 @@ class Recipient:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of a list. `errors` stops at 10,000 rows, `rejected` counts on."""
+    """The result of adding recipients. `errors` has the first 10,000 rejected rows, `rejected` counts all of them."""
 
     added: int = 0
     duplicates: int = 0
     rejected: int = 0
     errors: list[RowError] = field(default_factory=list)
 
-    def refuse(self, error: RowError) -> None:
+    def reject(self, error: RowError) -> None:
         self.rejected += 1
         if len(self.errors) < MAX_REPORTED_ERRORS:
             self.errors.append(error)
 
 
 def compiled(text: str) -> Template:
-    """The schedule's text; raises `InvalidField`."""
+    """Compile the schedule's text. Raises `InvalidField`."""
     try:
         return templates.compile_template(text)
     except templates.InvalidTemplate as error:
@@ -56,7 +56,7 @@ def compiled(text: str) -> Template:
 
 
 def check(recipient: Recipient, template: Template) -> RowError | None:
-    """Can this recipient's text be written, and is it short enough?"""
+    """Return why this recipient's text cannot be sent: a missing variable, no text, or too many segments. None if it can."""
     try:
         text = template.render(recipient.variables)
     except MissingVariable as error:
@@ -71,9 +71,9 @@ def check(recipient: Recipient, template: Template) -> RowError | None:
 
 
 def add(*, schedule_id: UUID, rows: Iterable[Recipient | RowError], now: datetime) -> ImportReport:
-    """Store the good rows in chunks; a number that is on the list already counts as a duplicate and stays as it is.
+    """Store the valid rows in chunks. A number that is already on the list counts as a duplicate and is not changed.
 
-    Raises `ScheduleEnded`. Each chunk is a transaction of its own: after a crash the same list can be given again.
+    Each chunk is one transaction, so after a crash the same list can be sent again. Raises `ScheduleEnded`.
     """
     report = ImportReport()
     for chunk in _chunks(rows):
@@ -99,17 +99,18 @@ def _of_csv(rows: Iterable[Row | RowError]) -> Iterator[Recipient | RowError]:
         yield row if isinstance(row, RowError) else Recipient(row.row, row.number, row.variables)
 
 
-def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
+def _chunks(rows: Iterable[Recipient | RowError]) -> Iterator[list[Recipient | RowError]]:
     iterator = iter(rows)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
 
 
-def _good(chunk: Iterable[Recipient | RowError], template: Template, report: ImportReport) -> Iterator[Recipient]:
+def _valid(chunk: Iterable[Recipient | RowError], template: Template, report: ImportReport) -> Iterator[Recipient]:
     for row in chunk:
-        error = row if isinstance(row, RowError) else check(row, template)
-        if error is not None:
-            report.refuse(error)
+        if isinstance(row, RowError):
+            report.reject(row)
+        elif (error := check(row, template)) is not None:
+            report.reject(error)
         else:
             yield row
 
@@ -118,10 +119,10 @@ def _add_chunk(schedule_id: UUID, chunk: list[Recipient | RowError], report: Imp
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
         if schedule.status in {Schedule.Status.CANCELED, Schedule.Status.COMPLETED}:
-            raise ScheduleEnded(f"The schedule is {schedule.status}; nobody can be added to it.")
-        # Against the text as it is under the lock: somebody may have changed it since the list was sent.
-        good = list(_good(chunk, compiled(schedule.text), report))
-        unique = first_of_each_number(good)
+            raise ScheduleEnded(f"The schedule is {schedule.status}; no recipients can be added to it.")
+        # Check against the text read under the lock: it may have changed since the list was sent.
+        valid = list(_valid(chunk, compiled(schedule.text), report))
+        unique = first_of_each_number(valid)
         known = set(
             ScheduleRecipient.objects.filter(schedule=schedule, number__in=list(unique)).values_list(
                 "number", flat=True
@@ -133,22 +134,22 @@ def _add_chunk(schedule_id: UUID, chunk: list[Recipient | RowError], report: Imp
             recipient_count=F("recipient_count") + len(fresh), updated_at=now
         )
     report.added += len(fresh)
-    report.duplicates += len(good) - len(fresh)
+    report.duplicates += len(valid) - len(fresh)
 
 
-def first_of_each_number(people: Iterable[Recipient]) -> dict[str, Recipient]:
-    """By number, in the order in which the numbers first appear."""
+def first_of_each_number(recipients: Iterable[Recipient]) -> dict[str, Recipient]:
+    """Map each number to its first recipient, in order of first appearance."""
     unique: dict[str, Recipient] = {}
-    for person in people:
-        unique.setdefault(person.number, person)
+    for recipient in recipients:
+        unique.setdefault(recipient.number, recipient)
     return unique
 
 
 def store(schedule: Schedule, recipients: Iterable[Recipient]) -> None:
-    """Insert checked recipients in their order; the caller knows that they are new. Their numbers become known with them."""
+    """Insert checked recipients, which must be new to the list, in their order; also stores their phone numbers."""
     recipients = list(recipients)
     PhoneNumber.objects.bulk_create(
-        # In one order for everybody: two lists that insert the same numbers crosswise would wait for each other.
+        # Sorted: two imports that insert the same numbers in different orders would deadlock.
         [PhoneNumber(number=number) for number in sorted(recipient.number for recipient in recipients)],
         batch_size=CHUNK,
         ignore_conflicts=True,

@@ -1,4 +1,4 @@
-"""Texts and lists of schedules that have ended, by the rules that hold for messages."""
+"""Erases texts and recipients of ended schedules by the retention rules of messages."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -13,18 +13,18 @@ CHUNK = 1_000
 ENDED = (Schedule.Status.COMPLETED, Schedule.Status.CANCELED)
 
 
-def take(*, now: datetime, chunks: int) -> int:
-    """What has had its time, at most so many chunks of recipients; returns how many schedules lost their text or their list.
+def erase_expired(*, now: datetime, chunks: int) -> int:
+    """Erase what is past its retention, at most `chunks` chunks; returns how many texts and lists were erased completely.
 
-    After the days for texts a schedule loses its text and its recipients' variables, after those for rows the whole list. The
-    rest of it, with its runs and counts, stays. What is not finished the next call goes on with.
+    After the retention of texts, a schedule's text and its recipients' variables are erased; after the retention of rows, all
+    its recipients. Its row, runs and counts stay. The next call continues an unfinished schedule.
     """
     rules = Rules()
     if rules.least is None:
         return 0
     ended = Schedule.objects.filter(status__in=ENDED, updated_at__lte=now - timedelta(days=rules.least)).order_by("pk")
     has_list = Exists(ScheduleRecipient.objects.filter(schedule=OuterRef("pk")))
-    steps = ((ended.exclude(text=""), _least, _take_text), (ended.filter(has_list), _row, _take_list))
+    steps = ((ended.exclude(text=""), _least, _erase_text), (ended.filter(has_list), _row, _delete_recipients))
     total = 0
     for schedules, days, step in steps:
         for schedule_id in _due(schedules, days, rules, now):
@@ -47,8 +47,8 @@ def _row(days: Days) -> int | None:
 def _due(
     schedules: QuerySet[Schedule], days_of: Callable[[Days], int | None], rules: Rules, now: datetime
 ) -> list[UUID]:
-    """Ended that long ago by their own rule: an ended one is not changed any more, so `updated_at` is its end."""
-    found = []
+    """Return the schedules past their own retention. An ended schedule never changes, so `updated_at` is when it ended."""
+    found: list[UUID] = []
     for pk, owner_id, queue_id, ended_at in schedules.values_list("pk", "owner_id", "queue_id", "updated_at"):
         days = days_of(rules.days(owner_id, queue_id))
         if days is not None and ended_at <= now - timedelta(days=days):
@@ -56,19 +56,19 @@ def _due(
     return found
 
 
-def _take_text(schedule_id: UUID) -> Iterator[bool]:
-    """Chunk by chunk; true with the last one. The text goes last, it is what says that there is something left."""
-    people = ScheduleRecipient.objects.filter(schedule=schedule_id)
-    while chunk := list(people.exclude(variables={}).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
-        people.filter(pk__in=chunk).update(variables={})
+def _erase_text(schedule_id: UUID) -> Iterator[bool]:
+    """Erase in chunks; yields True with the last one. The text is erased last, because it marks unfinished schedules."""
+    recipients = ScheduleRecipient.objects.filter(schedule=schedule_id)
+    while chunk := list(recipients.exclude(variables={}).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+        recipients.filter(pk__in=chunk).update(variables={})
         yield False
     Schedule.objects.filter(pk=schedule_id).update(text="")
     yield True
 
 
-def _take_list(schedule_id: UUID) -> Iterator[bool]:
-    people = ScheduleRecipient.objects.filter(schedule=schedule_id)
-    while chunk := list(people.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
-        people.filter(pk__in=chunk).delete()
+def _delete_recipients(schedule_id: UUID) -> Iterator[bool]:
+    recipients = ScheduleRecipient.objects.filter(schedule=schedule_id)
+    while chunk := list(recipients.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+        recipients.filter(pk__in=chunk).delete()
         yield False
     yield True

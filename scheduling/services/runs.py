@@ -1,4 +1,4 @@
-"""Starting the runs whose time has come."""
+"""Starts due runs."""
 
 import logging
 from datetime import datetime, timedelta
@@ -21,9 +21,9 @@ MAX_STARTS = 200
 
 
 def start_due(*, now: datetime, max_lateness: timedelta) -> int:
-    """Give every schedule that is due its run, each in a transaction of its own; safe with any number of beats.
+    """Create a run for each due schedule, each in its own transaction; returns how many. Safe with any number of beats.
 
-    A time that was computed with older zone data waits for `zone_update`.
+    Schedules whose next run was computed with older zone data wait for `zone_update`.
     """
     due = Schedule.objects.filter(
         status=Schedule.Status.ACTIVE, next_run_at__lte=now, zone_release__gte=zone_data.RELEASE
@@ -32,20 +32,20 @@ def start_due(*, now: datetime, max_lateness: timedelta) -> int:
     for schedule_id in list(due.values_list("pk", flat=True)[:MAX_STARTS]):
         with transaction.atomic():
             schedule = due.select_for_update(skip_locked=True).filter(pk=schedule_id).first()
-            if schedule is not None:
-                _start(schedule, now, max_lateness)
+            if schedule is not None and schedule.next_run_at is not None:
+                _start(schedule, schedule.next_run_at, now, max_lateness)
                 started += 1
     return started
 
 
-def _start(schedule: Schedule, now: datetime, max_lateness: timedelta) -> None:
-    run = ScheduleRun(schedule=schedule, due_at=schedule.next_run_at)
+def _start(schedule: Schedule, due_at: datetime, now: datetime, max_lateness: timedelta) -> None:
+    run = ScheduleRun(schedule=schedule, due_at=due_at)
     moved = (
         f"moved from {isoformat_utc(schedule.moved_from)} by tzdata {schedule.zone_release}"
         if schedule.moved_from
         else ""
     )
-    if schedule.next_run_at < now - max_lateness:
+    if due_at < now - max_lateness:
         _miss(schedule, run, now, max_lateness)
     elif schedule.runs.filter(status__in=UNFINISHED).exists():
         run.status, run.finished_at = RunStatus.SKIPPED, now
@@ -62,7 +62,7 @@ def _start(schedule: Schedule, now: datetime, max_lateness: timedelta) -> None:
 
 
 def _miss(schedule: Schedule, run: ScheduleRun, now: datetime, max_lateness: timedelta) -> None:
-    """One row stands for a whole stretch of missed runs: a minutely schedule may have missed thousands."""
+    """Record consecutive missed runs as one row: a minutely schedule may have missed thousands."""
     run.status, run.finished_at = RunStatus.MISSED, now
     run.detail = f"more than {int(max_lateness.total_seconds())} s late"
     timing.advance(schedule)
@@ -74,7 +74,7 @@ def _miss(schedule: Schedule, run: ScheduleRun, now: datetime, max_lateness: tim
 
 
 def complete_if_over(schedule: Schedule, *, now: datetime) -> None:
-    """A schedule without a next run and without an unfinished one is completed, and its owner told. Sets the attribute only."""
+    """Mark a schedule without a next or unfinished run as completed and record the event. The caller saves the schedule."""
     if schedule.next_run_at is None and not schedule.runs.filter(status__in=UNFINISHED).exists():
         schedule.status = Schedule.Status.COMPLETED
         events.record_data(

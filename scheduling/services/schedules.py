@@ -1,4 +1,4 @@
-"""Making, changing and ending schedules. API and admin call the same functions."""
+"""Create, change, pause and cancel schedules. API and admin call the same functions."""
 
 import logging
 import time
@@ -21,9 +21,9 @@ from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import recipients, timing
+from scheduling.services import timing
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
-from scheduling.services.recipients import Recipient
+from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number, store
 from scheduling.services.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ CANCELS_AT_ONCE = 10
 
 @dataclass(frozen=True, slots=True)
 class ScheduleInput:
-    """What somebody wants sent, and when. `run_at` without an offset is wall time in `time_zone`."""
+    """A validated request for a schedule. `run_at` without an offset is wall time in `time_zone`."""
 
     name: str
     text: str
@@ -52,35 +52,35 @@ class ScheduleInput:
 
 
 def create(
-    *, owner: User, plan: ScheduleInput, people: Sequence[Recipient], default_queue: str, now: datetime
+    *, owner: User, draft: ScheduleInput, recipients: Sequence[Recipient], default_queue: str, now: datetime
 ) -> Schedule:
-    """Store a schedule with its list; a number that is repeated is kept once. Raises `InvalidField`, then nothing is stored."""
-    unique = _checked_people(people, plan.text)
-    when = timing.check(run_at=plan.run_at, time_zone=plan.time_zone, rule=plan.recurrence, now=now)
-    queue = _checked_queue(plan.queue or default_queue)
+    """Store a schedule and its recipients, each number once. Raises `InvalidField`; then nothing is stored."""
+    unique = _checked_recipients(recipients, draft.text)
+    when = timing.check(run_at=draft.run_at, time_zone=draft.time_zone, rule=draft.recurrence, now=now)
+    queue = _checked_queue(draft.queue or default_queue)
     with transaction.atomic():
         schedule = Schedule(
             owner=owner,
-            name=plan.name,
-            text=plan.text,
+            name=draft.name,
+            text=draft.text,
             queue_id=queue,
-            from_number=_checked_sender(owner, plan.sender),
-            valid_for=plan.valid_for,
+            from_number=_checked_sender(owner, draft.sender),
+            valid_for=draft.valid_for,
             recipient_count=len(unique),
             created_at=now,
             updated_at=now,
         )
         _set_timing(schedule, when)
         schedule.save(force_insert=True)
-        recipients.store(schedule, unique)
+        store(schedule, unique)
     return schedule
 
 
 def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: datetime) -> Schedule:
-    """Edit or reschedule one that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
+    """Edit or reschedule a schedule that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
 
-    `changes` has any of: name, text, people, queue, sender, valid_for, run_at, time_zone, recurrence. `people` takes the
-    place of the whole list.
+    `changes` has any of: name, text, recipients, queue, sender, valid_for, run_at, time_zone, recurrence. `recipients`
+    replaces the whole list.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
@@ -88,13 +88,13 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
             raise AlreadyRan("The schedule has run already; make a new one.")
         if {"run_at", "time_zone", "recurrence"} & changes.keys():
             _set_timing(schedule, _new_timing(schedule, changes, now))
-            schedule.last_wall, schedule.occurrences = "", 0  # of runs that were missed
+            schedule.last_wall, schedule.occurrences = "", 0  # only missed runs have counted so far
         if "text" in changes:
             schedule.text = changes["text"]
-        if "people" in changes:
-            _replace_people(schedule, changes["people"])
+        if "recipients" in changes:
+            _replace_recipients(schedule, changes["recipients"])
         elif "text" in changes:
-            _check_everybody(schedule)
+            _check_stored_recipients(schedule)
         if changes.get("queue"):
             schedule.queue_id = _checked_queue(changes["queue"])
         if "sender" in changes:
@@ -107,17 +107,17 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
 
 
 def has_run(schedule: Schedule) -> bool:
-    """Whether anything was ever sent, or skipped because something was. A run that was missed is none."""
+    """Return True if any run was expanded or skipped. Missed runs do not count."""
     return schedule.occurrences > 0 and schedule.runs.exclude(status=RunStatus.MISSED).exists()
 
 
 def pause(*, schedule_id: UUID, now: datetime) -> Schedule:
-    """No further run starts; one that is being expanded goes on. Pausing a paused one changes nothing."""
+    """Start no further runs; a run that is being expanded continues. Pausing a paused schedule changes nothing."""
     return _switch(schedule_id, Status.PAUSED, now)
 
 
 def resume(*, schedule_id: UUID, now: datetime) -> Schedule:
-    """Runs start again; those whose time passed meanwhile are late, and too late ones are missed."""
+    """Start runs again. Runs that came due during the pause start late, or are recorded as missed."""
     return _switch(schedule_id, Status.ACTIVE, now)
 
 
@@ -130,13 +130,13 @@ def _switch(schedule_id: UUID, status: str, now: datetime) -> Schedule:
 
 
 def cancel(*, schedule_id: UUID, actor: User, now: datetime, source: Source) -> tuple[Schedule, int]:
-    """End the schedule and take back all that is unsent; returns how many messages were canceled.
+    """End the schedule and cancel its unsent messages; returns how many messages were canceled.
 
-    First no run can start or grow any more, then the messages go. What a worker has in the air is not among them: it may be
-    with the provider already. It is marked, so that it is canceled instead of tried again if the provider does not take it.
-    A schedule that is over is canceled too as long as messages of it wait. Raises `ScheduleEnded` where there is nothing left.
+    Runs are stopped first, then messages are canceled in chunks. A message in flight is not counted, because the provider may
+    have it already: it is marked, and canceled instead of retried if the provider does not accept it. A completed schedule can
+    be canceled while any of its messages are unsent. Raises `ScheduleEnded` if nothing is left to cancel.
 
-    Should this process die on the way, `finish_cancels` goes on.
+    If this process dies on the way, `finish_cancels` resumes the cancel.
     """
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
@@ -146,34 +146,34 @@ def cancel(*, schedule_id: UUID, actor: User, now: datetime, source: Source) -> 
         schedule.canceled_by, schedule.cancel_lease_until = actor, now + CANCEL_LEASE
         timing.set_next(schedule, None)
         schedule.save(update_fields=["status", "updated_at", *timing.NEXT_FIELDS, "canceled_by", "cancel_lease_until"])
-        # A chunk that is being written holds its run's row: this waits for it and sees its messages afterwards.
+        # Waits for a chunk that is being expanded, which holds the row of its run; its messages are visible afterwards.
         unfinished = ScheduleRun.objects.select_for_update().filter(schedule=schedule, status__in=UNFINISHED)
         for run in unfinished:
             run.status, run.finished_at, run.lease_until = RunStatus.SKIPPED, now, None
             run.detail = f"canceled after {run.created_messages} messages"
             run.save(update_fields=["status", "finished_at", "lease_until", "detail"])
-    return schedule, _take_back(schedule, actor, now, source)
+    return schedule, _cancel_messages(schedule, actor, now, source)
 
 
 def is_cancelable(schedule: Schedule) -> bool:
-    return schedule.status not in ENDED or _to_take_back(schedule).exists()
+    return schedule.status not in ENDED or _cancelable_messages(schedule).exists()
 
 
 def finish_cancels(*, clock: Callable[[], datetime]) -> int:
-    """Go on where a cancel's process died; returns how many messages were taken back."""
+    """Resume cancels whose process died; returns how many messages were canceled."""
     canceled = 0
     interrupted = Schedule.objects.filter(cancel_lease_until__lte=clock()).select_related("canceled_by")
     for schedule in interrupted[:CANCELS_AT_ONCE]:
         now = clock()
-        mine = Schedule.objects.filter(pk=schedule.pk, cancel_lease_until__lte=now)
-        if mine.update(cancel_lease_until=now + CANCEL_LEASE):
-            logger.error("the cancel of schedule %s was interrupted; going on", schedule.pk)
-            canceled += _take_back(schedule, schedule.canceled_by, now, Source.SWEEP)
+        expired = Schedule.objects.filter(pk=schedule.pk, cancel_lease_until__lte=now)
+        if expired.update(cancel_lease_until=now + CANCEL_LEASE):
+            logger.error("the cancel of schedule %s was interrupted; resuming it", schedule.pk)
+            canceled += _cancel_messages(schedule, schedule.canceled_by, now, Source.SWEEP)
     return canceled
 
 
-def _take_back(schedule: Schedule, actor: User | None, now: datetime, source: Source) -> int:
-    """The messages, chunk by chunk, under the lease that the caller has taken and this prolongs."""
+def _cancel_messages(schedule: Schedule, actor: User | None, now: datetime, source: Source) -> int:
+    """Cancel in chunks. The caller holds the lease; it is extended after each chunk and released at the end."""
     row = Schedule.objects.filter(pk=schedule.pk)
     began, canceled = time.monotonic(), 0
     while (step := _cancel_chunk(schedule, actor, now, source)) is not None:
@@ -183,21 +183,21 @@ def _take_back(schedule: Schedule, actor: User | None, now: datetime, source: So
     return canceled
 
 
-def _to_take_back(schedule: Schedule) -> QuerySet[Message]:
+def _cancelable_messages(schedule: Schedule) -> QuerySet[Message]:
     return Message.objects.filter(schedule_id=schedule.pk, status__in=sorted(states.UNSENT), cancel_requested=False)
 
 
 def _cancel_chunk(schedule: Schedule, actor: User | None, now: datetime, source: Source) -> int | None:
-    """How many messages of the next chunk were canceled; None when there is nothing left to cancel or to mark.
+    """Cancel or mark the next chunk; returns how many messages were canceled, or None if no message was left.
 
-    Until a chunk is empty, not until it is short: rows that moved on while we waited for their lock shorten it as well.
+    A short chunk is not the last one: messages that changed while this waited for their locks are missing from it.
     """
     with transaction.atomic():
-        rows = list(_to_take_back(schedule).select_for_update().order_by("pk")[:CANCEL_CHUNK])
+        rows = list(_cancelable_messages(schedule).select_for_update().order_by("pk")[:CANCEL_CHUNK])
         if not rows:
             return None
-        in_the_air = [row.pk for row in rows if row.status == states.Status.SENDING]
-        Message.objects.filter(pk__in=in_the_air).update(cancel_requested=True)
+        in_flight = [row.pk for row in rows if row.status == states.Status.SENDING]
+        Message.objects.filter(pk__in=in_flight).update(cancel_requested=True)
         waiting = [row for row in rows if row.status != states.Status.SENDING]
         for row in waiting:
             row.next_attempt_at = None
@@ -213,7 +213,7 @@ def _cancel_chunk(schedule: Schedule, actor: User | None, now: datetime, source:
 
 
 def delete(*, schedule_id: UUID) -> None:
-    """Forget a schedule that has not run. Raises `AlreadyRan`."""
+    """Delete a schedule that has not run. Raises `AlreadyRan`."""
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
         if schedule.occurrences:
@@ -233,11 +233,11 @@ def _set_timing(schedule: Schedule, when: Timing) -> None:
     schedule.recurrence = when.recurrence
     schedule.start_wall = when.start_wall.isoformat()
     schedule.start_moment = when.start_moment
-    timing.set_next(schedule, (when.first_wall, when.first_moment))
+    timing.set_next(schedule, (when.first_wall, when.first_utc))
 
 
 def _new_timing(schedule: Schedule, changes: dict[str, Any], now: datetime) -> Timing:
-    """A start that was named as a moment stays that moment in another zone; one that was named as a wall time stays that."""
+    """In a new zone, a start that was given with an offset keeps its UTC time; any other start keeps its wall time."""
     start = schedule.start_moment or datetime.fromisoformat(schedule.start_wall)
     return timing.check(
         run_at=changes.get("run_at", start),
@@ -247,28 +247,28 @@ def _new_timing(schedule: Schedule, changes: dict[str, Any], now: datetime) -> T
     )
 
 
-def _checked_people(people: Sequence[Recipient], text: str) -> list[Recipient]:
-    """The first of each number. Raises `InvalidField` for the text, or for somebody whom it cannot be written to."""
-    template = recipients.compiled(text)
-    for person in people:
-        error = recipients.check(person, template)
+def _checked_recipients(recipients: Sequence[Recipient], text: str) -> list[Recipient]:
+    """Return the first recipient of each number. Raises `InvalidField` for the text, or for one recipient's text."""
+    template = compiled(text)
+    for recipient in recipients:
+        error = check(recipient, template)
         if error is not None:
             raise InvalidField(f"recipients.{error.row}.{error.field}", error.code, error.detail)
-    return list(recipients.first_of_each_number(people).values())
+    return list(first_of_each_number(recipients).values())
 
 
-def _replace_people(schedule: Schedule, people: Sequence[Recipient]) -> None:
-    unique = _checked_people(people, schedule.text)
+def _replace_recipients(schedule: Schedule, recipients: Sequence[Recipient]) -> None:
+    unique = _checked_recipients(recipients, schedule.text)
     schedule.recipients.all().delete()
-    recipients.store(schedule, unique)
+    store(schedule, unique)
     schedule.recipient_count = len(unique)
 
 
-def _check_everybody(schedule: Schedule) -> None:
-    template = recipients.compiled(schedule.text)
+def _check_stored_recipients(schedule: Schedule) -> None:
+    template = compiled(schedule.text)
     rows = schedule.recipients.order_by("pk").values_list("number", "variables")
     for position, (number, variables) in enumerate(rows.iterator(chunk_size=2_000)):
-        error = recipients.check(Recipient(position, number, opened(variables)), template)
+        error = check(Recipient(position, number, opened(variables)), template)
         if error is not None:
             raise InvalidField("message", error.code, f"{error.detail} (recipient {position + 1})")
 

@@ -1,4 +1,4 @@
-"""From a schedule's row to its times and back. Wall times are naive, moments are UTC."""
+"""Computes the next run of a schedule. Wall times are naive datetimes, all others are in UTC."""
 
 import sys
 from collections.abc import Sequence
@@ -11,58 +11,58 @@ from scheduling import recurrence, zone_data
 from scheduling.models import Schedule
 from scheduling.recurrence import Occurrence, Position
 
-# What `set_next` sets.
+# The fields that `set_next` sets.
 NEXT_FIELDS = ("next_wall", "next_run_at", "zone_release", "moved_from")
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When a schedule fires: validated. `start_moment` where the client has named the moment and not the wall time."""
+    """A validated start and recurrence. `start_moment` is the start in UTC if it was given with an offset, else None."""
 
     time_zone: str
     recurrence: str
     start_wall: datetime
     start_moment: datetime | None
     first_wall: datetime
-    first_moment: datetime
+    first_utc: datetime
 
 
 def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime) -> Timing:
-    """`run_at` is aware (a moment) or naive (a wall time in the zone). Raises `InvalidField`."""
+    """Validate a start and a rule. `run_at` is aware, or naive for a wall time in the zone. Raises `InvalidField`."""
     try:
         zone = recurrence.zone(time_zone)
     except recurrence.UnknownZone as error:
         raise InvalidField("time_zone", "unknown_time_zone", str(error)) from None
     try:
         text = _as_given(rule) if rule else ""
-        wall, start_moment = _start(run_at, zone)
-        if start_moment <= now:
-            raise InvalidField("run_at", "in_the_past", "The time lies in the past.")
-        first = _first(wall, start_moment, zone, text)
+        wall, start_utc = _start(run_at, zone)
+        if start_utc <= now:
+            raise InvalidField("run_at", "in_the_past", "The time is in the past.")
+        first = _first(wall, start_utc, zone, text)
     except recurrence.InvalidRecurrence as error:
         raise InvalidField("recurrence", error.code, str(error)) from None
     except OverflowError:
         raise InvalidField("run_at", "invalid", "This time is out of range.") from None
     if first is None:
         raise InvalidField("recurrence", "never_fires", "This recurrence never fires.")
-    return Timing(zone.key, text, wall, start_moment if run_at.tzinfo else None, first.wall, first.utc)
+    return Timing(zone.key, text, wall, start_utc if run_at.tzinfo else None, first.wall, first.utc)
 
 
 def _start(run_at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """The start's wall time in the zone, and its moment."""
+    """Return the start's wall time in the zone, and in UTC."""
     if run_at.tzinfo is None:
         return run_at, recurrence.to_utc(run_at, zone)
     return run_at.astimezone(zone).replace(tzinfo=None, fold=0), run_at.astimezone(UTC)
 
 
-def _first(wall: datetime, start_moment: datetime, zone: ZoneInfo, rule: str) -> Occurrence | None:
+def _first(wall: datetime, start_utc: datetime, zone: ZoneInfo, rule: str) -> Occurrence | None:
     first = recurrence.next_occurrence(rule=rule or None, start=wall, tz=zone, position=Position(last=None, count=0))
-    # With an offset the client has named the moment, which matters where a wall time occurs twice.
-    return Occurrence(wall, start_moment) if first is not None and first.wall == wall else first
+    # Where a wall time occurs twice, the offset that the client gave says which of the two.
+    return Occurrence(wall, start_utc) if first is not None and first.wall == wall else first
 
 
 def _as_given(rule: str) -> str:
-    """The client's own spelling, checked, with the property's name in front of it."""
+    """Check the rule; returns it in the client's order of parts, with the prefix `RRULE:`."""
     recurrence.check(rule)
     return f"RRULE:{rule.strip().upper().removeprefix('RRULE:')}"
 
@@ -73,34 +73,34 @@ def position_of(schedule: Schedule) -> Position:
 
 
 def advance(schedule: Schedule) -> None:
-    """The next occurrence becomes the last one, and the one after it the next. Sets attributes only."""
+    """Move to the following occurrence: the next one becomes the last one. The caller saves the schedule."""
     schedule.last_wall = schedule.next_wall
     schedule.occurrences += 1
-    following = recurrence.next_occurrence(
-        rule=schedule.recurrence or None,
-        start=datetime.fromisoformat(schedule.start_wall),
-        tz=recurrence.zone(schedule.time_zone),
-        position=position_of(schedule),
-    )
+    following = _following(schedule)
     previous = schedule.next_run_at
-    if following is not None and following.utc <= previous:
-        # The first run was asked for by its offset, in the second of two equal hours; the series counts from the first.
+    if following is not None and previous is not None and following.utc <= previous:
+        # The start was given with the offset of the second of two equal hours; the rule counts from the first hour.
         skip_to(schedule, previous + timedelta(microseconds=1))
     else:
         set_next(schedule, following)
 
 
-def skip_to(schedule: Schedule, moment: datetime) -> int:
-    """Jump over the occurrences before `moment` and say how many there were. Sets attributes only."""
-    series = {
-        "rule": schedule.recurrence or None,
-        "start": datetime.fromisoformat(schedule.start_wall),
-        "tz": recurrence.zone(schedule.time_zone),
-        "position": position_of(schedule),
-    }
-    found = recurrence.first_at_or_after(**series, moment_utc=moment)
+def _following(schedule: Schedule) -> Occurrence | None:
+    return recurrence.next_occurrence(
+        rule=schedule.recurrence or None,
+        start=datetime.fromisoformat(schedule.start_wall),
+        tz=recurrence.zone(schedule.time_zone),
+        position=position_of(schedule),
+    )
+
+
+def skip_to(schedule: Schedule, at: datetime) -> int:
+    """Skip the occurrences before `at` and return how many were skipped. The caller saves the schedule."""
+    rule, start = schedule.recurrence or None, datetime.fromisoformat(schedule.start_wall)
+    zone, position = recurrence.zone(schedule.time_zone), position_of(schedule)
+    found = recurrence.first_at_or_after(rule=rule, start=start, tz=zone, position=position, not_before=at)
     if found is None:
-        rest = recurrence.upcoming(**series, count=sys.maxsize)
+        rest = recurrence.upcoming(rule=rule, start=start, tz=zone, position=position, count=sys.maxsize)
         schedule.last_wall = rest[-1].wall.isoformat() if rest else schedule.last_wall
         schedule.occurrences += len(rest)
         set_next(schedule, None)
@@ -113,30 +113,25 @@ def skip_to(schedule: Schedule, moment: datetime) -> int:
 
 
 def recompute(schedule: Schedule, *, last_run: datetime | None) -> None:
-    """The next run by the zone data of this process; `last_run` is the moment of the last one. Sets attributes only.
+    """Compute the next run with this process's zone data. `last_run` is when the last run was due. The caller saves.
 
-    Before the first occurrence the result is the one that the same request would get now: a start that was named by its
-    offset keeps its moment, any other keeps its wall time. A series that has begun goes on after its last wall time, so no
-    wall time runs twice, and only with moments after `last_run`: clocks that the new data set back repeat no run.
+    Before the first occurrence, the result is what the same request would get now: a start that was given with an offset keeps
+    its UTC time, any other start keeps its wall time. After it, the next run is later than the last wall time and later than
+    `last_run`: no wall time runs twice, also if the new data turns clocks back.
     """
     zone = recurrence.zone(schedule.time_zone)
     after_last_run = last_run + timedelta(microseconds=1) if last_run else None
     if schedule.last_wall:
-        following = recurrence.next_occurrence(
-            rule=schedule.recurrence or None,
-            start=datetime.fromisoformat(schedule.start_wall),
-            tz=zone,
-            position=position_of(schedule),
-        )
+        following = _following(schedule)
         set_next(schedule, following)
         if following is not None and after_last_run is not None and following.utc < after_last_run:
             skip_to(schedule, after_last_run)
         return
-    wall, start_moment = _start(schedule.start_moment or datetime.fromisoformat(schedule.start_wall), zone)
+    wall, start_utc = _start(schedule.start_moment or datetime.fromisoformat(schedule.start_wall), zone)
     schedule.start_wall = wall.isoformat()
-    first = _first(wall, start_moment, zone, schedule.recurrence)
+    first = _first(wall, start_utc, zone, schedule.recurrence)
     if first is not None and after_last_run is not None:
-        # The runs before were missed and the schedule was given another time: one run for each moment.
+        # Earlier runs were missed and the schedule was then rescheduled: each due time may have only one run.
         first = first._replace(utc=max(first.utc, after_last_run))
     set_next(schedule, first)
 
@@ -149,7 +144,7 @@ def set_next(schedule: Schedule, occurrence: tuple[datetime, datetime] | None) -
 
 
 def preview(schedule: Schedule, *, count: int) -> Sequence[tuple[datetime, datetime]]:
-    """The next `count` occurrences as (wall, UTC), the next run included."""
+    """Return the next `count` occurrences as (wall time, UTC), beginning with the next run."""
     if schedule.next_run_at is None:
         return []
     first = (datetime.fromisoformat(schedule.next_wall), schedule.next_run_at)

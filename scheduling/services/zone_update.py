@@ -1,4 +1,4 @@
-"""Recomputes waiting runs whose time was computed with older zone data."""
+"""Recomputes next runs that were computed with older zone data."""
 
 import logging
 from datetime import datetime
@@ -15,15 +15,15 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 1_000
 CHANGED_FIELDS = ("start_wall", "last_wall", "occurrences", *timing.NEXT_FIELDS)
-# What a stored zone or rule raises that the libraries of today no longer accept.
+# Raised for a stored zone or rule that the current libraries no longer accept.
 _REFUSALS = (ValueError, ArithmeticError)
 
 
 def recompute_waiting(*, now: datetime) -> int:
-    """Recompute one chunk, the next runs first, and log each that moved. Returns how many rows were looked at.
+    """Recompute one chunk, next runs first, and log each run that moved; returns how many rows were checked.
 
-    Each row has the release that its time was computed with, so an interrupted update goes on with the next tick. Only a
-    newer release recomputes: during an upgrade two versions do not undo each other's work. Paused schedules are included.
+    Each row stores the release that its time was computed with, so the next tick continues an interrupted update. Only newer
+    data recomputes: during an upgrade two versions do not undo each other's work. Paused schedules are included.
     """
     outdated = Schedule.objects.filter(next_run_at__isnull=False, zone_release__lt=zone_data.RELEASE)
     if not outdated.exists():
@@ -31,9 +31,13 @@ def recompute_waiting(*, now: datetime) -> int:
     with transaction.atomic():
         newest_run = ScheduleRun.objects.filter(schedule=OuterRef("pk")).order_by("-due_at").values("due_at")[:1]
         rows = outdated.annotate(last_run=Subquery(newest_run)).defer("text").select_for_update(skip_locked=True)
-        chunk = [(row, row.next_run_at) for row in rows.order_by("zone_release", "next_run_at")[:CHUNK]]
-        changed = [(schedule, old) for schedule, old in chunk if _recompute(schedule, now)]
-        unchanged = {schedule.pk for schedule, _ in chunk} - {schedule.pk for schedule, _ in changed}
+        chunk = [(row, row.next_run_at, row.last_run) for row in rows.order_by("zone_release", "next_run_at")[:CHUNK]]
+        changed = [
+            (schedule, old)
+            for schedule, old, last_run in chunk
+            if old is not None and _recompute(schedule, last_run=last_run, now=now)
+        ]
+        unchanged = {schedule.pk for schedule, _, _ in chunk} - {schedule.pk for schedule, _ in changed}
         Schedule.objects.filter(pk__in=unchanged).update(zone_release=zone_data.RELEASE)
     for schedule, old in changed:
         if schedule.next_run_at != old:
@@ -41,12 +45,12 @@ def recompute_waiting(*, now: datetime) -> int:
     return len(chunk)
 
 
-def _recompute(schedule: Schedule, now: datetime) -> bool:
-    """Store the new times; False when nothing but the release is to be stored."""
+def _recompute(schedule: Schedule, *, last_run: datetime | None, now: datetime) -> bool:
+    """Store the new times; returns False if only the release changes."""
     before = [getattr(schedule, name) for name in ("start_wall", "next_wall", "next_run_at")]
     moved_from, old = schedule.moved_from, schedule.next_run_at
     try:
-        timing.recompute(schedule, last_run=schedule.last_run)
+        timing.recompute(schedule, last_run=last_run)
     except _REFUSALS as error:
         logger.error("the next run of schedule %s was not recomputed: %s", schedule.pk, error)
         return False

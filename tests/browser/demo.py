@@ -37,7 +37,7 @@ from tests.factories import (
     WebhookDeliveryFactory,
 )
 from tests.media_store.pictures import encoded, picture
-from tests.scheduling.making import create, people
+from tests.scheduling.making import create, recipient_list
 
 CUSTOMER, PASSWORD = "+14155550142", "a long afternoon in November"
 TEXTS = [
@@ -218,7 +218,7 @@ def _asked_about(shop: AbstractUser, mara: AbstractUser, at: datetime) -> Messag
 
 def _schedules(shop: AbstractUser, now: datetime) -> dict[str, Schedule]:
     tomorrow = (now + timedelta(days=1)).replace(hour=9, minute=0, second=0, microsecond=0, tzinfo=None)
-    listed = people(*((f"+1415556{place:04}", {"name": "Ada"}) for place in range(40)))
+    listed = recipient_list(*((f"+1415556{place:04}", {"name": "Ada"}) for place in range(40)))
     recurring = create(
         shop, listed, now=now, name="Appointments of the week, with a reminder for the day before", text="Hi {name}",
         run_at=tomorrow, time_zone="Europe/Berlin", recurrence="RRULE:FREQ=WEEKLY;BYDAY=MO,TH;COUNT=12",

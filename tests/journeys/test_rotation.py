@@ -41,9 +41,9 @@ prototype = Message(
     valid_for=3600, expires_at=now + timedelta(hours=1), created_at=now, updated_at=now,
 )
 for start in range(0, {rows}, 5_000):
-    people = [Variant(f"+1415{{n:07}}", f"Your code is {{n:07}}", "gsm7", 1) for n in range(start, start + 5_000)]
+    variants = [Variant(f"+1415{{n:07}}", f"Your code is {{n:07}}", "gsm7", 1) for n in range(start, start + 5_000)]
     with transaction.atomic():
-        bulk_insert.store(prototype, people, source=Source.API)
+        bulk_insert.store(prototype, variants, source=Source.API)
 """
 READ = """
 from messaging.models import Message

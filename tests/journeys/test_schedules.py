@@ -46,10 +46,10 @@ from tests.journeys.client import numbers
 
 installation.install()
 now = timezone.now()
-plan = schedules.ScheduleInput("Many", "Hello", now + timedelta(minutes=1), "UTC", None, "express", None, 14_400)
-people = [Recipient(row, number, {}) for row, number in enumerate(numbers(int(sys.argv[1])))]
+draft = schedules.ScheduleInput("Many", "Hello", now + timedelta(minutes=1), "UTC", None, "express", None, 14_400)
+recipients = [Recipient(row, number, {}) for row, number in enumerate(numbers(int(sys.argv[1])))]
 schedules.create(
-    owner=installation.service_user("demo"), plan=plan, people=people, default_queue="express", now=now
+    owner=installation.service_user("demo"), draft=draft, recipients=recipients, default_queue="express", now=now
 )
 assert runs.start_due(now=now + timedelta(minutes=1), max_lateness=timedelta(hours=1)) == 1
 run_id = schedules.ScheduleRun.objects.get().pk

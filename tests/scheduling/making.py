@@ -21,13 +21,13 @@ def numbers(count: int) -> list[str]:
     return [f"+1415556{index:04}" for index in range(count)]
 
 
-def people(*given: str | tuple[str, dict[str, str]]) -> list[Recipient]:
+def recipient_list(*given: str | tuple[str, dict[str, str]]) -> list[Recipient]:
     """Numbers, or pairs of a number and its variables."""
     pairs = [(item, {}) if isinstance(item, str) else item for item in given]
     return [Recipient(row, number, variables) for row, (number, variables) in enumerate(pairs)]
 
 
-def plan(**values: Any) -> ScheduleInput:
+def schedule_input(**values: Any) -> ScheduleInput:
     """One run at `DUE` in UTC."""
     return ScheduleInput(
         **{
@@ -46,8 +46,10 @@ def plan(**values: Any) -> ScheduleInput:
 
 def create(owner: Any, to: Sequence[Recipient] | int = 1, *, now: datetime = NOW, **values: Any) -> Schedule:
     """`to` is a list, or how many."""
-    listed = people(*numbers(to)) if isinstance(to, int) else to
-    return schedules.create(owner=owner, plan=plan(**values), people=listed, default_queue="express", now=now)
+    listed = recipient_list(*numbers(to)) if isinstance(to, int) else to
+    return schedules.create(
+        owner=owner, draft=schedule_input(**values), recipients=listed, default_queue="express", now=now
+    )
 
 
 def tick(now: datetime = DUE) -> int:

@@ -19,7 +19,7 @@ from tests.factories import MessageFactory, QueueFactory, SenderFactory, UserFac
 from tests.messaging.admin.conftest import staff
 from tests.messaging.api.conftest import Api
 from tests.messaging.services.outbound.dispatch.fakes import Clock
-from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, people, statuses, tick
+from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, recipient_list, statuses, tick
 
 __all__ = ["staff"]
 pytestmark = pytest.mark.usefixtures("express")
@@ -197,7 +197,7 @@ class TestAdd:
         assert listed() == [(A, {"name": "Ada"})]
         assert Schedule.objects.get().recipient_count == 1
         lines = next(str(message) for message in page.context["messages"]).split("<br>")
-        assert lines[0] == "1 added to the list, 1 on it already, 2 bad rows left out:"
+        assert lines[0] == "1 added to the list, 1 already on it, 2 invalid rows not added:"
         assert lines[1].startswith("Row 2, to: Give the number in international notation")
         assert lines[2] == "Row 4: This row has 1 field, the header has 2."
         assert str(Schedule.objects.get().pk) in lines[3]
@@ -268,7 +268,7 @@ def test_a_text_that_cannot_be_opened_is_said_so_and_stays(admin, owner) -> None
 class TestEdit:
     def test_before_the_first_run_everything_can_be_edited(self, admin, owner) -> None:
         QueueFactory(name="bulk")
-        schedule = create(owner, people((A, {"name": "Ada"})))
+        schedule = create(owner, recipient_list((A, {"name": "Ada"})))
 
         response = edit(
             admin,
@@ -308,7 +308,7 @@ class TestEdit:
         assert (schedule.name, schedule.next_run_at) == ("Other", due)
 
     def test_people_are_added_to_the_list(self, admin, owner) -> None:
-        schedule = create(owner, people((A, {"name": "Ada"})), text="Hi {name}")
+        schedule = create(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}")
 
         page = edit(admin, schedule, text="Dear {name}", pasted=f"to,name\n{A},again\n{B},Bob\n{C}", follow=True)
 
@@ -316,12 +316,12 @@ class TestEdit:
         schedule.refresh_from_db()
         assert (schedule.text, schedule.recipient_count) == ("Dear {name}", 2)
         assert next(str(message).split("<br>")[:2] for message in page.context["messages"]) == [
-            "1 added to the list, 1 on it already, 1 bad row left out:",
+            "1 added to the list, 1 already on it, 1 invalid row not added:",
             "Row 4: This row has 1 field, the header has 2.",
         ]
 
     def test_if_none_of_them_is_good_nothing_is_changed(self, admin, owner) -> None:
-        schedule = create(owner, people((A, {"name": "Ada"})), text="Hi {name}")
+        schedule = create(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}")
         before = Schedule.objects.values().get()
 
         found = errors(edit(admin, schedule, name="Other", pasted="12345, 23456"))
@@ -331,11 +331,11 @@ class TestEdit:
         assert listed() == [(A, {"name": "Ada"})]
 
     def test_the_page_shows_the_first_of_the_list_and_how_many_there_are(self, admin, owner) -> None:
-        schedule = create(owner, people(*((f"+1415556{place:04}", {"name": "Ada"}) for place in range(25))))
+        schedule = create(owner, recipient_list(*((f"+1415556{place:04}", {"name": "Ada"}) for place in range(25))))
 
         page = admin.get(f"{LIST}{schedule.pk}/change/").content.decode()
 
-        assert "25 people<br>+14155560000" in page
+        assert "25 recipients<br>+14155560000" in page
         assert page.count("name: Ada") == 20
         assert "+14155560020" not in page
         assert "and 5 more" in page
@@ -406,7 +406,9 @@ class TestTexts:
 
     @pytest.fixture
     def schedule(self, owner) -> Schedule:
-        return create(owner, people((A, {"code": "471100"})), text="Your code is {code}", recurrence="FREQ=DAILY")
+        return create(
+            owner, recipient_list((A, {"code": "471100"})), text="Your code is {code}", recurrence="FREQ=DAILY"
+        )
 
     def test_whoever_may_not_read_them_sees_how_long_they_are_and_no_form(self, staff, schedule) -> None:
         client = staff("scheduling.view_schedule", "scheduling.change_schedule")
@@ -418,7 +420,7 @@ class TestTexts:
         assert "•••••• (19 characters)" in page
         assert "Your code" not in page
         assert "471100" not in page
-        assert f"1 person<br>{A}" in page
+        assert f"1 recipient<br>{A}" in page
         assert "code: ••••••" in page
         assert 'name="_save"' not in page
         assert refused.status_code == 403
@@ -480,7 +482,7 @@ class TestActions:
         schedule = due_run(owner, 3, recurrence="FREQ=DAILY").schedule
         expand_all()
 
-        assert act(admin, "cancel_selected", schedule) == [("success", "1 schedule canceled, 3 messages taken back.")]
+        assert act(admin, "cancel_selected", schedule) == [("success", "1 schedule canceled, 3 messages canceled.")]
 
         assert statuses() == {"canceled": 3}
         event = Message.objects.first().events.get(to_status="canceled")

@@ -10,9 +10,9 @@ import pytest
 
 from scheduling.recurrence import (
     InvalidRecurrence,
-    Jump,
     Occurrence,
     Position,
+    SkipResult,
     first_at_or_after,
     next_occurrence,
     upcoming,
@@ -140,33 +140,35 @@ def test_upcoming_is_bounded_by_its_count() -> None:
 def test_a_jump_says_what_was_missed_and_where_the_series_stands() -> None:
     moment = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
-    exact = first_at_or_after(rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=NEW, moment_utc=moment)
+    exact = first_at_or_after(rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=NEW, not_before=moment)
     later = first_at_or_after(
         rule="FREQ=DAILY",
         start=START,
         tz=UTC_ZONE,
         position=Position(START, 1),
-        moment_utc=moment + timedelta(seconds=1),
+        not_before=moment + timedelta(seconds=1),
     )
 
-    assert exact == Jump(datetime(2026, 1, 8, 9), moment, 3, Position(datetime(2026, 1, 7, 9), 3))
-    assert later == Jump(datetime(2026, 1, 9, 9), moment + timedelta(days=1), 3, Position(datetime(2026, 1, 8, 9), 4))
+    assert exact == SkipResult(datetime(2026, 1, 8, 9), moment, 3, Position(datetime(2026, 1, 7, 9), 3))
+    assert later == SkipResult(
+        datetime(2026, 1, 9, 9), moment + timedelta(days=1), 3, Position(datetime(2026, 1, 8, 9), 4)
+    )
     assert next_occurrence(rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=exact.position) == exact[:2]
 
 
 def test_a_jump_over_nothing_leaves_the_position() -> None:
     found = first_at_or_after(
-        rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=NEW, moment_utc=datetime(2020, 1, 1, tzinfo=UTC)
+        rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=NEW, not_before=datetime(2020, 1, 1, tzinfo=UTC)
     )
 
-    assert found == Jump(START, START.replace(tzinfo=UTC), 0, NEW)
+    assert found == SkipResult(START, START.replace(tzinfo=UTC), 0, NEW)
 
 
 def test_missed_occurrences_use_up_the_count() -> None:
     arguments = {"rule": "FREQ=DAILY;COUNT=3", "start": START, "tz": UTC_ZONE, "position": NEW}
 
-    third = first_at_or_after(**arguments, moment_utc=datetime(2026, 1, 7, tzinfo=UTC))
-    fourth = first_at_or_after(**arguments, moment_utc=datetime(2026, 1, 8, tzinfo=UTC))
+    third = first_at_or_after(**arguments, not_before=datetime(2026, 1, 7, tzinfo=UTC))
+    fourth = first_at_or_after(**arguments, not_before=datetime(2026, 1, 8, tzinfo=UTC))
 
     assert (third.wall, third.skipped) == (datetime(2026, 1, 7, 9), 2)
     assert fourth is None
@@ -176,7 +178,7 @@ def test_a_month_of_missed_minutes_is_jumped_over_at_once() -> None:
     moment = datetime(2026, 2, 5, 9, 0, tzinfo=UTC)
 
     found, calls = counted(
-        lambda: first_at_or_after(rule="FREQ=MINUTELY", start=START, tz=UTC_ZONE, position=NEW, moment_utc=moment)
+        lambda: first_at_or_after(rule="FREQ=MINUTELY", start=START, tz=UTC_ZONE, position=NEW, not_before=moment)
     )
 
     assert calls < MOST_CALLS

@@ -1,4 +1,4 @@
-"""A person wants to be forgotten."""
+"""Erase a phone number on request of the person."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from scheduling.services import erasure
 
 
 class Command(BaseCommand):
-    help = "Takes a person's number and texts out of all messages, and keeps a proof. Suppressions of the number stay."
+    help = "Erases a phone number and its texts from all messages and stores a proof. Suppressions of the number stay."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("number", help="in international notation")
-        parser.add_argument("--reason", required=True, help="stands in the proof")
-        parser.add_argument("--by", required=True, help="the user who answers for it")
+        parser.add_argument("--reason", required=True, help="stored in the proof")
+        parser.add_argument("--by", required=True, help="the user who is responsible")
 
     def handle(self, *, number: str, reason: str, by: str, **_options: Any) -> None:
         actor = get_user_model().objects.filter(username=by).first()
@@ -29,4 +29,4 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         self.stdout.write(f"{done.erasure.messages} messages erased, {done.canceled} canceled; proof {done.erasure.pk}")
         if done.left:
-            raise CommandError(f"{done.left} messages were just being sent and are left; run it again in a minute")
+            raise CommandError(f"{done.left} messages in flight were not erased; run the command again in a minute")

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from messaging.services.representation import HIDDEN
 from tests.factories import MessageFactory, PhoneNumberFactory, UserFactory
 from tests.messaging.api.conftest import Api
-from tests.scheduling.making import create, due_run, expand_all, people
+from tests.scheduling.making import create, due_run, expand_all, recipient_list
 
 SECRET = "Your code is 471100"
 PERSON = "+14155550101"
@@ -32,7 +32,7 @@ def pages(api) -> dict[str, int]:
     PhoneNumberFactory._meta.model.objects.get_or_create(number=PERSON)
     message = MessageFactory(owner=api.user, text=SECRET, to_number=PERSON)
     MessageFactory(owner=api.user, text=SECRET, inbound=True, from_number=PERSON)
-    schedule = due_run(api.user, people((PERSON, {"code": "471100"})), text="Your code is {code}").schedule
+    schedule = due_run(api.user, recipient_list((PERSON, {"code": "471100"})), text="Your code is {code}").schedule
     expand_all()
     return {
         "messages/": 3,
@@ -93,7 +93,7 @@ def test_the_answer_to_an_act_hides_it_too(api, staff_with) -> None:
     client = staff_with(*ACTING)
     waiting = MessageFactory(owner=api.user, text=SECRET)
     failed = MessageFactory(owner=api.user, text=SECRET, status="failed")
-    schedule = create(api.user, people((PERSON, {})), text=SECRET, run_at=datetime(2126, 12, 1, 9, tzinfo=UTC))
+    schedule = create(api.user, recipient_list((PERSON, {})), text=SECRET, run_at=datetime(2126, 12, 1, 9, tzinfo=UTC))
     acts = [
         ("POST", f"messages/{waiting.pk}/cancel/", {}),
         ("POST", f"messages/{failed.pk}/retry/", {"reason": "asked to"}),

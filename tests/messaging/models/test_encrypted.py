@@ -8,7 +8,7 @@ from messaging.models import Message
 from messaging.models.encrypted import Unopened, fault_of, opened
 from scheduling.models import ScheduleRecipient
 from tests.factories import MessageFactory, UserFactory, lose_the_key
-from tests.scheduling.making import create, people
+from tests.scheduling.making import create, recipient_list
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 
@@ -42,7 +42,7 @@ def test_the_unreadable_content_is_not_overwritten(lost) -> None:
 
 
 def test_json_behaves_the_same() -> None:
-    create(UserFactory(), people(("+14155550101", {"name": "Ada"})), text="Hi {name}")
+    create(UserFactory(), recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
     lose_the_key(ScheduleRecipient.objects.get(), "variables")
 
     with pytest.raises(CannotBeOpened):

@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 from messaging.models import Message
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from tests.messaging.api.conftest import assert_problem, errors_of
-from tests.scheduling.making import DUE, create, expand_all, people, statuses, tick
+from tests.scheduling.making import DUE, create, expand_all, recipient_list, statuses, tick
 
 WRITES = [
     ("PATCH", "", {"name": "Other"}),
@@ -262,7 +262,7 @@ def test_without_a_token_there_is_nothing(anonymous, mine, method: str, path: st
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
 def test_staff_may_act_for_others(staff, mine, method: str, path: str, body) -> None:
-    schedule = mine(people("+14155550101"))
+    schedule = mine(recipient_list("+14155550101"))
     before = rows()
 
     response = staff(method, f"schedules/{schedule.pk}/{path}", body)

@@ -14,7 +14,7 @@ from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import schedules
 from tests.factories import MessageFactory, PhoneNumberFactory, lose_the_key
 from tests.messaging.api.conftest import assert_problem, errors_of
-from tests.scheduling.making import DUE, create, expand_all, numbers, people, tick
+from tests.scheduling.making import DUE, create, expand_all, numbers, recipient_list, tick
 
 DAY = timedelta(days=1)
 READS = ["", "messages/", "runs/", "preview/"]
@@ -285,7 +285,8 @@ class TestRuns:
 class TestPreview:
     @pytest.fixture
     def schedule(self, mine) -> Schedule:
-        listed = people(*((number, {"name": name}) for number, name in zip(numbers(6), ["Ada", "x" * 170, *"bcde"])))  # noqa: B905
+        names = ["Ada", "x" * 170, *"bcde"]
+        listed = recipient_list(*((number, {"name": name}) for number, name in zip(numbers(6), names, strict=True)))
         return mine(
             listed,
             text="Hi {name}",

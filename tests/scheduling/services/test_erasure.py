@@ -15,7 +15,7 @@ from messaging.services.representation import serialize_message
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.services import erasure
 from tests.factories import NOW, CallbackFactory, MessageFactory, PhoneNumberFactory, UserFactory, lose_the_key
-from tests.scheduling.making import due_run, people
+from tests.scheduling.making import due_run, recipient_list
 
 pytestmark = pytest.mark.django_db
 PERSON, OTHER = "+14155550101", "+14155550102"
@@ -33,7 +33,7 @@ def test_number_and_texts_are_gone_and_the_proof_stays(staff) -> None:
     came = MessageFactory(inbound=True, status="processed", from_number=PERSON, to_number="+15005550006")
     kept = MessageFactory(delivered=True, to_number=OTHER)
     Suppression.objects.create(number=PERSON, source="keyword", created_at=NOW)
-    due_run(staff, people((PERSON, {}), (OTHER, {})))
+    due_run(staff, recipient_list((PERSON, {}), (OTHER, {})))
 
     done = erasure.erase(number=PERSON, reason="asked by letter", actor=staff, now=NOW)
 
@@ -67,7 +67,7 @@ def test_what_waits_is_canceled_first(staff) -> None:
 def test_what_is_in_the_air_is_waited_for(staff) -> None:
     message = MessageFactory(sending=True, to_number=PERSON)
 
-    due_run(staff, people(PERSON))
+    due_run(staff, recipient_list(PERSON))
     with pytest.raises(NotErasable):
         erasure.erase(number=PERSON, reason="x", actor=staff, now=NOW)
 
@@ -83,7 +83,7 @@ def test_what_is_taken_by_a_worker_meanwhile_is_left_and_not_tried_twice(staff, 
     begun = MessageFactory(sending=True, to_number=PERSON)
     monkeypatch.setattr(of_messages, "refuse_in_flight", lambda _number: None)
 
-    with pytest.raises(CommandError, match="1 messages were just being sent"):
+    with pytest.raises(CommandError, match="1 messages in flight were not erased"):
         call_command("erase_number", PERSON, reason="asked", by=staff.username)
 
     begun.refresh_from_db()

@@ -29,7 +29,7 @@ from tests.scheduling.making import (
     due_run,
     expand_all,
     numbers,
-    people,
+    recipient_list,
     recipients_of_messages,
     statuses,
     tick,
@@ -64,7 +64,7 @@ def cancel(run: ScheduleRun, **values) -> int:
 
 class TestMessages:
     def test_a_message_has_everything_of_its_schedule(self, owner) -> None:
-        run = due_run(owner, people((A, {"name": "Ada"})), text="Hi {name}", valid_for=900)
+        run = due_run(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}", valid_for=900)
         now = DUE + SECOND
 
         assert expand(run, clock=lambda: now) == 1
@@ -121,7 +121,7 @@ class TestMessages:
         )
 
     def test_each_text_is_measured_for_itself(self, owner) -> None:
-        run = due_run(owner, people((A, {"name": "Ada"}), (B, {"name": "Ж" * 70})), text="{name}!")
+        run = due_run(owner, recipient_list((A, {"name": "Ada"}), (B, {"name": "Ж" * 70})), text="{name}!")
 
         expand(run)
 
@@ -130,7 +130,7 @@ class TestMessages:
 
     def test_they_are_made_in_the_order_of_the_list(self, owner, chunk) -> None:
         chunk(4)
-        run = due_run(owner, people(*reversed(numbers(10))))
+        run = due_run(owner, recipient_list(*reversed(numbers(10))))
 
         expand(run)
 
@@ -192,7 +192,7 @@ class TestMessages:
         assert recipients_of_messages() == numbers(3)[2:]
 
     def test_a_text_that_cannot_be_written_is_passed_over_and_counted(self, owner) -> None:
-        run = due_run(owner, people((A, {"name": "Ada"}), (B, {"name": "Bob"})), text="Hi {name}")
+        run = due_run(owner, recipient_list((A, {"name": "Ada"}), (B, {"name": "Bob"})), text="Hi {name}")
         run.schedule.recipients.filter(number=A).update(variables={})
 
         assert expand(run) == 1
@@ -272,8 +272,8 @@ class TestChunks:
 
     def test_recipients_who_are_added_meanwhile_are_reached_too(self, owner, chunk) -> None:
         chunk(2)
-        run = due_run(owner, people(*numbers(6)[:4]))
-        late = iter([people(*numbers(6)[4:])])
+        run = due_run(owner, recipient_list(*numbers(6)[:4]))
+        late = iter([recipient_list(*numbers(6)[4:])])
 
         def add(_queue: str) -> None:
             for rows in late:
@@ -350,9 +350,9 @@ class TestOnce:
 
     @pytest.mark.parametrize("what", ["text", "variables"])
     def test_a_run_that_cannot_be_opened_waits_for_its_key_and_no_other_waits_for_it(self, owner, what: str) -> None:
-        lost = due_run(owner, people((A, {"name": "Ada"})), text="Hi {name}")
+        lost = due_run(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}")
         lose_the_key(*((lost.schedule,) if what == "text" else (ScheduleRecipient.objects.get(), "variables")))
-        due_run(owner, people((B, {"name": "Bob"})), text="Hi {name}")
+        due_run(owner, recipient_list((B, {"name": "Bob"})), text="Hi {name}")
 
         assert expand_all() == 1
 
@@ -419,7 +419,9 @@ class TestAll:
     def test_runs_that_are_due_together_take_turns(self, owner, chunk) -> None:
         chunk(2)
         first, second = due_run(owner, 6), due_run(owner, 4)
-        seconds = itertools.count(0, expansion.TURN_SECONDS * 3 / 4)  # the second chunk would begin after the turn
+        seconds = itertools.count(
+            0, expansion.TIME_SLICE_SECONDS * 3 / 4
+        )  # the second chunk would begin after the turn
         order: list[tuple[int, int]] = []
 
         def note(_queue: str) -> None:

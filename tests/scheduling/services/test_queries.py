@@ -7,9 +7,9 @@ from uuid_utils.compat import uuid7
 
 from messaging.models import Message
 from scheduling.services import queries as reading
-from scheduling.services.queries import Rendered
+from scheduling.services.queries import RenderedMessage
 from tests.factories import MessageFactory
-from tests.scheduling.making import create, due_run, expand_all, numbers, people
+from tests.scheduling.making import create, due_run, expand_all, numbers, recipient_list
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 
@@ -55,15 +55,15 @@ def test_both_cost_the_same_for_one_schedule_and_for_five(owner) -> None:
 
 def test_the_first_texts_and_the_segments_of_all(owner) -> None:
     names = [("Ada", 1), ("x" * 160, 2), ("Ж" * 70, 2), ("Bob", 1), ("Eve", 1), ("y" * 160, 2), ("Joe", 1)]
-    listed = people(*((number, {"name": name}) for number, (name, _) in zip(numbers(7), names, strict=True)))
+    listed = recipient_list(*((number, {"name": name}) for number, (name, _) in zip(numbers(7), names, strict=True)))
     schedule = create(owner, listed, text="{name}!")
 
     sample, total = reading.rendered_sample(schedule)
 
     assert sample[:3] == [
-        Rendered(numbers(7)[0], "Ada!", "gsm7", 1),
-        Rendered(numbers(7)[1], "x" * 160 + "!", "gsm7", 2),
-        Rendered(numbers(7)[2], "Ж" * 70 + "!", "ucs2", 2),
+        RenderedMessage(numbers(7)[0], "Ada!", "gsm7", 1),
+        RenderedMessage(numbers(7)[1], "x" * 160 + "!", "gsm7", 2),
+        RenderedMessage(numbers(7)[2], "Ж" * 70 + "!", "ucs2", 2),
     ]
     assert len(sample) == reading.PREVIEWED == 5
     assert total == sum(segments for _, segments in names) == 10

@@ -16,7 +16,7 @@ from scheduling.services import recipients, schedules
 from scheduling.services.errors import ScheduleEnded
 from scheduling.services.recipients import ImportReport
 from tests.messaging.parallel import at_once
-from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, numbers, people
+from tests.scheduling.making import DUE, A, B, C, create, due_run, expand_all, numbers, recipient_list
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 LATER = DUE - timedelta(minutes=30)
@@ -67,7 +67,7 @@ def assert_nobody(schedule: Schedule) -> None:
 
 class TestAdd:
     def test_they_are_stored_in_their_order_and_counted(self, schedule) -> None:
-        report = add(schedule, people((C, {"name": "c"}), (A, {"name": "a", "more": "x"})))
+        report = add(schedule, recipient_list((C, {"name": "c"}), (A, {"name": "a", "more": "x"})))
 
         assert report == ImportReport(added=2, duplicates=0, rejected=0, errors=[])
         assert listed(schedule) == [(C, {"name": "c"}), (A, {"name": "a", "more": "x"})]
@@ -75,16 +75,16 @@ class TestAdd:
         assert (schedule.recipient_count, schedule.updated_at) == (2, LATER)
 
     def test_a_number_that_is_repeated_in_the_list_counts_once_where_it_stood_first(self, schedule) -> None:
-        rows = people((A, {"name": "first"}), (B, {"name": "b"}), (A, {"name": "again"}), (A, {"name": "more"}))
+        rows = recipient_list((A, {"name": "first"}), (B, {"name": "b"}), (A, {"name": "again"}), (A, {"name": "more"}))
 
         assert counts(add(schedule, rows)) == (2, 2, 0)
 
         assert listed(schedule) == [(A, {"name": "first"}), (B, {"name": "b"})]
 
     def test_a_number_that_is_on_the_list_stays_as_it_is(self, schedule) -> None:
-        add(schedule, people((A, {"name": "old"})))
+        add(schedule, recipient_list((A, {"name": "old"})))
 
-        assert counts(add(schedule, people((B, {"name": "b"}), (A, {"name": "new"})))) == (1, 1, 0)
+        assert counts(add(schedule, recipient_list((B, {"name": "b"}), (A, {"name": "new"})))) == (1, 1, 0)
 
         assert listed(schedule) == [(A, {"name": "old"}), (B, {"name": "b"})]
         assert Schedule.objects.get().recipient_count == 2
@@ -93,7 +93,7 @@ class TestAdd:
     def test_every_length_is_stored_whole_at_the_edges_of_chunks(self, plain, chunk, count: int) -> None:
         chunk(3)
 
-        assert counts(add(plain, people(*numbers(count)))) == (count, 0, 0)
+        assert counts(add(plain, recipient_list(*numbers(count)))) == (count, 0, 0)
 
         assert [number for number, _ in listed(plain)] == numbers(count)
         assert Schedule.objects.get().recipient_count == count
@@ -101,14 +101,14 @@ class TestAdd:
     def test_a_number_in_two_chunks_is_kept_once(self, plain, chunk) -> None:
         chunk(2)
 
-        assert counts(add(plain, people(A, B, C, A, B, A))) == (3, 3, 0)
+        assert counts(add(plain, recipient_list(A, B, C, A, B, A))) == (3, 3, 0)
 
         assert [number for number, _ in listed(plain)] == [A, B, C]
 
     def test_bad_rows_are_reported_by_row_and_good_ones_are_kept(self, schedule, chunk) -> None:
         chunk(2)
         rows = [
-            *people((A, {"name": "a"}), (B, {}), (C, {"name": "x" * 1531})),
+            *recipient_list((A, {"name": "a"}), (B, {}), (C, {"name": "x" * 1531})),
             RowError(3, "to", "invalid_number", "Not a number."),
         ]
 
@@ -126,7 +126,7 @@ class TestAdd:
     def test_a_text_that_is_empty_for_somebody_is_reported(self, owner) -> None:
         schedule = create(owner, 0, text="{text}")
 
-        report = add(schedule, people((A, {"text": "  "}), (B, {"text": "Hello"})))
+        report = add(schedule, recipient_list((A, {"text": "  "}), (B, {"text": "Hello"})))
 
         assert [(error.row, error.field, error.code) for error in report.errors] == [(0, "message", "blank")]
         assert listed(schedule) == [(B, {"text": "Hello"})]
@@ -135,7 +135,7 @@ class TestAdd:
         chunk(4)
         monkeypatch.setattr(recipients, "MAX_REPORTED_ERRORS", 5)
 
-        report = add(schedule, people(*numbers(13)))
+        report = add(schedule, recipient_list(*numbers(13)))
 
         assert counts(report) == (0, 0, 13)
         assert [error.row for error in report.errors] == [0, 1, 2, 3, 4]
@@ -143,14 +143,14 @@ class TestAdd:
 
     @pytest.mark.parametrize("ending", ["canceled", "completed"])
     def test_nobody_joins_a_schedule_that_has_ended(self, owner, ending: str) -> None:
-        run = due_run(owner, people(A))
+        run = due_run(owner, recipient_list(A))
         if ending == "completed":
             expand_all()
         else:
             schedules.cancel(schedule_id=run.schedule_id, actor=owner, now=DUE, source=Source.API)
 
         with pytest.raises(ScheduleEnded):
-            add(run.schedule, people(B))
+            add(run.schedule, recipient_list(B))
 
         assert [number for number, _ in listed(run.schedule)] == [A]
         assert Schedule.objects.get().recipient_count == 1
@@ -158,12 +158,12 @@ class TestAdd:
     def test_a_paused_one_takes_more(self, plain) -> None:
         schedules.pause(schedule_id=plain.pk, now=LATER)
 
-        assert counts(add(plain, people(A))) == (1, 0, 0)
+        assert counts(add(plain, recipient_list(A))) == (1, 0, 0)
 
     def test_the_same_number_may_be_on_several_lists(self, owner, plain) -> None:
-        other = create(owner, people(A))
+        other = create(owner, recipient_list(A))
 
-        assert counts(add(plain, people(A))) == (1, 0, 0)
+        assert counts(add(plain, recipient_list(A))) == (1, 0, 0)
 
         assert (listed(plain), listed(other)) == ([(A, {})], [(A, {})])
 
@@ -172,7 +172,7 @@ class TestAdd:
         for count in (5, 20):
             schedule = create(owner, 0)
             with CaptureQueriesContext(connection) as queries:
-                add(schedule, people(*numbers(count)))
+                add(schedule, recipient_list(*numbers(count)))
             costs.append(len(queries))
 
         assert costs[0] == costs[1]
@@ -182,7 +182,7 @@ class TestAdd:
 
         def rows():
             schedules.change(schedule_id=schedule.pk, owner=owner, changes={"text": "Hi {name}"}, now=LATER)
-            yield from people(A, (B, {"name": "Bob"}))
+            yield from recipient_list(A, (B, {"name": "Bob"}))
 
         report = add(schedule, rows())
 
@@ -193,7 +193,7 @@ class TestAdd:
     def test_two_who_add_the_same_list_at_once_add_everybody_once(self, owner, chunk) -> None:
         chunk(7)
         schedule = create(owner, 0)
-        everybody = people(*numbers(50))
+        everybody = recipient_list(*numbers(50))
 
         reports = at_once([partial(add, schedule, everybody), partial(add, schedule, everybody[::-1])])
 

@@ -8,7 +8,7 @@ from messaging.models import RetentionRule
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.services import retention
 from tests.factories import NOW, QueueFactory, UserFactory
-from tests.scheduling.making import A, B, create, people
+from tests.scheduling.making import A, B, create, recipient_list
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 
@@ -19,7 +19,10 @@ def ended():
 
     def make(days: float, *, status: str = "completed", owner=None, **values) -> Schedule:
         schedule = create(
-            owner or UserFactory(), people((A, {"name": "Ada"}), (B, {"name": "Bob"})), text="Hi {name}", **values
+            owner or UserFactory(),
+            recipient_list((A, {"name": "Ada"}), (B, {"name": "Bob"})),
+            text="Hi {name}",
+            **values,
         )
         moment = NOW - timedelta(days=days)
         Schedule.objects.filter(pk=schedule.pk).update(
@@ -33,7 +36,7 @@ def ended():
 
 
 def take(chunks: int = 100) -> int:
-    return retention.take(now=NOW, chunks=chunks)
+    return retention.erase_expired(now=NOW, chunks=chunks)
 
 
 def holds(schedule: Schedule) -> tuple[str, list[dict], int]:

@@ -20,7 +20,7 @@ from tests.scheduling.making import (
     create,
     due_run,
     expand_all,
-    people,
+    recipient_list,
     recipients_of_messages,
     statuses,
     tick,
@@ -69,7 +69,7 @@ class TestCreate:
 
         made = create(
             owner,
-            people((A, ada), (B, {**ada, "name": "Bob"})),
+            recipient_list((A, ada), (B, {**ada, "name": "Bob"})),
             name="Visit",
             text="Hi {name}, see you at {time}",
             run_at=datetime.fromisoformat("2026-12-01T09:00"),
@@ -112,7 +112,7 @@ class TestCreate:
     def test_repeated_recipients_are_kept_once_where_they_stood_first(self, owner) -> None:
         made = create(
             owner,
-            people((A, {"name": "first"}), (B, {"name": "b"}), (A, {"name": "again"}), (C, {"name": "c"})),
+            recipient_list((A, {"name": "first"}), (B, {"name": "b"}), (A, {"name": "again"}), (C, {"name": "c"})),
             text="Hi {name}",
         )
 
@@ -203,7 +203,7 @@ class TestCreate:
         assert not ScheduleRecipient.objects.exists()
 
     def test_one_bad_recipient_is_enough_to_store_nobody(self, owner) -> None:
-        mixed = people((A, {"name": "Ada"}), (B, {"nom": "Bob"}))
+        mixed = recipient_list((A, {"name": "Ada"}), (B, {"nom": "Bob"}))
 
         assert refused(create, owner, mixed, text="Hi {name}") == ("recipients.1.name", "missing_variable")
 
@@ -284,7 +284,7 @@ class TestChange:
         assert (schedule.next_run_at, schedule.created_at) == (DUE, now)
 
     def test_a_new_text_is_checked_for_everybody(self, owner, now) -> None:
-        schedule = create(owner, people((A, {"name": "Ada"}), (B, {"name": "Bob", "time": "10:00"})))
+        schedule = create(owner, recipient_list((A, {"name": "Ada"}), (B, {"name": "Bob", "time": "10:00"})))
 
         change(schedule, now, text="Hi {name}")
         before = Schedule.objects.values().get()
@@ -444,7 +444,7 @@ class TestCancel:
         assert schedules.finish_cancels(clock=lambda: over + HOUR) == 0
 
         assert statuses() == {"canceled": 9}
-        assert caplog.messages == [f"the cancel of schedule {schedule.pk} was interrupted; going on"]
+        assert caplog.messages == [f"the cancel of schedule {schedule.pk} was interrupted; resuming it"]
         last = MessageEvent.objects.filter(to_status="canceled").order_by("pk").last()
         assert (last.actor, last.source) == (owner, "sweep")
 

@@ -13,14 +13,14 @@ SECOND = datetime.fromisoformat("2026-10-25T02:30:00+01:00")
 
 def schedule_of(when: timing.Timing) -> Schedule:
     schedule = Schedule(time_zone=when.time_zone, recurrence=when.recurrence, start_wall=when.start_wall.isoformat())
-    timing.set_next(schedule, (when.first_wall, when.first_moment))
+    timing.set_next(schedule, (when.first_wall, when.first_utc))
     return schedule
 
 
 def test_an_offset_names_the_second_of_two_equal_wall_times() -> None:
     when = timing.check(run_at=SECOND, time_zone="Europe/Berlin", rule=None, now=NOW)
 
-    assert when.first_moment == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    assert when.first_utc == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
 def test_no_run_lies_before_a_first_one_that_was_named_by_its_offset() -> None:

@@ -15,7 +15,7 @@ from messaging.services.privacy import key_rotation
 from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRecipient
 from tests.factories import NOW, CallbackFactory, MessageFactory, UserFactory, lose_the_key
-from tests.scheduling.making import due_run, people
+from tests.scheduling.making import due_run, recipient_list
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = (f"{name}:{base64.urlsafe_b64encode(name.encode() * 10 + b'12').decode()}" for name in ("old", "new"))
@@ -45,7 +45,7 @@ def test_every_text_is_sealed_and_read_back(use_keys) -> None:
     MessageFactory(text="Your code is 123456")
     CallbackFactory(body='{"text": "hello"}')
     IdempotencyRecord.objects.create(owner=owner, key="k", fingerprint="f", response='{"message": "x"}', created_at=NOW)
-    due_run(owner, people(("+14155550101", {"name": "Ada"})), text="Hi {name}")
+    due_run(owner, recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
 
     columns = key_rotation.encrypted_columns(apps.get_models())
     assert {f"{model.__name__}.{field.name}" for model, field in columns} == {
@@ -108,7 +108,7 @@ def test_a_rotation_that_is_interrupted_goes_on_where_it_stopped(use_keys, monke
 def test_the_command_says_what_it_did_and_takes_the_seals_off_again(use_keys, capsys) -> None:
     use_keys(NEW)
     MessageFactory(text="Hello")
-    due_run(UserFactory(), people(("+14155550101", {"name": "Ada"})), text="Hi {name}")
+    due_run(UserFactory(), recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
     use_keys()
 
     with pytest.raises(CommandError, match="has no key 'new'"):

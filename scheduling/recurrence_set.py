@@ -1,23 +1,23 @@
-"""The wall times of a rule, from any place in its series on: no walk from the start, and no search without end.
+"""The recurrence set of a rule, from any occurrence on: no iteration from the start, and bounded searches.
 
-`dateutil.rrule` is continued at the last occurrence, with the parts that it would have taken from the start (BYHOUR,
-BYMONTHDAY, …) written out.
+`dateutil.rrule` continues at the last occurrence. The rule parts that it would derive from DTSTART (BYHOUR, BYMONTHDAY, …) are
+passed explicitly.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from math import gcd
-from typing import Any
+from typing import Any, Literal
 
 from dateutil import rrule as library
 
-from scheduling.recurrence_rule import RecurrenceRule, most_weeks
+from scheduling.recurrence_rule import ByParts, RecurrenceRule, max_ordinal
 
-# A rule that has had no occurrence for 50 years, and for 60 of its periods, is taken to fire no more. The calendar's rarest
-# combination is one weekday on 29 February: 28 years, and 40 over a year such as 2100.
+# A rule without an occurrence for 50 years and for 60 of its periods is considered finished. The rarest combination in the
+# calendar is one weekday on 29 February: every 28 years, or 40 across a year such as 2100.
 _PERIODS_IN_50_YEARS = {"YEARLY": 50, "MONTHLY": 600, "WEEKLY": 2_610, "DAILY": 18_263}
-_LEAST_PERIODS = 60
-_FREQUENCIES = {
+_MIN_PERIODS = 60
+_FREQUENCIES: Mapping[str, Literal[0, 1, 2, 3]] = {
     "YEARLY": library.YEARLY,
     "MONTHLY": library.MONTHLY,
     "WEEKLY": library.WEEKLY,
@@ -33,41 +33,44 @@ _ARGUMENTS = {
     "BYMINUTE": "byminute",
     "BYSETPOS": "bysetpos",
 }
-_CHOOSE_DAYS = frozenset({"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY"})
-_OF_DATES = frozenset({"BYMONTH", "BYYEARDAY", "BYMONTHDAY", "BYDAY"})
+_SELECT_DAYS = frozenset({"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY"})
+_DATE_PARTS = frozenset({"BYMONTH", "BYYEARDAY", "BYMONTHDAY", "BYDAY"})
 _MINUTES_OF_DAY = 1440
-# What the library raises for rules that it finds out to be empty, and at the end of the calendar.
+# Raised by the library for rules without any occurrence, and at the end of the calendar.
 _LIBRARY_ERRORS = (ValueError, OverflowError, IndexError, KeyError, TypeError, ZeroDivisionError)
 
 
-def walls(rule: RecurrenceRule, *, start: datetime, last: datetime | None) -> Iterator[datetime]:
-    """The rule's wall times at or after `start` and after `last`, in order, whole seconds. COUNT and UNTIL are not applied.
+def wall_times(rule: RecurrenceRule, *, start: datetime, last: datetime | None) -> Iterator[datetime]:
+    """Yield the rule's wall times at or after `start` and after `last`, in order, whole seconds. Ignores COUNT and UNTIL.
 
-    `last` is an occurrence of the same rule and start. The iterator ends where it finds nothing for 50 years and 60 periods.
+    `last` must be an occurrence of the same rule and start. Ends after 50 years and 60 periods without an occurrence.
     """
     search = _search_by_library if rule.frequency in _FREQUENCIES else _search_within_days
     try:
         for wall in search(rule, start, last):
             if wall >= start and (last is None or wall > last):
                 yield wall
-    except (_NothingFound, *_LIBRARY_ERRORS):
+    except (_NoOccurrence, *_LIBRARY_ERRORS):
         return
 
 
-class _NothingFound(Exception):
+class _NoOccurrence(Exception):
     pass
 
 
-class _Bounded(int):
-    """An INTERVAL that counts how often it is applied since the last occurrence.
+class _BoundedInterval(int):
+    """An INTERVAL that raises when it has been applied too often since the last occurrence.
 
-    The library searches for a rule that never fires up to the year 9999, for many seconds, and hands over control only with
-    an occurrence. But it adds the interval at each period, and there the search can be ended.
+    For a rule that never fires, the library searches until the year 9999, which takes many seconds, and returns control only
+    with an occurrence. It adds the interval once per period, so the search can be stopped there.
     """
 
-    def __new__(cls, value: int, frequency: str) -> "_Bounded":
+    _periods: int
+    _left: int
+
+    def __new__(cls, value: int, frequency: str) -> "_BoundedInterval":
         self = super().__new__(cls, value)
-        self._periods = self._left = max(_LEAST_PERIODS, _PERIODS_IN_50_YEARS[frequency] // value)
+        self._periods = self._left = max(_MIN_PERIODS, _PERIODS_IN_50_YEARS[frequency] // value)
         return self
 
     def refill(self) -> None:
@@ -76,7 +79,7 @@ class _Bounded(int):
     def _spend(self) -> int:
         self._left -= 1
         if self._left < 0:
-            raise _NothingFound
+            raise _NoOccurrence
         return int(self)
 
     def __radd__(self, other: int) -> int:
@@ -89,11 +92,11 @@ class _Bounded(int):
 def _search_by_library(rule: RecurrenceRule, start: datetime, last: datetime | None) -> Iterator[datetime]:
     begin = start if last is None else last
     if last is not None and rule.frequency == "WEEKLY" and "BYSETPOS" in rule.by:
-        # Positions count from the first day of the week; only the very first week begins at the start.
+        # BYSETPOS counts from the first day of the week, except in the first week, where it counts from the start.
         week = last - timedelta(days=(last.weekday() - rule.week_start) % 7)
         begin = max(start, week.replace(hour=0, minute=0, second=0))
-    interval = _Bounded(rule.interval, rule.frequency)
-    series = library.rrule(
+    interval = _BoundedInterval(rule.interval, rule.frequency)
+    recurrence_set = library.rrule(
         _FREQUENCIES[rule.frequency],
         dtstart=begin,
         interval=interval,
@@ -101,15 +104,15 @@ def _search_by_library(rule: RecurrenceRule, start: datetime, last: datetime | N
         bysecond=start.second,
         **_arguments(rule.frequency, _with_defaults(rule, start)),
     )
-    for wall in series:
+    for wall in recurrence_set:
         interval.refill()
         yield wall
 
 
-def _with_defaults(rule: RecurrenceRule, start: datetime) -> dict[str, tuple]:
-    """The BYxxx parts, with what RFC 5545 takes from the start where they are missing."""
+def _with_defaults(rule: RecurrenceRule, start: datetime) -> dict[str, tuple[Any, ...]]:
+    """Return the BYxxx rule parts, including those that RFC 5545 derives from the start."""
     by = dict(rule.by)
-    if not by.keys() & _CHOOSE_DAYS:
+    if not by.keys() & _SELECT_DAYS:
         if rule.frequency == "YEARLY":
             by.setdefault("BYMONTH", (start.month,))
         if rule.frequency in {"YEARLY", "MONTHLY"}:
@@ -121,12 +124,13 @@ def _with_defaults(rule: RecurrenceRule, start: datetime) -> dict[str, tuple]:
     return by
 
 
-def _arguments(frequency: str, by: Mapping[str, tuple]) -> dict[str, Any]:
+def _arguments(frequency: str, by: ByParts) -> dict[str, Any]:
     arguments: dict[str, Any] = {_ARGUMENTS[key]: values for key, values in by.items()}
     if "BYDAY" in by:
-        # Of a list such as MO,1TU the library takes only days that are both: a bare day among numbered ones is written out.
+        # For a list such as MO,1TU the library selects only days that match both kinds. A day without a number is expanded
+        # to all its numbers.
         numbered = any(ordinal for ordinal, _weekday in by["BYDAY"])
-        every = range(1, most_weeks(frequency, by) + 1)
+        every = range(1, max_ordinal(frequency, by) + 1)
         arguments["byweekday"] = [
             library.weekday(weekday, number or None)
             for ordinal, weekday in by["BYDAY"]
@@ -136,23 +140,23 @@ def _arguments(frequency: str, by: Mapping[str, tuple]) -> dict[str, Any]:
 
 
 def _search_within_days(rule: RecurrenceRule, start: datetime, last: datetime | None) -> Iterator[datetime]:
-    """HOURLY and MINUTELY: the library finds the days; the times of a day lie on a grid that begins at the start.
+    """Find HOURLY and MINUTELY occurrences: the library finds the days, and the times are steps counted from the start.
 
-    The library's own steps within a day are ten times slower and cannot be bounded. In the tests it is the yardstick.
+    The library's own steps within a day are 10 times slower and cannot be bounded. The tests compare the two.
     """
     hourly = rule.frequency == "HOURLY"
     step = rule.interval * (60 if hourly else 1)
     origin = start.replace(second=0, minute=0 if hourly else start.minute)
     minutes = _positions(rule.by.get("BYMINUTE", (start.minute,)) if hourly else (0,), rule.by.get("BYSETPOS"))
     allowed = _allowed_slots(rule, hourly=hourly)
-    reached = gcd(step, _MINUTES_OF_DAY)  # the grid comes to every slot that lies a multiple of this from its origin
-    if not minutes or not any((slot - origin.hour * 60 - origin.minute) % reached == 0 for slot in allowed):
+    divisor = gcd(step, _MINUTES_OF_DAY)  # over the days, the steps reach every multiple of this from the origin
+    if not minutes or not any((slot - origin.hour * 60 - origin.minute) % divisor == 0 for slot in allowed):
         return
-    interval = _Bounded(1, "DAILY")
+    interval = _BoundedInterval(1, "DAILY")
     begin = start if last is None else last
     for day in _days(rule, begin, interval):
         first = int((origin - day).total_seconds()) // 60 % step
-        if day <= begin:  # the slots before it are known to be over
+        if day <= begin:  # skip the slots before `begin`
             first += max(0, begin.hour * 60 + (0 if hourly else begin.minute) - first) // step * step
         for slot in range(first, _MINUTES_OF_DAY, step):
             if slot in allowed:
@@ -162,7 +166,7 @@ def _search_within_days(rule: RecurrenceRule, start: datetime, last: datetime | 
 
 
 def _positions(minutes: tuple[int, ...], chosen: tuple[int, ...] | None) -> list[int]:
-    """BYSETPOS within one hour or minute, whose set is the same each time."""
+    """Apply BYSETPOS within one hour or minute, where the set is always the same."""
     if chosen is None:
         return list(minutes)
     count = len(minutes)
@@ -170,14 +174,14 @@ def _positions(minutes: tuple[int, ...], chosen: tuple[int, ...] | None) -> list
 
 
 def _allowed_slots(rule: RecurrenceRule, *, hourly: bool) -> frozenset[int]:
-    """Minutes of the day: the full hours of an hourly rule, or all that a minutely one may take."""
+    """Return minutes of the day: the full hours of an HOURLY rule, or all allowed minutes of a MINUTELY rule."""
     hours = rule.by.get("BYHOUR", range(24))
     minutes = (0,) if hourly else rule.by.get("BYMINUTE", range(60))
     return frozenset(hour * 60 + minute for hour in hours for minute in minutes)
 
 
-def _days(rule: RecurrenceRule, begin: datetime, interval: _Bounded) -> Iterator[datetime]:
-    dates = {key: values for key, values in rule.by.items() if key in _OF_DATES}
+def _days(rule: RecurrenceRule, begin: datetime, interval: _BoundedInterval) -> Iterator[datetime]:
+    dates = {key: values for key, values in rule.by.items() if key in _DATE_PARTS}
     midnight = begin.replace(hour=0, minute=0, second=0)
     arguments = _arguments(rule.frequency, dates)
     return iter(library.rrule(library.DAILY, dtstart=midnight, interval=interval, **arguments))

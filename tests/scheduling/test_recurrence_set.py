@@ -10,7 +10,7 @@ import pytest
 from dateutil.rrule import rrulestr
 
 from scheduling.recurrence_rule import parse
-from scheduling.recurrence_series import walls
+from scheduling.recurrence_set import wall_times
 
 LENGTH = 8
 RULES_PER_SEED = 250
@@ -75,13 +75,13 @@ def random_start(chance: Random) -> datetime:
 def assert_same_series(rule: str, start: datetime) -> bool:
     """False if there was nothing to compare: where we have given up the library would go on to the year 9999."""
     parsed, stepped, last = parse(rule), [], None
-    while len(stepped) < LENGTH and (last := next(walls(parsed, start=start, last=last), None)):
+    while len(stepped) < LENGTH and (last := next(wall_times(parsed, start=start, last=last), None)):
         stepped.append(last)
     if not stepped:
         return False
 
     assert stepped == list(islice(rrulestr(rule, dtstart=start), len(stepped))), (rule, start)
-    assert stepped == list(islice(walls(parsed, start=start, last=None), len(stepped))), (rule, start)
+    assert stepped == list(islice(wall_times(parsed, start=start, last=None), len(stepped))), (rule, start)
     return True
 
 
@@ -113,12 +113,12 @@ def test_what_a_rule_takes_from_its_start_stays_when_it_is_continued(rule: str, 
 
 
 def test_a_bare_day_among_numbered_ones_is_every_such_day() -> None:
-    found = walls(parse("FREQ=MONTHLY;BYDAY=MO,1TU"), start=datetime(2026, 3, 1, 9), last=None)
+    found = wall_times(parse("FREQ=MONTHLY;BYDAY=MO,1TU"), start=datetime(2026, 3, 1, 9), last=None)
 
     assert [day.day for day in islice(found, 7)] == [2, 3, 9, 16, 23, 30, 6]
 
 
 def test_a_bare_day_among_numbered_ones_of_a_year_too() -> None:
-    found = walls(parse("FREQ=YEARLY;BYDAY=MO,-1TU"), start=datetime(2026, 12, 20, 9), last=None)
+    found = wall_times(parse("FREQ=YEARLY;BYDAY=MO,-1TU"), start=datetime(2026, 12, 20, 9), last=None)
 
     assert [day.day for day in islice(found, 4)] == [21, 28, 29, 4]

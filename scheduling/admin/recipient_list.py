@@ -1,7 +1,9 @@
-"""Who is on a schedule's list: how it is pasted, what became of each row, and the first of them on the page."""
+"""The recipients of a schedule in the console: pasted lists, the report of an import, and the first recipients."""
 
 import io
 import re
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -22,53 +24,53 @@ from scheduling.services.recipients import ImportReport
 SHOWN = 20
 NAMED_ROWS = 20
 KEPT_SECONDS = 3_600
-COLUMNS = {name: lambda row, place=place: row[place] for place, name in enumerate(RowError._fields)}
-_PIECE = re.compile(r"\+?\d[\d ().\-/]{4,}")
+COLUMNS: dict[str, Callable[[Any], Any]] = {name: itemgetter(index) for index, name in enumerate(RowError._fields)}
+_NUMBER = re.compile(r"\+?\d[\d ().\-/]{4,}")
 
 
-def as_csv(pasted: str) -> tuple[io.BytesIO, int]:
-    """A pasted list as a file, and how many rows of that were not pasted: numbers alone get the header that they lack."""
+def to_csv(pasted: str) -> tuple[io.BytesIO, int]:
+    """Convert a pasted list to a CSV file; returns it and how many rows were added: 1 if the header was missing, else 0."""
     pieces = [piece.strip() for piece in re.split(r"[\n,;]", pasted)]
     numbers = [piece for piece in pieces if piece]
-    if numbers and all(_PIECE.fullmatch(number) for number in numbers):
+    if numbers and all(_NUMBER.fullmatch(number) for number in numbers):
         return io.BytesIO("\n".join(["to", *numbers]).encode()), 1
     text = pasted.lstrip()
     has_header = not text.startswith("+")
     return io.BytesIO((text if has_header else f"to\n{text}").encode()), 0 if has_header else 1
 
 
-def in_words(error: RowError) -> str:
+def _line(error: RowError) -> str:
     return f"Row {error.row}, {error.field}: {error.detail}" if error.field else f"Row {error.row}: {error.detail}"
 
 
-def named(report: ImportReport) -> list[str]:
-    """The first bad rows, and how many there are beside them."""
-    rows = [in_words(error) for error in report.errors[:NAMED_ROWS]]
-    return rows if report.rejected <= len(rows) else [*rows, f"and {report.rejected - len(rows):,} more rows"]
+def rejected_rows(report: ImportReport) -> list[str]:
+    """Return a line for each of the first rejected rows, and one with the number of the others."""
+    lines = [_line(error) for error in report.errors[:NAMED_ROWS]]
+    return lines if report.rejected <= len(lines) else [*lines, f"and {report.rejected - len(lines):,} more rows"]
 
 
-def tell(request: HttpRequest, schedule: Schedule, report: ImportReport) -> None:
-    """What became of a list that was given."""
-    said = [f"{report.added:,} added to the list"]
+def show_report(request: HttpRequest, schedule: Schedule, report: ImportReport) -> None:
+    """Show how many recipients were added, and the rejected rows."""
+    counts = [f"{report.added:,} added to the list"]
     if report.duplicates:
-        said.append(f"{report.duplicates:,} on it already")
+        counts.append(f"{report.duplicates:,} already on it")
     if not report.rejected:
-        messages.success(request, f"{', '.join(said)}.")
+        messages.success(request, f"{', '.join(counts)}.")
         return
-    said.append(f"{report.rejected:,} bad {'row' if report.rejected == 1 else 'rows'} left out")
-    lines = format_html_join("", "<br>{}", ((line,) for line in named(report)))
+    counts.append(f"{report.rejected:,} invalid {'row' if report.rejected == 1 else 'rows'} not added")
+    lines = format_html_join("", "<br>{}", ((line,) for line in rejected_rows(report)))
     link = _link(request, schedule, report)
-    messages.warning(request, format_html("{}:{}{}", ", ".join(said), lines, link))
+    messages.warning(request, format_html("{}:{}{}", ", ".join(counts), lines, link))
 
 
 def _link(request: HttpRequest, schedule: Schedule, report: ImportReport) -> SafeString:
     cache.set(_key(request, schedule.pk), [tuple(error) for error in report.errors], KEPT_SECONDS)
     url = reverse("admin:scheduling_schedule_bad_rows", args=[schedule.pk])
-    return format_html('<br><a class="sb-link" href="{}" download>All bad rows as CSV</a>', url)
+    return format_html('<br><a class="sb-link" href="{}" download>All invalid rows as CSV</a>', url)
 
 
 def bad_rows(request: HttpRequest, object_id: UUID, model_admin: Any) -> StreamingHttpResponse:
-    """For an hour, and for whoever has given the list."""
+    """Download the rejected rows. They are kept for an hour and only for the user who imported the list."""
     if not model_admin.has_view_or_change_permission(request):
         raise PermissionDenied
     rows = cache.get(_key(request, object_id))
@@ -81,13 +83,13 @@ def _key(request: HttpRequest, schedule_id: UUID) -> str:
     return f"console:bad-rows:{request.user.pk}:{schedule_id}"
 
 
-def first_of(schedule: Schedule, *, readable: bool) -> SafeString | str:
-    """How many there are and the first of them; their variables are parts of texts."""
+def first_recipients(schedule: Schedule, *, readable: bool) -> SafeString:
+    """Show the number of recipients and the first of them. Variables are parts of texts, hidden unless `readable`."""
     rows = schedule.recipients.order_by("pk").values_list("number", "variables")[:SHOWN]
     lines = [(number, _variables(variables, readable=readable)) for number, variables in rows]
     if schedule.recipient_count > len(lines):
         lines.append((f"and {schedule.recipient_count - len(lines):,} more", ""))
-    head = f"{schedule.recipient_count:,} {'person' if schedule.recipient_count == 1 else 'people'}"
+    head = f"{schedule.recipient_count:,} {'recipient' if schedule.recipient_count == 1 else 'recipients'}"
     return format_html("{}{}", head, format_html_join("", '<br>{} <span class="sb-muted">{}</span>', lines))
 
 
