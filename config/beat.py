@@ -85,7 +85,7 @@ class Scheduler(DatabaseScheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due and return the seconds until the next call."""
-        self.watchdog.pass_begins()
+        self.watchdog.tick_started()
         self._is_busy = True
         try:
             if not self._is_set_up:

@@ -13,7 +13,7 @@ SIGN_SECONDS = 1.0
 
 
 class Watchdog:
-    """Does nothing before `start`. After it, `pass_begins` must be called again within `HANG_SECONDS`.
+    """Does nothing before `start`. After it, `tick_started` must be called again within `HANG_SECONDS`.
 
     Otherwise the stacks of all threads are printed to standard error and the process ends with exit code 1, even if
     the hanging thread holds the interpreter's lock. `file`, if there is one, is touched once a second meanwhile.
@@ -26,9 +26,9 @@ class Watchdog:
 
     def start(self) -> None:
         self._is_running = True
-        self.pass_begins()
+        self.tick_started()
 
-    def pass_begins(self) -> None:
+    def tick_started(self) -> None:
         now = time.monotonic()
         if not self._is_running or now < self._last_sign + SIGN_SECONDS:
             return

@@ -22,7 +22,7 @@ _ROW = re.compile(
 _NUMBER = re.compile(r"(?:\+|%2[Bb])\d{7,15}|(?<![\w.:-])\d{10,15}(?![\w:-])")
 
 
-def discreet(text: str) -> str:
+def redact(text: str) -> str:
     """Without what a database quotes of its rows, and with phone numbers cut down to their ends."""
     return _NUMBER.sub(_masked, _ROW.sub(r"\1: (left out)", text))
 
@@ -32,7 +32,7 @@ def _masked(found: re.Match) -> str:
     return f"{digits[:3]}***{digits[-2:]}"
 
 
-class TrailFilter(logging.Filter):
+class LogContextFilter(logging.Filter):
     """Gives each record the ids of the request and of the message that it is about; empty for none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -42,11 +42,11 @@ class TrailFilter(logging.Filter):
         return True
 
 
-class DiscreetFormatter(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """A line of text for people."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return discreet(super().format(record))
+        return redact(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -59,11 +59,11 @@ class JsonFormatter(logging.Formatter):
             .replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
-            "message": discreet(record.getMessage()),
+            "message": redact(record.getMessage()),
             "request_id": getattr(record, "request_id", ""),
             "message_id": getattr(record, "message_id", ""),
             "process": record.process,
-            "traceback": discreet(self.formatException(record.exc_info)) if record.exc_info else "",
+            "traceback": redact(self.formatException(record.exc_info)) if record.exc_info else "",
         }
         return json.dumps({name: value for name, value in line.items() if value != ""})
 

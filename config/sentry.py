@@ -5,7 +5,7 @@ from typing import Any
 import sentry_sdk
 from django.conf import settings
 
-from config.logging import discreet
+from config.logging import redact
 
 # Where Sentry's integrations put what people have sent us, or what we have sent to them.
 PRIVATE = ("data", "cookies", "headers", "query_string", "env")
@@ -41,7 +41,7 @@ def scrub(event: dict[str, Any], _hint: dict[str, Any]) -> dict[str, Any]:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
-        return discreet(value)
+        return redact(value)
     if isinstance(value, dict):
         return {key: _masked(item) for key, item in value.items() if key != "vars"}
     return [_masked(item) for item in value] if isinstance(value, list) else value

@@ -387,10 +387,10 @@ LOG_FORMAT = env.str("LOG_FORMAT", default="") or ("text" if EMBEDDED or DEBUG e
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"trail": {"()": "config.logging.TrailFilter"}},
+    "filters": {"trail": {"()": "config.logging.LogContextFilter"}},
     "formatters": {
         "text": {
-            "class": "config.logging.DiscreetFormatter",
+            "class": "config.logging.RedactingFormatter",
             "format": "{asctime} {levelname} {name} {message}{trail}",
             "style": "{",
         },

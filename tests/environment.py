@@ -54,7 +54,7 @@ class EmbeddedValkey:
 
     def start(self) -> None:
         self._child.start()
-        services.wait_for_broker(self._child, self.url, stop_asked=lambda: False)
+        services.wait_for_broker(self._child, self.url, stop_requested=lambda: False)
 
     def hang(self) -> None:
         """Connections are still accepted, by the kernel, and nothing is answered."""

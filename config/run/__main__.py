@@ -1,4 +1,4 @@
-"""`python -m config.run`, behind `make run`."""
+"""Entry point of `make run`: `python -m config.run`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is shown when the web answers."""
+"""The text that `make run` prints when the web server is ready."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ MESSAGE = '{"to": "+14155550101", "message": "Hello from Switchboard"}'
 def banner(
     *, address: str, password: str, token: str, database: str, broker: str, folder: Path, faults: Mapping[str, str]
 ) -> str:
-    """`password` is the admin's own, or where it can be found; `faults` is what is wrong, by check. Commands work as pasted."""
+    """`password` is the password or says where it is stored; `faults` has the failed checks. Commands work as pasted."""
     bearer = shlex.quote(f"Authorization: Bearer {token}")
     send = f"curl -sS -X POST {address}/api/v1/messages/ -H {bearer} -H 'Content-Type: application/json' -d '{MESSAGE}'"
     watch = f"curl -sS {address}/api/v1/messages/ID/events/ -H {bearer}"
@@ -24,13 +24,13 @@ def banner(
         f"  Database  {database}",
         f"  Broker    {broker}",
         f"  Folder    {folder}",
-        *_told(faults, address),
+        *_fault_lines(faults, address),
         "",
         "Send a message (no real SMS leaves this machine; the sandbox carrier delivers it):",
         "",
         send,
         "",
-        "See what happened to it (put the message's id in the place of ID):",
+        "See what happened to it (replace ID by the message's id):",
         "",
         watch,
         "",
@@ -39,8 +39,8 @@ def banner(
     return "\n".join(lines)
 
 
-def _told(faults: Mapping[str, str], address: str) -> list[str]:
+def _fault_lines(faults: Mapping[str, str], address: str) -> list[str]:
     if not faults:
         return []
     lines = (f"  {check}: {fault}" for check, fault in faults.items())
-    return ["", f"Not everything is well (see {address}/healthz/system):", *lines]
+    return ["", f"Some checks failed (see {address}/healthz/system):", *lines]

@@ -1,4 +1,4 @@
-"""Can the settings be read, and does the database that they name answer?"""
+"""Checks before a start: the settings can be read and the database can be reached."""
 
 import os
 
@@ -10,7 +10,7 @@ from config.run.errors import StartError
 
 
 def check_settings() -> None:
-    """The environment must be complete by now: this reads the settings for the first time."""
+    """Read the settings, for the first time in this process, and connect to the database. Raises `StartError`."""
     if os.environ.get("DATABASE_URL"):
         services.check_database_address(os.environ["DATABASE_URL"])
     try:
@@ -18,6 +18,6 @@ def check_settings() -> None:
     except ImproperlyConfigured as error:
         raise StartError(str(error)) from error
     except ValueError as error:
-        raise StartError(f"a variable of the environment has a value that makes no sense: {error}") from error
+        raise StartError(f"an environment variable has an invalid value: {error}") from error
     if not settings.EMBEDDED:
         services.check_database(database)

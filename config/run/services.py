@@ -1,4 +1,4 @@
-"""The two services that we may be given, or have to bring: a database and a broker."""
+"""The database and the broker: checks for external ones, start-up of the embedded ones."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ import redis
 from django.conf import settings
 
 from config.run.child import Child
-from config.run.errors import StartError, StopAsked
+from config.run.errors import StartError, StopRequested
 
 POSTGRESQL_SCHEMES = {"postgres", "postgresql", "psql", "pgsql"}
 OLDEST_POSTGRESQL = 15
@@ -25,7 +25,7 @@ CONNECT_SECONDS = 5
 
 
 def check_port(port: int) -> None:
-    """Refuse a port that someone listens on. Binding alone would not show a listener on all addresses on macOS."""
+    """Raise `StartError` for a port in use. On macOS, binding alone does not detect a listener on all addresses."""
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,41 +35,44 @@ def check_port(port: int) -> None:
             raise StartError(
                 f"port {port} needs more rights than you have; choose one above 1023 with PORT=…"
             ) from error
-        raise StartError(f"port {port} is taken by another program; choose another with PORT=…") from error
+        raise StartError(f"port {port} is in use by another program; choose another with PORT=…") from error
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        raise StartError(f"port {port} is taken by another program; choose another with PORT=…")
+        raise StartError(f"port {port} is in use by another program; choose another with PORT=…")
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def check_database_address(url: str) -> None:
-    """Without connecting. Django's reader of the address would answer some mistakes with a warning."""
+    """Check DATABASE_URL without connecting, because environ only warns of some mistakes. Raises `StartError`."""
     wanted = "postgresql://user:password@host:5432/name"
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises when it is no number
+        _ = parts.port  # raises if it is not a number
     except ValueError as error:
         raise StartError(f"DATABASE_URL is not the address of a database ({wanted})") from error
     if parts.scheme not in POSTGRESQL_SCHEMES:
         raise StartError(f"DATABASE_URL must name a PostgreSQL database ({wanted}); without it SQLite is used")
     if not parts.path.strip("/"):
-        raise StartError(f"DATABASE_URL does not say which database ({wanted})")
+        raise StartError(f"DATABASE_URL does not name a database ({wanted})")
 
 
 def close_database() -> None:
-    """SQLite's journal goes into its file when the last connection closes; a process that ended with one open left it there."""
-    database = settings.DATABASES["default"]
-    if settings.EMBEDDED and Path(database["NAME"]).exists():
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database["NAME"])) as connection:
+    """Write SQLite's journal into the database file, in case a process ended without closing its connection."""
+    if not settings.EMBEDDED:
+        return
+    file = Path(str(settings.DATABASES["default"]["NAME"]))
+    if file.exists():
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def check_database(database: dict[str, Any]) -> None:
-    """`database` is Django's entry. Says in one line why DATABASE_URL cannot be used."""
+    """Connect to the database. `database` is an entry of `DATABASES`. Raises `StartError` with one line."""
     address = {name.lower(): database[name] for name in ("HOST", "PORT", "USER", "PASSWORD") if database.get(name)}
     options = {name: value for name, value in database.get("OPTIONS", {}).items() if name != "pool"}
     try:
@@ -82,7 +85,7 @@ def check_database(database: dict[str, Any]) -> None:
 
 
 def check_broker(url: str) -> None:
-    """Says in one line why REDIS_URL cannot be used."""
+    """Connect to the broker. Raises `StartError` with one line."""
     try:
         client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS)
     except ValueError as error:
@@ -98,15 +101,17 @@ def check_broker(url: str) -> None:
         raise StartError(f"REDIS_URL: Redis 6.2 or Valkey is needed, this one is {version}")
 
 
-def wait_for_broker(child: Child, url: str, *, stop_asked: Callable[[], bool]) -> None:
-    """Until the embedded broker, already started, has read its data and answers."""
+def wait_for_broker(child: Child, url: str, *, stop_requested: Callable[[], bool]) -> None:
+    """Wait until the embedded broker has loaded its data. Raises `StartError` or `StopRequested`."""
     deadline = time.monotonic() + BROKER_START_SECONDS
     with redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
         while time.monotonic() < deadline:
-            if stop_asked():
-                raise StopAsked
+            if stop_requested():
+                raise StopRequested
             if (code := child.exit_code()) is not None:
-                raise StartError(f"the embedded Valkey stopped at once (exit code {code}); its log is valkey.log there")
+                raise StartError(
+                    f"the embedded Valkey stopped at once (exit code {code}); see valkey.log in the folder"
+                )
             with contextlib.suppress(redis.RedisError, OSError):
                 if client.ping():
                     return

@@ -1,34 +1,34 @@
-"""Being asked to stop."""
+"""Signals that stop the supervisor."""
 
 import signal
 import time
 from types import FrameType
 
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-SECOND_THOUGHT_SECONDS = 1.0
-"""Sooner than that a second signal is the same wish by another way: make hands on what the terminal sent already."""
+SAME_REQUEST_SECONDS = 1.0
+"""A second signal within this time repeats the first: `make` forwards the signal that the terminal sent to all."""
 
 
 class StopSignals:
-    """From `install` on, the first signal asks for an orderly stop, a later one for a quick one."""
+    """After `install`, the first signal requests an orderly stop, a later one a forced stop."""
 
     def __init__(self) -> None:
         self._first_at: float | None = None
-        self._hurry = False
+        self._forced = False
 
     def install(self) -> None:
         for number in STOPPING:
             signal.signal(number, self._received)
 
-    def asked(self) -> bool:
+    def stop_requested(self) -> bool:
         return self._first_at is not None
 
-    def in_a_hurry(self) -> bool:
-        return self._hurry
+    def forced(self) -> bool:
+        return self._forced
 
     def _received(self, _number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._first_at is None:
             self._first_at = now
-        elif now - self._first_at > SECOND_THOUGHT_SECONDS:
-            self._hurry = True
+        elif now - self._first_at > SAME_REQUEST_SECONDS:
+            self._forced = True

@@ -1,4 +1,4 @@
-"""The order of a start: look before touching anything, bring what is missing, prepare the data, start, wait, tell."""
+"""The order of a start: check, start the broker, prepare the database, start the processes, wait, print the banner."""
 
 import contextlib
 import os
@@ -17,22 +17,22 @@ from config.run.banner import banner
 from config.run.checks import check_settings
 from config.run.child import Child
 from config.run.environment import BASE_DIR, load_environment, local_dir, port
-from config.run.errors import StartError, StopAsked
+from config.run.errors import StartError, StopRequested
 from config.run.folder import ADMIN_PASSWORD, DEMO_TOKEN, SECRET_KEY, VALKEY_CONFIGURATION, LocalFolder
 from config.run.signals import StopSignals
 from config.run.supervisor import Supervisor
 from config.run.terminal import say, say_for
 
 READY_SECONDS = 90.0
-# Beat and the worker start together with the web; the banner waits so long for them, and for nothing else.
+# Beat and the worker start together with the web server. The banner waits at most this long for them, and for nothing else.
 HEALTHY_SECONDS = 15.0
 STARTING = {"beat", "workers"}
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a start needs to know. `environment` is what every process gets."""
+    """The parameters of a start. `environment` is passed to every process."""
 
     port: int
     folder: LocalFolder
@@ -43,18 +43,18 @@ class Plan:
 
 
 def run(signals: StopSignals) -> None:
-    """Returns when everything has been stopped as asked."""
+    """Start everything and return after an orderly stop. Raises `StartError`."""
     load_environment()
     web_port = port()
     folder = LocalFolder(local_dir())
     folder.prepare()
-    folder.hold()
+    folder.lock()
     try:
         services.check_port(web_port)
         _run(_plan(web_port, folder), signals)
     finally:
-        folder.forget_run()
-        folder.release()
+        folder.remove_run()
+        folder.unlock()
 
 
 def _run(plan: Plan, signals: StopSignals) -> None:
@@ -63,11 +63,11 @@ def _run(plan: Plan, signals: StopSignals) -> None:
     try:
         _start(plan, supervisor, signals)
         _keep_running(supervisor, signals)
-    except StopAsked:
+    except StopRequested:
         pass
     finally:
         say("\nStopping …")
-        supervisor.stop(in_a_hurry=signals.in_a_hurry)
+        supervisor.stop(forced=signals.forced)
         services.close_database()
         say(f"Stopped. The data stays in {plan.folder.path}" if settings.EMBEDDED else "Stopped.")
 
@@ -82,7 +82,7 @@ def _plan(web_port: int, folder: LocalFolder) -> Plan:
     if not redis_url:
         redis_url, valkey = _embedded_broker(folder)
     environment["REDIS_URL"] = redis_url
-    os.environ.update(environment)  # the settings are read in this process too
+    os.environ.update(environment)  # this process reads the settings, too
     check_settings()
     if valkey is None:
         services.check_broker(redis_url)
@@ -93,7 +93,7 @@ def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
     password, broker_port = secrets.token_urlsafe(24), services.free_port()
     data, log = folder.path / "valkey", folder.path / "valkey.log"
     data.mkdir(mode=0o700, exist_ok=True)
-    log.unlink(missing_ok=True)  # one start, one log: it cannot grow for ever
+    log.unlink(missing_ok=True)  # each start begins a new log, so it cannot grow without limit
     text = commands.valkey_configuration(port=broker_port, password=password, data=data, log=log)
     command = commands.valkey(folder.write(VALKEY_CONFIGURATION, text))
     return f"redis://:{password}@127.0.0.1:{broker_port}/0", command
@@ -106,12 +106,12 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
     if plan.valkey:
         broker = child(plan.valkey)
         supervisor.add(broker)
-        services.wait_for_broker(broker, plan.redis_url, stop_asked=signals.asked)
+        services.wait_for_broker(broker, plan.redis_url, stop_requested=signals.stop_requested)
     sandbox_port = services.free_port()
     _prepare(plan, f"http://127.0.0.1:{sandbox_port}", signals)
     public_url = plan.environment["PUBLIC_URL"]
-    told = {"redis_url": plan.redis_url, "secret_key": plan.environment["SECRET_KEY"], "public_url": public_url}
-    plan.folder.write_run(told)
+    run_values = {"redis_url": plan.redis_url, "secret_key": plan.environment["SECRET_KEY"], "public_url": public_url}
+    plan.folder.write_run(run_values)
     for command in (commands.sandbox(sandbox_port), commands.worker(), commands.web(plan.port), commands.beat()):
         supervisor.add(child(command))
     address = f"http://127.0.0.1:{plan.port}"
@@ -124,68 +124,68 @@ def _prepare(plan: Plan, sandbox_url: str, signals: StopSignals) -> None:
     command = commands.Command("prepare", (sys.executable, "-m", "config.run.prepare", sandbox_url))
     child = Child(command, plan.environment, BASE_DIR, lambda _name, line: lines.append(line))
     child.start()
-    while not child.wait(LOOK_SECONDS):
-        if signals.asked():
+    while not child.wait(POLL_SECONDS):
+        if signals.stop_requested():
             child.terminate()
             if not child.wait(command.stop_seconds):
                 child.kill()
-            raise StopAsked
+            raise StopRequested
     if child.exit_code() != 0:
         raise StartError("the database cannot be prepared: " + "\n".join(lines))
 
 
 def _wait_until_ready(address: str, supervisor: Supervisor, signals: StopSignals) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    answer = "no answer"
+    state = "no response"
     while time.monotonic() < deadline:
-        _look(supervisor, signals)
+        _check(supervisor, signals)
         with contextlib.suppress(requests.RequestException):
             response = requests.get(f"{address}/readyz", timeout=2, allow_redirects=False)
             if response.ok:
                 return
-            answer = response.text.strip()
-        time.sleep(LOOK_SECONDS)
-    raise StartError(f"not ready after {READY_SECONDS:.0f} s: {answer}")
+            state = response.text.strip()
+        time.sleep(POLL_SECONDS)
+    raise StartError(f"not ready after {READY_SECONDS:.0f} s: {state}")
 
 
 def _faults(address: str, supervisor: Supervisor, signals: StopSignals) -> dict[str, str]:
-    """What is wrong with the system, by check. It is told and stops nothing: the web answers, and shows the same."""
+    """Return the failed checks of `/healthz/system`. They are printed and do not end the start: the web server is ready."""
     deadline = time.monotonic() + HEALTHY_SECONDS
-    faults = {"health": "no answer"}
+    faults = {"health": "no response"}
     while True:
-        _look(supervisor, signals)
+        _check(supervisor, signals)
         with contextlib.suppress(requests.RequestException):
             response = requests.get(f"{address}/healthz/system", timeout=5, allow_redirects=False)
-            faults = {name: answer for name, answer in response.json()["checks"].items() if answer != "ok"}
+            faults = {name: result for name, result in response.json()["checks"].items() if result != "ok"}
             if not STARTING & faults.keys():
                 return faults
         if time.monotonic() > deadline:
             return faults
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _keep_running(supervisor: Supervisor, signals: StopSignals) -> None:
     while True:
-        _look(supervisor, signals)
-        time.sleep(LOOK_SECONDS)
+        _check(supervisor, signals)
+        time.sleep(POLL_SECONDS)
 
 
-def _look(supervisor: Supervisor, signals: StopSignals) -> None:
-    if signals.asked():
-        raise StopAsked
-    if not supervisor.look():
-        raise StartError("a process keeps stopping; see its lines above")
+def _check(supervisor: Supervisor, signals: StopSignals) -> None:
+    if signals.stop_requested():
+        raise StopRequested
+    if not supervisor.check():
+        raise StartError("a process keeps ending; see its output above")
 
 
 def _banner(plan: Plan, faults: Mapping[str, str]) -> str:
     path = plan.folder.path
     database = settings.DATABASES["default"]
-    place = settings.DATABASES["default"]["NAME"] if settings.EMBEDDED else f"PostgreSQL, {database['NAME']}"
+    name = str(database["NAME"]) if settings.EMBEDDED else f"PostgreSQL, {database['NAME']}"
     return banner(
         address=plan.environment["PUBLIC_URL"].rstrip("/"),
         password=_password(path / ADMIN_PASSWORD, first_start=plan.first_start),
         token=(path / DEMO_TOKEN).read_text().strip(),
-        database=str(place),
+        database=name,
         broker=f"embedded Valkey, {path / 'valkey'}" if plan.valkey else "the one at REDIS_URL",
         folder=path,
         faults=faults,
@@ -193,7 +193,7 @@ def _banner(plan: Plan, faults: Mapping[str, str]) -> str:
 
 
 def _password(file: Path, *, first_start: bool) -> str:
-    """Shown once; later banners only say where it is kept. Without a file the admin was there before us."""
+    """Show the password once; later banners say where it is stored. Without a file, the admin existed before `make run`."""
     if not file.exists():
-        return "the one you gave that user"
+        return "the one you chose"
     return file.read_text().strip() if first_start else f"in {file}"

@@ -1,4 +1,4 @@
-"""Keeps the processes running, and stops them in order."""
+"""Restarts processes that end, and stops all of them in order."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from config.run.child import Child
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each new start of a process that stopped by itself; after the last one we give up."""
+"""Seconds before each restart of a process; after the last one the supervisor gives up."""
 STEADY_SECONDS = 60.0
-"""Having run that long, a process starts with the first pause again."""
+"""After running this long, a process begins with the first pause again."""
 
 
 @dataclass
@@ -17,11 +17,11 @@ class _Watched:
     child: Child
     started_at: float
     failures: int = 0
-    start_again_at: float | None = None
+    restart_at: float | None = None
 
 
 class Supervisor:
-    """`add` starts a process, `look` is called again and again, `stop` ends the last added first."""
+    """`add` starts a process, `check` must be called regularly, `stop` stops all in reverse order."""
 
     def __init__(self, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._say = say
@@ -32,29 +32,29 @@ class Supervisor:
         child.start()
         self._watched.append(_Watched(child, started_at=self._clock()))
 
-    def look(self) -> bool:
-        """Start again what stopped by itself. False: one of them keeps stopping, there is no point in going on."""
-        hopeful = True
+    def check(self) -> bool:
+        """Restart processes that have ended. Returns False if one of them keeps ending."""
+        all_running = True
         for watched in self._watched:
-            hopeful = self._look_at(watched) and hopeful
-        return hopeful
+            all_running = self._check_one(watched) and all_running
+        return all_running
 
-    def stop(self, *, in_a_hurry: Callable[[], bool]) -> None:
+    def stop(self, *, forced: Callable[[], bool]) -> None:
         while self._watched:
             child = self._watched.pop().child
             child.terminate()
             deadline = self._clock() + child.command.stop_seconds
             while not child.wait(0.1):
-                if in_a_hurry() or self._clock() > deadline:
+                if forced() or self._clock() > deadline:
                     self._say(f"{child.name} did not stop in time and is killed")
                     child.kill()
 
-    def _look_at(self, watched: _Watched) -> bool:
+    def _check_one(self, watched: _Watched) -> bool:
         now = self._clock()
-        if watched.start_again_at is not None:
-            if now >= watched.start_again_at:
+        if watched.restart_at is not None:
+            if now >= watched.restart_at:
                 watched.child.start()
-                watched.started_at, watched.start_again_at = now, None
+                watched.started_at, watched.restart_at = now, None
             return True
         code = watched.child.exit_code()
         if code is None:
@@ -62,12 +62,12 @@ class Supervisor:
         if now - watched.started_at > STEADY_SECONDS:
             watched.failures = 0
         if watched.failures == len(PAUSES):
-            self._say(f"{watched.child.name} stopped by itself again ({_reason(code)}); giving up")
+            self._say(f"{watched.child.name} ended again ({_reason(code)}); giving up")
             return False
         pause = PAUSES[watched.failures]
         watched.failures += 1
-        watched.start_again_at = now + pause
-        self._say(f"{watched.child.name} stopped by itself ({_reason(code)}); starting it again in {pause:.0f} s")
+        watched.restart_at = now + pause
+        self._say(f"{watched.child.name} ended ({_reason(code)}); restarting it in {pause:.0f} s")
         return True
 
 

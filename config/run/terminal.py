@@ -1,16 +1,16 @@
-"""What the person sees: our own lines, and the children's with the name of the process in front."""
+"""Output to the terminal: the supervisor's lines, and those of its processes after the process name."""
 
 import sys
 import threading
 
 NAME_WIDTH = 7
 
-_one_at_a_time = threading.Lock()
+_lock = threading.Lock()
 
 
 def say(text: str) -> None:
-    """Print. Without a terminal we go on: the children would block if nobody read what they write."""
-    with _one_at_a_time:
+    """Print a line. Ignores a closed terminal: reading must go on, or the child processes would block."""
+    with _lock:
         try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from config.logging import DiscreetFormatter, JsonFormatter, TrailFilter, discreet
+from config.logging import JsonFormatter, LogContextFilter, RedactingFormatter, redact
 from messaging import log_context
 
 ROW = 'null value violates constraint\nDETAIL:  Failing row contains (1, +14155550101, Your code\nis 123456, "x").'
@@ -37,7 +37,7 @@ COLUMN = '\nCONTEXT:  COPY messaging_message, line 1, column text: "Your code\n\
 )
 @pytest.mark.parametrize("row", [ROW, ROW.replace("is 123456", "\nis 123456")])
 def test_a_row_in_a_message_is_left_out(row: str, end: str, kept: str) -> None:
-    text = DiscreetFormatter("{message}", style="{").format(record_of("failed: %s", row + end))
+    text = RedactingFormatter("{message}", style="{").format(record_of("failed: %s", row + end))
 
     assert text == f"failed: null value violates constraint\nDETAIL: (left out){kept}"
 
@@ -48,7 +48,7 @@ def test_a_row_in_a_traceback_is_left_out() -> None:
     except ValueError:
         record = record_of("failed", exc_info=sys.exc_info())
 
-    text = DiscreetFormatter("{message}", style="{").format(record)
+    text = RedactingFormatter("{message}", style="{").format(record)
 
     assert "ValueError: null value violates constraint\nDETAIL: (left out)" in text
     assert "123456" not in text
@@ -57,7 +57,7 @@ def test_a_row_in_a_traceback_is_left_out() -> None:
 
 def test_other_lines_stay_as_they_are() -> None:
     assert (
-        DiscreetFormatter("{levelname} {message}", style="{").format(record_of("all is %s", "well"))
+        RedactingFormatter("{levelname} {message}", style="{").format(record_of("all is %s", "well"))
         == "ERROR all is well"
     )
 
@@ -73,7 +73,7 @@ def test_other_lines_stay_as_they_are() -> None:
     ],
 )
 def test_numbers_are_masked(text: str, masked: str) -> None:
-    assert discreet(text) == masked
+    assert redact(text) == masked
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_numbers_are_masked(text: str, masked: str) -> None:
     ],
 )
 def test_ids_and_times_are_not_numbers_of_people(text: str) -> None:
-    assert discreet(text) == text
+    assert redact(text) == text
 
 
 def json_of(record: logging.LogRecord) -> dict:
-    TrailFilter().filter(record)
+    LogContextFilter().filter(record)
     line = JsonFormatter().format(record)
     assert "\n" not in line
     return json.loads(line)

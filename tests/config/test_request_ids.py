@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import Client
 
-from config.logging import TrailFilter
+from config.logging import LogContextFilter
 from messaging import log_context
 
 
@@ -67,7 +67,7 @@ def test_log_lines_of_a_request_have_its_id_and_later_ones_have_not(client: Clie
 
 def record() -> logging.LogRecord:
     made = logging.LogRecord("name", logging.INFO, "path", 1, "hello", (), None)
-    assert TrailFilter().filter(made)
+    assert LogContextFilter().filter(made)
     return made
 
 

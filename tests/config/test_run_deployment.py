@@ -138,7 +138,7 @@ def test_waiting_requests_go_to_the_process_made_for_waiting() -> None:
 def test_the_process_made_for_waiting_is_the_one_of_the_journeys(
     procfile: dict[str, str], services: dict[str, dict]
 ) -> None:
-    command = commands.live_of_a_deployment(8001).argv[2:]
+    command = commands.deployed_live(8001).argv[2:]
     of_each = [command, procfile["live"].replace("${LIVE_PORT:-8001}", "8001").split(), services["live"]["command"]]
 
     said = [[word.replace("127.0.0.1", "0.0.0.0") for word in words] for words in of_each]  # noqa: S104

@@ -18,7 +18,7 @@ from config.run import commands, environment, services, start
 from config.run.banner import banner
 from config.run.errors import StartError
 from config.run.folder import SECRET_KEY, LocalFolder
-from config.run.signals import SECOND_THOUGHT_SECONDS, StopSignals
+from config.run.signals import SAME_REQUEST_SECONDS, StopSignals
 from config.run.supervisor import Supervisor
 
 
@@ -56,7 +56,7 @@ def test_what_was_true_of_a_run_is_forgotten_after_it_and_the_rest_is_kept(folde
     folder.secret(SECRET_KEY)
     folder.write_run({"public_url": "http://127.0.0.1:8000"})
 
-    folder.forget_run()
+    folder.remove_run()
 
     assert [path.name for path in folder.path.iterdir()] == [SECRET_KEY]
     assert folder.read_run() == {}
@@ -69,16 +69,16 @@ def test_a_damaged_run_file_says_nothing(folder: LocalFolder) -> None:
 
 
 def test_one_supervisor_at_a_time_holds_the_folder(folder: LocalFolder) -> None:
-    folder.hold()
+    folder.lock()
     folder.write_run({"public_url": "http://127.0.0.1:8000"})
     second = LocalFolder(folder.path)
 
     with pytest.raises(StartError, match=r"already running .* \(see http://127\.0\.0\.1:8000\)"):
-        second.hold()
+        second.lock()
 
-    folder.release()
-    second.hold()
-    second.release()
+    folder.unlock()
+    second.lock()
+    second.unlock()
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_port_that_someone_listens_on_is_refused(address: str) -> None:
     with socket.create_server((address, 0)) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(StartError, match=f"port {port} is taken"):
+        with pytest.raises(StartError, match=f"port {port} is in use"):
             services.check_port(port)
 
     services.check_port(port)
@@ -126,7 +126,7 @@ def test_a_port_that_someone_listens_on_is_refused(address: str) -> None:
         ("nonsense", "must name a PostgreSQL database"),
         ("mysql://root@127.0.0.1/test", "must name a PostgreSQL database"),
         ("postgresql://postgres@127.0.0.1:abc/test", "is not the address of a database"),
-        ("postgresql://postgres@127.0.0.1", "does not say which database"),
+        ("postgresql://postgres@127.0.0.1", "does not name a database"),
     ],
 )
 def test_a_database_address_that_cannot_be_one_is_refused(url: str, line: str) -> None:
@@ -205,7 +205,7 @@ def test_the_banner_says_what_is_wrong_and_only_then() -> None:
 
     lines = shown(beat="no tick yet", oldest_due="a message has been due for 400 s").splitlines()
 
-    at = lines.index("Not everything is well (see http://127.0.0.1:8000/healthz/system):")
+    at = lines.index("Some checks failed (see http://127.0.0.1:8000/healthz/system):")
     assert lines[at + 1 : at + 3] == ["  beat: no tick yet", "  oldest_due: a message has been due for 400 s"]
 
 
@@ -259,14 +259,14 @@ def test_a_second_signal_at_once_is_the_same_wish_and_a_later_one_is_impatience(
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     signals = StopSignals()
-    assert not signals.asked()
+    assert not signals.stop_requested()
 
     signals._received(2, None)
     signals._received(15, None)
-    at_once = signals.in_a_hurry()
-    now += SECOND_THOUGHT_SECONDS + 0.1
+    at_once = signals.forced()
+    now += SAME_REQUEST_SECONDS + 0.1
     signals._received(2, None)
 
-    assert signals.asked()
+    assert signals.stop_requested()
     assert not at_once
-    assert signals.in_a_hurry()
+    assert signals.forced()

@@ -79,7 +79,7 @@ def test_the_last_process_that_was_started_is_stopped_first(family: Family) -> N
         supervisor.add(family.child(says_goodbye, name=name))
     eventually(lambda: len(family.lines) == 3)
 
-    supervisor.stop(in_a_hurry=never)
+    supervisor.stop(forced=never)
 
     assert [name for name, text in family.lines if text == "bye"] == ["beat", "worker", "broker"]
 
@@ -91,7 +91,7 @@ def test_a_process_that_does_not_stop_in_time_is_killed(family: Family) -> None:
     supervisor.add(child)
     eventually(lambda: bool(family.lines))
 
-    supervisor.stop(in_a_hurry=never)
+    supervisor.stop(forced=never)
 
     assert said == ["one did not stop in time and is killed"]
     assert child.exit_code() == -signal.SIGKILL
@@ -103,7 +103,7 @@ def test_a_second_signal_does_not_wait_for_the_processes(family: Family) -> None
     supervisor.add(child)
     eventually(lambda: bool(family.lines))
 
-    supervisor.stop(in_a_hurry=lambda: True)
+    supervisor.stop(forced=lambda: True)
 
     assert child.exit_code() == -signal.SIGKILL
 
@@ -116,15 +116,15 @@ def test_a_process_that_stops_by_itself_is_started_again_after_a_pause(family: F
     first = child.pid
     assert child.wait(10)
 
-    hopeful = supervisor.look()
+    all_running = supervisor.check()
     clock.now += PAUSES[0] - 0.1
-    supervisor.look()
+    supervisor.check()
     before_the_pause_is_over = child.pid
     clock.now += 0.2
-    supervisor.look()
+    supervisor.check()
 
-    assert hopeful
-    assert said == ["one stopped by itself (exit code 3); starting it again in 1 s"]
+    assert all_running
+    assert said == ["one ended (exit code 3); restarting it in 1 s"]
     assert before_the_pause_is_over == first
     assert child.pid != first
 
@@ -136,15 +136,15 @@ def test_the_supervisor_gives_up_on_a_process_that_keeps_stopping(family: Family
     supervisor.add(child)
     for pause in PAUSES:
         assert child.wait(10)
-        assert supervisor.look()
+        assert supervisor.check()
         clock.now += pause
-        assert supervisor.look()
+        assert supervisor.check()
     assert child.wait(10)
 
-    hopeful = supervisor.look()
+    all_running = supervisor.check()
 
-    assert not hopeful
-    assert said[-1] == "one stopped by itself again (signal 9); giving up"
+    assert not all_running
+    assert said[-1] == "one ended again (signal 9); giving up"
     assert len(said) == len(PAUSES) + 1
 
 
@@ -155,15 +155,15 @@ def test_a_process_that_ran_for_long_gets_the_short_pause_again(family: Family) 
     supervisor.add(child)
     for pause in PAUSES[:2]:
         assert child.wait(10)
-        supervisor.look()
+        supervisor.check()
         clock.now += pause
-        supervisor.look()
+        supervisor.check()
     assert child.wait(10)
     clock.now += STEADY_SECONDS + 1
 
-    supervisor.look()
+    supervisor.check()
 
-    assert said[-1] == "one stopped by itself (exit code 3); starting it again in 1 s"
+    assert said[-1] == "one ended (exit code 3); restarting it in 1 s"
 
 
 def test_output_is_read_line_by_line_whatever_it_is(family: Family) -> None:

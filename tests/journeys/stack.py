@@ -108,7 +108,7 @@ class Stack:
         self._start(commands.sandbox(sandbox_port, *self._sandbox_options))
         for _ in range(self._first_workers):
             self.start_worker()
-        self._start(commands.web_of_a_deployment(web_port, workers=self._web_workers))
+        self._start(commands.deployed_web(web_port, workers=self._web_workers))
         if self._live_port:
             self.start_live()
         self.start_beat()
@@ -190,7 +190,7 @@ class Stack:
 
     def start_live(self) -> Child:
         """Returns when it answers."""
-        child = self._start(commands.live_of_a_deployment(self._live_port))
+        child = self._start(commands.deployed_live(self._live_port))
 
         def live_answers() -> bool:
             try:

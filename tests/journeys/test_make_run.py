@@ -215,7 +215,7 @@ def test_a_second_start_in_the_same_folder_is_refused(run: Run) -> None:
 def test_a_taken_port_is_one_clear_line(run: Run, tmp_path: Path) -> None:
     line = one_line(Run(tmp_path / "other", {"PORT": str(run.port)}))
 
-    assert line == f"switchboard: port {run.port} is taken by another program; choose another with PORT=…"
+    assert line == f"switchboard: port {run.port} is in use by another program; choose another with PORT=…"
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: 
 
         assert json.loads(paste(watch))[0]["to"] == "queued"
         assert {messages(second)[pk]["status"] for pk in stuck} == {"queued"}
-        assert "Not everything is well" not in second.text()
+        assert "Some checks failed" not in second.text()
         for path in ("/readyz", "/healthz/system"):
             assert requests.get(f"http://127.0.0.1:{second.port}{path}", timeout=5).status_code == 200
         other = json.loads(paste(second.command("POST")))["id"]
@@ -339,7 +339,7 @@ def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
 
         os.kill(web, signal.SIGKILL)
 
-        run.wait_for("web stopped by itself (signal 9); starting it again in 1 s")
+        run.wait_for("web ended (signal 9); restarting it in 1 s")
         deadline = time.monotonic() + START_SECONDS
         while True:
             with contextlib.suppress(requests.RequestException):
