@@ -1,4 +1,4 @@
-"""The composition root as an application: so that Django finds its system checks, and starts what is set to be started."""
+"""The composition root as an application: registers system checks and starts optional integrations."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,23 +13,23 @@ from django.core.checks import CheckMessage, Tags, register
 from config import checks
 from config.logging import log_uncaught_exceptions
 
-# Setting: the module that does it. Whoever does not set it does not pay for the import.
-ON_DEMAND = {"OTEL_EXPORTER_OTLP_ENDPOINT": "config.tracing", "SENTRY_DSN": "config.sentry"}
+# Modules that are imported and started only if their setting is set.
+INTEGRATIONS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "config.tracing", "SENTRY_DSN": "config.sentry"}
 
 
 class ConfigConfig(AppConfig):
     name = "config"
-    system_checks = checks  # importing them registers them
+    system_checks = checks  # the import registers them
 
     def ready(self) -> None:
-        log_uncaught_exceptions()  # first: Sentry puts its own hook around this one
-        for setting, module in ON_DEMAND.items():
+        log_uncaught_exceptions()  # first, because Sentry wraps the installed hook
+        for setting, module in INTEGRATIONS.items():
             if getattr(settings, setting):
                 import_module(module).start()
 
 
 class AdminConfig(SimpleAdminConfig):
-    """Who serves no page (workers, beat, commands) does not load those of the admin: config.urls does, when it is needed."""
+    """Loads no admin pages: config.urls does that when a page is served. Workers, beat and commands do without them."""
 
     def ready(self) -> None:
         register(check_dependencies, Tags.admin)

@@ -1,4 +1,4 @@
-"""ASGI entry point of every web process: the one of `make run`, and `web` and `live` of a deployment."""
+"""ASGI entry point of all web processes: of `make run`, and of `web` and `live` in a deployment."""
 
 import gc
 import os
@@ -8,13 +8,13 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
-from config.handler import Handler  # noqa: E402 (models are there only now)
+from config.handler import Handler  # noqa: E402 (needs the models)
 from config.live import LiveApplication  # noqa: E402
 
 handler = Handler()
 application = LiveApplication(handler)
 
-# What lives as long as the process is not looked at again by each full collection. So these are cheap, come often, and release
-# what requests leave behind: view, request and response of REST framework refer to each other.
+# Objects that live as long as the process are excluded from full collections. These become cheap and frequent, and free the
+# view, request and response objects of REST framework, which refer to each other.
 gc.collect()
 gc.freeze()

@@ -1,4 +1,4 @@
-"""Django's cache: JSON in Redis, and the memory of this process while Redis does not answer."""
+"""Django's cache: JSON in Redis, or in this process's memory while Redis is unavailable."""
 
 import contextlib
 import dataclasses
@@ -16,25 +16,29 @@ from providers.state import redis_client
 
 logger = logging.getLogger(__name__)
 
-# In memory; one counter of log-ins takes about 300 bytes. Beyond that the entries that were used longest ago are dropped.
+# In memory. A counter of log-ins takes about 300 bytes. The least recently used entries are dropped.
 MAX_ENTRIES = 10_000
 OPERATIONS = ("add", "get", "set", "touch", "delete", "get_many", "has_key", "incr", "set_many", "delete_many")
 
 
+Key = str | bytes | memoryview
+
+
 class _Encoder(DjangoJSONEncoder):
-    """The console's search keeps its results as dataclasses, and its template reads dictionaries as well."""
+    """Encodes dataclasses as objects. The console's search caches dataclasses, and its template also accepts dictionaries."""
 
     def default(self, value: Any) -> Any:
-        return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else super().default(value)
+        is_instance = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        return dataclasses.asdict(value) if is_instance else super().default(value)
 
 
 class JsonSerializer:
-    """Values come back as JSON has them: tuples as lists, dataclasses as dictionaries."""
+    """Values are returned as JSON types: tuples as lists, dataclasses as dictionaries."""
 
     def dumps(self, value: Any) -> int | str:
         return value if type(value) is int else json.dumps(value, cls=_Encoder)  # Redis increments integers
 
-    def loads(self, data: str) -> Any:
+    def loads(self, data: str | bytes) -> Any:
         """Raises `ValueError`, also for JSON that is nested too deeply."""
         try:
             return json.loads(data)
@@ -43,36 +47,38 @@ class JsonSerializer:
 
 
 class _Client(RedisCacheClient):
-    """Uses the connections of the process. What is not JSON, such as a value of an older version, is not there."""
+    """Uses the process's Redis client. A value that is not JSON, for example of an older version, counts as missing."""
 
     def __init__(self, servers: list[str]) -> None:
-        super().__init__(servers, serializer=JsonSerializer)
+        self._json = JsonSerializer()
+        # Django takes any value that redis-py can encode; django-stubs want bytes.
+        super().__init__(servers, serializer=lambda: self._json)  # type: ignore[arg-type, return-value]
 
-    def get_client(self, key: str | None = None, *, write: bool = False) -> redis.Redis:
+    def get_client(self, key: Key | None = None, *, write: bool = False) -> redis.Redis:
         return redis_client.client()
 
-    def get(self, key: str, default: Any) -> Any:
+    def get(self, key: Key, default: Any) -> Any:
         return self.get_many([key]).get(key, default)
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
+        found: dict[Key, Any] = {}
         keys = list(keys)
         for key, data in zip(keys, self.get_client().mget(keys), strict=True):
             if data is not None:
                 with contextlib.suppress(ValueError):
-                    found[key] = self._serializer.loads(data)
+                    found[key] = self._json.loads(data)
         return found
 
 
 class Cache(RedisCache):
-    """Raises nothing on account of Redis. What is in memory is for the time of an outage: it is not copied to Redis."""
+    """Never raises Redis errors. Values stored in memory during an outage are not copied to Redis."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
         self._class = _Client
         self._in_memory = LocMemCache("switchboard", {**params, "OPTIONS": {"MAX_ENTRIES": MAX_ENTRIES}})
 
-    def clear(self) -> bool:
+    def clear(self) -> bool:  # type: ignore[override]  # Django's caches return True; django-stubs say None
         self._in_memory.clear()
         with contextlib.suppress(redis.RedisError, OSError), redis_client.exchange():
             super().clear()
@@ -88,7 +94,7 @@ def _operation(name: str) -> Callable[..., Any]:
                 return in_redis(cache, *args, **options)
         except redis_client.UNREACHABLE:
             pass
-        except redis.RedisError as error:  # it answers, and refuses: out of memory, or a value of another type
+        except redis.RedisError as error:  # Redis refused: out of memory, or a value of another type
             logger.warning("Redis refused a command of the cache (%s)", type(error).__name__)
         return getattr(cache._in_memory, name)(*args, **options)  # noqa: SLF001
 

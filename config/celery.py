@@ -1,4 +1,4 @@
-"""The Celery application. Tasks only ring doorbells: every fact they act on is a row in the database."""
+"""The Celery application. Tasks carry no data: everything they need is in the database."""
 
 import os
 from typing import Any
@@ -10,7 +10,7 @@ from providers.state import redis_client
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-# A request that publishes waits no longer for the broker than for anything else in Redis, and does not connect again and again.
+# A request that publishes a task waits no longer than for any other Redis command, and does not reconnect.
 PUBLISHING = {
     "socket_connect_timeout": redis_client.CONNECT_TIMEOUT,
     "socket_timeout": redis_client.ANSWER_TIMEOUT,

@@ -1,4 +1,4 @@
-"""Settings that Django would accept and the product would suffer from."""
+"""System checks for settings that Django accepts but that cannot work."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from messaging import encryption
 from providers.http.public_addresses import Guard
 
-# What a worker needs beside the call itself: to claim, to write the attempt, to settle.
+# Time for everything but the call: claiming the message, storing the attempt, settling the result.
 LEASE_MARGIN_SECONDS = 2.0
 RATE = re.compile(r"[1-9]\d*/\d*[smhd]")
 
@@ -22,7 +22,7 @@ def check_lease(app_configs: Any, **_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "CLAIM_LEASE_SECONDS is shorter than a provider call may take: messages in the air would become unknown.",
+            "CLAIM_LEASE_SECONDS is shorter than a provider call may take: messages in flight would become unknown.",
             hint=f"Set it to at least {needed:g}, or shorten the PROVIDER_*_TIMEOUT settings.",
             id="switchboard.E001",
         )
@@ -81,8 +81,8 @@ def check_public_url(app_configs: Any, **_: Any) -> list[CheckMessage]:
         return []
     return [
         framework.Warning(
-            "PUBLIC_URL is not https: receipts and tokens travel in the clear, and callbacks may be forged on the way.",
-            hint="Set PUBLIC_URL to the https address that providers reach.",
+            "PUBLIC_URL is not https: receipts and tokens are not encrypted, and callbacks can be forged in transit.",
+            hint="Set PUBLIC_URL to the https address that providers call.",
             id="switchboard.W001",
         )
     ]
@@ -94,7 +94,7 @@ def check_encryption_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:
         encryption.read_keys(settings.FIELD_ENCRYPTION_KEYS)
     except encryption.InvalidKeys as error:
         hint = (
-            "Write FIELD_ENCRYPTION_KEYS=new:<secret>,old:<secret>; a secret is made by "
+            "Write FIELD_ENCRYPTION_KEYS=new:<secret>,old:<secret>; create a secret with "
             "python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
         )
         return [Error(f"FIELD_ENCRYPTION_KEYS: {error}", hint=hint, id="switchboard.E005")]

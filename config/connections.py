@@ -1,4 +1,4 @@
-"""The TCP connections of this process, which the server does not hand out: found among the open files by their addresses."""
+"""The TCP connections of this process. The server does not expose them, so they are found among the open files."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ from typing import Any
 
 
 def cut(scope: dict[str, Any]) -> bool:
-    """Close the connection of a request, so that its client does not take the part of a response for the whole.
+    """Close the connection of a request, so that its client does not mistake a partial response for a complete one.
 
-    Returns False if the connection was not found, for example because it is closed already.
+    Returns False if the connection was not found, for example because it is already closed.
     """
     if not scope.get("server") or not scope.get("client"):
         return False
-    port, client = scope["server"][1], tuple(scope["client"])  # the server's address itself may be a wildcard
+    port, client = scope["server"][1], tuple(scope["client"])  # the server's address may be a wildcard
     for each in _tcp_sockets():
         with contextlib.suppress(OSError):  # not connected
             if each.getsockname()[1] == port and each.getpeername()[:2] == client:
@@ -25,9 +25,9 @@ def cut(scope: dict[str, Any]) -> bool:
 
 
 def limit_unread_time(seconds: float) -> None:
-    """Let the kernel cut connections whose client takes nothing of what was sent to it for so long. On Linux only.
+    """Let the kernel close connections whose client has not read sent data for this long. Linux only.
 
-    Holds for connections accepted after this call: they inherit the option from the listening socket.
+    Applies to connections accepted after this call: they inherit the option from the listening socket.
     """
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         return
@@ -37,7 +37,7 @@ def limit_unread_time(seconds: float) -> None:
 
 
 def _tcp_sockets() -> Iterator[socket.socket]:
-    """A second descriptor of each, closed when the next is asked for: the server may close its own at any time."""
+    """Yield duplicates, because the server may close its descriptors at any time. Each is closed before the next one."""
     for path in Path("/dev/fd").iterdir():
         with contextlib.suppress(OSError), _duplicate(int(path.name)) as found:
             if found.family in {socket.AF_INET, socket.AF_INET6} and found.type == socket.SOCK_STREAM:
@@ -45,7 +45,7 @@ def _tcp_sockets() -> Iterator[socket.socket]:
 
 
 def _duplicate(number: int) -> socket.socket:
-    """Raises `OSError` if it is closed by now, or no socket."""
+    """Raises `OSError` if the descriptor is closed or is not a socket."""
     copy = os.dup(number)
     try:
         return socket.socket(fileno=copy)

@@ -1,23 +1,23 @@
-"""Serving requests under ASGI: the event loop receives the body, then one of a few threads runs middleware and view.
+"""The ASGI handler: the event loop receives the body, then a thread of a small pool runs middleware and view.
 
-Django's own ASGI handler starts a thread for each request and crosses between loop and threads several times. Here a request
-enters a thread once, when its body has arrived, and leaves it with the response.
+Django's own ASGI handler starts a thread per request and switches between loop and thread several times. Here a request enters
+a thread once, after its body has arrived, and leaves it with the response.
 """
 
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections
-from django.http import FileResponse, HttpRequest, HttpResponseBadRequest
+from django.http import FileResponse, HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
@@ -27,24 +27,27 @@ from config.requests import Utf8ASGIRequest, max_body_bytes
 
 logger = logging.getLogger(__name__)
 
-# After a request with a larger body, what it leaves behind is collected at once.
+# After a request with a larger body, garbage is collected at once.
 LARGE_BODY = 256 * 1024
-# A client that takes nothing of a response for so long is disconnected. The kernel counts what it holds itself, too, and is
-# to be first, because it finds the connection without a search (config.connections).
+# A client that reads nothing of a response for this long is disconnected. The kernel's limit also counts data in its buffers.
+# It is shorter, because the kernel needs no search for the connection (config.connections).
 WRITE_SECONDS = 20.0
 KERNEL_SECONDS = 10.0
 
-Message = dict[str, Any]
+Scope = dict[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 
 class ResponseNotRead(Exception):
-    """The client takes nothing of it."""
+    """The client does not read the response."""
 
 
 class Handler(ASGIHandler):
-    """`threads` is how many requests are handled at once; the others wait without a thread."""
+    """`threads` is how many requests are handled at once; further requests wait without a thread."""
 
     request_class = Utf8ASGIRequest
 
@@ -60,36 +63,36 @@ class Handler(ASGIHandler):
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self.handle(scope, receive, send)
-        else:  # there are no WebSockets here: 403 for the handshake
+        else:  # WebSockets are not supported: 403 for the handshake
             await send({"type": "websocket.close"})
 
-    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         with ReceivedBody(self._disk) as body:
             try:
                 refused = await self._receive(scope, receive, body)
-            except RequestAborted:  # the client has gone, or what it sent is not HTTP
+            except RequestAborted:  # the client disconnected, or sent something other than HTTP
                 await self.send_response(HttpResponseBadRequest(), send)
                 return
             request, bad_request = self.create_request(scope, body)
-            if request is None:
-                await self.send_response(bad_request, send)
+            if not isinstance(request, Utf8ASGIRequest):  # None: the request cannot be parsed
+                await self.send_response(bad_request or HttpResponseBadRequest(), send)
                 return
             request.refused_body = refused
             try:
                 await self.respond(request, scope, receive, self._with_deadline(send))
             except ResponseNotRead:
                 connections.cut(scope)
-                logger.info("a client that reads no response was disconnected")
+                logger.info("a client that did not read its response was disconnected")
             finally:
                 if body.size > LARGE_BODY:
                     del request
                     await self._in_thread(gc.collect)
 
-    async def _receive(self, scope: Message, receive: Receive, body: ReceivedBody) -> HTTPStatus | None:
-        """The status with which the request has to be refused, if its body could not be received."""
+    async def _receive(self, scope: Scope, receive: Receive, body: ReceivedBody) -> HTTPStatus | None:
+        """Receive the body; returns the status of the refusal if that fails. Raises `RequestAborted`."""
         headers = dict(scope["headers"])
         announced = headers.get(b"content-length", b"0")
         try:
@@ -104,38 +107,39 @@ class Handler(ASGIHandler):
             return refusal.status
         return None
 
-    async def respond(self, request: HttpRequest, scope: Message, receive: Receive, send: Send) -> None:
+    async def respond(self, request: HttpRequest, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._in_thread(self._run, request, scope)
-        if response.streaming:
+        if isinstance(response, StreamingHttpResponse):
             await self._stream(response, scope, receive, send)
         else:
             await self.send_response(response, send)
 
-    async def _stream(self, response: HttpResponseBase, scope: Message, receive: Receive, send: Send) -> None:
-        """Send until the client leaves. When it breaks off, the connection is closed: the server would end it as if whole."""
-        leaving = asyncio.ensure_future(receive())
-        response.streaming_content = self._pieces(iter(response), leaving)
+    async def _stream(self, response: StreamingHttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the client disconnects. After an error the connection is cut, or the response would look complete."""
+        disconnected = asyncio.ensure_future(receive())
+        response.streaming_content = self._chunks(iter(response), disconnected)
         try:
             await self.send_response(response, send)
         except ResponseNotRead:
             raise
-        except Exception as error:  # noqa: BLE001 (whatever it is, its headers are sent: no error page can follow)
+        except Exception as error:  # noqa: BLE001 (the headers are sent, so no error page can follow)
             logger.error("a response broke off: %s", type(error).__name__)
             connections.cut(scope)
         finally:
-            leaving.cancel()
+            disconnected.cancel()
             await self._in_thread(response.close)
 
-    async def _in_thread(self, act: Callable[..., Any], *args: Any) -> Any:
-        """Without the caller's context: Django keeps cache connections in it, and each request would open new ones."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, act, *args)
+    async def _in_thread(self, function: Callable[[*Arguments], T], *args: *Arguments) -> T:
+        """Run without the caller's context, which holds Django's cache connections: each request would open new ones."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
-    def _run(self, request: HttpRequest, scope: Message) -> HttpResponseBase:
-        """Run middleware and view. What the request holds is released in this thread, a streamed body's file later."""
+    def _run(self, request: HttpRequest, scope: Scope) -> HttpResponseBase:
+        """Run middleware and view. Closes the response in this thread, a streaming one later."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
         response = self.get_response(request)
-        response._handler_class = self.__class__  # noqa: SLF001 (the sender of request_finished, as Django's handlers set it)
+        # The sender of request_finished; Django's handlers set it as well.
+        response._handler_class = self.__class__  # type: ignore[attr-defined]  # noqa: SLF001
         if not response.streaming:
             response.close()
             return response
@@ -144,12 +148,12 @@ class Handler(ASGIHandler):
         close_old_connections()
         return response
 
-    async def _pieces(self, content: Iterator[bytes], leaving: asyncio.Future) -> AsyncIterator[bytes]:
-        while not leaving.done() and (piece := await self._in_thread(_next_piece, content, self.chunk_size)):
-            yield piece
+    async def _chunks(self, content: Iterator[bytes], disconnected: asyncio.Future[Message]) -> AsyncIterator[bytes]:
+        while not disconnected.done() and (chunk := await self._in_thread(_next_chunk, content, self.chunk_size)):
+            yield chunk
 
     def _with_deadline(self, send: Send) -> Send:
-        """`send` that raises `ResponseNotRead` when the client takes nothing for too long."""
+        """Return a `send` that raises `ResponseNotRead` if the client does not read for too long."""
 
         async def send_in_time(message: Message) -> None:
             try:
@@ -161,16 +165,16 @@ class Handler(ASGIHandler):
         return send_in_time
 
 
-def _next_piece(content: Iterator[bytes], size: int) -> bytes:
-    """At least `size` bytes, or what is left; empty at the end."""
-    pieces: list[bytes] = []
+def _next_chunk(content: Iterator[bytes], size: int) -> bytes:
+    """Return at least `size` bytes, or the rest; empty at the end."""
+    chunks: list[bytes] = []
     length = 0
     try:
-        for piece in content:
-            pieces.append(piece)
-            length += len(piece)
+        for chunk in content:
+            chunks.append(chunk)
+            length += len(chunk)
             if length >= size:
                 break
     finally:
         close_old_connections()
-    return b"".join(pieces)
+    return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""Three questions: is the process alive, can it serve, does the system as a whole do its work?"""
+"""Health endpoints: the process is alive, it can serve requests, the whole system works."""
 
 from typing import Any
 
@@ -30,38 +30,39 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Can this process serve? 503 with what is wrong. `?exclude=broker` leaves a check out, and may be repeated.
+    """Report whether this process can serve; 503 if not. `?exclude=broker` skips a check and may be repeated.
 
-    What is wrong with the whole system, such as beat, is not asked here: it would take every process out of a balancer.
+    Does not check the system as a whole, such as beat: a failure there would remove every process from a load balancer.
     """
     checks = {"database": _database, "broker": _broker}
     excluded = set(request.GET.getlist("exclude"))
-    answers = {name: check() for name, check in checks.items() if name not in excluded}
-    answers |= dict.fromkeys(sorted(excluded - checks.keys()), "there is no such check")
-    return _answer(answers, well="ready", ill="not ready")
+    results = {name: check() for name, check in checks.items() if name not in excluded}
+    results |= dict.fromkeys(sorted(excluded - checks.keys()), "there is no such check")
+    return _respond(results, passed="ready", failed="not ready")
 
 
 @csrf_exempt
 @never_cache
 @require_safe
 def system(request: HttpRequest) -> JsonResponse:
-    """Does the system do its work? For alerts and people: 503 where anything is wrong, `checks` says what, part by part.
+    """Report whether the whole system works; 503 if any of `checks` failed. For alerts and operators.
 
-    `tzdata` only informs.
+    `tzdata` is for information only.
     """
     checks = {"database": _database(), "broker": _broker()}
     for name, check in (("beat", _beat), ("workers", _workers)):
-        checks[name] = check() if checks["broker"] == "ok" else "unknown: the broker is away"
-    checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is away"
+        checks[name] = check() if checks["broker"] == "ok" else "unknown: the broker is unavailable"
+    checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is unavailable"
     checks["routing"] = "ok" if checks["broker"] == "ok" else DEGRADED_ROUTING
-    return _answer(checks, well="healthy", ill="unhealthy", tzdata=_zone_data())
+    return _respond(checks, passed="healthy", failed="unhealthy", tzdata=_zone_data())
 
 
-def _answer(checks: dict[str, str], *, well: str, ill: str, **more: Any) -> JsonResponse:
-    fine = all(answer == "ok" for answer in checks.values())
-    answer = JsonResponse({"status": well if fine else ill, "checks": checks, **more}, status=200 if fine else 503)
-    answer._has_been_logged = True  # noqa: SLF001 (Django would log an error for each probe while we start)
-    return answer
+def _respond(checks: dict[str, str], *, passed: str, failed: str, **more: Any) -> JsonResponse:
+    ok = all(result == "ok" for result in checks.values())
+    response = JsonResponse({"status": passed if ok else failed, "checks": checks, **more}, status=200 if ok else 503)
+    # Django's own attribute: without it, Django logs an error for each probe during a start.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return response
 
 
 def _zone_data() -> dict[str, str | None]:
@@ -85,7 +86,7 @@ def _broker() -> str:
 
 
 def _beat() -> str:
-    """Beat sends the tick and a worker carries it out: a fresh heartbeat proves both."""
+    """Check the time of the last tick: beat sends it and a worker runs it, so a recent one proves that both work."""
     age = heartbeats.seconds_since_tick()
     if age is None:
         return "no tick yet: beat or the workers are not running"
@@ -93,7 +94,7 @@ def _beat() -> str:
 
 
 def _workers() -> str:
-    return "ok" if heartbeats.workers() else f"no worker has shown life for {heartbeats.WORKER_SILENT_SECONDS} s"
+    return "ok" if heartbeats.workers() else f"no worker heartbeat for {heartbeats.WORKER_SILENT_SECONDS} s"
 
 
 def _oldest_due() -> str:

@@ -1,6 +1,6 @@
-"""Serving what waits: `/api/v1/live/`, in the process made for it.
+"""Serves long-lived requests under `/api/v1/live/`.
 
-A request goes through all middlewares to its view in a thread of a small pool, which is free again before the waiting begins.
+Middleware and view run in a thread of a small pool. The thread is free again before the wait begins.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from config import connections
-from config.handler import KERNEL_SECONDS, WRITE_SECONDS, Handler, Message, Receive, Send
+from config.handler import KERNEL_SECONDS, WRITE_SECONDS, Handler, Receive, Scope, Send
 from messaging.live.admission import AcceptedStream, LongPoll, RequestStage, set_stage
 from messaging.live.hub import Hub, Subscription, TooManyConnections
 from messaging.live.streams import Reader, stream, wait_for_change
@@ -38,57 +38,57 @@ class LiveHandler(Handler):
         await self.hub.close()
         self.threads.close()
 
-    async def respond(self, request: HttpRequest, scope: Message, receive: Receive, send: Send) -> None:
-        answering = asyncio.create_task(self._answer(request, scope, send))
-        leaving = asyncio.create_task(self.listen_for_disconnect(receive))
+    async def respond(self, request: HttpRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        responding = asyncio.create_task(self._respond(request, scope, send))
+        disconnected = asyncio.create_task(self.listen_for_disconnect(receive))
         try:
-            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((responding, disconnected), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (answering, leaving):
+            for task in (responding, disconnected):
                 task.cancel()
-            outcome, _ = await asyncio.gather(answering, leaving, return_exceptions=True)
+            outcome, _ = await asyncio.gather(responding, disconnected, return_exceptions=True)
         if isinstance(outcome, Exception):
             raise outcome
 
-    async def _answer(self, request: HttpRequest, scope: Message, send: Send) -> None:
-        response = await self._pass(request, scope, RequestStage.ARRIVED)
+    async def _respond(self, request: HttpRequest, scope: Scope, send: Send) -> None:
+        response: HttpResponseBase | None = await self._run_view(request, scope, RequestStage.ARRIVED)
         if isinstance(response, AcceptedStream):
             response = await self._wait(request, scope, response, send)
         if response is not None:
             await self.send_response(response, send)
 
     async def _wait(
-        self, request: HttpRequest, scope: Message, admitted: AcceptedStream, send: Send
+        self, request: HttpRequest, scope: Scope, accepted: AcceptedStream, send: Send
     ) -> HttpResponseBase | None:
-        """The answer that is left to give: none after a stream."""
+        """Return the response to send; None after a stream."""
         try:
-            return await self._follow(request, scope, admitted, send)
+            return await self._follow(request, scope, accepted, send)
         except TooManyConnections:
-            return await self._pass(request, scope, RequestStage.NO_SLOT)
+            return await self._run_view(request, scope, RequestStage.NO_SLOT)
 
     async def _follow(
-        self, request: HttpRequest, scope: Message, admitted: AcceptedStream, send: Send
+        self, request: HttpRequest, scope: Scope, accepted: AcceptedStream, send: Send
     ) -> HttpResponseBase | None:
-        order = admitted.order
+        order = accepted.order
         if isinstance(order, LongPoll):
             follower = Subscription(
                 order.subscriber, owner_id=order.owner_id, message_id=order.message_id, unlike=order.unlike
             )
             async with self.hub.subscribe(follower):
                 await wait_for_change(order, follower, self.threads)
-            return await self._pass(request, scope, RequestStage.WAITED)
+            return await self._run_view(request, scope, RequestStage.WAITED)
         follower = Subscription(order.subscriber, owner_id=order.owner_id, message_id=order.message_id)
         async with self.hub.subscribe(follower, replace_oldest=order.resumes):
-            admitted.streaming_content = stream(order, follower, self._reader)
-            await self.send_response(admitted, send)
+            accepted.streaming_content = stream(order, follower, self._reader)
+            await self.send_response(accepted, send)
         return None
 
-    async def _pass(self, request: HttpRequest, scope: Message, visit: RequestStage) -> HttpResponseBase:
-        set_stage(request, visit)
-        return await self.threads.run(self._through, request, scope)
+    async def _run_view(self, request: HttpRequest, scope: Scope, stage: RequestStage) -> HttpResponseBase:
+        set_stage(request, stage)
+        return await self.threads.run(self._view, request, scope)
 
-    def _through(self, request: HttpRequest, scope: Message) -> HttpResponseBase:
-        """Through all middlewares to the view and back."""
+    def _view(self, request: HttpRequest, scope: Scope) -> HttpResponseBase:
+        """Run all middleware and the view."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
         try:
@@ -98,7 +98,7 @@ class LiveHandler(Handler):
 
 
 class LiveApplication:
-    """What is live to its handler, all else to Django's. Streams end when the server is told to stop, so that it can."""
+    """Routes live requests to `LiveHandler` and others to `Handler`. Closes streams when the server receives a stop signal."""
 
     def __init__(self, django: Handler) -> None:
         self._django = django
@@ -106,8 +106,8 @@ class LiveApplication:
         self._has_begun = False
         self._listens_to_signals = False
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if not self._has_begun:  # the server listens only now
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._has_begun:  # at import the server did not listen yet
             self._has_begun = True
             connections.limit_unread_time(KERNEL_SECONDS)
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
@@ -119,17 +119,17 @@ class LiveApplication:
         await self._live(scope, receive, send)
 
     def _end_streams_on(self, *numbers: signal.Signals) -> None:
-        """Beside the server's own handling, which goes by the loop's wake-up descriptor."""
+        """Close streams before the server's own handlers run. Must be called in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
         loop = asyncio.get_running_loop()
         for number in numbers:
-            before = signal.getsignal(number)
-            if callable(before):  # the server listens; else the signal is to do what it does by itself
+            previous = signal.getsignal(number)
+            if callable(previous):  # the server's handler; the default action is left alone
 
-                def handle(received: int, frame: Any, before: Callable[..., Any] = before) -> None:
+                def handle(received: int, frame: Any, previous: Callable[..., Any] = previous) -> None:
                     loop.call_soon_threadsafe(self._live.hub.end_all)
-                    before(received, frame)
+                    previous(received, frame)
 
                 signal.signal(number, handle)
                 signal.siginterrupt(number, False)

@@ -1,4 +1,4 @@
-"""How log lines look, and what never gets into them."""
+"""Log formats, and redaction of message texts and phone numbers."""
 
 import json
 import logging
@@ -12,45 +12,46 @@ from messaging import log_context
 
 logger = logging.getLogger(__name__)
 
-# PostgreSQL quotes the whole row that breaks a constraint, texts and numbers included, in a line (or more, if the text has
-# line breaks) that begins with DETAIL; a row that came by COPY once more in the line that begins with CONTEXT.
+# PostgreSQL quotes the whole row that violates a constraint, with texts and numbers, after DETAIL (on several lines if the text
+# has line breaks). A row from COPY is quoted again after CONTEXT.
 _ROW = re.compile(
     r"(DETAIL|CONTEXT(?=:\s+COPY)):.*?(?=\n(?:HINT|CONTEXT|QUERY|STATEMENT|Traceback|  File|The above|During handling)|\Z)",
     re.DOTALL,
 )
-# The last guard: nobody should log a phone number in the first place. Parts of ids and of moments are left alone.
+# A safety net: code must not log phone numbers. Parts of ids and timestamps are not matched.
 _NUMBER = re.compile(r"(?:\+|%2[Bb])\d{7,15}|(?<![\w.:-])\d{10,15}(?![\w:-])")
 
 
 def redact(text: str) -> str:
-    """Without what a database quotes of its rows, and with phone numbers cut down to their ends."""
+    """Remove rows quoted by a database, and mask the middle of phone numbers."""
     return _NUMBER.sub(_masked, _ROW.sub(r"\1: (left out)", text))
 
 
-def _masked(found: re.Match) -> str:
+def _masked(found: re.Match[str]) -> str:
     digits = found[0].removeprefix("%2B").removeprefix("%2b")
     return f"{digits[:3]}***{digits[-2:]}"
 
 
 class LogContextFilter(logging.Filter):
-    """Gives each record the ids of the request and of the message that it is about; empty for none."""
+    """Sets `request_id` and `message_id` (empty if unknown) and `trail`, their text for log lines, on each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id, record.message_id = log_context.request_id.get(), log_context.message_id.get()
-        ids = (("request", record.request_id), ("message", record.message_id))
-        record.trail = "".join(f" {name}={value}" for name, value in ids if value)
+        request_id, message_id = log_context.request_id.get(), log_context.message_id.get()
+        ids = (("request", request_id), ("message", message_id))
+        trail = "".join(f" {name}={value}" for name, value in ids if value)
+        record.__dict__.update(request_id=request_id, message_id=message_id, trail=trail)
         return True
 
 
 class RedactingFormatter(logging.Formatter):
-    """A line of text for people."""
+    """Formats records as text."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object in a line. The fields are these and no others: what a library adds to its records may be private."""
+    """Formats records as one JSON object per line, with fixed fields: what libraries add to their records may be private."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -69,9 +70,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_uncaught_exceptions() -> None:
-    """Make an exception that ends the process or a thread one record of the log, in the format of the others.
+    """Log an exception that ends the process or a thread as one record.
 
-    At a terminal nothing changes: Python's own traceback is easier to read there.
+    Does nothing at a terminal, where Python's own traceback is easier to read.
     """
     if sys.stderr.isatty():
         return

@@ -1,4 +1,4 @@
-"""The admin's log-in page, closed for a while to an address that guesses."""
+"""The console's log-in page. It refuses addresses with too many failed log-ins for a while."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +13,7 @@ def login(request: HttpRequest) -> HttpResponse:
     try:
         refuse_guessing(request)
     except Throttled as refusal:
-        wait = str(max(1, int(refusal.wait or 1)))
+        wait = str(max(1, int(getattr(refusal, "wait", None) or 1)))
         text = f"Too many failed log-ins from this address. Try again in {wait} seconds.\n"
         return HttpResponse(text, status=429, content_type="text/plain", headers={"Retry-After": wait})
     response = admin.site.login(request)

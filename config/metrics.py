@@ -1,6 +1,6 @@
-"""`/metrics` for Prometheus. Every number comes from the database or from Redis, so each process of each host tells the same.
+"""`/metrics` for Prometheus. All values come from the database or Redis, so every process reports the same.
 
-The cost of a scrape grows with accounts, queues and owners, never with messages.
+The cost of a scrape grows with accounts, queues and owners, not with messages.
 """
 
 import ipaddress
@@ -36,7 +36,7 @@ from providers.state.circuit_breaker import Circuit
 logger = logging.getLogger(__name__)
 
 RollupMetric = Rollup.Metric
-REDIS_AWAY = (RedisError, OSError)
+REDIS_FAULTS = (RedisError, OSError)
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 # measure: name, help, labels (the account, where there is one, and what the measure's word means)
@@ -80,7 +80,7 @@ HISTOGRAMS: dict[RollupMetric, tuple[str, str]] = {
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     if not _may_read(request):
-        return HttpResponse("Send METRICS_TOKEN as a bearer token, or ask from this machine.\n", "text/plain", 403)
+        return HttpResponse("Send METRICS_TOKEN as a bearer token, or scrape from this machine.\n", "text/plain", 403)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(SharedState())
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -88,7 +88,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read(request: HttpRequest) -> bool:
-    """The token, or nobody in between: a proxy on this machine brings the whole world in from loopback."""
+    """Require the token, or a direct connection from loopback: a proxy on this machine forwards requests of any client."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if settings.METRICS_TOKEN and scheme.lower() == "bearer":
         return constant_time_compare(token.strip(), settings.METRICS_TOKEN)
@@ -103,20 +103,20 @@ def _is_loopback(address: str) -> bool:
 
 
 class SharedState(Collector):
-    """What all processes share. A source that is away leaves its metrics out, and says so in `switchboard_source_up`."""
+    """Metrics of the database and Redis. An unavailable source has no metrics, and 0 in `switchboard_source_up`."""
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("switchboard_source_up", "Whether the scrape could read this source.", labels=["source"])
         sources: tuple[tuple[str, Callable[[], Iterator[Metric]], tuple[type[Exception], ...]], ...] = (
             ("database", _from_database, DATABASE_FAULTS),
-            ("redis", _from_redis, REDIS_AWAY),
-            ("circuits", _circuits, (*DATABASE_FAULTS, *REDIS_AWAY)),
+            ("redis", _from_redis, REDIS_FAULTS),
+            ("circuits", _circuits, (*DATABASE_FAULTS, *REDIS_FAULTS)),
         )
-        for source, read, away in sources:
+        for source, read, faults in sources:
             try:
                 found = list(read())
-            except away as error:
-                logger.warning("metrics of the %s are left out (%s)", source, type(error).__name__)
+            except faults as error:
+                logger.warning("metrics of the %s are omitted (%s)", source, type(error).__name__)
                 found = []
             yield from found
             up.add_metric([source], 1 if found else 0)
@@ -144,7 +144,7 @@ def _from_database() -> Iterator[Metric]:
 
 
 def _accepted(totals: Iterable[Total]) -> Metric:
-    """Every move leaves one status and enters one, so what has entered more than it has left is what was created."""
+    """Count accepted messages: a transition leaves one status and enters another, so entered minus left were created."""
     signs = {RollupMetric.ENTERED: 1, RollupMetric.LEFT: -1}
     counts = dict.fromkeys(Direction, 0)
     for total in totals:
@@ -169,7 +169,8 @@ def _histogram(name: str, text: str, totals: Iterable[Total]) -> Metric:
 
 
 def _cumulative(counts: Mapping[str, int]) -> list[tuple[str, float]]:
-    running, buckets = 0, []
+    running = 0
+    buckets: list[tuple[str, float]] = []
     for bound in BUCKETS:
         running += counts.get(bound, 0)
         buckets.append((bound if bound == "+Inf" else str(float(bound)), running))
@@ -199,8 +200,8 @@ def _queues() -> Iterator[Metric]:
     )
 
 
-def _age(moment: datetime | None, now: datetime) -> float:
-    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
+def _age(at: datetime | None, now: datetime) -> float:
+    return 0.0 if at is None else max(0.0, (now - at).total_seconds())
 
 
 def _from_redis() -> Iterator[Metric]:
@@ -217,15 +218,15 @@ def _from_redis() -> Iterator[Metric]:
 
 
 def _circuits() -> Iterator[Metric]:
-    heartbeats.seconds_since_tick()  # raises while Redis is away; then every circuit would look closed
+    heartbeats.seconds_since_tick()  # raises while Redis is unavailable, when every circuit would look closed
     now = timezone.now()
     slugs = list(ProviderAccount.objects.values_list("slug", flat=True))
     family = GaugeMetricFamily(
         "switchboard_circuit", "1 for the state that an account's circuit is in.", labels=["provider", "state"]
     )
-    standings = account_state.cached(slugs, now=now)
+    states_of_accounts = account_state.cached(slugs, now=now)
     for slug in slugs:
-        state = standings[slug].circuit.at(now.timestamp())
+        state = states_of_accounts[slug].circuit.at(now.timestamp())
         for each in Circuit:
             family.add_metric([slug, each], 1 if each is state else 0)
     yield family

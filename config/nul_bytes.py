@@ -1,11 +1,11 @@
-"""No part of the console has a NUL byte, and PostgreSQL takes none: an address or a form with one is refused at once."""
-
-from collections.abc import Callable
+"""Refuses NUL bytes in addresses and forms of the console: nothing there contains them, and PostgreSQL cannot store them."""
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.decorators import sync_and_async_middleware
+
+from config.middleware import GetResponse
 
 PREFIX = "/admin/"
 NUL = "\x00"
@@ -23,17 +23,15 @@ def _has_nul(fields: QueryDict) -> bool:
 
 
 @sync_and_async_middleware
-def NulByteMiddleware(get_response: Callable) -> Callable:  # noqa: N802 (named like the class a reader expects)
-    if iscoroutinefunction(get_response):
+def NulByteMiddleware(get_response: GetResponse) -> GetResponse:  # noqa: N802 (middleware is named like a class)
+    async def respond_async(request: HttpRequest) -> HttpResponse:
+        await sync_to_async(_refuse)(request)
+        response: HttpResponse = await get_response(request)
+        return response
 
-        async def middleware(request: HttpRequest) -> HttpResponse:
-            await sync_to_async(_refuse)(request)
-            return await get_response(request)
+    def respond(request: HttpRequest) -> HttpResponse:
+        _refuse(request)
+        response: HttpResponse = get_response(request)
+        return response
 
-    else:
-
-        def middleware(request: HttpRequest) -> HttpResponse:
-            _refuse(request)
-            return get_response(request)
-
-    return middleware
+    return respond_async if iscoroutinefunction(get_response) else respond

@@ -1,9 +1,9 @@
-"""The OpenAPI document: what each operation says of itself, the problems it may answer with, and closed request bodies."""
+"""The OpenAPI document: operation texts, problem responses, and closed request bodies."""
 
 import re
 from collections.abc import Iterator
 from inspect import cleandoc
-from typing import Any
+from typing import Any, cast
 
 import django_filters
 from drf_spectacular.drainage import error
@@ -11,6 +11,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
+from rest_framework.viewsets import ViewSetMixin
 
 from config.problems import CONTENT_TYPE
 from media_store.api.operation_texts import MEDIA_TEXTS
@@ -23,38 +24,39 @@ TAGS = {
     "messages": "Send and read messages.",
     "schedules": "Send texts to lists of recipients, once or repeatedly.",
     "media": "Images for messages.",
-    "suppressions": "Opt-outs: who gets no messages.",
-    "phone numbers": "The numbers that you are in contact with.",
-    "client callbacks": "Have your events posted to you.",
-    "live": "Follow your events without being called.",
+    "suppressions": "Opt-outs: numbers that get no messages.",
+    "phone numbers": "The numbers of your messages.",
+    "client callbacks": "Events posted to your endpoints.",
+    "live": "Events as a stream or by long polling.",
     "statistics": "Counts of your messages.",
     "queues": "Named streams of outbound messages with their own pace.",
     "providers": "Provider accounts, for operators.",
     "auth": "Tokens.",
-    "provider callbacks": "What providers call. Clients do not need these.",
+    "provider callbacks": "Called by providers. Clients do not need these.",
 }
-# For operations whose id does not begin with the name of their tag.
+# For operations whose id does not begin with their tag.
 TAG_OF = {"stats": "statistics", "webhook_endpoints": "client callbacks", "webhooks": "provider callbacks"}
 _WRAPPED = re.compile(r"(?<!\n)\n(?!\n)")
 
 
-class FieldProblemSerializer(serializers.Serializer):
+class FieldProblemSerializer(serializers.Serializer[Any]):  # Any: describes JSON, serializes no instance
     field = serializers.CharField(allow_blank=True)
     code = serializers.CharField()
     detail = serializers.CharField()
 
 
-class ProblemSerializer(serializers.Serializer):
+class ProblemSerializer(serializers.Serializer[Any]):
     type = serializers.CharField()
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField(help_text="Stable, for programs.")
-    errors = FieldProblemSerializer(many=True, required=False, help_text="With status 400.")
+    # A field named `errors` hides the property of the same name, which is not used here.
+    errors = FieldProblemSerializer(many=True, required=False, help_text="With status 400.")  # type: ignore[assignment]
 
 
 ALWAYS = {
-    "400": "The request is not valid. `errors` names each field or query parameter, also those that do not exist.",
+    "400": "The request is not valid. `errors` names each invalid or unknown field and query parameter.",
     "401": "The token is missing or not valid.",
     "403": "A permission is missing, or the signature is not valid.",
     "404": "The object does not exist or belongs to another owner.",
@@ -70,14 +72,15 @@ WITH_BODY = {
     "415": "The media type of the body is not supported.",
     "422": "The `Idempotency-Key` was used for a different request.",
 }
-NOT_MODIFIED = {"description": "Nothing has changed since the answer whose ETag is in `If-None-Match`."}
+NOT_MODIFIED = {"description": "Nothing has changed since the response whose ETag is in `If-None-Match`."}
 
 
 class ProblemAutoSchema(AutoSchema):
-    """Takes summaries and descriptions from `TEXTS`, by operation id. Docstrings are for readers of the code."""
+    """Takes summaries and descriptions from `TEXTS` by operation id, not from docstrings."""
 
     def get_operation_id(self) -> str:
-        return f"{self.view.basename}_{self.view.action}".replace("-", "_")
+        view = cast("ViewSetMixin", self.view)  # views that are no view sets set the two attributes themselves
+        return f"{view.basename}_{view.action}".replace("-", "_")
 
     def get_tags(self) -> list[str]:
         operation_id = self.get_operation_id()
@@ -88,12 +91,12 @@ class ProblemAutoSchema(AutoSchema):
         summary, _ = self._text()
         return summary
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular defines it
         _, description = self._text()
-        return "\n\n".join(part for part in (_WRAPPED.sub(" ", cleandoc(description)), self._needed()) if part)
+        return "\n\n".join(part for part in (_WRAPPED.sub(" ", cleandoc(description)), self._permissions()) if part)
 
     def get_override_parameters(self) -> list[Any]:
-        """What the view checks is what is documented; a filter set is documented by its filter backend."""
+        """Document the query parameters that the view validates. Filter backends document filter sets."""
         return [each for each in declared_queries(self.view) if not _is_filterset(each)]
 
     def _text(self) -> tuple[str, str]:
@@ -102,15 +105,15 @@ class ProblemAutoSchema(AutoSchema):
             error(f"there is no text for the operation {operation_id}")
         return TEXTS.get(operation_id, ("", ""))
 
-    def _needed(self) -> str:
-        """The permission that the view asks for, read from where it is asked for."""
-        needed = getattr(self.view, "action_permissions", {}).get(getattr(self.view, "action", None), ())
-        names = [needed] if isinstance(needed, str) else list(needed)
+    def _permissions(self) -> str:
+        """Document the permissions that the view requires."""
+        required = getattr(self.view, "action_permissions", {}).get(getattr(self.view, "action", None), ())
+        names = [required] if isinstance(required, str) else list(required)
         if not names:
             return ""
         return f"Required permission{'s' if len(names) > 1 else ''}: {' and '.join(f'`{name}`' for name in names)}."
 
-    def get_operation(self, *args: Any, **kwargs: Any) -> dict | None:
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
@@ -151,14 +154,14 @@ def _is_filterset(parameters: Any) -> bool:
 
 
 def describe_tags(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Postprocessing hook: the tags in the order in which a reader needs them."""
+    """Postprocessing hook: add the tags, in the order of `TAGS`."""
     return {**result, "tags": [{"name": name, "description": text} for name, text in TAGS.items()]}
 
 
 def close_request_bodies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Postprocessing hook: objects in request bodies have no other properties. Carriers may send what they like.
+    """Postprocessing hook: forbid additional properties in request bodies, except those of providers' callbacks.
 
-    An object without `properties`, such as the variables of a recipient, stays a free map.
+    An object without `properties`, such as the variables of a recipient, remains a free map.
     """
     schemas = result["components"]["schemas"]
     for path, methods in result["paths"].items():

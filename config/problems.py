@@ -1,8 +1,8 @@
-"""Every error that leaves the API is `application/problem+json` (RFC 9457), whoever raised it."""
+"""Converts every error of the API to `application/problem+json` (RFC 9457)."""
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -17,6 +17,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from config.middleware import GetResponse
 from media_store import errors as media
 from messaging.database_faults import drop_connection, may_pass
 from messaging.encryption import CannotBeOpened
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/webhooks/")
-MAX_FIELD_ERRORS = 1_000  # a body may have a fault in each of 100,000 recipients; an answer must stay readable
+MAX_FIELD_ERRORS = 1_000  # a request may have an error in each of 100,000 recipients
 
 DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidField: HTTPStatus.BAD_REQUEST,
@@ -71,7 +72,7 @@ CODES: dict[int, str] = {
 
 
 def problem(
-    status: int, *, code: str | None = None, detail: str = "", field_errors: list[dict] | None = None
+    status: int, *, code: str | None = None, detail: str = "", field_errors: list[dict[str, str]] | None = None
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -86,21 +87,21 @@ def problem(
 
 
 def _encodable(text: str) -> str:
-    """Errors may quote what was sent, and an answer that cannot be written would be a 500 instead."""
+    """Escape lone surrogates: errors may quote the request, and a response that cannot be encoded would become a 500."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's hook: what any view raises becomes a problem; None lets Django log it and answer 500."""
-    answer = _answer(exc)
-    if answer is None:
+    """DRF's hook: convert an exception of a view to a problem. For None, Django logs the exception and responds with 500."""
+    converted = _convert(exc)
+    if converted is None:
         return None
     set_rollback()
-    status, body, headers = answer
+    status, body, headers = converted
     return Response(body, status=status, headers=headers, content_type=CONTENT_TYPE)
 
 
-def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
+def _convert(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
     if isinstance(exc, (errors.DomainError, media.MediaError)):
         return _domain(exc)
     if isinstance(exc, Http404):
@@ -121,8 +122,8 @@ def _answer(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None
 def _unavailable(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
     if may_pass(exc):
         drop_connection()
-        logger.error("the database is out of reach: %s", type(exc).__name__)
-        return 503, problem(503, detail="The database is out of reach; try again in a moment."), {"Retry-After": "5"}
+        logger.error("the database is unavailable: %s", type(exc).__name__)
+        return 503, problem(503, detail="The database is unavailable; try again in a moment."), {"Retry-After": "5"}
     if isinstance(exc, CannotBeOpened):
         logger.error("a text cannot be opened: %s", exc)
         return 503, problem(503, code=exc.code, detail="This text cannot be opened with the present keys."), {}
@@ -132,15 +133,16 @@ def _unavailable(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] |
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's `handler500`, for exceptions of views and of middleware: a 503 page for a fault that may pass."""
+    """Django's `handler500`, for exceptions of views and middleware: a 503 page for temporary failures, else a 500 page."""
     exc = sys.exc_info()[1]
-    answer = _unavailable(exc) if isinstance(exc, Exception) else None
-    if answer is None:
+    converted = _unavailable(exc) if isinstance(exc, Exception) else None
+    if converted is None:
         return defaults.server_error(request)
-    status, body, headers = answer
+    status, body, headers = converted
     page = loader.get_template("503.html").render({"words": body["detail"]})
     response = HttpResponse(page, status=status, headers=headers)
-    response._has_been_logged = True  # noqa: SLF001 (one line above, instead of Django's traceback for each request)
+    # Django's own attribute: `_unavailable` has logged one line, and Django would log a traceback for each request.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
     return response
 
 
@@ -157,8 +159,8 @@ def _domain(exc: errors.DomainError | media.MediaError) -> tuple[int, dict[str, 
 
 def _api_exception(exc: exceptions.APIException) -> tuple[int, dict[str, Any], dict[str, str]]:
     headers: dict[str, str] = {}
-    if getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = exc.auth_header
+    if auth_header := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = auth_header
     wait = getattr(exc, "wait", None)
     if wait is not None:
         headers["Retry-After"] = str(max(1, int(wait)))
@@ -174,7 +176,7 @@ def _api_exception(exc: exceptions.APIException) -> tuple[int, dict[str, Any], d
 
 
 def flatten(details: Any, path: str = "") -> Iterator[dict[str, str]]:
-    """DRF's nested error details as a flat list; list positions and nested fields join into `messages.3.to`."""
+    """Yield DRF's nested error details as a flat list, with paths such as `messages.3.to`."""
     if isinstance(details, dict) and set(details) == {"message", "code"} and isinstance(details["code"], str):
         yield {"field": path, "code": details["code"], "detail": str(details["message"])}
     elif isinstance(details, dict):
@@ -191,40 +193,36 @@ def _is_leaf(item: Any) -> bool:
     return isinstance(item, dict) and set(item) == {"message", "code"}
 
 
-def _mend(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def _as_problem(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     if not request.path.startswith(API_PREFIXES):
         return response
-    if "Allow" in response.headers:  # the framework names OPTIONS, which is 405 everywhere
+    if "Allow" in response.headers:  # the framework lists OPTIONS, which is 405 everywhere
         allowed = response.headers["Allow"].split(", ")
         response.headers["Allow"] = ", ".join(method for method in allowed if method != "OPTIONS")
     return _without_html(response)
 
 
 def _without_html(response: HttpResponse) -> HttpResponse:
-    """Errors that Django answers itself (no such path, a bad host, a crash) come as HTML: not under the API."""
+    """Replace Django's HTML error pages (unknown path, invalid host, crash) by problems."""
     if response.status_code < HTTPStatus.BAD_REQUEST:
         return response
     if response.headers.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json")):
         return response
-    field_errors = [] if response.status_code == HTTPStatus.BAD_REQUEST else None
+    field_errors: list[dict[str, str]] | None = [] if response.status_code == HTTPStatus.BAD_REQUEST else None
     body = problem(response.status_code, field_errors=field_errors)
-    answer = JsonResponse(body, status=response.status_code, content_type=CONTENT_TYPE)
+    replacement = JsonResponse(body, status=response.status_code, content_type=CONTENT_TYPE)
     for name in ("Allow", "Retry-After", "WWW-Authenticate"):
         if name in response.headers:
-            answer.headers[name] = response.headers[name]
-    return answer
+            replacement.headers[name] = response.headers[name]
+    return replacement
 
 
 @sync_and_async_middleware
-def ProblemMiddleware(get_response: Callable) -> Callable:  # noqa: N802 (named like the class a reader expects)
-    if iscoroutinefunction(get_response):
+def ProblemMiddleware(get_response: GetResponse) -> GetResponse:  # noqa: N802 (middleware is named like a class)
+    async def respond_async(request: HttpRequest) -> HttpResponse:
+        return _as_problem(request, await get_response(request))
 
-        async def middleware(request: HttpRequest) -> HttpResponse:
-            return _mend(request, await get_response(request))
+    def respond(request: HttpRequest) -> HttpResponse:
+        return _as_problem(request, get_response(request))
 
-    else:
-
-        def middleware(request: HttpRequest) -> HttpResponse:
-            return _mend(request, get_response(request))
-
-    return middleware
+    return respond_async if iscoroutinefunction(get_response) else respond

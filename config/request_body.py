@@ -1,6 +1,6 @@
-"""Receiving a request's body: within a deadline, at a minimum rate, and no more of it than there is room for.
+"""Receives request bodies with a deadline, a minimum rate and a limit on disk space.
 
-Runs in the event loop, so a slow client costs a connection and no thread. See docs/decisions/0030-slow-clients.md.
+Runs in the event loop, so a slow client occupies a connection but no thread (docs/decisions/0030-slow-clients.md).
 """
 
 import asyncio
@@ -30,10 +30,10 @@ class BodyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """`idle_seconds` is the longest pause, and the time in hand at the start.
+    """`idle_seconds` is the longest pause and the initial time budget.
 
-    Each byte adds to the time in hand what the minimum rate allows for it, up to `most_in_hand_seconds`: a fast beginning does
-    not buy a slow end.
+    Each byte adds its time at the minimum rate to the budget, which never exceeds `most_in_hand_seconds`: a fast start cannot
+    pay for a slow end.
     """
 
     idle_seconds: float = 15.0
@@ -43,14 +43,14 @@ class BodyLimits:
 
 
 class Deadline:
-    """Of one body. Times are seconds since its first byte was waited for."""
+    """The deadline of one body. Times are seconds since the wait for its first byte began."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
         self._rate_ends = limits.idle_seconds
 
     def seconds_left(self, now: float) -> float:
-        """How long the next piece may take; not positive when the body is too slow already."""
+        """Return how long the next chunk may take; zero or less if the body is already too slow."""
         return min(self._limits.idle_seconds, self._rate_ends - now, self._limits.total_seconds - now)
 
     def received(self, size: int, now: float) -> None:
@@ -59,7 +59,7 @@ class Deadline:
 
 
 class DiskBudget:
-    """Bytes that the unfinished and unhandled bodies of one process may take up on disk. Used by one event loop only."""
+    """Bytes on disk for all bodies of one process that are being received or handled. Used by one event loop only."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -74,7 +74,7 @@ class DiskBudget:
         self._free += size
 
 
-class ReceivedBody(SpooledTemporaryFile):
+class ReceivedBody(SpooledTemporaryFile[bytes]):
     """A body as a file: in memory while it is small, then on disk and charged to the budget until it is closed."""
 
     def __init__(self, budget: DiskBudget) -> None:
@@ -83,16 +83,16 @@ class ReceivedBody(SpooledTemporaryFile):
         self._charged = 0
         self.size = 0
 
-    def append(self, piece: bytes) -> None:
-        """Raises `BodyRefused` when the budget has no room for it."""
-        self.size += len(piece)
+    def append(self, chunk: bytes) -> None:
+        """Raises `BodyRefused` if the budget is exceeded."""
+        self.size += len(chunk)
         if self.size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
             more = self.size - self._charged
             if not self._budget.reserve(more):
                 raise BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE)
             self._charged += more
         try:
-            self.write(piece)
+            self.write(chunk)
         except OSError as error:  # the disk is full, or too many files are open
             logger.error("a body cannot be stored: %s", error)
             raise BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE) from None
@@ -115,7 +115,7 @@ async def receive_body(
 ) -> None:
     """Append the whole body to `body` and rewind it. `announced` is its Content-Length, 0 if there is none.
 
-    Raises `BodyRefused`, or `RequestAborted` when the client has gone.
+    Raises `BodyRefused`, or `RequestAborted` if the client disconnects.
     """
     if announced > max_bytes:
         raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -129,10 +129,10 @@ async def receive_body(
             raise BodyRefused(HTTPStatus.REQUEST_TIMEOUT) from None
         if message["type"] == "http.disconnect":
             raise RequestAborted
-        piece = message.get("body", b"")
-        if body.size + len(piece) > max_bytes:
+        chunk = message.get("body", b"")
+        if body.size + len(chunk) > max_bytes:
             raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        body.append(piece)
-        deadline.received(len(piece), time.monotonic() - started)
+        body.append(chunk)
+        deadline.received(len(chunk), time.monotonic() - started)
         more = message.get("more_body", False)
     body.seek(0)

@@ -1,4 +1,4 @@
-"""Our own failures to Sentry. Imported only where SENTRY_DSN is set."""
+"""Reports exceptions to Sentry. Imported only if SENTRY_DSN is set."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.conf import settings
 
 from config.logging import redact
 
-# Where Sentry's integrations put what people have sent us, or what we have sent to them.
+# Where Sentry's integrations store content of requests and responses.
 PRIVATE = ("data", "cookies", "headers", "query_string", "env")
 
 
@@ -18,7 +18,7 @@ def options() -> dict[str, Any]:
         "max_request_body_size": "never",
         "max_breadcrumbs": 0,
         "auto_session_tracking": False,
-        # What we call is not ours: providers and clients get neither our release nor our public key in their headers.
+        # Providers and clients must not get our release and public key in trace headers.
         "trace_propagation_targets": [],
         "before_send": scrub,
     }
@@ -29,14 +29,15 @@ def start() -> None:
 
 
 def scrub(event: dict[str, Any], _hint: dict[str, Any]) -> dict[str, Any]:
-    """Without bodies, headers, addresses' queries, variables and arguments; numbers are masked in what is left."""
+    """Remove bodies, headers, query strings, variables and arguments, and mask phone numbers in the rest."""
     request = event.get("request", {})
     for name in PRIVATE:
         request.pop(name, None)
     for name in ("extra", "user", "breadcrumbs"):
         event.pop(name, None)
     event.get("contexts", {}).pop("celery-job", None)
-    return _masked(event)
+    masked: dict[str, Any] = _masked(event)
+    return masked
 
 
 def _masked(value: Any) -> Any:

@@ -1,7 +1,8 @@
-"""All settings, in one file, fed by the environment. README.md has the table of the variables."""
+"""Django settings, read from the environment. README.md documents the variables."""
 
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -16,23 +17,24 @@ env = environ.Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
-# --- Where things lie -------------------------------------------------------------------------------------------------
+# --- Paths and data ---------------------------------------------------------------------------------------------------
 
 LOCAL_DIR = Path(env.str("LOCAL_DIR", default=str(BASE_DIR / ".local")))
-DATABASE_URL = env.str("DATABASE_URL", default="")
+DATABASE_URL: str = env.str("DATABASE_URL", default="")
 EMBEDDED = not DATABASE_URL
 
 
 def _local_run() -> dict[str, str]:
-    """What the running `make run` has told (its broker's port, its secret key), so that `manage.py` finds the same."""
+    """The values of a running `make run` (broker address, secret key, public address), for `manage.py`."""
     try:
-        return json.loads((LOCAL_DIR / "run.json").read_text())
+        values: dict[str, str] = json.loads((LOCAL_DIR / "run.json").read_text())
     except (OSError, ValueError):
         return {}
+    return values
 
 
 def _local_secret_key() -> str:
-    """The key that `make run` has made for this folder, also while it is not running."""
+    """The key that `make run` stored in this folder."""
     try:
         return (LOCAL_DIR / "secret_key").read_text().strip()
     except OSError:
@@ -40,38 +42,40 @@ def _local_secret_key() -> str:
 
 
 _RUN = _local_run()
-REDIS_URL = env.str("REDIS_URL", default="") or _RUN.get("redis_url", "redis://127.0.0.1:6379/0")
+REDIS_URL: str = env.str("REDIS_URL", default="") or _RUN.get("redis_url", "redis://127.0.0.1:6379/0")
 
 # --- Identity and security --------------------------------------------------------------------------------------------
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or _RUN.get("secret_key", "") or _local_secret_key()
+DEBUG: bool = env.bool("DEBUG", default=False)
+SECRET_KEY: str = env.str("SECRET_KEY", default="") or _RUN.get("secret_key", "") or _local_secret_key()
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is not set (`make run` makes one of its own and keeps it in .local/)")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+    raise ImproperlyConfigured("SECRET_KEY is not set (`make run` creates one and stores it in .local/)")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 
-PUBLIC_URL = env.str("PUBLIC_URL", default=_RUN.get("public_url", "http://127.0.0.1:8000")).rstrip("/")
+PUBLIC_URL: str = env.str("PUBLIC_URL", default=_RUN.get("public_url", "http://127.0.0.1:8000")).rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 if _public.scheme not in {"http", "https"} or not _public.hostname:
     raise ImproperlyConfigured("PUBLIC_URL must be an absolute http(s) address, such as https://sms.example.org")
 HTTPS = _public.scheme == "https"
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) + [_public.hostname, "localhost", "127.0.0.1", "[::1]"]
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[]) + [f"{_public.scheme}://{_public.netloc}"]
-TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[]) + [_public.hostname, "localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[]) + [
+    f"{_public.scheme}://{_public.netloc}"
+]
+TRUSTED_PROXY_COUNT: int = env.int("TRUSTED_PROXY_COUNT", default=0)
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz(/system)?$", r"^readyz$", r"^metrics$"]
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
+SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-CONTENT_SECURITY_POLICY = {  # under /admin/ with one addition: config.content_security
+CONTENT_SECURITY_POLICY = {  # config.content_security adds one source under /admin/
     "DIRECTIVES": {
         "default-src": [SELF],
         "img-src": [SELF, "data:"],
@@ -85,7 +89,7 @@ CONTENT_SECURITY_POLICY = {  # under /admin/ with one addition: config.content_s
 # --- Applications -----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",  # before the admin: the first one's templates win
+    "unfold",  # before the admin: templates of the first application win
     "unfold.contrib.filters",
     "config.apps.AdminConfig",
     "django.contrib.auth",
@@ -117,7 +121,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.content_security.ContentSecurityMiddleware",
     "config.static_files.StaticFilesMiddleware",
-    "config.responses.ApiCompressionMiddleware",  # outside the next: the validator is of what is compressed
+    "config.responses.ApiCompressionMiddleware",  # before the next one, which hashes the uncompressed body
     "config.responses.ApiConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -131,11 +135,9 @@ MIDDLEWARE = [
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
-APPEND_SLASH = (
-    False  # config.trailing_slash serves the path without its slash instead of redirecting, which would drop a body
-)
+APPEND_SLASH = False  # config.trailing_slash serves such paths; a redirect would drop the body
 
-FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # widgets may have templates in templates/ too
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # also finds widget templates in templates/
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -158,7 +160,7 @@ if EMBEDDED:
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": LOCAL_DIR / "switchboard.sqlite3",
-            # Opening the file and setting it up costs a tenth of a request.
+            # Opening and configuring a connection takes a tenth of the time of a request.
             "CONN_MAX_AGE": 600,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
@@ -170,7 +172,7 @@ if EMBEDDED:
     }
 else:
     try:
-        _database = env.db_url("DATABASE_URL")
+        _database: dict[str, Any] = env.db_url("DATABASE_URL")
     except (ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured(
             "DATABASE_URL is not a database address (postgresql://user:password@host:5432/name)"
@@ -179,7 +181,7 @@ else:
         raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database; without it SQLite in .local/ is used")
     _database["ENGINE"] = "config.postgresql"
     _database["OPTIONS"] = {
-        # A server that vanished without a word is given up after about 20 seconds, also in the middle of a query.
+        # A server that disappears without closing its connections is detected after 20 seconds, also during a query.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,
@@ -200,7 +202,7 @@ CACHES = {
     }
 }
 SILENCED_SYSTEM_CHECKS = [
-    "django_ratelimit.W001",  # our cache, as Django's own for Redis, has an atomic increment; the check does not know it
+    "django_ratelimit.W001",  # our cache has an atomic increment, but the check does not know the class
 ]
 
 CELERY_BROKER_URL = REDIS_URL
@@ -217,12 +219,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_PUBLISH_RETRY = False  # a doorbell that cannot be rung is not worth a wait: the tick does the same
+CELERY_TASK_PUBLISH_RETRY = False  # the next tick does what a lost task would have done
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_REDIRECT_STDOUTS = False  # the redirection logs each piece of a traceback that Python prints by itself
+CELERY_WORKER_REDIRECT_STDOUTS = False  # the redirection would log each line of a printed traceback separately
 CELERY_TIMEZONE = "UTC"
-BEAT_HEARTBEAT_FILE = env.str("BEAT_HEARTBEAT_FILE", default="")
+BEAT_HEARTBEAT_FILE: str = env.str("BEAT_HEARTBEAT_FILE", default="")
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "messaging.tick", "schedule": 1.0, "options": {"expires": 5}},
@@ -240,39 +242,39 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- Sending ----------------------------------------------------------------------------------------------------------
 
-DEFAULT_QUEUE = env.str("DEFAULT_QUEUE", default="express")
-DISPATCH_CONCURRENCY = env.int("DISPATCH_CONCURRENCY", default=16)
-PROVIDER_CONNECT_TIMEOUT = env.float("PROVIDER_CONNECT_TIMEOUT", default=3.0)
-PROVIDER_READ_TIMEOUT = env.float("PROVIDER_READ_TIMEOUT", default=10.0)
-CLAIM_LEASE_SECONDS = env.float("CLAIM_LEASE_SECONDS", default=30.0)
-SCHEDULE_MAX_LATENESS = env.int("SCHEDULE_MAX_LATENESS", default=3600)
+DEFAULT_QUEUE: str = env.str("DEFAULT_QUEUE", default="express")
+DISPATCH_CONCURRENCY: int = env.int("DISPATCH_CONCURRENCY", default=16)
+PROVIDER_CONNECT_TIMEOUT: float = env.float("PROVIDER_CONNECT_TIMEOUT", default=3.0)
+PROVIDER_READ_TIMEOUT: float = env.float("PROVIDER_READ_TIMEOUT", default=10.0)
+CLAIM_LEASE_SECONDS: float = env.float("CLAIM_LEASE_SECONDS", default=30.0)
+SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
 # --- Media ------------------------------------------------------------------------------------------------------------
 
-MEDIA_MAX_BYTES = env.int("MEDIA_MAX_BYTES", default=5 * 1024 * 1024)
-MEDIA_MAX_PIXELS = env.int("MEDIA_MAX_PIXELS", default=25_000_000)
-MEDIA_MAX_FRAMES = env.int("MEDIA_MAX_FRAMES", default=500)
-FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # beyond that, what is uploaded goes to disk while it arrives
+MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=5 * 1024 * 1024)
+MEDIA_MAX_PIXELS: int = env.int("MEDIA_MAX_PIXELS", default=25_000_000)
+MEDIA_MAX_FRAMES: int = env.int("MEDIA_MAX_FRAMES", default=500)
+FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # larger uploads are written to disk while they arrive
 
 # --- Client callbacks -------------------------------------------------------------------------------------------------
 
-CALLBACK_ALLOWED_NETWORKS = env.list("CALLBACK_ALLOWED_NETWORKS", default=[])
-CALLBACK_CONCURRENCY = env.int("CALLBACK_CONCURRENCY", default=32)
-LIVE_STREAMS_PER_USER = env.int("LIVE_STREAMS_PER_USER", default=20)
+CALLBACK_ALLOWED_NETWORKS: list[str] = env.list("CALLBACK_ALLOWED_NETWORKS", default=[])
+CALLBACK_CONCURRENCY: int = env.int("CALLBACK_CONCURRENCY", default=32)
+LIVE_STREAMS_PER_USER: int = env.int("LIVE_STREAMS_PER_USER", default=20)
 
 # --- Data protection --------------------------------------------------------------------------------------------------
 
-FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
-RETENTION_TEXT_DAYS = env.int("RETENTION_TEXT_DAYS", default=0)
-RETENTION_ROW_DAYS = env.int("RETENTION_ROW_DAYS", default=0)
+FIELD_ENCRYPTION_KEYS: list[str] = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+RETENTION_TEXT_DAYS: int = env.int("RETENTION_TEXT_DAYS", default=0)
+RETENTION_ROW_DAYS: int = env.int("RETENTION_ROW_DAYS", default=0)
 
 # --- Receiving --------------------------------------------------------------------------------------------------------
 
-INBOUND_MAX_CHARACTERS = env.int("INBOUND_MAX_CHARACTERS", default=160)
-INBOUND_RATE_LIMIT = env.int("INBOUND_RATE_LIMIT", default=5)
-INBOUND_RATE_WINDOW = env.float("INBOUND_RATE_WINDOW", default=60.0)
-INBOUND_REPEAT_WINDOW = env.float("INBOUND_REPEAT_WINDOW", default=2.0)
-MEDIA_FETCH_ALLOWED_NETWORKS = env.list("MEDIA_FETCH_ALLOWED_NETWORKS", default=[])
+INBOUND_MAX_CHARACTERS: int = env.int("INBOUND_MAX_CHARACTERS", default=160)
+INBOUND_RATE_LIMIT: int = env.int("INBOUND_RATE_LIMIT", default=5)
+INBOUND_RATE_WINDOW: float = env.float("INBOUND_RATE_WINDOW", default=60.0)
+INBOUND_REPEAT_WINDOW: float = env.float("INBOUND_REPEAT_WINDOW", default=2.0)
+MEDIA_FETCH_ALLOWED_NETWORKS: list[str] = env.list("MEDIA_FETCH_ALLOWED_NETWORKS", default=[])
 
 # --- Users, tokens, limits --------------------------------------------------------------------------------------------
 
@@ -282,20 +284,21 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 KNOX_TOKEN_MODEL = "messaging.ApiToken"  # noqa: S105 (a model's name)
-# knox's own migrations would make the table of its own token model all the same: dead weight, and `flush` trips over it.
+# knox's migrations would create the table of its own token model, which is unused and makes `flush` fail.
 MIGRATION_MODULES = {"knox": None}
 LOGIN_REDIRECT_URL = "admin:index"
-TOKEN_TTL_HOURS = env.int("TOKEN_TTL_HOURS", default=24)
-RATE_LIMIT_PER_TOKEN = env.str("RATE_LIMIT_PER_TOKEN", default="200/s")
-RATE_LIMIT_FAILED_LOGINS = env.str("RATE_LIMIT_FAILED_LOGINS", default="10/m")
+TOKEN_TTL_HOURS: int = env.int("TOKEN_TTL_HOURS", default=24)
+RATE_LIMIT_PER_TOKEN: str = env.str("RATE_LIMIT_PER_TOKEN", default="200/s")
+RATE_LIMIT_FAILED_LOGINS: str = env.str("RATE_LIMIT_FAILED_LOGINS", default="10/m")
 RATELIMIT_FAIL_OPEN = True
 RATELIMIT_IP_META_KEY = "config.client_ip.client_address"
-MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=10 * 1024 * 1024)
+MAX_BODY_BYTES: int = env.int("MAX_BODY_BYTES", default=10 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-# The largest form with files: a list of recipients, or ten images; and how much of all bodies together a process keeps on disk.
+# The largest form with files: a list of recipients, or 10 images.
 MAX_UPLOAD_BYTES = max(MAX_BODY_BYTES, 50 * 1024 * 1024, 10 * MEDIA_MAX_BYTES) + 64 * 1024
+# All request bodies that one process keeps on disk.
 MAX_SPOOLED_BYTES = max(256 * 1024 * 1024, 2 * MAX_UPLOAD_BYTES)
-WEB_THREADS = env.int("WEB_THREADS", default=4)
+WEB_THREADS: int = env.int("WEB_THREADS", default=4)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 
@@ -332,7 +335,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "DISABLE_DOCSTRING_DESCRIPTIONS": True,  # they are written for readers of the code
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,  # docstrings are for readers of the code
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.openapi.close_request_bodies",
@@ -367,27 +370,26 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 STORAGES = {
-    "media": storage_address.storage(
-        env.str("MEDIA_STORAGE_URL", default=""), local_folder=LOCAL_DIR / "media"
-    ),  # an entry, and no setting of its own: a page or a log that prints settings must not find the secret in an address
+    # Not a setting of its own: a page or log that prints settings must not show the secret in the address.
+    "media": storage_address.storage(env.str("MEDIA_STORAGE_URL", default=""), local_folder=LOCAL_DIR / "media"),
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "admin").is_dir()  # until collectstatic has run
 
-# --- Looking in from outside ------------------------------------------------------------------------------------------
+# --- Observability ----------------------------------------------------------------------------------------------------
 
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
-OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
-SENTRY_DSN = env.str("SENTRY_DSN", default="")
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+OTEL_EXPORTER_OTLP_ENDPOINT: str = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+SENTRY_DSN: str = env.str("SENTRY_DSN", default="")
 
 # --- Logging ----------------------------------------------------------------------------------------------------------
 
-LOG_FORMAT = env.str("LOG_FORMAT", default="") or ("text" if EMBEDDED or DEBUG else "json")
+LOG_FORMAT: str = env.str("LOG_FORMAT", default="") or ("text" if EMBEDDED or DEBUG else "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"trail": {"()": "config.logging.LogContextFilter"}},
+    "filters": {"context": {"()": "config.logging.LogContextFilter"}},
     "formatters": {
         "text": {
             "class": "config.logging.RedactingFormatter",
@@ -397,23 +399,21 @@ LOGGING = {
         "json": {"class": "config.logging.JsonFormatter"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "filters": ["trail"], "formatter": LOG_FORMAT},
+        "console": {"class": "logging.StreamHandler", "filters": ["context"], "formatter": LOG_FORMAT},
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"level": "INFO"},
         "django.request": {"level": "ERROR"},
-        "django.security.DisallowedHost": {
-            "level": "CRITICAL"
-        },  # anybody can send a wrong Host; it is answered with 400
-        "urllib3": {"level": "ERROR"},  # its debug lines have addresses, and those of some carriers have numbers
-        # Each step of each message: for machines to search, too much for the terminal of `make run`.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # any client can send a wrong Host and gets 400
+        "urllib3": {"level": "ERROR"},  # its debug lines have addresses, which contain phone numbers for some carriers
+        # Logs each step of each message: searchable as JSON, too much for the terminal of `make run`.
         "messaging.log_context": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         "twilio": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
-        # On a warm stop it warns that a task that was not begun goes back to the broker: that is what is wanted.
+        # At a warm shutdown it warns that unstarted tasks return to the broker, which is intended.
         "kombu.transport.virtual.base": {"level": "ERROR"},
     },
 }

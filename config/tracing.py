@@ -1,7 +1,7 @@
-"""Traces over OpenTelemetry. Imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set.
+"""OpenTelemetry traces. Imported only if OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-The trace of the request that created a message is kept in Redis for an hour, under the message's id: no column, and nothing at
-all where traces are off. If it is lost, the call stands in a trace of its own, with the same message id.
+The trace context of the request that created a message is cached in Redis for an hour under the message's id. If it is lost,
+the provider call gets a trace of its own, with the same message id.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +23,12 @@ KEPT_SECONDS = 3600
 
 
 def start() -> None:
-    """The exporter reads the endpoint, and the other OTEL_* variables, from the environment by itself."""
+    """Install the tracer. The exporter reads the OTEL_* variables from the environment."""
     log_context.set_tracer(Tracing(BatchSpanProcessor(OTLPSpanExporter())))
 
 
 class Tracing:
-    """Records what `messaging.log_context` tells."""
+    """The `Tracer` of `messaging.log_context`."""
 
     def __init__(self, processor: SpanProcessor) -> None:
         self.provider = TracerProvider(resource=Resource.create({"service.name": "switchboard"}))
@@ -58,8 +58,8 @@ class Tracing:
             yield span
 
     @contextmanager
-    def _span(self, name: str, parent: Context, kind: SpanKind, attributes: Mapping) -> Iterator[Span]:
-        """An exception is told by its type only: its text may quote what is private."""
+    def _span(self, name: str, parent: Context, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
+        """Record only the type of an exception: its text may quote private content."""
         with self._tracer.start_as_current_span(
             name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
         ) as span:

@@ -1,4 +1,4 @@
-"""Every address of the product."""
+"""All URLs."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -39,7 +39,7 @@ urlpatterns = [
     path("api/v1/", include("scheduling.api.urls")),
     path(f"api/v1/{STATUS_CALLBACK}", StatusCallbackView.as_view(), name="webhook-status"),
     path(f"api/v1/{INBOUND_CALLBACK}", InboundCallbackView.as_view(), name="webhook-inbound"),
-    # The addresses that we hand out are the short ones; the same views answer at both.
+    # The console shows the short addresses; both work.
     path(STATUS_CALLBACK, StatusCallbackView.as_view(schema=None)),
     path(INBOUND_CALLBACK, InboundCallbackView.as_view(schema=None)),
 ]

@@ -1,6 +1,6 @@
-"""WSGI entry point, for tools that call the program in their own process.
+"""WSGI entry point, for tools that run the application in their own process.
 
-Serve `config.asgi` instead: under a WSGI server a slow client's body keeps a thread waiting.
+Servers should use `config.asgi`: under WSGI a slow client's body blocks a thread.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""How the pages write times: one way everywhere, and always with the zone."""
+"""Date and time formats of the console: the same everywhere, and always with the zone."""

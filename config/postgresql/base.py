@@ -11,18 +11,20 @@ from config.postgresql.pool import Pool
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    _connection_pools: dict[str, Pool]  # of the base class, which creates it; missing in django-stubs
+
     @property
     def pool(self) -> Pool | None:
-        """The pool of this process for this alias, made at the first use; `OPTIONS["pool"]` has its arguments."""
+        """This process's pool for this alias, created at the first use with the arguments in `OPTIONS["pool"]`."""
         options = self.settings_dict["OPTIONS"].get("pool")
         if self.alias == NO_DB_ALIAS or not options:
             return None
         if self.alias not in self._connection_pools:
             connect = partial(self._connect_for_pool, self.get_connection_params())
-            self._connection_pools.setdefault(self.alias, Pool(connect, **options))  # of several threads the first wins
+            self._connection_pools.setdefault(self.alias, Pool(connect, **options))  # the first of several threads wins
         return self._connection_pools[self.alias]
 
     def _connect_for_pool(self, parameters: dict[str, Any]) -> Connection[Any]:
-        connection = self.Database.connect(**parameters, autocommit=True)
-        self._configure_connection(connection)
+        connection: Connection[Any] = self.Database.connect(**parameters, autocommit=True)
+        self._configure_connection(connection)  # type: ignore[attr-defined]  # missing in django-stubs
         return connection

@@ -17,13 +17,13 @@ Connect = Callable[[], Connection[Any]]
 
 
 class Pool:
-    """At most `max_size` connections at once; `getconn` waits `timeout` seconds for one that another thread holds.
+    """At most `max_size` connections at once; `getconn` waits up to `timeout` seconds for one in use by another thread.
 
-    A missing connection is opened by the thread that needs it: the server's refusal is raised at once, and there is no
-    background reconnect whose back-off a thread could wait for. The method names are those that Django calls.
+    The thread that needs a new connection opens it: a refusal by the server is raised at once, and no thread waits for the
+    back-off of a background reconnect. Django requires these method names.
     """
 
-    close_returns = False  # psycopg asks for it when one of its connections is closed
+    close_returns = False  # read by psycopg when a connection is closed
 
     def __init__(self, connect: Connect, *, max_size: int, timeout: float) -> None:
         self._connect = connect
@@ -35,10 +35,10 @@ class Pool:
         self._closed = False
 
     def open(self) -> None:
-        """There is nothing to open: Django calls this before `getconn`."""
+        """Do nothing. Django calls this before `getconn`."""
 
     def getconn(self) -> Connection[Any]:
-        """Return a connection that has just answered. Raises `psycopg.OperationalError`."""
+        """Return a connection that was just checked or opened. Raises `psycopg.OperationalError`."""
         if not self._slots.acquire(timeout=self._timeout):
             raise OperationalError(f"all {self._max_size} connections of this process are in use")
         try:
@@ -46,7 +46,8 @@ class Pool:
         except BaseException:
             self._slots.release()
             raise
-        connection._pool = self  # noqa: SLF001 (Django returns a connection through this attribute)
+        # Django returns a connection through this attribute. psycopg declares it for its own pool class.
+        connection._pool = self  # type: ignore[assignment]  # noqa: SLF001
         return connection
 
     def putconn(self, connection: Connection[Any]) -> None:
@@ -67,7 +68,7 @@ class Pool:
             each.close()
 
     def close(self) -> None:
-        """Close the idle connections now, and the others when they are returned."""
+        """Close idle connections now, and the others when they are returned."""
         self._closed = True
         self._close_idle()
 
@@ -77,7 +78,7 @@ class Pool:
         if connection is None or is_alive(connection):
             return connection
         connection.close()
-        self._close_idle()  # a restart or failover cuts all connections: the others are not worth a check each
+        self._close_idle()  # a restart or failover cuts all connections, so the others are not checked one by one
         return None
 
     def _close_idle(self) -> None:
@@ -94,7 +95,7 @@ class Pool:
 
 
 def is_alive(connection: Connection[Any], seconds: float = CHECK_SECONDS) -> bool:
-    """Whether the server answers an empty query in time. A connection of which this is False must be closed."""
+    """Return True if the server responds to an empty query in time. If not, the connection must be closed."""
     libpq = connection.pgconn
     deadline = time.monotonic() + seconds
     answered = False

@@ -29,7 +29,7 @@ from scheduling.services.errors import AlreadyRan
 TONES = {"active": "success", "paused": "warning", "completed": "info", "canceled": "danger"}
 
 
-RUN_FIELDS = [
+RUN_FIELDS = (
     "due_at",
     "status",
     "created_messages",
@@ -38,7 +38,7 @@ RUN_FIELDS = [
     "skipped_invalid",
     "detail",
     "finished_at",
-]
+)
 
 
 class RunInline(ReadOnlyMixin, TabularInline):

@@ -16,7 +16,7 @@ class Hanging(beat.Scheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         beat_watchdog.HANG_SECONDS = 0.1
-        beat_watchdog.SIGN_SECONDS = 0.0
+        beat_watchdog.TOUCH_SECONDS = 0.0
         self.watchdog.tick_started()
         time.sleep(60)
         return 0.0

@@ -108,11 +108,11 @@ def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Except
 
     monkeypatch.setattr("config.health.pacing.queues_to_dispatch", away)
 
-    assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is away")
+    assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is unavailable")
 
 
 def test_a_broker_that_is_away(client: Client, no_redis) -> None:
-    unknown = "unknown: the broker is away"
+    unknown = "unknown: the broker is unavailable"
     degraded = "degraded: by the configured weights, without circuits and limits"
     assert_system(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
     assert_readiness(client, database="ok", broker="failed: RedisUnavailable")  # which is not asked again at once
@@ -126,7 +126,7 @@ def test_a_check_that_there_is_not_is_not_left_out_in_silence(client: Client) ->
 def test_workers_that_are_silent(client: Client) -> None:
     heartbeats.remove_worker("host:1")
 
-    assert_unhealthy(client, workers="no worker has shown life for 30 s")
+    assert_unhealthy(client, workers="no worker heartbeat for 30 s")
 
 
 def test_a_beat_that_never_came(client: Client) -> None:

@@ -28,7 +28,7 @@ def test_a_console_page_is_a_503_page(staff: Client, path: str, error: type[Data
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert response.headers["Content-Type"].startswith("text/html")
-    assert "The database is out of reach; try again in a moment." in response.text
+    assert "The database is unavailable; try again in a moment." in response.text
     assert "db.internal" not in response.text
 
 
@@ -49,7 +49,7 @@ def test_middleware_that_cannot_write_the_session_after_the_view_is_a_503_page()
         response = client.post("/admin/login/", {"username": "root", "password": "secret"})
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
-    assert "The database is out of reach" in response.text
+    assert "The database is unavailable" in response.text
 
 
 @pytest.mark.parametrize("path", ["/api/v1/messages/", "/webhooks/sandbox1/status/"])

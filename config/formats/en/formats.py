@@ -1,4 +1,4 @@
-"""Read by Django's localization: `FORMAT_MODULE_PATH`."""
+"""Loaded by Django through `FORMAT_MODULE_PATH`."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "j M Y"
 DATETIME_FORMAT = SHORT_DATETIME_FORMAT = "j M Y H:i:s T"
