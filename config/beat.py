@@ -64,8 +64,8 @@ class Faults:
 class Scheduler(DatabaseScheduler):
     """`tick` raises only exceptions of signal handlers.
 
-    While the database is unavailable, the tasks that were read last continue. While the broker is unavailable, a task that could
-    not be sent waits until it is next due.
+    While the database is unavailable, the tasks that were read last continue. While the broker is unavailable, a task that
+    could not be sent waits until it is next due.
     """
 
     Entry = BeatEntry

@@ -14,7 +14,7 @@ PREFIX = "/api/"
 OK = 200
 
 
-def _applies(request: HttpRequest, response: HttpResponseBase) -> bool:
+def _is_api_response(request: HttpRequest, response: HttpResponseBase) -> bool:
     """Exclude streams (images, live events), which set their own validators and lengths."""
     return request.path_info.startswith(PREFIX) and not response.streaming
 
@@ -23,7 +23,7 @@ class ApiConditionalGetMiddleware(ConditionalGetMiddleware):
     """The ETag is a hash of the response to this user, so it reveals nothing about another user's."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if request.method != "GET" or response.status_code != OK or not _applies(request, response):
+        if request.method != "GET" or response.status_code != OK or not _is_api_response(request, response):
             return response
         if not response.has_header("Cache-Control"):
             patch_cache_control(response, private=True, no_cache=True)
@@ -32,4 +32,4 @@ class ApiConditionalGetMiddleware(ConditionalGetMiddleware):
 
 class ApiCompressionMiddleware(GZipMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        return super().process_response(request, response) if _applies(request, response) else response
+        return super().process_response(request, response) if _is_api_response(request, response) else response

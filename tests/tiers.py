@@ -67,6 +67,7 @@ _ENTRIES = {
         "scheduling/test_templates.py",
         "scheduling/test_wall_time.py",
         "scheduling/test_zone_data.py",
+        "test_names.py",
         "test_tiers.py",
     ),
     # Pages and who may open them, bodies that are refused before a query, choices by what Redis knows. What the pages read and
