@@ -122,7 +122,7 @@ def _convert(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | Non
 def _unavailable(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] | None:
     if may_pass(exc):
         drop_connection()
-        logger.error("the database is unavailable: %s", type(exc).__name__)
+        logger.error("request failed: database unavailable (%s)", type(exc).__name__)
         return 503, problem(503, detail="The database is unavailable; try again in a moment."), {"Retry-After": "5"}
     if isinstance(exc, CannotBeOpened):
         logger.error("a text cannot be opened: %s", exc)
