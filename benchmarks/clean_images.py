@@ -1,10 +1,10 @@
-"""Images without their metadata, made in two ways: cut out of the container (ours), or decoded and encoded again by Pillow.
+"""Compare two ways to remove metadata from images: cutting it out of the container (ours), or re-encoding by Pillow.
 
     python -m benchmarks.clean_images [--only NAME …]
 
-Each file is handled in a process of its own, so that its peak of memory can be measured (VmHWM, Linux only). Prints memory as a
-share of the bound that the tests set (48 MiB), and time and size as ratios: Pillow to ours, Pillow to the original. Then: which
-bad files of the tests Pillow accepts. A run of all files writes benchmarks/results/clean_images.json.
+Each file runs in its own process, to read its peak memory (VmHWM, Linux only). Prints memory as a share of the tests' limit
+(48 MiB), time as the ratio of Pillow to ours, size as the ratio of Pillow to the original, and the bad files of the tests
+that Pillow accepts. A run of all files writes benchmarks/results/clean_images.json.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from PIL import Image, ImageChops, ImageSequence
 
@@ -82,11 +82,12 @@ def row(name: str) -> dict[str, Any]:
 
 def in_own_process(method: str, path: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.clean_images", "--one", method, str(path)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
 
 
 def measure(method: str, path: Path) -> dict[str, float]:
-    for kind in pictures.KINDS.values():  # what is loaded once for a process is not the file's
+    for kind in pictures.KINDS.values():  # load what a process loads only once
         with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
             source.write(kind())
             source.flush()
@@ -102,8 +103,9 @@ def measure(method: str, path: Path) -> dict[str, float]:
 
 
 def peak_bytes() -> int:
-    """Of this process since it began its program; `ru_maxrss` would also know what its parent has taken."""
-    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+    """The peak of this process since its program started; `ru_maxrss` would include the parent's before the fork."""
+    [kilobytes] = re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(kilobytes) * 1024
 
 
 def ours(source: BinaryIO, target: BinaryIO) -> None:
@@ -111,7 +113,7 @@ def ours(source: BinaryIO, target: BinaryIO) -> None:
 
 
 def by_pillow(source: BinaryIO, target: BinaryIO) -> None:
-    """As faithful as its options allow: the same quantisation in a JPEG, no loss in a WebP, the time of each frame."""
+    """Re-encode as exactly as Pillow's options allow: same JPEG quantisation, lossless WebP, duration of each frame."""
     source.seek(0)
     with Image.open(source) as image:
         if image.format == "JPEG":
@@ -120,7 +122,7 @@ def by_pillow(source: BinaryIO, target: BinaryIO) -> None:
             options = {"lossless": True, "exact": True, "method": 0}
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             options |= {"save_all": True, "duration": durations(image), "loop": image.info.get("loop")}
-            # Frames come composed: what was disposed of stands in them already.
+            # Pillow returns composed frames, in which disposal is already applied.
             options |= {"disposal": 0, "blend": 0} if image.format == "PNG" else {"disposal": 1}
         kept = {name: value for name, value in options.items() if value is not None}
         image.save(target, image.format, icc_profile=image.info.get("icc_profile"), **kept)
@@ -141,7 +143,7 @@ def durations(image: Image.Image) -> list[float]:
 
 
 def compare(before: bytes, after: bytes) -> str:
-    """What the second file has not as the first: frames, pixels (of how many frames, and by how much), bits, colours, times."""
+    """Describe how the second file differs from the first: frames, pixels, bits, colours, durations."""
     with Image.open(io.BytesIO(before)) as old, Image.open(io.BytesIO(after)) as new:
         frames, others = getattr(old, "n_frames", 1), getattr(new, "n_frames", 1)
         changes = [f"{others} of {frames} frames"] if frames != others else []
@@ -168,11 +170,12 @@ def distance(old: Image.Image, new: Image.Image) -> int:
         return 0 if old.tobytes() == new.tobytes() else 255
     one, other = (each if each.mode == "CMYK" else each.convert("RGBA") for each in (old, new))
     difference = ImageChops.difference(one, other)
-    return max(int(high) for _, high in map(Image.Image.getextrema, difference.split()))
+    extrema = [cast("tuple[int, int]", band.getextrema()) for band in difference.split()]  # a pair for a single band
+    return max(high for _, high in extrema)
 
 
 def is_accepted(name: str, check: Callable[[Image.Image], None]) -> bool:
-    """By Pillow, with our limits, and by its content alone."""
+    """Whether Pillow accepts the content of the file, within our limits."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

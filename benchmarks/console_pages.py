@@ -1,9 +1,9 @@
-"""How long the console's pages take with a million messages, on the PostgreSQL of `DATABASE_URL`.
+"""Response times of the console's pages with a million messages, on the PostgreSQL of `DATABASE_URL`.
 
     DATABASE_URL=… REDIS_URL=… python -m benchmarks.console_pages [--messages 1000000]
 
-Makes the rows in SQL, as one user's history of thirty days, asks for each page a few times as a superuser, and prints the
-median. The database is emptied of messages first: use one of your own.
+Creates the rows in SQL, as one user's history of 30 days, requests each page 5 times as a superuser, and prints the
+median. All messages in the database are deleted first: use a database of its own.
 """
 
 import argparse
@@ -12,6 +12,10 @@ import os
 import statistics
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # importable only after `django.setup()`
+    from django.test import Client
 
 TIMES = 5
 LIMIT_MS = 300
@@ -64,7 +68,7 @@ PAGES = {
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--messages", type=int, default=1_000_000)
-    arguments.add_argument("--keep", action="store_true", help="measure with the rows of the last time")
+    arguments.add_argument("--keep", action="store_true", help="use the rows of the last run")
     options = arguments.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("SECRET_KEY", "only for a benchmark")
@@ -76,14 +80,14 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     client = prepare(options.messages, keep=options.keep)
-    measured = {name: median_ms(client, path) for name, path in addresses().items()}
-    for name, milliseconds in measured.items():
+    medians = {name: median_ms(client, path) for name, path in addresses().items()}
+    for name, milliseconds in medians.items():
         print(f"{name:24} {milliseconds:8.1f} ms {'' if milliseconds < LIMIT_MS else '  <-- too slow'}")
-    result = {"messages": options.messages, "median_ms": measured}
+    result = {"messages": options.messages, "median_ms": medians}
     (Path(__file__).parent / "results" / "console_pages.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
-def prepare(count: int, *, keep: bool):
+def prepare(count: int, *, keep: bool) -> "Client":
     from datetime import timedelta
 
     from django.contrib.auth import get_user_model
@@ -108,7 +112,7 @@ def prepare(count: int, *, keep: bool):
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE messaging_message, messaging_rollup CASCADE")
         cursor.execute(MAKE, {"owner": user.pk, "count": count, "schedule": SCHEDULE})
-    # What a month leaves behind, an hour and a status and a provider each.
+    # The rollups of 30 days: one row for each hour, status and provider.
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     Rollup.objects.bulk_create(
         Rollup(
@@ -146,19 +150,19 @@ def addresses() -> dict[str, str]:
         "failed that day": f"{PAGES['list']}?created_from={day}&created_to={day}&status__exact=failed",
         "id": f"{PAGES['list']}?q={older}",
         "owner": f"/admin/auth/user/{Message.objects.get(pk=older).owner_id}/delete/",
-        "one": f"{PAGES['list']}{Message.objects.order_by('pk').first().pk}/change/",
+        "one": f"{PAGES['list']}{Message.objects.order_by('pk').values_list('pk', flat=True)[0]}/change/",
     }
     return {name: found.get(path, path) for name, path in PAGES.items()}
 
 
-def median_ms(client, path: str) -> float:
+def median_ms(client: "Client", path: str) -> float:
     times = []
     for _ in range(TIMES):
         started = time.perf_counter()
-        answer = client.get(path)
+        response = client.get(path)
         times.append((time.perf_counter() - started) * 1000)
-        if answer.status_code != 200:
-            raise SystemExit(f"{path}: {answer.status_code}")
+        if response.status_code != 200:
+            raise SystemExit(f"{path}: {response.status_code}")
     return round(statistics.median(times), 1)
 
 

@@ -1,9 +1,9 @@
-"""From a provider's receipt to the client's receiver, through real processes: how long until a client knows.
+"""Time from a provider's receipt to the client's webhook endpoint, through real processes.
 
     python -m benchmarks.deliver_callbacks [--messages 200] [--workers 2]
 
-A carrier played here posts one receipt after the other; the time runs from the start of its request to the arrival of
-`message.delivered` at a receiver played here. Runs on whatever DATABASE_URL and REDIS_URL name, else on SQLite and the embedded
+A fake carrier posts one receipt after another; the time runs from the start of its request to the arrival of
+`message.delivered` at a fake receiver. Runs on DATABASE_URL and REDIS_URL if set, else on SQLite and the embedded
 Valkey. Prints a table and writes benchmarks/results/deliver_callbacks-<database>.json.
 """
 
@@ -24,25 +24,25 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Receiver(Carrier):
-    """A client's endpoint: when the delivery of each message was told."""
+    """A client's endpoint, which records when the delivery of each message was reported."""
 
     def __init__(self) -> None:
-        super().__init__(self._take)
-        self.told: dict[str, float] = {}
+        super().__init__(self._receive)
+        self.delivered_at: dict[str, float] = {}
         self.arrived = threading.Condition()
 
-    def _take(self, asked: Asked) -> tuple[int, dict]:
+    def _receive(self, asked: Asked) -> tuple[int, dict[str, object]]:
         with self.arrived:
             if asked.content["type"] == "message.delivered":
-                self.told[asked.content["data"]["id"]] = time.perf_counter()
+                self.delivered_at[asked.content["data"]["id"]] = time.perf_counter()
             self.arrived.notify_all()
         return 200, {}
 
     def wait_for(self, message_id: str) -> float:
         with self.arrived:
-            if not self.arrived.wait_for(lambda: message_id in self.told, timeout=60):
-                raise TimeoutError("a callback did not come within a minute")
-        return self.told[message_id]
+            if not self.arrived.wait_for(lambda: message_id in self.delivered_at, timeout=60):
+                raise TimeoutError("no webhook within a minute")
+        return self.delivered_at[message_id]
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
         Receiver() as receiver,
         Stack(workers=arguments.workers, environment=settings, carriers_url=carrier.url) as stack,
     ):
-        row = measure(Client(stack), carrier, receiver, arguments.messages)
+        row = run(Client(stack), carrier, receiver, arguments.messages)
     database = "postgresql" if environment.GIVEN_DATABASE_URL else "sqlite"
     for name, value in row.items():
         print(f"{name:>36} {value:>10.1f}")
@@ -65,9 +65,9 @@ def main() -> None:
     (RESULTS / f"deliver_callbacks-{database}.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def measure(client: Client, carrier: Carrier, receiver: Receiver, count: int) -> dict[str, float]:
-    answer = client.post("webhook-endpoints/", {"url": f"{receiver.url}/hook"})
-    answer.raise_for_status()
+def run(client: Client, carrier: Carrier, receiver: Receiver, count: int) -> dict[str, float]:
+    response = client.post("webhook-endpoints/", {"url": f"{receiver.url}/hook"})
+    response.raise_for_status()
     client.send_batch(numbers(count))
     client.wait_until_none_is(("queued", "sending"), seconds=300)
     provider_ids = {row["id"]: row["provider_message_id"] for row in client.messages().values()}

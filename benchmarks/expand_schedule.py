@@ -1,9 +1,9 @@
-"""A CSV of N recipients becomes a schedule's list and then messages: speed, and the peak of the process's memory.
+"""Speed and peak memory of reading a CSV of N recipients and of expanding the schedule to messages.
 
     DATABASE_URL=postgresql://… python -m benchmarks.expand_schedule [--sizes 1000 100000 1000000]
 
-Each size runs in a process of its own against a database that is made for it and dropped afterwards, because a process's peak
-of memory never goes down. Prints a table and writes benchmarks/results/expand_schedule.json.
+Each size runs in its own process, because a process's peak memory never falls, and against its own database, which is
+dropped afterwards. Prints a table and writes benchmarks/results/expand_schedule.json.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one)))
+        print(json.dumps(run(arguments.one)))
         return
     rows = [in_own_process(size) for size in arguments.sizes]
     print(f"{'recipients':>10} {'CSV rows/s':>11} {'messages/s':>11} {'CSV peak MB':>12} {'expansion peak MB':>18}")
@@ -43,8 +43,8 @@ def main() -> None:
     RESULTS.write_text(json.dumps({"measured_at": datetime.now(UTC).isoformat(), "rows": rows}, indent=1) + "\n")
 
 
-def in_own_process(size: int) -> dict:
-    """A fresh database; the list is stored by one process and expanded by another, as in a deployment."""
+def in_own_process(size: int) -> dict[str, float]:
+    """Use a new database; one process stores the list and another expands it, as in a deployment."""
     server = os.environ.get("DATABASE_URL") or DEFAULT_DATABASE
     name = f"switchboard_bench_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -70,14 +70,14 @@ def in_own_process(size: int) -> dict:
     return {"recipients": size, **stored, **expanded}
 
 
-def measure(size: int) -> dict:
+def run(size: int) -> dict[str, float]:
     import django
 
     django.setup()
     return expand() if os.environ.get("BENCHMARK_PHASE") == "expand" else store(size)
 
 
-def store(size: int) -> dict:
+def store(size: int) -> dict[str, float]:
     from django.contrib.auth import get_user_model
 
     from messaging.services import installation
@@ -109,7 +109,7 @@ def store(size: int) -> dict:
     return {"csv_rows_per_second": size / seconds, "csv_peak_mb": peak_mb()}
 
 
-def expand() -> dict:
+def expand() -> dict[str, float]:
     from messaging.models import Message
     from scheduling.services import expansion, runs
 

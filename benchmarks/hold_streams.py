@@ -1,9 +1,9 @@
-"""Many open live streams in one process: what they cost while they wait, and how long until all of them know.
+"""Many open live streams in one process: their cost while they wait, and the time until all have an event.
 
     python -m benchmarks.hold_streams [--streams 500] [--seconds 30] [--messages 20]
 
-Each stream is a connection of its own to a real `live` process, on whatever DATABASE_URL and REDIS_URL name, else on SQLite and
-the embedded Valkey. Prints a table and writes benchmarks/results/hold_streams-<database>.json.
+Each stream is its own connection to a real `live` process, on DATABASE_URL and REDIS_URL if set, else on SQLite and the
+embedded Valkey. Prints a table and writes benchmarks/results/hold_streams-<database>.json.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import os
 import statistics
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Stream:
-    """Reads for as long as it is open; `arrived` are the moments at which events came."""
+    """Reads while it is open; `arrived` are the times at which events arrived."""
 
     def __init__(self) -> None:
         self.arrived: list[float] = []
@@ -84,12 +85,12 @@ class Process:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=500)
-    parser.add_argument("--seconds", type=int, default=30, help="how long nothing happens")
+    parser.add_argument("--seconds", type=int, default=30, help="duration of the idle phase")
     parser.add_argument("--messages", type=int, default=20)
     arguments = parser.parse_args()
     extra = {"RATE_LIMIT_PER_TOKEN": "100000/s", "LIVE_STREAMS_PER_USER": str(arguments.streams)}
     with Stack(live=True, environment=extra) as stack:
-        row = asyncio.run(measure(stack, arguments))
+        row = asyncio.run(run(stack, arguments))
     database = "postgresql" if environment.GIVEN_DATABASE_URL else "sqlite"
     for name, value in row.items():
         print(f"{name:>44} {value:>10.1f}")
@@ -98,8 +99,10 @@ def main() -> None:
     (RESULTS / f"hold_streams-{database}.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-async def measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, float]:
+async def run(stack: Stack, arguments: argparse.Namespace) -> dict[str, float]:
     [live] = [child for child in stack._others if child.name == "live"]  # noqa: SLF001
+    if live.pid is None:
+        raise SystemExit("the live process is not running")
     process = Process(live.pid)
     token = (stack.folder / "demo_token").read_text().strip()
     streams = [Stream() for _ in range(arguments.streams)]
@@ -110,9 +113,9 @@ async def measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, floa
     }
 
     started = time.perf_counter()
-    for place in range(0, len(streams), OPENING_AT_ONCE):
+    for start in range(0, len(streams), OPENING_AT_ONCE):
         await asyncio.gather(
-            *(stream.open(stack.live_url, token) for stream in streams[place : place + OPENING_AT_ONCE])
+            *(stream.open(stack.live_url, token) for stream in streams[start : start + OPENING_AT_ONCE])
         )
     opened = time.perf_counter() - started
     reading = [asyncio.create_task(stream.read()) for stream in streams]
@@ -128,34 +131,34 @@ async def measure(stack: Stack, arguments: argparse.Namespace) -> dict[str, floa
         "fewest heartbeats of a stream": min(stream.heartbeats for stream in streams),
     }
 
-    firsts, lasts = await asyncio.to_thread(tell_all, Client(stack), streams, arguments.messages)
-    told = {
+    firsts, lasts = await asyncio.to_thread(send_all, Client(stack), streams, arguments.messages)
+    sent = {
         "events to each stream": 2 * arguments.messages,
         "first to last stream, median ms": 1000 * statistics.median(b - a for a, b in zip(firsts, lasts, strict=True)),
-        "RSS after all were told, MB": process.megabytes,
+        "RSS after all events, MB": process.megabytes,
         "streams still open": sum(stream.is_open for stream in streams),
     }
     for stream in streams:
         await stream.close()
     await asyncio.gather(*reading, return_exceptions=True)
-    return {**before, **idle, **told}
+    return {**before, **idle, **sent}
 
 
-def tell_all(client: Client, streams: list[Stream], count: int) -> tuple[list[float], list[float]]:
-    """When each event was at the first and at the last stream."""
-    for place, number in enumerate(numbers(count)):
+def send_all(client: Client, streams: list[Stream], count: int) -> tuple[list[float], list[float]]:
+    """The times at which each event was at the first and at the last stream."""
+
+    def have_all(events: int) -> bool:
+        return all(len(stream.arrived) >= events for stream in streams)
+
+    for sent, number in enumerate(numbers(count), start=1):
         client.send(number)
-        client.stack.wait_until(
-            lambda place=place: all(len(stream.arrived) >= 2 * (place + 1) for stream in streams),
-            seconds=60,
-            pause=0.01,
-        )
-    moments = list(zip(*(stream.arrived for stream in streams), strict=True))
-    return [min(each) for each in moments], [max(each) for each in moments]
+        client.stack.wait_until(partial(have_all, 2 * sent), seconds=60, pause=0.01)
+    times = list(zip(*(stream.arrived for stream in streams), strict=True))
+    return [min(each) for each in times], [max(each) for each in times]
 
 
 def connections_of(stack: Stack, when: str) -> dict[str, int]:
-    """On PostgreSQL: the pools of all processes together, web and workers included."""
+    """The pooled connections of all processes together, on PostgreSQL only."""
     url = stack.environment["DATABASE_URL"]
     if not url:
         return {}

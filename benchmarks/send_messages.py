@@ -1,8 +1,8 @@
-"""From accepted to delivered through real processes: web, workers, beat and the sandbox carriers over HTTP.
+"""Throughput and latency from acceptance to delivery, through real processes and the sandbox carriers.
 
     python -m benchmarks.send_messages [--messages 2000] [--clients 8] [--workers 2]
 
-Runs on whatever DATABASE_URL and REDIS_URL name, else on SQLite and the embedded Valkey. Prints a table and writes
+Runs on DATABASE_URL and REDIS_URL if set, else on SQLite and the embedded Valkey. Prints a table and writes
 benchmarks/results/send_messages-<database>.json.
 """
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     with Stack(workers=arguments.workers, environment={"RATE_LIMIT_PER_TOKEN": "100000/s"}) as stack:
-        row = measure(Client(stack), arguments.messages, arguments.clients)
+        row = run(Client(stack), arguments.messages, arguments.clients)
     database = "postgresql" if environment.GIVEN_DATABASE_URL else "sqlite"
     for name, value in row.items():
         print(f"{name:>28} {value:>10.1f}")
@@ -37,12 +37,12 @@ def main() -> None:
     (RESULTS / f"send_messages-{database}.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def measure(client: Client, count: int, clients: int) -> dict[str, float]:
+def run(client: Client, count: int, clients: int) -> dict[str, float]:
     recipients = numbers(count)
     latencies: list[float] = []
     send = functools.partial(_send_share, client, latencies)
     started = time.perf_counter()
-    in_parallel([functools.partial(send, recipients[place::clients]) for place in range(clients)], threads=clients)
+    in_parallel([functools.partial(send, recipients[index::clients]) for index in range(clients)], threads=clients)
     accepted = time.perf_counter() - started
     client.wait_until_none_is(ON_THE_WAY, seconds=600)
     delivered = time.perf_counter() - started

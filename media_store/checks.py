@@ -1,4 +1,4 @@
-"""Settings of the media store that would only be found out by an upload that fails."""
+"""System checks of the media settings, which otherwise fail only at an upload."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,8 +25,9 @@ def check_limits(app_configs: Any, **_: Any) -> list[CheckMessage]:
         for name in names
         if getattr(settings, name) <= 0
     ]
-    if settings.MEDIA_MAX_PIXELS > Image.MAX_IMAGE_PIXELS:
-        hint = f"Set it to at most {Image.MAX_IMAGE_PIXELS:,}."
+    decodable = Image.MAX_IMAGE_PIXELS
+    if decodable is not None and decodable < settings.MEDIA_MAX_PIXELS:
+        hint = f"Set it to at most {decodable:,}."
         found.append(Error("MEDIA_MAX_PIXELS is more than Pillow decodes.", hint=hint, id="media_store.E003"))
     return found
 

@@ -1,10 +1,10 @@
-"""What the media store can refuse. These know nothing of HTTP; `config.problems` has the one table that maps them."""
+"""Refusals of the media store. They know nothing of HTTP; `config.problems` maps them to responses."""
 
 from typing import ClassVar
 
 
 class MediaError(Exception):
-    """`code` is stable and for programs, the text is for people."""
+    """`code` is stable and for programs; the text is for readers."""
 
     code: ClassVar[str] = "refused"
 
@@ -14,7 +14,7 @@ class MediaError(Exception):
 
 
 class NotAnImage(MediaError):
-    """The content is none of the formats that are kept, whatever name and type came with it."""
+    """The content is in none of the accepted formats. File name and media type are ignored."""
 
     code = "not_an_image"
 
@@ -30,7 +30,7 @@ class FileTooLarge(MediaError):
 
 
 class BadImage(MediaError):
-    """An image by its first bytes, and not one to keep. Speaks of one field, as every 400 does."""
+    """An image by its first bytes, but damaged or over a limit. Names the field, as every 400 does."""
 
     code = "invalid"
     field: ClassVar[str] = "file"

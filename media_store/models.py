@@ -1,4 +1,4 @@
-"""Images, kept once for each content, and who has them."""
+"""Images, stored once for each content, and their owners."""
 
 from django.conf import settings
 from django.db import models
@@ -9,8 +9,8 @@ from media_store.validation import CONTENT_TYPES
 
 
 class MediaAsset(models.Model):
-    """One content. Its file is named for `sha256`; `clean_size` is the size of the rendition without metadata, and null
-    where the content has none to remove.
+    """One image content. Its files are named by `sha256`. `clean_size` is the size of the copy without metadata; null when the
+    image has no metadata to remove.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -28,7 +28,7 @@ class MediaAsset(models.Model):
         ordering = ["-id"]
         verbose_name = "image"
         constraints = [
-            # Also the index of every look-up by content: store, sweep.
+            # Also the index of every query by content: store, sweep
             models.UniqueConstraint(name="asset_once_per_content", fields=["sha256"]),
             models.CheckConstraint(
                 name="asset_content_type_word",
@@ -41,7 +41,7 @@ class MediaAsset(models.Model):
 
 
 class MediaOwnership(models.Model):
-    """That user has uploaded, or received, that content."""
+    """A user who uploaded or received the image."""
 
     id = models.BigAutoField(primary_key=True)
     asset = models.ForeignKey(MediaAsset, on_delete=models.CASCADE, related_name="ownerships", db_index=False)
@@ -51,7 +51,7 @@ class MediaOwnership(models.Model):
 
     class Meta:
         indexes = [
-            # Reader: removal.delete, whether anybody is left
+            # Reader: removal.delete, whether owners are left
             models.Index(name="ownership_asset", fields=["asset"]),
         ]
         constraints = [

@@ -1,4 +1,4 @@
-"""An S3-compatible bucket as the media storage. Apart, because its import takes boto3's time and memory."""
+"""An S3-compatible bucket as the media storage. A module of its own, because importing boto3 takes time and memory."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from storages.backends.s3 import S3Storage
 
 
 class S3MediaStorage(S3Storage):
-    """A PUT is there as a whole or not at all, and one name is one content: overwriting changes nothing."""
+    """A PUT is atomic, and a name stands for one content, so overwriting changes nothing."""
 
     def get_default_settings(self) -> dict[str, Any]:
         return {**super().get_default_settings(), "transfer_config": TransferConfig(use_threads=False)}

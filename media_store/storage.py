@@ -1,4 +1,4 @@
-"""Where files lie: Django's storages, made so that a name stands for one content and a file is whole or not there."""
+"""File storages in which a name stands for one content, and a file is complete or absent."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, er
 
 
 class LocalMediaStorage(FileSystemStorage):
-    """A folder that only we can read. A file appears under its name when it is complete and on the disk."""
+    """A private folder. A file appears under its name once it is complete and flushed to disk."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(file_permissions_mode=FILE_MODE, directory_permissions_mode=FOLDER_MODE, **options)
@@ -44,14 +44,14 @@ class LocalMediaStorage(FileSystemStorage):
         return name
 
     def _make_folder(self, folder: Path) -> None:
-        """`mkdir` gives its mode to the last folder only, so each is made by itself."""
+        """Create each folder separately, because `mkdir` applies its mode only to the last one."""
         top = Path(self.location)
         for each in (*reversed([each for each in folder.parents if each.is_relative_to(top)]), folder):
             each.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
 
 def _publish(partial: Path, final: Path) -> None:
-    """A name that is taken has the same content already."""
+    """Give the file its name. If the name exists, it has the same content already."""
     try:
         with suppress(FileExistsError):
             os.link(partial, final)
@@ -70,7 +70,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 class UnusableStorage(Storage):
-    """Stands where MEDIA_STORAGE_URL makes no sense: the system check says so, and nothing lands in another place."""
+    """Used when MEDIA_STORAGE_URL is invalid: a system check reports it, and no file is stored anywhere else."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -1,21 +1,21 @@
-"""MEDIA_STORAGE_URL: `s3://key:secret@endpoint/bucket?region=…&prefix=…`. Knows no Django; the settings read it."""
+"""Parses MEDIA_STORAGE_URL: `s3://key:secret@endpoint/bucket?region=…&prefix=…`. The settings call it, so no Django here."""
 
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-SCHEMES = {"s3": "https", "s3+http": "http"}  # the second for a server within one's own network
+SCHEMES = {"s3": "https", "s3+http": "http"}  # s3+http: for a server in your own network
 STYLES = {"path", "virtual"}
 OPTIONS = {"region", "prefix", "style"}
 IN_MEMORY = 64 * 1024
 
 
 class BadAddress(ValueError):
-    """The text never quotes the address: it has a secret in it."""
+    """The message never quotes the URL, because it contains a secret."""
 
 
 def storage(address: str, *, local_folder: Path) -> dict[str, Any]:
-    """An entry for Django's STORAGES."""
+    """Return the entry for Django's STORAGES; an invalid URL gives an `UnusableStorage`."""
     if not address:
         return {"BACKEND": "media_store.storage.LocalMediaStorage", "OPTIONS": {"location": str(local_folder)}}
     try:

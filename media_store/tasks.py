@@ -1,4 +1,4 @@
-"""Celery's side of the media store."""
+"""Celery tasks of the media store."""
 
 from celery import shared_task
 from django.utils import timezone

@@ -55,7 +55,7 @@ class _Active:
 
 
 def set_tracer(chosen: Tracer | None) -> None:
-    """Record the traces of this process with this tracer, or with None not at all."""
+    """Use this tracer for the process; None turns traces off."""
     _Active.tracer = chosen or NULL_TRACER
 
 

@@ -1,12 +1,16 @@
-"""Reading what comes over the wire, no more of it than we are ready to hold."""
+"""Read request bodies with a limit, and check JSON before it is parsed."""
 
-from typing import Any
+from typing import Protocol
 
 from django.core.exceptions import RequestDataTooBig
 
 
-def read_bounded(stream: Any, limit: int) -> bytes:
-    """The whole body, or `RequestDataTooBig` as soon as there is more than `limit` bytes of it."""
+class _Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+def read_bounded(stream: _Readable, limit: int) -> bytes:
+    """Return the whole body. Raises `RequestDataTooBig` after reading more than `limit` bytes."""
     body = stream.read(limit + 1)
     if len(body) > limit:
         raise RequestDataTooBig
@@ -18,11 +22,11 @@ _PIECE = 64 * 1024
 
 
 def has_too_many_values(body: bytes, limit: int) -> bool:
-    """Whether a JSON text has more than `limit` values, counted before it is parsed: a value takes more memory than its text.
+    """Whether a JSON text has more than `limit` values. Use it before parsing: a value takes more memory than its text.
 
-    Keys do not count, the value behind each does. What is no JSON is counted as if it were.
+    Keys do not count, only their values. Text that is not JSON is counted as if it were.
     """
-    if _starts(body) <= limit:  # commas may stand in texts, too: look closer only where there are many
+    if _starts(body) <= limit:  # strings may contain commas, so only a high count needs the exact check
         return False
     text = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     found, in_string = 0, False

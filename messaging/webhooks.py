@@ -1,8 +1,7 @@
 """HTTP endpoints for providers' callbacks: read, verify, parse, ingest, respond. Nothing is stored before `verify`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -10,6 +9,8 @@ from django.http import Http404, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -39,19 +40,22 @@ RESULTS: dict[ProviderCallback.State, tuple[str, int]] = {
 class _AnyAccept(BaseContentNegotiation):
     """Ignores `Accept`: carriers send all kinds of values and do not read the response."""
 
-    def select_parser(self, request: Request, parsers: list) -> Any:
-        return parsers[0]
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        return next(iter(parsers))
 
-    def select_renderer(self, request: Request, renderers: list, format_suffix: str | None = None) -> tuple:
-        return renderers[0], renderers[0].media_type
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
 
 
 class _CallbackView(APIView):
     """The backend authenticates the request itself, by a signature or the token in the URL."""
 
-    authentication_classes: list = []
-    permission_classes: list = []
-    throttle_classes: list = []
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
     content_negotiation_class = _AnyAccept
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The bytes of an image: conditional, cacheable for ever by their hash, and harmless in a browser."""
+"""Responses with an image's bytes: conditional, cacheable by hash, and safe in a browser."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ class Rendition:
 
 
 def rendition(asset: MediaAsset, *, is_clean: bool) -> Rendition:
-    """The original, or what may be sent out: the same where there is no metadata to remove."""
+    """The original; or with `is_clean` the copy without metadata, which is the original when there is none to remove."""
     if is_clean and asset.clean_size is not None:
         return Rendition(files.CLEAN, asset.clean_size, f'"{asset.sha256}-clean"')
     return Rendition(files.ORIGINAL, asset.size, f'"{asset.sha256}"')
 
 
-def answer(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int) -> HttpResponseBase:
-    """GET and HEAD; 304 to whom has it already."""
+def content_response(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int) -> HttpResponseBase:
+    """Respond to GET or HEAD, with 304 when the client's copy is current. `max_age` in seconds."""
     chosen = rendition(asset, is_clean=is_clean)
     known = CONTENT_TYPES.get(asset.content_type)
-    # Shown in place only for what is an image; anything else could only be a row of another program.
+    # Only images are shown inline; a row with any other type was written by another program.
     as_attachment, filename = known is None, f"{asset.pk}.{known.extension if known else 'bin'}"
     headers = {
         "Content-Length": str(chosen.size),
@@ -55,7 +55,7 @@ def answer(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int)
 
 
 class AnyAccepted(DefaultContentNegotiation):
-    """Who fetches an image asks for images; errors are JSON all the same."""
+    """Ignores `Accept`: clients of this endpoint ask for images, and errors are JSON all the same."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

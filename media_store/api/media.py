@@ -1,4 +1,4 @@
-"""Images over REST."""
+"""The REST API of images."""
 
 from typing import Any, cast
 from uuid import UUID
@@ -24,14 +24,12 @@ from media_store.api.uploads import FIELD, ImageUploadParser, refuse_by_length, 
 from media_store.models import MediaAsset
 
 UPLOAD = inline_serializer("ImageFile", {FIELD: serializers.FileField(help_text="A JPEG, PNG, GIF or WebP image.")})
-OF_A_LINK = tuple(
-    OpenApiParameter(name, str, description="Part of a signed address. Such a request needs no token.")
+LINK_PARAMETERS = tuple(
+    OpenApiParameter(name, str, description="Part of a signed URL. Such a request needs no token.")
     for name in ("expires", "signature")
 )
-IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of the copy that you have."
-)
-# Annotated as names; what is no name goes into the document as it is.
+IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of your copy.")
+# drf-spectacular declares names here, but copies anything else into the document as it is.
 CONTENT_AUTH = cast("list[str]", [{"bearer": []}, {"cookieAuth": []}, {}])
 
 
@@ -47,25 +45,25 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         "destroy": "media_store.delete_mediaasset",
         "content": "media_store.view_mediaasset",
     }
-    action_queries = {"content": OF_A_LINK}
+    action_queries = {"content": LINK_PARAMETERS}
 
     def get_queryset(self) -> QuerySet[MediaAsset]:
         return services.visible_to(self._user)
 
     @property
     def _user(self) -> User:
-        """The permissions let in nobody else."""
+        """Never anonymous, because every action needs a permission."""
         return cast("User", self.request.user)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Before the log-in: for a browser's session the check against forgery reads the form, in Django's own way."""
+        """Check the length before authentication: for a browser session, Django's CSRF check reads the form."""
         refuse_by_length(request)
         super().initial(request, *args, **kwargs)
 
     def get_permissions(self) -> list[BasePermission]:
-        """A signature takes the place of a permission; `content` checks it.
+        """A signature replaces the permission; `content` verifies it.
 
-        Carriers fetch signed addresses and may add query parameters of their own, so these are not checked there.
+        Carriers may add their own query parameters to a signed URL, so unknown ones are not refused there.
         """
         return [AllowAny()] if self._has_signature() else cast("list[BasePermission]", super().get_permissions())
 
@@ -88,7 +86,7 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
     @extend_schema(request=None, responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Staff who see all delete for everybody; others give up what they have of it."""
+        """Staff who see all images delete the image itself; other users remove it from their own images."""
         owner = None if services.sees_all(self._user) else self._user
         try:
             services.delete(asset_id=self.get_object().pk, owner=owner)
@@ -107,12 +105,12 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     @action(detail=True, content_negotiation_class=content.AnyAccepted, pagination_class=None)
     def content(self, request: Request, pk: UUID) -> HttpResponseBase:
         if not self._has_signature():
-            return content.answer(request, self.get_object(), is_clean=False, max_age=content.A_YEAR)
+            return content.content_response(request, self.get_object(), is_clean=False, max_age=content.A_YEAR)
         now, query = timezone.now(), request.query_params
         expiry = services.read_expiry(
             asset_id=pk, expires=query.get("expires", ""), signature=query["signature"], now=now
         )
         if expiry is None:
-            raise PermissionDenied("This address is not good, or no longer.")
+            raise PermissionDenied("The signature is not valid, or the URL has expired.")
         asset = get_object_or_404(MediaAsset, pk=pk)
-        return content.answer(request, asset, is_clean=True, max_age=int((expiry - now).total_seconds()))
+        return content.content_response(request, asset, is_clean=True, max_age=int((expiry - now).total_seconds()))

@@ -1,4 +1,4 @@
-"""Shapes of images that go out."""
+"""Images in API responses."""
 
 from rest_framework import serializers
 from rest_framework.reverse import reverse
@@ -7,7 +7,7 @@ from media_store.models import MediaAsset
 
 
 class MediaAssetSerializer(serializers.ModelSerializer[MediaAsset]):
-    """Needs the request in its context: `url` is an absolute address."""
+    """Needs the request in its context, because `url` is absolute."""
 
     url = serializers.SerializerMethodField()
 

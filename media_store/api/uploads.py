@@ -1,6 +1,6 @@
-"""Images that come as a form: to disk while they arrive, and no more than we are ready to keep.
+"""Parse image uploads from multipart forms: spooled to disk, with every limit enforced while the form arrives.
 
-`ImageUploadParser` takes one; a subclass with another `max_files` takes several of the same field.
+`ImageUploadParser` accepts one file; a subclass with another `max_files` accepts several in the same field.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from media_store.api.bounded_stream import BoundedStream
 from media_store.errors import FileTooLarge
 
 FIELD = "file"
-CSRF_FIELD = "csrfmiddlewaretoken"  # a form that is sent within a browser's session may carry it
-MAX_NAME = 64  # of a field's name, in an answer that quotes it
-FORM_BYTES = 64 * 1024  # what a form has beside its files: boundaries, headers, names
+CSRF_FIELD = "csrfmiddlewaretoken"  # sent along by forms in a browser session
+MAX_NAME = 64  # of a field's name, when an error quotes it
+FORM_BYTES = 64 * 1024  # for everything but the files: boundaries, headers, names
 
 
 def _refusal(field: str, code: str, text: str) -> ValidationError:
@@ -34,10 +34,9 @@ def _unknown(name: str) -> ValidationError:
 
 
 class _ImageHandler(FileUploadHandler):
-    """Refuses while the form arrives what would be refused after it.
+    """Refuses unknown fields, too many files and too large files while the form arrives.
 
-    What arrives goes into a file without a name (Django's own handler gives it one): nothing is left of it, however the
-    process ends.
+    Files are spooled to unnamed temporary files, unlike Django's own handler, so that nothing is left when the process ends.
     """
 
     def __init__(self, request: HttpRequest, max_files: int) -> None:
@@ -52,8 +51,8 @@ class _ImageHandler(FileUploadHandler):
         if self.files > self.max_files:
             raise _too_many(self.max_files)
         super().new_file(field_name, *args, **kwargs)
-        kept = TemporaryFile()  # noqa: SIM115 (closed with the form)
-        self.file = UploadedFile(kept, self.file_name, self.content_type, 0, self.charset)
+        spool = TemporaryFile()  # noqa: SIM115 (closed with the form)
+        self.file = UploadedFile(spool, self.file_name, self.content_type, 0, self.charset)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         if start + len(raw_data) > settings.MEDIA_MAX_BYTES:
@@ -69,7 +68,7 @@ class _ImageHandler(FileUploadHandler):
         self.close()
 
     def close(self) -> None:
-        """Gives the file up that was arriving."""
+        """Discard the file that was arriving."""
         if self.files and hasattr(self, "file"):
             self.file.close()
 
@@ -94,7 +93,7 @@ class ImageUploadParser(MultiPartParser):
 
 
 def refuse_by_length(request: Request, *, max_files: int = 1) -> int:
-    """How many bytes a form with so many files may have; raises `FileTooLarge` for one that announces more."""
+    """Return the size limit of a form with `max_files` files. Raises `FileTooLarge` if its Content-Length exceeds it."""
     limit: int = max_files * settings.MEDIA_MAX_BYTES + FORM_BYTES
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not length.isdigit() or int(length) > limit:
@@ -103,7 +102,7 @@ def refuse_by_length(request: Request, *, max_files: int = 1) -> int:
 
 
 def uploaded(request: Request, *, max_files: int = 1) -> "list[UploadedFile[bytes]]":
-    """The files of the form, at least one. Raises `ValidationError` for a field that is missing, unknown or no file."""
+    """Return the files of the form, at least one. Raises `ValidationError` for a missing, unknown or non-file field."""
     for name in request.data:
         if name not in {FIELD, CSRF_FIELD}:
             raise _unknown(name)

@@ -1,4 +1,4 @@
-"""Addresses under /api/v1/."""
+"""URLs below /api/v1/."""
 
 from rest_framework.routers import SimpleRouter
 

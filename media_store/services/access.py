@@ -1,4 +1,4 @@
-"""Who may see which images."""
+"""Access to images: owners, and staff with the permission to see all."""
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -11,11 +11,11 @@ def sees_all(user: User) -> bool:
 
 
 def visible_to(user: User) -> QuerySet[MediaAsset]:
-    """The user's own, newest first; staff with the permission see all."""
+    """The images that the user may see, newest first: their own, or all for staff with the permission."""
     assets = MediaAsset.objects.order_by("-pk")
     return assets if sees_all(user) else assets.filter(ownerships__owner=user)
 
 
 def grant(asset: MediaAsset, owner: User) -> None:
-    """From now on the owner sees the asset; a second time changes nothing."""
+    """Make the user an owner of the asset. Safe to repeat."""
     MediaOwnership.objects.bulk_create([MediaOwnership(asset=asset, owner=owner)], ignore_conflicts=True)

@@ -1,4 +1,4 @@
-"""The two files of an asset in the storage, under names made of its hash."""
+"""The two files of an asset in the storage, named by its hash."""
 
 import re
 from typing import BinaryIO
@@ -20,7 +20,7 @@ def name(kind: str, sha256: str) -> str:
 
 
 def put(kind: str, sha256: str, file: BinaryIO) -> None:
-    """The file stands under its name when this returns; one that stands there already has the same content."""
+    """Store the file, unless one of that name exists, which has the same content."""
     if not exists(kind, sha256):
         file.seek(0)
         storage().save(name(kind, sha256), File(file, name=sha256))
@@ -35,6 +35,6 @@ def open_file(kind: str, sha256: str) -> "File[bytes]":
 
 
 def remove(sha256: str) -> None:
-    """Both files; a missing one is no error."""
+    """Delete both files; a missing one is not an error."""
     for kind in KINDS:
         storage().delete(name(kind, sha256))

@@ -1,4 +1,4 @@
-"""Addresses under which a provider fetches an image: no log-in, one asset, for a time."""
+"""Signed URLs by which providers fetch one image, without authentication and for a limited time."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -10,11 +10,11 @@ from django.urls import reverse
 from media_store.models import MediaAsset
 
 _SALT = "media_store.content"
-MAX_DIGITS = 11  # of a moment in seconds
+MAX_DIGITS = 11  # of a time in seconds
 
 
 def signed_url(asset: MediaAsset, *, public_url: str, lifetime: timedelta, now: datetime) -> str:
-    """What is fetched there is the rendition without metadata."""
+    """A URL of the image without its metadata, valid for `lifetime`."""
     expires = str(int((now + lifetime).timestamp()))
     signature = _signer().signature(_claim(asset.pk, expires))
     query = urlencode({"expires": expires, "signature": signature})
@@ -22,19 +22,19 @@ def signed_url(asset: MediaAsset, *, public_url: str, lifetime: timedelta, now: 
 
 
 def read_expiry(*, asset_id: UUID, expires: str, signature: str, now: datetime) -> datetime | None:
-    """Until when the address is good, or None for one that is not, or no more."""
+    """The time at which the URL expires; None when its signature is wrong or it has expired."""
     if not (expires.isascii() and expires.isdigit() and len(expires) <= MAX_DIGITS):
         return None
     try:
         _signer().unsign(f"{_claim(asset_id, expires)}:{signature}")
     except BadSignature:
         return None
-    moment = datetime.fromtimestamp(int(expires), UTC)
-    return moment if moment > now else None
+    expires_at = datetime.fromtimestamp(int(expires), UTC)
+    return expires_at if expires_at > now else None
 
 
 def _signer() -> Signer:
-    """With SECRET_KEY and its fallbacks; compares in constant time."""
+    """Uses SECRET_KEY and its fallbacks; compares in constant time."""
     return Signer(salt=_SALT, sep=":")
 
 

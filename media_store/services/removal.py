@@ -1,4 +1,4 @@
-"""Deletes images, and files that no row knows."""
+"""Delete images, and files without a row."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,15 +15,15 @@ from media_store.models import MediaAsset
 from media_store.services import files
 from media_store.storage import PARTIAL
 
-# A file without a row that is younger may be about to get one.
+# A younger file without a row may be about to get one.
 ORPHAN_AGE = timedelta(hours=1)
 BATCH = 1_000
 
 
 def delete(*, asset_id: UUID, owner: User | None) -> None:
-    """`owner` gives the image up, and with its last owner it is gone; without `owner` it is gone for everybody.
+    """Remove `owner` from the image; without `owner`, or after its last owner, delete the image itself.
 
-    Raises `MediaAsset.DoesNotExist`, and `AssetInUse` while anything that protects it refers to it, whoever deletes.
+    Raises `MediaAsset.DoesNotExist`, and `AssetInUse` while a protecting row, such as a message's attachment, refers to it.
     """
     with transaction.atomic():
         asset = MediaAsset.objects.select_for_update().get(pk=asset_id)
@@ -33,7 +33,7 @@ def delete(*, asset_id: UUID, owner: User | None) -> None:
             if asset.ownerships.exists():
                 return
         asset.delete()
-        # A storage that fails now must not turn a deletion that is done into an error: the sweep comes by.
+        # A storage fault must not turn a committed deletion into an error: the sweep removes the files later.
         transaction.on_commit(lambda: discard(asset.sha256, now=asset.created_at), robust=True)
 
 
@@ -45,7 +45,7 @@ def _refuse_in_use(asset: MediaAsset) -> None:
 
 
 def sweep(*, now: datetime) -> int:
-    """Remove what a crash has left: files without a row and half-written ones, both older than an hour. Returns how many."""
+    """Delete files without a row and partial files, both older than `ORPHAN_AGE`; return how many."""
     removed = 0
     for kind, sha256 in _orphans():
         if _is_old(files.name(kind, sha256), now):
@@ -59,15 +59,15 @@ def sweep(*, now: datetime) -> int:
 
 
 def discard(sha256: str, *, now: datetime) -> bool:
-    """Remove the files of a content that has no row; says whether it had none.
+    """Delete the files of a hash that has no row. Return False when there is a row; then the files stay.
 
-    A row of our own holds the unique hash meanwhile: an upload of the same content has either inserted its row before, and
-    then the files stay, or it waits for us, and then looks whether its files are still there.
+    A placeholder row holds the unique hash meanwhile. An upload of the same content has inserted its row before, so the files
+    stay; or it waits for the placeholder, and then checks whether its files still exist.
     """
-    ours = MediaAsset(sha256=sha256, content_type="image/png", size=0, width=0, height=0, created_at=now)
+    placeholder = MediaAsset(sha256=sha256, content_type="image/png", size=0, width=0, height=0, created_at=now)
     with transaction.atomic():
-        MediaAsset.objects.bulk_create([ours], ignore_conflicts=True)
-        held = MediaAsset.objects.filter(pk=ours.pk)
+        MediaAsset.objects.bulk_create([placeholder], ignore_conflicts=True)
+        held = MediaAsset.objects.filter(pk=placeholder.pk)
         if not held.exists():
             return False
         files.remove(sha256)
@@ -86,7 +86,7 @@ def _orphans() -> Iterator[tuple[str, str]]:
 
 
 def _listed(folder: str) -> tuple[list[str], list[str]]:
-    """Folders and files; of a folder that is not there, none."""
+    """Subfolders and files; both empty when the folder does not exist."""
     with suppress(FileNotFoundError):
         return files.storage().listdir(folder)
     return [], []

@@ -1,7 +1,7 @@
-"""Store an upload: spool it to disk, validate it, remove its metadata, deduplicate it by SHA-256.
+"""Store an upload: spool it to disk, validate it, strip metadata, deduplicate by SHA-256.
 
-The file is written before the row. Uploads, deletion and the sweep of one content are serialised by its unique hash: a
-transaction that inserts its row, or tries to, waits for the others there.
+The files are written before the row. The unique hash serialises uploads, deletions and sweeps of the same content: each
+inserts a row with the hash, or tries to, and so waits for the others.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ INSERT_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Stored:
-    """`created` is false where the same content was there already."""
+    """`created` is False when the same content was already stored."""
 
     asset: MediaAsset
     created: bool
@@ -35,7 +35,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class _Received:
-    """Both files are open, nameless and gone when they are closed, however the process ends."""
+    """Both files are open and have no name, so that they vanish when the process ends in any way."""
 
     asset: MediaAsset
     original: BinaryIO
@@ -48,28 +48,28 @@ class _Received:
 
 
 def chunks_of(file: BinaryIO) -> Iterator[bytes]:
-    """Anything with `read(n)` as the stream that `store` takes."""
+    """The content of an open file in the form that `store` takes."""
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
 
 def store(*, owner: User | None, stream: Iterable[bytes], now: datetime) -> Stored:
-    """Keep the image that arrives in chunks of bytes; afterwards `owner`, if there is one, sees it.
+    """Store the image that `stream` yields in chunks, and make `owner`, if given, one of its owners.
 
-    Raises `FileTooLarge` as soon as it is, `NotAnImage` and `BadImage`; then nothing is left behind.
+    Raises `FileTooLarge` as soon as the limit is exceeded, `NotAnImage` or `BadImage`; then nothing is stored.
     """
     with TemporaryFile() as original, TemporaryFile() as clean:
         sha256, size = _receive(stream, original)
         known = _grant_known(sha256, owner)
         if known is not None:
             return Stored(known, created=False)
-        received = _Received(_judge(original, clean, sha256=sha256, size=size, now=now), original, clean)
+        received = _Received(_validate(original, clean, sha256=sha256, size=size, now=now), original, clean)
         received.put_files()
         return _insert(received, owner)
 
 
 def _receive(stream: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
-    """The hash and the size of what has arrived."""
+    """Write the stream to `target`; return its SHA-256 and size."""
     digest, size = hashlib.sha256(), 0
     for chunk in stream:
         size += len(chunk)
@@ -82,7 +82,7 @@ def _receive(stream: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
 
 
 def _grant_known(sha256: str, owner: User | None) -> MediaAsset | None:
-    """What was judged once needs no second look, as long as its files are there."""
+    """Return the stored asset of this hash and add the owner; None when it is missing or its files are."""
     with transaction.atomic():
         asset = MediaAsset.objects.select_for_update().filter(sha256=sha256).first()
         if asset is None or not _is_whole(asset):
@@ -97,8 +97,8 @@ def _is_whole(asset: MediaAsset) -> bool:
     return all(files.exists(kind, asset.sha256) for kind in kinds)
 
 
-def _judge(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:
-    """The row for that file, not stored yet; `clean` is filled if there is metadata to remove."""
+def _validate(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:
+    """Return the unsaved row for the file; write a copy without metadata to `clean` if there is metadata to remove."""
     limits = ImageLimits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
     picture = validate(original, clean, limits)
     return MediaAsset(
@@ -118,9 +118,9 @@ def _insert(received: _Received, owner: User | None) -> Stored:
         with transaction.atomic():
             MediaAsset.objects.bulk_create([received.asset], ignore_conflicts=True)
             asset = MediaAsset.objects.select_for_update().filter(sha256=received.asset.sha256).first()
-            if asset is None:  # there was one, and it was deleted between the two statements
+            if asset is None:  # another row had the hash, and was deleted between the two statements
                 continue
-            # A deletion or a sweep may have removed the files between writing and inserting; from here on none can.
+            # A deletion or sweep may have removed the files before the insert; the locked row prevents it from now on.
             received.put_files()
             if owner is not None:
                 grant(asset, owner)

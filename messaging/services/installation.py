@@ -1,6 +1,6 @@
-"""What an installation needs before its first message: groups, queues and, for a trial, the sandbox.
+"""Set up an installation: groups, queues and, for a demo, the sandbox.
 
-Every function can be called again at any time: it adds what is missing and leaves alone what people have changed.
+Every function can be called again at any time: it adds what is missing and keeps what was changed.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ _READ = (
     "scheduling.view_schedule",
     "media_store.view_mediaasset",
 )
-# Staff in the console, besides being marked as staff. A viewer reads no text of a message and nobody's token or password.
-_LOOK = (
+# For console users, who also need to be staff. Viewers see no message texts, tokens or passwords.
+_VIEW = (
     *_READ,
     "messaging.view_providercallback",
     "messaging.view_suppression",
@@ -43,9 +43,9 @@ _LOOK = (
     "admin.view_logentry",
 )
 GROUPS: dict[str, tuple[str, ...]] = {
-    VIEWER: _LOOK,
+    VIEWER: _VIEW,
     OPERATOR: (
-        *_LOOK,
+        *_VIEW,
         "messaging.view_text",
         "messaging.add_message",
         "messaging.change_message",
@@ -106,7 +106,7 @@ ADMIN, DEMO_USER, DEMO_TOKEN_NAME = "admin", "demo", "make run"
 
 @dataclass(frozen=True)
 class Demo:
-    """`created_admin` is false where the user `admin` was there before: its password is not ours to know."""
+    """`created_admin` is False when the user `admin` already existed: its password is unknown."""
 
     created_admin: bool
     token: str
@@ -114,7 +114,7 @@ class Demo:
 
 @transaction.atomic
 def install() -> None:
-    """Groups with their permissions, and the two queues."""
+    """Create the groups with their permissions, and the two queues."""
     _install_groups()
     for name, values in QUEUES.items():
         queue, _ = OutboundQueue.objects.get_or_create(name=name, defaults=values)
@@ -123,9 +123,9 @@ def install() -> None:
 
 @transaction.atomic
 def install_demo(*, sandbox_url: str, admin_password: str, known_token: str) -> Demo:
-    """Sandbox carriers, a sender number, an admin, and a service user with a token.
+    """Create sandbox carriers, a sender number, an admin, and a service user with a token.
 
-    `known_token` is returned when it is still valid, otherwise a new one takes the place of the last.
+    `known_token` is returned when it is still valid; otherwise a new token replaces the last one.
     """
     for slug, weight in SANDBOX_WEIGHTS.items():
         _install_sandbox(slug, weight=weight, url=f"{sandbox_url.rstrip('/')}/{SANDBOX_PATHS[slug]}")
@@ -144,13 +144,13 @@ def install_demo(*, sandbox_url: str, admin_password: str, known_token: str) -> 
 
 @transaction.atomic
 def issue_token(*, username: str, name: str, valid_for: timedelta | None) -> str:
-    """A new token of that service user, who is created if missing. Without `valid_for` it does not expire."""
-    _, token = ApiToken.objects.create(user=service_user(username), expiry=valid_for, name=name)
-    return token
+    """Create a token of that service user; the user is created if missing. Without `valid_for` it does not expire."""
+    created: tuple[ApiToken, str] = ApiToken.objects.create(user=service_user(username), expiry=valid_for, name=name)
+    return created[1]
 
 
 def service_user(username: str) -> AbstractUser:
-    """A user for programs: it has no password, and may send and operate."""
+    """A user for programs, without a password, in the groups API sender and API operator."""
     _install_groups()
     user, created = get_user_model().objects.get_or_create(username=username)
     if created:
@@ -174,7 +174,7 @@ def _install_groups() -> None:
 
 
 def _install_sandbox(slug: str, *, weight: int, url: str) -> None:
-    """The address changes with each start of the sandbox; weight and the rest stay as an operator left them."""
+    """Update the URL, which changes with each start of the sandbox; keep the weight and all other values."""
     account, created = ProviderAccount.objects.get_or_create(
         slug=slug,
         defaults={"backend": "generic_http", "weight": weight, "config": {"url": url, "fields": SANDBOX_FIELDS}},
@@ -185,7 +185,7 @@ def _install_sandbox(slug: str, *, weight: int, url: str) -> None:
 
 
 def _install_sender() -> None:
-    """Not the default where there is a shared default already."""
+    """The sender becomes the shared default, unless there is one."""
     is_default = not SenderNumber.objects.filter(owner=None, is_default=True).exists()
     SenderNumber.objects.get_or_create(number=SANDBOX_SENDER, defaults={"is_default": is_default})
 

@@ -1,4 +1,4 @@
-"""Somebody asks whether a person was forgotten."""
+"""Show the proofs that a number was erased."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from messaging.services.privacy import erasure
 
 
 class Command(BaseCommand):
-    help = "Shows the proofs that a number was erased: when, by whom, why, and how many messages."
+    help = "Shows the proofs that a number was erased: time, user, reason and number of messages."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("number", help="in international notation")

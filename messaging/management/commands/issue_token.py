@@ -1,4 +1,4 @@
-"""Give a program its token."""
+"""Issue an API token to a service user."""
 
 from datetime import timedelta
 from typing import Any

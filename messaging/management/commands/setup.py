@@ -1,4 +1,4 @@
-"""Set the installation up, or bring an older set-up up to date."""
+"""Set up the installation, or update an older one."""
 
 import os
 import secrets
@@ -18,10 +18,10 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--demo", action="store_true", help="prepare everything for trying the product out")
-        parser.add_argument("--sandbox-url", default="", help="where the sandbox carrier listens (with --demo)")
+        parser.add_argument("--demo", action="store_true", help="also prepare everything for a demo")
+        parser.add_argument("--sandbox-url", default="", help="URL of the sandbox carrier (with --demo)")
         parser.add_argument(
-            "--admin-password", default="", help="for the user admin, if it is missing (else generated)"
+            "--admin-password", default="", help="for the user admin, if it is created (default: generated)"
         )
 
     def handle(self, *, demo: bool, sandbox_url: str, admin_password: str, verbosity: int, **_options: Any) -> None:
@@ -50,7 +50,7 @@ def _read(file: Path) -> str:
 
 
 def _keep(file: Path, secret: str) -> None:
-    """Readable by the owner only, from the first moment on."""
+    """Create the file with mode 600, so that it is never readable by others."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
         opened.write(secret + "\n")

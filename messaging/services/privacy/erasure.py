@@ -1,5 +1,6 @@
-"""Taking a person's number and texts away because the person has asked for it, with a proof that it was done."""
+"""Erase a person's number and texts on request, and record a proof of the erasure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,13 +12,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from uuid_utils.compat import uuid7
 
-from messaging.models import (
-    ClientEvent,
-    Erasure,
-    Message,
-    PhoneNumber,
-    ProviderCallback,
-)
+from messaging.models import ClientEvent, Erasure, Message, PhoneNumber, ProviderCallback
 from messaging.services import transitions
 from messaging.services.errors import NotErasable
 from messaging.services.privacy import fingerprints, redaction, retention
@@ -30,7 +25,7 @@ PURPOSE = "erasure"
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """`left` messages were just being sent, or put back, and are untouched: a repeat takes them."""
+    """`left` messages were being sent, or queued again, and are unchanged: another call erases them."""
 
     erasure: Erasure
     canceled: int
@@ -38,21 +33,21 @@ class Erased:
 
 
 def refuse_in_flight(number: str) -> None:
-    """Raise `NotErasable` while a message to the number is being sent; to be asked before anything is taken."""
+    """Raise `NotErasable` while a message to the number is being sent. Call it before anything is erased."""
     if _messages(number).filter(status=Status.SENDING).exists():
         raise NotErasable("A message to this number is being sent; try again in a minute.")
 
 
 def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
-    """Cancel what waits, then take texts, files, callbacks and the number itself out of every message, chunk by chunk.
+    """Cancel waiting messages, then remove texts, files, callbacks and the number from all others, in chunks.
 
-    A pseudonym stands in the number's place, so that counts stay true. Safe to repeat: what a crash has left, the next
-    call takes. Suppressions stay: without them the person would be written to again. What is not ended is never erased: it
-    would be sent without its text, or to a pseudonym.
+    A pseudonym replaces the number, so that counts stay right. Safe to repeat: the next call completes what a crash left.
+    Suppressions stay, so that the person is not contacted again. A message that has not ended is never erased: it would be
+    sent without its text, or to a pseudonym.
     """
     pseudonym = f"erased-{uuid7().hex[-8:]}"
     canceled = _in_chunks(lambda: _cancel_chunk(number, actor, reason, now))
-    # What began meanwhile is not tried a second time.
+    # Calls that began meanwhile are not retried.
     _messages(number).filter(status=Status.SENDING).update(cancel_requested=True)
     messages = _in_chunks(lambda: _erase_chunk(number, pseudonym, now))
     redaction.redact_references(number, pseudonym)
@@ -78,7 +73,7 @@ def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
 
 
 def proofs(number: str) -> QuerySet[Erasure]:
-    """The erasures of this number, also those from before an exchange of `SECRET_KEY`."""
+    """The erasures of this number, including those recorded under a former `SECRET_KEY`."""
     return Erasure.objects.filter(digest__in=fingerprints.hmac_digest(PURPOSE, number.encode()))
 
 
@@ -86,7 +81,7 @@ def _messages(number: str) -> QuerySet[Message]:
     return Message.objects.filter(Q(to_number=number) | Q(from_number=number, direction="inbound"))
 
 
-def _in_chunks(step) -> int:
+def _in_chunks(step: Callable[[], int]) -> int:
     total = 0
     while done := step():
         total += done
@@ -112,15 +107,14 @@ def _erase_chunk(number: str, pseudonym: str, now: datetime) -> int:
     with transaction.atomic():
         ended = _messages(number).exclude(status__in=UNSENT).order_by("pk")
         ids = list(ended.select_for_update(of=("self",)).values_list("pk", flat=True)[:CHUNK])
-        _forget(ids)
+        _delete_events_and_callbacks(ids)
         retention.erase_texts(ids, now=now)
         Message.objects.filter(pk__in=ids, to_number=number).update(to_number=pseudonym, updated_at=now)
         Message.objects.filter(pk__in=ids, from_number=number).update(from_number=pseudonym, updated_at=now)
     return len(ids)
 
 
-def _forget(message_ids: list[UUID]) -> None:
-    """What was told about them and is kept: events for a stream, and what providers said."""
+def _delete_events_and_callbacks(message_ids: list[UUID]) -> None:
     if not message_ids:
         return
     ClientEvent.objects.filter(message_id__in=message_ids).delete()

@@ -1,6 +1,7 @@
-"""Putting what is stored under the key that is now the first."""
+"""Re-encrypt stored columns with the first of `FIELD_ENCRYPTION_KEYS`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -13,19 +14,21 @@ from messaging.services.transitions import save_together
 BATCH = 500
 
 
-def encrypted_columns(all_models: list[type[models.Model]]) -> list[tuple[type[models.Model], models.Field]]:
+Column: TypeAlias = "models.Field[Any, Any]"  # Any: an encrypted column may hold text or JSON
+
+
+def encrypted_columns(all_models: Iterable[type[models.Model]]) -> list[tuple[type[models.Model], Column]]:
     kinds = (EncryptedTextField, EncryptedJSONField)
     return [(model, field) for model in all_models for field in model._meta.concrete_fields if isinstance(field, kinds)]  # noqa: SLF001
 
 
 def rotate(
-    model: type[models.Model], field: models.Field, *, after_batch: Callable[[int], None] = lambda _total: None
+    model: type[models.Model], field: Column, *, after_batch: Callable[[int], None] = lambda _total: None
 ) -> int:
-    """Seal each row of the column that is not under the first key yet (or open it, without keys); returns how many.
+    """Encrypt each row of the column with the first key, or decrypt it when there are no keys; return how many changed.
 
-    Batches are transactions of their own, and what is done is no longer found: after an interruption a second call goes on
-    where the first one stopped. A row that cannot be opened is passed over; the first of them is raised, as
-    `CannotBeOpened`, when all others are done.
+    Each batch is a transaction, and finished rows are not selected again: after an interruption, another call continues. Rows
+    that cannot be decrypted are skipped; when all others are done, the first such fault is raised (`CannotBeOpened`).
     """
     total, last, fault = 0, None, None
     while True:
@@ -45,7 +48,7 @@ def rotate(
     return total
 
 
-def _to_do(model: type[models.Model], field: models.Field, last: object) -> models.QuerySet:
+def _to_do(model: type[models.Model], field: Column, last: object) -> models.QuerySet[models.Model]:
     stored = model._default_manager.annotate(stored=Cast(field.name, models.TextField()))  # noqa: SLF001
     quote = '"' if isinstance(field, EncryptedJSONField) else ""
     if current := encryption.current_mark(keys()):

@@ -1,4 +1,4 @@
-"""Texts and rows that have had their time, a chunk at a time, from the oldest on."""
+"""Delete texts and rows whose retention period has ended, in chunks, oldest first."""
 
 import logging
 from collections.abc import Collection, Iterable
@@ -19,26 +19,26 @@ from messaging.states import NOT_ENDED
 logger = logging.getLogger(__name__)
 
 CHUNK = 1_000
-# What belongs to no message, and so to no owner and no queue.
+# For callbacks that belong to no message, and so to no owner and no queue.
 LOOSE_DAYS = 30
-# A new walk over all that is kept begins so long after the last one began.
-PAUSE = timedelta(hours=20)
+# Time between the starts of two passes over all messages.
+PASS_INTERVAL = timedelta(hours=20)
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Null keeps for ever."""
+    """Retention periods of text and row, in days; None keeps for ever."""
 
     text: int | None
     row: int | None
 
     @property
-    def least(self) -> int | None:
+    def shortest(self) -> int | None:
         return min((days for days in (self.text, self.row) if days is not None), default=None)
 
 
 class Rules:
-    """All rules, read once for a chunk."""
+    """All retention rules, read once for each chunk."""
 
     def __init__(self) -> None:
         self._everywhere = Days(settings.RETENTION_TEXT_DAYS or None, settings.RETENTION_ROW_DAYS or None)
@@ -50,19 +50,19 @@ class Rules:
         return next((self._special[key] for key in keys if key in self._special), self._everywhere)
 
     @property
-    def least(self) -> int | None:
-        """After how many days the first thing goes at all; None when nothing ever does."""
+    def shortest(self) -> int | None:
+        """The shortest period of all rules, in days; None when everything is kept for ever."""
         all_days = (self._everywhere, *self._special.values())
-        return min((days.least for days in all_days if days.least is not None), default=None)
+        return min((days.shortest for days in all_days if days.shortest is not None), default=None)
 
 
 def loose_callback_retention() -> timedelta:
-    """What providers said that belongs to no message goes when the first text of anybody's would go."""
-    return timedelta(days=min(LOOSE_DAYS, Rules().least or LOOSE_DAYS))
+    """How long to keep callbacks that belong to no message: never longer than the shortest period of any rule."""
+    return timedelta(days=min(LOOSE_DAYS, Rules().shortest or LOOSE_DAYS))
 
 
 def walk(*, now: datetime, chunks: int) -> int:
-    """Go on with the walk for at most so many chunks; returns how many messages lost their text or their row."""
+    """Continue the pass for at most `chunks` chunks; return the number of messages that lost their text or row."""
     total = 0
     for _ in range(chunks):
         changed = step(now=now)
@@ -73,18 +73,19 @@ def walk(*, now: datetime, chunks: int) -> int:
 
 
 def step(*, now: datetime) -> int | None:
-    """One chunk in one transaction; None when there is nothing to do for now. Two workers do not walk at once."""
+    """Process one chunk in one transaction; None when the pass is over for now. Concurrent workers wait for each other."""
     rules = Rules()
-    if rules.least is None:
+    if rules.shortest is None:
         return None
     with transaction.atomic():
         RetentionPass.objects.get_or_create(pk=1)
         state = RetentionPass.objects.select_for_update().get(pk=1)
-        if state.finished_at is not None and state.started_at + PAUSE > now:
+        is_finished = state.finished_at is not None
+        if is_finished and state.started_at is not None and state.started_at + PASS_INTERVAL > now:
             return None
-        if state.started_at is None or state.finished_at is not None:
+        if state.started_at is None or is_finished:
             state.started_at, state.finished_at, state.cursor = now, None, None
-        rows = list(_next(state.cursor, _id_at(now - timedelta(days=rules.least))))
+        rows = list(_next(state.cursor, _id_at(now - timedelta(days=rules.shortest))))
         changed = _apply(rows, rules, now)
         if len(rows) < CHUNK:
             state.finished_at = now
@@ -102,61 +103,63 @@ def _next(cursor: UUID | None, end: UUID) -> Iterable[Message]:
     return rows.select_for_update(of=("self",)).order_by("pk").only(*fields)[:CHUNK]
 
 
-def _id_at(moment: datetime) -> UUID:
-    """The smallest UUIDv7 of that moment: ids order by time, so a time is a place among them."""
-    milliseconds = int(moment.timestamp() * 1000)
+def _id_at(time: datetime) -> UUID:
+    """The smallest UUIDv7 of that millisecond: ids order by time."""
+    milliseconds = int(time.timestamp() * 1000)
     return UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62))
 
 
 def _apply(rows: Iterable[Message], rules: Rules, now: datetime) -> int:
-    gone, faded = [], []
+    expired_rows: list[Message] = []
+    expired_texts: list[UUID] = []
     for message in rows:
         days = rules.days(message.owner_id, message.queue_id)
         if message.status in NOT_ENDED:
             continue
         if days.row is not None and message.created_at <= now - timedelta(days=days.row):
-            gone.append(message)
+            expired_rows.append(message)
         elif days.text is not None and not message.erased_at and message.created_at <= now - timedelta(days=days.text):
-            faded.append(message.pk)
-    erase_texts(faded, now=now)
-    _delete(gone, now)
-    return len(gone) + len(faded)
+            expired_texts.append(message.pk)
+    erase_texts(expired_texts, now=now)
+    _delete(expired_rows, now)
+    return len(expired_rows) + len(expired_texts)
 
 
 def erase_texts(message_ids: Collection[UUID], *, now: datetime) -> None:
-    """Texts, files and raw callbacks of these messages; what happened to them stays."""
+    """Erase texts, files and raw callbacks of these messages; their history stays."""
     if not message_ids:
         return
-    _take_files(message_ids)
+    _delete_files(message_ids)
     ProviderCallback.objects.filter(message__in=message_ids).delete()
     Message.objects.filter(pk__in=message_ids).update(text="", media_count=0, erased_at=now)
 
 
-def _take_files(message_ids: Collection[UUID]) -> None:
-    """An owner's claim ends with the owner's message; who else has the same image keeps it."""
+def _delete_files(message_ids: Collection[UUID]) -> None:
+    """Remove the attachments, and each owner's hold on their images; other owners of the same image keep it."""
     files = Attachment.objects.filter(message__in=message_ids)
-    claims = {
+    held = {
         (file.asset_id, file.message.owner)
         for file in files.filter(asset__isnull=False).select_related("message__owner")
+        if file.asset_id is not None
     }
     files.delete()
-    for asset_id, owner in claims:
+    for asset_id, owner in held:
         if owner is None and MediaOwnership.objects.filter(asset=asset_id).exists():
             continue
         try:
             media.delete(asset_id=asset_id, owner=owner)
         except (AssetInUse, MediaAsset.DoesNotExist):
-            continue  # another message has it, or it is gone already
+            continue  # another message has it, or it is already deleted
 
 
 def _delete(messages: Collection[Message], now: datetime) -> None:
     if not messages:
         return
     ids = [message.pk for message in messages]
-    _take_files(ids)
+    _delete_files(ids)
     ProviderCallback.objects.filter(message__in=ids).delete()
-    tally = CounterBatch()
+    counters = CounterBatch()
     for message in messages:
-        tally.removed(message.owner_id, message.status, count=1, now=now)
-    tally.write()
+        counters.removed(message.owner_id, message.status, count=1, now=now)
+    counters.write()
     Message.objects.filter(pk__in=ids).delete()

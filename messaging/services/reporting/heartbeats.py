@@ -1,16 +1,17 @@
-"""Signs of life, in Redis: beat's ticks, and each worker process under its own name."""
+"""Heartbeats in Redis: beat's ticks, and each worker process by name. Calls raise `RedisError`."""
 
 import math
 import os
 import socket
 import time
 from dataclasses import dataclass
+from typing import cast
 
 from providers.state import redis_client
 
 TICK_KEY = "switchboard:heartbeat:tick"
 TICKS_KEY = "switchboard:heartbeat:ticks"
-# A sorted set: who, by the time of the last sign. Members that are silent are dropped, and the whole once all are.
+# A sorted set: worker names by the time of their last heartbeat. Silent members are removed; the key expires when all are.
 WORKERS_KEY = "switchboard:heartbeat:workers"
 WORKER_INTERVAL_SECONDS = 5.0
 WORKER_SILENT_SECONDS = 30
@@ -18,7 +19,7 @@ WORKER_SILENT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One process; its name is its host's and its number there."""
+    """One worker process, named `host:pid`."""
 
     name: str
     seconds_ago: float
@@ -29,7 +30,7 @@ def this_worker() -> str:
 
 
 def tick() -> None:
-    """Beat has asked for a tick and a worker has carried it out. Raises `RedisError`, as all here."""
+    """Record a tick: beat requested it, and a worker ran it."""
     with redis_client.exchange() as redis, redis.pipeline() as pipeline:
         pipeline.set(TICK_KEY, time.time())
         pipeline.incr(TICKS_KEY)
@@ -37,7 +38,7 @@ def tick() -> None:
 
 
 def ticks() -> int:
-    """How many there were, as long as Redis has kept its data."""
+    """The number of ticks since Redis last lost its data."""
     with redis_client.exchange() as redis:
         return int(_number(redis.get(TICKS_KEY)) or 0)
 
@@ -49,8 +50,8 @@ def seconds_since_tick() -> float | None:
     return None if last is None else max(0.0, time.time() - last)
 
 
-def _number(text: str | None) -> float | None:
-    """None also for what is no number: another program may have written it."""
+def _number(text: bytes | str | None) -> float | None:
+    """None also for any other text: another program may have written the key."""
     try:
         number = float(text or "")
     except ValueError:
@@ -59,7 +60,7 @@ def _number(text: str | None) -> float | None:
 
 
 def record_worker(name: str) -> None:
-    """Call it every `WORKER_INTERVAL_SECONDS`."""
+    """Write the worker's heartbeat. Call it every `WORKER_INTERVAL_SECONDS`."""
     now = time.time()
     with redis_client.exchange() as redis, redis.pipeline() as pipeline:
         pipeline.zadd(WORKERS_KEY, {name: now})
@@ -74,8 +75,9 @@ def remove_worker(name: str) -> None:
 
 
 def workers() -> list[Worker]:
-    """Those that have given a sign of life lately, by name."""
+    """The workers with a heartbeat in the last `WORKER_SILENT_SECONDS`, by name."""
     now = time.time()
     with redis_client.exchange() as redis:
-        found = redis.zrangebyscore(WORKERS_KEY, now - WORKER_SILENT_SECONDS, "+inf", withscores=True)
+        reply = redis.zrangebyscore(WORKERS_KEY, now - WORKER_SILENT_SECONDS, "+inf", withscores=True)
+    found = cast("list[tuple[str, float]]", reply)  # redis-py types the replies of all options together
     return sorted((Worker(name, max(0.0, now - at)) for name, at in found), key=lambda worker: worker.name)

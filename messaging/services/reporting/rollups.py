@@ -1,14 +1,14 @@
-"""Counting what happens, in the transaction in which it happens: the only writer of `Rollup`.
+"""Counters, written in the transaction that they count: the only writer of `Rollup`.
 
-A `Tally` sums up what one transaction does and writes it as a few new rows: no row is shared, so no worker waits for another.
-`fold` adds such rows up later. Readers are in `services.statistics`.
+A `CounterBatch` adds up one transaction's counts and appends them as new rows. Rows are never shared, so no worker waits for
+another. `compact` adds the rows to totals later. `statistics` reads them.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -35,18 +35,18 @@ class CounterKey(NamedTuple):
 
 
 class CounterBatch:
-    """What one transaction has to count. Nothing is written before `write`, and what is written rolls back with the rest."""
+    """The counts of one transaction. `write` inserts them; they roll back with the transaction."""
 
     def __init__(self) -> None:
         self._counts: dict[CounterKey, int] = defaultdict(int)
         self._seconds: dict[CounterKey, float] = defaultdict(float)
 
     def created(self, message: Message, *, count: int = 1) -> None:
-        """So many messages like this one are new."""
+        """Count `count` new messages like this one."""
         self._add(message.created_at, Metric.ENTERED, message.status, owner_id=message.owner_id, count=count)
 
     def moved(self, message: Message, before: Status, *, now: datetime) -> None:
-        """The message has its new status already."""
+        """Count a transition. The message already has its new status."""
         status = Status(message.status)
         provider = (message.provider_id or "") if status in COUNTED_BY_PROVIDER else ""
         waited = seconds_between(due(message), now)
@@ -58,35 +58,35 @@ class CounterBatch:
             self._observe(now, Metric.TO_DELIVERED, provider, seconds_between(message.sent_at, now))
 
     def removed(self, owner_id: int | None, status: str, *, count: int, now: datetime) -> None:
-        """So many messages of the owner were erased while they had this status."""
+        """Count messages of the owner that were deleted in this status."""
         self._add(now, Metric.REMOVED, status, owner_id=owner_id, count=count)
 
     def attempted(self, provider: str, outcome: str, *, now: datetime, latency_ms: int | None = None) -> None:
-        """An attempt has got this outcome; with the time that the call took, if it was answered here."""
+        """Count an attempt by outcome, and the duration of its call when it is known."""
         self._add(now, Metric.ATTEMPT, outcome, provider=provider)
         if latency_ms is not None:
             self._observe(now, Metric.CALL, provider, latency_ms / 1000)
 
     def called_back(self, provider: str, state: str, *, now: datetime) -> None:
-        """A provider's callback has got this state."""
+        """Count a provider's callback by state."""
         self._add(now, Metric.CALLBACK, state, provider=provider)
 
     def notified(self, outcome: str, *, now: datetime) -> None:
-        """A try to tell a client has come to this outcome, be it that nothing could be told."""
+        """Count a webhook attempt by outcome, whether or not a call was made."""
         self._add(now, Metric.WEBHOOK, outcome)
 
     def write(self) -> None:
-        """One INSERT, or none where there is nothing to count. Call it inside the transaction of what it counts.
+        """Insert the counts with one statement, or none. Call it inside the transaction that it counts.
 
-        In SQL, because each message comes by here five times: `bulk_create` costs three times as much.
+        In SQL, because each message passes here five times, and `bulk_create` costs three times as much.
         """
         if self._counts:
             rows = _prepared((*key, count, self._seconds[key]) for key, count in self._counts.items())
             table, names = _table_and_columns()
-            places = ", ".join([f"({'%s, ' * len(names)}false)"] * len(rows))
+            placeholders = ", ".join([f"({'%s, ' * len(names)}false)"] * len(rows))
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"INSERT INTO {table} ({', '.join(names)}, folded) VALUES {places}",  # noqa: S608
+                    f"INSERT INTO {table} ({', '.join(names)}, folded) VALUES {placeholders}",  # noqa: S608
                     [value for row in rows for value in row],
                 )
 
@@ -109,24 +109,24 @@ class CounterBatch:
         self._seconds[key] += seconds
 
 
-def hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def hour_of(time: datetime) -> datetime:
+    return time.replace(minute=0, second=0, microsecond=0)
 
 
 def due(message: Message) -> datetime:
-    """When the message could be sent at the earliest."""
+    """The earliest time at which the message could be sent."""
     return max(message.created_at, message.send_at) if message.send_at else message.created_at
 
 
 def seconds_between(start: datetime, end: datetime) -> float:
-    """Not less than zero: hosts' clocks differ."""
+    """Never negative: the clocks of two hosts differ."""
     return max(0.0, (end - start).total_seconds())
 
 
 def compact() -> int:
-    """Add the appended rows to the totals; returns how many they were. Safe to repeat, to interrupt and to run twice at once.
+    """Add the appended rows to the totals; return how many. Safe to repeat, to interrupt and to run concurrently.
 
-    Each chunk is one transaction, and a reader's one statement sees it before or after: no sum is ever off.
+    Each chunk is one transaction, and readers use a single statement, so every sum is right at any time.
     """
     total = 0
     for _ in range(MAX_CHUNKS):
@@ -152,7 +152,7 @@ def _compact_chunk() -> int:
 
 
 def _add_to_totals(sums: Mapping[CounterKey, tuple[int, float]]) -> None:
-    """In SQL, the same for both databases: `bulk_create` can replace what is there, but not add to it."""
+    """In SQL, for both databases: on a conflict, `bulk_create` can replace a value but not add to it."""
     if not sums:
         return
     table, names = _table_and_columns()
@@ -161,26 +161,28 @@ def _add_to_totals(sums: Mapping[CounterKey, tuple[int, float]]) -> None:
         f"INSERT INTO {table} ({', '.join(names)}, folded) VALUES ({'%s, ' * len(names)}true) "  # noqa: S608
         f"ON CONFLICT ({', '.join(names[:-2])}) WHERE folded DO UPDATE SET {added}"
     )
-    # In one order for everybody: two folds at once do not wait for each other crosswise.
+    # Sorted, so that concurrent compactions cannot deadlock.
     rows = [(*key, *values) for key, values in sorted(sums.items())]
     with connection.cursor() as cursor:
         cursor.executemany(statement, _prepared(rows))
 
 
-_FIELDS = [Rollup._meta.get_field(name) for name in (*CounterKey._fields, "count", "seconds")]  # noqa: SLF001
+_COLUMNS = (*CounterKey._fields, "count", "seconds")  # columns are named like their fields
+_FIELDS = [{field.name: field for field in Rollup._meta.concrete_fields}[name] for name in _COLUMNS]  # noqa: SLF001
 
 
 def _table_and_columns() -> tuple[str, list[str]]:
     quote = connection.ops.quote_name
-    return quote(Rollup._meta.db_table), [quote(field.column) for field in _FIELDS]  # noqa: SLF001
+    return quote(Rollup._meta.db_table), [quote(name) for name in _COLUMNS]  # noqa: SLF001
 
 
-def _prepared(rows: Iterable[tuple]) -> list[list]:
+def _prepared(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    """Convert values for the database. Any: each column has its own type."""
     return [
         [field.get_db_prep_save(value, connection) for field, value in zip(_FIELDS, row, strict=True)] for row in rows
     ]
 
 
 def purge(*, now: datetime) -> None:
-    """Hours of long ago. What happened ever stays, and with it how many messages have which status."""
+    """Delete hourly totals older than `HOURS_KEPT_FOR`. All-time totals stay, so counts by status remain right."""
     Rollup.objects.filter(folded=True, hour__gt=EVER, hour__lt=now - HOURS_KEPT_FOR).delete()

@@ -1,9 +1,10 @@
-"""Finding messages by one of several conditions, each of which has an index of its own."""
+"""Find messages by one of several conditions, each with its own index."""
 
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.lookups import StartsWith
@@ -17,7 +18,7 @@ LAST_CHARACTER = "\U0010ffff"
 
 
 class _Begins(StartsWith):
-    """Upper and lower case are different on every database: SQLite's LIKE takes one for the other, and no index either."""
+    """A case-sensitive prefix match that uses an index: SQLite's LIKE ignores case, and so uses none."""
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         column, params = self.process_lhs(compiler, connection)
@@ -26,15 +27,15 @@ class _Begins(StartsWith):
 
 
 def starts_with(field: str, text: str) -> Q:
-    """For a column whose index leaves out empty values: without this saying so too, PostgreSQL does not take it."""
+    """Match a prefix of a column whose partial index excludes ''. PostgreSQL needs the same condition to use the index."""
     return Q(_Begins(F(field), text)) & ~Q(**{field: ""})
 
 
 def number_starts_with(text: str) -> list[Q]:
-    """Who was written to and who wrote, by the start of the number.
+    """Conditions for messages whose recipient, or sender, begins with `text`.
 
-    What was sent has no index by its sender, as a handful of numbers send it all. So those are asked first: for most texts
-    none is found and there is nothing to look for; else it is one that a walk meets soon.
+    Outbound messages have no index by sender, because a few numbers send all of them. So the sender numbers are matched first:
+    usually none matches, and no condition is needed; one that matches is so frequent that a scan fills a page soon.
     """
     conditions = [
         Q(_Begins(F("to_number"), text)),
@@ -47,20 +48,20 @@ def number_starts_with(text: str) -> list[Q]:
 
 
 def _senders(text: str) -> list[str]:
-    """Of the numbers that messages are sent from, those that start so."""
+    """Our sender numbers that begin with `text`."""
     registered = SenderNumber.objects.filter(_Begins(F("number"), text)).values_list("number", flat=True)
     accounts = (account.from_number or "" for account in ProviderAccount.objects.all())
     return sorted({*map(str, registered), *(number for number in accounts if number.startswith(text))})
 
 
 def any_of(queryset: QuerySet[Message], conditions: Iterable[Q]) -> QuerySet[Message]:
-    """Those for which one of the conditions holds.
+    """Filter by any of the conditions.
 
-    Asked for all of them at once and in order, PostgreSQL walks the whole table for the few that match. So each condition is
-    asked alone first; only where one matches many is the walk right, because it soon has a page full.
+    With all conditions in one ordered query, PostgreSQL scans the whole table for a few matches. So each condition is queried
+    alone first; only when one matches many rows is the scan right, because it fills a page soon.
     """
     conditions = list(conditions)
-    found: set = set()
+    found: set[UUID] = set()
     for condition in conditions:
         ids = queryset.filter(condition).order_by().values_list("pk", flat=True)[: FEW + 1]
         found.update(ids)

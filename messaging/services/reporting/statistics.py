@@ -1,10 +1,10 @@
-"""What the rollups tell: one query each, however many messages there are."""
+"""Figures from the rollups: one query each, for any number of messages."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any
 
 from django.db.models import Sum
 
@@ -16,13 +16,13 @@ from messaging.states import Status
 
 Metric = Rollup.Metric
 
-# How each measure changes the number of messages that have a status.
+# How each metric changes the number of messages in a status.
 SIGNS = {Metric.ENTERED: 1, Metric.LEFT: -1, Metric.REMOVED: -1}
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """`processed` and `average_seconds` are about the time from `since` on (None: ever), the others about now."""
+    """`processed` and `average_seconds` cover the time from `since` on (None: all time); the others are current."""
 
     processed: int
     queue_size: int
@@ -33,7 +33,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class ProviderDelivery:
-    """How messages of one provider ended. The rate is of those that ended; both figures are None where nothing has."""
+    """Results of one provider. `rate` is `delivered` per ended message; both figures are None without any."""
 
     slug: str
     delivered: int
@@ -43,7 +43,8 @@ class ProviderDelivery:
     median_seconds: float | None
 
 
-class Total(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Total:
     metric: Metric
     provider_slug: str
     word: str
@@ -51,28 +52,29 @@ class Total(NamedTuple):
     seconds: float
 
 
-class HourlyCount(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class HourlyCount:
     hour: datetime
     status: Status
     count: int
 
 
 def statistics(*, owner_id: int | None, since: datetime | None) -> Statistics:
-    """Of one owner's messages, or of all (None). `since` is rounded down to its hour.
+    """The figures of one owner's messages, or of all (None). `since` is rounded down to its hour.
 
-    Processed is what has come to an end: an outbound message in a final status, an inbound one that is `processed`. One that an
-    operator has put back is not, until it ends again; one that was erased since still is. The average is from the moment a
-    message was due until it ended.
+    A message is processed when it has ended: outbound in a final status, inbound in `processed`. A message that an operator
+    queued again is not processed until it ends again; an erased one still counts. The average is the time from when a message
+    was due until it ended.
     """
     start = None if since is None else hour_of(since)
     ended = totals(owner_id=owner_id, since=start, metrics=(Metric.ENTERED, Metric.LEFT))
     final = [total for total in ended if total.word in states.FINAL]
     entered = [total for total in final if total.metric == Metric.ENTERED]
     count = sum(total.count for total in entered)
-    put_back = sum(total.count for total in final if total.metric == Metric.LEFT)
+    queued_again = sum(total.count for total in final if total.metric == Metric.LEFT)
     by_status = current(owner_id=owner_id)
     return Statistics(
-        processed=max(0, count - put_back),
+        processed=max(0, count - queued_again),
         queue_size=sum(by_status[status] for status in states.IN_QUEUE),
         average_seconds=sum(total.seconds for total in entered) / count if count else None,
         by_status=by_status,
@@ -81,12 +83,12 @@ def statistics(*, owner_id: int | None, since: datetime | None) -> Statistics:
 
 
 def current(*, owner_id: int | None = None) -> dict[Status, int]:
-    """How many messages have each status now."""
+    """The current number of messages in each status."""
     return current_of(totals(owner_id=owner_id, metrics=tuple(SIGNS)))
 
 
 def current_of(found: Iterable[Total]) -> dict[Status, int]:
-    """The same, of totals that are at hand: what came, less what went."""
+    """The same, from totals that were already read."""
     counts = dict.fromkeys(Status, 0)
     for total in found:
         if total.metric in SIGNS:
@@ -100,19 +102,19 @@ def totals(
     owner_id: int | None = None,
     since: datetime | None = None,
 ) -> list[Total]:
-    """Sums by measure, provider and word, of an owner or of all, from the hour `since` on or ever."""
+    """Sums by metric, provider and word; of an owner or of all, from the hour `since` on or of all time."""
     sums = _sums(("measure", "provider_slug", "word"), metrics=metrics, owner_id=owner_id, since=since)
     return [Total(Metric(metric), slug, word, *sums[metric, slug, word]) for metric, slug, word in sorted(sums)]
 
 
 def hourly(*, since: datetime, owner_id: int | None = None) -> list[HourlyCount]:
-    """How many messages came to each status in each hour, oldest first; hours in which nothing happened are left out."""
+    """The number of messages that entered each status in each hour, oldest first, without empty hours."""
     sums = _sums(("hour", "word"), metrics=(Metric.ENTERED,), owner_id=owner_id, since=hour_of(since))
     return [HourlyCount(hour, Status(word), sums[hour, word][0]) for hour, word in sorted(sums)]
 
 
 def by_provider(*, since: datetime) -> list[ProviderDelivery]:
-    """How each provider has delivered since that hour, in the order of their slugs."""
+    """The results of each provider since that hour, by slug."""
     metrics = (Metric.ENTERED, Metric.TO_DELIVERED)
     found: dict[str, dict[tuple[Metric, str], int]] = defaultdict(dict)
     for total in totals(metrics=metrics, since=hour_of(since)):
@@ -136,26 +138,26 @@ def _delivery(slug: str, counts: Mapping[tuple[Metric, str], int]) -> ProviderDe
 
 
 def quantile(buckets: Mapping[str, int], share: float) -> float | None:
-    """From a histogram (bucket → count), by a straight line within the bucket, as Prometheus does; None of nothing."""
-    wanted = share * sum(buckets.values())
-    if not wanted:
+    """Estimate a quantile of a histogram (bucket → count) by linear interpolation, as Prometheus does; None if it is empty."""
+    rank = share * sum(buckets.values())
+    if not rank:
         return None
     below, lower = 0, 0.0
     for word, upper in zip(BUCKETS, BOUNDS, strict=False):
         count = buckets.get(word, 0)
-        if below + count >= wanted:
-            return lower + (upper - lower) * (wanted - below) / count
+        if below + count >= rank:
+            return lower + (upper - lower) * (rank - below) / count
         below, lower = below + count, upper
     return lower
 
 
 def _sums(
     labels: tuple[str, ...], *, metrics: tuple[Metric, ...], owner_id: int | None, since: datetime | None
-) -> dict[tuple, tuple[int, float]]:
-    """Counts and seconds by these columns.
+) -> dict[tuple[Any, ...], tuple[int, float]]:
+    """Counts and seconds by the columns `labels`. Any: the columns differ in type.
 
-    One statement, so that a fold that commits meanwhile is in the sums either wholly or not at all; in two parts, so that each
-    has its index.
+    One statement, so that a concurrent compaction is included wholly or not at all; a union of two parts, so that each part
+    uses its own index.
     """
     hours = {"hour": EVER} if since is None else {"hour__gte": max(since, EVER + timedelta(hours=1))}
     folded = Rollup.objects.filter(folded=True, **hours)
@@ -168,7 +170,7 @@ def _sums(
         .annotate(total=Sum("count"), time=Sum("seconds"))
         for rows in (folded, fresh)
     ]
-    sums: dict[tuple, tuple[int, float]] = {}
+    sums: dict[tuple[Any, ...], tuple[int, float]] = {}
     for *key, count, seconds in parts[0].union(parts[1], all=True):
         before = sums.get(tuple(key), (0, 0.0))
         sums[tuple(key)] = before[0] + count, before[1] + seconds
