@@ -1,4 +1,4 @@
-"""What the tests of `media_store` share: a clock, an owner, and a media folder of the test's own."""
+"""Fixtures of the `media_store` tests: a time, an owner, and an empty media folder."""
 
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ def owner(db):
 
 @pytest.fixture(autouse=True)
 def folder(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    """Where stored files lie, and where temporary ones go: empty at the start."""
+    """The folders of stored and of temporary files, empty at the start."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))

@@ -1,4 +1,4 @@
-"""A bucket on loopback: as much of S3 over HTTP as the media storage uses, and what was asked of it."""
+"""A bucket on loopback: the part of S3 that the media storage uses, with a record of requests."""
 
 import threading
 from contextlib import suppress
@@ -51,11 +51,11 @@ class _Handler(BaseHTTPRequestHandler):
         while size := int(self.rfile.readline().split(b";")[0], 16):
             body += self.rfile.read(size)
             self.rfile.readline()
-        while self.rfile.readline().strip():  # the checksum that comes after
+        while self.rfile.readline().strip():  # the trailing checksum
             pass
         return body
 
-    def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+    def _respond(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -67,22 +67,22 @@ class _Handler(BaseHTTPRequestHandler):
         name = self._name()
         self.bucket.objects[name] = self._body()
         self.bucket.modified[name] = datetime.now(UTC)
-        self._answer(200, ETag='"x"')
+        self._respond(200, ETag='"x"')
 
     def do_DELETE(self) -> None:
         self.bucket.objects.pop(self._name(), None)
-        self._answer(204)
+        self._respond(204)
 
     def do_GET(self) -> None:
         name = self._name()
         if not name:
             prefix = parse_qs(urlsplit(self.path).query).get("prefix", [""])[0]
-            self._answer(200, _listing(self.bucket, prefix).encode(), Content_Type="application/xml")
+            self._respond(200, _listing(self.bucket, prefix).encode(), Content_Type="application/xml")
         elif name not in self.bucket.objects:
-            self._answer(404)
+            self._respond(404)
         else:
             modified = format_datetime(self.bucket.modified[name], usegmt=True)
-            self._answer(200, self.bucket.objects[name], Last_Modified=modified, ETag='"x"')
+            self._respond(200, self.bucket.objects[name], Last_Modified=modified, ETag='"x"')
 
     def do_HEAD(self) -> None:
         self.do_GET()

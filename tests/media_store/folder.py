@@ -1,4 +1,4 @@
-"""Looks into the folder behind the storage."""
+"""Reads and changes the folder behind the storage."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Folder:
     temporary: Path
 
     def names(self) -> list[str]:
-        """Of the stored files, temporary ones included."""
+        """Names of the stored files, including temporary ones."""
         return [str(path.relative_to(self.location)) for path in self._files(self.location)]
 
     def is_untouched(self) -> bool:

@@ -1,4 +1,4 @@
-"""A media store that cannot work is named before the first upload."""
+"""System checks of the media settings, and the parsing of MEDIA_STORAGE_URL."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ def ids(messages: list) -> list[str]:
     return [message.id for message in messages]
 
 
-def test_without_an_address_files_lie_in_the_local_folder() -> None:
+def test_without_a_url_files_are_stored_in_the_local_folder() -> None:
     assert storage("") == {
         "BACKEND": "media_store.storage.LocalMediaStorage",
         "OPTIONS": {"location": "/data/media"},
     }
 
 
-def test_an_address_names_all_that_a_bucket_needs() -> None:
+def test_a_url_configures_a_bucket() -> None:
     entry = storage("s3://AKIA:wJalrXUtn%2FFEMI@s3.example.org:9000/pictures?region=eu-1&prefix=a/b/&style=virtual")
 
     assert entry["BACKEND"] == "media_store.s3_storage.S3MediaStorage"
@@ -74,7 +74,7 @@ def test_the_endpoint(address: str, endpoint: str) -> None:
         f"s3://key:{SECRET}@[host/bucket",
     ],
 )
-def test_nonsense_is_an_error_that_does_not_quote_the_secret(settings, address: str) -> None:
+def test_an_invalid_url_is_an_error_that_does_not_quote_the_secret(settings, address: str) -> None:
     settings.STORAGES = {**settings.STORAGES, "media": storage(address)}
 
     [error] = checks.check_storage(None)
@@ -86,14 +86,14 @@ def test_nonsense_is_an_error_that_does_not_quote_the_secret(settings, address: 
         storages["media"].exists("original/ab/cd")
 
 
-def test_the_defaults_are_sound(settings) -> None:
+def test_the_defaults_pass_the_checks(settings) -> None:
     settings.STORAGES = {**settings.STORAGES, "media": storage("")}
 
     assert checks.check_storage(None) == checks.check_limits(None) == checks.check_transport(None) == []
 
 
 @pytest.mark.parametrize("name", ["MEDIA_MAX_BYTES", "MEDIA_MAX_PIXELS", "MEDIA_MAX_FRAMES"])
-def test_a_limit_that_lets_nothing_in_is_an_error(settings, name: str) -> None:
+def test_a_limit_of_zero_or_less_is_an_error(settings, name: str) -> None:
     setattr(settings, name, 0)
 
     [error] = checks.check_limits(None)
@@ -109,7 +109,7 @@ def test_a_limit_beyond_pillows_own_is_an_error(settings, more: int, found: list
 
 
 @pytest.mark.parametrize(("scheme", "found"), [("s3", []), ("s3+http", ["media_store.W001"])])
-def test_a_deployment_that_sends_images_in_the_clear_is_warned_of(settings, scheme: str, found: list[str]) -> None:
+def test_a_deployment_without_tls_to_the_storage_is_a_warning(settings, scheme: str, found: list[str]) -> None:
     settings.STORAGES = {**settings.STORAGES, "media": storage(f"{scheme}://k:s@host/bucket")}
 
     assert ids(checks.check_transport(None)) == found

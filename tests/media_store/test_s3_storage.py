@@ -1,4 +1,4 @@
-"""The same store in a bucket: real requests of the real client, to a server on loopback."""
+"""The media store in a bucket: real requests by boto3 to a server on loopback."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,7 +26,7 @@ def bucket(settings) -> Iterator[Bucket]:
         storages["media"].connection.meta.client.close()
 
 
-def test_files_lie_below_the_prefix_and_come_back_as_they_were(bucket: Bucket, owner, now) -> None:
+def test_files_are_stored_below_the_prefix_and_read_back_unchanged(bucket: Bucket, owner, now) -> None:
     asset = store(TOLD, owner, now).asset
 
     assert sorted(bucket.objects) == [f"sms/{place(TOLD, 'clean')}", f"sms/{place(TOLD)}"]

@@ -1,4 +1,4 @@
-"""Where providers bring what people write: proof first, never a refusal for length or rate, each text once."""
+"""Inbound texts over HTTP: authenticated first, never refused for length or rate, each stored once."""
 
 import json
 from io import StringIO
@@ -24,7 +24,7 @@ TEXT = {"from": PERSON, "to": OURS, "message": "Hello", "id": "in-1"}
 
 
 class Carrier:
-    """A generic provider that calls us back with its token, in JSON unless `form` says otherwise."""
+    """A generic provider that sends callbacks with its token, as JSON or with `form` as a form."""
 
     def __init__(self, account) -> None:
         self.account = account
@@ -54,7 +54,7 @@ class TwilioCarrier:
         return self.client.generic("POST", path, urlencode(form), content_type=FORM, headers=headers)
 
 
-def test_the_address_that_a_provider_is_given_works(carrier: Carrier) -> None:
+def test_the_printed_callback_url_works(carrier: Carrier) -> None:
     output = StringIO()
     call_command("inbound_address", "acme", stdout=output)
 
@@ -65,7 +65,7 @@ def test_the_address_that_a_provider_is_given_works(carrier: Carrier) -> None:
     assert Message.objects.get().text == "Hello"
 
 
-def test_an_address_has_no_token_where_the_provider_proves_itself_otherwise(twilio: TwilioCarrier) -> None:
+def test_the_url_has_no_token_if_the_provider_signs_its_requests(twilio: TwilioCarrier) -> None:
     output = StringIO()
 
     call_command("inbound_address", "twilio", stdout=output)
@@ -73,12 +73,12 @@ def test_an_address_has_no_token_where_the_provider_proves_itself_otherwise(twil
     assert output.getvalue() == f"{settings.PUBLIC_URL}/webhooks/twilio/inbound/\n"
 
 
-def test_there_is_no_address_for_an_account_without_callbacks(send_only) -> None:
+def test_an_account_without_callbacks_has_no_url(send_only) -> None:
     with pytest.raises(CommandError, match="plain receives no messages: its backend send_only has no callbacks"):
         call_command("inbound_address", "plain")
 
 
-def test_there_is_no_address_for_what_is_no_account() -> None:
+def test_an_unknown_account_has_no_url() -> None:
     with pytest.raises(CommandError, match="there is no account 'nobody'"):
         call_command("inbound_address", "nobody")
 
@@ -100,7 +100,7 @@ def assert_nothing_stored() -> None:
 
 
 @pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
-def test_a_text_is_stored_and_rung_for(carrier, broker, form: bool) -> None:
+def test_a_text_is_stored_and_workers_are_notified(carrier, broker, form: bool) -> None:
     if form:
         carrier.account.config |= {"format": "form"}
         carrier.account.save()
@@ -116,7 +116,7 @@ def test_a_text_is_stored_and_rung_for(carrier, broker, form: bool) -> None:
     assert not ProviderCallback.objects.exists()
 
 
-def test_the_same_id_again_is_200_and_one_row(carrier) -> None:
+def test_the_same_id_twice_is_200_and_one_row(carrier) -> None:
     carrier.bring(TEXT)
 
     assert carrier.bring(TEXT).status_code == 200
@@ -124,7 +124,7 @@ def test_the_same_id_again_is_200_and_one_row(carrier) -> None:
     assert Message.objects.values_list("text", flat=True).get() == "Hello"
 
 
-def test_the_rate_and_the_length_are_no_reason_to_refuse(carrier) -> None:
+def test_a_text_is_never_refused_for_rate_or_length(carrier) -> None:
     answers = [carrier.bring({**TEXT, "id": f"in-{n}", "message": "x" * (160 + n)}) for n in range(7)]
     answers.append(carrier.bring({**TEXT, "id": "long", "message": "x" * 1600}))
 
@@ -151,7 +151,7 @@ def test_the_rate_and_the_length_are_no_reason_to_refuse(carrier) -> None:
     ],
     ids=lambda changes: repr(changes)[:30],
 )
-def test_what_no_row_can_hold_is_400_and_kept_raw(carrier, broker, changes: dict) -> None:
+def test_a_text_that_no_row_can_hold_is_400_and_stored_raw(carrier, broker, changes: dict) -> None:
     assert_problem(carrier.bring({**TEXT, **changes}), 400, "parse_error")
 
     assert_nothing_stored()
@@ -161,14 +161,14 @@ def test_what_no_row_can_hold_is_400_and_kept_raw(carrier, broker, changes: dict
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\x00", b"[" * 30_000], ids=lambda body: repr(body[:8]))
-def test_a_body_that_cannot_be_read_is_400_and_kept_raw(carrier, body: bytes) -> None:
+def test_a_malformed_body_is_400_and_stored_raw(carrier, body: bytes) -> None:
     assert_problem(carrier.bring(body), 400, "parse_error")
 
     assert ProviderCallback.objects.values_list("state", flat=True).get() == "malformed"
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "x" * 5000])
-def test_without_its_proof_nothing_is_stored(carrier, token: str) -> None:
+def test_without_authentication_nothing_is_stored(carrier, token: str) -> None:
     assert_problem(carrier.bring(TEXT, token=token), 403, "permission_denied")
 
     assert_nothing_stored()
@@ -185,13 +185,13 @@ def test_an_unknown_provider_is_404(carrier) -> None:
     ("given", "kept"),
     [("14155550101", PERSON), ("+1 415 555 0101", PERSON), ("12345", "12345"), ("ACME", "ACME"), ("80888", "80888")],
 )
-def test_numbers_become_e164_and_names_stay(carrier, given: str, kept: str) -> None:
+def test_numbers_are_normalised_to_e164_and_names_are_unchanged(carrier, given: str, kept: str) -> None:
     assert carrier.bring({**TEXT, "from": given}).status_code == 200
 
     assert Message.objects.values_list("from_number", flat=True).get() == kept
 
 
-def test_media_are_named_once_and_rung_for_apart(carrier, broker) -> None:
+def test_media_are_stored_once_and_fetched_by_their_own_task(carrier, broker) -> None:
     url = "https://a.example/1.png"
 
     assert carrier.bring({**TEXT, "message": "", "media": [url, url]}).status_code == 200
@@ -202,7 +202,7 @@ def test_media_are_named_once_and_rung_for_apart(carrier, broker) -> None:
     assert broker.inbound_notifications == ["messaging.process_inbound", "messaging.fetch_inbound_media"]
 
 
-def test_our_own_failure_is_500_so_that_the_provider_tries_again(carrier, monkeypatch) -> None:
+def test_an_internal_error_is_500_so_that_the_provider_retries(carrier, monkeypatch) -> None:
     def fail(**_: object) -> None:
         raise RuntimeError
 
@@ -211,7 +211,7 @@ def test_our_own_failure_is_500_so_that_the_provider_tries_again(carrier, monkey
     assert_problem(carrier.bring(TEXT), 500, "server_error")
 
 
-def test_twilio_gets_an_empty_answer_in_its_own_language(twilio) -> None:
+def test_twilio_gets_an_empty_twiml_response(twilio) -> None:
     response = twilio.bring()
 
     assert (response.status_code, response.content) == (200, b"<Response/>")
@@ -220,20 +220,20 @@ def test_twilio_gets_an_empty_answer_in_its_own_language(twilio) -> None:
     assert (message.text, message.provider_message_id, message.is_automatic) == ("Hello", "SM1", False)
 
 
-def test_what_twilio_has_answered_itself_is_known(twilio) -> None:
+def test_a_keyword_answered_by_twilio_is_marked_automatic(twilio) -> None:
     twilio.bring(Body="STOP", OptOutType="STOP")
 
     assert Message.objects.get().is_automatic is True
 
 
 @pytest.mark.parametrize("fields", [{"Body": "Stop"}, {"Body": "Arrêt", "OptOutType": "STOP"}], ids=["text", "type"])
-def test_a_stop_by_twilio_counts_with_its_200(twilio, fields: dict[str, str]) -> None:
+def test_a_stop_by_twilio_is_applied_before_the_response(twilio, fields: dict[str, str]) -> None:
     assert twilio.bring(**fields).status_code == 200
 
     assert Suppression.objects.values_list("number", "sender", "source").get() == (PERSON, OURS, "keyword")
 
 
-def test_a_stop_by_a_carrier_counts_with_its_200(carrier) -> None:
+def test_a_stop_by_a_carrier_is_applied_before_the_response(carrier) -> None:
     assert carrier.bring({**TEXT, "message": "stop"}).status_code == 200
 
     assert Suppression.objects.values_list("number", "sender", "source").get() == (PERSON, OURS, "keyword")
@@ -245,7 +245,7 @@ def test_a_wrong_twilio_signature_is_403(twilio) -> None:
     assert_nothing_stored()
 
 
-def test_a_picture_by_twilio_waits_to_be_fetched(twilio) -> None:
+def test_an_image_by_twilio_waits_to_be_fetched(twilio) -> None:
     url = "https://api.twilio.com/2010-04-01/Accounts/AC00/Messages/SM1/Media/ME1"
 
     assert twilio.bring(Body="", NumMedia="1", MediaUrl0=url).status_code == 200

@@ -1,4 +1,4 @@
-"""Counting the values of a JSON text without parsing it."""
+"""Count the values of a JSON text without parsing it."""
 
 import json
 from typing import Any
@@ -25,16 +25,16 @@ def count(value: Any) -> int:
 
 
 @given(VALUES.filter(lambda value: isinstance(value, (dict, list))))
-def test_values_within_containers_are_counted_and_what_stands_in_texts_is_not(value: Any) -> None:
+def test_values_in_containers_are_counted_and_the_content_of_strings_is_not(value: Any) -> None:
     body = json.dumps(value).encode()
-    values = count(value) - 1  # without the outermost
+    values = count(value) - 1  # without the outermost value
 
     assert has_too_many_values(body, values - 1)
     assert not has_too_many_values(body, values)
 
 
 @pytest.mark.parametrize("quotes", [0, 1, 2, 3])
-def test_a_text_may_reach_over_the_pieces_in_which_it_is_looked_at(quotes: int) -> None:
+def test_a_string_may_span_the_chunks_of_the_count(quotes: int) -> None:
     body = json.dumps({"a": '"' * quotes + "," * 200_000, "b": [1, 2]}).encode()
 
     assert not has_too_many_values(body, 4)
@@ -42,5 +42,5 @@ def test_a_text_may_reach_over_the_pieces_in_which_it_is_looked_at(quotes: int) 
 
 
 @pytest.mark.parametrize("body", [b"", b'"', b'"\\', b"\\", b"[" * 5, b'",,,,,'])
-def test_nonsense_is_no_fault(body: bytes) -> None:
+def test_malformed_json_raises_nothing(body: bytes) -> None:
     assert has_too_many_values(body, 4) is (body == b"[" * 5)

@@ -1,4 +1,4 @@
-"""The other ways in which a provider proves itself, through the endpoint."""
+"""The other ways in which providers authenticate callbacks, through the endpoint."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 from messaging.models import ProviderCallback
 from tests.factories import AccountFactory, AttemptFactory, MessageFactory
 from tests.messaging.api.conftest import assert_problem
-from tests.messaging.test_webhooks import DELIVERED, FORM, assert_nothing_kept, client, send
+from tests.messaging.test_webhooks import DELIVERED, FORM, assert_nothing_stored, client, send
 
 __all__ = ["client"]
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ class TestOtherProofs:
     @pytest.mark.parametrize(
         "path", ["/webhooks/twilio/status/", "/webhooks/twilio/status", "/api/v1/webhooks/twilio/status/?a=1&b=%2B"]
     )
-    def test_twilios_signature_over_the_public_address(self, client, twilio, settings, path: str) -> None:
+    def test_twilios_signature_over_the_public_url(self, client, twilio, settings, path: str) -> None:
         settings.PUBLIC_URL = "https://sms.example"
         signature = self.sign(f"https://sms.example{path}", self.FIELDS)
 
@@ -79,7 +79,7 @@ class TestOtherProofs:
     @pytest.mark.parametrize(
         "signature", ["", "x", "sign elsewhere", "sign others"], ids=["none", "nonsense", "elsewhere", "others"]
     )
-    def test_a_bad_one_stores_nothing(self, client, twilio, settings, signature: str) -> None:
+    def test_an_invalid_signature_stores_nothing(self, client, twilio, settings, signature: str) -> None:
         settings.PUBLIC_URL = "https://sms.example"
         path = "/webhooks/twilio/status/"
         if signature == "sign elsewhere":
@@ -91,4 +91,4 @@ class TestOtherProofs:
         response = send(client, path, urlencode(self.FIELDS), content_type=FORM, **headers)
 
         assert_problem(response, 403, "permission_denied")
-        assert_nothing_kept()
+        assert_nothing_stored()

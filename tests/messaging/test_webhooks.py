@@ -1,4 +1,4 @@
-"""Where providers call us: proof first, then the bytes are kept, then something is made of them."""
+"""Status callbacks over HTTP: authenticated first, then stored raw, then applied."""
 
 import json
 from urllib.parse import urlencode
@@ -43,14 +43,14 @@ def send(client: Client, path: str, body=DELIVERED, **headers: str) -> HttpRespo
     return client.generic("POST", path, data, content_type=content_type, headers=headers)
 
 
-def assert_nothing_kept() -> None:
+def assert_nothing_stored() -> None:
     assert not ProviderCallback.objects.exists()
     assert Message.objects.values_list("status", flat=True).get() == "sent"
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 @pytest.mark.parametrize("slash", ["/", ""])
-def test_a_proven_receipt_is_applied_at_every_address(client, sent, prefix: str, slash: str) -> None:
+def test_an_authenticated_receipt_is_applied_at_every_url(client, sent, prefix: str, slash: str) -> None:
     path, _, query = address().partition("?")
 
     response = send(client, f"{prefix}{path.rstrip('/')}{slash}?{query}")
@@ -60,7 +60,7 @@ def test_a_proven_receipt_is_applied_at_every_address(client, sent, prefix: str,
     assert sent.message.status == "delivered"
 
 
-def test_the_bytes_are_kept_as_they_came(client, sent) -> None:
+def test_the_body_is_stored_as_received(client, sent) -> None:
     send(client, address(), b'{"message_id" : "p1",\n"status":"delivered", "more": "\xc3\xa9"}')
 
     kept = ProviderCallback.objects.get()
@@ -80,21 +80,21 @@ def test_the_bytes_are_kept_as_they_came(client, sent) -> None:
         "/webhooks/acme/status/?token=" + "x" * 5000,
     ],
 )
-def test_without_its_proof_nothing_is_stored(client, sent, path: str) -> None:
+def test_without_authentication_nothing_is_stored(client, sent, path: str) -> None:
     assert_problem(send(client, path), 403, "permission_denied")
 
-    assert_nothing_kept()
+    assert_nothing_stored()
 
 
-def test_another_accounts_token_is_no_proof(client, sent) -> None:
+def test_another_accounts_token_is_refused(client, sent) -> None:
     AccountFactory(slug="other")
 
     assert_problem(send(client, address("acme", signed_for="other")), 403, "permission_denied")
 
-    assert_nothing_kept()
+    assert_nothing_stored()
 
 
-def test_a_token_signed_with_the_last_key_is_still_good(client, sent, settings) -> None:
+def test_a_token_signed_with_the_previous_key_is_valid(client, sent, settings) -> None:
     old = address()
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "a new one"
     registry.close_outdated([])
@@ -111,7 +111,7 @@ def test_a_token_signed_with_the_last_key_is_still_good(client, sent, settings) 
      b'{"message_id": "' + b"p" * 129 + b'", "status": "delivered"}', b'{"message_id": {}, "status": "delivered"}'],
     ids=lambda body: repr(body[:20]),
 )  # fmt: skip
-def test_a_proven_body_that_makes_no_sense_is_kept(client, sent, body: bytes) -> None:
+def test_an_authenticated_malformed_body_is_stored(client, sent, body: bytes) -> None:
     response = send(client, address(), body)
 
     assert_problem(response, 400, "parse_error")
@@ -120,10 +120,10 @@ def test_a_proven_body_that_makes_no_sense_is_kept(client, sent, body: bytes) ->
     assert sent.message.status == "sent"
 
 
-def test_a_receipt_that_comes_too_late_says_that_it_was_ignored(client, sent) -> None:
-    answers = [send(client, address(), {**DELIVERED, "status": word}) for word in ("delivered", "failed", "failed")]
+def test_a_late_receipt_is_reported_as_ignored(client, sent) -> None:
+    responses = [send(client, address(), {**DELIVERED, "status": word}) for word in ("delivered", "failed", "failed")]
 
-    assert [(answer.status_code, answer.json()["result"]) for answer in answers] == [
+    assert [(response.status_code, response.json()["result"]) for response in responses] == [
         (200, "applied"),
         (200, "ignored"),
         (200, "ignored"),
@@ -132,7 +132,7 @@ def test_a_receipt_that_comes_too_late_says_that_it_was_ignored(client, sent) ->
     assert sent.message.status == "delivered"
 
 
-def test_an_id_that_nobody_has_is_kept_for_later(client, sent) -> None:
+def test_a_receipt_with_an_unknown_id_is_stored_for_later(client, sent) -> None:
     response = send(client, address(), {"message_id": "p2", "status": "delivered"})
 
     assert (response.status_code, response.json()) == (202, {"result": "kept"})
@@ -140,15 +140,15 @@ def test_an_id_that_nobody_has_is_kept_for_later(client, sent) -> None:
     assert (kept.state, kept.provider_message_id, kept.message) == ("unmatched", "p2", None)
 
 
-def test_the_same_twice_is_twice_200_and_one_row(client, sent) -> None:
-    answers = [send(client, address()).status_code for _ in range(2)]
+def test_the_same_receipt_twice_is_200_twice_and_one_row(client, sent) -> None:
+    responses = [send(client, address()).status_code for _ in range(2)]
 
-    assert answers == [200, 200]
+    assert responses == [200, 200]
     assert ProviderCallback.objects.count() == 1
     assert sent.message.events.count() == 1
 
 
-def test_the_token_of_an_attempt_whose_answer_never_came_settles_it(client, account) -> None:
+def test_the_token_of_an_unknown_attempt_settles_it(client, account) -> None:
     attempt = AttemptFactory(message__status="unknown", provider=account, outcome="unknown")
 
     response = send(client, address(attempt_id=str(attempt.pk)))
@@ -159,18 +159,18 @@ def test_the_token_of_an_attempt_whose_answer_never_came_settles_it(client, acco
 
 
 @pytest.mark.parametrize("attempt_id", ["not-a-uuid", "0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55"])
-def test_a_token_that_names_no_attempt_is_a_proof_all_the_same(client, sent, attempt_id: str) -> None:
+def test_a_token_that_names_no_attempt_authenticates_too(client, sent, attempt_id: str) -> None:
     assert send(client, address(attempt_id=attempt_id)).status_code == 200
 
 
-def test_invalid_makes_the_number_inactive(client, sent) -> None:
+def test_an_invalid_recipient_makes_the_number_inactive(client, sent) -> None:
     send(client, address(), {"message_id": "p1", "status": "invalid"})
 
     number = PhoneNumber.objects.get(number=sent.message.to_number)
     assert (number.status, number.reason) == ("inactive", "acme: recipient_invalid")
 
 
-def test_an_unknown_word_is_accepted_and_changes_nothing(client, sent) -> None:
+def test_an_unknown_status_is_accepted_and_changes_nothing(client, sent) -> None:
     response = send(client, address(), {"message_id": "p1", "status": "glorious"})
 
     assert (response.status_code, response.json()) == (200, {"result": "ignored"})
@@ -182,18 +182,18 @@ def test_an_unknown_word_is_accepted_and_changes_nothing(client, sent) -> None:
 def test_a_huge_body_is_refused_and_not_stored(client, sent) -> None:
     assert_problem(send(client, address(), b"x" * (webhooks.MAX_BODY_BYTES + 1)), 413, "body_too_large")
 
-    assert_nothing_kept()
+    assert_nothing_stored()
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml;q=0.9", "nonsense", "", "*/*"])
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", FORM, "x", ""])
-def test_headers_of_any_kind_are_fine(client, sent, accept: str, content_type: str) -> None:
+def test_any_headers_are_accepted(client, sent, accept: str, content_type: str) -> None:
     response = send(client, address(), Accept=accept, content_type=content_type)
 
     assert (response.status_code, response.headers["Content-Type"]) == (200, "application/json")
 
 
-def test_a_disabled_account_still_gets_its_receipts(client, sent, account) -> None:
+def test_a_disabled_account_still_receives_receipts(client, sent, account) -> None:
     account.is_enabled = False
     account.save()
 
@@ -204,7 +204,7 @@ def test_a_disabled_account_still_gets_its_receipts(client, sent, account) -> No
 def test_an_unknown_account_is_404(client, sent, slug: str) -> None:
     assert_problem(send(client, address(slug)), 404, "not_found")
 
-    assert_nothing_kept()
+    assert_nothing_stored()
 
 
 @pytest.mark.parametrize("kind", ["status", "inbound"])
@@ -217,13 +217,13 @@ def test_an_account_without_callbacks_is_404(client, send_only, kind: str) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
-def test_receipts_are_posted(client, sent, method: str) -> None:
+def test_only_post_is_allowed(client, sent, method: str) -> None:
     assert_problem(client.generic(method, address(), json.dumps(DELIVERED)), 405, "method_not_allowed")
 
-    assert_nothing_kept()
+    assert_nothing_stored()
 
 
-def test_our_own_failure_is_500_so_that_the_provider_tries_again(client, sent, monkeypatch) -> None:
+def test_an_internal_error_is_500_so_that_the_provider_retries(client, sent, monkeypatch) -> None:
     def fail(*_args, **_options) -> None:
         raise RuntimeError("secret")
 
@@ -235,7 +235,7 @@ def test_our_own_failure_is_500_so_that_the_provider_tries_again(client, sent, m
     assert ProviderCallback.objects.get().state == "unmatched"
 
 
-def test_a_secret_that_is_missing_is_our_own_failure(client, monkeypatch) -> None:
+def test_a_missing_secret_is_an_internal_error(client, monkeypatch) -> None:
     monkeypatch.delenv("ACME_SECRET", raising=False)
     config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "ACME_SECRET"}}
     AccountFactory(slug="acme", config=config)
@@ -245,32 +245,32 @@ def test_a_secret_that_is_missing_is_our_own_failure(client, monkeypatch) -> Non
 
 @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("step", ["record", "apply"])
-def test_a_database_that_is_unavailable_is_503(client, sent, monkeypatch, fault, step) -> None:
+def test_an_unavailable_database_is_503(client, sent, monkeypatch, fault, step) -> None:
     def unavailable(*_args, **_options) -> None:
         raise fault
 
     monkeypatch.setattr(f"messaging.webhooks.receipts.{step}", unavailable)
 
-    answer = send(client, address())
+    response = send(client, address())
 
-    assert_problem(answer, 503, "unavailable")
-    assert answer.headers["Retry-After"] == "5"
+    assert_problem(response, 503, "unavailable")
+    assert response.headers["Retry-After"] == "5"
 
 
 @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-def test_a_text_that_comes_while_the_database_is_unavailable_is_503(client, sent, monkeypatch, fault) -> None:
+def test_an_inbound_text_while_the_database_is_unavailable_is_503(client, sent, monkeypatch, fault) -> None:
     def unavailable(*_args, **_options) -> None:
         raise fault
 
     monkeypatch.setattr("messaging.webhooks.receive.receive_from_provider", unavailable)
     text = {"message_id": "in-1", "from": "+14155550199", "to": "+15005550006", "message": "STOP"}
 
-    answer = send(client, "/webhooks/acme/inbound/?token=" + address().partition("token=")[2], text)
+    response = send(client, "/webhooks/acme/inbound/?token=" + address().partition("token=")[2], text)
 
-    assert_problem(answer, 503, "unavailable")
+    assert_problem(response, 503, "unavailable")
 
 
-def test_nothing_that_a_provider_sends_stands_in_a_log(client, sent, caplog) -> None:
+def test_no_callback_content_is_logged(client, sent, caplog) -> None:
     caplog.set_level("DEBUG")
     for body in (
         {**DELIVERED, "status": "odd-word-4711"},

@@ -1,4 +1,4 @@
-"""Clients of the API, whose clock stands at `now` until a test moves it."""
+"""Clients of the API, with a clock that stays at `now` until a test moves it."""
 
 from types import SimpleNamespace
 from typing import Any

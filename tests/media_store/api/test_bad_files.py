@@ -1,4 +1,4 @@
-"""POST /media/ of everything that must not get in: its documented answer, and nothing left behind."""
+"""POST /media/ of every bad file: the documented response, and nothing stored."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_there_are_enough_of_them(settings) -> None:
 
 
 @pytest.mark.parametrize("bad", CORPUS.values(), ids=list(CORPUS))
-def test_it_is_refused_and_leaves_nothing(api, folder: Folder, bad: Bad) -> None:
+def test_a_bad_file_is_refused_and_nothing_is_stored(api, folder: Folder, bad: Bad) -> None:
     response = upload(api, bad.make())
 
     if bad.status == 400:

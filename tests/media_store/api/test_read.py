@@ -18,7 +18,7 @@ from tests.messaging.api.conftest import Api, assert_problem
 
 @pytest.fixture
 def mine(api, now):
-    """Makes images of the client's user; each number is another content."""
+    """Creates images of the client's user; each number is a different content."""
 
     def make(number: int = 0) -> MediaAsset:
         content = pictures.encoded("PNG", pictures.picture(shade=number))
@@ -38,7 +38,7 @@ class TestList:
         assert [each["id"] for each in body["results"]] == [str(second.pk), str(first.pk)]
         assert body["results"][0] == api.get(f"media/{second.pk}/").json()
 
-    def test_in_pages(self, api, mine) -> None:
+    def test_the_list_has_pages(self, api, mine) -> None:
         for number in range(3):
             mine(number)
 
@@ -52,7 +52,7 @@ class TestList:
 
         assert [each["id"] for each in staff.get("media/").json()["results"]] == [str(asset.pk)]
 
-    def test_five_cost_as_many_queries_as_one(self, api, mine) -> None:
+    def test_five_images_take_as_many_queries_as_one(self, api, mine) -> None:
         mine()
         with CaptureQueriesContext(connection) as one:
             api.get("media/")
@@ -66,7 +66,7 @@ class TestList:
 
 
 class TestOne:
-    def test_of_another_owner_it_is_404(self, api, stranger, mine) -> None:
+    def test_an_image_of_another_owner_is_404(self, api, stranger, mine) -> None:
         asset = mine()
 
         for path in (f"media/{asset.pk}/", f"media/{asset.pk}/content/"):
@@ -95,7 +95,7 @@ class TestOne:
 
 @pytest.mark.django_db(transaction=True)
 class TestDelete:
-    def test_the_last_owner_takes_row_and_file_with_it(self, api, mine, folder: Folder) -> None:
+    def test_the_last_owner_deletes_row_and_file(self, api, mine, folder: Folder) -> None:
         asset = mine()
 
         response = api("DELETE", f"media/{asset.pk}/")
@@ -105,7 +105,7 @@ class TestDelete:
         assert folder.names() == []
         assert_problem(api("DELETE", f"media/{asset.pk}/"), 404, "not_found")
 
-    def test_what_another_has_too_stays_for_that_one(self, api, stranger, mine, folder: Folder) -> None:
+    def test_an_image_with_another_owner_stays_for_that_owner(self, api, stranger, mine, folder: Folder) -> None:
         asset = mine()
         assert upload(stranger, pictures.encoded("PNG")).json()["id"] == str(asset.pk)
 
@@ -115,7 +115,7 @@ class TestDelete:
         assert stranger.get(f"media/{asset.pk}/").status_code == 200
         assert len(folder.names()) == 1
 
-    def test_staff_delete_for_everybody(self, staff, mine, folder: Folder) -> None:
+    def test_staff_delete_for_all_owners(self, staff, mine, folder: Folder) -> None:
         asset = mine()
 
         assert staff("DELETE", f"media/{asset.pk}/").status_code == 204
@@ -125,7 +125,7 @@ class TestDelete:
 
 
 class TestContent:
-    def test_the_bytes_as_they_came(self, api, now) -> None:
+    def test_the_content_is_the_uploaded_bytes(self, api, now) -> None:
         content = pictures.told("JPEG")
         asset = services.store(owner=api.user, stream=[content], now=now).asset
 
@@ -139,13 +139,13 @@ class TestContent:
         assert response.headers["ETag"] == f'"{asset.sha256}"'
 
     @pytest.mark.parametrize("accept", ["image/*", "image/avif,image/webp;q=0.8", "text/html", "application/json"])
-    def test_whatever_the_client_would_rather_have(self, api, mine, accept: str) -> None:
+    def test_any_accept_header_is_ignored(self, api, mine, accept: str) -> None:
         assert fetched(api.get(f"media/{mine().pk}/content/", Accept=accept)) == 200
 
     def test_staff_see_all(self, staff, mine) -> None:
         assert fetched(staff.get(f"media/{mine().pk}/content/")) == 200
 
-    def test_head_is_the_headers(self, api, mine) -> None:
+    def test_head_returns_the_headers(self, api, mine) -> None:
         asset = mine()
         got = api.get(f"media/{asset.pk}/content/", X_Request_ID="one-request")
         assert fetched(got) == 200
@@ -156,7 +156,7 @@ class TestContent:
         assert dict(head.headers) == dict(got.headers)
 
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_who_has_it_gets_304(self, api, mine, method: str) -> None:
+    def test_a_current_copy_is_304(self, api, mine, method: str) -> None:
         asset = mine()
 
         response = api(method, f"media/{asset.pk}/content/", If_None_Match=f'"other", "{asset.sha256}"')
@@ -165,14 +165,14 @@ class TestContent:
         assert response.headers["ETag"] == f'"{asset.sha256}"'
         assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
 
-    def test_who_has_another_gets_it(self, api, mine) -> None:
+    def test_an_outdated_copy_is_200(self, api, mine) -> None:
         assert fetched(api.get(f"media/{mine().pk}/content/", If_None_Match='"other"')) == 200
 
 
-class TestSignedAddress:
+class TestSignedUrl:
     LIFETIME = timedelta(hours=1)
 
-    def address(self, asset: MediaAsset, now) -> str:
+    def url(self, asset: MediaAsset, now) -> str:
         url = services.signed_url(asset, public_url="https://sms.example.org", lifetime=self.LIFETIME, now=now)
         host, path = url[:23], url[23:]
         assert host == "https://sms.example.org"
@@ -182,7 +182,7 @@ class TestSignedAddress:
     def test_it_needs_no_token(self, anonymous, mine, now) -> None:
         asset = mine()
 
-        response = anonymous.get(self.address(asset, now))
+        response = anonymous.get(self.url(asset, now))
 
         assert response.status_code == 200
         assert response.getvalue() == pictures.encoded("PNG")
@@ -190,12 +190,12 @@ class TestSignedAddress:
         assert response.headers["Cache-Control"] == "private, max-age=3600, immutable"
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
-    def test_what_it_serves_tells_nothing_of_its_owner(self, anonymous, api, now, kind: str) -> None:
+    def test_its_content_has_no_metadata(self, anonymous, api, now, kind: str) -> None:
         content = pictures.told(kind)
         assert pictures.CAMERA.encode() in content or pictures.COMMENT.encode() in content
         asset = services.store(owner=api.user, stream=[content], now=now).asset
 
-        response = anonymous.get(self.address(asset, now))
+        response = anonymous.get(self.url(asset, now))
 
         served = response.getvalue()
         for secret in (pictures.CAMERA.encode(), pictures.COMMENT.encode(), pictures.XMP):
@@ -205,7 +205,7 @@ class TestSignedAddress:
 
     def test_head_and_304(self, anonymous, api, now) -> None:
         asset = services.store(owner=api.user, stream=[pictures.told("JPEG")], now=now).asset
-        path = self.address(asset, now)
+        path = self.url(asset, now)
 
         head = anonymous("HEAD", path)
         again = anonymous.get(path, If_None_Match=head.headers["ETag"])
@@ -214,7 +214,7 @@ class TestSignedAddress:
         assert again.status_code == 304
 
     def test_it_expires(self, anonymous, mine, now, clock) -> None:
-        path = self.address(mine(), now)
+        path = self.url(mine(), now)
         clock.advance(self.LIFETIME.total_seconds() - 1)
         response = anonymous.get(path)
         assert fetched(response) == 200
@@ -237,25 +237,25 @@ class TestSignedAddress:
             ("signature=", "signature=%00"),
         ],
     )
-    def test_no_letter_of_it_can_be_changed(self, anonymous, mine, now, find: str, put: str) -> None:
-        path = self.address(mine(), now)
+    def test_no_part_of_it_can_be_changed(self, anonymous, mine, now, find: str, put: str) -> None:
+        path = self.url(mine(), now)
 
         assert_problem(anonymous.get(path.replace(find, put, 1)), 403, "permission_denied")
 
-    def test_it_is_good_for_one_asset(self, anonymous, mine, now) -> None:
-        path, other = self.address(mine(1), now), mine(2)
+    def test_it_is_valid_for_one_image(self, anonymous, mine, now) -> None:
+        path, other = self.url(mine(1), now), mine(2)
 
         assert_problem(anonymous.get(f"media/{other.pk}/content/?{path.split('?')[1]}"), 403, "permission_denied")
 
-    def test_it_opens_nothing_else(self, anonymous, api, mine, now) -> None:
+    def test_it_gives_access_to_nothing_else(self, anonymous, api, mine, now) -> None:
         asset = mine()
-        query = self.address(asset, now).split("?")[1]
+        query = self.url(asset, now).split("?")[1]
 
         assert_problem(anonymous.get(f"media/{asset.pk}/?{query}"), 401, "not_authenticated")
         assert_problem(anonymous("DELETE", f"media/{asset.pk}/content/?{query}"), 401, "not_authenticated")
 
-    def test_a_former_key_is_good_while_keys_are_changed(self, anonymous, mine, now, settings) -> None:
-        path = self.address(mine(), now)
+    def test_a_former_key_is_valid_during_key_rotation(self, anonymous, mine, now, settings) -> None:
+        path = self.url(mine(), now)
         settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new" * 20, [settings.SECRET_KEY]
         assert fetched(anonymous.get(path)) == 200
 
@@ -263,16 +263,16 @@ class TestSignedAddress:
 
         assert_problem(anonymous.get(path), 403, "permission_denied")
 
-    def test_of_an_image_that_is_gone_it_is_404(self, anonymous, mine, now) -> None:
+    def test_of_a_deleted_image_it_is_404(self, anonymous, mine, now) -> None:
         asset = mine()
-        path = self.address(asset, now)
+        path = self.url(asset, now)
         services.delete(asset_id=asset.pk, owner=None)
 
         assert_problem(anonymous.get(path), 404, "not_found")
 
 
 def fetched(response) -> int:
-    """The status of an answer that was read to its end, which closes its file."""
+    """Read the response to its end, which closes its file, and return its status."""
     response.getvalue()
     return response.status_code
 
@@ -285,7 +285,7 @@ def assert_headers(response, asset: MediaAsset, size: int) -> None:
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_answers_have_the_keys_of_the_documentation(api: Api, mine) -> None:
+def test_responses_have_the_documented_keys(api: Api, mine) -> None:
     body = api.get(f"media/{mine().pk}/").json()
 
     assert set(body) == {"id", "sha256", "content_type", "size", "width", "height", "url", "created_at"}

@@ -53,28 +53,28 @@ def test_the_same_bytes_again_are_200_with_the_stored_one(api, stranger) -> None
     assert MediaAsset.objects.count() == 1
 
 
-def test_name_and_type_that_come_with_it_count_for_nothing(api) -> None:
+def test_file_name_and_media_type_are_ignored(api) -> None:
     response = post_form(api, {"file": file(PNG, "page.html", "text/html")})
 
     assert response.status_code == 201
     assert response.json()["content_type"] == "image/png"
 
 
-def test_what_arrives_is_on_disk_and_gone_when_it_is_answered(api, folder: Folder) -> None:
+def test_an_upload_is_spooled_to_disk_and_removed_with_the_response(api, folder: Folder) -> None:
     upload(api, PNG)
 
     assert len(folder.names()) == 1
     assert not list(folder.temporary.iterdir())
 
 
-def test_what_arrives_has_no_name_that_a_killed_process_could_leave_behind(api, folder: Folder, monkeypatch) -> None:
+def test_a_spooled_upload_has_no_file_name(api, folder: Folder, monkeypatch) -> None:
     names: list[str] = []
 
-    def look(*_args, **_kwargs):
+    def list_names(*_args, **_kwargs):
         names.extend(path.name for path in folder.temporary.iterdir())
         raise BadImage("damaged", "for this test")
 
-    monkeypatch.setattr("media_store.services.storing.validate", look)
+    monkeypatch.setattr("media_store.services.storing.validate", list_names)
 
     assert upload(api, PNG).status_code == 400
     assert names == []
@@ -87,7 +87,7 @@ def test_the_slash_may_be_left_out(api, path: str) -> None:
     assert api("POST", path, data=form, content_type=MULTIPART_CONTENT).status_code == 201
 
 
-class TestWhoMay:
+class TestPermissions:
     def test_without_a_token_401(self, anonymous, folder: Folder) -> None:
         assert_problem(upload(anonymous, PNG), 401, "not_authenticated")
 
@@ -98,7 +98,7 @@ class TestWhoMay:
 
         assert_nothing_happened(folder)
 
-    def test_a_browsers_session_may(self, api, installed) -> None:
+    def test_a_browser_session_may(self, api, installed) -> None:
         browser = Client()
         browser.force_login(api.user)
 
@@ -123,7 +123,7 @@ class TestForms:
 
         assert_nothing_happened(folder)
 
-    def test_several_files_are_400_and_none_is_kept(self, api, folder: Folder) -> None:
+    def test_several_files_are_400_and_none_is_stored(self, api, folder: Folder) -> None:
         response = post_form(api, {"file": [file(PNG), file(pictures.encoded("GIF"))]})
 
         assert errors_of(response) == {("file", "too_many_files")}
@@ -141,7 +141,7 @@ class TestForms:
         [(b"--x\r\nrubbish", "multipart/form-data"), (b"", "multipart/form-data; boundary=" + "x" * 300)],
         ids=["no boundary", "nothing"],
     )
-    def test_what_is_no_form_is_400(self, api, folder: Folder, data: bytes, content_type: str) -> None:
+    def test_a_body_that_is_not_a_form_is_400(self, api, folder: Folder, data: bytes, content_type: str) -> None:
         response = api("POST", "media/", data=data, content_type=content_type)
 
         assert response.status_code == 400
@@ -149,7 +149,7 @@ class TestForms:
 
         assert_nothing_happened(folder)
 
-    def test_a_form_that_breaks_off_is_400(self, api, folder: Folder) -> None:
+    def test_a_truncated_form_is_400(self, api, folder: Folder) -> None:
         form = encode_multipart(BOUNDARY, {"file": file(PNG)})
 
         response = api("POST", "media/", data=form[: form.index(PNG) + 60], content_type=MULTIPART_CONTENT)
@@ -166,7 +166,7 @@ class TestSize:
 
         assert_nothing_happened(folder)
 
-    def test_a_body_that_announces_too_much_is_refused_unread(self, api, settings, folder: Folder) -> None:
+    def test_a_body_with_too_large_a_content_length_is_refused_unread(self, api, settings, folder: Folder) -> None:
         limit = settings.MEDIA_MAX_BYTES + uploads.FORM_BYTES
 
         response = api("POST", "media/", data=b"", content_type=MULTIPART_CONTENT, Content_Length=str(limit + 1))
@@ -174,7 +174,7 @@ class TestSize:
         assert_problem(response, 413, "file_too_large")
         assert_nothing_happened(folder)
 
-    def test_a_form_of_much_beside_its_file_is_413(self, api, settings, folder: Folder) -> None:
+    def test_a_form_with_too_much_besides_its_file_is_413(self, api, settings, folder: Folder) -> None:
         settings.MEDIA_MAX_BYTES = len(PNG)
 
         response = post_form(api, {"note": "x" * uploads.FORM_BYTES, "file": file(PNG)})
@@ -182,17 +182,17 @@ class TestSize:
         assert_problem(response, 413, "file_too_large")
         assert_nothing_happened(folder)
 
-    def test_what_is_uploaded_waits_on_disk_from_its_first_kilobytes_on(self) -> None:
+    def test_uploads_are_spooled_to_disk_after_64_kilobytes(self) -> None:
         assert django_settings.FILE_UPLOAD_MAX_MEMORY_SIZE == 64 * 1024
 
 
-def test_what_is_no_image_is_415(api, folder: Folder) -> None:
+def test_a_file_that_is_not_an_image_is_415(api, folder: Folder) -> None:
     assert_problem(upload(api, b"<svg xmlns='http://www.w3.org/2000/svg'/>"), 415, "not_an_image")
 
     assert_nothing_happened(folder)
 
 
-def test_a_bad_image_names_the_field_and_what_is_wrong(api, folder: Folder) -> None:
+def test_a_bad_image_is_400_with_field_and_reason(api, folder: Folder) -> None:
     body = assert_problem(upload(api, PNG[:-5]), 400, "invalid")
 
     [error] = body["errors"]

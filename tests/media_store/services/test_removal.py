@@ -1,4 +1,4 @@
-"""delete() and sweep(): nothing that is needed goes, and nothing that is not needed stays."""
+"""delete() and sweep(): only images and files that are not needed are removed."""
 
 import threading
 from datetime import timedelta
@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a message had it: the protection is a foreign key of another app."""
+    """Simulates a message that has the image: the protecting foreign key is in another app."""
 
     def collect(self, objects, **_: object) -> None:
         raise ProtectedError("in use", set(objects))
@@ -34,7 +34,7 @@ def in_use(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.django_db(transaction=True)
 class TestDelete:
-    def test_row_and_both_files_go(self, folder: Folder, owner, now) -> None:
+    def test_row_and_both_files_are_deleted(self, folder: Folder, owner, now) -> None:
         asset = store(pictures.told("JPEG"), owner, now).asset
         assert len(folder.names()) == 2
 
@@ -44,7 +44,7 @@ class TestDelete:
         assert not MediaOwnership.objects.exists()
         assert folder.names() == []
 
-    def test_while_another_has_it_only_the_ownership_goes(self, folder: Folder, owner, now) -> None:
+    def test_with_another_owner_only_the_ownership_is_deleted(self, folder: Folder, owner, now) -> None:
         other = UserFactory()
         asset = store(PNG, owner, now).asset
         store(PNG, other, now)
@@ -54,7 +54,7 @@ class TestDelete:
         assert list(asset.owners.all()) == [other]
         assert folder.names() == [place(PNG)]
 
-    def test_without_an_owner_it_goes_for_everybody(self, folder: Folder, owner, now) -> None:
+    def test_without_an_owner_it_is_deleted_for_all(self, folder: Folder, owner, now) -> None:
         asset = store(PNG, owner, now).asset
         store(PNG, UserFactory(), now)
 
@@ -63,17 +63,17 @@ class TestDelete:
         assert not MediaAsset.objects.exists()
         assert folder.names() == []
 
-    @pytest.mark.parametrize("everybody", [True, False])
-    def test_what_is_in_use_stays(self, folder: Folder, owner, now, in_use, everybody: bool) -> None:
+    @pytest.mark.parametrize("for_all", [True, False])
+    def test_an_image_in_use_stays(self, folder: Folder, owner, now, in_use, for_all: bool) -> None:
         asset = store(PNG, owner, now).asset
 
         with pytest.raises(AssetInUse):
-            services.delete(asset_id=asset.pk, owner=None if everybody else owner)
+            services.delete(asset_id=asset.pk, owner=None if for_all else owner)
 
         assert list(asset.owners.all()) == [owner]
         assert folder.names() == [place(PNG)]
 
-    def test_the_file_stays_until_the_row_is_gone(self, folder: Folder, owner, now, monkeypatch) -> None:
+    def test_the_file_stays_until_the_row_is_deleted(self, folder: Folder, owner, now, monkeypatch) -> None:
         asset = store(PNG, owner, now).asset
 
         def fail(*_: object, **__: object) -> None:
@@ -86,7 +86,7 @@ class TestDelete:
         assert list(services.visible_to(owner)) == [asset]
         assert folder.names() == [place(PNG)]
 
-    def test_a_storage_that_is_away_leaves_the_file_to_the_sweep(
+    def test_an_unavailable_storage_leaves_the_file_to_the_sweep(
         self, folder: Folder, owner, now, monkeypatch, caplog
     ) -> None:
         asset = store(PNG, owner, now).asset
@@ -116,7 +116,9 @@ class TestDelete:
         assert MediaAsset.objects.count() == 1
         assert folder.names() == [place(PNG)]
 
-    def test_uploads_and_deletions_at_once_never_leave_a_row_without_its_file(self, folder: Folder, owner, now) -> None:
+    def test_concurrent_uploads_and_deletions_never_leave_a_row_without_its_file(
+        self, folder: Folder, owner, now
+    ) -> None:
         def upload_and_delete() -> None:
             asset = store(PNG, owner, now).asset
             services.delete(asset_id=asset.pk, owner=None)
@@ -131,7 +133,7 @@ class TestDelete:
 
 @pytest.mark.django_db(transaction=True)
 class TestSweep:
-    def test_a_file_without_a_row_goes_after_an_hour(self, folder: Folder, now) -> None:
+    def test_a_file_without_a_row_is_deleted_after_an_hour(self, folder: Folder, now) -> None:
         folder.write(place(PNG), PNG, at=now - HOUR)
         assert services.sweep(now=now) == 0
         assert folder.names() == [place(PNG)]
@@ -141,7 +143,7 @@ class TestSweep:
         assert folder.names() == []
         assert not MediaAsset.objects.exists()
 
-    def test_files_with_a_row_stay_however_old(self, folder: Folder, owner, now) -> None:
+    def test_files_with_a_row_stay_at_any_age(self, folder: Folder, owner, now) -> None:
         content = pictures.told("JPEG")
         store(content, owner, now)
         for kind in files.KINDS:
@@ -151,7 +153,7 @@ class TestSweep:
 
         assert folder.names() == [place(content, "clean"), place(content)]
 
-    def test_half_written_files_go_after_an_hour(self, folder: Folder, now) -> None:
+    def test_partial_files_are_deleted_after_an_hour(self, folder: Folder, now) -> None:
         folder.write("partial/old", b"half", at=now - HOUR - SECOND)
         folder.write("partial/new", b"half", at=now)
 
@@ -159,7 +161,7 @@ class TestSweep:
 
         assert folder.names() == ["partial/new"]
 
-    def test_what_is_not_ours_stays(self, folder: Folder, now) -> None:
+    def test_other_files_stay(self, folder: Folder, now) -> None:
         for name in ("original/ab/notes.txt", "elsewhere/file"):
             folder.write(name, b"x", at=now - timedelta(days=1))
 
@@ -170,7 +172,7 @@ class TestSweep:
     def test_an_empty_store_is_no_error(self, folder: Folder, now, db) -> None:
         assert services.sweep(now=now) == 0
 
-    def test_a_crash_while_writing_leaves_what_the_sweep_removes(self, folder: Folder, owner, now, monkeypatch) -> None:
+    def test_the_sweep_removes_what_a_crash_while_writing_left(self, folder: Folder, owner, now, monkeypatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr("media_store.storage._publish", _die)
             patch.setattr("media_store.storage.Path.unlink", lambda *_, **__: None)
@@ -184,7 +186,7 @@ class TestSweep:
         assert folder.names() == []
         assert not MediaAsset.objects.exists()
 
-    def test_an_upload_that_finds_the_old_file_and_inserts_its_row_first_keeps_it(
+    def test_an_upload_that_inserts_its_row_first_keeps_the_old_file(
         self, folder: Folder, owner, now, monkeypatch
     ) -> None:
         folder.write(place(PNG), PNG, at=now - timedelta(days=1))
@@ -201,10 +203,10 @@ class TestSweep:
         assert folder.names() == [place(PNG)]
         assert MediaAsset.objects.count() == 1
 
-    def test_an_upload_that_comes_while_the_file_is_removed_waits_and_writes_it_again(
+    def test_an_upload_during_the_removal_waits_and_writes_the_file_again(
         self, folder: Folder, owner, now, monkeypatch
     ) -> None:
-        """The upload has found the old file, and is about to insert its row, when the sweep removes the file."""
+        """The sweep removes the old file after the upload has found it and before it inserts its row."""
         folder.write(place(PNG), PNG, at=now - timedelta(days=1))
         found, removing = threading.Event(), threading.Event()
         insert, remove = storing._insert, files.remove
@@ -214,12 +216,12 @@ class TestSweep:
             assert removing.wait(30)
             return insert(*arguments)
 
-        def remove_and_tell(sha256: str) -> None:
+        def remove_and_signal(sha256: str) -> None:
             remove(sha256)
             removing.set()
 
         monkeypatch.setattr(storing, "_insert", insert_late)
-        monkeypatch.setattr(files, "remove", remove_and_tell)
+        monkeypatch.setattr(files, "remove", remove_and_signal)
 
         def sweep_late() -> int:
             assert found.wait(30)
@@ -231,7 +233,7 @@ class TestSweep:
         assert folder.names() == [place(PNG)]
         assert folder.read(place(PNG)) == PNG
 
-    def test_beat_rings_hourly(self, settings, folder: Folder, now, monkeypatch) -> None:
+    def test_beat_runs_the_sweep_hourly(self, settings, folder: Folder, now, monkeypatch) -> None:
         entry = settings.CELERY_BEAT_SCHEDULE["media"]
         assert (entry["task"], entry["schedule"]) == (tasks.sweep.name, 3600.0)
         folder.write(place(PNG), PNG, at=now - timedelta(days=3650))

@@ -25,7 +25,7 @@ def place(content: bytes, kind: str = "original") -> str:
 
 
 @pytest.mark.parametrize("content_type", pictures.KINDS)
-def test_what_is_stored_is_what_came(folder: Folder, owner, now, content_type: str) -> None:
+def test_the_stored_file_is_the_upload(folder: Folder, owner, now, content_type: str) -> None:
     content = pictures.KINDS[content_type]()
 
     stored = store(content, owner, now)
@@ -39,7 +39,7 @@ def test_what_is_stored_is_what_came(folder: Folder, owner, now, content_type: s
     assert folder.read(place(content)) == content
 
 
-def test_chunks_of_any_size_make_the_same_file(folder: Folder, owner, now) -> None:
+def test_chunks_of_any_size_give_the_same_file(folder: Folder, owner, now) -> None:
     content = pictures.encoded("PNG")
     bytewise = (content[at : at + 1] for at in range(len(content)))
 
@@ -49,7 +49,7 @@ def test_chunks_of_any_size_make_the_same_file(folder: Folder, owner, now) -> No
     assert folder.read(place(content)) == content
 
 
-def test_anything_that_can_be_read_is_a_stream(owner, now) -> None:
+def test_any_readable_object_can_be_stored(owner, now) -> None:
     content = pictures.encoded("PNG")
 
     stored = services.store(owner=owner, stream=services.chunks_of(io.BytesIO(content)), now=now)
@@ -57,7 +57,7 @@ def test_anything_that_can_be_read_is_a_stream(owner, now) -> None:
     assert stored.asset.size == len(content)
 
 
-def test_the_folder_is_for_us_alone(folder: Folder, owner, now) -> None:
+def test_the_folder_is_private(folder: Folder, owner, now) -> None:
     content = pictures.encoded("PNG")
 
     store(content, owner, now)
@@ -78,7 +78,7 @@ def test_the_same_bytes_again_are_the_same_asset(folder: Folder, owner, now) -> 
     assert folder.names() == [place(content)]
 
 
-def test_another_owner_of_the_same_bytes_sees_it_from_then_on(folder: Folder, owner, now) -> None:
+def test_another_uploader_of_the_same_bytes_becomes_an_owner(folder: Folder, owner, now) -> None:
     content, other = pictures.encoded("PNG"), UserFactory()
     asset = store(content, owner, now).asset
     assert not services.visible_to(other).exists()
@@ -116,14 +116,14 @@ class TestRefusals:
         ],
         ids=["empty", "text", "truncated", "trailing"],
     )
-    def test_nothing_is_left_of_what_is_refused(self, folder: Folder, owner, now, content, error) -> None:
+    def test_a_refused_upload_leaves_nothing(self, folder: Folder, owner, now, content, error) -> None:
         with pytest.raises(error):
             store(content, owner, now)
 
         assert folder.is_untouched()
         assert not MediaAsset.objects.exists()
 
-    def test_the_limit_is_of_the_bytes_that_came(self, settings, folder: Folder, owner, now) -> None:
+    def test_the_limit_counts_the_received_bytes(self, settings, folder: Folder, owner, now) -> None:
         content = pictures.encoded("PNG")
         settings.MEDIA_MAX_BYTES = len(content)
         assert store(content, owner, now).created
@@ -134,7 +134,7 @@ class TestRefusals:
 
         assert folder.names() == [place(content)]
 
-    def test_nothing_more_is_read_once_it_is_too_large(self, settings, owner, now) -> None:
+    def test_reading_stops_at_the_limit(self, settings, owner, now) -> None:
         settings.MEDIA_MAX_BYTES = 1_000
         taken = []
 
@@ -148,7 +148,7 @@ class TestRefusals:
 
         assert len(taken) == 3
 
-    def test_a_stream_that_breaks_leaves_nothing(self, folder: Folder, owner, now) -> None:
+    def test_an_interrupted_stream_leaves_nothing(self, folder: Folder, owner, now) -> None:
         def stream():
             yield pictures.encoded("PNG")[:50]
             raise ConnectionResetError
@@ -160,9 +160,7 @@ class TestRefusals:
 
 
 class TestCrash:
-    def test_a_file_whose_row_was_never_written_gets_one_with_the_next_upload(
-        self, folder: Folder, owner, now, monkeypatch
-    ) -> None:
+    def test_a_file_without_a_row_gets_one_with_the_next_upload(self, folder: Folder, owner, now, monkeypatch) -> None:
         content = pictures.encoded("PNG")
         with monkeypatch.context() as patch:
             patch.setattr(storing, "_insert", _crash)
@@ -176,7 +174,7 @@ class TestCrash:
         assert stored.created
         assert folder.names() == [place(content)]
 
-    def test_a_row_whose_file_is_gone_gets_it_back_with_the_next_upload(self, folder: Folder, owner, now) -> None:
+    def test_a_row_without_its_file_gets_it_with_the_next_upload(self, folder: Folder, owner, now) -> None:
         content = pictures.told("JPEG")
         asset = store(content, owner, now).asset
         for kind in ("original", "clean"):
@@ -193,8 +191,8 @@ def _crash(*_: object) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestAtOnce:
-    def test_fifty_uploads_of_one_image_make_one_file_and_one_asset(self, folder: Folder, now) -> None:
+class TestConcurrency:
+    def test_fifty_uploads_of_one_image_create_one_file_and_one_asset(self, folder: Folder, now) -> None:
         content = pictures.told("JPEG")
         owners = [UserFactory() for _ in range(50)]
 
@@ -207,7 +205,7 @@ class TestAtOnce:
         assert folder.names() == [place(content, "clean"), place(content)]
         assert folder.read(place(content)) == content
 
-    def test_fifty_uploads_of_one_owner_make_one_ownership(self, folder: Folder, owner, now) -> None:
+    def test_fifty_uploads_of_one_owner_create_one_ownership(self, folder: Folder, owner, now) -> None:
         content = pictures.encoded("PNG")
 
         outcomes = at_once([lambda: store(content, owner, now)] * 50)

@@ -32,7 +32,7 @@ def run(*arguments: str) -> str:
     return output.getvalue()
 
 
-def test_setup_without_demo_makes_no_user_and_no_account(local: Path) -> None:
+def test_setup_without_demo_creates_no_user_and_no_account(local: Path) -> None:
     assert run("setup") == "Set up: groups, queues\n"
 
     assert OutboundQueue.objects.count() == 2
@@ -41,7 +41,7 @@ def test_setup_without_demo_makes_no_user_and_no_account(local: Path) -> None:
     assert not local.exists()
 
 
-def test_setup_with_demo_keeps_password_and_token_for_the_owner_only(local: Path) -> None:
+def test_setup_with_demo_stores_password_and_token_readable_by_the_owner_only(local: Path) -> None:
     run("setup", "--demo", "--sandbox-url", "http://127.0.0.1:9009")
 
     password, token = (local / name for name in ("admin_password", "demo_token"))
@@ -50,14 +50,14 @@ def test_setup_with_demo_keeps_password_and_token_for_the_owner_only(local: Path
     assert [stat.S_IMODE(file.stat().st_mode) for file in (password, token)] == [0o600, 0o600]
 
 
-def test_setup_can_be_given_the_password(local: Path) -> None:
+def test_setup_accepts_a_password(local: Path) -> None:
     run("setup", "--demo", "--sandbox-url", "http://127.0.0.1:9009", "--admin-password", "correct horse")
 
     assert authenticate(username="admin", password="correct horse") is not None
     assert (local / "admin_password").read_text() == "correct horse\n"
 
 
-def test_setup_keeps_no_password_of_an_admin_whom_it_did_not_make(local: Path) -> None:
+def test_setup_stores_no_password_of_an_existing_admin(local: Path) -> None:
     get_user_model().objects.create_superuser("admin", password="the old password")
 
     run("setup", "--demo", "--sandbox-url", "http://127.0.0.1:9009")
@@ -65,7 +65,7 @@ def test_setup_keeps_no_password_of_an_admin_whom_it_did_not_make(local: Path) -
     assert [file.name for file in local.iterdir()] == ["demo_token"]
 
 
-def test_setup_with_demo_needs_the_address_of_the_sandbox(local: Path) -> None:
+def test_setup_with_demo_needs_the_url_of_the_sandbox(local: Path) -> None:
     with pytest.raises(CommandError, match="--demo needs --sandbox-url"):
         run("setup", "--demo")
 
@@ -82,7 +82,7 @@ def test_issue_token_prints_a_working_token_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("username", ["", "two words", "a" * 151, "new\nline"])
-def test_issue_token_refuses_what_cannot_be_a_user_name(username: str) -> None:
+def test_issue_token_refuses_an_invalid_user_name(username: str) -> None:
     with pytest.raises(CommandError, match="cannot be a user name"):
         run("issue_token", "--", username)
 
@@ -90,14 +90,14 @@ def test_issue_token_refuses_what_cannot_be_a_user_name(username: str) -> None:
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "1000000000"])
-def test_issue_token_refuses_days_that_make_no_sense(days: str) -> None:
+def test_issue_token_refuses_invalid_days(days: str) -> None:
     with pytest.raises(CommandError, match="--days must be from 1 to 36500"):
         run("issue_token", "shop", f"--days={days}")
 
     assert not ApiToken.objects.exists()
 
 
-def test_issue_token_says_in_one_line_that_the_database_is_not_ready() -> None:
+def test_issue_token_reports_in_one_line_that_the_database_is_not_ready() -> None:
     with (
         patch.object(installation, "issue_token", side_effect=OperationalError("no such table: auth_group\nLINE 1")),
         pytest.raises(

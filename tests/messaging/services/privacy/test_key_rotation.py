@@ -1,4 +1,4 @@
-"""From one key to the next, over every encrypted column."""
+"""Key rotation of every encrypted column."""
 
 import base64
 
@@ -34,12 +34,12 @@ def use_keys(settings):
 
 
 def stored(model, column: str) -> set[str]:
-    """What lies in the database, without the fields' help."""
+    """The stored values, as they are in the database."""
     rows = model.objects.annotate(stored=Cast(column, TextField())).values_list("stored", flat=True)
     return {text.strip('"') for text in rows}
 
 
-def test_every_text_is_sealed_and_read_back(use_keys) -> None:
+def test_every_text_is_encrypted_and_read_back(use_keys) -> None:
     use_keys(NEW)
     owner = UserFactory()
     MessageFactory(text="Your code is 123456")
@@ -62,7 +62,7 @@ def test_every_text_is_sealed_and_read_back(use_keys) -> None:
     assert ScheduleRecipient.objects.get().variables == {"name": "Ada"}
 
 
-def test_what_goes_in_by_copy_is_sealed_once(use_keys) -> None:
+def test_a_text_stored_by_copy_is_encrypted_once(use_keys) -> None:
     use_keys(NEW)
     prototype = MessageFactory.build(owner=UserFactory(), queue=MessageFactory().queue)
 
@@ -72,7 +72,7 @@ def test_what_goes_in_by_copy_is_sealed_once(use_keys) -> None:
     assert all(text.startswith("enc:v1:new:") for text in stored(Message, "text"))
 
 
-def test_the_longest_text_in_the_widest_characters_fits_under_its_seal(use_keys) -> None:
+def test_the_longest_text_in_the_widest_characters_fits_when_encrypted(use_keys) -> None:
     use_keys(NEW)
 
     MessageFactory(inbound=True, text="\N{GRINNING FACE}" * 1600)
@@ -80,7 +80,7 @@ def test_the_longest_text_in_the_widest_characters_fits_under_its_seal(use_keys)
     assert Message.objects.get().text == "\N{GRINNING FACE}" * 1600
 
 
-def test_a_rotation_that_is_interrupted_goes_on_where_it_stopped(use_keys, monkeypatch) -> None:
+def test_an_interrupted_rotation_continues_where_it_stopped(use_keys, monkeypatch) -> None:
     monkeypatch.setattr(key_rotation, "BATCH", 2)
     MessageFactory(text="text 0")
     use_keys(OLD)
@@ -105,7 +105,7 @@ def test_a_rotation_that_is_interrupted_goes_on_where_it_stopped(use_keys, monke
     assert key_rotation.rotate(Message, field) == 0
 
 
-def test_the_command_says_what_it_did_and_takes_the_seals_off_again(use_keys, capsys) -> None:
+def test_the_command_reports_rows_and_decrypts_without_keys(use_keys, capsys) -> None:
     use_keys(NEW)
     MessageFactory(text="Hello")
     due_run(UserFactory(), recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
@@ -121,7 +121,7 @@ def test_the_command_says_what_it_did_and_takes_the_seals_off_again(use_keys, ca
     assert ScheduleRecipient.objects.get().variables == {"name": "Ada"}
 
 
-def test_a_row_that_cannot_be_opened_keeps_no_other_from_its_rotation(use_keys, monkeypatch) -> None:
+def test_a_row_that_cannot_be_decrypted_does_not_stop_the_others(use_keys, monkeypatch) -> None:
     monkeypatch.setattr(key_rotation, "BATCH", 2)
     use_keys(OLD)
     lost, *others = (MessageFactory(text=f"text {number}") for number in range(4))
@@ -137,7 +137,7 @@ def test_a_row_that_cannot_be_opened_keeps_no_other_from_its_rotation(use_keys, 
     assert "enc:v1:lost:gAAAAA" in stored(Message, "text")
 
 
-def test_search_by_number_goes_on(use_keys) -> None:
+def test_search_by_number_works_after_a_rotation(use_keys) -> None:
     use_keys(NEW)
     message = MessageFactory(to_number="+14155550177")
 

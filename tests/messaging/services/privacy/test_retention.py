@@ -1,4 +1,4 @@
-"""What has had its time goes; what has not stays."""
+"""Texts and rows are deleted when their retention period ends, and not before."""
 
 import itertools
 from datetime import timedelta
@@ -26,7 +26,7 @@ def walk(at=NOW) -> int:
     return retention.walk(now=at, chunks=100)
 
 
-def test_nothing_goes_without_rules() -> None:
+def test_without_rules_nothing_is_deleted() -> None:
     aged(3000)
 
     assert walk() == 0
@@ -34,7 +34,7 @@ def test_nothing_goes_without_rules() -> None:
     assert not RetentionPass.objects.exists()
 
 
-def test_texts_go_first_and_rows_later(settings) -> None:
+def test_texts_are_erased_first_and_rows_deleted_later(settings) -> None:
     settings.RETENTION_TEXT_DAYS, settings.RETENTION_ROW_DAYS = 30, 365
     young, old, ancient = aged(29), aged(31), aged(366)
     EventFactory(message=ancient)
@@ -52,7 +52,7 @@ def test_texts_go_first_and_rows_later(settings) -> None:
 
 
 @pytest.mark.parametrize("status", ["scheduled", "queued"])
-def test_what_has_not_ended_stays(settings, status: str) -> None:
+def test_a_message_that_has_not_ended_stays(settings, status: str) -> None:
     settings.RETENTION_TEXT_DAYS = settings.RETENTION_ROW_DAYS = 1
     message = aged(300, status=status)
 
@@ -61,33 +61,33 @@ def test_what_has_not_ended_stays(settings, status: str) -> None:
     assert message.text == "Your code is 123456"
 
 
-def test_the_most_special_rule_counts(settings) -> None:
+def test_the_most_specific_rule_applies(settings) -> None:
     settings.RETENTION_TEXT_DAYS = 30
-    special, other = UserFactory(), UserFactory()
+    specific, other = UserFactory(), UserFactory()
     queue = QueueFactory(name="codes")
     RetentionRule.objects.create(queue=queue, text_days=1)
-    RetentionRule.objects.create(owner=special, text_days=100)
-    RetentionRule.objects.create(owner=special, queue=queue, text_days=5)
+    RetentionRule.objects.create(owner=specific, text_days=100)
+    RetentionRule.objects.create(owner=specific, queue=queue, text_days=5)
     kept = [
-        aged(2, owner=special, queue=queue),
-        aged(99, owner=special),
+        aged(2, owner=specific, queue=queue),
+        aged(99, owner=specific),
         aged(29, owner=other),
         aged(0.5, owner=other, queue=queue),
     ]
-    faded = [
-        aged(6, owner=special, queue=queue),
-        aged(101, owner=special),
+    erased = [
+        aged(6, owner=specific, queue=queue),
+        aged(101, owner=specific),
         aged(31, owner=other),
         aged(2, owner=other, queue=queue),
     ]
 
     assert walk() == 4
 
-    assert set(Message.objects.filter(erased_at=NOW)) == set(faded)
+    assert set(Message.objects.filter(erased_at=NOW)) == set(erased)
     assert set(Message.objects.filter(erased_at=None)) == set(kept)
 
 
-def test_a_walk_goes_on_where_it_stopped_and_begins_again_the_next_day(settings, monkeypatch) -> None:
+def test_a_pass_continues_after_a_stop_and_starts_again_the_next_day(settings, monkeypatch) -> None:
     monkeypatch.setattr(retention, "CHUNK", 2)
     settings.RETENTION_TEXT_DAYS = 30
     for days in (40, 39, 38, 37, 30.5):
@@ -101,7 +101,7 @@ def test_a_walk_goes_on_where_it_stopped_and_begins_again_the_next_day(settings,
     assert late.text == ""
 
 
-def test_an_image_that_another_owner_has_stays(settings) -> None:
+def test_an_image_of_another_owner_stays(settings) -> None:
     settings.RETENTION_TEXT_DAYS = 30
     sender, other = UserFactory(), UserFactory()
     asset = MediaAsset.objects.create(
@@ -115,5 +115,5 @@ def test_an_image_that_another_owner_has_stays(settings) -> None:
     assert walk() == 1
 
     assert not Attachment.objects.exists()
-    assert [claim.owner for claim in MediaOwnership.objects.all()] == [other]
+    assert [ownership.owner for ownership in MediaOwnership.objects.all()] == [other]
     assert MediaAsset.objects.get() == asset

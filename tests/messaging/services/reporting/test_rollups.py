@@ -1,4 +1,4 @@
-"""What is counted is what there is, whatever happens and however it is folded."""
+"""The counts match the rows, after any sequence of changes and compactions."""
 
 import random
 from collections import Counter
@@ -36,10 +36,10 @@ HOUR = timedelta(hours=1)
 Metric = Rollup.Metric
 
 
-def counted(measure: Metric, **where) -> dict[str, int]:
-    """Ever, by word."""
+def counted(metric: Metric, **where) -> dict[str, int]:
+    """All-time counts by word."""
     found = Counter()
-    for total in statistics.totals(metrics=(measure,), **where):
+    for total in statistics.totals(metrics=(metric,), **where):
         found[total.word] += total.count
     return dict(found)
 
@@ -49,33 +49,33 @@ def words(rows, name: str) -> dict[str, int]:
 
 
 def assert_counts_are_true() -> None:
-    """Of all owners and of each, by rows of three tables."""
+    """Compare with the rows of three tables, for all owners and for each."""
     for owner_id in (None, *Message.objects.order_by().values_list("owner_id", flat=True).distinct()):
         messages = Message.objects.all() if owner_id is None else Message.objects.filter(owner=owner_id)
-        now_there = {status: count for status, count in statistics.current(owner_id=owner_id).items() if count}
-        assert now_there == words(messages, "status")
+        existing = {status: count for status, count in statistics.current(owner_id=owner_id).items() if count}
+        assert existing == words(messages, "status")
     assert counted(Metric.ENTERED) == words(MessageEvent.objects, "to_status")
-    # An attempt that was swept and then answered after all has had two outcomes: a counter never goes back.
-    answered = counted(Metric.ATTEMPT)
-    assert answered.pop("unknown", 0) >= DeliveryAttempt.objects.filter(outcome="unknown").count()
-    assert answered == words(DeliveryAttempt.objects.exclude(outcome__in=["calling", "unknown"]), "outcome")
+    # An attempt that was swept and then got a result has two outcomes: counters never decrease.
+    outcomes = counted(Metric.ATTEMPT)
+    assert outcomes.pop("unknown", 0) >= DeliveryAttempt.objects.filter(outcome="unknown").count()
+    assert outcomes == words(DeliveryAttempt.objects.exclude(outcome__in=["calling", "unknown"]), "outcome")
     assert counted(Metric.CALLBACK) == words(ProviderCallback.objects.exclude(state="unmatched"), "state")
 
 
 def submit(owner, count: int, now: datetime) -> list[Message]:
-    drafts = [MessageInput(to=f"+1415555{place:04d}", text="hello", valid_for=14_400) for place in range(count)]
+    drafts = [MessageInput(to=f"+1415555{index:04d}", text="hello", valid_for=14_400) for index in range(count)]
     return submit_many(owner=owner, drafts=drafts, default_queue="express", now=now)
 
 
-def interrupt(act: Callable[[], Any]) -> None:
-    """Do everything but the commit."""
+def interrupt(function: Callable[[], Any]) -> None:
+    """Run the function and roll its transaction back."""
     with transaction.atomic():
-        act()
+        function()
         transaction.set_rollback(True)
 
 
 class Walk:
-    """A system at work: every step is one thing that may happen, in any order."""
+    """A simulated system: each step is one possible change, in random order."""
 
     def __init__(self, seed: int, now: datetime) -> None:
         self.random = random.Random(seed)
@@ -85,7 +85,7 @@ class Walk:
         self.calls: list = []
 
     def step(self) -> None:
-        steps = (self.submit, self.claim, self.settle, self.receive, self.retry, self.recover, self.purge, self.fold)
+        steps = (self.submit, self.claim, self.settle, self.receive, self.retry, self.recover, self.purge, self.compact)
         self.now += timedelta(minutes=self.random.randint(0, 20))
         self.random.choice(steps)()
 
@@ -101,12 +101,12 @@ class Walk:
         self.calls += start_attempts(claimed, now=self.now, lease=LEASE)
 
     def settle(self) -> None:
-        """Some answers, whether or not somebody is still waiting for them; some of them once more."""
+        """Settle some calls, expired or not, and some of them twice."""
         chosen = self.random.sample(self.calls, self.random.randint(0, len(self.calls)))
         outcomes = (None, None, Unavailable("busy"), RecipientInvalid("no such number"))
-        answers = [result_of(call, self.random.choice(outcomes)) for call in chosen]
+        results = [result_of(call, self.random.choice(outcomes)) for call in chosen]
         for _ in range(self.random.randint(1, 2)):
-            self.calls += settle(answers, now=self.now, lease=LEASE, position=lambda: MIDDLE)
+            self.calls += settle(results, now=self.now, lease=LEASE, position=lambda: MIDDLE)
         self.calls = [call for call in self.calls if call not in chosen]
 
     def receive(self) -> None:
@@ -131,14 +131,14 @@ class Walk:
     def purge(self) -> None:
         recovery.purge(now=self.now)
 
-    def fold(self) -> None:
+    def compact(self) -> None:
         if self.random.random() < 0.5:
             interrupt(rollups.compact)
         rollups.compact()
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_after_any_walk_the_sums_are_the_truth(seed: int, now) -> None:
+def test_after_any_steps_the_sums_match_the_rows(seed: int, now) -> None:
     QueueFactory()
     walk = Walk(seed, now)
 
@@ -150,7 +150,7 @@ def test_after_any_walk_the_sums_are_the_truth(seed: int, now) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_after_any_legal_moves_and_erasures_the_sums_are_the_truth(seed: int, now) -> None:
+def test_after_any_legal_transitions_and_deletions_the_sums_match_the_rows(seed: int, now) -> None:
     chance = random.Random(seed)
     QueueFactory()
     messages = submit(UserFactory(), 12, now)
@@ -162,13 +162,13 @@ def test_after_any_legal_moves_and_erasures_the_sums_are_the_truth(seed: int, no
         if targets:
             message.claim_id, message.lease_until = message.pk, now + HOUR
             message.delivered_at = now
-            move = Transition(message, chance.choice(targets), Source.DISPATCH, by_operator=by_operator)
-            transitions.apply([move], now=now, fields=["delivered_at"])
+            transition = Transition(message, chance.choice(targets), Source.DISPATCH, by_operator=by_operator)
+            transitions.apply([transition], now=now, fields=["delivered_at"])
         elif len(messages) > 2:
             messages.remove(message)
-            tally = CounterBatch()
-            tally.removed(message.owner_id, message.status, count=1, now=now)
-            tally.write()
+            counters = CounterBatch()
+            counters.removed(message.owner_id, message.status, count=1, now=now)
+            counters.write()
             message.delete()
         if chance.random() < 0.2:
             rollups.compact()
@@ -177,10 +177,10 @@ def test_after_any_legal_moves_and_erasures_the_sums_are_the_truth(seed: int, no
     assert current == words(Message.objects, "status")
 
 
-def test_a_bulk_of_messages_is_one_row(now) -> None:
+def test_a_bulk_insert_is_one_row(now) -> None:
     owner = UserFactory()
     prototype = MessageFactory.build(owner=owner, queue=QueueFactory(), run_id=None)
-    variants = [Variant(f"+1415555{place:04d}", "hello", "gsm7", 1) for place in range(50)]
+    variants = [Variant(f"+1415555{index:04d}", "hello", "gsm7", 1) for index in range(50)]
 
     bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
 
@@ -189,13 +189,13 @@ def test_a_bulk_of_messages_is_one_row(now) -> None:
     assert_counts_are_true()
 
 
-def test_an_empty_bulk_is_no_row() -> None:
+def test_an_empty_bulk_insert_is_no_row() -> None:
     bulk_insert.store(MessageFactory.build(owner=UserFactory(), queue=QueueFactory()), [], source=Source.SCHEDULE)
 
     assert not Rollup.objects.exists()
 
 
-def test_what_is_rolled_back_is_not_counted(now) -> None:
+def test_a_rolled_back_change_is_not_counted(now) -> None:
     QueueFactory()
 
     interrupt(lambda: submit(UserFactory(), 3, now))
@@ -203,7 +203,7 @@ def test_what_is_rolled_back_is_not_counted(now) -> None:
     assert statistics.current()[Status.QUEUED] == 0
 
 
-def test_a_fold_leaves_one_row_for_the_hour_and_one_for_ever(now) -> None:
+def test_compacting_leaves_one_row_for_each_hour_and_one_for_all_time(now) -> None:
     QueueFactory()
     owner = UserFactory()
     for minutes in (0, 10, 70):
@@ -216,7 +216,7 @@ def test_a_fold_leaves_one_row_for_the_hour_and_one_for_ever(now) -> None:
     assert rollups.compact() == 0
 
 
-def test_a_fold_adds_to_what_was_folded_before(now) -> None:
+def test_compacting_adds_to_earlier_totals(now) -> None:
     QueueFactory()
     owner = UserFactory()
 
@@ -227,7 +227,7 @@ def test_a_fold_adds_to_what_was_folded_before(now) -> None:
     assert list(Rollup.objects.order_by("hour").values_list("hour", "count")) == [(EVER, 6), (now, 6)]
 
 
-def test_a_fold_goes_on_until_nothing_is_left(now, monkeypatch) -> None:
+def test_compacting_continues_until_nothing_is_left(now, monkeypatch) -> None:
     monkeypatch.setattr(rollups, "CHUNK", 3)
     QueueFactory()
     owner = UserFactory()
@@ -241,7 +241,7 @@ def test_a_fold_goes_on_until_nothing_is_left(now, monkeypatch) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_folds_at_once_and_writers_beside_them_lose_nothing(now) -> None:
+def test_concurrent_compactions_and_writers_lose_nothing(now) -> None:
     QueueFactory()
     owner = UserFactory()
     for _ in range(30):
@@ -259,7 +259,7 @@ def test_folds_at_once_and_writers_beside_them_lose_nothing(now) -> None:
     assert Rollup.objects.count() == 2
 
 
-def test_hours_of_long_ago_are_dropped_and_what_happened_ever_stays(now) -> None:
+def test_old_hours_are_purged_and_all_time_totals_stay(now) -> None:
     QueueFactory()
     owner = UserFactory()
     submit(owner, 2, now - timedelta(days=401))
@@ -271,7 +271,7 @@ def test_hours_of_long_ago_are_dropped_and_what_happened_ever_stays(now) -> None
     assert list(Rollup.objects.order_by("hour").values_list("hour", "count")) == [(EVER, 5), (now, 3)]
 
 
-def test_calls_and_answers_are_counted_by_provider_and_time(account, now) -> None:
+def test_calls_and_results_are_counted_by_provider_and_duration(account, now) -> None:
     QueueFactory()
     submit(UserFactory(), 2, now)
     calls = start_attempts(claim(queue_name="express", limit=9, now=now, lease=LEASE), now=now, lease=LEASE)
@@ -298,7 +298,7 @@ def test_calls_and_answers_are_counted_by_provider_and_time(account, now) -> Non
     }
 
 
-def test_the_time_of_a_scheduled_message_begins_when_it_is_due(now) -> None:
+def test_the_waiting_time_of_a_scheduled_message_begins_when_it_is_due(now) -> None:
     message = MessageFactory(sending=True, send_at=now + HOUR, expires_at=now + 2 * HOUR)
 
     transitions.apply([Transition(message, Status.SENT, Source.DISPATCH)], now=now + HOUR + timedelta(seconds=3))
@@ -307,7 +307,7 @@ def test_the_time_of_a_scheduled_message_begins_when_it_is_due(now) -> None:
     assert (total.word, total.seconds) == ("5", 3.0)
 
 
-def test_clocks_that_differ_make_no_negative_time(now) -> None:
+def test_different_clocks_give_no_negative_duration(now) -> None:
     message = MessageFactory(sending=True, created_at=now + HOUR)
 
     transitions.apply([Transition(message, Status.SENT, Source.DISPATCH)], now=now)
@@ -316,7 +316,7 @@ def test_clocks_that_differ_make_no_negative_time(now) -> None:
     assert (total.word, total.seconds) == ("0.05", 0.0)
 
 
-def test_an_answer_that_comes_after_the_sweep_is_counted_as_well(account, now) -> None:
+def test_a_result_after_the_sweep_is_counted_too(account, now) -> None:
     QueueFactory()
     submit(UserFactory(), 1, now)
     calls = start_attempts(claim(queue_name="express", limit=9, now=now, lease=LEASE), now=now, lease=LEASE)
@@ -328,7 +328,7 @@ def test_an_answer_that_comes_after_the_sweep_is_counted_as_well(account, now) -
     assert counted(Metric.ATTEMPT) == {"unknown": 1, "accepted": 1}
 
 
-def test_an_attempt_that_nobody_settled_is_counted_when_it_is_closed(now) -> None:
+def test_an_unsettled_attempt_is_counted_when_it_is_closed(now) -> None:
     AttemptFactory(open=True, message=MessageFactory(delivered=True), claim_id=MessageFactory().pk)
 
     assert recovery.close_orphaned_attempts(now=now + HOUR) == 1
@@ -336,7 +336,7 @@ def test_an_attempt_that_nobody_settled_is_counted_when_it_is_closed(now) -> Non
     assert counted(Metric.ATTEMPT) == {"unknown": 1}
 
 
-def test_the_same_nonsense_twice_is_counted_once(account, now) -> None:
+def test_the_same_malformed_callback_twice_is_counted_once(account, now) -> None:
     for _ in range(2):
         receipts.record(account=account, body=b"?", report=None, attempt_id=None, now=now)
 

@@ -1,4 +1,4 @@
-"""What is told of the counts: by owner, hour and provider."""
+"""Figures from the rollups, by owner, hour and provider."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
 
 def made(now, **values) -> Message:
-    """A queued message whose beginning is counted."""
+    """A new message, counted as created."""
     message = MessageFactory(created_at=now, **values)
     transitions.record_creation([message], source=Source.API, actor=None)
     return message
@@ -43,27 +43,27 @@ def delivered(now, *, after: timedelta, **values) -> Message:
     return move(message, Status.DELIVERED, now=now + after, delivered_at=now + after)
 
 
-@pytest.fixture(params=[False, True], ids=["not folded", "folded"])
-def folded(request):
-    """Folds or not: the answers are the same."""
+@pytest.fixture(params=[False, True], ids=["not compacted", "compacted"])
+def compacted(request):
+    """Compacts or not: the figures are the same."""
     return rollups.compact if request.param else lambda: 0
 
 
-def test_of_nothing_there_is_nothing_to_tell() -> None:
+def test_without_messages_all_figures_are_empty() -> None:
     found = statistics.statistics(owner_id=None, since=None)
 
     assert (found.processed, found.queue_size, found.average_seconds, found.since) == (0, 0, None, None)
     assert found.by_status == dict.fromkeys(Status, 0)
 
 
-def test_processed_is_what_came_to_an_end_and_the_queue_what_waits(now, folded) -> None:
+def test_processed_counts_ended_messages_and_the_queue_waiting_ones(now, compacted) -> None:
     made(now)
     move(made(now), Status.SENDING, now=now)
     move(made(now), Status.SENDING, Status.SENT, now=now)
     move(made(now), Status.SENDING, Status.UNKNOWN, now=now)
     move(made(now), Status.SENDING, Status.FAILED, now=now + 2 * SECOND)
     delivered(now, after=10 * SECOND)
-    folded()
+    compacted()
 
     found = statistics.statistics(owner_id=None, since=None)
 
@@ -73,18 +73,18 @@ def test_processed_is_what_came_to_an_end_and_the_queue_what_waits(now, folded) 
     }  # fmt: skip
 
 
-def test_inbound_messages_are_processed_when_they_are(now, folded) -> None:
+def test_inbound_messages_are_counted_when_they_are_processed(now, compacted) -> None:
     made(now, inbound=True)
     move(made(now, inbound=True), Status.STORED, now=now)
     move(made(now, inbound=True), Status.STORED, Status.PROCESSED, now=now + SECOND)
-    folded()
+    compacted()
 
     found = statistics.statistics(owner_id=None, since=None)
 
     assert (found.processed, found.queue_size, found.average_seconds) == (1, 2, 1.0)
 
 
-def test_what_an_operator_puts_back_is_not_processed_until_it_ends_again(now) -> None:
+def test_a_message_queued_again_is_not_processed_until_it_ends_again(now) -> None:
     message = move(made(now), Status.SENDING, Status.FAILED, now=now)
     assert statistics.statistics(owner_id=None, since=None).processed == 1
 
@@ -93,23 +93,23 @@ def test_what_an_operator_puts_back_is_not_processed_until_it_ends_again(now) ->
     assert statistics.statistics(owner_id=None, since=None).processed == 0
 
 
-def test_each_owner_has_figures_of_its_own(now, folded) -> None:
+def test_each_owner_has_its_own_figures(now, compacted) -> None:
     mine, other = UserFactory.create_batch(2)
     delivered(now, after=SECOND, owner=mine)
     for _ in range(2):
         made(now, owner=other)
-    folded()
+    compacted()
 
     assert statistics.statistics(owner_id=mine.pk, since=None).processed == 1
     assert statistics.statistics(owner_id=mine.pk, since=None).queue_size == 0
     assert statistics.statistics(owner_id=other.pk, since=None).queue_size == 2
 
 
-def test_since_counts_from_the_hour_and_leaves_the_present_alone(now, folded) -> None:
+def test_since_is_rounded_to_the_hour_and_does_not_change_current_counts(now, compacted) -> None:
     delivered(now - 5 * HOUR, after=SECOND)
     delivered(now, after=3 * SECOND)
     made(now - 5 * HOUR)
-    folded()
+    compacted()
 
     found = statistics.statistics(owner_id=None, since=now + 59 * SECOND)
 
@@ -117,10 +117,10 @@ def test_since_counts_from_the_hour_and_leaves_the_present_alone(now, folded) ->
     assert (found.queue_size, found.by_status[Status.DELIVERED]) == (1, 2)
 
 
-def test_messages_by_hour_and_status(now, folded) -> None:
+def test_messages_by_hour_and_status(now, compacted) -> None:
     delivered(now - 2 * HOUR, after=HOUR)
     made(now - 4 * HOUR)
-    folded()
+    compacted()
 
     assert statistics.hourly(since=now - 3 * HOUR) == [
         HourlyCount(now - 2 * HOUR, Status.QUEUED, 1),
@@ -131,7 +131,7 @@ def test_messages_by_hour_and_status(now, folded) -> None:
     assert statistics.hourly(since=now - 3 * HOUR, owner_id=UserFactory().pk) == []
 
 
-def test_how_each_provider_delivers(now, folded) -> None:
+def test_results_by_provider(now, compacted) -> None:
     acme, zeta = AccountFactory(slug="acme"), AccountFactory(slug="zeta")
     for seconds in (1, 2, 4):
         delivered(now, after=seconds * SECOND, provider=acme)
@@ -139,7 +139,7 @@ def test_how_each_provider_delivers(now, folded) -> None:
         move(made(now, provider=acme), Status.SENDING, Status.SENT, end, now=now)
     move(made(now, provider=zeta), Status.SENDING, Status.SENT, now=now)
     delivered(now - 9 * HOUR, after=SECOND, provider=zeta)
-    folded()
+    compacted()
 
     assert statistics.by_provider(since=now) == [
         ProviderDelivery("acme", delivered=3, undelivered=1, failed=1, rate=0.6, median_seconds=1.75),
@@ -157,12 +157,12 @@ def test_how_each_provider_delivers(now, folded) -> None:
         ({"+Inf": 4}, 0.5, 7200.0),
     ],
 )
-def test_a_quantile_lies_on_a_straight_line_within_its_bucket(buckets, share, seconds) -> None:
+def test_a_quantile_is_interpolated_within_its_bucket(buckets, share, seconds) -> None:
     assert statistics.quantile(buckets, share) == seconds
 
 
 @pytest.mark.parametrize("size", [1, 30])
-def test_any_number_of_messages_costs_the_same_two_queries(now, size: int, django_assert_num_queries) -> None:
+def test_any_number_of_messages_takes_two_queries(now, size: int, django_assert_num_queries) -> None:
     for _ in range(size):
         made(now)
 
@@ -170,10 +170,9 @@ def test_any_number_of_messages_costs_the_same_two_queries(now, size: int, djang
         statistics.statistics(owner_id=None, since=None)
 
 
-def test_the_present_is_read_by_indexes_however_many_hours_lie_behind(now) -> None:
+def test_current_counts_are_read_by_index_after_many_hours(now) -> None:
     Rollup.objects.bulk_create(
-        Rollup(hour=now - place * HOUR, measure="entered", word="queued", count=1, folded=True)
-        for place in range(3_000)
+        Rollup(hour=now - age * HOUR, measure="entered", word="queued", count=1, folded=True) for age in range(3_000)
     )
     Rollup.objects.create(hour=EVER, measure="entered", word="queued", count=3_000, folded=True)
     Rollup.objects.create(hour=now, measure="entered", word="queued", count=1)
