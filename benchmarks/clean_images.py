@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         method, path = arguments.one
-        print(json.dumps(measure(method, Path(path))))
+        print(json.dumps(run(method, Path(path))))
         return
     print(f"{'':26} {'bytes':>9} {'memory':>7} {'Pillow':>7} {'time':>6} {'size':>6}  changed by Pillow")
     rows = [row(name) for name in arguments.only]
@@ -86,7 +86,7 @@ def in_own_process(method: str, path: Path) -> dict[str, float]:
     return found
 
 
-def measure(method: str, path: Path) -> dict[str, float]:
+def run(method: str, path: Path) -> dict[str, float]:
     for kind in pictures.KINDS.values():  # load what a process loads only once
         with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
             source.write(kind())

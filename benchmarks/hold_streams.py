@@ -30,7 +30,7 @@ MEGABYTE = 1024
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Stream:
+class StreamClient:
     """Reads while it is open; `arrived` are the times at which events arrived."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ async def run(stack: Stack, arguments: argparse.Namespace) -> dict[str, float]:
         raise SystemExit("the live process is not running")
     process = Process(live.pid)
     token = (stack.folder / "demo_token").read_text().strip()
-    streams = [Stream() for _ in range(arguments.streams)]
+    streams = [StreamClient() for _ in range(arguments.streams)]
     before = {
         "RSS before, MB": process.megabytes,
         "threads before": process.status("Threads"),
@@ -144,7 +144,7 @@ async def run(stack: Stack, arguments: argparse.Namespace) -> dict[str, float]:
     return {**before, **idle, **sent}
 
 
-def send_all(client: Client, streams: list[Stream], count: int) -> tuple[list[float], list[float]]:
+def send_all(client: Client, streams: list[StreamClient], count: int) -> tuple[list[float], list[float]]:
     """The times at which each event was at the first and at the last stream."""
 
     def have_all(events: int) -> bool:

@@ -40,8 +40,8 @@ def gps(orientation: int | None = None) -> Image.Exif:
     return exif
 
 
-def told(kind: str, orientation: int | None = None) -> bytes:
-    """A picture that says all it can about its owner."""
+def with_metadata(kind: str, orientation: int | None = None) -> bytes:
+    """An image with every kind of metadata: position, device, comments, profile."""
     options: dict = {"exif": gps(orientation)}
     if kind == "JPEG":
         options |= {"comment": COMMENT, "xmp": XMP}
@@ -63,7 +63,7 @@ def chunk(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def png(width: int, height: int, rows: bytes, *between: bytes, depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG that says what it is told to; `rows` are uncompressed."""
+    """A PNG with these header values; `rows` are uncompressed."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     data = chunk(b"IDAT", zlib.compress(rows, 9))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(between) + data + chunk(b"IEND")

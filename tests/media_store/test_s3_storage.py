@@ -12,9 +12,9 @@ from media_store.models import MediaAsset
 from media_store.services import files
 from tests.media_store import pictures
 from tests.media_store.fake_s3 import Bucket, FakeS3
-from tests.media_store.services.test_storing import place, store
+from tests.media_store.services.test_storing import file_name, store
 
-TOLD = pictures.told("JPEG")
+CONTENT = pictures.with_metadata("JPEG")
 
 
 @pytest.fixture
@@ -27,28 +27,28 @@ def bucket(settings) -> Iterator[Bucket]:
 
 
 def test_files_are_stored_below_the_prefix_and_read_back_unchanged(bucket: Bucket, owner, now) -> None:
-    asset = store(TOLD, owner, now).asset
+    asset = store(CONTENT, owner, now).asset
 
-    assert sorted(bucket.objects) == [f"sms/{place(TOLD, 'clean')}", f"sms/{place(TOLD)}"]
-    assert bucket.objects[f"sms/{place(TOLD)}"] == TOLD
+    assert sorted(bucket.objects) == [f"sms/{file_name(CONTENT, 'clean')}", f"sms/{file_name(CONTENT)}"]
+    assert bucket.objects[f"sms/{file_name(CONTENT)}"] == CONTENT
     with files.open_file(files.ORIGINAL, asset.sha256) as file:
-        assert file.read() == TOLD
+        assert file.read() == CONTENT
     with files.open_file(files.CLEAN, asset.sha256) as file:
         assert len(file.read()) == asset.clean_size
 
 
 def test_a_second_upload_sends_nothing(bucket: Bucket, owner, now) -> None:
-    store(TOLD, owner, now)
+    store(CONTENT, owner, now)
     bucket.calls.clear()
 
-    assert not store(TOLD, owner, now).created
+    assert not store(CONTENT, owner, now).created
 
     assert {call.split()[0] for call in bucket.calls} == {"HEAD"}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_deleting_removes_both_objects(bucket: Bucket, owner, now) -> None:
-    asset = store(TOLD, owner, now).asset
+    asset = store(CONTENT, owner, now).asset
 
     services.delete(asset_id=asset.pk, owner=owner)
 
@@ -58,15 +58,15 @@ def test_deleting_removes_both_objects(bucket: Bucket, owner, now) -> None:
 
 def test_the_sweep_removes_old_objects_without_a_row(bucket: Bucket, owner, now) -> None:
     png = pictures.encoded("PNG")
-    store(TOLD, owner, now)
-    for name, age in ((place(png), timedelta(hours=2)), (place(b"new"), timedelta())):
+    store(CONTENT, owner, now)
+    for name, age in ((file_name(png), timedelta(hours=2)), (file_name(b"new"), timedelta())):
         bucket.objects[f"sms/{name}"] = b"x"
         bucket.modified[f"sms/{name}"] = now - age
     for kind in files.KINDS:
-        bucket.modified[f"sms/{place(TOLD, kind)}"] = now - timedelta(days=9)
+        bucket.modified[f"sms/{file_name(CONTENT, kind)}"] = now - timedelta(days=9)
 
     assert services.sweep(now=now) == 1
 
     assert sorted(bucket.objects) == sorted(
-        [f"sms/{place(TOLD, 'clean')}", f"sms/{place(TOLD)}", f"sms/{place(b'new')}"]
+        [f"sms/{file_name(CONTENT, 'clean')}", f"sms/{file_name(CONTENT)}", f"sms/{file_name(b'new')}"]
     )

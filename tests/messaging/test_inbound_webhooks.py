@@ -125,10 +125,10 @@ def test_the_same_id_twice_is_200_and_one_row(carrier) -> None:
 
 
 def test_a_text_is_never_refused_for_rate_or_length(carrier) -> None:
-    answers = [carrier.bring({**TEXT, "id": f"in-{n}", "message": "x" * (160 + n)}) for n in range(7)]
-    answers.append(carrier.bring({**TEXT, "id": "long", "message": "x" * 1600}))
+    responses = [carrier.bring({**TEXT, "id": f"in-{n}", "message": "x" * (160 + n)}) for n in range(7)]
+    responses.append(carrier.bring({**TEXT, "id": "long", "message": "x" * 1600}))
 
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     marks = Message.objects.order_by("pk").values_list("error_code", flat=True)
     assert list(marks) == ["", *["too_long"] * 7]
 

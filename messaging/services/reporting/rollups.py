@@ -90,13 +90,13 @@ class CounterBatch:
                     [value for row in rows for value in row],
                 )
 
-    def _observe(self, now: datetime, measure: Metric, provider: str, seconds: float) -> None:
-        self._add(now, measure, BUCKETS[bisect_left(BOUNDS, seconds)], provider=provider, seconds=seconds)
+    def _observe(self, now: datetime, metric: Metric, provider: str, seconds: float) -> None:
+        self._add(now, metric, BUCKETS[bisect_left(BOUNDS, seconds)], provider=provider, seconds=seconds)
 
     def _add(
         self,
         at: datetime,
-        measure: Metric,
+        metric: Metric,
         word: str,
         *,
         owner_id: int | None = None,
@@ -104,7 +104,7 @@ class CounterBatch:
         count: int = 1,
         seconds: float = 0.0,
     ) -> None:
-        key = CounterKey(hour_of(at), measure, owner_id or NO_OWNER, provider, str(word))
+        key = CounterKey(hour_of(at), metric, owner_id or NO_OWNER, provider, str(word))
         self._counts[key] += count
         self._seconds[key] += seconds
 

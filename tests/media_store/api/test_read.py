@@ -126,7 +126,7 @@ class TestDelete:
 
 class TestContent:
     def test_the_content_is_the_uploaded_bytes(self, api, now) -> None:
-        content = pictures.told("JPEG")
+        content = pictures.with_metadata("JPEG")
         asset = services.store(owner=api.user, stream=[content], now=now).asset
 
         response = api.get(f"media/{asset.pk}/content/")
@@ -191,7 +191,7 @@ class TestSignedUrl:
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
     def test_its_content_has_no_metadata(self, anonymous, api, now, kind: str) -> None:
-        content = pictures.told(kind)
+        content = pictures.with_metadata(kind)
         assert pictures.CAMERA.encode() in content or pictures.COMMENT.encode() in content
         asset = services.store(owner=api.user, stream=[content], now=now).asset
 
@@ -204,7 +204,7 @@ class TestSignedUrl:
         assert response.headers["ETag"] == f'"{asset.sha256}-clean"'
 
     def test_head_and_304(self, anonymous, api, now) -> None:
-        asset = services.store(owner=api.user, stream=[pictures.told("JPEG")], now=now).asset
+        asset = services.store(owner=api.user, stream=[pictures.with_metadata("JPEG")], now=now).asset
         path = self.url(asset, now)
 
         head = anonymous("HEAD", path)

@@ -14,7 +14,7 @@ from media_store.services import files, removal, storing
 from tests.factories import UserFactory
 from tests.media_store import pictures
 from tests.media_store.folder import Folder
-from tests.media_store.services.test_storing import place, store
+from tests.media_store.services.test_storing import file_name, store
 from tests.messaging.parallel import at_once
 
 PNG = pictures.encoded("PNG")
@@ -35,7 +35,7 @@ def in_use(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.django_db(transaction=True)
 class TestDelete:
     def test_row_and_both_files_are_deleted(self, folder: Folder, owner, now) -> None:
-        asset = store(pictures.told("JPEG"), owner, now).asset
+        asset = store(pictures.with_metadata("JPEG"), owner, now).asset
         assert len(folder.names()) == 2
 
         services.delete(asset_id=asset.pk, owner=owner)
@@ -52,7 +52,7 @@ class TestDelete:
         services.delete(asset_id=asset.pk, owner=owner)
 
         assert list(asset.owners.all()) == [other]
-        assert folder.names() == [place(PNG)]
+        assert folder.names() == [file_name(PNG)]
 
     def test_without_an_owner_it_is_deleted_for_all(self, folder: Folder, owner, now) -> None:
         asset = store(PNG, owner, now).asset
@@ -71,7 +71,7 @@ class TestDelete:
             services.delete(asset_id=asset.pk, owner=None if for_all else owner)
 
         assert list(asset.owners.all()) == [owner]
-        assert folder.names() == [place(PNG)]
+        assert folder.names() == [file_name(PNG)]
 
     def test_the_file_stays_until_the_row_is_deleted(self, folder: Folder, owner, now, monkeypatch) -> None:
         asset = store(PNG, owner, now).asset
@@ -84,7 +84,7 @@ class TestDelete:
             services.delete(asset_id=asset.pk, owner=owner)
 
         assert list(services.visible_to(owner)) == [asset]
-        assert folder.names() == [place(PNG)]
+        assert folder.names() == [file_name(PNG)]
 
     def test_an_unavailable_storage_leaves_the_file_to_the_sweep(
         self, folder: Folder, owner, now, monkeypatch, caplog
@@ -94,7 +94,7 @@ class TestDelete:
             patch.setattr(files, "remove", _unreachable)
             services.delete(asset_id=asset.pk, owner=owner)
         assert not MediaAsset.objects.exists()
-        folder.age(place(PNG), now - HOUR - SECOND)
+        folder.age(file_name(PNG), now - HOUR - SECOND)
 
         assert services.sweep(now=now) == 1
 
@@ -114,7 +114,7 @@ class TestDelete:
         services.delete(asset_id=asset.pk, owner=owner)
 
         assert MediaAsset.objects.count() == 1
-        assert folder.names() == [place(PNG)]
+        assert folder.names() == [file_name(PNG)]
 
     def test_concurrent_uploads_and_deletions_never_leave_a_row_without_its_file(
         self, folder: Folder, owner, now
@@ -128,15 +128,15 @@ class TestDelete:
         allowed = (type(None), storing.Stored, MediaAsset.DoesNotExist)
         assert [each for each in outcomes if not isinstance(each, allowed)] == []
         rows = list(MediaAsset.objects.values_list("sha256", flat=True))
-        assert folder.names() == [place(PNG)] * len(rows)
+        assert folder.names() == [file_name(PNG)] * len(rows)
 
 
 @pytest.mark.django_db(transaction=True)
 class TestSweep:
     def test_a_file_without_a_row_is_deleted_after_an_hour(self, folder: Folder, now) -> None:
-        folder.write(place(PNG), PNG, at=now - HOUR)
+        folder.write(file_name(PNG), PNG, at=now - HOUR)
         assert services.sweep(now=now) == 0
-        assert folder.names() == [place(PNG)]
+        assert folder.names() == [file_name(PNG)]
 
         assert services.sweep(now=now + SECOND) == 1
 
@@ -144,14 +144,14 @@ class TestSweep:
         assert not MediaAsset.objects.exists()
 
     def test_files_with_a_row_stay_at_any_age(self, folder: Folder, owner, now) -> None:
-        content = pictures.told("JPEG")
+        content = pictures.with_metadata("JPEG")
         store(content, owner, now)
         for kind in files.KINDS:
-            folder.age(place(content, kind), now - timedelta(days=400))
+            folder.age(file_name(content, kind), now - timedelta(days=400))
 
         assert services.sweep(now=now) == 0
 
-        assert folder.names() == [place(content, "clean"), place(content)]
+        assert folder.names() == [file_name(content, "clean"), file_name(content)]
 
     def test_partial_files_are_deleted_after_an_hour(self, folder: Folder, now) -> None:
         folder.write("partial/old", b"half", at=now - HOUR - SECOND)
@@ -189,7 +189,7 @@ class TestSweep:
     def test_an_upload_that_inserts_its_row_first_keeps_the_old_file(
         self, folder: Folder, owner, now, monkeypatch
     ) -> None:
-        folder.write(place(PNG), PNG, at=now - timedelta(days=1))
+        folder.write(file_name(PNG), PNG, at=now - timedelta(days=1))
         discard = removal.discard
 
         def upload_first(sha256: str, **options: object) -> bool:
@@ -200,14 +200,14 @@ class TestSweep:
 
         assert services.sweep(now=now) == 0
 
-        assert folder.names() == [place(PNG)]
+        assert folder.names() == [file_name(PNG)]
         assert MediaAsset.objects.count() == 1
 
     def test_an_upload_during_the_removal_waits_and_writes_the_file_again(
         self, folder: Folder, owner, now, monkeypatch
     ) -> None:
         """The sweep removes the old file after the upload has found it and before it inserts its row."""
-        folder.write(place(PNG), PNG, at=now - timedelta(days=1))
+        folder.write(file_name(PNG), PNG, at=now - timedelta(days=1))
         found, removing = threading.Event(), threading.Event()
         insert, remove = storing._insert, files.remove
 
@@ -230,13 +230,13 @@ class TestSweep:
         stored, swept = at_once([lambda: store(PNG, owner, now), sweep_late])
 
         assert (stored.created, swept) == (True, 1)
-        assert folder.names() == [place(PNG)]
-        assert folder.read(place(PNG)) == PNG
+        assert folder.names() == [file_name(PNG)]
+        assert folder.read(file_name(PNG)) == PNG
 
     def test_beat_runs_the_sweep_hourly(self, settings, folder: Folder, now, monkeypatch) -> None:
         entry = settings.CELERY_BEAT_SCHEDULE["media"]
         assert (entry["task"], entry["schedule"]) == (tasks.sweep.name, 3600.0)
-        folder.write(place(PNG), PNG, at=now - timedelta(days=3650))
+        folder.write(file_name(PNG), PNG, at=now - timedelta(days=3650))
 
         tasks.sweep()
 

@@ -19,7 +19,7 @@ def store(content: bytes, owner, now):
     return services.store(owner=owner, stream=[content], now=now)
 
 
-def place(content: bytes, kind: str = "original") -> str:
+def file_name(content: bytes, kind: str = "original") -> str:
     sha256 = hashlib.sha256(content).hexdigest()
     return f"{kind}/{sha256[:2]}/{sha256}"
 
@@ -35,8 +35,8 @@ def test_the_stored_file_is_the_upload(folder: Folder, owner, now, content_type:
     assert asset.sha256 == hashlib.sha256(content).hexdigest()
     assert (asset.content_type, asset.size, asset.width, asset.height) == (content_type, len(content), 40, 30)
     assert (asset.frames, asset.clean_size, asset.created_at) == (1, None, now)
-    assert folder.names() == [place(content)]
-    assert folder.read(place(content)) == content
+    assert folder.names() == [file_name(content)]
+    assert folder.read(file_name(content)) == content
 
 
 def test_chunks_of_any_size_give_the_same_file(folder: Folder, owner, now) -> None:
@@ -46,7 +46,7 @@ def test_chunks_of_any_size_give_the_same_file(folder: Folder, owner, now) -> No
     services.store(owner=owner, stream=bytewise, now=now)
 
     assert not store(content, owner, now).created
-    assert folder.read(place(content)) == content
+    assert folder.read(file_name(content)) == content
 
 
 def test_any_readable_object_can_be_stored(owner, now) -> None:
@@ -62,7 +62,7 @@ def test_the_folder_is_private(folder: Folder, owner, now) -> None:
 
     store(content, owner, now)
 
-    path = folder.location / place(content)
+    path = folder.location / file_name(content)
     assert oct(path.stat().st_mode)[-3:] == "600"
     assert {oct(each.stat().st_mode)[-3:] for each in path.parents if each.is_relative_to(folder.location)} == {"700"}
 
@@ -75,7 +75,7 @@ def test_the_same_bytes_again_are_the_same_asset(folder: Folder, owner, now) -> 
 
     assert (again.asset, again.created) == (first.asset, False)
     assert MediaOwnership.objects.count() == 1
-    assert folder.names() == [place(content)]
+    assert folder.names() == [file_name(content)]
 
 
 def test_another_uploader_of_the_same_bytes_becomes_an_owner(folder: Folder, owner, now) -> None:
@@ -87,7 +87,7 @@ def test_another_uploader_of_the_same_bytes_becomes_an_owner(folder: Folder, own
 
     assert (again.asset, again.created) == (asset, False)
     assert list(services.visible_to(other)) == list(services.visible_to(owner)) == [asset]
-    assert folder.names() == [place(content)]
+    assert folder.names() == [file_name(content)]
 
 
 def test_without_an_owner_only_staff_see_it(owner, now) -> None:
@@ -132,7 +132,7 @@ class TestRefusals:
         with pytest.raises(FileTooLarge):
             store(pictures.encoded("PNG") + b"x", owner, now)
 
-        assert folder.names() == [place(content)]
+        assert folder.names() == [file_name(content)]
 
     def test_reading_stops_at_the_limit(self, settings, owner, now) -> None:
         settings.MEDIA_MAX_BYTES = 1_000
@@ -166,24 +166,24 @@ class TestCrash:
             patch.setattr(storing, "_insert", _crash)
             with pytest.raises(KeyboardInterrupt):
                 store(content, owner, now)
-        assert folder.names() == [place(content)]
+        assert folder.names() == [file_name(content)]
         assert not MediaAsset.objects.exists()
 
         stored = store(content, owner, now)
 
         assert stored.created
-        assert folder.names() == [place(content)]
+        assert folder.names() == [file_name(content)]
 
     def test_a_row_without_its_file_gets_it_with_the_next_upload(self, folder: Folder, owner, now) -> None:
-        content = pictures.told("JPEG")
+        content = pictures.with_metadata("JPEG")
         asset = store(content, owner, now).asset
         for kind in ("original", "clean"):
-            (folder.location / place(content, kind)).unlink()
+            (folder.location / file_name(content, kind)).unlink()
 
         stored = store(content, owner, now)
 
         assert (stored.asset, stored.created) == (asset, False)
-        assert folder.names() == [place(content, "clean"), place(content)]
+        assert folder.names() == [file_name(content, "clean"), file_name(content)]
 
 
 def _crash(*_: object) -> None:
@@ -193,7 +193,7 @@ def _crash(*_: object) -> None:
 @pytest.mark.django_db(transaction=True)
 class TestConcurrency:
     def test_fifty_uploads_of_one_image_create_one_file_and_one_asset(self, folder: Folder, now) -> None:
-        content = pictures.told("JPEG")
+        content = pictures.with_metadata("JPEG")
         owners = [UserFactory() for _ in range(50)]
 
         outcomes = at_once([lambda owner=owner: store(content, owner, now) for owner in owners])
@@ -202,8 +202,8 @@ class TestConcurrency:
         assert {outcome.asset for outcome in outcomes} == {asset}
         assert sorted(outcome.created for outcome in outcomes) == [False] * 49 + [True]
         assert set(asset.owners.all()) == set(owners)
-        assert folder.names() == [place(content, "clean"), place(content)]
-        assert folder.read(place(content)) == content
+        assert folder.names() == [file_name(content, "clean"), file_name(content)]
+        assert folder.read(file_name(content)) == content
 
     def test_fifty_uploads_of_one_owner_create_one_ownership(self, folder: Folder, owner, now) -> None:
         content = pictures.encoded("PNG")
@@ -212,4 +212,4 @@ class TestConcurrency:
 
         assert sum(outcome.created for outcome in outcomes) == 1
         assert MediaOwnership.objects.count() == 1
-        assert folder.names() == [place(content)]
+        assert folder.names() == [file_name(content)]

@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from media_store.validation import exif
 from tests.media_store import pictures
-from tests.media_store.pictures import encoded, jpeg_with, segment, told
+from tests.media_store.pictures import encoded, jpeg_with, segment, with_metadata
 from tests.media_store.validation.opened import cleaned, validate
 
 KINDS = ["JPEG", "PNG", "GIF", "WEBP"]
@@ -32,7 +32,7 @@ def tags(content: bytes) -> dict:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_picture_is_the_same_and_the_secrets_are_gone(kind: str) -> None:
-    content = told(kind)
+    content = with_metadata(kind)
 
     clean = cleaned(content)
 
@@ -44,17 +44,17 @@ def test_the_picture_is_the_same_and_the_secrets_are_gone(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_clean_is_a_good_file_of_the_same_data(kind: str) -> None:
-    before, after = validate(told(kind)), validate(cleaned(told(kind)))
+    before, after = validate(with_metadata(kind)), validate(cleaned(with_metadata(kind)))
 
     assert (after.format, after.width, after.height) == (before.format, before.width, before.height)
-    assert (before.clean_size, after.clean_size) == (len(cleaned(told(kind))), None)
-    assert cleaned(cleaned(told(kind))) == cleaned(told(kind))
+    assert (before.clean_size, after.clean_size) == (len(cleaned(with_metadata(kind))), None)
+    assert cleaned(cleaned(with_metadata(kind))) == cleaned(with_metadata(kind))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_which_way_is_up_is_all_that_is_kept_of_exif(kind: str, orientation: int) -> None:
-    content = told(kind, orientation)
+    content = with_metadata(kind, orientation)
 
     clean = cleaned(content)
 

@@ -44,20 +44,20 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_redis_message_wakes_a_stream(api: Api, slow) -> None:
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
             await asyncio.sleep(0.2)  # the first poll, and the subscription
             await handler.threads.run(happen, api.user)
             await connection.events(1)
 
-    served(act)
+    served(scenario)
 
 
 def test_a_lost_redis_message_delays_events_and_loses_none(api: Api, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.messaging.live.serving.pubsub.publish", lambda _owners: None)
 
-    async def act(handler: LiveHandler) -> list[str]:
+    async def scenario(handler: LiveHandler) -> list[str]:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
             for count in (1, 2, 3):
@@ -65,7 +65,7 @@ def test_a_lost_redis_message_delays_events_and_loses_none(api: Api, quick, monk
                 await connection.events(count)
             return [block["id"] for block in connection.data_blocks]
 
-    numbers = served(act)
+    numbers = served(scenario)
 
     assert len(set(numbers)) == 3
     assert numbers == sorted(numbers, key=int)
@@ -74,7 +74,7 @@ def test_a_lost_redis_message_delays_events_and_loses_none(api: Api, quick, monk
 def test_streams_work_and_are_limited_without_redis(api: Api, quick, settings, caplog) -> None:
     settings.LIVE_STREAMS_PER_USER = 1
 
-    async def act(handler: LiveHandler) -> int:
+    async def scenario(handler: LiveHandler) -> int:
         handler.hub._redis_url = "redis://127.0.0.1:9/0"
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
@@ -85,7 +85,7 @@ def test_streams_work_and_are_limited_without_redis(api: Api, quick, settings, c
         await asyncio.sleep(0.2)  # without a stream, nothing is renewed, and Redis is not called
         return refused
 
-    assert served(act) == 429
+    assert served(scenario) == 429
     assert [r.getMessage() for r in caplog.records if r.name == "messaging.live.hub"] == [
         "Redis is unavailable (ConnectionError); live streams are waiting for it"
     ]
@@ -103,11 +103,11 @@ def test_a_stream_waits_for_an_unavailable_database(api: Api, quick, monkeypatch
     monkeypatch.setattr(live_events, "read", fail_at_first)
     numbers = happen(api.user)
 
-    async def act(handler: LiveHandler) -> list[dict]:
+    async def scenario(handler: LiveHandler) -> list[dict]:
         async with Connection(handler, "events/", token=api.token, Last_Event_ID="0") as connection:
             return await connection.events(1)
 
-    assert [event["sequence"] for event in served(act)] == numbers
+    assert [event["sequence"] for event in served(scenario)] == numbers
     assert failures == []
 
 
@@ -122,14 +122,14 @@ def test_polling_continues_after_a_failure(api: Api, quick, monkeypatch: pytest.
 
     monkeypatch.setattr(live_events, "newest", fail_at_first)
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
             await eventually(lambda: not failures)
             await handler.threads.run(happen, api.user)
             await connection.events(1)
 
-    served(act)
+    served(scenario)
 
     assert {r.getMessage() for r in caplog.records if r.name == "messaging.live.hub"} == {
         "the database is unavailable (OperationalError); live streams are waiting for it",
@@ -149,7 +149,7 @@ def cut_own_subscriptions() -> None:
 def test_a_broken_redis_subscription_is_renewed(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "RECONNECT_SECONDS", 0.05)
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
             await asyncio.sleep(0.2)
@@ -157,7 +157,7 @@ def test_a_broken_redis_subscription_is_renewed(api: Api, slow, monkeypatch: pyt
             await handler.threads.run(happen, api.user)
             await connection.events(1)
 
-    served(act)
+    served(scenario)
 
 
 def test_a_users_streams_share_one_query(api: Api, slow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_a_users_streams_share_one_query(api: Api, slow, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(live_events, "read", counted)
 
-    async def act(handler: LiveHandler) -> list[list[dict]]:
+    async def scenario(handler: LiveHandler) -> list[list[dict]]:
         async with AsyncExitStack() as open_:
             streams_ = [
                 await open_.enter_async_context(Connection(handler, "events/", token=api.token)) for _ in range(10)
@@ -180,10 +180,10 @@ def test_a_users_streams_share_one_query(api: Api, slow, monkeypatch: pytest.Mon
             await handler.threads.run(happen, api.user)
             return await asyncio.gather(*(each.events(1) for each in streams_))
 
-    told = served(act)
+    received = served(scenario)
 
-    assert len(told) == 10
-    assert all(events == told[0] for events in told)
+    assert len(received) == 10
+    assert all(events == received[0] for events in received)
     assert len(reads) < 5
 
 
@@ -197,11 +197,11 @@ def test_the_event_log_is_not_read_while_nothing_happens(api: Api, monkeypatch: 
 
     monkeypatch.setattr(live_events, "read", counted)
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: connection.heartbeats >= 10)
 
-    served(act)
+    served(scenario)
 
     assert len(reads) <= 3  # at the start, at the first poll, and when the subscription begins
 
@@ -212,14 +212,14 @@ def test_the_event_log_is_not_read_while_nothing_happens(api: Api, monkeypatch: 
 def test_heartbeat_comments_are_sent(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.1)
 
-    async def act(handler: LiveHandler) -> Connection:
+    async def scenario(handler: LiveHandler) -> Connection:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: connection.heartbeats >= 3)
             await handler.threads.run(happen, api.user)
             await connection.events(1)
             return connection
 
-    assert served(act).body.startswith(b"retry: 2000\nid: ")
+    assert served(scenario).body.startswith(b"retry: 2000\nid: ")
 
 
 def test_events_of_other_messages_do_not_delay_heartbeats(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +235,7 @@ def test_events_of_other_messages_do_not_delay_heartbeats(api: Api, monkeypatch:
                 subscription.wake()
             await asyncio.sleep(0.02)
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         path = f"messages/{message}/"
         async with Connection(handler, path, token=api.token, Last_Event_ID=str(first)) as connection:
             waking = asyncio.create_task(wake_often(handler))
@@ -243,7 +243,7 @@ def test_events_of_other_messages_do_not_delay_heartbeats(api: Api, monkeypatch:
             stop.set()
             await waking
 
-    served(act)
+    served(scenario)
 
 
 def test_a_waiting_stream_holds_neither_a_thread_nor_a_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_a_waiting_stream_holds_neither_a_thread_nor_a_connection(api: Api, monk
     monkeypatch.setattr(BaseDatabaseWrapper, "connect", remember)
     before = threading.active_count()
 
-    async def act(handler: LiveHandler) -> int:
+    async def scenario(handler: LiveHandler) -> int:
         streams_ = [Connection(handler, "events/", token=api.token) for _ in range(100)]
         await asyncio.gather(*(each.__aenter__() for each in streams_))
         await asyncio.gather(*(each.until(lambda each=each: bool(each.blocks)) for each in streams_))
@@ -271,7 +271,7 @@ def test_a_waiting_stream_holds_neither_a_thread_nor_a_connection(api: Api, monk
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("django.conf.settings.LIVE_STREAMS_PER_USER", 200)
-        threads = served(act)
+        threads = served(scenario)
 
     assert opened
     assert threads <= 9  # the pool, and asyncio's thread for name resolution
@@ -289,13 +289,13 @@ def test_a_cut_connection_releases_its_slot_at_once(api: Api, one_slot, monkeypa
     """Long before its lease ends."""
     monkeypatch.setattr(hub, "ACQUIRE_PAUSES", (0.1,) * 100)
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         for _ in range(10):
             connection = await Connection(handler, "events/", token=api.token).__aenter__()
             assert connection.status == 200
             connection.hang_up()  # without waiting for the server to notice
 
-    served(act)
+    served(scenario)
 
 
 def test_a_connection_cut_while_it_acquires_a_slot_leaves_none_behind(
@@ -303,7 +303,7 @@ def test_a_connection_cut_while_it_acquires_a_slot_leaves_none_behind(
 ) -> None:
     monkeypatch.setattr(hub, "ACQUIRE_PAUSES", (0.1,) * 100)
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         for attempt in range(10):
             connection = Connection(handler, "events/", token=api.token)
             opening = asyncio.create_task(connection.__aenter__())
@@ -314,7 +314,7 @@ def test_a_connection_cut_while_it_acquires_a_slot_leaves_none_behind(
         async with Connection(handler, "events/", token=api.token) as last:
             assert last.status == 200
 
-    served(act)
+    served(scenario)
 
 
 def test_a_dead_process_loses_its_slots_when_their_leases_end(
@@ -322,7 +322,7 @@ def test_a_dead_process_loses_its_slots_when_their_leases_end(
 ) -> None:
     monkeypatch.setattr("messaging.live.connection_limit.LEASE_SECONDS", 0.5)
 
-    async def act(handler: LiveHandler) -> int:
+    async def scenario(handler: LiveHandler) -> int:
         subscriber = Subscriber(api.user.pk)
         dead = Hub(redis_url=ENVIRONMENT.redis_url, per_user=1, threads=handler.threads)
         monkeypatch.setattr(dead, "_renew", _nothing)
@@ -335,7 +335,7 @@ def test_a_dead_process_loses_its_slots_when_their_leases_end(
         await dead.close()
         return status
 
-    assert served(act) == 200  # the pauses before a refusal outlast the rest of the lease
+    assert served(scenario) == 200  # the pauses before a refusal outlast the rest of the lease
 
 
 async def _nothing(*_: object, **__: object) -> None:
@@ -345,17 +345,17 @@ async def _nothing(*_: object, **__: object) -> None:
 def test_open_connections_keep_their_slots(api: Api, one_slot, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messaging.live.connection_limit.LEASE_SECONDS", 2.0)
 
-    async def act(handler: LiveHandler) -> int:
+    async def scenario(handler: LiveHandler) -> int:
         async with Connection(handler, "events/", token=api.token):
             await asyncio.sleep(2.5)
             async with Connection(handler, "events/", token=api.token) as second:
                 return second.status
 
-    assert served(act) == 429
+    assert served(scenario) == 429
 
 
 def test_slots_are_restored_after_redis_lost_its_data(api: Api, one_slot, quick) -> None:
-    async def act(handler: LiveHandler) -> int:
+    async def scenario(handler: LiveHandler) -> int:
         async with Connection(handler, "events/", token=api.token) as first:
             await handler.threads.run(ENVIRONMENT.empty_redis)
             await eventually(lambda: bool(ENVIRONMENT._client.keys("switchboard:live:places:*")))
@@ -363,7 +363,7 @@ def test_slots_are_restored_after_redis_lost_its_data(api: Api, one_slot, quick)
                 assert not first.is_over
                 return second.status
 
-    assert served(act) == 429
+    assert served(scenario) == 429
 
 
 # --- Access -----------------------------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def expire(user: User) -> None:
     ],
 )
 def test_a_stream_ends_when_access_is_revoked(api: Api, quick, stranger: Api, revoke: Callable) -> None:
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
             await asyncio.sleep(0.3)
@@ -392,11 +392,11 @@ def test_a_stream_ends_when_access_is_revoked(api: Api, quick, stranger: Api, re
             await handler.threads.run(revoke, api.user)
             await eventually(lambda: connection.is_over)
 
-    served(act)
+    served(scenario)
 
 
 def test_other_streams_stay_open_when_one_is_revoked(api: Api, stranger: Api, quick) -> None:
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with (
             Connection(handler, "events/", token=api.token) as first,
             Connection(handler, "events/", token=stranger.token) as second,
@@ -406,7 +406,7 @@ def test_other_streams_stay_open_when_one_is_revoked(api: Api, stranger: Api, qu
             await asyncio.sleep(0.3)
             assert not second.is_over
 
-    served(act)
+    served(scenario)
 
 
 def test_a_session_that_ends_ends_its_stream(api: Api, quick) -> None:
@@ -414,7 +414,7 @@ def test_a_session_that_ends_ends_its_stream(api: Api, quick) -> None:
     client.force_login(api.user)
     cookie = f"sessionid={client.cookies['sessionid'].value}"
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", Cookie=cookie) as connection:
             await connection.until(lambda: bool(connection.blocks))
             await asyncio.sleep(0.3)
@@ -422,14 +422,14 @@ def test_a_session_that_ends_ends_its_stream(api: Api, quick) -> None:
             await handler.threads.run(client.logout)
             await eventually(lambda: connection.is_over)
 
-    served(act)
+    served(scenario)
 
 
 def test_a_former_staff_user_loses_other_owners_streams(api: Api, staff: Api, quick) -> None:
     happen(api.user)
     message = live_events.read(owner_id=api.user.pk, message_id=None, after=0).events[0]["data"]["id"]
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with (
             Connection(handler, f"messages/{message}/", token=staff.token) as anothers,
             Connection(handler, "events/", token=staff.token) as own,
@@ -438,7 +438,7 @@ def test_a_former_staff_user_loses_other_owners_streams(api: Api, staff: Api, qu
             await eventually(lambda: anothers.is_over)
             assert not own.is_over
 
-    served(act)
+    served(scenario)
 
 
 # --- Slow clients, and shutdown --------------------------------------------------------------------------------------
@@ -447,7 +447,7 @@ def test_a_former_staff_user_loses_other_owners_streams(api: Api, staff: Api, qu
 def test_a_client_that_does_not_read_is_disconnected_and_can_resume(api: Api) -> None:
     numbers = happen(api.user, 5)
 
-    async def act(handler: LiveHandler) -> list[dict]:
+    async def scenario(handler: LiveHandler) -> list[dict]:
         connection = await Connection(handler, "events/", token=api.token).__aenter__()
         await connection.until(lambda: bool(connection.blocks))
         connection.is_slow = True
@@ -458,7 +458,7 @@ def test_a_client_that_does_not_read_is_disconnected_and_can_resume(api: Api) ->
         async with Connection(handler, "events/", token=api.token, Last_Event_ID=str(numbers[-1])) as resumed:
             return await resumed.events(1)
 
-    assert len(served(act, write_seconds=2.0)) == 1
+    assert len(served(scenario, write_seconds=2.0)) == 1
 
 
 def test_one_page_of_the_log_at_a_time_waits_for_a_slow_client(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,7 +471,7 @@ def test_one_page_of_the_log_at_a_time_waits_for_a_slow_client(api: Api, monkeyp
     monkeypatch.setattr(live_events, "read", counted)
     happen(api.user, 350)
 
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         connection = Connection(handler, "events/", token=api.token, Last_Event_ID="0")
         connection.is_slow = True
         connection.task = asyncio.create_task(handler(connection._scope, connection._receive, connection._send))
@@ -482,12 +482,12 @@ def test_one_page_of_the_log_at_a_time_waits_for_a_slow_client(api: Api, monkeyp
         connection.hang_up()
         await connection.task
 
-    served(act)
+    served(scenario)
     assert all(len(page.events) <= 100 for page in pages)
 
 
 def test_streams_and_long_polls_end_when_the_server_is_told_to_stop(api: Api) -> None:
-    async def act(handler: LiveHandler) -> None:
+    async def scenario(handler: LiveHandler) -> None:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
             handler.hub.end_all()
@@ -496,4 +496,4 @@ def test_streams_and_long_polls_end_when_the_server_is_told_to_stop(api: Api) ->
             await eventually(lambda: late.is_over)
             assert late.status == 200
 
-    served(act)
+    served(scenario)
