@@ -169,7 +169,7 @@ class ScheduleAdmin(ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> type:
         # `form` of this class is the base of what Django makes.
-        form_class: type[ScheduleForm] = super().get_form(request, obj, change, **kwargs)
+        form_class = cast("type[ScheduleForm]", super().get_form(request, obj, change, **kwargs))
         schedule = obj if isinstance(obj, Schedule) else None
 
         class Submitting(form_class):  # type: ignore[valid-type, misc]  # a class made at run time

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from django.db import transaction
@@ -18,7 +19,7 @@ from messaging.models.encrypted import opened
 from messaging.segments import SegmentCount
 from messaging.services.outbound import bulk_insert, eligibility
 from messaging.services.outbound.bulk_insert import Variant
-from messaging.services.outbound.eligibility import Batch, Moment
+from messaging.services.outbound.eligibility import Batch, Moment, Refusal
 from messaging.states import Direction, Source, Status
 from scheduling import templates
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
@@ -138,11 +139,12 @@ def _write(
     template = templates.compile_template(schedule.text)
     prototype = _prototype(run, schedule, now)
     first, last = recipients[0][0], recipients[-1][0]
-    refused = Batch(
+    batch = Batch(
         (_addressed(prototype, pk, number) for pk, number, _ in recipients),
         now=now,
         numbers=ScheduleRecipient.objects.filter(schedule=schedule, pk__range=(first, last)).values("number"),
-    ).refusals(Moment.ACCEPT)
+    )
+    refused = cast("dict[int, Refusal]", batch.refusals(Moment.ACCEPT))  # by recipient: see `_addressed`
     variants: list[Variant] = []
     for pk, number, variables in recipients:
         if pk in refused:

@@ -20,11 +20,13 @@ def erase_expired(*, now: datetime, chunks: int) -> int:
     its recipients. Its row, runs and counts stay. The next call continues an unfinished schedule.
     """
     rules = Rules()
-    if rules.least is None:
+    if rules.shortest is None:
         return 0
-    ended = Schedule.objects.filter(status__in=ENDED, updated_at__lte=now - timedelta(days=rules.least)).order_by("pk")
+    ended = Schedule.objects.filter(status__in=ENDED, updated_at__lte=now - timedelta(days=rules.shortest)).order_by(
+        "pk"
+    )
     has_list = Exists(ScheduleRecipient.objects.filter(schedule=OuterRef("pk")))
-    steps = ((ended.exclude(text=""), _least, _erase_text), (ended.filter(has_list), _row, _delete_recipients))
+    steps = ((ended.exclude(text=""), _shortest, _erase_text), (ended.filter(has_list), _row, _delete_recipients))
     total = 0
     for schedules, days, step in steps:
         for schedule_id in _due(schedules, days, rules, now):
@@ -36,8 +38,8 @@ def erase_expired(*, now: datetime, chunks: int) -> int:
     return total
 
 
-def _least(days: Days) -> int | None:
-    return days.least
+def _shortest(days: Days) -> int | None:
+    return days.shortest
 
 
 def _row(days: Days) -> int | None:
