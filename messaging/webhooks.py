@@ -91,8 +91,8 @@ class StatusCallbackView(_CallbackView):
         responses={200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, slug: str) -> Response:
-        now = timezone.now()
         with self.authenticated(request, slug) as (account, parser, callback):
+            now = timezone.now()  # after the body was read, however slowly it was sent
             attempt_id = _attempt_id(callback.token, account)
             try:
                 report = parser.parse_status(callback)
@@ -119,8 +119,8 @@ class InboundCallbackView(_CallbackView):
         responses={200: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
-        now = timezone.now()
         with self.authenticated(request, slug) as (account, parser, callback):
+            now = timezone.now()  # after the body was read, however slowly it was sent
             try:
                 text = parser.parse_inbound(callback)
                 receive.ingest(text, account=account, limits=inbound_limits(), now=now)

@@ -10,9 +10,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 from twilio.request_validator import RequestValidator
 
+from messaging import webhooks
 from messaging.models import Message, ProviderCallback, Suppression
+from messaging.request_bodies import read_bounded
 from providers import callback_tokens, registry
 from tests.factories import AccountFactory
 from tests.messaging.api.conftest import HANDLER, assert_problem
@@ -97,6 +100,21 @@ def twilio(settings) -> TwilioCarrier:
 
 def assert_nothing_stored() -> None:
     assert not Message.objects.exists()
+
+
+def test_a_text_is_received_when_its_body_was_read(carrier, monkeypatch) -> None:
+    read_at = []
+
+    def read_slowly(*args: object) -> bytes:
+        body = read_bounded(*args)
+        read_at.append(timezone.now())
+        return body
+
+    monkeypatch.setattr(webhooks, "read_bounded", read_slowly)
+
+    carrier.bring(TEXT)
+
+    assert Message.objects.get().received_at >= read_at[0]
 
 
 @pytest.mark.parametrize("form", [False, True], ids=["json", "form"])

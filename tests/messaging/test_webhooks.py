@@ -6,9 +6,11 @@ from urllib.parse import urlencode
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from messaging import webhooks
 from messaging.models import Message, PhoneNumber, ProviderCallback
+from messaging.request_bodies import read_bounded
 from providers import callback_tokens, registry
 from tests.database_faults import passing_faults
 from tests.factories import AccountFactory, AttemptFactory, MessageFactory
@@ -58,6 +60,22 @@ def test_an_authenticated_receipt_is_applied_at_every_url(client, sent, prefix: 
     assert (response.status_code, response.json()) == (200, {"result": "applied"})
     sent.message.refresh_from_db()
     assert sent.message.status == "delivered"
+
+
+def test_a_receipt_counts_from_when_its_body_was_read(client, sent, monkeypatch) -> None:
+    read_at = []
+
+    def read_slowly(*args: object) -> bytes:
+        body = read_bounded(*args)
+        read_at.append(timezone.now())
+        return body
+
+    monkeypatch.setattr(webhooks, "read_bounded", read_slowly)
+
+    send(client, address())
+
+    sent.message.refresh_from_db()
+    assert sent.message.delivered_at >= read_at[0]
 
 
 def test_the_body_is_stored_as_received(client, sent) -> None:
