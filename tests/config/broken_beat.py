@@ -12,7 +12,7 @@ class Raising(beat.Scheduler):
 
 
 class Hanging(beat.Scheduler):
-    """For longer than a hang may last, which is shorter here."""
+    """Hangs longer than the watchdog allows, with a shorter limit."""
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         beat_watchdog.HANG_SECONDS = 0.1

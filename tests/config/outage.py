@@ -1,4 +1,4 @@
-"""A database that does not answer, on every engine alike."""
+"""Simulates an unavailable database on every engine."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

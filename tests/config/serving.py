@@ -1,4 +1,4 @@
-"""The product's two entry points without a server: requests as one would bring them, and what it would send."""
+"""The two entry points without a server: requests as a server passes them, and the messages it would send."""
 
 import asyncio
 import io
@@ -25,7 +25,7 @@ class Answer:
 
 
 class Socket(io.BytesIO):
-    """Remembers how much was read at once."""
+    """Records how much was read at once."""
 
     largest = 0
 
@@ -38,7 +38,7 @@ class Socket(io.BytesIO):
 def by_wsgi(
     method: str, path: str, socket: io.BytesIO, headers: Mapping[str, str], *, is_terminated: bool = True
 ) -> Answer:
-    """As Granian does it: a body has no length, but an end."""
+    """Like Granian: a body without a length, but with an end."""
     path, _, query = path.partition("?")
     environ = {
         "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, "SERVER_NAME": "127.0.0.1",
@@ -76,7 +76,7 @@ def by_asgi(method: str, path: str, socket: io.BytesIO, headers: Mapping[str, st
     async def receive() -> dict[str, Any]:
         nonlocal has_ended
         if has_ended:
-            await asyncio.Event().wait()  # the client stays until it has its answer
+            await asyncio.Event().wait()  # the client stays until it has its response
         piece = socket.read(64 * 1024)
         has_ended = not piece
         return {"type": "http.request", "body": piece, "more_body": not has_ended}

@@ -1,4 +1,4 @@
-"""What a process loads: the pages of the admin only where they are served or checked."""
+"""Processes load the admin pages only if they serve or check them."""
 
 import subprocess
 import sys

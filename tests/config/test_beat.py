@@ -1,4 +1,4 @@
-"""Beat goes on: beside the row of a task that makes no sense, and after faults of the database and of the broker."""
+"""Beat survives invalid periodic tasks and failures of the database and the broker."""
 
 import json
 import logging
@@ -34,14 +34,14 @@ NAMES = set(settings.CELERY_BEAT_SCHEDULE)
 
 @pytest.fixture(autouse=True)
 def _no_other_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beat lets go of connections between its passes, and here the test's transaction is in this one."""
+    """Beat closes old connections between ticks, but this one holds the test's transaction."""
     for name in ("config.beat.close_old_connections", "django_celery_beat.schedulers.close_old_connections"):
         monkeypatch.setattr(name, lambda: None, raising=False)
 
 
 @pytest.fixture
 def _due() -> None:
-    """All tasks of the settings are stored, and due."""
+    """Store all tasks of the settings and make them due."""
     passes(new_scheduler(), 1)
     make_all_due()
 
@@ -53,7 +53,7 @@ def broker_client(url: str) -> Iterator[redis.Redis]:
 
 
 def sent(url: str = settings.REDIS_URL) -> list[str]:
-    """The tasks that lie in the broker, the first one first."""
+    """Return the tasks in the broker, oldest first."""
     with broker_client(url) as client:
         return [json.loads(each)["headers"]["task"] for each in reversed(client.lrange(QUEUE, 0, -1))]
 
@@ -70,7 +70,7 @@ def passes(scheduler: Any, count: int = 30) -> None:
 
 
 def story(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object]]:
-    """Of each line of the log, which has no traceback: its level, and what it is about."""
+    """Return level and subject of each log record; none may have a traceback."""
     assert not any(record.exc_info for record in caplog.records)
     return [(record.levelname, record.args[0]) for record in caplog.records]
 
@@ -87,7 +87,7 @@ def tell_of_a_change() -> None:
 
 
 @pytest.mark.parametrize(("every", "period"), [(2**31 - 1, "days"), (99_999_999, "days")])
-def test_an_interval_that_no_clock_can_express_keeps_no_other_task_back(every: int, period: str) -> None:
+def test_an_interval_that_cannot_be_expressed_does_not_stop_other_tasks(every: int, period: str) -> None:
     long_ago = timezone.now() - timedelta(hours=1)
     wrong, right = (
         IntervalSchedule.objects.create(every=every, period=period),
@@ -108,7 +108,7 @@ def test_an_interval_that_no_clock_can_express_keeps_no_other_task_back(every: i
 
 @pytest.mark.usefixtures("_due")
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError, DatabaseError])
-def test_beat_starts_while_the_database_is_away_and_works_when_it_is_back(error: type[DatabaseError]) -> None:
+def test_beat_starts_while_the_database_is_unavailable_and_works_when_it_is_back(error: type[DatabaseError]) -> None:
     with away(error):
         scheduler = new_scheduler()
         passes(scheduler, 3)
@@ -120,7 +120,7 @@ def test_beat_starts_while_the_database_is_away_and_works_when_it_is_back(error:
     assert "messaging.tick" in sent()
 
 
-def test_a_fault_while_the_tasks_are_stored_leaves_none_of_them_out() -> None:
+def test_a_fault_while_the_tasks_are_stored_loses_none_of_them() -> None:
     with away(only='INSERT INTO "django_celery_beat_periodictask"'):
         scheduler = new_scheduler()
         passes(scheduler, 3)
@@ -131,7 +131,7 @@ def test_a_fault_while_the_tasks_are_stored_leaves_none_of_them_out() -> None:
 
 
 @pytest.mark.usefixtures("_due")
-def test_the_tasks_that_were_read_last_go_on_while_all_rows_cannot_be_read() -> None:
+def test_the_tasks_that_were_read_last_continue_while_rows_cannot_be_read() -> None:
     scheduler = new_scheduler()
     passes(scheduler, 1)
     before = len(sent())
@@ -173,7 +173,7 @@ def test_no_task_is_sent_again_because_of_a_fault(monkeypatch: pytest.MonkeyPatc
     tell_of_a_change()
     with away(only=READS_TASKS):
         passes(scheduler)
-    scheduler._heap = [None]  # whatever goes wrong inside a pass
+    scheduler._heap = [None]  # an arbitrary error during a tick
     passes(scheduler)
 
     assert sent().count("test.hourly") == 1
@@ -217,7 +217,7 @@ def test_a_signal_in_the_middle_of_a_query_ends_beat_without_another_query() -> 
         queries.append(sql)
         if len(queries) > 1:
             return execute(sql, params, many, context)
-        scheduler.close()  # as Celery's handler does
+        scheduler.close()  # Celery's signal handler does this
         raise SystemExit
 
     with connection.execute_wrapper(stop), pytest.raises(SystemExit):
@@ -230,7 +230,7 @@ def test_a_signal_in_the_middle_of_a_query_ends_beat_without_another_query() -> 
 
 
 @pytest.mark.usefixtures("_due")
-def test_a_broker_that_is_away_is_one_line_and_the_tasks_go_on_when_it_is_back(
+def test_an_unavailable_broker_is_one_line_and_the_tasks_continue_when_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = EmbeddedValkey(tmp_path)

@@ -1,4 +1,4 @@
-"""Nothing that lies in Redis is run: the cache and the broker hold JSON. Without Redis the cache is the process's memory."""
+"""Cache and broker hold JSON, never code. Without Redis, the cache is in the process's memory."""
 
 import os
 import pickle
@@ -146,7 +146,7 @@ class TestWithoutRedis:
 
 @pytest.mark.django_db
 class TestSearchOfTheConsole:
-    """The one part of a library that keeps objects in the cache."""
+    """The only part of a library that caches objects."""
 
     @pytest.fixture
     def browser(self, client: Client) -> Client:

@@ -1,4 +1,4 @@
-"""Misconfiguration is named before the first message."""
+"""System checks find invalid settings."""
 
 import pytest
 from django.core.checks import run_checks

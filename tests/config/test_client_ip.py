@@ -1,4 +1,4 @@
-"""Which address a request really comes from."""
+"""The client's IP address behind proxies."""
 
 import pytest
 from django.http import HttpRequest
@@ -15,7 +15,7 @@ def address(remote: str, forwarded: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("forwarded", [None, "", "203.0.113.9", "1.2.3.4, 5.6.7.8"])
-def test_without_a_proxy_of_ours_nobody_can_lie(settings, forwarded: str | None) -> None:
+def test_without_a_trusted_proxy_a_forwarded_address_is_ignored(settings, forwarded: str | None) -> None:
     settings.TRUSTED_PROXY_COUNT = 0
 
     assert address("198.51.100.7", forwarded) == "198.51.100.7"
@@ -36,7 +36,9 @@ def test_without_a_proxy_of_ours_nobody_can_lie(settings, forwarded: str | None)
         (1, "203.0.113.9:1234", UNKNOWN),
     ],
 )
-def test_behind_proxies_of_ours_the_outermost_tells(settings, hops: int, forwarded: str | None, expected: str) -> None:
+def test_behind_trusted_proxies_the_outermost_one_decides(
+    settings, hops: int, forwarded: str | None, expected: str
+) -> None:
     settings.TRUSTED_PROXY_COUNT = hops
 
     assert address("10.0.0.1", forwarded) == expected

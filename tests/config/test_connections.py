@@ -1,4 +1,4 @@
-"""The connections that the server does not hand out."""
+"""The TCP connections that the server does not expose."""
 
 import asyncio
 import socket
@@ -39,13 +39,13 @@ def test_the_connection_of_a_request_is_closed_and_no_other(listener: socket.soc
 @pytest.mark.parametrize(
     "scope", [{}, {"client": None, "server": None}, {"client": ("127.0.0.1", 1), "server": ("::", 2)}]
 )
-def test_a_connection_that_is_not_there_is_left_alone(scope: dict) -> None:
+def test_a_connection_that_does_not_exist_is_not_found(scope: dict) -> None:
     assert not connections.cut(scope)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux")
-def test_clients_that_read_nothing_are_left_to_the_kernel(listener: socket.socket) -> None:
-    """Otherwise the server keeps what it has begun to write for as long as the client stays."""
+def test_the_kernel_disconnects_clients_that_read_nothing(listener: socket.socket) -> None:
+    """Otherwise the server would keep a partly written response as long as the client stays."""
 
     async def django(*_: object) -> None:
         pass

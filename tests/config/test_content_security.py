@@ -1,4 +1,4 @@
-"""Every answer carries the policy; only the console may evaluate expressions."""
+"""Every response has the policy; only the console may evaluate expressions."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""How the database is connected to, and what a restart or an outage of it costs."""
+"""Connections to the database, and their recovery from restarts and outages."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ from tests.journeys.relay import Relay
 pytestmark = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="SQLite is a file: there is no server to lose"
 )
-# What psycopg_pool waited for between two stale connections, and while the server was away, was longer than this.
+# psycopg_pool waited longer than this between two stale connections, and while the server was unavailable.
 AT_ONCE = pytest.mark.timeout(15)
 CUT = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 30000)) FROM pg_stat_activity WHERE datname = %s"
 
@@ -28,7 +28,7 @@ NewAlias = Callable[..., BaseDatabaseWrapper]
 
 @pytest.fixture(autouse=True)
 def _fresh_pool(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Without what threads of earlier tests have left open. These tests write nothing, so there is nothing to undo."""
+    """Close connections of earlier tests' threads. These tests write nothing, so there is nothing to undo."""
     with django_db_blocker.unblock():
         connection.close()
         connection.close_pool()
@@ -39,7 +39,7 @@ def _fresh_pool(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> It
 
 @pytest.fixture
 def new_alias() -> Iterator[NewAlias]:
-    """Makes connections with a pool of their own, and other parameters than the tests' database."""
+    """Creates connections with their own pool and other parameters than the tests' database."""
     made: list[BaseDatabaseWrapper] = []
 
     def make(*, pool: dict[str, float] | None = None, **settings: object) -> BaseDatabaseWrapper:
@@ -73,7 +73,7 @@ def forwarding(port: int) -> Relay:
 
 
 def leave_idle(count: int) -> None:
-    """So many connections in the pool, as after as many requests at once."""
+    """Put this many connections into the pool, as after as many concurrent requests."""
     wrappers = [connection.copy() for _ in range(count)]
     for wrapper in wrappers:
         wrapper.ensure_connection()
@@ -138,7 +138,7 @@ def test_a_kept_connection_whose_server_hangs_is_replaced(new_alias: NewAlias) -
     with forwarding(port) as line:
         assert works(other)
         other.close()
-        line.hold()  # what is open stays open, and nothing passes; new connections are served
+        line.hold()  # open connections stay open but nothing passes; new ones are served
 
         assert works(other)
         other.close()

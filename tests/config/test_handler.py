@@ -1,4 +1,4 @@
-"""How requests get from the event loop into threads and back."""
+"""Requests between the event loop and its threads."""
 
 import asyncio
 import gc
@@ -74,7 +74,7 @@ urlpatterns += urls.urlpatterns
 
 
 class Request:
-    """One request, and what the server is given to send."""
+    """One request, and the messages that the server has to send."""
 
     def __init__(self, url: str, *, body: bytes = b"", has_arrived: bool = True, reads: bool = True) -> None:
         self.scope = {
@@ -134,7 +134,7 @@ def _fresh() -> None:
     may_return.clear()
 
 
-def test_bodies_that_do_not_arrive_take_no_thread() -> None:
+def test_bodies_that_do_not_arrive_occupy_no_thread() -> None:
     async def act(handler: Handler) -> None:
         slow = [Request("/answer", body=b"12345", has_arrived=False) for _ in range(200)]
         tasks = [asyncio.create_task(handler(each.scope, each.receive, each.send)) for each in slow]
@@ -176,7 +176,7 @@ def test_under_the_api_that_is_a_problem_document(url: str) -> None:
     serve(act, limits=BodyLimits(idle_seconds=0.01))
 
 
-def test_a_body_for_which_there_is_no_room_may_come_again_later(settings) -> None:
+def test_a_body_over_the_disk_budget_is_503_with_retry_after(settings) -> None:
     settings.MAX_SPOOLED_BYTES = 100
 
     async def act(handler: Handler) -> None:
@@ -188,7 +188,7 @@ def test_a_body_for_which_there_is_no_room_may_come_again_later(settings) -> Non
     serve(act)
 
 
-def test_what_waits_for_a_thread_is_answered_in_its_turn() -> None:
+def test_requests_that_wait_for_a_thread_are_handled_in_order() -> None:
     async def act(handler: Handler) -> None:
         first, second = Request("/hold"), Request("/answer")
         tasks = [asyncio.create_task(handler(each.scope, each.receive, each.send)) for each in (first, second)]
@@ -201,7 +201,7 @@ def test_what_waits_for_a_thread_is_answered_in_its_turn() -> None:
     serve(act, threads=1)
 
 
-def test_a_stream_is_produced_in_threads_piece_by_piece_and_closed() -> None:
+def test_a_stream_is_produced_in_threads_in_chunks_and_closed() -> None:
     async def act(handler: Handler) -> None:
         request = Request("/pieces")
         await handler(request.scope, request.receive, request.send)
@@ -226,7 +226,7 @@ def test_a_file_is_sent_whole() -> None:
     serve(act)
 
 
-def test_a_client_that_reads_nothing_is_left_and_the_stream_closed() -> None:
+def test_a_client_that_reads_nothing_is_disconnected_and_the_stream_closed() -> None:
     async def act(handler: Handler) -> None:
         request = Request("/pieces", reads=False)
         await handler(request.scope, request.receive, request.send)
@@ -239,7 +239,7 @@ def test_a_client_that_reads_nothing_is_left_and_the_stream_closed() -> None:
 
 @pytest.fixture
 def connection() -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-    """A client, and the part of a scope that tells the server about it."""
+    """A client, and the scope entries that describe it."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname()) as client,
@@ -250,10 +250,10 @@ def connection() -> Iterator[tuple[socket.socket, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("url", "reads"), [("/pieces", False), ("/breaking", True)])
-def test_a_response_that_breaks_off_does_not_end_like_a_whole_one(
+def test_a_response_that_breaks_off_does_not_look_complete(
     connection: tuple[socket.socket, dict[str, Any]], url: str, *, reads: bool
 ) -> None:
-    """The server ends every response; a client must not take what it has for all."""
+    """The server terminates every response; a client must not mistake a partial one for a complete one."""
     client, ends = connection
 
     async def act(handler: Handler) -> None:
@@ -266,7 +266,7 @@ def test_a_response_that_breaks_off_does_not_end_like_a_whole_one(
     assert client.recv(1) == b""  # closed
 
 
-def test_nothing_more_is_produced_for_a_client_that_has_left() -> None:
+def test_nothing_more_is_produced_for_a_disconnected_client() -> None:
     async def act(handler: Handler) -> None:
         request = Request("/pieces")
         request.has_left.set()
@@ -281,7 +281,7 @@ def test_nothing_more_is_produced_for_a_client_that_has_left() -> None:
 def test_a_body_that_cannot_be_read_is_400() -> None:
     async def act(handler: Handler) -> None:
         request = Request("/answer", body=b"12345")
-        request._received = True  # granian: a body that ends early, or chunks that are none
+        request._received = True  # granian does this for a body that ends early, or invalid chunks
         request.has_left.set()
         await handler(request.scope, request.receive, request.send)
         assert request.status == HTTPStatus.BAD_REQUEST
@@ -300,7 +300,7 @@ def test_a_websocket_is_refused() -> None:
     serve(act)
 
 
-def test_it_starts_in_silence_before_static_files_are_collected(settings, tmp_path) -> None:
+def test_it_starts_without_warnings_before_static_files_are_collected(settings, tmp_path) -> None:
     settings.STATIC_ROOT = tmp_path / "static"
 
     serve(lambda _handler: asyncio.sleep(0))  # a warning would be an error

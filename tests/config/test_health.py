@@ -1,4 +1,4 @@
-"""Alive, ready to serve, and the health of the system: each part by itself."""
+"""The endpoints for liveness, readiness and the health of the system."""
 
 import time
 from datetime import timedelta
@@ -31,7 +31,7 @@ def _young_zone_data(monkeypatch) -> None:
 
 
 def assert_unhealthy(client: Client, **wrong: str) -> None:
-    """Each process is ready all the same, as long as its database and its broker answer."""
+    """Each process stays ready while its database and broker respond."""
     assert_system(client, **wrong)
     assert_readiness(client, **{name: wrong.get(name, "ok") for name in READY})
 
@@ -59,7 +59,7 @@ def assert_readiness(client: Client, query: str = "", **checks: str) -> None:
         ("/healthz/system", {"status": "healthy", "checks": FINE, "tzdata": ZONE_DATA}),
     ],
 )
-def test_when_all_is_well(client: Client, method: str, path: str, answer: dict) -> None:
+def test_all_checks_pass(client: Client, method: str, path: str, answer: dict) -> None:
     response = getattr(client, method)(path)
 
     assert response.status_code == 200
@@ -80,7 +80,7 @@ def test_outdated_zone_data_is_a_warning_and_no_fault(client: Client, monkeypatc
     }
 
 
-def test_alive_needs_nothing(client: Client, no_redis, django_assert_num_queries) -> None:
+def test_healthz_needs_neither_database_nor_redis(client: Client, no_redis, django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
         response = client.get("/healthz")
 
@@ -95,14 +95,14 @@ def test_a_probe_over_http_is_not_redirected(client: Client, settings, path: str
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/healthz/system", "/readyz"])
-def test_nobody_needs_to_write_there(path: str) -> None:
+def test_writing_methods_are_refused(path: str) -> None:
     response = Client(enforce_csrf_checks=True).post(path)
 
     assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError], ids=lambda error: error.__name__)
-def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Exception]) -> None:
+def test_an_unavailable_database(client: Client, monkeypatch, error: type[Exception]) -> None:
     def away() -> None:
         raise error("password=hunter2")
 
@@ -111,15 +111,15 @@ def test_a_database_that_is_away(client: Client, monkeypatch, error: type[Except
     assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is unavailable")
 
 
-def test_a_broker_that_is_away(client: Client, no_redis) -> None:
+def test_an_unavailable_broker(client: Client, no_redis) -> None:
     unknown = "unknown: the broker is unavailable"
     degraded = "degraded: by the configured weights, without circuits and limits"
     assert_system(client, broker="failed: ConnectionError", beat=unknown, workers=unknown, routing=degraded)
-    assert_readiness(client, database="ok", broker="failed: RedisUnavailable")  # which is not asked again at once
+    assert_readiness(client, database="ok", broker="failed: RedisUnavailable")  # not queried again at once
     assert_readiness(client, "?exclude=broker", database="ok")
 
 
-def test_a_check_that_there_is_not_is_not_left_out_in_silence(client: Client) -> None:
+def test_an_unknown_check_cannot_be_excluded(client: Client) -> None:
     assert_readiness(client, "?exclude=brokr", database="ok", broker="ok", brokr="there is no such check")
 
 

@@ -1,4 +1,4 @@
-"""What lines look like, and what does not reach the log: rows that a database quotes, and numbers."""
+"""Log formats, and the redaction of quoted rows and phone numbers."""
 
 import json
 import logging
@@ -36,13 +36,13 @@ COLUMN = '\nCONTEXT:  COPY messaging_message, line 1, column text: "Your code\n\
     ],
 )
 @pytest.mark.parametrize("row", [ROW, ROW.replace("is 123456", "\nis 123456")])
-def test_a_row_in_a_message_is_left_out(row: str, end: str, kept: str) -> None:
+def test_a_row_in_a_message_is_removed(row: str, end: str, kept: str) -> None:
     text = RedactingFormatter("{message}", style="{").format(record_of("failed: %s", row + end))
 
     assert text == f"failed: null value violates constraint\nDETAIL: (left out){kept}"
 
 
-def test_a_row_in_a_traceback_is_left_out() -> None:
+def test_a_row_in_a_traceback_is_removed() -> None:
     try:
         refuse()
     except ValueError:
@@ -86,7 +86,7 @@ def test_numbers_are_masked(text: str, masked: str) -> None:
         "sandbox-1234567890",
     ],
 )
-def test_ids_and_times_are_not_numbers_of_people(text: str) -> None:
+def test_ids_and_times_are_not_phone_numbers(text: str) -> None:
     assert redact(text) == text
 
 
@@ -120,7 +120,7 @@ def test_what_libraries_add_to_a_record_is_not_printed() -> None:
     assert "secret" not in json.dumps(json_of(record))
 
 
-def test_a_traceback_is_one_field_and_discreet() -> None:
+def test_a_traceback_is_one_redacted_field() -> None:
     try:
         refuse()
     except ValueError:

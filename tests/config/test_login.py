@@ -1,4 +1,4 @@
-"""The admin's log-in page is closed to an address that guesses."""
+"""The console's log-in page refuses addresses with too many failed log-ins."""
 
 import pytest
 from django.test import Client
@@ -12,7 +12,7 @@ FORM = {"username": "ada", "password": "correct horse"}
 @pytest.fixture(autouse=True)
 def _ada(settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.RATE_LIMIT_FAILED_LOGINS = "10/h"  # so that hardly ever a test meets the end of the window
+    settings.RATE_LIMIT_FAILED_LOGINS = "10/h"  # a test rarely meets the end of the window
     user = UserFactory(username="ada", is_staff=True)
     user.set_password(FORM["password"])
     user.save()
@@ -38,7 +38,7 @@ def test_ten_wrong_ones_close_it_for_a_while_also_to_the_right_one() -> None:
     assert "sessionid" not in response.cookies
 
 
-def test_looking_at_the_page_is_no_guess(client: Client) -> None:
+def test_reading_the_page_is_not_counted(client: Client) -> None:
     assert [client.get("/admin/login/").status_code for _ in range(12)] == [200] * 12
     assert log_in().status_code == 302
 
@@ -50,7 +50,7 @@ def test_guesses_at_the_api_count_too() -> None:
     assert log_in().status_code == 429
 
 
-def test_while_redis_is_away_guesses_are_counted_in_the_process(no_redis) -> None:
+def test_while_redis_is_unavailable_failures_are_counted_in_the_process(no_redis) -> None:
     assert [log_in(password="x").status_code for _ in range(10)] == [200] * 10
 
     assert log_in().status_code == 429

@@ -1,4 +1,4 @@
-"""What Prometheus gets, and who else does not."""
+"""The metrics for Prometheus, and access to them."""
 
 import json
 import re
@@ -34,7 +34,7 @@ SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_c
 
 @pytest.fixture
 def sent() -> None:
-    """Three messages, of which `acme` took one, refused one, and has not seen the third."""
+    """Three messages: `acme` accepted one and refused one; the third was not sent yet."""
     QueueFactory()
     AccountFactory(slug="acme")
     drafts = [MessageInput(to=f"+1415555000{place}", text="hello", valid_for=14_400) for place in range(3)]
@@ -109,7 +109,7 @@ def test_signs_of_life(client: Client) -> None:
 
 
 @pytest.mark.parametrize("source", ["database", "redis"])
-def test_a_source_that_is_away_leaves_the_others(client: Client, sent, monkeypatch, source: str) -> None:
+def test_an_unavailable_source_does_not_stop_the_others(client: Client, sent, monkeypatch, source: str) -> None:
     targets = {
         "database": ("config.metrics.statistics.totals", OperationalError("password=hunter2")),
         "redis": ("config.metrics.heartbeats.ticks", RedisConnectionError("redis://:hunter2@host")),
@@ -151,7 +151,7 @@ def test_a_scrape_costs_the_same_queries_whatever_there_is(
         client.get("/metrics")
 
 
-def test_open_metrics_for_those_who_ask_for_it(client: Client) -> None:
+def test_open_metrics_on_request(client: Client) -> None:
     response = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
 
     assert response.headers["Content-Type"].startswith("application/openmetrics-text")
@@ -204,12 +204,12 @@ class TestWhoMayRead:
 
         assert response.status_code == 403
 
-    def test_nobody_writes_there(self) -> None:
+    def test_writing_methods_are_refused(self) -> None:
         assert Client(enforce_csrf_checks=True).post("/metrics").status_code == 405
 
 
 class TestFiles:
-    """The dashboard and the alerts ask for what there is."""
+    """The dashboard and the alerts query existing metrics."""
 
     @pytest.fixture
     def known(self, client: Client, sent) -> set[str]:

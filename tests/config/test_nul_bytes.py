@@ -1,4 +1,4 @@
-"""A NUL byte anywhere in a request for the console is a 400, on either database and before anything happens."""
+"""A NUL byte anywhere in a console request is 400, on both databases and before anything is changed."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the API does."""
+"""The OpenAPI document matches the API."""
 
 import ast
 import json
@@ -24,7 +24,7 @@ from tests.messaging.api.conftest import PROBLEM_KEYS
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    """As `manage.py spectacular` makes it; a warning or an invalid document fails here."""
+    """The document as `manage.py spectacular` generates it; fails for a warning or an invalid document."""
     out = StringIO()
     call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", stdout=out)
     return json.loads(out.getvalue())
@@ -47,7 +47,7 @@ def enum_of(document: dict, schema: dict) -> list[str]:
     return sorted(words)
 
 
-def test_what_is_served_is_this_document(client: Client, document) -> None:
+def test_this_document_is_served(client: Client, document) -> None:
     response = client.get("/api/schema/")
 
     assert response.status_code == 200
@@ -93,7 +93,7 @@ def operations(document: dict) -> list[tuple[str, str, dict]]:
     return [(path, method, each) for path, methods in document["paths"].items() for method, each in methods.items()]
 
 
-def test_every_operation_names_its_problems_and_its_proof(document) -> None:
+def test_every_operation_names_its_problems_and_its_authentication(document) -> None:
     for path, method, operation in operations(document):
         problems = {"400", "401", "403", "404", "405", "406", "429", "500", "503"}
         problems |= set() if method == "get" else {"409", "413", "415", "422"}
@@ -117,7 +117,7 @@ def test_operation_ids_are_unique_and_those_that_have_a_text(document) -> None:
 
 
 def docstrings() -> set[str]:
-    """Of every module, class and function of ours, as one line each."""
+    """Return the docstrings of all our modules, classes and functions, one line each."""
     found = set()
     for package in ("config", "console", "media_store", "messaging", "providers", "scheduling"):
         for path in (settings.BASE_DIR / package).rglob("*.py"):
@@ -133,7 +133,7 @@ def one_line(text: str) -> str:
 
 
 def descriptions(node: Any) -> Iterator[str]:
-    """Every description in the document, wherever it stands."""
+    """Return every description in the document."""
     if isinstance(node, dict):
         if isinstance(node.get("description"), str):
             yield node["description"]

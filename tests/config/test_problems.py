@@ -1,4 +1,4 @@
-"""One table from what can go wrong to what leaves the API."""
+"""The mapping from exceptions to problems of the API."""
 
 import pytest
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
@@ -82,7 +82,7 @@ def test_what_django_and_its_framework_raise(error: Exception, status: int, code
 
 
 @pytest.mark.parametrize("fault", passing_faults(), ids=lambda fault: type(fault).__name__)
-def test_a_database_that_is_unavailable_says_when_to_come_back(fault: Exception, caplog) -> None:
+def test_an_unavailable_database_is_503_with_retry_after(fault: Exception, caplog) -> None:
     fault.args = ("host=10.0.0.5 password=hunter2",)
 
     response = handle(fault)
@@ -117,7 +117,7 @@ def test_our_own_faults_are_left_to_django_which_logs_them(error: Exception) -> 
 
 
 @pytest.mark.parametrize(("wait", "header"), [(7.2, "8"), (0.1, "1"), (None, None)])
-def test_whoever_is_too_fast_is_told_how_long_to_wait(wait, header) -> None:
+def test_a_throttled_client_gets_retry_after(wait, header) -> None:
     assert handle(exceptions.Throttled(wait=wait)).headers.get("Retry-After") == header
 
 
@@ -143,7 +143,7 @@ def test_nested_errors_become_paths(details, flat: list[tuple[str, str]]) -> Non
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429, 500, 503])
-def test_every_status_has_its_words(status: int) -> None:
+def test_every_status_has_a_title_and_a_code(status: int) -> None:
     body = problem(status)
 
     assert (body["type"], body["status"]) == ("about:blank", status)
@@ -183,13 +183,13 @@ class TestMiddleware:
         assert self.through(path, answer).headers["Allow"] == allowed
 
     @pytest.mark.parametrize("path", ["/admin/", "/", "/readyz"])
-    def test_pages_for_people_stay_pages(self, path: str) -> None:
+    def test_html_pages_stay_pages(self, path: str) -> None:
         page = HttpResponse("<h1>Not found</h1>", status=404)
 
         assert self.through(path, page) is page
 
     @pytest.mark.parametrize("response", [HttpResponse("x"), JsonResponse({}, status=404), HttpResponse(status=302)])
-    def test_other_answers_pass(self, response: HttpResponse) -> None:
+    def test_other_responses_are_unchanged(self, response: HttpResponse) -> None:
         assert self.through("/api/v1/", response) is response
 
     async def async_answer(self, _request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""While Redis hangs, one exchange of the process waits for it; requests are answered by both kinds of server as usual."""
+"""While Redis hangs, one exchange of the process waits for it; both kinds of server handle requests as usual."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ QUEUE = "celery"
 
 @pytest.fixture(params={"wsgi": by_wsgi, "asgi": by_asgi}.items(), ids=lambda each: each[0])
 def send(request: pytest.FixtureRequest, django_capture_on_commit_callbacks) -> Iterator[Callable[..., Answer]]:
-    """As the servers do it; what a request does after its commit is done when the test's own would be."""
+    """Handle a request as the servers do; `on_commit` callbacks run where the test's own commit would be."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
 
@@ -61,7 +61,7 @@ def rings(line: Line) -> list[str]:
 
 @pytest.fixture
 def receipt(installed) -> Callable[[], tuple[str, bytes]]:
-    """The address and the body of a receipt for a message of its own."""
+    """Return the address and body of a receipt for a new message."""
 
     def make() -> tuple[str, bytes]:
         message = MessageFactory(sent=True, provider=ProviderAccount.objects.get())
@@ -73,7 +73,7 @@ def receipt(installed) -> Callable[[], tuple[str, bytes]]:
     return make
 
 
-def test_requests_are_answered_and_one_of_them_waits(send, api: Api, receipt, line: Line, broker) -> None:
+def test_requests_are_handled_and_one_of_them_waits(send, api: Api, receipt, line: Line, broker) -> None:
     token = {"Authorization": f"Bearer {api.token}"}
     line.server.hang()
 
@@ -99,7 +99,7 @@ def test_failed_log_ins_are_limited_all_the_same(send, installed, line: Line, se
 
 
 def test_a_hang_between_two_exchanges_costs_the_same(send, api: Api, line: Line, broker, monkeypatch) -> None:
-    """Redis answers the rate limit and the doorbell's key, and hangs when the task is published."""
+    """Redis responds to the rate limit and the notification's key, and hangs when the task is published."""
     publish = broker.send_task
 
     def hang_and_publish(*given: object, **options: object) -> None:
@@ -123,7 +123,7 @@ def test_when_it_is_back_it_is_used(send, api: Api, line: Line, broker, monkeypa
 
     line.server.go_on()
     line.wait_until_available()
-    redis_client.client().flushdb()  # the ring that nobody heard may have arrived
+    redis_client.client().flushdb()  # the unread notification may have arrived
     assert send("POST", "/api/v1/messages/", NEW, **token).status == 202
 
     assert rings(line) == ["messaging.dispatch"]

@@ -1,4 +1,4 @@
-"""How a body is received: deadlines, sizes, the budget of disk space."""
+"""Receiving request bodies: deadlines, sizes and the budget of disk space."""
 
 import asyncio
 import tempfile
@@ -18,7 +18,7 @@ HASTY = BodyLimits(idle_seconds=0.01)
 
 
 class Client:
-    """Sends these pieces, and after the last one nothing: not even the end."""
+    """Sends these chunks and then nothing, not even the end of the body."""
 
     def __init__(self, pieces: Iterable[bytes], *, ends: bool = False) -> None:
         self._messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
@@ -57,7 +57,7 @@ def test_a_body_that_stops_arriving_is_408(pieces: list[bytes]) -> None:
     assert refusal(Client(pieces), limits=HASTY) == HTTPStatus.REQUEST_TIMEOUT
 
 
-def test_a_client_that_leaves_is_told_apart() -> None:
+def test_a_client_that_disconnects_is_distinguished() -> None:
     class Leaving(Client):
         async def __call__(self) -> dict[str, Any]:
             return {"type": "http.disconnect"}
@@ -80,8 +80,8 @@ def test_a_body_that_becomes_too_large_is_read_no_further() -> None:
     assert client.asked == 6
 
 
-def test_a_body_for_which_the_disk_has_no_room_is_503(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))  # what fails first on a full disk is the same
+def test_a_body_for_a_full_disk_is_503(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))  # fails at the same point as a full disk
 
     assert refusal(Client([b"x" * IN_MEMORY] * 3, ends=True)) == HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -101,7 +101,7 @@ class TestDeadline:
 
         assert deadline.seconds_left(16) <= 0
 
-    def test_an_honest_slow_upload_may_go_on(self, deadline: Deadline) -> None:
+    def test_a_steady_slow_upload_may_continue(self, deadline: Deadline) -> None:
         """8 KiB a second, for five minutes."""
         for second in range(1, 301):
             deadline.received(8 * 1024, second)
@@ -125,7 +125,7 @@ class TestDiskBudget:
     def test_small_bodies_need_none_of_it(self) -> None:
         assert received(Client([b"x" * IN_MEMORY], ends=True), budget=DiskBudget(0)) == b"x" * IN_MEMORY
 
-    def test_what_does_not_fit_is_503(self) -> None:
+    def test_a_body_over_the_budget_is_503(self) -> None:
         assert (
             refusal(Client([b"x" * IN_MEMORY] * 3), budget=DiskBudget(2 * IN_MEMORY)) == HTTPStatus.SERVICE_UNAVAILABLE
         )

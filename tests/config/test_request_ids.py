@@ -1,4 +1,4 @@
-"""Every request can be found again in the logs."""
+"""Every request has an id in the logs and in its response."""
 
 import logging
 import re
@@ -12,7 +12,7 @@ from messaging import log_context
 
 
 @pytest.mark.parametrize("given", ["order-42-try.1", "0191a5f0-aaaa-7bbb-8ccc-1234567890ab", "a" * 64])
-def test_a_sane_id_of_the_caller_is_kept(client: Client, given: str) -> None:
+def test_a_valid_id_of_the_client_is_used(client: Client, given: str) -> None:
     response = client.get("/healthz", headers={"X-Request-ID": given})
 
     assert response.headers["X-Request-ID"] == given
@@ -22,7 +22,7 @@ def test_a_sane_id_of_the_caller_is_kept(client: Client, given: str) -> None:
     "given",
     ["", "short", "a" * 65, "with blank in it", "line\nbreak-line", '"><script>alert', "14155550101", "-leading-dash"],
 )
-def test_what_is_not_sane_is_replaced(client: Client, given: str) -> None:
+def test_an_invalid_id_is_replaced(client: Client, given: str) -> None:
     response = client.get("/healthz", HTTP_X_REQUEST_ID=given)
 
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])

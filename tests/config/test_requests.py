@@ -1,4 +1,4 @@
-"""What comes without a length, in odd encodings or with too many parameters, under both kinds of server."""
+"""Requests without a length, in unusual encodings or with too many parameters, under both kinds of server."""
 
 import hashlib
 import hmac
@@ -30,7 +30,7 @@ CHARSETS = ["hex", "rot13", "undefined", "idna", "utf-16", "nonsense"]
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Iterator[Callable[..., Answer]]:
-    """As Django's own test client does: the end of a request must not close the test's connection."""
+    """Like Django's test client: the end of a request must not close the test's connection."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield SERVERS[request.param]
@@ -40,7 +40,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Callable[..., Answer]]:
 
 @pytest.fixture
 def send(server, api: Api) -> Callable[..., Answer]:
-    """As the client of `api`, and without a length."""
+    """Like the client of `api`, but without a length."""
 
     def send(method: str, path: str, body: bytes = b"", content_type: str = JSON, **headers: str) -> Answer:
         given = {**HOST, "Content-Type": content_type, "Transfer-Encoding": "chunked"}
@@ -89,7 +89,7 @@ class TestBodyWithoutLength:
         assert (answer.status, answer.json()["batch_size"]) == (200, 7)
         assert OutboundQueue.objects.get(pk="paced").batch_size == 7
 
-    def test_nonsense_is_found(self, send) -> None:
+    def test_invalid_json_is_refused(self, send) -> None:
         assert_problem(send("PATCH", "/api/v1/queues/paced/", b'{"batch_size": '), 400, "parse_error")
 
         assert OutboundQueue.objects.get(pk="paced").batch_size == 2
@@ -105,7 +105,7 @@ class TestBodyWithoutLength:
         assert answer.status == 201
         assert MediaAsset.objects.get().sha256 == hashlib.sha256(image).hexdigest()
 
-    def test_a_providers_proof_is_over_what_was_sent(self, send, hmac_account) -> None:
+    def test_a_providers_signature_covers_the_original_body(self, send, hmac_account) -> None:
         body = b'{"message_id": "p1", "status": "delivered"}'
 
         answer = send("POST", "/webhooks/signs/status/", body, X_Signature=signature(body))
@@ -127,7 +127,7 @@ class TestBodyWithoutLength:
 
         assert send("POST", "/api/v1/messages/", body).status == 202
 
-    def test_under_a_page_for_people_it_is_no_problem_document(self, send, settings) -> None:
+    def test_under_a_page_it_is_no_problem_document(self, send, settings) -> None:
         settings.MAX_BODY_BYTES = 100
 
         answer = send("POST", "/admin/login/", b"x" * 101, FORM)
@@ -135,7 +135,7 @@ class TestBodyWithoutLength:
         assert (answer.status, answer.content_type) == (413, "text/html; charset=utf-8")
 
 
-def test_what_does_not_end_is_read_piece_by_piece_and_then_left(installed, settings) -> None:
+def test_a_body_without_an_end_is_read_up_to_the_limit(installed, settings) -> None:
     settings.MAX_BODY_BYTES = 1_000_000
     socket = Socket(b"x" * 10_000_000)
 
@@ -146,7 +146,7 @@ def test_what_does_not_end_is_read_piece_by_piece_and_then_left(installed, setti
     assert socket.largest == 64 * 1024
 
 
-def test_where_nobody_says_where_a_body_ends_nothing_is_waited_for(installed) -> None:
+def test_a_body_of_unknown_end_is_not_read(installed) -> None:
     socket = Socket(NEW)
 
     answer = by_wsgi("POST", "/api/v1/messages/", socket, HOST, is_terminated=False)
@@ -155,7 +155,7 @@ def test_where_nobody_says_where_a_body_ends_nothing_is_waited_for(installed) ->
 
 
 class TestCharset:
-    """Everything is UTF-8; what a Content-Type says of it is not asked."""
+    """Everything is UTF-8, whatever charset the Content-Type names."""
 
     @pytest.mark.parametrize("charset", CHARSETS)
     @pytest.mark.parametrize("parameter", ["charset={}", "charset*={}''x", "x*={}''%FF"])
@@ -204,7 +204,7 @@ class TestQuery:
 
     @pytest.mark.parametrize("path", ["/api/v1/messages/", "/api/v1/nowhere/", "/webhooks/acme/status/"])
     @pytest.mark.parametrize("content_type", [JSON, f"{FORM}; charset=latin-1"])
-    def test_too_many_parameters_are_400_and_no_news(self, send, caplog, path: str, content_type: str) -> None:
+    def test_too_many_parameters_are_400_and_not_logged(self, send, caplog, path: str, content_type: str) -> None:
         with caplog.at_level(logging.WARNING):
             answer = send("POST", f"{path}?{self.MANY}", NEW, content_type)
 

@@ -1,4 +1,4 @@
-"""Reads of the API: 304 for whoever has the answer already, compressed for whoever can read that, nobody else's ever."""
+"""API responses: 304 for unchanged ones, compression on request, and never another user's response."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ def path(message: Message) -> str:
 
 
 @pytest.mark.parametrize("more", [{}, PACKED])
-def test_who_has_the_answer_already_gets_304(api, message, more) -> None:
+def test_a_client_that_has_the_response_gets_304(api, message, more) -> None:
     first = api.get(path(message), **more)
 
     again = api.get(path(message), If_None_Match=first["ETag"], **more)
@@ -37,7 +37,7 @@ def test_who_has_the_answer_already_gets_304(api, message, more) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, PACKED])
-def test_a_change_of_any_kind_is_a_new_answer(api, message, more) -> None:
+def test_any_change_is_a_new_response(api, message, more) -> None:
     before = api.get(path(message), **more)["ETag"]
     Message.objects.filter(pk=message.pk).update(attempts=1)  # no status, and without a change of `updated_at`
 
@@ -55,7 +55,7 @@ def test_lists_have_a_validator_too(api, message) -> None:
     assert api.get("messages/", If_None_Match=known).status_code == 200
 
 
-def test_the_validator_of_one_user_opens_nothing_to_another(api, stranger, anonymous, message) -> None:
+def test_the_etag_of_one_user_is_not_valid_for_another(api, stranger, anonymous, message) -> None:
     known = api.get(path(message))["ETag"]
 
     for value in (known, "*"):
@@ -72,7 +72,7 @@ def test_one_users_list_is_never_anothers(api, stranger, message) -> None:
     assert (theirs.status_code, theirs.json()["results"]) == (200, [])
 
 
-def test_what_is_long_is_compressed_for_whoever_can_read_that(api, message) -> None:
+def test_long_responses_are_compressed_for_clients_that_accept_it(api, message) -> None:
     plain = api.get(path(message))
 
     packed = api.get(path(message), **PACKED)

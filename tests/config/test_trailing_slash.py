@@ -1,4 +1,4 @@
-"""The same path without its slash means the same."""
+"""A path without its trailing slash is served like the one with it."""
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -28,7 +28,7 @@ def test_and_nowhere_else(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/webhooks/acme/status", "/webhooks/acme/status/"])
-def test_the_path_as_it_came_is_kept_for_those_who_signed_it(path: str) -> None:
+def test_the_original_path_is_kept_for_signatures(path: str) -> None:
     assert through(path).path_as_sent == path
 
 

@@ -1,4 +1,4 @@
-"""A request that meets a database that does not answer gets a 503: a page for people, a problem for programs."""
+"""While the database is unavailable, requests get a 503: a page in the console, a problem in the API."""
 
 import logging
 

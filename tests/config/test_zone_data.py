@@ -1,4 +1,4 @@
-"""The pinned zone data decides in every process, whatever files the operating system has."""
+"""Every process uses the pinned zone data, whatever files the operating system has."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ ENTRY_POINTS = {
 
 
 def test_every_process_uses_the_pinned_data(tmp_path: Path) -> None:
-    """The operating system's files, here in a folder of their own, say that Vancouver has the clock of Tokyo."""
+    """The operating system's files, here in a separate folder, give Vancouver the clock of Tokyo."""
     (tmp_path / ZONE).parent.mkdir()
     shutil.copy(str(resources.files(tzdata) / "zoneinfo" / "Asia" / "Tokyo"), tmp_path / ZONE)
     environment = os.environ | {"PYTHONTZPATH": str(tmp_path), "PYTHONWARNINGS": "ignore"}

@@ -1,4 +1,4 @@
-"""What the tests of `scheduling` share."""
+"""Fixtures of all tests of `scheduling`."""
 
 import shutil
 import zoneinfo

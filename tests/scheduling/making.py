@@ -1,4 +1,4 @@
-"""Schedules for tests, made by the service as everybody makes them, and what became of them."""
+"""Creates schedules for tests with the service, and reads the messages they produced."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def schedule_input(**values: Any) -> ScheduleInput:
 
 
 def create(owner: Any, to: Sequence[Recipient] | int = 1, *, now: datetime = NOW, **values: Any) -> Schedule:
-    """`to` is a list, or how many."""
+    """`to` is a list of recipients, or their number."""
     listed = recipient_list(*numbers(to)) if isinstance(to, int) else to
     return schedules.create(
         owner=owner, draft=schedule_input(**values), recipients=listed, default_queue="express", now=now
@@ -57,7 +57,7 @@ def tick(now: datetime = DUE) -> int:
 
 
 def due_run(owner: Any, to: Sequence[Recipient] | int = 1, **values: Any) -> ScheduleRun:
-    """A run that is to be expanded from `DUE` on."""
+    """Create a run that is due at `DUE`."""
     schedule = create(owner, to, **values)
     tick()
     return schedule.runs.get()

@@ -1,4 +1,4 @@
-"""Schedules in the admin: the same services, so the same schedules."""
+"""Schedules in the console, which uses the services of the API."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -134,7 +134,7 @@ class TestAdd:
 
         assert list(Message.objects.order_by("pk").values_list("to_number", "text")) == [(A, "Hi Ada"), (B, "Hi Bob")]
 
-    def test_a_time_with_an_offset_is_a_moment(self, admin) -> None:
+    def test_a_time_with_an_offset_is_converted(self, admin) -> None:
         add(admin, run_at="2026-12-01 09:00-05:00")
 
         assert Schedule.objects.get().start_wall == "2026-12-01T15:00:00"
@@ -186,12 +186,12 @@ class TestAdd:
         ],
         ids=str,
     )
-    def test_a_bad_field_is_said_at_the_field_and_nothing_is_stored(self, admin, changes, field: str) -> None:
+    def test_an_invalid_field_has_an_error_and_nothing_is_stored(self, admin, changes, field: str) -> None:
         assert set(errors(add(admin, **changes))) == {field}
 
         assert_nothing_stored()
 
-    def test_bad_rows_are_named_and_keep_no_good_one_back(self, admin, user) -> None:
+    def test_invalid_rows_are_listed_and_valid_ones_added(self, admin, user) -> None:
         page = add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada\n{B}\n{A},again", follow=True)
 
         assert listed() == [(A, {"name": "Ada"})]
@@ -218,14 +218,14 @@ class TestAdd:
         assert mine.splitlines()[0] == "row,field,code,detail"
         assert "Bob" not in mine
 
-    def test_nobody_else_has_them(self, admin, staff) -> None:
+    def test_other_users_cannot_download_them(self, admin, staff) -> None:
         add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada")
         address = f"{LIST}{Schedule.objects.get().pk}/bad-rows/"
 
         assert staff().get(address).status_code == 404
         assert staff("messaging.view_message").get(address).status_code == 403
 
-    def test_where_no_row_is_good_all_are_named_and_nothing_is_stored(self, admin) -> None:
+    def test_if_no_row_is_valid_all_are_listed_and_nothing_is_stored(self, admin) -> None:
         rows = "".join(f"{number},\n" for number in range(30))
 
         found = errors(add(admin, text="Hi {time}"))["pasted"]
@@ -242,7 +242,7 @@ class TestAdd:
 
         assert_nothing_stored()
 
-    def test_whoever_may_not_add_adds_nothing(self) -> None:
+    def test_without_the_permission_to_add_nothing_is_added(self) -> None:
         client = Client()
         client.force_login(UserFactory(is_staff=True))
 
@@ -251,7 +251,7 @@ class TestAdd:
         assert_nothing_stored()
 
 
-def test_a_text_that_cannot_be_opened_is_said_so_and_stays(admin, owner) -> None:
+def test_a_text_that_cannot_be_opened_is_reported_and_unchanged(admin, owner) -> None:
     schedule = create(owner)
     lose_the_key(schedule)
 
@@ -297,7 +297,7 @@ class TestEdit:
         assert (schedule.owner, schedule.recipient_count) == (owner, 1)
 
     def test_what_is_left_as_it_is_stays_so_even_a_start_that_has_passed(self, admin, owner, clock) -> None:
-        """A series may begin days before its rule first falls."""
+        """The start may be days before the rule's first occurrence."""
         schedule = create(owner, recurrence="FREQ=WEEKLY;BYDAY=FR")
         due = schedule.next_run_at
         clock.now = DUE + timedelta(days=1)
@@ -307,7 +307,7 @@ class TestEdit:
         schedule.refresh_from_db()
         assert (schedule.name, schedule.next_run_at) == ("Other", due)
 
-    def test_people_are_added_to_the_list(self, admin, owner) -> None:
+    def test_recipients_are_added_to_the_list(self, admin, owner) -> None:
         schedule = create(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}")
 
         page = edit(admin, schedule, text="Dear {name}", pasted=f"to,name\n{A},again\n{B},Bob\n{C}", follow=True)
@@ -320,7 +320,7 @@ class TestEdit:
             "Row 4: This row has 1 field, the header has 2.",
         ]
 
-    def test_if_none_of_them_is_good_nothing_is_changed(self, admin, owner) -> None:
+    def test_if_none_of_them_is_valid_nothing_is_changed(self, admin, owner) -> None:
         schedule = create(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}")
         before = Schedule.objects.values().get()
 
@@ -340,7 +340,7 @@ class TestEdit:
         assert "+14155560020" not in page
         assert "and 5 more" in page
 
-    def test_a_bad_edit_changes_nothing(self, admin, owner) -> None:
+    def test_an_invalid_edit_changes_nothing(self, admin, owner) -> None:
         schedule = create(owner)
         before = Schedule.objects.values().get()
 
@@ -360,7 +360,7 @@ class TestEdit:
         assert b'name="_save"' not in page.content
         assert Schedule.objects.values().get() == before
 
-    def test_one_that_runs_while_somebody_edits_it_is_not_changed(self, admin, owner, monkeypatch) -> None:
+    def test_one_that_runs_while_it_is_edited_is_not_changed(self, admin, owner, monkeypatch) -> None:
         schedule = create(owner)
         change = schedules.change
 
@@ -402,7 +402,7 @@ def test_the_page_says_that_newer_zone_data_has_moved_the_next_run(admin, owner,
 
 
 class TestTexts:
-    """They are for whoever may read those of messages."""
+    """Texts of schedules need the permission to read texts of messages."""
 
     @pytest.fixture
     def schedule(self, owner) -> Schedule:
@@ -410,7 +410,7 @@ class TestTexts:
             owner, recipient_list((A, {"code": "471100"})), text="Your code is {code}", recurrence="FREQ=DAILY"
         )
 
-    def test_whoever_may_not_read_them_sees_how_long_they_are_and_no_form(self, staff, schedule) -> None:
+    def test_without_the_permission_the_length_is_shown_and_no_form(self, staff, schedule) -> None:
         client = staff("scheduling.view_schedule", "scheduling.change_schedule")
         before = Schedule.objects.values().get()
 
@@ -431,7 +431,7 @@ class TestTexts:
 
         assert act(client, "pause_selected", schedule) == [("success", "1 schedule paused.")]
 
-    def test_whoever_may_reads_them_also_where_nothing_can_be_edited_any_more(self, staff, schedule) -> None:
+    def test_with_the_permission_texts_are_shown_also_after_the_first_run(self, staff, schedule) -> None:
         client = staff("scheduling.view_schedule", "messaging.view_text")
 
         assert "Your code is {code}" in client.get(f"{LIST}{schedule.pk}/change/").content.decode()
@@ -452,7 +452,7 @@ class TestDelete:
 
         assert schedule.recipients.count() == 3
 
-    def test_not_even_if_it_ran_while_the_person_was_asked(self, admin, owner, monkeypatch) -> None:
+    def test_not_even_if_it_ran_while_the_confirmation_was_open(self, admin, owner, monkeypatch) -> None:
         schedule = create(owner, 3)
         delete = schedules.delete
 
@@ -478,7 +478,7 @@ class TestActions:
         assert tick(DUE) == 1
         assert two.runs.count() == 1
 
-    def test_cancel_says_how_many_messages_were_taken_back(self, admin, owner, user) -> None:
+    def test_cancel_reports_how_many_messages_were_canceled(self, admin, owner, user) -> None:
         schedule = due_run(owner, 3, recurrence="FREQ=DAILY").schedule
         expand_all()
 
@@ -501,7 +501,7 @@ class TestActions:
         assert Schedule.objects.values().get(name="Ended") == before
 
     @pytest.mark.parametrize("action", ["pause_selected", "resume_selected", "cancel_selected"])
-    def test_whoever_may_only_look_changes_nothing(self, owner, action: str) -> None:
+    def test_with_only_the_view_permission_nothing_is_changed(self, owner, action: str) -> None:
         reader = UserFactory(is_staff=True)
         reader.groups.add(*installation_groups())
         client = Client()
@@ -545,13 +545,13 @@ class TestLive:
             {"recurrence": "X"},
         ],
     )
-    def test_what_makes_no_sense_is_said(self, admin, data: dict[str, str]) -> None:
+    def test_invalid_input_is_reported(self, admin, data: dict[str, str]) -> None:
         answer = self.preview(admin, **data)
 
         assert answer["runs"] == []
         assert answer["error"]
 
-    def test_progress_counts_people_and_messages(self, admin, owner) -> None:
+    def test_progress_counts_recipients_and_messages(self, admin, owner) -> None:
         schedule = due_run(owner, 3, recurrence="FREQ=DAILY").schedule
         before = admin.get(f"{LIST}{schedule.pk}/progress/").json()
         expand_all()
@@ -565,7 +565,7 @@ class TestLive:
         assert "3 of 3 recipients expanded" in after["html"]
         assert "3 of 3 messages handed to providers" in after["html"]
 
-    def test_both_are_for_whoever_may_see_schedules(self, owner) -> None:
+    def test_both_need_the_permission_to_view_schedules(self, owner) -> None:
         client = Client()
         client.force_login(UserFactory(is_staff=True))
         schedule = create(owner)
@@ -599,7 +599,7 @@ def test_the_list_can_be_searched_and_filtered(admin, owner) -> None:
 
 
 class TestFilterOfMessages:
-    """`messaging` knows no schedules; the filter of its list is added here."""
+    """`messaging` cannot import schedules, so `scheduling` adds the filter to its list."""
 
     def test_it_offers_schedules_by_the_start_of_their_name(self, admin, owner) -> None:
         wanted, _ = create(owner, name="Spring offer"), create(owner, name="Winter offer")

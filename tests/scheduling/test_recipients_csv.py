@@ -1,4 +1,4 @@
-"""Lists of recipients as CSV files."""
+"""Recipients as CSV files."""
 
 import csv
 import io
@@ -70,7 +70,7 @@ def test_blank_lines_before_the_header_count() -> None:
     assert rows_of(f"\n \nto\n{ADA}\n") == [Row(4, ADA, {})]
 
 
-def test_bad_rows_are_reported_and_good_ones_kept() -> None:
+def test_invalid_rows_are_reported_and_valid_ones_returned() -> None:
     content = "\n".join(
         [
             "to,name",
@@ -135,11 +135,11 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_row(content: str | bytes
 
 
 @pytest.mark.parametrize("name", ["first name", "", "1st", "n\u00e4me", "n" * 41])
-def test_a_column_that_can_be_no_variable_is_passed_over(name: str) -> None:
+def test_a_column_that_cannot_be_a_variable_is_ignored(name: str) -> None:
     assert rows_of(f"to,{name},time\n{ADA},Ada,10:00\n") == [Row(2, ADA, {"time": "10:00"})]
 
 
-def test_the_blank_column_behind_a_last_delimiter_is_passed_over() -> None:
+def test_the_blank_column_after_a_trailing_delimiter_is_ignored() -> None:
     assert rows_of(f"to;time;;\n{ADA};10:00;;\n") == [Row(2, ADA, {"time": "10:00"})]
 
 
@@ -149,7 +149,7 @@ def test_fifty_columns_are_allowed() -> None:
     assert rows_of(f"to,{','.join(names)}\n{ADA}{',' * 49}\n") == [Row(2, ADA, dict.fromkeys(names, ""))]
 
 
-def test_rows_before_the_fault_have_been_given() -> None:
+def test_rows_before_the_fault_are_returned() -> None:
     found = read_rows(io.BytesIO(f"to\n{ADA}\n\xff".encode("latin-1")))
 
     assert next(found) == Row(2, ADA, {})
@@ -189,7 +189,7 @@ def test_the_stream_stays_open_for_its_owner() -> None:
     assert not stream.closed
 
 
-def test_a_stream_that_its_owner_has_closed_meanwhile_is_no_error() -> None:
+def test_a_stream_that_was_closed_meanwhile_is_no_error() -> None:
     stream = io.BytesIO(f"to\n{ADA}\n{BOB}\n".encode())
     begun = read_rows(stream)
     next(begun)
@@ -213,7 +213,7 @@ def test_django_s_uploads_are_streams(in_memory: bool) -> None:
 
 
 class Endless(io.RawIOBase):
-    """A file that is longer than memory, made as it is read."""
+    """A file larger than memory, generated while it is read."""
 
     def __init__(self, first: bytes, rest: bytes, size: int) -> None:
         self._parts = self._made(first, rest, size)

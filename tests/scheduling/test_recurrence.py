@@ -1,4 +1,4 @@
-"""Occurrences as moments: COUNT, UNTIL, clock changes, jumps, and searches that end."""
+"""Occurrences in UTC: COUNT, UNTIL, clock changes, skipping, and bounded searches."""
 
 # ruff: noqa: DTZ001 - wall times are naive: that is what is tested
 
@@ -121,7 +121,7 @@ def test_occurrences_that_a_gap_throws_together_are_one_and_count_once(microseco
     assert stepped == at_once
 
 
-def test_a_day_that_a_zone_leaves_out_runs_at_the_next_day_s_first_moment() -> None:
+def test_a_day_that_a_zone_skips_runs_at_the_start_of_the_next_day() -> None:
     found = upcoming(rule="FREQ=DAILY", start=datetime(2011, 12, 29, 0, 0), tz=APIA, position=NEW, count=3)
 
     assert [(wall.month, wall.day, utc) for wall, utc in found] == [
@@ -137,7 +137,7 @@ def test_upcoming_is_bounded_by_its_count() -> None:
     assert len(upcoming(rule="FREQ=MINUTELY", start=START, tz=UTC_ZONE, position=NEW, count=5)) == 5
 
 
-def test_a_jump_says_what_was_missed_and_where_the_series_stands() -> None:
+def test_skipping_returns_the_number_of_occurrences_and_the_position() -> None:
     moment = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
     exact = first_at_or_after(rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=NEW, not_before=moment)
@@ -156,7 +156,7 @@ def test_a_jump_says_what_was_missed_and_where_the_series_stands() -> None:
     assert next_occurrence(rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=exact.position) == exact[:2]
 
 
-def test_a_jump_over_nothing_leaves_the_position() -> None:
+def test_skipping_nothing_keeps_the_position() -> None:
     found = first_at_or_after(
         rule="FREQ=DAILY", start=START, tz=UTC_ZONE, position=NEW, not_before=datetime(2020, 1, 1, tzinfo=UTC)
     )

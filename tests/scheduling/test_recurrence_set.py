@@ -1,4 +1,4 @@
-"""A series continued at each occurrence is the same as the one that `dateutil` walks from the start."""
+"""A recurrence set continued at each occurrence equals the one that `dateutil` computes from the start."""
 
 # ruff: noqa: DTZ001 - wall times are naive: that is what is tested
 
@@ -73,7 +73,7 @@ def random_start(chance: Random) -> datetime:
 
 
 def assert_same_series(rule: str, start: datetime) -> bool:
-    """False if there was nothing to compare: where we have given up the library would go on to the year 9999."""
+    """Return False if there was nothing to compare: where we stop, the library would search until the year 9999."""
     parsed, stepped, last = parse(rule), [], None
     while len(stepped) < LENGTH and (last := next(wall_times(parsed, start=start, last=last), None)):
         stepped.append(last)

@@ -1,4 +1,4 @@
-"""Wall time to moments, against transitions that are found by asking `zoneinfo` from the UTC side only."""
+"""Wall time to UTC, compared with transitions found by converting UTC times with `zoneinfo`."""
 
 # ruff: noqa: DTZ001, DTZ901 - wall times are naive: that is what is tested
 
@@ -64,7 +64,7 @@ def stretches(name: str) -> list[tuple[datetime, datetime, timedelta]]:
     return [*found, (begin, moment, offset_at(begin))]
 
 
-def first_moment_at_which_the_clock_has_reached(wall: datetime, name: str) -> datetime:
+def first_time_at_which_the_clock_has_reached(wall: datetime, name: str) -> datetime:
     return next(
         max(begin, wall - offset) for begin, end, offset in stretches(name) if max(begin, wall - offset) < end
     ).replace(tzinfo=UTC)
@@ -83,7 +83,7 @@ def test_a_daily_schedule_keeps_its_wall_time_for_ten_years(name: str) -> None:
 
         assert [wall for wall, _utc in found] == [start + timedelta(days=day) for day in range(DAYS)]
         assert [utc for _wall, utc in found] == [
-            first_moment_at_which_the_clock_has_reached(wall, name) for wall, _utc in found
+            first_time_at_which_the_clock_has_reached(wall, name) for wall, _utc in found
         ]
         assert all(earlier.utc < later.utc for earlier, later in pairwise(found))
 
@@ -119,13 +119,13 @@ def test_the_fold_of_a_wall_time_makes_no_difference() -> None:
 
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.sampled_from(ZONES), st.datetimes(BEGIN, END))
-def test_any_wall_time_becomes_the_first_moment_at_which_the_clock_has_reached_it(name: str, wall: datetime) -> None:
-    assert to_utc(wall, ZoneInfo(name)) == first_moment_at_which_the_clock_has_reached(wall, name)
+def test_any_wall_time_becomes_the_first_time_at_which_the_clock_has_reached_it(name: str, wall: datetime) -> None:
+    assert to_utc(wall, ZoneInfo(name)) == first_time_at_which_the_clock_has_reached(wall, name)
 
 
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(st.sampled_from(ZONES), st.datetimes(), st.timedeltas(timedelta(0), timedelta(days=2)))
-def test_a_later_wall_time_is_never_an_earlier_moment(name: str, wall: datetime, later: timedelta) -> None:
+def test_a_later_wall_time_is_never_earlier_in_utc(name: str, wall: datetime, later: timedelta) -> None:
     tz = ZoneInfo(name)
 
     assert to_utc(wall, tz) <= to_utc(min(wall, datetime.max - later) + later, tz)

@@ -1,4 +1,4 @@
-"""Which release of the zone data is used, and when it is too old."""
+"""The release of the zone data, and the warning about an old one."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Clients of the API, whose clock stands at `now` until a test moves it."""
+"""Clients of the API, with a clock fixed at `now` until a test moves it."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +32,7 @@ def staff(installed) -> Api:
 
 @pytest.fixture
 def mine(api):
-    """Makes schedules of the client's user."""
+    """Creates schedules of the client's user."""
 
     def make(to: Any = 1, **values: Any) -> Schedule:
         return making.create(api.user, to, **values)

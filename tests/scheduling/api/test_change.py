@@ -32,7 +32,7 @@ def ran(mine, clock) -> Schedule:
 
 
 def rows() -> tuple[list, list, list, dict]:
-    """Everything that a write could change."""
+    """Return everything that a write could change."""
     return (
         list(Schedule.objects.order_by("pk").values()),
         list(ScheduleRecipient.objects.order_by("pk").values()),
@@ -135,7 +135,7 @@ class TestPatch:
         ],
         ids=str,
     )
-    def test_a_bad_change_is_400_and_changes_nothing(self, api, mine, changes, error) -> None:
+    def test_an_invalid_change_is_400_and_changes_nothing(self, api, mine, changes, error) -> None:
         schedule = mine()
         before = rows()
 
@@ -185,7 +185,7 @@ class TestPauseAndResume:
 
 
 class TestCancel:
-    def test_it_says_how_many_messages_were_taken_back(self, api, ran) -> None:
+    def test_it_returns_how_many_messages_were_canceled(self, api, ran) -> None:
         Message.objects.filter(pk=Message.objects.first().pk).update(status="sent")
         before = api.get(f"schedules/{ran.pk}/").json()
 
@@ -197,7 +197,7 @@ class TestCancel:
         assert statuses() == {"sent": 1, "canceled": 2}
         assert api.get(f"schedules/{ran.pk}/preview/").json()["runs"] == []
 
-    def test_its_messages_say_who_took_them_back(self, api, ran) -> None:
+    def test_the_history_of_its_messages_names_the_user(self, api, ran) -> None:
         api.post(f"schedules/{ran.pk}/cancel/")
 
         event = api.get(f"messages/{Message.objects.first().pk}/events/").json()[-1]

@@ -1,4 +1,4 @@
-"""POST /schedules/: what is accepted, what is refused, and what the answer looks like."""
+"""POST /schedules/: accepted and refused requests, and the response."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_a_schedule_is_created_with_its_list(api) -> None:
     assert listed() == [(A, {"name": "Ada", "time": "10:00"}), (B, {"name": "Bob", "time": "11"})]
 
 
-def test_the_answer_has_the_keys_of_the_documentation_and_is_what_a_read_gives(api) -> None:
+def test_the_response_has_the_documented_keys_and_equals_a_read(api) -> None:
     body = api.post("schedules/", BODY).json()
 
     optional = {name for name, field in ScheduleSerializer().fields.items() if not field.required}
@@ -91,7 +91,7 @@ def test_a_time_without_an_offset_is_wall_time_in_the_zone(api) -> None:
     assert (body["run_at"], body["next_run_at"]) == ("2026-12-01T14:00:00Z", "2026-12-01T14:00:00Z")
 
 
-def test_the_answer_names_the_one_of_two_equal_wall_times_that_was_asked_for(api) -> None:
+def test_the_response_has_the_requested_one_of_two_equal_wall_times(api) -> None:
     asked = {**PLAIN, "run_at": "2027-10-31T02:30:00+01:00", "time_zone": "Europe/Berlin"}
 
     body = api.post("schedules/", asked).json()
@@ -165,7 +165,7 @@ def test_ones_own_sender_can_be_used(api) -> None:
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_what_makes_no_sense_is_400_and_nothing_is_stored(api, changes, error) -> None:
+def test_invalid_input_is_400_and_nothing_is_stored(api, changes, error) -> None:
     SenderFactory(number="+15005550009", owner=UserFactory())
 
     assert errors_of(api.post("schedules/", {**PLAIN, **changes})) == {error}
@@ -173,7 +173,7 @@ def test_what_makes_no_sense_is_400_and_nothing_is_stored(api, changes, error) -
     assert_nothing_stored()
 
 
-def test_an_answer_names_a_bounded_number_of_faults(api) -> None:
+def test_a_response_has_a_bounded_number_of_errors(api) -> None:
     bad = [{"to": A, "variabels": {}}] * (MAX_FIELD_ERRORS + 1)
 
     body = assert_problem(api.post("schedules/", {**PLAIN, "recipients": bad}), 400, "invalid")

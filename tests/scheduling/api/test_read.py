@@ -27,7 +27,7 @@ def names(response) -> list[str]:
 
 @pytest.fixture
 def ran(mine) -> Schedule:
-    """A daily one with three recipients that has run once."""
+    """A daily schedule with three recipients that has run once."""
     schedule = mine(3, name="ran", recurrence="FREQ=DAILY")
     tick()
     expand_all()
@@ -310,7 +310,7 @@ class TestPreview:
         assert body["messages"][1]["segments"] == 2
 
     @pytest.mark.parametrize(("query", "count"), [("", 5), ("?count=1", 1), ("?count=100", 100)])
-    def test_as_many_times_as_asked_for(self, api, schedule, query: str, count: int) -> None:
+    def test_as_many_times_as_requested(self, api, schedule, query: str, count: int) -> None:
         assert len(api.get(f"schedules/{schedule.pk}/preview/{query}").json()["runs"]) == count
 
     @pytest.mark.parametrize(

@@ -39,13 +39,13 @@ def listed() -> list[tuple[str, dict]]:
     return list(ScheduleRecipient.objects.order_by("pk").values_list("number", "variables"))
 
 
-def assert_nobody(schedule: Schedule) -> None:
+def assert_no_recipients(schedule: Schedule) -> None:
     assert not ScheduleRecipient.objects.exists()
     assert Schedule.objects.values_list("recipient_count", "updated_at").get() == (0, schedule.updated_at)
 
 
 class TestJson:
-    def test_good_ones_are_added_and_bad_ones_are_reported_by_their_position(self, api, schedule) -> None:
+    def test_valid_entries_are_added_and_invalid_ones_reported_by_position(self, api, schedule) -> None:
         people = [{"to": A, "variables": {"name": "Ada"}}, B, {"to": A, "variables": {"name": "again"}}]
 
         response = api.post(path(schedule), {"recipients": people})
@@ -68,7 +68,7 @@ class TestJson:
         assert api.get(f"schedules/{schedule.pk}/").json()["recipient_count"] == 1
 
     @pytest.mark.parametrize("is_list", [True, False], ids=["list", "object"])
-    def test_a_bad_entry_does_not_stop_good_ones(self, api, schedule, is_list: bool) -> None:
+    def test_an_invalid_entry_does_not_stop_valid_ones(self, api, schedule, is_list: bool) -> None:
         people = [
             {"to": A, "variables": {"name": "Ada"}},
             "nobody",
@@ -103,17 +103,17 @@ class TestJson:
 
         assert api.post(path(plain), [A, B, A]).json() == {"added": 2, "duplicates": 1, "rejected": 0, "errors": []}
 
-    def test_a_schedule_that_has_ended_takes_no_list(self, api, schedule) -> None:
+    def test_an_ended_schedule_refuses_recipients(self, api, schedule) -> None:
         Schedule.objects.update(status="canceled", next_run_at=None, next_wall="")
 
         assert_problem(api.post(path(schedule), [A]), 409, "schedule_ended")
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     @pytest.mark.parametrize("data", [b"7", b'"+14155550101"', b"null", b"[" * 40 + b"]" * 40])
     def test_neither_a_list_nor_an_object_is_400(self, api, schedule, data: bytes) -> None:
         assert_problem(api.post(path(schedule), data=data), 400, "parse_error")
 
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     def test_the_documentation_has_both_forms(self, api) -> None:
         operation = api.get("/api/schema/").json()["paths"]["/api/v1/schedules/{id}/recipients/"]["post"]
@@ -122,7 +122,7 @@ class TestJson:
         assert [form["type"] for form in forms] == ["array", "object"]
         assert forms[1]["properties"]["recipients"] == forms[0]
 
-    def test_the_answer_has_the_keys_of_the_documentation(self, api, schedule) -> None:
+    def test_the_response_has_the_documented_keys(self, api, schedule) -> None:
         body = api.post(path(schedule), {"recipients": [A]}).json()
 
         assert set(body) == set(RecipientsReportSerializer().fields)
@@ -139,10 +139,10 @@ class TestJson:
         ],
         ids=str,
     )
-    def test_what_makes_no_sense_is_400_and_nothing_is_stored(self, api, schedule, body, error) -> None:
+    def test_invalid_input_is_400_and_nothing_is_stored(self, api, schedule, body, error) -> None:
         assert errors_of(api.post(path(schedule), body)) == {error}
 
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     def test_the_cost_does_not_grow_with_the_list(self, api, mine) -> None:
         costs = []
@@ -158,7 +158,7 @@ class TestJson:
 class TestCsv:
     CONTENT = f'to;name\r\n{A};Ada\r\nnobody;Bob\r\n{B};"Bob; ""B"""\r\n{A};again\r\n{C}\r\n'
 
-    def test_good_rows_are_added_and_bad_ones_are_reported_by_their_row(self, api, schedule) -> None:
+    def test_valid_rows_are_added_and_invalid_ones_reported_by_row(self, api, schedule) -> None:
         response = upload(api, schedule, self.CONTENT)
 
         assert response.status_code == 200
@@ -173,7 +173,7 @@ class TestCsv:
     def test_a_byte_order_mark_is_no_part_of_the_header(self, api, schedule) -> None:
         assert upload(api, schedule, f"\ufeffto,name\n{A},Ada\n").json()["added"] == 1
 
-    def test_the_bad_rows_as_a_file(self, api, schedule) -> None:
+    def test_the_invalid_rows_as_a_file(self, api, schedule) -> None:
         response = upload(api, schedule, self.CONTENT, query="?report=csv")
 
         assert response.status_code == 200
@@ -207,7 +207,7 @@ class TestCsv:
     def test_a_file_that_is_no_such_list_is_400_and_nothing_is_stored(self, api, schedule, content, code: str) -> None:
         assert errors_of(upload(api, schedule, content)) == {("file", code)}
 
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     def test_the_form_needs_its_file(self, api, schedule) -> None:
         assert errors_of(upload(api, schedule, self.CONTENT, field="other")) == {("other", "unknown_field")}
@@ -215,20 +215,20 @@ class TestCsv:
         response = api("POST", path(schedule), data=form, content_type=MULTIPART_CONTENT)
         assert errors_of(response) == {("file", "required")}
 
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     def test_a_form_that_breaks_off_is_400(self, api, schedule) -> None:
         response = api("POST", path(schedule), data=b"x", content_type="multipart/form-data")
 
         assert_problem(response, 400, "parse_error")
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     @pytest.mark.parametrize("content_type", ["text/csv", "application/x-www-form-urlencoded", "text/plain"])
     def test_any_other_type_is_415(self, api, schedule, content_type: str) -> None:
         response = api("POST", path(schedule), data=self.CONTENT, content_type=content_type)
 
         assert_problem(response, 415, "unsupported_media_type")
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
 
 class TestSize:
@@ -245,7 +245,7 @@ class TestSize:
     def test_a_larger_file_is_413_and_nothing_is_stored(self, api, schedule) -> None:
         assert_problem(upload(api, schedule, "to\n" + f"{A}\n" * 100), 413, "body_too_large")
 
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     @pytest.mark.usefixtures("_small")
     def test_one_within_the_limit_is_read(self, api, schedule) -> None:
@@ -262,7 +262,7 @@ class TestSize:
         response = client.post(f"/api/v1/{path(schedule)}", {"file": file}, headers={"X-CSRFToken": "x" * 32})
 
         assert_problem(response, 413, "body_too_large")
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
     def test_a_file_larger_than_what_json_may_be_is_read(self, api, mine, settings) -> None:
         settings.MAX_BODY_BYTES = settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000

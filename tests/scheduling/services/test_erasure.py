@@ -1,4 +1,4 @@
-"""A person wants to be forgotten."""
+"""Erasing a phone number."""
 
 from functools import partial
 
@@ -64,7 +64,7 @@ def test_what_waits_is_canceled_first(staff) -> None:
     assert (waiting.status, waiting.text) == ("canceled", "")
 
 
-def test_what_is_in_the_air_is_waited_for(staff) -> None:
+def test_a_message_in_flight_must_be_waited_for(staff) -> None:
     message = MessageFactory(sending=True, to_number=PERSON)
 
     due_run(staff, recipient_list(PERSON))
@@ -78,7 +78,7 @@ def test_what_is_in_the_air_is_waited_for(staff) -> None:
     assert not Erasure.objects.exists()
 
 
-def test_what_is_taken_by_a_worker_meanwhile_is_left_and_not_tried_twice(staff, monkeypatch, capsys) -> None:
+def test_a_message_claimed_meanwhile_is_not_erased_and_not_sent_twice(staff, monkeypatch, capsys) -> None:
     MessageFactory(delivered=True, to_number=PERSON)
     begun = MessageFactory(sending=True, to_number=PERSON)
     monkeypatch.setattr(of_messages, "refuse_in_flight", lambda _number: None)

@@ -1,4 +1,4 @@
-"""From a run to its messages: chunk by chunk, each recipient once, whoever dies on the way."""
+"""Expanding a run in chunks: each recipient gets one message, also after a crash."""
 
 import itertools
 import threading
@@ -145,7 +145,7 @@ class TestMessages:
         found = Message.objects.order_by("pk").values_list("queue_id", "is_bulk")
         assert list(found) == [("express", True), ("paced", False)]
 
-    def test_inactive_numbers_are_passed_over_and_counted(self, owner, chunk) -> None:
+    def test_inactive_numbers_are_skipped_and_counted(self, owner, chunk) -> None:
         chunk(2)
         PhoneNumberFactory(number=numbers(5)[1], inactive=True)
         PhoneNumberFactory(number=numbers(5)[4], inactive=True)
@@ -159,7 +159,7 @@ class TestMessages:
         assert recipients_of_messages() == [numbers(5)[i] for i in (0, 2, 3)]
 
     @pytest.mark.parametrize("sender", [None, "+15005550006"])
-    def test_opted_out_recipients_are_passed_over_and_counted(self, owner, sender: str | None) -> None:
+    def test_opted_out_recipients_are_skipped_and_counted(self, owner, sender: str | None) -> None:
         SenderFactory(number="+15005550006")
         SenderFactory(number="+15005550007")
         for number, refused in zip(numbers(3), ("", "+15005550006", "+15005550007"), strict=True):
@@ -168,13 +168,13 @@ class TestMessages:
 
         expand(run)
 
-        # A number that is used only where it is named forbids nothing to a schedule that names none.
+        # A suppression for one sender number does not apply to a schedule without a sender number.
         left = numbers(4)[2:] if sender else numbers(4)[1:]
         run.refresh_from_db()
         assert (run.created_messages, run.skipped_opted_out, run.skipped_inactive) == (len(left), 4 - len(left), 0)
         assert recipients_of_messages() == left
 
-    def test_whatever_else_the_table_of_checks_refuses_is_passed_over_and_counted(self, owner, monkeypatch) -> None:
+    def test_any_other_refused_recipient_is_skipped_and_counted(self, owner, monkeypatch) -> None:
         budget = Check(
             code="budget_exceeded",
             detail="The month's budget is spent.",
@@ -191,7 +191,7 @@ class TestMessages:
         assert (run.created_messages, run.skipped_invalid) == (1, 2)
         assert recipients_of_messages() == numbers(3)[2:]
 
-    def test_a_text_that_cannot_be_written_is_passed_over_and_counted(self, owner) -> None:
+    def test_a_text_that_cannot_be_rendered_is_skipped_and_counted(self, owner) -> None:
         run = due_run(owner, recipient_list((A, {"name": "Ada"}), (B, {"name": "Bob"})), text="Hi {name}")
         run.schedule.recipients.filter(number=A).update(variables={})
 
@@ -241,7 +241,7 @@ class TestChunks:
         run.refresh_from_db()
         assert (run.started_at, run.finished_at) == (DUE + SECOND, DUE + 3 * SECOND)
 
-    def test_after_a_crash_nothing_of_that_chunk_stays_and_the_next_worker_goes_on_from_there(
+    def test_after_a_crash_the_chunk_is_rolled_back_and_the_next_worker_continues(
         self, owner, chunk, monkeypatch
     ) -> None:
         chunk(4)
@@ -270,7 +270,7 @@ class TestChunks:
         assert recipients_of_messages() == numbers(10)
         assert MessageEvent.objects.count() == 10
 
-    def test_recipients_who_are_added_meanwhile_are_reached_too(self, owner, chunk) -> None:
+    def test_recipients_added_meanwhile_get_the_message_too(self, owner, chunk) -> None:
         chunk(2)
         run = due_run(owner, recipient_list(*numbers(6)[:4]))
         late = iter([recipient_list(*numbers(6)[4:])])
@@ -328,7 +328,7 @@ class TestOnce:
 
         assert recipients_of_messages() == numbers(3)
 
-    def test_each_run_of_a_series_writes_to_everybody_again(self, owner) -> None:
+    def test_each_run_of_a_recurring_schedule_writes_to_all_recipients(self, owner) -> None:
         create(owner, 2, recurrence="FREQ=DAILY;COUNT=2")
         for day in range(2):
             tick(DUE + timedelta(days=day))
@@ -369,7 +369,7 @@ class TestOnce:
 
 
 class TestLease:
-    def test_a_second_worker_is_kept_off(self, owner, chunk) -> None:
+    def test_a_second_worker_does_nothing(self, owner, chunk) -> None:
         chunk(2)
         run = due_run(owner, 4)
         others: list[int] = []
@@ -399,7 +399,7 @@ class TestLease:
 
         assert leases == [DUE + n * 20 * SECOND + expansion.LEASE for n in (1, 2, 3)]
 
-    def test_an_expired_lease_is_taken_over_and_the_slow_worker_makes_nothing_twice(self, owner, chunk) -> None:
+    def test_another_worker_takes_an_expired_lease_and_nothing_is_created_twice(self, owner, chunk) -> None:
         chunk(2)
         run = due_run(owner, 6)
         later = DUE + expansion.LEASE
@@ -421,7 +421,7 @@ class TestAll:
         first, second = due_run(owner, 6), due_run(owner, 4)
         seconds = itertools.count(
             0, expansion.TIME_SLICE_SECONDS * 3 / 4
-        )  # the second chunk would begin after the turn
+        )  # the second chunk would begin after the time slice
         order: list[tuple[int, int]] = []
 
         def note(_queue: str) -> None:
@@ -481,7 +481,7 @@ def test_a_process_expands_in_one_thread(owner, monkeypatch) -> None:
     tasks.expand()
     tasks.expand()
 
-    assert inside == [True, True]  # and not for ever: the second one within the first has found it taken
+    assert inside == [True, True]  # the second call, made during the first, found the lock held
 
 
 @pytest.mark.django_db(transaction=True)
@@ -499,7 +499,7 @@ class TestForReal:
         assert recipients_of_messages() == numbers(40)
 
     def test_without_any_lease_they_still_do(self, owner) -> None:
-        """A worker that was so slow that its lease is over: the row's lock and the cursor hold."""
+        """A worker that was slower than its lease: the row lock and the cursor still protect the run."""
         run = due_run(owner, 40)
         barrier = threading.Barrier(3)
 
@@ -591,8 +591,8 @@ class TestForReal:
         assert set(ScheduleRun.objects.values_list("status", flat=True)) == {"done"}
 
 
-def test_the_queue_is_told_only_after_the_commit(owner) -> None:
-    """`after_chunk` rings a bell: whoever hears it must find the messages."""
+def test_the_queue_is_notified_after_the_commit(owner) -> None:
+    """`after_chunk` notifies the queue: the dispatcher must find the messages."""
     run = due_run(owner, 2)
     depth: list[int] = []
     outside = len(connection.savepoint_ids)

@@ -1,4 +1,4 @@
-"""Numbers and samples about schedules, at a constant number of queries."""
+"""Counts and samples of schedules, with a constant number of queries."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""Who is on the list: good rows are kept in their order, each number once, bad ones are reported."""
+"""Adding recipients: valid rows are stored in order, each number once; invalid ones are reported."""
 
 import io
 from datetime import timedelta
@@ -24,13 +24,13 @@ LATER = DUE - timedelta(minutes=30)
 
 @pytest.fixture
 def schedule(owner) -> Schedule:
-    """With nobody on its list, and a text that names `name`."""
+    """A schedule without recipients, with a text that uses `name`."""
     return create(owner, 0, text="Hi {name}")
 
 
 @pytest.fixture
 def plain(owner) -> Schedule:
-    """With nobody on its list, and a text without variables."""
+    """A schedule without recipients, with a text without variables."""
     return create(owner, 0)
 
 
@@ -59,7 +59,7 @@ def listed(schedule: Schedule) -> list[tuple[str, dict]]:
     return list(schedule.recipients.order_by("pk").values_list("number", "variables"))
 
 
-def assert_nobody(schedule: Schedule) -> None:
+def assert_no_recipients(schedule: Schedule) -> None:
     assert not ScheduleRecipient.objects.exists()
     row = Schedule.objects.get(pk=schedule.pk)
     assert (row.recipient_count, row.updated_at) == (0, schedule.updated_at)
@@ -105,7 +105,7 @@ class TestAdd:
 
         assert [number for number, _ in listed(plain)] == [A, B, C]
 
-    def test_bad_rows_are_reported_by_row_and_good_ones_are_kept(self, schedule, chunk) -> None:
+    def test_invalid_rows_are_reported_by_row_and_valid_ones_stored(self, schedule, chunk) -> None:
         chunk(2)
         rows = [
             *recipient_list((A, {"name": "a"}), (B, {}), (C, {"name": "x" * 1531})),
@@ -123,7 +123,7 @@ class TestAdd:
         assert listed(schedule) == [(A, {"name": "a"})]
         assert Schedule.objects.get().recipient_count == 1
 
-    def test_a_text_that_is_empty_for_somebody_is_reported(self, owner) -> None:
+    def test_a_text_that_is_empty_for_one_recipient_is_reported(self, owner) -> None:
         schedule = create(owner, 0, text="{text}")
 
         report = add(schedule, recipient_list((A, {"text": "  "}), (B, {"text": "Hello"})))
@@ -131,7 +131,9 @@ class TestAdd:
         assert [(error.row, error.field, error.code) for error in report.errors] == [(0, "message", "blank")]
         assert listed(schedule) == [(B, {"text": "Hello"})]
 
-    def test_the_report_names_so_many_bad_rows_and_counts_the_rest(self, schedule, chunk, monkeypatch) -> None:
+    def test_the_report_has_a_bounded_number_of_invalid_rows_and_counts_the_rest(
+        self, schedule, chunk, monkeypatch
+    ) -> None:
         chunk(4)
         monkeypatch.setattr(recipients, "MAX_REPORTED_ERRORS", 5)
 
@@ -142,7 +144,7 @@ class TestAdd:
         assert not ScheduleRecipient.objects.exists()
 
     @pytest.mark.parametrize("ending", ["canceled", "completed"])
-    def test_nobody_joins_a_schedule_that_has_ended(self, owner, ending: str) -> None:
+    def test_an_ended_schedule_accepts_no_recipients(self, owner, ending: str) -> None:
         run = due_run(owner, recipient_list(A))
         if ending == "completed":
             expand_all()
@@ -155,7 +157,7 @@ class TestAdd:
         assert [number for number, _ in listed(run.schedule)] == [A]
         assert Schedule.objects.get().recipient_count == 1
 
-    def test_a_paused_one_takes_more(self, plain) -> None:
+    def test_a_paused_schedule_accepts_more_recipients(self, plain) -> None:
         schedules.pause(schedule_id=plain.pk, now=LATER)
 
         assert counts(add(plain, recipient_list(A))) == (1, 0, 0)
@@ -190,7 +192,7 @@ class TestAdd:
         assert listed(schedule) == [(B, {"name": "Bob"})]
 
     @pytest.mark.django_db(transaction=True)
-    def test_two_who_add_the_same_list_at_once_add_everybody_once(self, owner, chunk) -> None:
+    def test_two_concurrent_imports_of_one_list_add_each_recipient_once(self, owner, chunk) -> None:
         chunk(7)
         schedule = create(owner, 0)
         everybody = recipient_list(*numbers(50))
@@ -229,7 +231,7 @@ class TestAddCsv:
 
         assert listed(schedule) == [(A, {"name": 'Lovelace, "Ada"\nCountess'}), (B, {"name": "Bob"})]
 
-    def test_bad_rows_are_reported_by_their_row_and_good_ones_are_kept(self, schedule) -> None:
+    def test_invalid_rows_are_reported_by_their_row_and_valid_ones_stored(self, schedule) -> None:
         content = f"to,name\n{A},Ada\nnobody,Bob\n{B}\n+1415555010199,Eve\n{C},{'x' * 501}\n{B},Bob\n{A},Ada\n"
 
         report = add_csv(schedule, content)
@@ -278,9 +280,9 @@ class TestAddCsv:
             add_csv(schedule, content)
 
         assert (caught.value.field, caught.value.field_code) == ("file", code)
-        assert_nobody(schedule)
+        assert_no_recipients(schedule)
 
-    def test_a_file_with_nothing_but_a_header_adds_nobody(self, schedule) -> None:
+    def test_a_file_with_only_a_header_adds_no_recipients(self, schedule) -> None:
         assert add_csv(schedule, "to,name\n") == ImportReport()
 
         assert not ScheduleRecipient.objects.exists()
@@ -293,7 +295,7 @@ class TestAddCsv:
 
         assert [number for number, _ in listed(plain)] == numbers(1050)
 
-    def test_the_same_file_again_adds_nobody(self, schedule) -> None:
+    def test_the_same_file_again_adds_no_recipients(self, schedule) -> None:
         content = f"to,name\n{A},Ada\n{B},Bob\n"
         add_csv(schedule, content)
 

@@ -1,4 +1,4 @@
-"""What a schedule that has ended still holds of people goes by the rules that hold for messages."""
+"""Recipients and texts of ended schedules are erased by the retention rules of messages."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 
 @pytest.fixture
 def ended():
-    """Makes schedules that ended so many days before `NOW`."""
+    """Creates schedules that ended this many days before `NOW`."""
 
     def make(days: float, *, status: str = "completed", owner=None, **values) -> Schedule:
         schedule = create(
@@ -40,7 +40,7 @@ def take(chunks: int = 100) -> int:
 
 
 def holds(schedule: Schedule) -> tuple[str, list[dict], int]:
-    """Text, variables, and how many were on the list once."""
+    """Return the text, the variables, and the original number of recipients."""
     schedule.refresh_from_db()
     return schedule.text, [person.variables for person in schedule.recipients.all()], schedule.recipient_count
 
@@ -60,7 +60,7 @@ def test_texts_and_variables_go_first_and_the_list_later(settings, ended, status
     settings.RETENTION_TEXT_DAYS, settings.RETENTION_ROW_DAYS = 30, 365
     young, old, ancient = (ended(days, status=status) for days in (29, 31, 366))
 
-    assert take() == 3  # of the ancient one its text, and its list
+    assert take() == 3  # text and list of the oldest count separately
 
     assert holds(young) == WHOLE
     assert holds(old) == ("", [{}, {}], 2)
@@ -91,7 +91,7 @@ def test_the_most_special_rule_counts(settings, ended) -> None:
     assert {holds(schedule)[0] for schedule in faded} == {""}
 
 
-def test_a_long_list_is_taken_in_pieces_over_several_calls(settings, ended, monkeypatch) -> None:
+def test_a_long_list_is_erased_in_chunks_over_several_calls(settings, ended, monkeypatch) -> None:
     monkeypatch.setattr(retention, "CHUNK", 1)
     settings.RETENTION_ROW_DAYS = 1
     schedule = ended(2)

@@ -150,7 +150,7 @@ class TestLateness:
         assert rows() == [(DUE, "missed"), (DUE + 3 * DAY, "done")]
         assert Schedule.objects.get().status == "completed"
 
-    def test_a_series_that_ended_while_nobody_looked_is_completed_and_says_how_many_were_missed(self, owner) -> None:
+    def test_a_recurrence_that_ended_during_a_downtime_is_completed_with_the_number_of_missed_runs(self, owner) -> None:
         schedule = create(owner, recurrence="FREQ=DAILY;COUNT=4")
 
         tick(DUE + 30 * DAY)
@@ -271,7 +271,7 @@ class TestCompletion:
     ids=["spring", "autumn"],
 )
 def test_a_daily_wall_time_over_a_change_of_the_clock_runs_once_a_day(owner, start, moments) -> None:
-    """Skipped by the clock: the first moment afterwards. Twice on the clock: the first time only."""
+    """A skipped wall time runs at the end of the gap, a repeated one only the first time."""
     create(owner, run_at=start, time_zone="Europe/Berlin", recurrence=f"FREQ=DAILY;COUNT={len(moments)}")
     moment, end = datetime.fromisoformat(moments[0] + "+00:00") - HOUR, datetime.fromisoformat(moments[-1] + "+00:00")
 
@@ -286,7 +286,7 @@ def test_a_daily_wall_time_over_a_change_of_the_clock_runs_once_a_day(owner, sta
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
-    """The tick against everybody else: whoever comes first, nothing is half done."""
+    """The tick concurrent with other changes: in any order, no change is applied partly."""
 
     def test_of_many_ticks_at_once_one_starts_the_run(self, owner) -> None:
         for number in range(ROUNDS):
@@ -301,7 +301,7 @@ class TestRaces:
         made = [create(owner) for _ in range(10)]
 
         started = at_once([tick] * 3)
-        tick()  # what one passed over because another held it
+        tick()  # rows that one skipped because the other had locked them
 
         assert sum(started) <= 10
         assert ScheduleRun.objects.count() == 10

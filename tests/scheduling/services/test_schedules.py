@@ -1,4 +1,4 @@
-"""Making, changing and ending schedules."""
+"""Creating, changing and canceling schedules."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -35,7 +35,7 @@ def listed(schedule: Schedule) -> list[tuple[str, dict]]:
 
 
 def refused(call, *arguments, **values) -> tuple[str, str]:
-    """Field and code of the `InvalidField` that it raises."""
+    """Return field and code of the `InvalidField` that it raises."""
     with pytest.raises(InvalidField) as caught:
         call(*arguments, **values)
     return caught.value.field, caught.value.field_code
@@ -138,7 +138,7 @@ class TestCreate:
         assert made.next_run_at == datetime(2026, 12, 1, 14, 0, tzinfo=UTC)
         assert made.start_wall == "2026-12-01T09:00:00"
 
-    def test_a_time_with_an_offset_is_a_moment_and_the_zone_gives_its_wall_time(self, owner) -> None:
+    def test_a_time_with_an_offset_is_converted_to_wall_time_in_the_zone(self, owner) -> None:
         moment = datetime(2026, 12, 1, 9, 0, tzinfo=timezone(timedelta(hours=-5)))
 
         made = create(owner, run_at=moment, time_zone="Europe/Berlin")
@@ -160,7 +160,7 @@ class TestCreate:
 
         assert made.next_run_at == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
 
-    def test_a_wall_time_that_clocks_skip_is_the_first_moment_afterwards(self, owner) -> None:
+    def test_a_wall_time_that_clocks_skip_is_the_end_of_the_gap(self, owner) -> None:
         made = create(owner, run_at=datetime.fromisoformat("2027-03-28T02:30"), time_zone="Europe/Berlin")
 
         assert made.next_run_at == datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
@@ -194,7 +194,7 @@ class TestCreate:
         ],
         ids=str,
     )
-    def test_what_makes_no_sense_is_refused_and_nothing_is_stored(self, owner, values, error) -> None:
+    def test_invalid_input_is_refused_and_nothing_is_stored(self, owner, values, error) -> None:
         SenderFactory(number="+15005550009", owner=UserFactory())
 
         assert refused(create, owner, **values) == error
@@ -202,7 +202,7 @@ class TestCreate:
         assert not Schedule.objects.exists()
         assert not ScheduleRecipient.objects.exists()
 
-    def test_one_bad_recipient_is_enough_to_store_nobody(self, owner) -> None:
+    def test_with_one_invalid_recipient_nothing_is_stored(self, owner) -> None:
         mixed = recipient_list((A, {"name": "Ada"}), (B, {"nom": "Bob"}))
 
         assert refused(create, owner, mixed, text="Hi {name}") == ("recipients.1.name", "missing_variable")
@@ -245,7 +245,7 @@ class TestChange:
         assert schedule.start_wall == "2026-12-01T09:00:00"
         assert schedule.next_run_at == datetime(2026, 12, 1, 14, 0, tzinfo=UTC)
 
-    def test_a_new_zone_keeps_the_moment_where_a_moment_was_asked_for(self, owner, now) -> None:
+    def test_a_new_zone_keeps_the_utc_time_of_a_start_with_an_offset(self, owner, now) -> None:
         schedule = create(owner, run_at=datetime.fromisoformat("2026-12-01T09:00+01:00"), time_zone="Europe/Berlin")
 
         change(schedule, now, time_zone="Asia/Tokyo")
@@ -262,7 +262,7 @@ class TestChange:
 
         assert Schedule.objects.get().next_run_at == second
 
-    def test_a_recurrence_can_be_taken_away(self, owner, now) -> None:
+    def test_a_recurrence_can_be_removed(self, owner, now) -> None:
         schedule = create(owner, recurrence="FREQ=DAILY")
 
         change(schedule, now, recurrence=None)
@@ -283,7 +283,7 @@ class TestChange:
         assert (schedule.from_number, schedule.valid_for, schedule.updated_at) == ("+15005550007", 60, later)
         assert (schedule.next_run_at, schedule.created_at) == (DUE, now)
 
-    def test_a_new_text_is_checked_for_everybody(self, owner, now) -> None:
+    def test_a_new_text_is_checked_for_all_recipients(self, owner, now) -> None:
         schedule = create(owner, recipient_list((A, {"name": "Ada"}), (B, {"name": "Bob", "time": "10:00"})))
 
         change(schedule, now, text="Hi {name}")
@@ -306,7 +306,7 @@ class TestChange:
         ],
         ids=str,
     )
-    def test_a_bad_change_changes_nothing(self, owner, now, changes, field: str) -> None:
+    def test_an_invalid_change_changes_nothing(self, owner, now, changes, field: str) -> None:
         schedule = create(owner)
         before = Schedule.objects.values().get()
 
@@ -362,7 +362,7 @@ class TestPauseAndResume:
         assert [schedules.resume(schedule_id=schedule.pk, now=now).status for _ in range(2)] == ["active"] * 2
         assert [schedules.pause(schedule_id=schedule.pk, now=now).status for _ in range(2)] == ["paused"] * 2
 
-    def test_what_is_being_expanded_goes_on_during_a_pause(self, owner) -> None:
+    def test_a_run_that_is_being_expanded_continues_during_a_pause(self, owner) -> None:
         run = due_run(owner, 3, recurrence="FREQ=DAILY")
 
         schedules.pause(schedule_id=run.schedule_id, now=DUE)
@@ -382,7 +382,7 @@ class TestCancel:
         assert tick(DUE) == 0
         assert not ScheduleRun.objects.exists()
 
-    def test_its_unsent_messages_are_taken_back_and_counted(self, owner) -> None:
+    def test_its_unsent_messages_are_canceled_and_counted(self, owner) -> None:
         run = due_run(owner, 5, recurrence="FREQ=DAILY")
         expand_all()
         sent, unknown, deferred, *_ = Message.objects.order_by("pk")
@@ -405,7 +405,7 @@ class TestCancel:
             "schedule canceled",
         )
 
-    def test_more_than_one_chunk_is_taken_back(self, owner, monkeypatch) -> None:
+    def test_more_than_one_chunk_is_canceled(self, owner, monkeypatch) -> None:
         monkeypatch.setattr(schedules, "CANCEL_CHUNK", 3)
         run = due_run(owner, 9, recurrence="FREQ=DAILY")
         expand_all()
@@ -428,7 +428,7 @@ class TestCancel:
         assert statuses() == {"canceled": 3}
         assert not schedules.is_cancelable(ended)
 
-    def test_where_its_process_dies_the_tick_goes_on(self, owner, monkeypatch, caplog) -> None:
+    def test_the_tick_resumes_a_cancel_whose_process_died(self, owner, monkeypatch, caplog) -> None:
         monkeypatch.setattr(schedules, "CANCEL_CHUNK", 3)
         schedule = due_run(owner, 9, recurrence="FREQ=DAILY").schedule
         expand_all()
@@ -448,7 +448,7 @@ class TestCancel:
         last = MessageEvent.objects.filter(to_status="canceled").order_by("pk").last()
         assert (last.actor, last.source) == (owner, "sweep")
 
-    def test_one_that_died_can_be_asked_for_again(self, owner, monkeypatch) -> None:
+    def test_an_interrupted_cancel_can_be_requested_again(self, owner, monkeypatch) -> None:
         monkeypatch.setattr(schedules, "CANCEL_CHUNK", 3)
         schedule = due_run(owner, 9).schedule
         expand_all()
@@ -473,7 +473,7 @@ class TestCancel:
 
 
 class TestDelete:
-    def test_before_the_first_run_it_is_forgotten(self, owner) -> None:
+    def test_before_the_first_run_it_is_deleted(self, owner) -> None:
         schedule = create(owner, 3)
         other = create(owner, 2)
 

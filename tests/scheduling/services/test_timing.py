@@ -1,4 +1,4 @@
-"""From a schedule's row to its times: what the recurrence alone cannot know."""
+"""Computing the next run from a schedule's row, beyond the recurrence rule itself."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -7,7 +7,7 @@ from scheduling.models import Schedule
 from scheduling.services import timing
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
-# In Berlin 02:30 comes twice on 25 October 2026: at 00:30 UTC (+02:00) and at 01:30 UTC (+01:00).
+# In Berlin 02:30 occurs twice on 25 October 2026: at 00:30 UTC (+02:00) and at 01:30 UTC (+01:00).
 SECOND = datetime.fromisoformat("2026-10-25T02:30:00+01:00")
 
 

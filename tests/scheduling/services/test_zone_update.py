@@ -1,4 +1,4 @@
-"""Newer zone data moves the runs that wait, and no run takes place twice because of it."""
+"""Newer zone data moves next runs, and no run is repeated because of it."""
 
 import logging
 from collections.abc import Callable
@@ -62,7 +62,7 @@ class TestWhatMoves:
         assert line.startswith(f"schedule {schedule.pk} in America/Vancouver moved from 2026-12-15T17:00:00Z ")
         assert line.endswith(" to 2026-12-15T16:00:00Z by tzdata 2026f")
 
-    def test_a_time_that_was_given_with_its_offset_keeps_its_moment(self, owner, upgrade, caplog) -> None:
+    def test_a_start_with_an_offset_keeps_its_utc_time(self, owner, upgrade, caplog) -> None:
         schedule = create(owner, run_at=BEFORE, time_zone=ZONE, recurrence="FREQ=DAILY")
         upgrade()
 
@@ -157,7 +157,7 @@ class TestNoRunIsRepeated:
         assert stored(schedule) == (AFTER + 2 * HOUR, AFTER + HOUR, NEW)
         assert schedule.next_wall == "2026-12-15T10:00:00"
 
-    def test_a_rescheduled_one_has_one_run_for_each_moment(self, owner, upgrade) -> None:
+    def test_a_rescheduled_one_has_one_run_for_each_due_time(self, owner, upgrade) -> None:
         schedule = create(owner, run_at=WALL, time_zone=ZONE)
         ScheduleRun.objects.create(schedule=schedule, due_at=AFTER, status="missed")
         upgrade()
@@ -169,7 +169,7 @@ class TestNoRunIsRepeated:
 
 
 class TestIntoThePast:
-    def test_a_run_that_should_have_been_takes_place_at_once_and_says_why(self, owner, upgrade) -> None:
+    def test_an_overdue_run_starts_at_once_and_says_why(self, owner, upgrade) -> None:
         schedule = create(owner, run_at=WALL, time_zone=ZONE)
         upgrade()
         recompute(AFTER + 30 * MINUTE)
@@ -243,7 +243,7 @@ class TestUpgrade:
 
         assert stored(schedule) == (AFTER + DAY, BEFORE + DAY, NEW)
 
-    def test_an_update_that_was_interrupted_goes_on(self, owner, upgrade, monkeypatch) -> None:
+    def test_an_interrupted_update_continues(self, owner, upgrade, monkeypatch) -> None:
         monkeypatch.setattr(zone_update, "CHUNK", 2)
         made = [create(owner, run_at=WALL + days * DAY, time_zone=ZONE) for days in (2, 0, 1)]
         upgrade()
@@ -272,7 +272,7 @@ class TestUpgrade:
             create(owner, run_at=WALL, time_zone="Europe/Berlin")
         upgrade()
 
-        with django_assert_num_queries(5):  # is there any, savepoint, chunk, update, savepoint
+        with django_assert_num_queries(5):  # exists, savepoint, chunk, update, savepoint
             recompute()
         with django_assert_num_queries(1):
             recompute()
@@ -289,7 +289,7 @@ def test_many_ticks_move_and_start_each_schedule_once(owner, upgrade, caplog) ->
 
     with caplog.at_level(logging.WARNING):
         started = at_once([both] * 3)
-        started.append(both())  # what one passed over because another held it
+        started.append(both())  # rows that one skipped because the other had locked them
 
     assert sum(started) == 10
     assert [runs_of(schedule) for schedule in made] == [[(AFTER, "pending")]] * 10

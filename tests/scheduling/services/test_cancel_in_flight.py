@@ -1,4 +1,4 @@
-"""A message that a worker has in the air when its schedule is canceled is not tried again."""
+"""A message in flight when its schedule is canceled is not retried."""
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -47,7 +47,7 @@ def cancel(schedule: Schedule) -> int:
     return canceled
 
 
-def test_one_that_the_provider_does_not_take_is_canceled_and_goes_to_no_other(schedule, message) -> None:
+def test_one_that_the_provider_refuses_is_canceled_and_not_sent_elsewhere(schedule, message) -> None:
     AccountFactory()
     AccountFactory()
     carrier = Carrier(Unavailable("away"))
@@ -63,7 +63,7 @@ def test_one_that_the_provider_does_not_take_is_canceled_and_goes_to_no_other(sc
     assert message.events.last().detail == "The message was canceled before a provider accepted it."
 
 
-def test_one_that_the_provider_takes_is_sent(schedule, message) -> None:
+def test_one_that_the_provider_accepts_is_sent(schedule, message) -> None:
     AccountFactory()
     carrier = Carrier()
     carrier.before_response = lambda call: cancel(schedule) and None
