@@ -18,11 +18,15 @@ TONES = {"unmatched": "warning", "applied": "success", "ignored": "info", "malfo
 @admin.register(ProviderCallback)
 class ProviderCallbackAdmin(KeysetAdmin, ReadOnlyAdmin):
     list_title = "Callbacks received"
-    list_display = ["received_at", "provider", "word", "state_label", "provider_message_id", "error_code", "note"]
+    list_display = ["received_at", "provider", "raw_status", "state_label", "provider_message_id", "error_code", "note"]
     list_filter = [("state", ChoicesCheckboxFilter), ("provider", RelatedCheckboxFilter)]
     list_select_related = ["provider"]
     search_fields = ["provider_message_id__startswith"]
     search_help_text = "The provider's message id"
+
+    @display(description="Raw status")
+    def raw_status(self, row: ProviderCallback) -> str:
+        return row.word
 
     @display(description="State", label=TONES)
     def state_label(self, row: ProviderCallback) -> str:
@@ -31,7 +35,16 @@ class ProviderCallbackAdmin(KeysetAdmin, ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: ProviderCallback | None = None) -> tuple[str, ...]:
         may_read = text_privacy.may_read(staff_of(request))
         return (
-            *("received_at", "provider", "word", "reported", "error_code", "state", "note", "provider_message_id"),
+            *(
+                "received_at",
+                "provider",
+                "raw_status",
+                "reported",
+                "error_code",
+                "state",
+                "note",
+                "provider_message_id",
+            ),
             "message_link",
             "content" if may_read else "content_without_texts",
         )

@@ -10,7 +10,8 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import DateField, ForeignKey, Model, QuerySet
+from django.db.models import DateField, Model, QuerySet
+from django.db.models.fields.related import RelatedField
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date
 
@@ -30,7 +31,7 @@ def parameters(model: type[Model], list_filter: Iterable[Any]) -> set[str]:
         path = item if isinstance(item, str) else item[0]
         field = get_fields_from_path(model, path)[-1]
         found |= {path, f"{path}__exact", f"{path}__isnull"}
-        if isinstance(field, ForeignKey):
+        if isinstance(field, RelatedField):
             found.add(f"{path}__{field.target_field.name}__exact")
         elif isinstance(field, DateField):
             found |= {f"{path}__gte", f"{path}__lt"}

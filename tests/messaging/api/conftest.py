@@ -1,4 +1,4 @@
-"""Clients of the API and what they expect of its errors."""
+"""Clients of the API, and assertions on its errors."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ HANDLER = ClientHandler(enforce_csrf_checks=False)  # one for all: making its mi
 
 
 class Api:
-    """Speaks JSON with a bearer token; `data` instead of `body` is sent as it is."""
+    """Sends JSON with a bearer token. `data` is sent unchanged instead of `body`."""
 
     def __init__(self, user: Any = None, token: str | None = None) -> None:
         self.user = user
@@ -53,7 +53,7 @@ class Api:
 
 
 def assert_problem(response: HttpResponse, status: int, code: str) -> dict[str, Any]:
-    """The answer is a problem of exactly the documented shape; returns its body."""
+    """Assert that the response is a problem of the documented shape, and return its body."""
     assert response.status_code == status, response.content
     assert response.headers["Content-Type"] == "application/problem+json"
     body = response.json()
@@ -65,7 +65,7 @@ def assert_problem(response: HttpResponse, status: int, code: str) -> dict[str, 
 
 
 def errors_of(response: HttpResponse) -> set[tuple[str, str]]:
-    """Field and code of each error of a 400."""
+    """Return the field and code of each error of a 400."""
     body = assert_problem(response, 400, "invalid")
     assert all(set(error) == {"field", "code", "detail"} for error in body["errors"])
     return {(error["field"], error["code"]) for error in body["errors"]}

@@ -1,4 +1,4 @@
-"""Who may call: tokens, log-ins, sessions, permissions and limits."""
+"""Authentication and authorization: tokens, log-ins, sessions, permissions and limits."""
 
 import base64
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ class TestTokens:
     @pytest.mark.parametrize(
         "path", ["messages/", "phone-numbers/", "queues/", "messages/0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55/"]
     )
-    def test_without_a_token_nothing_is_told(self, anonymous, path: str) -> None:
+    def test_without_a_token_nothing_is_returned(self, anonymous, path: str) -> None:
         response = anonymous.get(path)
 
         assert_problem(response, 401, "not_authenticated")
@@ -70,13 +70,13 @@ class TestTokens:
         assert response.headers["WWW-Authenticate"] == "Bearer"
 
     @pytest.mark.parametrize("header", ["Token {}", "{}", "Basic {}", "Bearer{}"])
-    def test_a_token_under_another_name_is_none(self, api, header: str) -> None:
+    def test_a_token_in_another_scheme_is_401(self, api, header: str) -> None:
         assert_problem(Api().get("messages/", Authorization=header.format(api.token)), 401, "not_authenticated")
 
     @pytest.mark.parametrize(
         "change", [lambda token: token[:-1], lambda token: token + "0", lambda token: token[:30] + "z" + token[31:]]
     )
-    def test_a_token_that_is_almost_right_is_wrong(self, api, change) -> None:
+    def test_a_token_that_differs_slightly_is_401(self, api, change) -> None:
         assert_problem(Api(token=change(api.token)).get("messages/"), 401, "authentication_failed")
 
     def test_the_scheme_may_be_written_in_any_case(self, api) -> None:
@@ -87,7 +87,7 @@ class TestTokens:
 
         assert_problem(api.get("messages/"), 401, "authentication_failed")
 
-    def test_a_token_of_a_user_who_was_switched_off_is_401(self, api) -> None:
+    def test_a_token_of_a_deactivated_user_is_401(self, api) -> None:
         get_user_model().objects.update(is_active=False)
 
         assert_problem(api.get("messages/"), 401, "authentication_failed")
@@ -99,7 +99,7 @@ class TestTokens:
         assert len(api.token) > len(row.token_key)
         assert api.token[len(row.token_key) :] not in row.digest
 
-    def test_who_one_is_costs_one_query(self, api, django_assert_num_queries) -> None:
+    def test_authentication_costs_one_query(self, api, django_assert_num_queries) -> None:
         with django_assert_num_queries(1):
             assert_problem(api("DELETE", "messages/"), 405, "method_not_allowed")
 
@@ -121,7 +121,7 @@ class TestLogIn:
         [basic("ada", "wrong"), basic("nobody"), basic("", ""), basic("ada", PASSWORD + "\x00")],
         ids=["password", "user", "empty", "nul"],
     )
-    def test_wrong_credentials_are_401_and_make_no_token(self, ada, header: str) -> None:
+    def test_wrong_credentials_are_401_and_create_no_token(self, ada, header: str) -> None:
         response = Api().post("auth/token/", Authorization=header)
 
         assert_problem(response, 401, "authentication_failed")
@@ -134,22 +134,22 @@ class TestLogIn:
     def test_a_malformed_header_is_401(self, ada, header: str) -> None:
         assert_problem(Api().post("auth/token/", Authorization=header), 401, "authentication_failed")
 
-    def test_a_wrong_user_and_a_wrong_password_look_alike(self, ada) -> None:
+    def test_a_wrong_user_and_a_wrong_password_get_the_same_response(self, ada) -> None:
         answers = [Api().post("auth/token/", Authorization=basic(*who)).json() for who in (("ada", "x"), ("bob", "x"))]
 
         assert answers[0] == answers[1]
 
-    def test_a_token_does_not_make_tokens(self, api) -> None:
+    def test_a_token_cannot_create_tokens(self, api) -> None:
         assert_problem(api.post("auth/token/"), 401, "not_authenticated")
 
         assert ApiToken.objects.count() == 1
 
-    def test_a_user_who_was_switched_off_gets_none(self, ada) -> None:
+    def test_a_deactivated_user_gets_no_token(self, ada) -> None:
         get_user_model().objects.update(is_active=False)
 
         assert_problem(Api().post("auth/token/", Authorization=basic("ada")), 401, "authentication_failed")
 
-    def test_a_user_without_a_password_gets_none(self, api) -> None:
+    def test_a_user_without_a_password_gets_no_token(self, api) -> None:
         for password in ("", "!"):
             response = Api().post("auth/token/", Authorization=basic("client", password))
             assert_problem(response, 401, "authentication_failed")
@@ -169,7 +169,7 @@ class TestLogIn:
 
         assert statuses == [201] * 12
 
-    def test_while_redis_is_away_failures_are_counted_in_the_process(self, ada, no_redis, settings) -> None:
+    def test_failures_are_counted_per_process_while_redis_is_unavailable(self, ada, no_redis, settings) -> None:
         settings.RATE_LIMIT_FAILED_LOGINS = "10/h"
         assert Api().post("auth/token/", Authorization=basic("ada")).status_code == 201
         for _ in range(10):
@@ -205,7 +205,7 @@ class TestSession:
     def test_a_browser_session_reads(self, browser) -> None:
         assert browser.get("/api/v1/messages/").status_code == 200
 
-    def test_it_writes_with_its_csrf_token_only(self, browser) -> None:
+    def test_a_browser_session_needs_a_csrf_token_to_write(self, browser) -> None:
         response = browser.post("/api/v1/messages/", BODY, content_type="application/json")
         assert_problem(response, 403, "permission_denied")
         assert not Message.objects.exists()
@@ -216,7 +216,7 @@ class TestSession:
 
         assert response.status_code == 202
 
-    def test_a_bearer_token_needs_none(self, api) -> None:
+    def test_a_bearer_token_needs_no_csrf_token(self, api) -> None:
         client = Client(enforce_csrf_checks=True)
         headers = {"Authorization": f"Bearer {api.token}"}
 
@@ -236,7 +236,7 @@ CALLS = [(method, path) for table in (READ, SEND, OPERATE) for path, method in t
 
 @pytest.mark.parametrize("group", [None, *ALLOWED])
 @pytest.mark.parametrize(("method", "path"), CALLS)
-def test_a_group_may_do_what_it_is_for_and_nothing_else(member_of, group: str | None, method: str, path: str) -> None:
+def test_a_group_has_exactly_its_permissions(member_of, group: str | None, method: str, path: str) -> None:
     client = member_of(*filter(None, [group]))
     message = MessageFactory(owner=client.user)
     allowed = any((path, method) in table.items() for table in ALLOWED.get(group, []))
@@ -269,7 +269,7 @@ class TestRate:
         assert 1 <= int(refused.headers["Retry-After"]) <= 3600
         assert not Message.objects.exists()
 
-    def test_each_token_for_itself(self, api, stranger, settings) -> None:
+    def test_each_token_is_limited_separately(self, api, stranger, settings) -> None:
         settings.RATE_LIMIT_PER_TOKEN = "1/h"
         second = Api(token=make_token(api.user))
 
@@ -279,7 +279,7 @@ class TestRate:
     def test_the_default_is_two_hundred_a_second(self, settings) -> None:
         assert (settings.RATE_LIMIT_PER_TOKEN, settings.RATE_LIMIT_FAILED_LOGINS) == ("200/s", "10/m")
 
-    def test_while_redis_is_away_it_is_counted_in_the_process(self, api, no_redis, settings) -> None:
+    def test_requests_are_counted_per_process_while_redis_is_unavailable(self, api, no_redis, settings) -> None:
         settings.RATE_LIMIT_PER_TOKEN = "3/h"
 
         assert [api.get("messages/").status_code for _ in range(4)] == [200, 200, 200, 429]

@@ -1,4 +1,4 @@
-"""POST /messages/batch/: bad items do not stop good ones, and a thousand cost what one does."""
+"""POST /messages/batch/: bad items do not affect good ones, and 1,000 items cost as many queries as one."""
 
 import pytest
 from django.db import connection
@@ -62,7 +62,7 @@ def test_bad_items_are_named_and_good_ones_stored(api) -> None:
 
 
 @pytest.mark.parametrize("items", [[], None, {}, "x", 5])
-def test_something_else_than_a_list_of_items_is_400(api, items) -> None:
+def test_a_body_without_a_list_of_items_is_400(api, items) -> None:
     [(field, _)] = errors_of(api.post("messages/batch/", {"messages": items}))
 
     assert field == "messages"
@@ -86,7 +86,7 @@ def test_a_thousand_are_accepted(api) -> None:
     assert (body["accepted"], Message.objects.count()) == (1000, 1000)
 
 
-def test_only_bad_items_are_no_error_of_the_request(api) -> None:
+def test_a_batch_of_only_bad_items_is_202(api) -> None:
     response = api.post("messages/batch/", {"messages": [{}]})
 
     assert response.status_code == 202

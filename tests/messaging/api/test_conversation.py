@@ -12,7 +12,7 @@ ADDRESS = f"phone-numbers/{PERSON}/messages/"
 
 
 def talk(owner, count: int = 1) -> list[Message]:
-    """So many times a text to the person and an answer, oldest first."""
+    """Create this many pairs of a message to the person and a reply, oldest first."""
     PhoneNumberFactory._meta.model.objects.get_or_create(number=PERSON)
     rows = []
     for _ in range(count):
@@ -47,7 +47,7 @@ def test_both_directions_newest_first(api) -> None:
     assert body["results"][0] == api.get(f"messages/{rows[-1].pk}/").json()
 
 
-def test_pages_meet_without_a_gap_in_both_ways(api) -> None:
+def test_pages_have_no_gaps_in_either_direction(api) -> None:
     rows = ids(talk(api.user, 4))[::-1]
 
     assert pages(api, f"{ADDRESS}?limit=3") == [rows[:3], rows[3:6], rows[6:]]
@@ -71,14 +71,14 @@ def test_a_number_that_only_wrote_to_us_has_a_conversation(api) -> None:
     assert api.get(f"phone-numbers/{PERSON}/").json()["number"] == PERSON
 
 
-def test_a_number_without_messages_of_the_callers_does_not_exist(api, stranger, anonymous) -> None:
+def test_a_number_without_messages_of_the_caller_is_404(api, stranger, anonymous) -> None:
     talk(stranger.user)
 
     assert_problem(api.get(ADDRESS), 404, "not_found")
     assert_problem(anonymous.get(ADDRESS), 401, "not_authenticated")
 
 
-def test_a_cursor_of_nobody_is_400(api) -> None:
+def test_an_invalid_cursor_is_400(api) -> None:
     talk(api.user)
 
     assert errors_of(api.get(f"{ADDRESS}?cursor=x")) == {("cursor", "invalid")}

@@ -1,4 +1,4 @@
-"""POST /messages/: what is accepted, and what it answers."""
+"""POST /messages/: accepted and refused requests, and their responses."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ def assert_nothing_created() -> None:
     assert not IdempotencyRecord.objects.exists()
 
 
-def test_the_least_is_a_number_and_a_text(api) -> None:
+def test_only_a_number_and_a_text_are_required(api) -> None:
     before = timezone.now()
 
     response = api.post("messages/", BODY)
@@ -51,7 +51,7 @@ def test_the_least_is_a_number_and_a_text(api) -> None:
     assert "Idempotent-Replay" not in response.headers
 
 
-def test_location_is_the_messages_address(api) -> None:
+def test_location_is_the_url_of_the_message(api) -> None:
     response = api.post("messages/", BODY)
 
     assert response.headers["Location"] == f"http://testserver/api/v1/messages/{response.json()['id']}/"
@@ -66,7 +66,7 @@ def test_the_keys_are_those_of_the_contract_and_of_the_schema(api) -> None:
     assert {name for name, field in fields.items() if field.required} == KEYS
 
 
-def test_everything_that_can_be_said_is_kept(api) -> None:
+def test_all_fields_are_stored(api) -> None:
     SenderFactory(number="+15005550006", owner=api.user)
 
     response = api.post(
@@ -107,14 +107,14 @@ def test_a_time_in_the_future_makes_it_scheduled(api, broker, django_capture_on_
 
 
 @pytest.mark.parametrize("text", ["2026-12-01T09:00:00+01:00", "2026-12-01T08:00:00Z", "2026-12-01T08:00:00"])
-def test_times_are_answered_in_utc(api, text: str) -> None:
+def test_times_are_returned_in_utc(api, text: str) -> None:
     body = api.post("messages/", {**BODY, "send_at": text}).json()
 
     assert body["send_at"] == "2026-12-01T08:00:00Z"
     assert Message.objects.get().send_at == datetime(2026, 12, 1, 8, tzinfo=UTC)
 
 
-def test_the_doorbell_rings_after_the_commit(api, broker, django_capture_on_commit_callbacks) -> None:
+def test_the_queue_is_notified_after_the_commit(api, broker, django_capture_on_commit_callbacks) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         api.post("messages/", BODY)
         assert broker.notified == []
@@ -122,7 +122,7 @@ def test_the_doorbell_rings_after_the_commit(api, broker, django_capture_on_comm
     assert broker.notified == ["express"]
 
 
-def test_what_only_the_answer_has_is_refused(api) -> None:
+def test_response_only_fields_are_refused(api) -> None:
     response = api.post("messages/", {**BODY, "status": "delivered", "owner": 1})
 
     assert errors_of(response) == {("status", "unknown_field"), ("owner", "unknown_field")}
@@ -190,7 +190,7 @@ BAD_FIELDS = [
 ]
 
 
-def test_a_time_in_the_far_future_is_waited_for(api) -> None:
+def test_a_time_in_the_far_future_is_accepted(api) -> None:
     response = api.post("messages/", {**BODY, "send_at": "2099-01-01T00:00:00Z"})
 
     assert (response.status_code, response.json()["status"]) == (202, "scheduled")
@@ -200,14 +200,14 @@ def test_a_time_in_the_far_future_is_waited_for(api) -> None:
 @pytest.mark.parametrize(
     ("change", "field", "code"), BAD_FIELDS, ids=[f"{f}-{c}-{i}" for i, (_, f, c) in enumerate(BAD_FIELDS)]
 )
-def test_a_field_that_makes_no_sense_is_named_and_nothing_is_created(api, change, field: str, code: str) -> None:
+def test_an_invalid_field_is_named_and_nothing_is_created(api, change, field: str, code: str) -> None:
     response = api.post("messages/", {**BODY, **change}, Idempotency_Key="k")
 
     assert errors_of(response) == {(field, code)}
     assert_nothing_created()
 
 
-def test_all_bad_fields_are_named_at_once(api) -> None:
+def test_all_invalid_fields_are_named_at_once(api) -> None:
     response = api.post("messages/", {"message": "", "valid_for": "x"})
 
     assert errors_of(response) == {("to", "required"), ("message", "blank"), ("valid_for", "invalid")}
@@ -222,14 +222,14 @@ def test_an_inactive_recipient_is_a_conflict(api) -> None:
     assert_nothing_created()
 
 
-def test_anothers_sender_number_is_refused(api) -> None:
+def test_a_sender_number_of_another_client_is_refused(api) -> None:
     SenderFactory(number="+15005550077", owner=UserFactory())
 
     assert errors_of(api.post("messages/", {**BODY, "from": "+15005550077"})) == {("from", "sender_not_allowed")}
     assert_nothing_created()
 
 
-def test_a_database_that_is_away_is_503(api, monkeypatch) -> None:
+def test_an_unavailable_database_is_503(api, monkeypatch) -> None:
     def away(**_options) -> None:
         raise OperationalError("could not connect to 10.0.0.5 password=hunter2")
 

@@ -1,4 +1,4 @@
-"""One message: its body, history and attempts, and what can be done with it."""
+"""One message: body, history, attempts and actions."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ def message(api):
     return MessageFactory(owner=api.user)
 
 
-def test_a_message_that_has_been_through_everything(api) -> None:
+def test_a_message_with_all_fields(api) -> None:
     later = NOW + timedelta(seconds=1, microseconds=5)
     message = MessageFactory(
         owner=api.user, delivered=True, delivered_at=later, updated_at=later, reference="r", send_at=NOW,
@@ -38,7 +38,7 @@ def test_a_message_that_has_been_through_everything(api) -> None:
     }  # fmt: skip
 
 
-def test_the_history_is_the_whole_story_oldest_first(api, message) -> None:
+def test_the_history_is_complete_and_oldest_first(api, message) -> None:
     EventFactory(message=message, to_status="queued", actor=api.user)
     EventFactory(
         message=message, at=NOW + timedelta(seconds=1), from_status="queued", to_status="sending", source="dispatch",
@@ -83,7 +83,7 @@ def test_the_cost_does_not_grow_with_the_rows(api, message, part: str, factory) 
 
 
 @pytest.mark.parametrize(("method", "action"), ACTIONS)
-def test_anothers_message_does_not_exist(stranger, message, method: str, action: str) -> None:
+def test_a_message_of_another_owner_is_404(stranger, message, method: str, action: str) -> None:
     body = {"reason": "x"} if action == "retry/" else {}
     assert_problem(stranger(method, f"messages/{message.pk}/{action}", body), 404, "not_found")
 
@@ -93,20 +93,20 @@ def test_anothers_message_does_not_exist(stranger, message, method: str, action:
 
 @pytest.mark.parametrize(("method", "action"), ACTIONS)
 @pytest.mark.parametrize("pk", ["0191d2a4-7c1e-7b3a-9f10-2f6f3f1c9a55", "1", "x", "%00", "0191D2A4-7C1E"])
-def test_a_message_that_is_not_there(api, method: str, action: str, pk: str) -> None:
+def test_a_message_that_does_not_exist(api, method: str, action: str, pk: str) -> None:
     body = {"reason": "x"} if action == "retry/" else {}
     assert_problem(api(method, f"messages/{pk}/{action}", body), 404, "not_found")
 
 
 @pytest.mark.parametrize("part", ["", "events/", "attempts/"])
-def test_staff_may_read_everybodys(staff, message, part: str) -> None:
+def test_staff_may_read_messages_of_all_owners(staff, message, part: str) -> None:
     assert staff.get(f"messages/{message.pk}/{part}").status_code == 200
 
 
 class TestCancel:
     @pytest.mark.parametrize("status", sorted(CANCELABLE))
     @pytest.mark.parametrize("options", [{}, {"body": {}}])
-    def test_what_waits_is_canceled(self, api, status, options) -> None:
+    def test_a_waiting_message_is_canceled(self, api, status, options) -> None:
         message = MessageFactory(owner=api.user, status=status)
 
         response = api.post(f"messages/{message.pk}/cancel/", **options)
@@ -130,7 +130,7 @@ class TestCancel:
 
 class TestRetry:
     @pytest.mark.parametrize("status", sorted(RETRYABLE))
-    def test_what_ended_badly_is_queued_again(self, api, broker, status, django_capture_on_commit_callbacks) -> None:
+    def test_a_retryable_message_is_queued_again(self, api, broker, status, django_capture_on_commit_callbacks) -> None:
         message = MessageFactory(owner=api.user, status=status, error_code="x")
 
         with django_capture_on_commit_callbacks(execute=True):
@@ -173,7 +173,7 @@ class TestRetry:
 
         assert Message.objects.get().status == "failed"
 
-    def test_a_sender_who_is_no_operator_may_not(self, member_of) -> None:
+    def test_a_sender_without_the_operator_role_may_not(self, member_of) -> None:
         sender = member_of("API sender")
         message = MessageFactory(owner=sender.user, status=Status.FAILED)
 

@@ -1,4 +1,4 @@
-"""Lists that are too long, or wrong all over, cost no more than what is said of them."""
+"""Validating a list costs no more than reporting its errors, however long or invalid it is."""
 
 import pytest
 from rest_framework import serializers
@@ -35,7 +35,7 @@ def test_a_list_that_is_too_long_is_refused_unread(entry: Entry) -> None:
     assert read_by(field) == 0
 
 
-def test_a_list_that_is_wrong_all_over_is_read_no_further_than_is_said_of_it(entry: Entry) -> None:
+def test_validation_of_a_list_stops_at_the_reported_errors(entry: Entry) -> None:
     field = BoundedListField(child=entry, max_length=100_000)
 
     with pytest.raises(serializers.ValidationError) as refused:
@@ -45,7 +45,7 @@ def test_a_list_that_is_wrong_all_over_is_read_no_further_than_is_said_of_it(ent
     assert read_by(field) == 1_000
 
 
-def test_what_is_right_is_kept_in_its_order(entry: Entry) -> None:
+def test_valid_items_keep_their_order(entry: Entry) -> None:
     field = BoundedListField(child=entry, max_length=5)
 
     assert field.run_validation(["a", "b", "c"]) == ["a", "b", "c"]

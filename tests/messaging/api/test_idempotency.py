@@ -15,7 +15,7 @@ from tests.messaging.parallel import at_once
 BODY = {"to": "+14155550101", "message": "Hello"}
 
 
-def test_a_repeat_gets_the_first_answer_again(api, broker, django_capture_on_commit_callbacks) -> None:
+def test_a_repeat_gets_the_first_response(api, broker, django_capture_on_commit_callbacks) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         first = api.post("messages/", BODY, Idempotency_Key="k")
         Message.objects.update(status="canceled")
@@ -35,7 +35,7 @@ def test_a_repeat_gets_the_first_answer_again(api, broker, django_capture_on_com
 @pytest.mark.parametrize(
     "data", ['{"message": "Hello",  "to": "+14155550101"}', '{"to":"+14155550101","message":"Hell\\u006f"}']
 )
-def test_the_same_request_written_otherwise_is_the_same(api, path: str, data: str) -> None:
+def test_the_same_request_in_another_notation_is_a_repeat(api, path: str, data: str) -> None:
     first = api.post("messages/", BODY, Idempotency_Key="k")
 
     repeat = api.post(path, data=data, Idempotency_Key="k")
@@ -53,7 +53,7 @@ def test_another_body_under_the_key_is_refused(api, change) -> None:
     assert Message.objects.count() == 1
 
 
-def test_a_key_of_a_message_is_not_one_of_a_batch(api) -> None:
+def test_keys_of_messages_and_batches_are_separate(api) -> None:
     api.post("messages/", BODY, Idempotency_Key="k")
 
     response = api.post("messages/batch/", {"messages": [BODY]}, Idempotency_Key="k")
@@ -69,7 +69,7 @@ def test_two_users_may_have_the_same_key(api, stranger) -> None:
     assert "Idempotent-Replay" not in second.headers
 
 
-def test_a_refused_request_does_not_take_the_key(api) -> None:
+def test_a_refused_request_does_not_use_the_key(api) -> None:
     assert errors_of(api.post("messages/", {**BODY, "to": "x"}, Idempotency_Key="k")) == {("to", "invalid_number")}
     assert errors_of(api.post("messages/", {**BODY, "queue": "x"}, Idempotency_Key="k")) == {("queue", "unknown_queue")}
     number = PhoneNumberFactory(number=BODY["to"], inactive=True)
@@ -84,7 +84,7 @@ def test_a_refused_request_does_not_take_the_key(api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\tb", "\xe9"])
-def test_a_key_that_is_none_is_named(api, key: str) -> None:
+def test_an_invalid_key_is_refused(api, key: str) -> None:
     response = api.post("messages/", BODY, Idempotency_Key=key)
 
     assert errors_of(response) == {("Idempotency-Key", "invalid_key")}
@@ -96,7 +96,7 @@ def test_printable_ascii_is_a_key(api, key: str) -> None:
     assert api.post("messages/", BODY, Idempotency_Key=key).status_code == 202
 
 
-def test_after_a_day_the_key_is_free(api) -> None:
+def test_a_key_can_be_reused_after_a_day(api) -> None:
     first = api.post("messages/", BODY, Idempotency_Key="k")
     IdempotencyRecord.objects.update(created_at=timezone.now() - idempotency.KEPT_FOR)
 

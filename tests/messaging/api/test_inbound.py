@@ -83,13 +83,13 @@ def test_the_sixth_in_a_minute_is_429_with_the_time_to_wait(api) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_makes_no_sense_is_400(api, changes: dict, errors: set) -> None:
+def test_invalid_input_is_400(api, changes: dict, errors: set) -> None:
     assert errors_of(api.post(ADDRESS, {**BODY, **changes})) == errors
 
     assert_nothing_stored()
 
 
-def test_160_characters_are_taken_whatever_their_alphabet(api) -> None:
+def test_160_characters_are_accepted_in_any_alphabet(api) -> None:
     assert api.post(ADDRESS, {**BODY, "message": "ж" * 160}).status_code == 201
 
 
@@ -123,7 +123,7 @@ def test_media_of_the_client_are_attached(api, media_folder) -> None:
     assert (response.status_code, response.json()["media"]) == (201, [str(asset.pk)])
 
 
-def test_who_may_not_add_messages_is_refused(staff, anonymous) -> None:
+def test_recording_requires_the_permission_to_add_messages(staff, anonymous) -> None:
     assert_problem(staff.post(ADDRESS, BODY), 403, "permission_denied")
     assert_problem(anonymous.post(ADDRESS, BODY), 401, "not_authenticated")
 
@@ -142,7 +142,7 @@ def test_a_hundred_equal_requests_at_once_are_one_row(api, settings) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_a_hundred_different_requests_at_once_exactly_five_are_taken(api) -> None:
+def test_of_a_hundred_different_requests_at_once_exactly_five_are_accepted(api) -> None:
     answers = _at_once(lambda number: api.post(ADDRESS, {**BODY, "message": f"{number}"}))
 
     assert sorted(answer.status_code for answer in answers) == [201] * 5 + [429] * 95

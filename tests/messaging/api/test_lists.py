@@ -32,7 +32,7 @@ def test_an_empty_list(api) -> None:
     assert api.get("messages/").json() == {"count": 0, "next": None, "previous": None, "results": []}
 
 
-def test_the_newest_come_first_and_look_like_the_detail(api, mine) -> None:
+def test_the_newest_come_first_with_the_same_body_as_the_detail(api, mine) -> None:
     mine(text="old")
     newest = mine(text="new")
 
@@ -42,7 +42,7 @@ def test_the_newest_come_first_and_look_like_the_detail(api, mine) -> None:
     assert response.json()["results"][0] == api.get(f"messages/{newest.pk}/").json()
 
 
-def test_a_text_that_cannot_be_opened_is_empty_in_a_list_and_a_problem_alone(api, mine) -> None:
+def test_an_undecryptable_text_is_empty_in_a_list_and_an_error_in_the_detail(api, mine) -> None:
     mine(text="old")
     lost = mine(to_number="+14155550101")
     lose_the_key(lost)
@@ -54,7 +54,7 @@ def test_a_text_that_cannot_be_opened_is_empty_in_a_list_and_a_problem_alone(api
     assert (answer.status_code, answer.json()["status"], answer.json()["message"]) == (200, "canceled", "")
 
 
-def test_only_ones_own_are_listed_and_staff_see_all(api, stranger, staff, mine) -> None:
+def test_clients_see_their_own_messages_and_staff_see_all(api, stranger, staff, mine) -> None:
     own, theirs = mine(text="mine"), MessageFactory(owner=stranger.user, text="theirs")
 
     assert texts(api.get("messages/")) == ["mine"]
@@ -62,7 +62,7 @@ def test_only_ones_own_are_listed_and_staff_see_all(api, stranger, staff, mine) 
     assert [row["id"] for row in staff.get("messages/").json()["results"]] == [str(theirs.pk), str(own.pk)]
 
 
-def test_staff_also_see_what_came_in(staff) -> None:
+def test_staff_also_see_inbound_messages(staff) -> None:
     MessageFactory(inbound=True, text="in")
 
     [row] = staff.get("messages/").json()["results"]
@@ -180,7 +180,7 @@ def test_the_messages_of_a_schedule(api, mine) -> None:
         ("reference=" + "x" * 129, "reference"),
     ],
 )
-def test_a_filter_that_makes_no_sense_is_named(api, mine, query: str, field: str) -> None:
+def test_an_invalid_filter_is_named(api, mine, query: str, field: str) -> None:
     mine()
 
     assert {name for name, _ in errors_of(api.get(f"messages/?{query}"))} == {field}
@@ -188,7 +188,7 @@ def test_a_filter_that_makes_no_sense_is_named(api, mine, query: str, field: str
 
 @pytest.mark.parametrize("value", ["%ED%A0%80", "%FF", "%F0%9F%98%80", quote("'; DROP TABLE x; --"), "%7F", "%5C"])
 @pytest.mark.parametrize("field", ["to", "from", "queue", "provider", "reference", "search"])
-def test_odd_bytes_in_a_filter_find_nothing(api, mine, field: str, value: str) -> None:
+def test_unusual_characters_in_a_filter_find_nothing(api, mine, field: str, value: str) -> None:
     mine()
 
     assert texts(api.get(f"messages/?{field}={value}")) == []
@@ -226,7 +226,9 @@ class TestOffset:
         assert (len(body["results"]), body["count"], "count_exact" in body) == (size, 25, False)
 
     @pytest.mark.parametrize(("cap", "expected"), [(24, (24, False)), (25, (25, None)), (26, (25, None))])
-    def test_the_count_stops_at_its_cap_and_says_so(self, api, twenty_five, monkeypatch, cap: int, expected) -> None:
+    def test_the_count_stops_at_its_cap_and_is_marked_inexact(
+        self, api, twenty_five, monkeypatch, cap: int, expected
+    ) -> None:
         monkeypatch.setattr(pagination, "EXACT_COUNT_UP_TO", cap)
 
         body = api.get("messages/?limit=20").json()
@@ -254,7 +256,7 @@ class TestCursor:
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 10])
     @pytest.mark.parametrize("ordering", ["-created_at", "created_at"])
-    def test_there_and_back_again_are_the_same_rows(self, api, seven, limit: int, ordering: str) -> None:
+    def test_paging_forwards_and_backwards_returns_the_same_rows(self, api, seven, limit: int, ordering: str) -> None:
         expected = seven if ordering == "created_at" else seven[::-1]
 
         forwards, last = self.walk(api, f"messages/?cursor=&limit={limit}&ordering={ordering}", "next")
@@ -265,7 +267,7 @@ class TestCursor:
         if first is not None:
             assert api.get(first["next"]).status_code == 200
 
-    def test_rows_that_come_meanwhile_move_no_page(self, api, mine, seven) -> None:
+    def test_rows_inserted_meanwhile_do_not_shift_pages(self, api, mine, seven) -> None:
         first = api.get("messages/?cursor=&limit=3").json()
         mine(text="new")
 
@@ -273,14 +275,14 @@ class TestCursor:
 
         assert [row["id"] for row in second["results"]] == seven[3::-1][:3]
 
-    def test_filters_hold_on_every_page(self, api, mine, seven) -> None:
+    def test_filters_apply_to_every_page(self, api, mine, seven) -> None:
         mine(text="sent", sent=True)
 
         pages, _ = self.walk(api, "messages/?cursor=&limit=2&status=queued", "next")
 
         assert [pk for page in pages for pk in page] == seven[::-1]
 
-    def test_it_does_not_count(self, api, seven) -> None:
+    def test_paging_by_key_does_not_count(self, api, seven) -> None:
         with CaptureQueriesContext(connection) as queries:
             api.get("messages/?cursor=")
 
@@ -307,7 +309,7 @@ def test_the_cost_does_not_grow_with_the_rows(api, mine, query: str) -> None:
     connection.vendor != "postgresql", reason="only PostgreSQL has these indexes in a part of the table"
 )
 @pytest.mark.parametrize(("term", "look_ups"), [("+141555501", 4), ("+150055500", 5), ("order-4", 4)])
-def test_each_look_up_of_a_search_has_an_index(api, mine, term: str, look_ups: int) -> None:
+def test_each_query_of_a_search_uses_an_index(api, mine, term: str, look_ups: int) -> None:
     mine()
     SenderFactory(number="+15005550006")
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:

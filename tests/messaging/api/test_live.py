@@ -1,4 +1,4 @@
-"""Following live over the API: who may, what is told, where it resumes, and what is refused."""
+"""The live API: permissions, events, resuming and refusals."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def problem_of(connection: Connection, status: int, code: str, body: dict[str, A
 
 
 def refused(path: str, status: int, code: str, **options: Any) -> dict[str, Any]:
-    """The problem that a request for this path is answered with."""
+    """Return the problem response to a request for this path."""
 
     async def act(handler: LiveHandler) -> dict[str, Any]:
         async with Connection(handler, path, **options) as connection:
@@ -44,7 +44,7 @@ def refused(path: str, status: int, code: str, **options: Any) -> dict[str, Any]
 # --- The stream of all events -----------------------------------------------------------------------------------------
 
 
-def test_what_happens_is_told_as_in_a_callback(api: Api) -> None:
+def test_events_are_streamed_with_the_body_of_a_callback(api: Api) -> None:
     async def act(handler: LiveHandler) -> Connection:
         async with Connection(handler, "events/", token=api.token) as connection:
             await connection.until(lambda: bool(connection.blocks))
@@ -70,7 +70,7 @@ def test_what_happens_is_told_as_in_a_callback(api: Api) -> None:
     assert "content-length" not in connection.headers
 
 
-def test_it_begins_with_what_happens_from_now_on_and_says_where_that_is(api: Api) -> None:
+def test_a_stream_starts_with_new_events_and_sends_its_position(api: Api) -> None:
     [before] = happen(api.user)
 
     async def act(handler: LiveHandler) -> tuple[list[dict], list[dict]]:
@@ -86,7 +86,7 @@ def test_it_begins_with_what_happens_from_now_on_and_says_where_that_is(api: Api
 
 
 @pytest.mark.parametrize("read", [0, 1, 249, 250])
-def test_it_resumes_after_the_last_one_that_was_read(api: Api, read: int) -> None:
+def test_a_stream_resumes_after_the_last_event_received(api: Api, read: int) -> None:
     numbers = [0, *happen(api.user, 250)]
 
     async def act(handler: LiveHandler) -> list[int]:
@@ -101,7 +101,7 @@ def test_it_resumes_after_the_last_one_that_was_read(api: Api, read: int) -> Non
     assert served(act) == numbers[read + 1 :]
 
 
-def test_nobody_hears_of_what_happens_to_another(api: Api, stranger: Api) -> None:
+def test_a_stream_has_no_events_of_other_owners(api: Api, stranger: Api) -> None:
     happen(stranger.user)
 
     async def act(handler: LiveHandler) -> list[dict]:
@@ -116,7 +116,7 @@ def test_nobody_hears_of_what_happens_to_another(api: Api, stranger: Api) -> Non
     assert Message.objects.get(pk=event["data"]["id"]).owner == api.user
 
 
-def test_staff_follow_their_own_events_too(api: Api, staff: Api) -> None:
+def test_staff_can_stream_their_own_events(api: Api, staff: Api) -> None:
     [number] = happen(staff.user)
     happen(api.user)
 
@@ -148,7 +148,7 @@ def test_the_path_without_its_slash_works_too(api: Api) -> None:
     assert served(act) == 200
 
 
-def test_a_browsers_session_will_do(api: Api) -> None:
+def test_a_browser_session_is_accepted(api: Api) -> None:
     client = Client()
     client.force_login(api.user)
     cookie = f"{django_settings.SESSION_COOKIE_NAME}={client.cookies[django_settings.SESSION_COOKIE_NAME].value}"
@@ -161,7 +161,7 @@ def test_a_browsers_session_will_do(api: Api) -> None:
     assert [event["sequence"] for event in served(act)] == numbers
 
 
-def test_head_tells_the_headers_and_ends(api: Api) -> None:
+def test_head_returns_the_headers_and_ends(api: Api) -> None:
     async def act(handler: LiveHandler) -> Connection:
         async with Connection(handler, "events/", token=api.token, method="HEAD") as connection:
             await asyncio.wait_for(asyncio.shield(connection.task), 10)
@@ -176,7 +176,7 @@ def test_head_tells_the_headers_and_ends(api: Api) -> None:
 
 
 @pytest.mark.parametrize("given", ["x", "-1", "1.5", "one more", "9" * 19, "9" * 400, "\uff11", "1,2", "0x1"])
-def test_a_number_that_was_never_given_is_refused(api: Api, given: str) -> None:
+def test_an_id_that_was_never_issued_is_refused(api: Api, given: str) -> None:
     [last] = happen(api.user)
     given = str(last + 1) if given == "one more" else given
 
@@ -185,17 +185,17 @@ def test_a_number_that_was_never_given_is_refused(api: Api, given: str) -> None:
     assert [(error["field"], error["code"]) for error in body["errors"]] == [("Last-Event-ID", "invalid")]
 
 
-def test_nobody_follows_without_a_token(installed) -> None:
+def test_streaming_requires_a_token(installed) -> None:
     refused("events/", 401, "not_authenticated")
     refused("events/", 401, "authentication_failed", token="x" * 64)
 
 
-def test_nobody_follows_without_the_permission(member_of) -> None:
+def test_streaming_requires_the_permission(member_of) -> None:
     refused("events/", 403, "permission_denied", token=member_of().token)
 
 
 @pytest.mark.parametrize("path", ["messages/{}/", "messages/{}/wait/?after=queued"])
-def test_anothers_message_is_not_there(api: Api, stranger: Api, path: str) -> None:
+def test_a_message_of_another_owner_is_404(api: Api, stranger: Api, path: str) -> None:
     message = MessageFactory(owner=stranger.user)
 
     refused(path.format(message.pk), 404, "not_found", token=api.token)
@@ -205,11 +205,11 @@ def test_another_format_is_not_served(api: Api) -> None:
     refused("events/", 406, "not_acceptable", token=api.token, Accept="application/json")
 
 
-def test_nothing_but_reading(api: Api) -> None:
+def test_only_get_and_head_are_allowed(api: Api) -> None:
     refused("events/", 405, "method_not_allowed", token=api.token, method="POST")
 
 
-def test_no_such_address(api: Api) -> None:
+def test_an_unknown_path_is_404(api: Api) -> None:
     refused("nothing/", 404, "not_found", token=api.token)
 
 
@@ -226,7 +226,7 @@ def test_another_host_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["events/", "messages/{id}/", "messages/{id}/wait/"])
-def test_a_process_that_cannot_wait_says_who_can_and_fills_no_log(
+def test_a_process_that_cannot_wait_names_the_live_process_without_logging_errors(
     api: Api, anonymous: Api, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     message = MessageFactory(owner=api.user)
@@ -241,7 +241,7 @@ def test_a_process_that_cannot_wait_says_who_can_and_fills_no_log(
 # --- One message ------------------------------------------------------------------------------------------------------
 
 
-def test_a_message_is_followed_from_its_first_event_on(api: Api) -> None:
+def test_the_stream_of_a_message_starts_at_its_first_event(api: Api) -> None:
     message = MessageFactory(owner=api.user, delivered=True)
     happen(api.user, 3)
     for kind in ("message.sent", "message.delivered"):
@@ -263,7 +263,7 @@ def test_a_message_is_followed_from_its_first_event_on(api: Api) -> None:
     assert {event["data"]["id"] for event in events} == {str(message.pk)}
 
 
-def test_staff_follow_anybodys_message(api: Api, staff: Api) -> None:
+def test_staff_can_stream_a_message_of_any_owner(api: Api, staff: Api) -> None:
     message = MessageFactory(owner=api.user, delivered=True)
 
     async def act(handler: LiveHandler) -> list[dict]:
@@ -278,8 +278,8 @@ def test_staff_follow_anybodys_message(api: Api, staff: Api) -> None:
     assert event["data"]["message"] == HIDDEN
 
 
-def test_of_all_who_follow_it_only_who_may_read_texts_reads_them(api: Api, staff: Api) -> None:
-    """Whoever is woken together shares a piece of the log."""
+def test_only_subscribers_who_may_read_texts_get_them(api: Api, staff: Api) -> None:
+    """Subscribers that are woken together share one read of the log."""
     message = MessageFactory(owner=api.user, delivered=True)
     reader = Api(UserFactory(is_staff=True))
     reader.user.user_permissions.add(*Permission.objects.filter(codename__in=["view_message", "view_text"]))
@@ -306,7 +306,7 @@ def _event_of(message: Message) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?after=sent", "?after=queued&timeout=0", "?timeout=60"])
-def test_a_message_in_another_status_is_answered_at_once(api: Api, query: str) -> None:
+def test_a_message_in_another_status_is_returned_at_once(api: Api, query: str) -> None:
     message = MessageFactory(owner=api.user)
 
     async def act(handler: LiveHandler) -> tuple[Connection, Any]:
@@ -330,7 +330,7 @@ def test_staff_who_may_not_read_texts_wait_without_them(api: Api, staff: Api) ->
     assert served(act)["message"] == HIDDEN
 
 
-def test_a_change_of_status_is_answered_when_it_comes(api: Api) -> None:
+def test_a_change_of_status_ends_the_wait(api: Api) -> None:
     message = MessageFactory(owner=api.user)
 
     async def act(handler: LiveHandler) -> tuple[bool, Any]:
@@ -347,7 +347,7 @@ def test_a_change_of_status_is_answered_when_it_comes(api: Api) -> None:
     assert body["status"] == "delivered"
 
 
-def test_a_step_that_is_no_event_is_answered_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_without_an_event_ends_the_wait_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messaging.live.hub.POLL_SECONDS", 0.1)
     message = MessageFactory(owner=api.user, status="scheduled", send_at=NOW, next_attempt_at=NOW)
 
@@ -361,7 +361,7 @@ def test_a_step_that_is_no_event_is_answered_too(api: Api, monkeypatch: pytest.M
     assert served(act)["status"] == "queued"
 
 
-def test_without_a_change_the_message_is_answered_at_the_time_out(api: Api) -> None:
+def test_without_a_change_the_message_is_returned_at_the_timeout(api: Api) -> None:
     message = MessageFactory(owner=api.user)
 
     async def act(handler: LiveHandler) -> Any:
@@ -370,7 +370,7 @@ def test_without_a_change_the_message_is_answered_at_the_time_out(api: Api) -> N
     assert served(act) == serialize_message(Message.objects.get())
 
 
-def test_who_is_no_longer_welcome_gets_no_answer_of_a_long_poll(api: Api) -> None:
+def test_a_long_poll_returns_no_message_after_access_was_revoked(api: Api) -> None:
     message = MessageFactory(owner=api.user)
 
     async def act(handler: LiveHandler) -> tuple[Connection, Any]:
@@ -410,7 +410,7 @@ def _deliver(message: Message) -> None:
         ("timeout=" + "9" * 400, "timeout"),
     ],
 )
-def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str, field: str) -> None:
+def test_invalid_wait_parameters_are_refused(api: Api, query: str, field: str) -> None:
     message = MessageFactory(owner=api.user)
 
     body = refused(f"messages/{message.pk}/wait/?{query}", 400, "invalid", token=api.token)
@@ -421,7 +421,7 @@ def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str, field: str)
 # --- How many ---------------------------------------------------------------------------------------------------------
 
 
-def test_one_more_than_may_be_is_refused_and_others_are_not(api: Api, stranger: Api, settings) -> None:
+def test_one_stream_over_the_limit_is_refused_for_that_user_only(api: Api, stranger: Api, settings) -> None:
     settings.LIVE_STREAMS_PER_USER = 2
     happen(api.user)
 
@@ -438,8 +438,8 @@ def test_one_more_than_may_be_is_refused_and_others_are_not(api: Api, stranger: 
     served(act)
 
 
-def test_who_resumes_has_the_place_of_the_oldest(api: Api, settings) -> None:
-    """Its own connection that was cut may be the one, where the server has not heard of it yet."""
+def test_a_resuming_stream_takes_the_slot_of_the_oldest(api: Api, settings) -> None:
+    """The oldest may be its own broken connection, if the server has not noticed the break yet."""
     settings.LIVE_STREAMS_PER_USER = 2
     [number] = happen(api.user)
 
@@ -459,7 +459,7 @@ def test_who_resumes_has_the_place_of_the_oldest(api: Api, settings) -> None:
     served(act)
 
 
-def test_the_bound_is_one_for_all_processes(api: Api, settings) -> None:
+def test_the_limit_is_shared_by_all_processes(api: Api, settings) -> None:
     settings.LIVE_STREAMS_PER_USER = 1
 
     another_token = make_token(api.user)

@@ -52,7 +52,7 @@ def test_files_are_attached_in_their_order_and_listed(api, inbound) -> None:
     assert b"".join(api.get(f"media/{body[0]['id']}/content/").streaming_content) == ONE
 
 
-def test_what_is_attached_already_is_200(api, inbound) -> None:
+def test_images_attached_already_are_200(api, inbound) -> None:
     first = upload(api, inbound, ONE).json()
 
     again = upload(api, inbound, ONE, ONE)
@@ -64,14 +64,14 @@ def test_what_is_attached_already_is_200(api, inbound) -> None:
     assert inbound.media_count == 2
 
 
-def test_a_message_that_waits_takes_files_where_an_account_can_carry_them(api) -> None:
+def test_a_waiting_message_takes_files_if_an_account_can_carry_them(api) -> None:
     AccountFactory(slug="mms", config={"url": "http://127.0.0.1:9/", "fields": {"media": "media_urls"}})
     message = MessageFactory(owner=api.user)
 
     assert upload(api, message, ONE).status_code == 201
 
 
-def test_where_no_account_can_carry_them_it_is_400(api) -> None:
+def test_files_that_no_account_can_carry_are_400(api) -> None:
     message = MessageFactory(owner=api.user)
 
     assert errors_of(upload(api, message, ONE)) == {("file", "media_not_supported")}
@@ -80,7 +80,7 @@ def test_where_no_account_can_carry_them_it_is_400(api) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sending", "sent", "delivered"])
-def test_a_message_that_is_on_its_way_takes_none(api, kind: str) -> None:
+def test_a_message_being_sent_takes_no_files(api, kind: str) -> None:
     message = MessageFactory(owner=api.user, **{kind: True})
 
     assert_problem(upload(api, message, ONE), 409, "not_attachable")
@@ -99,7 +99,7 @@ def test_no_more_than_ten_on_a_message(api, inbound) -> None:
     assert len(listed(api, inbound)) == 10
 
 
-def test_what_is_no_image_is_415(api, inbound) -> None:
+def test_a_file_that_is_not_an_image_is_415(api, inbound) -> None:
     assert_problem(upload(api, inbound, b"<svg xmlns='http://www.w3.org/2000/svg'/>"), 415, "not_an_image")
 
     assert_nothing_attached(inbound)
@@ -111,7 +111,7 @@ def test_one_bad_file_attaches_none(api, inbound) -> None:
     assert_nothing_attached(inbound)
 
 
-def test_what_is_too_large_is_413(api, inbound, settings) -> None:
+def test_a_file_that_is_too_large_is_413(api, inbound, settings) -> None:
     settings.MEDIA_MAX_BYTES = len(ONE) - 1
 
     assert_problem(upload(api, inbound, ONE), 413, "file_too_large")
@@ -124,7 +124,7 @@ def test_without_a_file_it_is_400_and_without_a_form_415(api, inbound) -> None:
     assert_problem(api.post(f"messages/{inbound.pk}/media/", {"file": "x"}), 415, "unsupported_media_type")
 
 
-def test_another_clients_message_does_not_exist(stranger, inbound) -> None:
+def test_a_message_of_another_client_is_404(stranger, inbound) -> None:
     assert_problem(stranger.get(f"messages/{inbound.pk}/media/"), 404, "not_found")
     assert_problem(upload(stranger, inbound, ONE), 404, "not_found")
 
@@ -132,7 +132,7 @@ def test_another_clients_message_does_not_exist(stranger, inbound) -> None:
     assert not MediaAsset.objects.exists()
 
 
-def test_who_may_only_read_attaches_nothing(member_of) -> None:
+def test_attaching_requires_the_change_permission(member_of) -> None:
     reader = member_of(API_READER)
     message = MessageFactory(inbound=True, owner=reader.user)
 
@@ -141,7 +141,7 @@ def test_who_may_only_read_attaches_nothing(member_of) -> None:
     assert listed(reader, message) == []
 
 
-def test_lists_of_messages_ask_no_more_for_more_media(api) -> None:
+def test_lists_of_messages_cost_the_same_with_more_media(api) -> None:
     costs = []
     for _ in range(4):
         upload(api, MessageFactory(inbound=True, owner=api.user), ONE, TWO)

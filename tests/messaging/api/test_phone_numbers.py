@@ -1,4 +1,4 @@
-"""Phone numbers over REST."""
+"""REST views of phone numbers."""
 
 import pytest
 from django.db import connection
@@ -64,13 +64,13 @@ def test_one_number_in_any_notation(api, known, written: str) -> None:
 
 
 @pytest.mark.parametrize("number", [B, "x", "%00", "+", "+1%00", "9" * 500])
-def test_a_number_nobody_wrote_to_is_404(api, known, number: str) -> None:
+def test_a_number_without_messages_is_404(api, known, number: str) -> None:
     known(A)
 
     assert_problem(api.get(f"phone-numbers/{number}/"), 404, "not_found")
 
 
-def test_a_number_that_only_others_wrote_to_does_not_exist(stranger, staff, known) -> None:
+def test_a_number_that_only_other_clients_wrote_to_is_404(stranger, staff, known) -> None:
     number = known(A)
 
     assert stranger.get("phone-numbers/").json()["count"] == 0
@@ -82,7 +82,7 @@ def test_a_number_that_only_others_wrote_to_does_not_exist(stranger, staff, know
 
 
 @pytest.mark.parametrize(("action", "status"), [("activate", "active"), ("deactivate", "inactive")])
-def test_an_operator_switches_a_number_with_a_reason(api, known, action: str, status: str) -> None:
+def test_an_operator_activates_and_deactivates_a_number_with_a_reason(api, known, action: str, status: str) -> None:
     number = known(A, inactive=status == "active")
 
     response = api.post(f"phone-numbers/{A}/{action}/", {"reason": "checked by hand"})
@@ -118,7 +118,7 @@ def test_the_reason_is_required(api, known, action: str, body, code: str) -> Non
 
 
 @pytest.mark.parametrize("action", ["activate", "deactivate"])
-def test_a_sender_who_is_no_operator_may_not(member_of, action: str) -> None:
+def test_a_sender_without_the_operator_role_may_not(member_of, action: str) -> None:
     sender = member_of("API sender")
     MessageFactory(owner=sender.user, to_number=A)
     PhoneNumberFactory(number=A)

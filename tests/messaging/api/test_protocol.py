@@ -1,4 +1,4 @@
-"""What no endpoint may be tricked into: every error is a problem, whatever is sent."""
+"""Protocol errors at every endpoint: each response is a problem, whatever is sent."""
 
 import pytest
 
@@ -58,7 +58,7 @@ NOT_JSON = [
 
 @pytest.mark.parametrize("path", WRITES)
 @pytest.mark.parametrize("data", NOT_JSON, ids=lambda data: repr(data[:12]))
-def test_a_body_that_is_no_json_object_is_400(api, rows, path: str, data: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_400(api, rows, path: str, data: bytes) -> None:
     body = assert_problem(api.post(path, data=data), 400, "parse_error")
 
     assert body["errors"] == []
@@ -78,7 +78,7 @@ HALVES = [
 
 @pytest.mark.parametrize("path", WRITES)
 @pytest.mark.parametrize(("body", "field"), HALVES, ids=repr)
-def test_half_a_character_anywhere_is_400_and_says_where(api, rows, path: str, body: dict, field: str) -> None:
+def test_a_lone_surrogate_anywhere_is_400_with_its_path(api, rows, path: str, body: dict, field: str) -> None:
     assert errors_of(api.post(path, body)) == {(field, "surrogate_characters_not_allowed")}
 
     assert_nothing_changed()
@@ -91,20 +91,22 @@ def test_half_a_character_anywhere_is_400_and_says_where(api, rows, path: str, b
         ("PATCH", "queues/express/", {"routing_strategy": "\udfff"}, "routing_strategy"),
     ],
 )
-def test_nor_does_a_choice_that_quotes_it_break_the_answer(api, method: str, path: str, body: dict, field: str) -> None:
+def test_a_quoted_lone_surrogate_does_not_break_the_response(
+    api, method: str, path: str, body: dict, field: str
+) -> None:
     assert errors_of(api(method, path, body)) == {(field, "surrogate_characters_not_allowed")}
 
     assert not WebhookEndpoint.objects.exists()
     assert OutboundQueue.objects.get(pk="express").routing_strategy == "weighted"
 
 
-def test_a_whole_pair_is_one_character(api) -> None:
+def test_a_surrogate_pair_is_one_character(api) -> None:
     response = api.post("messages/", data=f'{GOOD[:-1]}, "reference": "\\uD83D\\uDE42"}}')
 
     assert (response.status_code, response.json()["reference"]) == (202, "🙂")
 
 
-def test_an_escaped_backslash_is_no_half_of_a_character(api) -> None:
+def test_an_escaped_backslash_is_not_a_surrogate(api) -> None:
     response = api.post("messages/", data=f'{GOOD[:-1]}, "reference": "\\\\ud800"}}')
 
     assert (response.status_code, response.json()["reference"]) == (202, "\\ud800")
@@ -143,7 +145,7 @@ def test_an_empty_body_is_an_empty_object(api, rows, path: str) -> None:
     assert_nothing_changed()
 
 
-def test_numbers_of_any_allowed_size_are_no_surprise(api) -> None:
+def test_numbers_of_any_allowed_size_are_handled(api) -> None:
     for number in ("9" * 30, "1e308", "-0.0", "1e-400", "0." + "1" * 5000):
         response = api.post("messages/", data=f'{GOOD[:-1]}, "valid_for": {number}}}')
         assert_problem(response, 400, "invalid")
@@ -193,7 +195,7 @@ def test_only_json_is_served(api, rows, path: str, accept: str) -> None:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/*", "text/html, */*;q=0.1", "application/json;q=0.5"])
-def test_whoever_takes_json_gets_it(api, accept: str) -> None:
+def test_clients_that_accept_json_get_it(api, accept: str) -> None:
     assert api.get("messages/", Accept=accept).status_code == 200
 
 
@@ -215,7 +217,7 @@ WRONG_METHODS = [
 
 
 @pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
-def test_another_method_is_405_and_says_which_there_are(api, rows, method: str, path: str) -> None:
+def test_another_method_is_405_with_the_allowed_methods(api, rows, method: str, path: str) -> None:
     response = api(method, path, data=GOOD)
 
     if path == "auth/token/":  # its proof is a password, which comes first
@@ -244,12 +246,12 @@ def test_head_is_get_without_a_body(api) -> None:
     "path", ["nowhere/", "messages/x/y/", "/api", "/api/", "/api/v2/messages/", "messages//", "%00", "/webhooks/"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_path_that_is_not_there_is_404(api, method: str, path: str) -> None:
+def test_an_unknown_path_is_404(api, method: str, path: str) -> None:
     assert_problem(api(method, path, data=GOOD), 404, "not_found")
 
 
 @pytest.mark.parametrize("path", READS)
-def test_a_path_without_its_slash_reads_the_same(api, rows, path: str) -> None:
+def test_a_path_without_its_slash_returns_the_same(api, rows, path: str) -> None:
     with_slash, without = api.get(path), api.get(path.rstrip("/"))
 
     assert (without.status_code, without.json()) == (200, with_slash.json())
@@ -266,14 +268,14 @@ def test_the_query_survives_a_missing_slash(api, rows) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "a b", "[::1", ""])
-def test_a_host_that_is_not_ours_is_a_problem(api, host: str) -> None:
+def test_an_unknown_host_is_a_problem(api, host: str) -> None:
     response = api.get("nowhere/", Host=host) if host else api.get("nowhere/")
 
     assert_problem(response, *((400, "invalid") if host else (404, "not_found")))
 
 
 @pytest.mark.parametrize("path", ["messages/", "nowhere/"])
-def test_a_fault_of_our_own_is_a_problem_without_a_trace(api, path: str, monkeypatch) -> None:
+def test_an_internal_error_is_a_problem_without_a_traceback(api, path: str, monkeypatch) -> None:
     def fail(*_args, **_options) -> None:
         raise RuntimeError("secret detail")
 
@@ -287,7 +289,7 @@ def test_a_fault_of_our_own_is_a_problem_without_a_trace(api, path: str, monkeyp
     assert b"secret detail" not in response.content
 
 
-def test_an_answer_is_json_with_z_and_without_escapes_of_letters(api) -> None:
+def test_a_response_is_json_with_z_times_and_unescaped_letters(api) -> None:
     response = api.post("messages/", {"to": "+14155550101", "message": "Grüße 🙂"})
 
     assert "Grüße 🙂" in response.content.decode()

@@ -1,4 +1,4 @@
-"""Provider accounts over REST: how they do, and the operator's switches."""
+"""REST views of provider accounts: health and actions."""
 
 from datetime import timedelta
 
@@ -56,7 +56,7 @@ def test_an_account_has_the_documented_keys(api) -> None:
     assert set(api.get("providers/acme/").json()) == set(ProviderSerializer().fields)
 
 
-def test_it_shows_how_the_account_does(api) -> None:
+def test_the_health_of_the_account_is_shown(api) -> None:
     calls(None, None, None, Unavailable("down"), at=timezone.now() - timedelta(minutes=3))
     calls(None)
     for receipt in ReceiptOutcome:
@@ -75,7 +75,7 @@ def test_it_shows_how_the_account_does(api) -> None:
     assert 90 < body["effective_weight"] < 100
 
 
-def test_an_open_circuit_says_why_and_until_when(api) -> None:
+def test_an_open_circuit_has_its_reason_and_end(api) -> None:
     calls(CredentialsRefused("answered 401"))
 
     circuit = api.get("providers/acme/").json()["circuit"]
@@ -92,7 +92,7 @@ def test_a_pause_has_its_end(api) -> None:
 
 
 @pytest.mark.parametrize(("act", "enabled"), [("disable", False), ("enable", True)])
-def test_switching_off_and_on(api, act: str, enabled: bool) -> None:
+def test_disabling_and_enabling(api, act: str, enabled: bool) -> None:
     ProviderAccount.objects.update(is_enabled=not enabled)
 
     response = api.post(f"providers/acme/{act}/", {"reason": "maintenance"})
@@ -102,7 +102,7 @@ def test_switching_off_and_on(api, act: str, enabled: bool) -> None:
     assert event() == ("acme", f"{act}d", "maintenance", api.user)
 
 
-def test_held_open_until_it_is_reset(api) -> None:
+def test_a_circuit_is_held_open_until_it_is_reset(api) -> None:
     held = {"state": "open", "reason": "strange receipts", "held": True, "until": None}
 
     assert api.post("providers/acme/open/", {"reason": "strange receipts"}).json() == ACME | {"circuit": held}
@@ -110,7 +110,7 @@ def test_held_open_until_it_is_reset(api) -> None:
     assert api.post("providers/acme/reset/", {"reason": "explained"}).json() == ACME
 
 
-def test_a_reset_forgets_all_that_was_heard(api) -> None:
+def test_a_reset_clears_the_recorded_health(api) -> None:
     calls(*[Unavailable("down")] * 20, RateLimited("slow down", retry_after=60))
     assert api.get("providers/acme/").json()["circuit"]["state"] == "open"
 
@@ -118,7 +118,7 @@ def test_a_reset_forgets_all_that_was_heard(api) -> None:
     assert event() == ("acme", "reset", "mended", api.user)
 
 
-def test_nobody_holds_it_open_without_a_reason(api) -> None:
+def test_holding_a_circuit_open_requires_a_reason(api) -> None:
     assert errors_of(api.post("providers/acme/open/")) == {("reason", "required")}
     assert errors_of(api.post("providers/acme/open/", {"reason": ""})) == {("reason", "blank")}
 
@@ -128,12 +128,12 @@ def test_nobody_holds_it_open_without_a_reason(api) -> None:
 
 @pytest.mark.parametrize(("act", "kind"), [("enable", "enabled"), ("disable", "disabled"), ("reset", "reset")])
 @pytest.mark.parametrize("body", [{}, {"reason": None}, {"reason": ""}], ids=str)
-def test_the_others_need_none(api, act: str, kind: str, body: dict) -> None:
+def test_other_actions_need_no_reason(api, act: str, kind: str, body: dict) -> None:
     assert api.post(f"providers/acme/{act}/", body).status_code == 200
     assert event() == ("acme", kind, "", api.user)
 
 
-def test_nor_do_they_need_a_body(api) -> None:
+def test_other_actions_need_no_body(api) -> None:
     assert api.post("providers/acme/disable/").json() == ACME | {"enabled": False}
 
 
@@ -141,7 +141,7 @@ def test_nor_do_they_need_a_body(api) -> None:
 @pytest.mark.parametrize(
     ("reason", "code"), [(" ", "blank"), (7, "invalid"), ("x" * 201, "max_length")], ids=["blank", "number", "long"]
 )
-def test_a_reason_that_makes_no_sense_is_400_and_nothing_is_done(api, act: str, reason: object, code: str) -> None:
+def test_an_invalid_reason_is_400_and_changes_nothing(api, act: str, reason: object, code: str) -> None:
     assert errors_of(api.post(f"providers/acme/{act}/", {"reason": reason})) == {("reason", code)}
 
     assert api.get("providers/acme/").json() == ACME
@@ -149,13 +149,13 @@ def test_a_reason_that_makes_no_sense_is_400_and_nothing_is_done(api, act: str, 
 
 
 @pytest.mark.parametrize("act", ["", *(f"{act}/" for act in ACTIONS)])
-def test_an_account_that_is_not_there(api, act: str) -> None:
+def test_an_account_that_does_not_exist(api, act: str) -> None:
     assert_problem(api("POST" if act else "GET", f"providers/nobody/{act}", {"reason": "x"}), 404, "not_found")
 
 
 @pytest.mark.parametrize("group", ["API reader", "API sender"])
 @pytest.mark.parametrize("path", ["", "acme/", *(f"acme/{act}/" for act in ACTIONS)])
-def test_they_are_for_operators_only(member_of, group: str, path: str) -> None:
+def test_actions_are_for_operators_only(member_of, group: str, path: str) -> None:
     is_act = path.count("/") == 2
     response = member_of(group)("POST" if is_act else "GET", f"providers/{path}", {"reason": "x"})
 
@@ -168,7 +168,7 @@ def test_without_a_token_there_is_nothing(anonymous) -> None:
 
 
 @pytest.mark.parametrize("act", ["open", "reset"])
-def test_what_needs_redis_says_so_and_is_not_done(api, act: str, monkeypatch) -> None:
+def test_an_action_that_needs_redis_is_503_and_changes_nothing(api, act: str, monkeypatch) -> None:
     monkeypatch.setattr(shared_state, "ask", lambda _act, otherwise: otherwise)
 
     assert_problem(api.post(f"providers/acme/{act}/", {"reason": "x"}), 503, "unavailable")

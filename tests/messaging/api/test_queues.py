@@ -1,4 +1,4 @@
-"""Queues over REST."""
+"""REST views of queues."""
 
 import json
 from datetime import timedelta
@@ -47,7 +47,7 @@ def test_the_depth_counts_what_waits_ready_or_deferred(api) -> None:
     assert api.get("queues/").json()["results"] == [body, PACED]
 
 
-def test_the_oldest_is_the_oldest_whether_single_or_bulk(api) -> None:
+def test_the_oldest_message_may_be_single_or_bulk(api) -> None:
     MessageFactory(created_at=NOW - timedelta(minutes=2), is_bulk=True)
     MessageFactory(created_at=NOW - timedelta(minutes=1))
 
@@ -68,7 +68,7 @@ def test_the_oldest_is_the_oldest_whether_single_or_bulk(api) -> None:
     ],
     ids=str,
 )
-def test_what_is_given_is_changed_and_the_rest_stays(api, change) -> None:
+def test_only_the_fields_that_are_sent_change(api, change) -> None:
     response = api("PATCH", "queues/paced/", change)
 
     assert (response.status_code, response.json()) == (200, {**PACED, **change})
@@ -96,13 +96,13 @@ def test_what_is_given_is_changed_and_the_rest_stays(api, change) -> None:
         ({"description": "\u0000"}, "description", "null_characters_not_allowed"),
     ],
 )
-def test_a_change_that_makes_no_sense_changes_nothing(api, change, field: str, code: str) -> None:
+def test_an_invalid_change_changes_nothing(api, change, field: str, code: str) -> None:
     assert errors_of(api("PATCH", "queues/paced/", {"description": "x", **change})) == {(field, code)}
 
     assert api.get("queues/paced/").json() == PACED
 
 
-def test_stop_and_start(api) -> None:
+def test_pause_and_resume(api) -> None:
     assert api.post("queues/paced/pause/").json() == {**PACED, "is_paused": True}
     assert api.post("queues/paced/pause/").json() == {**PACED, "is_paused": True}
     assert api.post("queues/paced/resume/").json() == PACED
@@ -114,7 +114,7 @@ def test_stop_and_start(api) -> None:
     [("GET", ""), ("PATCH", ""), ("POST", "pause/"), ("POST", "resume/")],
     ids=lambda part: part or "-",
 )
-def test_a_queue_that_is_not_there(api, method: str, path: str) -> None:
+def test_a_queue_that_does_not_exist(api, method: str, path: str) -> None:
     assert_problem(api(method, f"queues/nowhere/{path}", {}), 404, "not_found")
 
     assert OutboundQueue.objects.count() == 2
@@ -159,7 +159,7 @@ def test_the_list_is_paged(api) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 200, "%00", "a%20b", "é"])
-def test_a_name_that_none_can_have_is_404(api, name: str) -> None:
+def test_an_invalid_name_is_404(api, name: str) -> None:
     assert_problem(api.get(f"queues/{name}/"), 404, "not_found")
 
 
@@ -196,7 +196,7 @@ def test_the_path_without_its_slash_works_too(api) -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("name", "paced"), ("depth", 0), ("oldest_queued_at", None)])
-def test_what_cannot_be_changed_is_400_and_nothing_is(api, field: str, value: object) -> None:
+def test_read_only_fields_are_400_and_nothing_changes(api, field: str, value: object) -> None:
     assert errors_of(api("PATCH", "queues/paced/", {"batch_size": 7, field: value})) == {(field, "read_only")}
 
     assert api.get("queues/paced/").json() == PACED

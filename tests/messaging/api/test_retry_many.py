@@ -1,4 +1,4 @@
-"""Dead letters over REST: what the list shows can be sent again at once, with a reason."""
+"""POST /messages/retry/: retry all matching messages with a reason."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def statuses() -> list[str]:
     return list(Message.objects.order_by("pk").values_list("status", flat=True))
 
 
-def test_all_that_the_filter_finds_is_queued_again(api, broker) -> None:
+def test_all_matching_messages_are_queued_again(api, broker) -> None:
     dead(api, 3, provider=AccountFactory(slug="other"))
     dead(api, 1)
 
@@ -45,7 +45,7 @@ def test_several_statuses_at_once(api) -> None:
     assert statuses() == ["queued", "undelivered", "queued"]
 
 
-def test_what_cannot_be_retried_is_counted_with_the_reason(api) -> None:
+def test_messages_that_cannot_be_retried_are_counted_by_reason(api) -> None:
     for message in dead(api, 2):
         PhoneNumberFactory(number=message.to_number, inactive=True)
     dead(api, 1)
@@ -57,14 +57,14 @@ def test_what_cannot_be_retried_is_counted_with_the_reason(api) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?status=", "?status=delivered", "?status=failed&status=queued"])
-def test_it_has_to_be_said_which_of_those_that_ended_badly(api, query: str) -> None:
+def test_the_statuses_to_retry_are_required(api, query: str) -> None:
     dead(api)
 
     assert_problem(api.post(f"messages/retry/{query}", REASON), 400, "invalid")
     assert statuses() == ["failed"]
 
 
-def test_a_filter_that_makes_no_sense_changes_nothing(api) -> None:
+def test_an_invalid_filter_changes_nothing(api) -> None:
     dead(api)
 
     assert errors_of(api.post("messages/retry/?status=failed&created_after=x", REASON)) == {
@@ -80,7 +80,7 @@ def test_nothing_is_done_without_a_reason(api) -> None:
     assert statuses() == ["failed"]
 
 
-def test_others_messages_stay_as_they_are(api) -> None:
+def test_messages_of_other_owners_are_unchanged(api) -> None:
     dead(api, owner=UserFactory())
 
     assert api.post("messages/retry/?status=failed", REASON).json()["changed"] == 0
@@ -88,7 +88,7 @@ def test_others_messages_stay_as_they_are(api) -> None:
 
 
 @pytest.mark.parametrize("group", ["API reader", "API sender"])
-def test_only_an_operator_may(member_of, group: str) -> None:
+def test_retrying_requires_the_operator_role(member_of, group: str) -> None:
     member = member_of(group)
     dead(member)
 
@@ -96,7 +96,7 @@ def test_only_an_operator_may(member_of, group: str) -> None:
     assert statuses() == ["failed"]
 
 
-def test_many_go_chunk_by_chunk_and_a_bounded_number_at_a_time(api, monkeypatch) -> None:
+def test_messages_are_retried_in_chunks_up_to_a_limit(api, monkeypatch) -> None:
     monkeypatch.setattr(retry, "CHUNK", 2)
     monkeypatch.setattr(retry, "MAX_MESSAGES", 4)
     dead(api, 5, expires_at=NOW + timedelta(days=3650))

@@ -1,4 +1,4 @@
-"""The served schema, fuzzed: no request brings a 500 or an answer that the schema does not allow."""
+"""The served schema, fuzzed: no request causes a 500 or a response that violates the schema."""
 
 import base64
 import contextlib
@@ -34,7 +34,7 @@ NUMBER = "+14155550101"
 
 
 def closing(environ: dict, start_response: Callable) -> list[bytes]:
-    """Every server closes an answer that it has sent, and with it the files of the request; the fuzzer does not."""
+    """Close the response, and with it the files of the request: servers do so, but the fuzzer does not."""
     with contextlib.closing(application(environ, start_response)) as answer:
         return [b"".join(answer)]
 
@@ -91,7 +91,7 @@ BOUNDED = settings(
 
 @schema.exclude(path_regex=r"/live/").parametrize()  # these need the server that waits: tests/messaging/live
 @BOUNDED
-def test_every_answer_is_one_that_the_schema_allows(case, known) -> None:
+def test_every_response_conforms_to_the_schema(case, known) -> None:
     # Not of the lists (an empty filter is as good as none) and of a batch (a bad item is named in a 202).
     lenient = case.method == "GET" or case.path.endswith("/batch/")
     rejection = [] if lenient else [negative_data_rejection]
@@ -100,12 +100,12 @@ def test_every_answer_is_one_that_the_schema_allows(case, known) -> None:
 
 @schema_of_rows.include(path_regex=r"\{").exclude(path_regex=r"/live/").parametrize()
 @BOUNDED
-def test_and_so_is_every_answer_about_a_row_that_is_there(case, known) -> None:
+def test_every_response_about_an_existing_row_conforms_to_the_schema(case, known) -> None:
     case.path_parameters = {name: known["path"][name] for name in case.path_parameters}
 
     case.call_and_validate(headers=headers_for(case, known), checks=CHECKS)
 
 
 def headers_for(case, known) -> dict[str, str]:
-    # Called without a network, it does not unpack what it says that it can read.
+    # Without a network the client does not decompress the encodings that it accepts.
     return {"Accept-Encoding": "identity", **known["log_in" if case.path.endswith("/auth/token/") else "headers"]}

@@ -21,7 +21,7 @@ def messages(api, stranger) -> None:
     transitions.apply([Transition(mine[0], Status.FAILED, Source.SWEEP)], now=later)
 
 
-def test_one_sees_the_figures_of_what_one_owns(api, messages) -> None:
+def test_users_see_the_figures_of_their_own_messages(api, messages) -> None:
     response = api.get("stats/")
 
     assert response.status_code == 200
@@ -34,11 +34,11 @@ def test_one_sees_the_figures_of_what_one_owns(api, messages) -> None:
     }
 
 
-def test_staff_see_the_figures_of_all(staff, messages) -> None:
+def test_staff_see_the_figures_of_all_owners(staff, messages) -> None:
     assert staff.get("stats/").json()["by_status"] == NONE | {"queued": 2, "failed": 1}
 
 
-def test_who_has_nothing_gets_zeros(member_of) -> None:
+def test_a_user_without_messages_gets_zeros(member_of) -> None:
     body = member_of("API reader").get("stats/").json()
 
     assert body["by_status"] == NONE
@@ -53,7 +53,7 @@ def test_since_is_rounded_down_to_the_hour_in_utc(api, messages) -> None:
 
 
 @pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "0001-01-01T00:00:00%2B14:00", "%00", "9" * 400])
-def test_a_since_that_makes_no_sense_is_refused(api, since: str) -> None:
+def test_an_invalid_since_is_refused(api, since: str) -> None:
     assert {field for field, _ in errors_of(api.get(f"stats/?since={since}"))} == {"since"}
 
 

@@ -1,4 +1,4 @@
-"""Suppressions over REST."""
+"""REST views of suppressions."""
 
 import pytest
 from django.db import connection
@@ -34,7 +34,7 @@ def test_a_suppression_is_made_and_read(api) -> None:
     assert row.created_by == api.user
 
 
-def test_one_that_is_there_already_is_200_and_keeps_its_reason(api) -> None:
+def test_an_existing_suppression_is_200_and_keeps_its_reason(api) -> None:
     first = api.post("suppressions/", {"number": PERSON, "reason": "first"})
 
     again = api.post("suppressions/", {"number": PERSON, "sender": None, "reason": "second"})
@@ -55,13 +55,13 @@ def test_one_that_is_there_already_is_200_and_keeps_its_reason(api) -> None:
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_what_makes_no_sense_is_400(api, body: dict, errors: set) -> None:
+def test_invalid_input_is_400(api, body: dict, errors: set) -> None:
     assert errors_of(api.post("suppressions/", body)) == errors
 
     assert not Suppression.objects.exists()
 
 
-def test_a_sender_of_somebody_else_is_refused(api, stranger) -> None:
+def test_a_sender_number_of_another_client_is_refused(api, stranger) -> None:
     SenderFactory(number=OURS, owner=stranger.user)
 
     assert errors_of(api.post("suppressions/", {"number": PERSON, "sender": OURS})) == {
@@ -71,7 +71,7 @@ def test_a_sender_of_somebody_else_is_refused(api, stranger) -> None:
     assert not Suppression.objects.exists()
 
 
-def test_those_of_somebody_elses_sender_do_not_exist(api, stranger, now) -> None:
+def test_suppressions_for_a_sender_number_of_another_client_are_404(api, stranger, now) -> None:
     SenderFactory(number=OURS, owner=stranger.user)
     theirs, everybodys = suppress(now, OURS), suppress(now)
 
@@ -85,7 +85,7 @@ def test_those_of_somebody_elses_sender_do_not_exist(api, stranger, now) -> None
     assert Suppression.objects.count() == 2
 
 
-def test_a_deleted_one_lets_messages_through_again(api, now) -> None:
+def test_messages_are_accepted_after_a_suppression_is_deleted(api, now) -> None:
     SenderFactory(number=OURS, owner=api.user)
     row = suppress(now, OURS)
     send = {"to": PERSON, "message": "Hello", "from": OURS}
@@ -102,7 +102,7 @@ def test_a_deleted_one_lets_messages_through_again(api, now) -> None:
 @pytest.mark.parametrize(
     "sender", ["", OURS, "+15005550099"], ids=["every sender", "a shared number", "no number of ours"]
 )
-def test_what_protects_a_person_from_everybody_only_staff_can_lift(api, member_of, now, sender: str) -> None:
+def test_only_staff_can_lift_a_suppression_that_protects_from_all_clients(api, member_of, now, sender: str) -> None:
     SenderFactory(number=OURS, owner=None)
     row = suppress(now, sender)
 
@@ -116,7 +116,7 @@ def test_what_protects_a_person_from_everybody_only_staff_can_lift(api, member_o
     assert not Suppression.objects.exists()
 
 
-def test_a_client_can_lift_what_it_has_put_there_itself_and_no_other_client_can(api, stranger) -> None:
+def test_a_client_can_lift_its_own_suppressions_and_no_others(api, stranger) -> None:
     made = api.post("suppressions/", {"number": PERSON}).json()
 
     assert_problem(stranger("DELETE", f"suppressions/{made['id']}/"), 404, "not_found")
@@ -124,7 +124,7 @@ def test_a_client_can_lift_what_it_has_put_there_itself_and_no_other_client_can(
     assert api("DELETE", f"suppressions/{made['id']}/").status_code == 204
 
 
-def test_what_one_client_takes_back_stands_for_whoever_else_has_said_so(api, stranger, now) -> None:
+def test_lifting_a_suppression_keeps_those_of_other_clients(api, stranger, now) -> None:
     theirs = stranger.post("suppressions/", {"number": PERSON, "reason": "their reason"}).json()
     suppressions.add_by_keyword(number=PERSON, sender="", reason="wrote stop_all", posted_by=None, now=now)
 
@@ -141,7 +141,7 @@ def test_what_one_client_takes_back_stands_for_whoever_else_has_said_so(api, str
     ("sender", "named", "answer"),
     [(OURS, OURS, 409), (OURS, None, 409), ("", OURS, 409), ("+15005550007", OURS, 202), ("+15005550007", None, 202)],
 )
-def test_an_opt_out_from_one_number_refuses_what_may_come_from_it(
+def test_an_opt_out_from_one_sender_refuses_messages_that_may_use_it(
     api, now, sender: str, named: str | None, answer: int
 ) -> None:
     AccountFactory(slug="own", config={"url": "http://127.0.0.1:9/", "from_number": OURS})
@@ -178,7 +178,7 @@ def test_the_list_is_filtered_and_its_cost_does_not_grow(api, now) -> None:
     assert [row["number"] for row in api.get("suppressions/?number=14155550101").json()["results"]] == [PERSON]
 
 
-def test_who_may_only_read_changes_nothing(member_of, now) -> None:
+def test_a_reader_cannot_change_suppressions(member_of, now) -> None:
     reader = member_of(API_READER)
     row = suppress(now)
 

@@ -1,4 +1,4 @@
-"""Staff see the rows of all owners; the texts among them are for whoever may read texts, by the API as in the console."""
+"""Staff see the rows of all owners, but texts only with the permission, in the API as in the console."""
 
 from datetime import UTC, datetime
 
@@ -66,30 +66,30 @@ def test_without_the_permission_every_text_is_the_same_mask(pages, staff_with) -
     assert [path for path, text in seen.items() if "471100" in text or "Your code" in text] == []
 
 
-def test_with_it_they_are_read(pages, staff_with) -> None:
+def test_with_the_permission_texts_are_shown(pages, staff_with) -> None:
     client = staff_with(*LOOKING, "view_text")
 
     assert {path: read(client, path).count('"message":"Your code is ') for path in pages} == pages
 
 
-def test_their_owner_needs_no_permission(pages, api) -> None:
+def test_owners_read_their_texts_without_the_permission(pages, api) -> None:
     assert {path: read(api, path).count('"message":"Your code is ') for path in pages} == pages
 
 
-def test_staff_read_their_own(staff_with) -> None:
+def test_staff_read_their_own_texts(staff_with) -> None:
     client = staff_with(*LOOKING)
     MessageFactory(owner=client.user, text=SECRET)
 
     assert client.get("messages/").json()["results"][0]["message"] == SECRET
 
 
-def test_a_message_of_nobody_is_not_everybodys(staff_with) -> None:
+def test_a_message_without_an_owner_is_masked(staff_with) -> None:
     MessageFactory(owner=None, text=SECRET, inbound=True)
 
     assert staff_with(*LOOKING).get("messages/").json()["results"][0]["message"] == HIDDEN
 
 
-def test_the_answer_to_an_act_hides_it_too(api, staff_with) -> None:
+def test_the_response_to_an_action_masks_the_text_too(api, staff_with) -> None:
     client = staff_with(*ACTING)
     waiting = MessageFactory(owner=api.user, text=SECRET)
     failed = MessageFactory(owner=api.user, text=SECRET, status="failed")
@@ -108,7 +108,7 @@ def test_the_answer_to_an_act_hides_it_too(api, staff_with) -> None:
     assert [(answer.status_code, answer.json()["message"]) for answer in answers] == [(200, HIDDEN)] * 6
 
 
-def test_whether_somebody_may_read_costs_no_query_more_for_five_than_for_one(
+def test_the_permission_check_costs_the_same_for_one_row_and_for_five(
     api, staff_with, django_assert_max_num_queries
 ) -> None:
     client = staff_with(*LOOKING)

@@ -1,4 +1,4 @@
-"""A field or query parameter that does not exist is 400 with the nearest name that does, and nothing happens."""
+"""Unknown fields and query parameters are 400 with the closest known name, and nothing changes."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ SCHEDULE = {"name": "n", "message": "Hi {name}", "run_at": "2999-01-01T09:00:00"
 
 
 class Operation(NamedTuple):
-    """What the OpenAPI document says of one operation."""
+    """Return the OpenAPI description of one operation."""
 
     method: str
     path: str
@@ -102,7 +102,7 @@ def everything() -> list[list[dict]]:
 
 
 def errors_in(response: Any) -> dict[tuple[str, str], str]:
-    """The detail of each error, by field and code; nothing for an answer that is no 400."""
+    """Return the detail of each error by field and code. Empty if the response is not a 400."""
     body = json.loads(response.getvalue() or b"{}") if response.status_code == 400 else {}
     return {(error["field"], error["code"]): error["detail"] for error in body.get("errors", ())}
 
@@ -138,7 +138,7 @@ class TestEveryOperation:
         assert len(documented) > 60
         assert everything() == before
 
-    def test_what_is_documented_is_known(self, anything: Api, documented) -> None:
+    def test_documented_parameters_are_accepted(self, anything: Api, documented) -> None:
         strict = []
 
         for operation in documented:
@@ -165,7 +165,7 @@ class TestEveryOperation:
         assert lenient == []
         assert everything() == before
 
-    def test_the_document_says_that_bodies_are_closed(self, client: Client) -> None:
+    def test_documented_bodies_allow_no_other_fields(self, client: Client) -> None:
         schemas = client.get("/api/schema/").json()["components"]["schemas"]
         requests = {name: schema for name, schema in schemas.items() if name.endswith("Request")}
 
@@ -182,14 +182,14 @@ class TestMessages:
         assert body["errors"] == [{"field": "sendAt", "code": "unknown_field", "detail": detail}]
         assert not Message.objects.exists()
 
-    def test_it_is_named_beside_what_else_is_wrong(self, api: Api) -> None:
+    def test_an_unknown_field_is_reported_with_the_other_errors(self, api: Api) -> None:
         response = api.post("messages/", {"to": "nonsense", "mesage": "Hello"})
 
         assert errors_of(response) == {
             ("mesage", "unknown_field"), ("to", "invalid_number"), ("message", "required"),
         }  # fmt: skip
 
-    def test_a_refused_request_does_not_take_the_key(self, api: Api) -> None:
+    def test_a_refused_request_does_not_use_the_key(self, api: Api) -> None:
         refused = api.post("messages/", {**NEW, "sendAt": None}, Idempotency_Key="k")
         sent = api.post("messages/", NEW, Idempotency_Key="k")
 
@@ -219,14 +219,14 @@ class TestMessages:
         assert (error["field"], error["code"]) == (field, "unknown_filter")
         assert error["detail"].endswith(f" Did you mean '{near}'?" if near else f"'{field}'.")
 
-    def test_filters_of_the_list_are_none_of_a_single_message(self, api: Api) -> None:
+    def test_filters_of_the_list_are_refused_for_a_single_message(self, api: Api) -> None:
         message = MessageFactory(owner=api.user)
 
         response = api.get(f"messages/{message.pk}/?status={message.status}")
 
         assert errors_of(response) == {("status", "unknown_filter")}
 
-    def test_the_links_of_a_page_are_good(self, api: Api) -> None:
+    def test_page_links_are_accepted(self, api: Api) -> None:
         MessageFactory.create_batch(3, owner=api.user)
 
         by_offset = api.get("messages/?limit=1&offset=1&ordering=created_at").json()
@@ -241,7 +241,7 @@ class TestMessages:
 
 
 class TestSchedules:
-    def test_a_misspelt_zone_or_recurrence_makes_none(self, api: Api) -> None:
+    def test_a_misspelt_zone_or_recurrence_creates_no_schedule(self, api: Api) -> None:
         given = {**SCHEDULE, "timezone": "Europe/Berlin", "recurence": "RRULE:FREQ=DAILY"}
 
         body = assert_problem(api.post("schedules/", given), 400, "invalid")
@@ -262,7 +262,7 @@ class TestSchedules:
         assert errors_of(refused) == {("recipients.1.variabels", "unknown_field")}
         assert made.status_code == 201
 
-    def test_of_a_list_the_good_recipients_are_kept(self, api: Api) -> None:
+    def test_valid_recipients_of_a_list_are_kept(self, api: Api) -> None:
         pk = api.post("schedules/", {**SCHEDULE, "message": "Hi"}).json()["id"]
         rows = [{"to": NUMBER}, {"to": "+14155550102", "variabels": {}}]
 
@@ -280,7 +280,7 @@ class TestSchedules:
         assert errors_of(response) == {("defaultCountry", "unknown_field")}
         assert not ScheduleRecipient.objects.exists()
 
-    def test_a_report_that_does_not_exist_adds_nobody(self, api: Api) -> None:
+    def test_an_unknown_report_adds_no_recipient(self, api: Api) -> None:
         pk = api.post("schedules/", {**SCHEDULE, "message": "Hi"}).json()["id"]
 
         response = api.post(f"schedules/{pk}/recipients/?report=cvs", [NUMBER])
@@ -291,7 +291,7 @@ class TestSchedules:
 
 class TestFieldsThatCannotBeSet:
     @pytest.mark.parametrize("field", ["id", "disabled_reason", "failing_since", "created_at", "updated_at", "secret"])
-    def test_of_an_endpoint_they_are_refused_in_a_patch(self, api: Api, field: str) -> None:
+    def test_read_only_fields_of_an_endpoint_are_refused_in_a_patch(self, api: Api, field: str) -> None:
         endpoint = EndpointFactory(owner=api.user)
 
         response = api("PATCH", f"webhook-endpoints/{endpoint.pk}/", {field: None, "description": "new"})
@@ -300,13 +300,13 @@ class TestFieldsThatCannotBeSet:
         endpoint.refresh_from_db()
         assert endpoint.description != "new"
 
-    def test_a_new_endpoint_cannot_be_made_disabled(self, api: Api) -> None:
+    def test_a_new_endpoint_cannot_be_created_disabled(self, api: Api) -> None:
         response = api.post("webhook-endpoints/", {"url": "https://client.example.com/hook", "is_enabled": False})
 
         assert errors_of(response) == {("is_enabled", "read_only")}
         assert not WebhookEndpoint.objects.exists()
 
-    def test_they_are_no_suggestion(self) -> None:
+    def test_read_only_fields_are_not_suggested(self) -> None:
         class Shown(StrictSerializer):
             identity = serializers.CharField(read_only=True)
             name = serializers.CharField()
@@ -334,14 +334,14 @@ class TestNamesFromOutside:
     def test_the_nearest_name(self, name: str, near: str | None) -> None:
         assert nearest(name, NewMessageSerializer().fields) == near
 
-    def test_an_answer_quotes_a_bounded_part_of_a_name(self, api: Api) -> None:
+    def test_a_response_quotes_a_bounded_part_of_a_name(self, api: Api) -> None:
         body = assert_problem(api.post("messages/", {**NEW, "x" * 100_000: 1}), 400, "invalid")
 
         [error] = body["errors"]
         assert error["field"] == f"{'x' * MAX_NAME}…"
         assert len(error["detail"]) < 200
 
-    def test_and_of_so_many(self, api: Api) -> None:
+    def test_a_response_reports_a_bounded_number_of_names(self, api: Api) -> None:
         body = assert_problem(api.post("messages/", NEW | {f"x{number}": 1 for number in range(1_000)}), 400, "invalid")
 
         assert len(body["errors"]) == MAX_REPORTED
@@ -350,12 +350,12 @@ class TestNamesFromOutside:
     @pytest.mark.parametrize(
         ("name", "shown"), [("a\nb", r"a\nb"), ("\u202eevil", r"\u202eevil"), ("\ud800", r"\ud800")]
     )
-    def test_what_cannot_be_printed_is_escaped(self, name: str, shown: str) -> None:
+    def test_unprintable_characters_are_escaped(self, name: str, shown: str) -> None:
         assert printable(name) == shown
 
 
-def test_a_stream_resumes_after_the_id_in_its_address_too(anything: Api) -> None:
-    """An `EventSource` cannot set a header, and some replacements put the last id there."""
+def test_a_stream_resumes_after_the_id_in_the_query(anything: Api) -> None:
+    """`EventSource` cannot set headers, and some polyfills send the last id as this parameter."""
     assert errors_in(anything.get("live/events/?lastEventId=999999")) == {
         ("lastEventId", "invalid"): "This is not the id of an event.",
     }  # fmt: skip

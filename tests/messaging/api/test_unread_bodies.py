@@ -1,4 +1,4 @@
-"""Actions that want nothing from a body: one that makes no sense is refused all the same, and nothing is done."""
+"""Actions without a body: an invalid body is refused anyway, and nothing changes."""
 
 import pytest
 
@@ -25,7 +25,7 @@ ACTIONS = [
 
 @pytest.fixture
 def path(request: pytest.FixtureRequest, api) -> str:
-    """One of the actions, with what it acts on."""
+    """An action and the row it applies to."""
     MessageFactory(pk=PK, owner=api.user, status="queued")
     WebhookDeliveryFactory(pk=PK, endpoint=EndpointFactory(pk=PK, owner=api.user), state="failed")
     schedule = making.create(api.user, 1, run_at=making.DUE)
@@ -39,7 +39,7 @@ def everything() -> list[list[dict]]:
 
 @pytest.mark.parametrize("path", ACTIONS, indirect=True)
 @pytest.mark.parametrize("data", [b"{", b"nonsense", b"[]", b'"text"', b"\xff", b'{"a": NaN}', b"[" * 5000])
-def test_what_is_no_json_object_is_400(api, path: str, data: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_400(api, path: str, data: bytes) -> None:
     before = everything()
 
     assert_problem(api.post(path, data=data), 400, "parse_error")
@@ -67,5 +67,5 @@ def test_a_field_is_400(api, path: str) -> None:
 
 @pytest.mark.parametrize("path", ACTIONS, indirect=True)
 @pytest.mark.parametrize("data", [b"", b"{}"])
-def test_nothing_and_an_empty_object_will_do(api, path: str, data: bytes) -> None:
+def test_no_body_and_an_empty_object_are_accepted(api, path: str, data: bytes) -> None:
     assert api.post(path, data=data).status_code in {200, 202}

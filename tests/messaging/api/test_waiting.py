@@ -1,4 +1,4 @@
-"""The `error` of a message that waits: on its own, in lists, and for who has the answer already."""
+"""The `error` of a waiting message: in the detail, in lists, and with a conditional request."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def send(api):
     return send
 
 
-def test_a_message_behind_an_older_one_names_it_until_that_one_has_gone(api, send) -> None:
+def test_a_message_behind_an_older_one_names_it_until_it_is_sent(api, send) -> None:
     due = timezone.now() + timedelta(minutes=10)
     older = send(next_attempt_at=due, error_code="provider_unavailable", error_detail="the provider answered 500")
     message = send()
@@ -49,7 +49,7 @@ def test_a_message_behind_an_older_one_names_it_until_that_one_has_gone(api, sen
 
 
 @pytest.mark.parametrize("path", ["messages/", "messages/?cursor=", f"phone-numbers/{PERSON}/messages/"])
-def test_lists_say_the_same_as_the_message(api, send, path: str) -> None:
+def test_lists_show_the_same_error_as_the_detail(api, send, path: str) -> None:
     api.post("messages/", {"to": PERSON, "message": "Hi"})  # the person's number is known
     for _ in range(2):
         send()

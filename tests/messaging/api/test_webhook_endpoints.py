@@ -1,4 +1,4 @@
-"""Clients' endpoints over REST."""
+"""REST views of webhook endpoints."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 NEW = {"url": "https://client.example.com/hook", "events": ["message.delivered"], "description": "orders"}
 
 
-def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(api: Api) -> None:
+def test_a_new_endpoint_has_a_secret_that_is_shown_once(api: Api) -> None:
     made = api.post("webhook-endpoints/", NEW)
 
     assert made.status_code == 201
@@ -42,7 +42,7 @@ def test_an_endpoint_is_made_with_a_secret_that_is_shown_once(api: Api) -> None:
     assert WebhookSecret.objects.get().endpoint_id == WebhookEndpoint.objects.get().pk
 
 
-def test_events_stay_in_the_order_in_which_they_were_named_each_once(api: Api) -> None:
+def test_events_keep_their_order_without_duplicates(api: Api) -> None:
     named = ["message.sent", "message.delivered", "message.sent", "message.canceled"]
     kept = ["message.sent", "message.delivered", "message.canceled"]
 
@@ -52,7 +52,7 @@ def test_events_stay_in_the_order_in_which_they_were_named_each_once(api: Api) -
     assert (made["events"], changed["events"]) == (kept, [kept[2], *kept[:2]])
 
 
-def test_only_the_address_is_required(api: Api) -> None:
+def test_only_the_url_is_required(api: Api) -> None:
     body = api.post("webhook-endpoints/", {"url": NEW["url"]}).json()
 
     assert (body["events"], body["description"]) == ([], "")
@@ -77,14 +77,14 @@ def test_only_the_address_is_required(api: Api) -> None:
         ({"description": "a\x00b"}, "description", "null_characters_not_allowed"),
     ],
 )
-def test_what_makes_no_sense_is_refused(api: Api, change: dict, field: str, code: str) -> None:
+def test_invalid_input_is_refused(api: Api, change: dict, field: str, code: str) -> None:
     problem = assert_problem(api.post("webhook-endpoints/", NEW | change), 400, "invalid")
 
     assert [(error["field"], error["code"]) for error in problem["errors"]] == [(field, code)]
     assert not WebhookEndpoint.objects.exists()
 
 
-def test_an_allowed_network_lets_a_private_address_in(api: Api, settings) -> None:
+def test_a_private_address_in_an_allowed_network_is_accepted(api: Api, settings) -> None:
     settings.CALLBACK_ALLOWED_NETWORKS = ["127.0.0.0/8"]
 
     assert api.post("webhook-endpoints/", NEW | {"url": "http://127.0.0.1:9000/"}).status_code == 201
@@ -92,7 +92,7 @@ def test_an_allowed_network_lets_a_private_address_in(api: Api, settings) -> Non
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "http://0x7f.1/", "http://localhost/", "http://10.0.0.1:8080/"])
-def test_a_messages_callback_url_is_judged_alike(api: Api, express, settings, url: str) -> None:
+def test_a_callback_url_of_a_message_is_checked_the_same_way(api: Api, express, settings, url: str) -> None:
     message = {"to": "+14155550101", "message": "hi", "callback_url": url}
 
     problem = assert_problem(api.post("messages/", message), 400, "invalid")
@@ -103,7 +103,7 @@ def test_a_messages_callback_url_is_judged_alike(api: Api, express, settings, ur
     assert allowed.status_code == 202
 
 
-def test_there_is_a_limit(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_endpoints_is_limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 1)
     api.post("webhook-endpoints/", NEW)
 
@@ -140,7 +140,7 @@ def test_a_secret_is_rotated(api: Api) -> None:
     assert ends[1] is None
 
 
-def test_the_default_secret_is_for_the_owner_to_fetch(api: Api) -> None:
+def test_the_owner_can_rotate_the_default_secret(api: Api) -> None:
     before = api.get("webhook-endpoints/default-secret/").json()
 
     secret = api.post("webhook-endpoints/default-secret/rotate/").json()["secret"]
@@ -152,7 +152,7 @@ def test_the_default_secret_is_for_the_owner_to_fetch(api: Api) -> None:
     assert WebhookSecret.objects.get().owner_id == api.user.pk
 
 
-def test_a_test_is_on_its_way(api: Api, broker) -> None:
+def test_a_test_event_is_queued(api: Api, broker) -> None:
     endpoint = EndpointFactory(owner=api.user)
 
     answer = api.post(f"webhook-endpoints/{endpoint.pk}/test/")
@@ -234,7 +234,7 @@ def test_a_list_of_five_costs_as_much_as_a_list_of_one(api: Api, django_assert_m
         assert api.get(address).json()["count"] == 5
 
 
-def test_one_is_delivered_again(api: Api, broker) -> None:
+def test_one_delivery_is_redelivered(api: Api, broker) -> None:
     endpoint = EndpointFactory(owner=api.user)
     delivery = WebhookDeliveryFactory(endpoint=endpoint, state="succeeded", attempts=3, finished_at=NOW)
     in_the_air = WebhookDeliveryFactory(endpoint=endpoint, sending=True, next_attempt_at=None)
@@ -249,7 +249,7 @@ def test_one_is_delivered_again(api: Api, broker) -> None:
     assert_problem(api.post(f"{path}/{uuid4()}/redeliver/"), 404, "not_found")
 
 
-def test_all_of_a_stretch_of_time_is_delivered_again(api: Api) -> None:
+def test_all_events_of_a_period_are_redelivered(api: Api) -> None:
     endpoint = EndpointFactory(owner=api.user, events=["message.delivered"])
     message = MessageFactory(owner=api.user)
 
@@ -276,7 +276,7 @@ def test_all_of_a_stretch_of_time_is_delivered_again(api: Api) -> None:
     }
 
 
-def test_a_long_stretch_is_gone_through_in_pieces_that_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_period_is_redelivered_in_several_calls(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redelivery, "MAX_AT_ONCE", 2)
     endpoint = EndpointFactory(owner=api.user)
     message = MessageFactory(owner=api.user)
@@ -301,13 +301,13 @@ def test_a_long_stretch_is_gone_through_in_pieces_that_end(api: Api, monkeypatch
 @pytest.mark.parametrize(
     "body", [{}, {"since": "2026-11-22T09:00:00Z"}, {"since": "2026-11-22T09:00:00Z", "until": "2026-11-22T09:00:00Z"}]
 )
-def test_a_stretch_without_an_end_is_none(api: Api, body: dict) -> None:
+def test_a_period_without_an_end_is_refused(api: Api, body: dict) -> None:
     endpoint = EndpointFactory(owner=api.user)
 
     assert_problem(api.post(f"webhook-endpoints/{endpoint.pk}/redeliver/", body), 400, "invalid")
 
 
-def test_anothers_endpoint_is_not_there(api: Api) -> None:
+def test_an_endpoint_of_another_client_is_404(api: Api) -> None:
     endpoint = EndpointFactory()
     delivery = WebhookDeliveryFactory(endpoint=endpoint, state="failed")
     path = f"webhook-endpoints/{endpoint.pk}/"
@@ -329,7 +329,7 @@ def test_anothers_endpoint_is_not_there(api: Api) -> None:
     assert (WebhookEndpoint.objects.count(), WebhookSecret.objects.count()) == (1, 0)
 
 
-def test_a_delivery_of_another_endpoint_is_not_there(api: Api) -> None:
+def test_a_delivery_of_another_endpoint_is_404(api: Api) -> None:
     mine = EndpointFactory(owner=api.user)
     foreign = WebhookDeliveryFactory(state="failed")
 
@@ -338,7 +338,7 @@ def test_a_delivery_of_another_endpoint_is_not_there(api: Api) -> None:
     assert foreign.state == "failed"
 
 
-def test_the_lanes_of_callback_urls_are_not_listed(api: Api) -> None:
+def test_endpoints_of_callback_urls_are_not_listed(api: Api) -> None:
     ClientEventFactory(message=MessageFactory(owner=api.user, callback_url="https://client.example.com/1"))
     event_log.number(now=NOW)
     lane = WebhookEndpoint.objects.get()
@@ -347,7 +347,7 @@ def test_the_lanes_of_callback_urls_are_not_listed(api: Api) -> None:
     assert_problem(api.get(f"webhook-endpoints/{lane.pk}/"), 404, "not_found")
 
 
-def test_senders_may_do_everything_and_readers_read(api: Api, installed) -> None:
+def test_senders_can_change_endpoints_and_readers_can_only_read(api: Api, installed) -> None:
     sender, reader = Api(member("sender", API_SENDER)), Api(member("reader", API_READER))
     endpoint = EndpointFactory(owner=reader.user)
 
@@ -362,7 +362,7 @@ def test_senders_may_do_everything_and_readers_read(api: Api, installed) -> None
         assert_problem(answer, 403, "permission_denied")
 
 
-def test_a_cancel_rings(api: Api, express, broker) -> None:
+def test_a_cancel_notifies_the_webhooks(api: Api, express, broker) -> None:
     message = MessageFactory(owner=api.user)
 
     api.post(f"messages/{message.pk}/cancel/")
