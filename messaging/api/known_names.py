@@ -59,12 +59,12 @@ def refuse_unknown_form_fields(form: Iterable[str], known: Collection[str]) -> N
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the most similar known name, ignoring case and word separators, or None if none is close."""
-    by_normalised = {_normalised(each): each for each in sorted(known)}
-    found = get_close_matches(_normalised(name[:MAX_NAME]), by_normalised, n=1)
-    return by_normalised[found[0]] if found else None
+    by_comparable = {_comparable(each): each for each in sorted(known)}
+    found = get_close_matches(_comparable(name[:MAX_NAME]), by_comparable, n=1)
+    return by_comparable[found[0]] if found else None
 
 
-def _normalised(name: str) -> str:
+def _comparable(name: str) -> str:
     return _CAMEL_HUMP.sub("_", name).replace("-", "_").replace(" ", "_").lower()
 
 
