@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from config.run import commands
-from providers.state.account_state import KEPT_FOR_SECONDS
+from providers.state.account_state import CACHE_SECONDS
 from tests.environment import EmbeddedValkey
 from tests.journeys import proxy
 from tests.journeys.chaos.table import ON_THE_WAY, Row, row_of
@@ -130,7 +130,7 @@ class Arena:
             for key in client.scan_iter("switchboard:provider:*"):
                 client.delete(key)
         if was_faulty:
-            time.sleep(KEPT_FOR_SECONDS)  # so long each worker believes in the circuits that it has read before
+            time.sleep(CACHE_SECONDS)  # so long each worker believes in the circuits that it has read before
 
     def set_carriers(self, *, only: str = "", **settings: float) -> None:
         self.stack.change_sandbox({carrier: settings for carrier in (GOOD, BAD) if only in {"", carrier}})
