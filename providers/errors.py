@@ -7,7 +7,7 @@
 | `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | tries the next account, else later |
 | `NotCalled` | provably not: the account was not called | does the same, without counting a fault |
 | `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, for good | fails the message |
-| `OutcomeUnknown` | unknown | marks the message `unknown`; it is never sent again automatically |
+| `OutcomeUnknown` (and `NoMessageId`) | unknown | marks the message `unknown`; it is never sent again automatically |
 """
 
 from typing import ClassVar
@@ -76,6 +76,12 @@ class OutcomeUnknown(SendError):
     """The message may have been accepted: there is no response, or one that cannot be read."""
 
     code = "outcome_unknown"
+
+
+class NoMessageId(OutcomeUnknown):
+    """A response of 2xx without the id that the provider always gives: it may be an acceptance or a refusal."""
+
+    code = "no_message_id"
 
 
 class InvalidSignature(Exception):

@@ -17,6 +17,7 @@ from providers.backends.payload import (
     MAX_CODE_LENGTH,
     MAX_ID_LENGTH,
     at_path,
+    identifier,
     read_json,
     read_object,
     scalar,
@@ -30,6 +31,7 @@ from providers.errors import (
     CredentialsRefused,
     InvalidSignature,
     MalformedCallback,
+    NoMessageId,
     OutcomeUnknown,
     RateLimited,
     RecipientInvalid,
@@ -216,13 +218,19 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
         return OutcomeUnknown(detail)
 
     def _message_id(self, response: HttpResponse) -> str:
-        """The id in an accepting response; "" without one, or for one by which no receipt could be matched."""
-        if self.config.message_id is None or not response.body.strip():
+        """The id in an accepting response; "" for an account whose provider gives none. Raises `NoMessageId`."""
+        if self.config.message_id is None:
             return ""
-        message_id = scalar(at_path(self._response_json(response), self.config.message_id))
-        if len(message_id) > MAX_ID_LENGTH:
-            logger.warning("%s gave a message id of %d characters; ignored", self.context.slug, len(message_id))
-            return ""
+        content = self._response_json(response) if response.body.strip() else None
+        message_id = identifier(at_path(content, self.config.message_id))
+        if not message_id:
+            logger.warning(
+                "%s answered %d without an id at `message_id`; the message is unknown. "
+                "If this provider gives no ids, set message_id to null",
+                self.context.slug,
+                response.status,
+            )
+            raise NoMessageId(f"the provider answered {response.status} without a message id")
         return message_id
 
     @staticmethod

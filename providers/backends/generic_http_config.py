@@ -84,7 +84,8 @@ class GenericHttpConfig(CommonConfig):
     fields: Mapping[OurField, FieldName] = Field(default_factory=dict)
     message_id: Path | None = "message_id"
     accepted: frozenset[Success] = Field(default=frozenset({200, 201, 202}), min_length=1)
-    unavailable: frozenset[Refusal] = frozenset({429, 500, 502, 503, 504})
+    # Not 502 and 504: a proxy in front of the provider answers so after it has passed the message on.
+    unavailable: frozenset[Refusal] = frozenset({429, 500, 503})
     rejected: Mapping[RefusalKey, ErrorCode] = Field(default_factory=dict)
     status: StatusMapping = Field(default_factory=StatusMapping)
     inbound: InboundMapping = Field(default_factory=InboundMapping)

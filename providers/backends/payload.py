@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 MAX_ID_LENGTH = 128
 MAX_CODE_LENGTH = 64
 MAX_FORM_FIELDS = 1000
+# What some providers write instead of an id where they refuse a message with a status of 2xx.
+NO_ID = frozenset({"none", "null", "nil", "undefined"})
 
 
 def read_json(body: bytes) -> Any:
@@ -53,6 +55,12 @@ def scalar(value: Any) -> str:
         return ""
     text = str(value).strip()
     return text if text.isprintable() else ""
+
+
+def identifier(value: Any) -> str:
+    """The id that a provider gave: at most 128 characters. "" without one, also for the text "None" or "null"."""
+    text = scalar(value)
+    return "" if len(text) > MAX_ID_LENGTH or text.lower() in NO_ID else text
 
 
 def storable_text(value: Any) -> str | None:

@@ -15,7 +15,7 @@ from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
-from providers.backends.payload import MAX_CODE_LENGTH, MAX_ID_LENGTH, read_form, scalar, storable_text
+from providers.backends.payload import MAX_CODE_LENGTH, MAX_ID_LENGTH, identifier, read_form, scalar, storable_text
 from providers.contract.callbacks import (
     CallbackParser,
     CallbackRequest,
@@ -33,6 +33,7 @@ from providers.errors import (
     InvalidSignature,
     MalformedCallback,
     Misconfigured,
+    NoMessageId,
     OutcomeUnknown,
     RateLimited,
     RecipientInvalid,
@@ -255,10 +256,9 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             # The response has a status of 2xx, and a body that the SDK cannot read.
             raise OutcomeUnknown("Twilio's response cannot be read") from None
-        message_id = scalar(message.sid)
-        if len(message_id) > MAX_ID_LENGTH:
-            logger.warning("%s gave a message id of %d characters; ignored", self.context.slug, len(message_id))
-            return Accepted()
+        message_id = identifier(message.sid)
+        if not message_id:
+            raise NoMessageId("Twilio's response has no message id")
         return Accepted(message_id)
 
     # --- fetch status -------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from providers.contract.messages import Accepted, OutboundMessage
 from providers.contract.sender import BackendContext, Sender, Timeouts
 from providers.errors import (
     CredentialsRefused,
+    NoMessageId,
     NotCalled,
     OutcomeUnknown,
     RateLimited,
@@ -122,17 +123,24 @@ class SenderContract(ABC):
         assert self.sent_text(carrier) == {"to": TO, "text": TEXT}
         assert len(carrier.received) == 1
 
-    @pytest.mark.parametrize("body", [b"", b"  \r\n", b"{}", b'{"message_id": null, "sid": null}'])
-    def test_an_acceptance_needs_no_id(self, carrier: FakeCarrier, backend: Sender, body: bytes) -> None:
+    @pytest.mark.parametrize("body", [b"", b"  \r\n", b"{}", b"[]", b'{"message_id": null, "sid": null}', b"ERROR:14"])
+    def test_an_accepting_status_without_an_id_is_unknown(
+        self, carrier: FakeCarrier, backend: Sender, body: bytes
+    ) -> None:
         carrier.play = answer(self.success_status, body)
 
-        assert backend.send(OUTBOUND) == Accepted("")
+        with pytest.raises(OutcomeUnknown):
+            backend.send(OUTBOUND)
 
-    @pytest.mark.parametrize("message_id", ["x" * 129, "a\x00b", "\ud800", True, ["id"], {"id": 1}, 1.5, "   "])
-    def test_an_invalid_id_is_ignored(self, carrier: FakeCarrier, backend: Sender, message_id: object) -> None:
+    @pytest.mark.parametrize(
+        "message_id", ["x" * 129, "a\x00b", "\ud800", True, ["id"], {"id": 1}, 1.5, "   ", "None", "null", "undefined"]
+    )
+    def test_an_invalid_id_is_unknown(self, carrier: FakeCarrier, backend: Sender, message_id: object) -> None:
         carrier.play = answer(self.success_status, self.accepting_body(message_id))  # type: ignore[arg-type]
 
-        assert backend.send(OUTBOUND) == Accepted("")
+        with pytest.raises(NoMessageId) as caught:
+            backend.send(OUTBOUND)
+        assert caught.value.error_code == "no_message_id"
 
     def test_connections_are_reused(self, carrier: FakeCarrier, backend: Sender) -> None:
         carrier.play = answer(self.success_status, self.accepting_body("id-1"))

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from providers.backends.payload import MAX_ID_LENGTH, read_json, scalar
+from providers.backends.payload import at_path, identifier, read_json
 from providers.contract.config_types import HttpUrl
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.contract.sender import BackendContext, CommonConfig, Sender
-from providers.errors import CredentialsRefused, OutcomeUnknown, RateLimited, SendError, Unavailable
+from providers.errors import CredentialsRefused, NoMessageId, OutcomeUnknown, RateLimited, SendError, Unavailable
 from providers.http.transport import HttpResponse, Transport
 
 
@@ -33,14 +33,14 @@ class SendOnlyBackend(Sender):
 
 
 def _message_id(response: HttpResponse) -> str:
-    if not response.body.strip():
-        return ""
     try:
         content = read_json(response.body)
     except ValueError:
         raise OutcomeUnknown("the response cannot be read") from None
-    message_id = scalar(content.get("id"))
-    return message_id if len(message_id) <= MAX_ID_LENGTH else ""
+    message_id = identifier(at_path(content, "id"))
+    if not message_id:
+        raise NoMessageId("the response has no message id")
+    return message_id
 
 
 def _fault(response: HttpResponse) -> SendError:

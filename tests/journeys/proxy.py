@@ -128,6 +128,21 @@ def empty(visit: Visit) -> None:
     visit.answer(200)
 
 
+def bad_gateway(visit: Visit) -> None:
+    visit.forward()
+    visit.answer(502)
+
+
+def gateway_timeout(visit: Visit) -> None:
+    visit.forward()
+    visit.answer(504)
+
+
+def origin_timeout(visit: Visit) -> None:
+    visit.forward()
+    visit.answer(524)
+
+
 def redirected(visit: Visit) -> None:
     visit.forward()
     visit.answer(302, Location="/elsewhere")

@@ -14,6 +14,7 @@ from providers.contract.sender import BackendContext, Timeouts
 from providers.errors import (
     CredentialsRefused,
     MalformedCallback,
+    NoMessageId,
     OutcomeUnknown,
     RateLimited,
     RecipientInvalid,
@@ -45,6 +46,7 @@ EVERY_FIELD = {
 @pytest.fixture
 def carrier() -> Iterator[FakeCarrier]:
     with closing(FakeCarrier()) as carrier:
+        carrier.play = answer(200, {"message_id": "m-1"})
         yield carrier
 
 
@@ -187,16 +189,38 @@ def test_a_text_that_no_form_can_hold_is_rejected_before_anything_is_sent(carrie
     [
         ("data.id", {"data": {"id": 17}}, "17"),
         ("messages.0.messageId", {"messages": [{"messageId": "a"}]}, "a"),
-        ("messages.1.messageId", {"messages": [{"messageId": "a"}]}, ""),
         ("data.id", {"data.id": "flat"}, "flat"),
-        ("data.id", {"data": "text"}, ""),
-        ("id", [], ""),
     ],
 )
 def test_the_id_is_found_at_its_path(carrier: FakeCarrier, path: str, body: Any, message_id: str) -> None:
     carrier.play = answer(200, body)
 
     assert send(carrier, message_id=path) == Accepted(message_id)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("messages.1.messageId", 200, {"messages": [{"messageId": "a"}]}),
+        ("messages.0.message-id", 200, {"messages": [{"status": "4"}]}),
+        ("data.id", 200, {"data": "text"}),
+        ("id", 200, {"success": False}),
+        ("id", 201, {"statusCode": 403, "id": "None"}),
+        ("id", 202, []),
+    ],
+)
+def test_an_accepting_status_without_the_id_is_unknown_and_logs_a_hint(
+    carrier: FakeCarrier, caplog: pytest.LogCaptureFixture, path: str, status: int, body: Any
+) -> None:
+    carrier.play = answer(status, body)
+
+    with pytest.raises(NoMessageId) as caught:
+        send(carrier, message_id=path)
+
+    assert (caught.value.error_code, len(carrier.received)) == ("no_message_id", 1)
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "set message_id to null" in record.getMessage()
 
 
 def test_a_response_without_an_id_by_configuration_need_not_be_json(carrier: FakeCarrier) -> None:
@@ -220,7 +244,10 @@ def test_a_response_without_an_id_by_configuration_need_not_be_json(carrier: Fak
         (429, {"unavailable": []}, RateLimited, "provider_rate_limited"),
         (429, {"rejected": {"429": "too_many"}, "unavailable": [500]}, Rejected, "too_many"),
         (503, {}, Unavailable, "provider_unavailable"),
+        (500, {}, Unavailable, "provider_unavailable"),
         (500, {"unavailable": [503]}, OutcomeUnknown, "outcome_unknown"),
+        *((status, {}, OutcomeUnknown, "outcome_unknown") for status in (502, 504, 520, 521, 522, 523, 524)),
+        (502, {"unavailable": [502]}, Unavailable, "provider_unavailable"),
         (501, {}, OutcomeUnknown, "outcome_unknown"),
         (204, {}, OutcomeUnknown, "outcome_unknown"),
         (301, {}, OutcomeUnknown, "outcome_unknown"),

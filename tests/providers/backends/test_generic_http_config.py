@@ -32,7 +32,7 @@ def test_only_the_address_is_needed() -> None:
         "token",
     )
     assert config.accepted == {200, 201, 202}
-    assert config.unavailable == {429, 500, 502, 503, 504}
+    assert config.unavailable == {429, 500, 503}
 
 
 def test_the_documented_example_is_acceptable() -> None:
@@ -50,7 +50,7 @@ def test_the_documented_example_is_acceptable() -> None:
         },
         message_id="message_id",
         accepted=[200, 201, 202],
-        unavailable=[429, 500, 502, 503, 504],
+        unavailable=[429, 500, 503],
         rejected={"422": "recipient_invalid"},
         status={
             "message_id": "message_id",
