@@ -83,7 +83,10 @@ class CallbackParser(ABC):
 
     @abstractmethod
     def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
-        """Translate a verified incoming message. Raises `MalformedCallback` for one that cannot be understood."""
+        """Translate a verified incoming message. Raises `MalformedCallback` for one that cannot be understood.
+
+        The backend of a provider without incoming messages raises it for every request.
+        """
 
     def media_access(self) -> MediaAccess | None:
         """The credentials for media of incoming messages; None where the media are public."""

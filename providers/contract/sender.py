@@ -57,7 +57,7 @@ class Capabilities:
     """`send` transmits `media_urls`."""
 
     callbacks: bool = False
-    """The provider posts receipts and incoming messages to us; the backend is a `CallbackParser`."""
+    """The provider posts receipts or incoming messages to us; the backend is a `CallbackParser`."""
 
     token_in_callback: bool = False
     """A token of ours in the callback address authenticates callbacks (`providers.callback_tokens`)."""
