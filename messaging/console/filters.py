@@ -31,7 +31,7 @@ def parameters(model: type[Model], list_filter: Iterable[Any]) -> set[str]:
         path = item if isinstance(item, str) else item[0]
         field = get_fields_from_path(model, path)[-1]
         found |= {path, f"{path}__exact", f"{path}__isnull"}
-        if isinstance(field, RelatedField):
+        if isinstance(field, RelatedField):  # also to many rows, such as the groups of users
             found.add(f"{path}__{field.target_field.name}__exact")
         elif isinstance(field, DateField):
             found |= {f"{path}__gte", f"{path}__lt"}

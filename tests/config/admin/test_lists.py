@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
@@ -64,3 +65,16 @@ def test_every_parameter_of_a_filter_is_accepted_by_its_list(staff: Staff, model
     offered = {name for spec in page.context["cl"].filter_specs for name in spec.expected_parameters()}
 
     assert offered <= filters.parameters(model, admin.site.get_model_admin(model).list_filter)
+
+
+def test_the_list_of_users_is_filtered_by_group(staff: Staff) -> None:
+    """A filter of a relation to many rows, which Django leaves out while there are no rows to choose."""
+    support, sales = (Group.objects.create(name=name) for name in ("support", "sales"))
+    member, other = (User.objects.create_user(name) for name in ("member", "other"))
+    member.groups.add(support)
+    other.groups.add(sales)
+
+    page = staff().get("/admin/auth/user/", {"groups__id__exact": support.pk})
+
+    assert page.status_code == 200
+    assert list(page.context["cl"].result_list) == [member]
