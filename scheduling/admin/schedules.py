@@ -53,7 +53,7 @@ class RunInline(ReadOnlyMixin, TabularInline):
 class ScheduleAdmin(ModelAdmin):
     form = ScheduleForm
     change_form_template = "admin/scheduling/schedule/form.html"
-    list_display = ["name", "state", "next_run", "time_zone", "queue", "recipients", "owner"]
+    list_display = ["name", "state", "next_run", "time_zone", "queue", "recipient_total", "owner"]
     list_filter = [("status", ChoicesCheckboxFilter), ("queue", RelatedCheckboxFilter)]
     list_select_related = ["queue", "owner"]
     search_fields = ["name__istartswith"]
@@ -142,7 +142,7 @@ class ScheduleAdmin(ModelAdmin):
         return timesince(obj.created_at, obj.created_at + timedelta(seconds=obj.valid_for))
 
     @display(description="Recipients")
-    def recipients(self, obj: Schedule) -> str:
+    def recipient_total(self, obj: Schedule) -> str:
         return f"{obj.recipient_count:,}"
 
     @display(description="On the list")

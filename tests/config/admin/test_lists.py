@@ -78,3 +78,11 @@ def test_the_list_of_users_is_filtered_by_group(staff: Staff) -> None:
 
     assert page.status_code == 200
     assert list(page.context["cl"].result_list) == [member]
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label_lower)
+def test_no_column_has_the_name_of_a_relation_to_many_rows(model: type[Model]) -> None:
+    """`?o=` would order by it, although its heading is no link: one row of the list for each of the many."""
+    many = {field.name for field in model._meta.get_fields() if field.one_to_many or field.many_to_many}
+
+    assert not many & set(map(str, admin.site.get_model_admin(model).list_display))
