@@ -60,7 +60,7 @@ STATUSES = [*[Status.DELIVERED] * 9, *ERRORS, Status.SENT, Status.QUEUED, Status
 def make(now: datetime) -> dict[str, Model]:
     """Rows with a page worth looking at besides the newest of each list, each by a name."""
     install()
-    mara, shop, clinic = _people()
+    mara, shop, clinic = _users()
     _carriers(mara, now)
     _queues_and_numbers(shop)
     chance = random.Random(7)
@@ -68,21 +68,21 @@ def make(now: datetime) -> dict[str, Model]:
         _message(chance, [shop, clinic], now - timedelta(minutes=7 * (70 - place)), place)
     found = {
         "unknown": Message.objects.filter(status=Status.UNKNOWN).first(),
-        "failed after two calls": _asked_about(shop, mara, now - timedelta(hours=2)),
+        "failed after two calls": _message_with_history(shop, mara, now - timedelta(hours=2)),
         **_schedules(shop, now),
     }
     _clients(shop, clinic, now)
-    _people_who_said_stop(shop, mara, now)
+    _opt_outs(shop, mara, now)
     _images(shop, clinic, now)
     _periodic_tasks(now)
     _figures(chance, shop, now)
-    _what_staff_did(mara)
+    _audit_log(mara)
     heartbeats.tick()
     heartbeats.record_worker("worker-1:4711")
     return found
 
 
-def _people() -> tuple[AbstractUser, AbstractUser, AbstractUser]:
+def _users() -> tuple[AbstractUser, AbstractUser, AbstractUser]:
     mara = UserFactory(
         username="mara", first_name="Mara", last_name="Lindqvist", email="mara@example.com", is_staff=True,
         is_superuser=True,
@@ -154,7 +154,7 @@ def _message(chance: random.Random, owners: list[AbstractUser], at: datetime, pl
     return message
 
 
-def _asked_about(shop: AbstractUser, mara: AbstractUser, at: datetime) -> Message:
+def _message_with_history(shop: AbstractUser, mara: AbstractUser, at: datetime) -> Message:
     """What a customer calls about: two providers tried, a callback of each kind, a retry by hand, and a conversation."""
     earlier = at - timedelta(days=1)
     for minutes, text in enumerate(
@@ -272,7 +272,7 @@ def _clients(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
         ApiToken.objects.create(user=user, name=name, expiry=timedelta(days=90) if name else None)
 
 
-def _people_who_said_stop(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
+def _opt_outs(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
     PhoneNumberFactory(number=CUSTOMER)
     PhoneNumberFactory(number="+14155550199", inactive=True, reason="twilio-main: 21211 is not a valid number")
     PhoneNumberFactory(number="+4915112345678", inactive=True, reason="Asked for on the phone")
@@ -350,7 +350,7 @@ def _figures(chance: random.Random, shop: AbstractUser, now: datetime) -> None:
     )  # fmt: skip
 
 
-def _what_staff_did(mara: AbstractUser) -> None:
+def _audit_log(mara: AbstractUser) -> None:
     queue = OutboundQueue.objects.get(name="newsletter")
     audit.record(mara, [queue], "Pause", reason="The offer of this week has a wrong price")
     audit.record(

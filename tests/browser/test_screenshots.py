@@ -225,7 +225,7 @@ def as_a_viewer(camera: Camera, message: Model, schedule: Model) -> None:
 
 @pytest.mark.timeout(900)  # about 400 screenshots
 @pytest.mark.django_db(transaction=True)
-def test_every_page_looks_right(browser: Browser, live_server) -> None:
+def test_every_page_is_laid_out_correctly(browser: Browser, live_server) -> None:
     shutil.rmtree(SCREENSHOTS, ignore_errors=True)
     SCREENSHOTS.mkdir(parents=True)
     found = demo.make(timezone.now())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.journeys.carrier import Answer, Asked, Carrier, post_receipt
+from tests.journeys.carrier import Answer, Carrier, ReceivedCall, post_receipt
 from tests.journeys.client import Client
 from tests.journeys.stack import Stack
 
@@ -23,7 +23,7 @@ class Network(Carrier):
         super().__init__(self._deliver)
         self.switched_off: set[str] = set()
 
-    def _deliver(self, asked: Asked) -> Answer:
+    def _deliver(self, asked: ReceivedCall) -> Answer:
         message_id = self.new_id()
         status = "failed" if asked.content["to_number"] in self.switched_off else "delivered"
         threading.Timer(0.3, post_receipt, (asked.content["callback_url"], message_id, status)).start()

@@ -12,7 +12,7 @@ from tests.journeys.local_server import LocalServer, QuietHandler
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedCall:
     """One call that came in."""
 
     path: str
@@ -26,9 +26,9 @@ Answer = tuple[int, Any]
 class Carrier(LocalServer):
     """A context manager. `answer` is called for each text, in a thread of its own, and may take its time."""
 
-    def __init__(self, answer: Callable[[Asked], Answer] | None = None) -> None:
+    def __init__(self, answer: Callable[[ReceivedCall], Answer] | None = None) -> None:
         self.answer = answer or self.accept
-        self.asked: list[Asked] = []
+        self.asked: list[ReceivedCall] = []
         self._ids = itertools.count(1)
         carrier = self
 
@@ -37,7 +37,7 @@ class Carrier(LocalServer):
 
             def do_POST(self) -> None:  # noqa: N802 (the name that its base class calls)
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                asked = Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, content)
+                asked = ReceivedCall(self.path, {k.lower(): v for k, v in self.headers.items()}, content)
                 carrier.asked.append(asked)
                 status, body = carrier.answer(asked)
                 self._say(status, json.dumps(body).encode())
@@ -54,7 +54,7 @@ class Carrier(LocalServer):
     def new_id(self) -> str:
         return f"carrier-{next(self._ids)}"
 
-    def accept(self, _asked: Asked) -> Answer:
+    def accept(self, _asked: ReceivedCall) -> Answer:
         return 200, {"message_id": self.new_id()}
 
 

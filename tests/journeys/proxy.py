@@ -93,7 +93,7 @@ def passed(visit: Visit) -> None:
     visit.answer(*visit.forward())
 
 
-def hung_up(visit: Visit) -> None:
+def disconnected(visit: Visit) -> None:
     visit.forward()
     visit.hang_up()
 

@@ -235,7 +235,7 @@ class Stack:
         assert worker.wait(worker.command.stop_seconds), f"{worker.name} does not stop"
 
     @contextlib.contextmanager
-    def nobody_writes(self) -> Iterator[None]:
+    def writes_blocked(self) -> Iterator[None]:
         """On SQLite we have the one write lock meanwhile: a worker that is frozen with it would freeze everybody.
 
         On PostgreSQL nothing happens: a transaction that stands still there keeps only its own rows.

@@ -90,7 +90,7 @@ def pause_all_queues(environment: dict[str, str]) -> None:
     subprocess.run(command, cwd=BASE_DIR, env=environment, check=True)
 
 
-def test_what_was_there_is_there(backup: Backup, restored: Client) -> None:
+def test_the_restored_data_is_complete(backup: Backup, restored: Client) -> None:
     sent, later = (restored.message(message["id"]) for message in (backup.sent, backup.later))
 
     assert (sent["status"], sent["message"]) == ("delivered", TEXT)
@@ -105,7 +105,7 @@ def content(client: Client, picture: str) -> bytes:
     return answer.content
 
 
-def test_nothing_is_sent_from_there_until_the_queues_are_resumed(restored: Client) -> None:
+def test_the_restored_system_sends_nothing_until_the_queues_are_resumed(restored: Client) -> None:
     message = restored.send("+14155550103")
     queue = restored.get("queues/express/")
     assert (queue["is_paused"], queue["depth"]) == (True, 1)

@@ -105,7 +105,7 @@ def test_a_callback_url_is_verified_with_the_default_secret(stack: Stack, client
     assert told == [("message.delivered", message["id"]), ("message.sent", message["id"])]
 
 
-def test_what_nobody_took_is_delivered_when_asked_for(stack: Stack, client: Client, tmp_path: Path) -> None:
+def test_undelivered_events_are_delivered_on_request(stack: Stack, client: Client, tmp_path: Path) -> None:
     # A receipt of an earlier test's message would be an event of this endpoint too.
     client.wait_until_none_is(("queued", "sending", "sent"), seconds=SECONDS)
     receiver = DocumentedReceiver(tmp_path, free_port())
@@ -137,6 +137,6 @@ def test_what_nobody_took_is_delivered_when_asked_for(stack: Stack, client: Clie
     assert client.session.delete(stack.url(f"{path}/"), timeout=30).status_code == 204
 
 
-def test_no_log_has_a_secret(stack: Stack) -> None:
+def test_no_log_contains_a_secret(stack: Stack) -> None:
     assert "whsec_" not in stack.logs()
     assert "Traceback" not in stack.logs()

@@ -57,7 +57,7 @@ def test_a_message_is_accepted_at_once_and_delivered_within_ten_seconds(client: 
     assert moment(delivered["created_at"]) <= moment(delivered["sent_at"]) <= moment(delivered["delivered_at"])
 
 
-def test_a_body_without_a_length_and_an_odd_charset_are_read_all_the_same(client: Client) -> None:
+def test_a_body_without_a_length_and_with_an_odd_charset_is_read(client: Client) -> None:
     session, address = client.stack.session, client.stack.url("messages/")
     pieces = (b'{"to": "+14155550101", ', b'"message": "In pieces"}')
 
@@ -69,7 +69,7 @@ def test_a_body_without_a_length_and_an_odd_charset_are_read_all_the_same(client
     assert (answer.status_code, answer.json()["message"]) == (202, "In pieces")
 
 
-def test_the_history_and_the_attempt_tell_how_it_got_there(client: Client) -> None:
+def test_history_and_attempts_show_how_it_was_delivered(client: Client) -> None:
     message_id = client.send("+14155550102")["id"]
 
     message = client.wait_for(message_id, "delivered")
@@ -95,7 +95,7 @@ def test_the_table_of_the_documentation_is_complete() -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(number, status) for number, status in TABLE if number != FAILS])
-def test_each_magic_number_ends_as_its_table_says(
+def test_each_magic_number_ends_as_documented(
     client: Client, magic: dict[str, dict[str, Any]], number: str, status: str
 ) -> None:
     client.wait_for(magic[number]["id"], status)
@@ -107,7 +107,7 @@ def test_each_magic_number_ends_as_its_table_says(
     assert client.steps(magic[number]["id"]).count(status) == 1
 
 
-def test_a_message_that_both_carriers_refuse_is_tried_at_both_at_once_and_waits_for_the_next_round(
+def test_a_message_refused_by_both_carriers_waits_for_the_next_round(
     client: Client,
 ) -> None:
     message_id = client.send(FAILS)["id"]
@@ -126,7 +126,7 @@ def test_a_message_that_both_carriers_refuse_is_tried_at_both_at_once_and_waits_
     assert client.steps(message_id) == ["queued", "sending", "queued"]
 
 
-def test_a_carrier_that_refuses_once_is_followed_by_the_other(client: Client, magic: dict[str, dict[str, Any]]) -> None:
+def test_after_one_refusal_the_other_carrier_is_used(client: Client, magic: dict[str, dict[str, Any]]) -> None:
     message = client.wait_for(magic["+15005559904"]["id"], "delivered")
     attempts = client.attempts(message["id"])
 
@@ -135,7 +135,9 @@ def test_a_carrier_that_refuses_once_is_followed_by_the_other(client: Client, ma
     assert client.steps(message["id"]) == ["queued", "sending", "sent", "delivered"]
 
 
-def test_a_call_without_an_answer_is_unknown_and_not_repeated(client: Client, magic: dict[str, dict[str, Any]]) -> None:
+def test_a_call_without_a_response_is_unknown_and_not_repeated(
+    client: Client, magic: dict[str, dict[str, Any]]
+) -> None:
     message = client.wait_for(magic[HANGS]["id"], "unknown")
 
     [attempt] = client.attempts(message["id"])

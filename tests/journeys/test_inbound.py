@@ -49,7 +49,7 @@ def bring(stack: Stack, client: Client):
     return bring
 
 
-def test_stop_keeps_a_waiting_message_back_and_start_undoes_it(stack: Stack, client: Client, bring) -> None:
+def test_stop_suppresses_a_waiting_message_and_start_allows_sending_again(stack: Stack, client: Client, bring) -> None:
     client.wait_for(client.send(PERSON, "Hello")["id"], "delivered")  # from now on the person's texts are this user's
     client.post("queues/express/pause/", {})
     waiting = client.send(PERSON, "Kept back")
@@ -74,7 +74,7 @@ def test_stop_keeps_a_waiting_message_back_and_start_undoes_it(stack: Stack, cli
     ]
 
 
-def test_a_picture_of_a_callback_is_stored_and_can_be_read(stack: Stack, client: Client, bring) -> None:
+def test_an_image_in_a_callback_is_stored_and_readable(stack: Stack, client: Client, bring) -> None:
     client.wait_for(client.send(PHOTOGRAPHER, "Send a picture")["id"], "delivered")
     with closing(FakeCarrier()) as site:
         site.play = answer(200, PNG)
@@ -87,7 +87,7 @@ def test_a_picture_of_a_callback_is_stored_and_can_be_read(stack: Stack, client:
     assert client.steps(message["id"]) == ["received", "stored", "processed"]
 
 
-def test_nothing_alarming_was_printed(stack: Stack) -> None:
+def test_no_warning_was_logged(stack: Stack) -> None:
     alarming = [line for line in stack.logs().splitlines() if ALARMING.search(line)]
 
     assert alarming == []

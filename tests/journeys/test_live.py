@@ -104,7 +104,7 @@ def began(stack: Stack, token: str) -> Follower:
     return follower
 
 
-def test_cut_a_hundred_times_it_hears_everything_once_and_in_order(stack: Stack, client: Client) -> None:
+def test_after_a_hundred_disconnects_every_event_arrived_once_and_in_order(stack: Stack, client: Client) -> None:
     chance = random.Random(4711)
     follower = began(stack, demo_token(stack))
     ids: list[str] = []
@@ -138,7 +138,7 @@ def demo_token(stack: Stack) -> str:
     return (stack.folder / "demo_token").read_text().strip()
 
 
-def test_a_server_that_is_stopped_ends_its_streams_and_they_resume_at_the_next(stack: Stack, client: Client) -> None:
+def test_a_stopping_server_ends_its_streams_and_they_resume_elsewhere(stack: Stack, client: Client) -> None:
     follower = began(stack, demo_token(stack))
     connection = follower.connect(stack.live_url)
     first = client.send("+14155550781")["id"]
@@ -155,7 +155,7 @@ def test_a_server_that_is_stopped_ends_its_streams_and_they_resume_at_the_next(s
     assert [subject for _, _, subject in follower.events] == [first, first, second, second]
 
 
-def test_as_many_streams_as_may_be_and_not_one_more(stack: Stack) -> None:
+def test_the_stream_limit_is_exact(stack: Stack) -> None:
     token = stack.token("watcher")
     headers = {"Authorization": f"Bearer {token}"}
     with contextlib.ExitStack() as opened:
@@ -209,7 +209,7 @@ def test_a_long_poll_answers_when_the_status_changes(stack: Stack, client: Clien
     assert last.json() == client.message(message["id"])
 
 
-def test_the_other_web_processes_serve_it_as_well(stack: Stack, client: Client) -> None:
+def test_the_other_web_processes_serve_it_too(stack: Stack, client: Client) -> None:
     follower = began(stack, demo_token(stack))
     with follower.connect(stack.base_url) as connection:
         sent = client.send("+14155550784")["id"]
@@ -250,7 +250,7 @@ def test_the_documented_follower_follows(stack: Stack, client: Client, tmp_path:
     )
 
 
-def test_no_log_has_a_failure_or_a_token(stack: Stack) -> None:
+def test_no_log_contains_a_failure_or_a_token(stack: Stack) -> None:
     logs = stack.logs()
 
     assert "Traceback" not in logs

@@ -84,17 +84,17 @@ def troubled(client: Client, calm: str) -> str:
     return stack.logs()
 
 
-def test_nothing_alarming_is_printed_while_all_goes_well(calm: str) -> None:
+def test_normal_operation_logs_no_warning(calm: str) -> None:
     alarming = [line for line in calm.splitlines() if ALARMING.search(line)]
 
     assert [line for line in alarming if not line.endswith(HANDED_BACK)] == []
 
 
-def test_trouble_is_told(troubled: str) -> None:
+def test_problems_are_logged(troubled: str) -> None:
     assert ALARMING.search(troubled)
 
 
-def test_nothing_private_is_printed_whatever_happens(client: Client, stack: Stack, calm: str, troubled: str) -> None:
+def test_no_private_data_is_logged(client: Client, stack: Stack, calm: str, troubled: str) -> None:
     messages = client.messages().values()
     private = {
         "text": {TEXT, *(message["message"] for message in messages)},

@@ -135,7 +135,7 @@ def paste(command: str) -> str:
     return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=30).stdout
 
 
-def test_the_banner_tells_all_that_is_needed_and_nothing_warns(run: Run) -> None:
+def test_the_banner_is_complete_and_nothing_warns(run: Run) -> None:
     text = run.text()
 
     assert f"Switchboard is ready at http://127.0.0.1:{run.port}" in text
@@ -165,7 +165,7 @@ def test_the_admin_can_log_in_with_the_password_of_the_banner(run: Run) -> None:
     assert answer.status_code == 201
 
 
-def test_a_token_can_be_issued_while_it_runs_and_nothing_else_is_printed(run: Run) -> None:
+def test_a_token_can_be_issued_while_it_runs_and_only_the_token_is_printed(run: Run) -> None:
     environment = {**os.environ, "LOCAL_DIR": str(run.folder), "DATABASE_URL": "", "REDIS_URL": "", "SECRET_KEY": ""}
 
     done = subprocess.run(
@@ -188,7 +188,7 @@ def test_a_token_can_be_issued_while_it_runs_and_nothing_else_is_printed(run: Ru
     assert answer.json()["count"] == 0
 
 
-def test_its_one_server_serves_what_waits_too(run: Run) -> None:
+def test_its_single_server_serves_live_requests_too(run: Run) -> None:
     address = f"http://127.0.0.1:{run.port}/api/v1"
     token = (run.folder / "demo_token").read_text().strip()
     with requests.Session() as session:
@@ -212,7 +212,7 @@ def test_a_second_start_in_the_same_folder_is_refused(run: Run) -> None:
     assert requests.get(f"http://127.0.0.1:{run.port}/healthz", timeout=5).status_code == 200
 
 
-def test_a_taken_port_is_one_clear_line(run: Run, tmp_path: Path) -> None:
+def test_a_port_in_use_is_one_clear_line(run: Run, tmp_path: Path) -> None:
     line = one_line(Run(tmp_path / "other", {"PORT": str(run.port)}))
 
     assert line == f"switchboard: port {run.port} is in use by another program; choose another with PORT=…"
@@ -266,7 +266,7 @@ def send_to_a_dead_number(run: Run) -> list[str]:
     return ids
 
 
-def six_minutes_pass(folder: Path) -> None:
+def age_by_six_minutes(folder: Path) -> None:
     """All times of the messages lie that much further back."""
     with contextlib.closing(sqlite3.connect(folder / "switchboard.sqlite3")) as connection, connection:
         connection.execute(
@@ -301,7 +301,7 @@ def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: 
         assert first.lines[-1] == f"Stopped. The data stays in {folder}"
         kept = {path.name for path in folder.iterdir()}
         assert not {"run.json", "valkey.conf", "switchboard.sqlite3-wal"} & kept
-    six_minutes_pass(folder)
+    age_by_six_minutes(folder)
     backup = shutil.copytree(folder, tmp_path / "backup")
 
     with Run(backup) as second:
@@ -319,7 +319,7 @@ def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: 
         assert second.command("POST").split(" -H ")[1:] == send.split(" -H ")[1:]
 
 
-def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None:
+def test_processes_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
     with Run(tmp_path / "local") as run:
         run.wait_for(LAST_LINE)
         children = children_of(run.pid)

@@ -102,7 +102,7 @@ def private(client: Client) -> dict[str, set[str]]:
     }
 
 
-def told(values: dict[str, set[str]], text: str) -> list[str]:
+def found_in(values: dict[str, set[str]], text: str) -> list[str]:
     """The kinds of private things that stand in the text."""
     return [kind for kind, words in values.items() if any(word in text for word in words)]
 
@@ -128,40 +128,40 @@ def lines(stack: Stack, name: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-def test_logs_tell_nothing_private(client: Client, answers) -> None:
+def test_logs_contain_no_private_data(client: Client, answers) -> None:
     logs = "\n".join(file.read_text() for file in (client.stack.folder / "logs").glob("*.log"))
 
     assert "DEBUG" in logs
-    assert told(private(client), logs) == []
+    assert found_in(private(client), logs) == []
 
 
-def test_traces_tell_nothing_private(client: Client, collector: Collector, answers) -> None:
+def test_traces_contain_no_private_data(client: Client, collector: Collector, answers) -> None:
     client.stack.wait_until(lambda: any(b"provider call" in body for body in collector.received), seconds=SECONDS)
 
     spans = b"\n".join(collector.received).decode("utf-8", "replace")
     assert "HTTP POST" in spans
-    assert told(private(client), spans) == []
+    assert found_in(private(client), spans) == []
 
 
-def test_error_pages_tell_nothing_private(client: Client, answers) -> None:
+def test_error_pages_contain_no_private_data(client: Client, answers) -> None:
     values = private(client)
 
-    assert [told(values, answer.text) for answer in answers] == [[]] * len(answers)
+    assert [found_in(values, answer.text) for answer in answers] == [[]] * len(answers)
 
 
-def test_metrics_tell_nothing_private(client: Client, answers) -> None:
+def test_metrics_contain_no_private_data(client: Client, answers) -> None:
     page = requests.get(client.stack.url("/metrics"), timeout=30).text
 
     assert "switchboard_attempts_total" in page
-    assert told(private(client), page) == []
+    assert found_in(private(client), page) == []
 
 
-def test_redis_holds_nothing_private(client: Client, answers) -> None:
+def test_redis_contains_no_private_data(client: Client, answers) -> None:
     content = in_redis(client.stack.environment["REDIS_URL"])
 
     values = private(client)
     assert "heartbeat" in content
-    assert told({kind: values[kind] for kind in ("text", "token", "secret")}, content) == []
+    assert found_in({kind: values[kind] for kind in ("text", "token", "secret")}, content) == []
 
 
 def pages(stack: Stack, username: str, password: str) -> dict[str, str]:
@@ -186,7 +186,7 @@ def pages(stack: Stack, username: str, password: str) -> dict[str, str]:
     return found
 
 
-def test_the_console_shows_no_secret_and_to_who_may_not_read_texts_no_text(client: Client, answers) -> None:
+def test_the_console_shows_no_secrets_and_texts_only_with_the_permission(client: Client, answers) -> None:
     stack = client.stack
     password = (stack.folder / "admin_password").read_text().strip()
     stack.manage("shell", "--verbosity", "0", "-c", VIEWER.format(password=password))
@@ -198,11 +198,13 @@ def test_the_console_shows_no_secret_and_to_who_may_not_read_texts_no_text(clien
     assert len(of_admin) > len(of_viewer) > 15
     assert "/admin/messaging/message/" in of_viewer
     assert any(TEXT in page for page in of_admin.values())
-    assert {path: kinds for path, page in of_admin.items() if (kinds := told(secret, page))} == {}
-    assert {path: kinds for path, page in of_viewer.items() if (kinds := told(secret | {"text": {TEXT}}, page))} == {}
+    assert {path: kinds for path, page in of_admin.items() if (kinds := found_in(secret, page))} == {}
+    assert {
+        path: kinds for path, page in of_viewer.items() if (kinds := found_in(secret | {"text": {TEXT}}, page))
+    } == {}
 
 
-def test_a_message_can_be_followed_from_the_request_to_the_receipt(client: Client, answers) -> None:
+def test_a_message_can_be_traced_from_the_request_to_the_receipt(client: Client, answers) -> None:
     web, worker = lines(client.stack, "web"), lines(client.stack, "worker0")
 
     [accepted] = [line for line in web if line.get("request_id") == REQUEST_ID and line["message"] == "accepted"]

@@ -56,7 +56,7 @@ def most_in_a_second(times: list[float]) -> int:
     return max(sum(1 for later in times if first <= later < first + 1) for first in times)
 
 
-def test_four_workers_keep_an_accounts_limit_and_its_bulk_delays_no_message_of_another(client: Client) -> None:
+def test_four_workers_keep_one_rate_limit_without_delaying_other_accounts(client: Client) -> None:
     schedule = {
         "name": "Bulk",
         "message": "Hello",

@@ -112,14 +112,14 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     run.wait(SECONDS)
 
 
-def test_every_block_is_pasted_or_left_out_for_a_reason() -> None:
+def test_every_block_is_pasted_or_omitted_for_a_reason() -> None:
     sections = {section for section, _ in blocks()}
 
     assert LEFT_OUT.keys() <= sections
     assert sections - LEFT_OUT.keys() == {"A first message", "Adding a provider"}
 
 
-def test_the_blocks_work_one_after_the_other_as_they_stand(copy: Copy) -> None:
+def test_the_blocks_work_unchanged_in_order(copy: Copy) -> None:
     pasted = [block for section, block in blocks() if section not in LEFT_OUT]
     pasted += [first_block(page) for page in ("callbacks.md", "media.md", "data-protection.md")]
     (copy.folder / "photo.jpg").write_bytes(encoded("JPEG"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.journeys.carrier import Answer, Asked, Carrier, post_receipt
+from tests.journeys.carrier import Answer, Carrier, ReceivedCall, post_receipt
 from tests.journeys.client import Client, Message, in_parallel
 from tests.journeys.stack import Stack
 
@@ -46,7 +46,7 @@ def sent(client: Client, carrier: Carrier) -> Callable[[str], tuple[Message, str
 
     def send(to: str) -> tuple[Message, str]:
         message = client.wait_for(client.send(to)["id"], "sent")
-        return message, asked_for(carrier, message["id"]).content["callback_url"]
+        return message, calls_for(carrier, message["id"]).content["callback_url"]
 
     return send
 
@@ -59,7 +59,7 @@ def earlier_urls(client: Client, carrier: Carrier) -> dict[str, str]:
     def both_were_used() -> bool:
         message_id = client.send("+14155550205")["id"]
         client.wait_for(message_id, "sent")
-        asked = asked_for(carrier, message_id)
+        asked = calls_for(carrier, message_id)
         urls[asked.path] = asked.content["callback_url"]
         return len(urls) == len(ACCOUNTS)
 
@@ -67,7 +67,7 @@ def earlier_urls(client: Client, carrier: Carrier) -> dict[str, str]:
     return urls
 
 
-def asked_for(carrier: Carrier, message_id: str) -> Asked:
+def calls_for(carrier: Carrier, message_id: str) -> ReceivedCall:
     [asked] = [asked for asked in carrier.asked if asked.content["reference"] == message_id]
     return asked
 
@@ -76,10 +76,10 @@ def result(answer: requests.Response) -> tuple[int, Any]:
     return answer.status_code, answer.json().get("result")
 
 
-def test_a_receipt_before_the_answer_counts(client: Client, carrier: Carrier) -> None:
+def test_a_receipt_before_the_response_counts(client: Client, carrier: Carrier) -> None:
     receipts: list[requests.Response] = []
 
-    def receipt_first(asked: Asked) -> Answer:
+    def receipt_first(asked: ReceivedCall) -> Answer:
         status, body = carrier.accept(asked)
         receipts.append(post_receipt(asked.content["callback_url"], body["message_id"], "delivered"))
         return status, body
@@ -97,7 +97,7 @@ def test_a_receipt_before_the_answer_counts(client: Client, carrier: Carrier) ->
     assert message["sent_at"] <= message["delivered_at"]
 
 
-def test_the_same_receipt_over_and_over_counts_once(client: Client, sent: Callable) -> None:
+def test_a_repeated_receipt_counts_once(client: Client, sent: Callable) -> None:
     message, url = sent("+14155550202")
 
     def post() -> tuple[int, Any]:
@@ -138,12 +138,12 @@ def test_a_receipt_for_an_unknown_id_is_kept_and_counts_when_the_id_becomes_know
 ) -> None:
     receipts: list[requests.Response] = []
 
-    def receipt_without_trace(asked: Asked) -> Answer:
+    def receipt_at_an_earlier_url(asked: ReceivedCall) -> Answer:
         # The proof of an earlier message: nothing but the carrier's id tells which one is meant.
         receipts.append(post_receipt(earlier_urls[asked.path], "known-later", "delivered"))
         return 200, {"message_id": "known-later"}
 
-    carrier.answer = receipt_without_trace
+    carrier.answer = receipt_at_an_earlier_url
     message_id = client.send("+14155550206")["id"]
     message = client.wait_for(message_id, "delivered")
 
@@ -152,10 +152,10 @@ def test_a_receipt_for_an_unknown_id_is_kept_and_counts_when_the_id_becomes_know
     assert client.steps(message_id) == ["queued", "sending", "sent", "delivered"]
 
 
-def test_a_late_receipt_settles_a_message_whose_answer_never_came(client: Client, carrier: Carrier) -> None:
+def test_a_late_receipt_settles_a_message_whose_response_never_arrived(client: Client, carrier: Carrier) -> None:
     may_end = threading.Event()
 
-    def no_answer(_asked: Asked) -> Answer:
+    def no_answer(_asked: ReceivedCall) -> Answer:
         may_end.wait(READ_TIMEOUT * 5)
         return 200, {"message_id": "never-read"}
 
@@ -163,7 +163,7 @@ def test_a_late_receipt_settles_a_message_whose_answer_never_came(client: Client
     message_id = client.send("+14155550207")["id"]
     client.wait_for(message_id, "unknown")
     may_end.set()
-    receipt = post_receipt(asked_for(carrier, message_id).content["callback_url"], "never-read", "delivered")
+    receipt = post_receipt(calls_for(carrier, message_id).content["callback_url"], "never-read", "delivered")
 
     assert result(receipt) == (200, "applied")
     message = client.message(message_id)
@@ -185,7 +185,7 @@ def test_a_late_receipt_settles_a_message_whose_answer_never_came(client: Client
         ),
     ],
 )
-def test_a_receipt_without_a_good_token_is_refused_and_does_nothing(
+def test_a_receipt_without_a_valid_token_is_refused_and_has_no_effect(
     client: Client, sent: Callable, forge: Callable[[str], str]
 ) -> None:
     message, url = sent("+14155550208")

@@ -105,7 +105,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_rotation_that_is_killed_twice_leaves_every_text_readable_and_none_under_the_old_key(
+def test_a_rotation_killed_twice_leaves_every_text_readable_under_the_new_key(
     installation: Installation,
 ) -> None:
     old, new = key("old"), key("new")

@@ -27,8 +27,8 @@ RECIPIENTS = 10_000
 KILLS = 3
 SECONDS = 60
 
-# One process prepares a run and says its name. Then, for each line that it reads, it forks a worker whose clock is so many
-# seconds ahead, past the lease of the one that died before it; it says the worker's pid, and at its end how that was.
+# One process prepares a run and read_line its name. Then, for each line that it reads, it forks a worker whose clock is so many
+# seconds ahead, past the lease of the one that died before it; it read_line the worker's pid, and at its end how that was.
 WORKERS = """
 import os, sys
 import django
@@ -89,20 +89,20 @@ class Workers:
             stdout=subprocess.PIPE,
             **options,
         )
-        assert self.says() == "ready"
+        assert self.read_line() == "ready"
 
-    def says(self) -> str:
+    def read_line(self) -> str:
         return self.process.stdout.readline().strip()
 
     def start(self, *, ahead: int) -> int:
         """The pid of a new worker."""
         self.process.stdin.write(f"{ahead}\n")
         self.process.stdin.flush()
-        return int(self.says())
+        return int(self.read_line())
 
     def exit_code(self) -> int:
         """Of the worker that was started last, when it has ended."""
-        return int(self.says())
+        return int(self.read_line())
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -150,7 +150,7 @@ def assert_one_message_each(rows: Callable[[str], list[tuple[Any, ...]]]) -> Non
     assert rows("SELECT status FROM scheduling_schedule") == [("completed",)]
 
 
-def test_workers_that_are_killed_in_the_middle_leave_one_message_for_each(workers: Workers) -> None:
+def test_killed_workers_create_one_message_per_recipient(workers: Workers) -> None:
     def created() -> int:
         return workers.rows("SELECT created_messages FROM scheduling_schedulerun")[0][0]
 
@@ -171,7 +171,7 @@ def test_workers_that_are_killed_in_the_middle_leave_one_message_for_each(worker
     assert_one_message_each(workers.rows)
 
 
-def test_two_beats_and_three_workers_make_one_message_for_each() -> None:
+def test_two_beats_and_three_workers_create_one_message_per_recipient() -> None:
     """Real processes. Nothing is sent meanwhile, because the queue is stopped: that is another test's."""
     with Stack(workers=3, worker_concurrency=4) as stack:
         stack._start(commands.beat())

@@ -44,7 +44,7 @@ def connections(stack: Stack, sent: bytes) -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_beside_them_everything_is_answered(stack: Stack, half: str) -> None:
+def test_other_requests_are_answered_meanwhile(stack: Stack, half: str) -> None:
     client = Client(stack)
 
     with connections(stack, HALVES[half]):
@@ -53,7 +53,7 @@ def test_beside_them_everything_is_answered(stack: Stack, half: str) -> None:
         client.wait_for(message["id"], "delivered")  # by the receipt, which comes the same way
 
 
-def test_an_upload_that_is_slow_and_honest_arrives(stack: Stack) -> None:
+def test_a_steady_slow_upload_is_stored(stack: Stack) -> None:
     client = Client(stack)
     token = client.session.headers["Authorization"]
     more = f"Content-Length: {len(BODY)}\r\nAuthorization: {token}\r\nConnection: close\r\n"
@@ -79,7 +79,7 @@ def memory(stack: Stack) -> int:
     return sum(rss for pid, _, rss in rows if pid in family) * 1024
 
 
-def test_bodies_of_very_many_values_leave_no_memory_behind(stack: Stack) -> None:
+def test_bodies_with_very_many_values_leak_no_memory(stack: Stack) -> None:
     client = Client(stack)
     url, headers = stack.url("messages/"), {"Content-Type": "application/json"}
     before = memory(stack)

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from config.run.environment import BASE_DIR
-from tests.journeys.carrier import Answer, Asked, Carrier
+from tests.journeys.carrier import Answer, Carrier, ReceivedCall
 from tests.journeys.client import Client, Message, numbers, statuses
 from tests.journeys.stack import Stack
 
@@ -25,7 +25,7 @@ SECONDS = 60
 class Acme(Carrier):
     """The carrier of the README: it answers 201 with a nested id and is called with a key in a header."""
 
-    def accept(self, asked: Asked) -> Answer:
+    def accept(self, asked: ReceivedCall) -> Answer:
         if asked.headers.get("x-api-key") != KEY:
             return 401, {"error": "who are you?"}
         return 201, {"data": {"id": self.new_id()}}
@@ -78,7 +78,7 @@ def post(call: dict[str, Any], message: Message, state: str) -> int:
     return requests.post(call["notify_url"], json=receipt, timeout=30).status_code
 
 
-def test_it_takes_its_share_and_loses_nothing(client: Client, through_acme: list[Message]) -> None:
+def test_it_carries_its_share_and_loses_nothing(client: Client, through_acme: list[Message]) -> None:
     client.wait_until_none_is(["queued", "sending"], seconds=SECONDS)
     shared = [message for message in client.messages().values() if message["reference"] == "shared"]
 
@@ -88,7 +88,7 @@ def test_it_takes_its_share_and_loses_nothing(client: Client, through_acme: list
     assert not {"failed", "unknown", "undelivered"} & set(statuses(shared))
 
 
-def test_it_is_asked_in_its_own_words(acme: Acme, stack: Stack, through_acme: list[Message]) -> None:
+def test_its_requests_have_its_own_format(acme: Acme, stack: Stack, through_acme: list[Message]) -> None:
     message = through_acme[0]
 
     call = acme.call_for(message)
@@ -111,9 +111,7 @@ def test_its_receipts_are_understood(
     assert client.steps(message["id"]) == ["queued", "sending", "sent", status]
 
 
-def test_a_word_that_was_not_configured_changes_nothing(
-    client: Client, acme: Acme, through_acme: list[Message]
-) -> None:
+def test_an_unconfigured_status_changes_nothing(client: Client, acme: Acme, through_acme: list[Message]) -> None:
     message = through_acme[3]
 
     answer = post(acme.call_for(message), message, "delivered")
@@ -122,7 +120,7 @@ def test_a_word_that_was_not_configured_changes_nothing(
     assert client.message(message["id"])["status"] == "sent"
 
 
-def test_its_key_stays_in_the_environment(stack: Stack, through_acme: list[Message]) -> None:
+def test_its_key_is_only_in_the_environment(stack: Stack, through_acme: list[Message]) -> None:
     listed = stack.manage("list_providers", "--json")
 
     [account] = [row for row in json.loads(listed) if row["slug"] == "acme"]
@@ -133,7 +131,7 @@ def test_its_key_stays_in_the_environment(stack: Stack, through_acme: list[Messa
     assert KEY not in stack.logs()
 
 
-def test_taken_out_it_gets_no_more_messages_and_its_receipts_still_count(
+def test_after_it_is_disabled_it_gets_no_messages_and_its_receipts_still_count(
     client: Client, acme: Acme, through_acme: list[Message]
 ) -> None:
     client.stack.manage("upsert_provider", "acme", "--disable")

@@ -60,7 +60,7 @@ def paused(stack: Stack, indices: list[int]) -> Iterator[None]:
     """These workers stand still meanwhile, as on a machine that is frozen."""
     pids = [stack.workers[index].pid for index in indices]
     try:
-        with stack.nobody_writes():
+        with stack.writes_blocked():
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
             for pid in pids:
@@ -146,7 +146,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_sent_twice(client: Client)
         assert (attempt["outcome"], attempt["error"]["code"]) == ("unknown", "worker_lost")
 
 
-def test_with_all_workers_killed_what_waits_is_sent_by_those_that_come_after(client: Client) -> None:
+def test_after_all_workers_were_killed_new_workers_send_the_rest(client: Client) -> None:
     stack = client.stack
     run = Run(client, "all killed", count=FEWER)
     run.wait_for_accepted(3 * CONCURRENCY)
@@ -166,7 +166,7 @@ def test_with_all_workers_killed_what_waits_is_sent_by_those_that_come_after(cli
     assert len(taken) >= FEWER - CONCURRENCY * len(killed)
 
 
-def test_a_broker_that_forgets_everything_only_delays(client: Client) -> None:
+def test_a_broker_that_loses_all_data_only_causes_delay(client: Client) -> None:
     stack = client.stack
     with redis.Redis.from_url(stack.environment["REDIS_URL"]) as broker:
         with paused(stack, alive(stack)):

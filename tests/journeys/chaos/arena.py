@@ -154,10 +154,10 @@ class Arena:
             self.stack.start_worker()
 
     @contextlib.contextmanager
-    def standing_still(self, pids: Iterable[int]) -> Iterator[None]:
+    def suspended(self, pids: Iterable[int]) -> Iterator[None]:
         """As when the machine of these workers is suspended."""
         pids = list(pids)
-        with self.stack.nobody_writes():
+        with self.stack.writes_blocked():
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
         try:
@@ -234,7 +234,7 @@ class Run:
             answer = self.client.post(f"messages/{message_id}/retry/", {"reason": "the carrier never got it"})
             assert answer.status_code == 200, answer.text
 
-    def sweep_while_in_the_air(self) -> None:
+    def sweep_during_calls(self) -> None:
         """So often that both workers have their turn, while a first call waits for its answer."""
         self.arena.stack.wait_until(lambda: "sending" in self.statuses(), seconds=SETTLED_SECONDS, pause=0.02)
         for _ in range(SWEEPS):

@@ -15,7 +15,7 @@ from tests.journeys.stack import Stack
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
-def database_away(stack: Stack, *, seconds: float) -> None:
+def database_unavailable(stack: Stack, *, seconds: float) -> None:
     if GIVEN_DATABASE_URL:
         with connections_refused(stack):
             time.sleep(seconds)

@@ -21,7 +21,7 @@ from tests.journeys.chaos.arena import (
     Arena,
     Run,
 )
-from tests.journeys.chaos.outages import database_away, database_read_only
+from tests.journeys.chaos.outages import database_read_only, database_unavailable
 from tests.journeys.chaos.postgresql_faults import beats_cut, beats_lived, failed_over, was_answered
 from tests.journeys.chaos.table import TAKEN, Row
 from tests.journeys.proxy import Fault
@@ -42,7 +42,7 @@ READ_ONLY_SECONDS = 5.0  # longer than a lease
 MANY_LOST = 1500
 HELD_AFTER = 4  # calls that are made before the worker stands still
 # Outcomes of attempts.
-NOT_ACCEPTED, NOBODY_KNOWS = "unavailable", "unknown"
+NOT_ACCEPTED, UNKNOWN_OUTCOME = "unavailable", "unknown"
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,14 @@ Message.objects.filter(pk__in=[attempt.message.pk for attempt in attempts]).upda
 def many_lost(arena: Arena, run: Run) -> None:
     arena.set_carriers(receipt_delay_ms=NEVER_MS)
     first, *others = arena.pids()
-    with arena.standing_still(others):  # one sweep after the other
-        with arena.standing_still([first]):
+    with arena.suspended(others):  # one sweep after the other
+        with arena.suspended([first]):
             run.send()
             arena.stack.manage("shell", "--command", LOST)
         arena.stack.wait_until(lambda: "sending" not in run.statuses(), seconds=60)
 
 
-def stood_still(arena: Arena, run: Run) -> None:
+def suspended_before_the_calls(arena: Arena, run: Run) -> None:
     """A worker stands still between the commit of its attempts and their calls, until its leases are over and an operator has
     sent the messages again that the carrier does not know.
     """
@@ -126,7 +126,7 @@ def stood_still(arena: Arena, run: Run) -> None:
     arena.orders.hold("calling", after=HELD_AFTER)
     run.send()
     arena.stack.wait_until(lambda: bool(arena.orders.held()), seconds=30, pause=0.02)
-    with arena.standing_still(arena.orders.held()):
+    with arena.suspended(arena.orders.held()):
         run.sweep_until(lambda: run.statuses() <= SENT_OR_NOT)
         known = run.taken()
         again = [pk for pk, message in run.messages().items() if message["status"] == "unknown" and not known[pk]]
@@ -135,7 +135,7 @@ def stood_still(arena: Arena, run: Run) -> None:
         arena.orders.let_go()
 
     def has_woken_up() -> bool:
-        return all(run.client.attempts(pk)[0]["outcome"] != NOBODY_KNOWS for pk in again)
+        return all(run.client.attempts(pk)[0]["outcome"] != UNKNOWN_OUTCOME for pk in again)
 
     arena.stack.wait_until(has_woken_up, seconds=30)
 
@@ -164,7 +164,7 @@ def wrong_name(_arena: Arena, run: Run) -> None:
     run.send(prefix=BRITISH)
 
 
-def nobody_well(arena: Arena, run: Run) -> None:
+def both_unwell(arena: Arena, run: Run) -> None:
     arena.good.fault = arena.bad.fault = proxy.server_error
     run.send(valid_for=4)
 
@@ -214,7 +214,7 @@ def database_restarted(arena: Arena, run: Run) -> None:
     arena.set_carriers(latency_ms=SLOW_MS)
     run.send()
     run.wait_for_taken(1)
-    database_away(arena.stack, seconds=DATABASE_SECONDS)
+    database_unavailable(arena.stack, seconds=DATABASE_SECONDS)
 
 
 def database_switched_over(arena: Arena, run: Run) -> None:
@@ -235,7 +235,7 @@ def clock_moved(seconds: float) -> Act:
         arena.orders.live_ahead(arena.pids()[0], seconds)
         run.on_the_way |= {"unknown"}
         run.send()
-        run.sweep_while_in_the_air()
+        run.sweep_during_calls()
 
     return act
 
@@ -277,7 +277,7 @@ def stayed_uncalled(_arena: Arena, run: Run, row: Row) -> None:
 
 
 def was_small(arena: Arena, run: Run, row: Row) -> None:
-    was_met(NOBODY_KNOWS)(arena, run, row)
+    was_met(UNKNOWN_OUTCOME)(arena, run, row)
     assert arena.memory() - run.memory_before < MEMORY
 
 
@@ -320,7 +320,7 @@ SCENARIOS = (
         only_by_hand=True,
     ),
     Scenario("worker killed after it had settled", killed_at("settled"), SENT_OR_NOT, ONE_WORKERS, only_by_hand=True),
-    Scenario("worker stood still before its calls", stood_still, SENT_OR_NOT, stayed_uncalled),
+    Scenario("worker stood still before its calls", suspended_before_the_calls, SENT_OR_NOT, stayed_uncalled),
     Scenario(
         "workers died over many answers",
         many_lost,
@@ -336,36 +336,41 @@ SCENARIOS = (
     Scenario("carrier refuses connections", refusing, check=was_met(NOT_ACCEPTED)),
     Scenario("carrier has the wrong TLS name", wrong_name, check=was_met(NOT_ACCEPTED), only_by_hand=True),
     Scenario(
-        "carrier accepts and hangs up", answering(proxy.hung_up, receipts=False), KNOWN_OR_NOT, was_met(NOBODY_KNOWS)
+        "carrier accepts and hangs up",
+        answering(proxy.disconnected, receipts=False),
+        KNOWN_OR_NOT,
+        was_met(UNKNOWN_OUTCOME),
     ),
-    Scenario("the same, and receipts come", answering(proxy.hung_up), check=was_met(NOBODY_KNOWS), only_by_hand=True),
+    Scenario(
+        "the same, and receipts come", answering(proxy.disconnected), check=was_met(UNKNOWN_OUTCOME), only_by_hand=True
+    ),
     Scenario(
         "carrier accepts and resets",
         answering(proxy.reset, receipts=False),
         KNOWN_OR_NOT,
-        was_met(NOBODY_KNOWS),
+        was_met(UNKNOWN_OUTCOME),
         only_by_hand=True,
     ),
-    Scenario("answer trickles", answering(proxy.trickled, receipts=False), KNOWN_OR_NOT, was_met(NOBODY_KNOWS)),
+    Scenario("answer trickles", answering(proxy.trickled, receipts=False), KNOWN_OR_NOT, was_met(UNKNOWN_OUTCOME)),
     Scenario(
         "answer is garbage",
         answering(proxy.garbage, receipts=False),
         KNOWN_OR_NOT,
-        was_met(NOBODY_KNOWS),
+        was_met(UNKNOWN_OUTCOME),
         only_by_hand=True,
     ),
     Scenario(
         "answer is a web page",
         answering(proxy.web_page, receipts=False),
         KNOWN_OR_NOT,
-        was_met(NOBODY_KNOWS),
+        was_met(UNKNOWN_OUTCOME),
         only_by_hand=True,
     ),
     Scenario(
         "answer is a redirect",
         answering(proxy.redirected, receipts=False),
         KNOWN_OR_NOT,
-        was_met(NOBODY_KNOWS),
+        was_met(UNKNOWN_OUTCOME),
         only_by_hand=True,
     ),
     Scenario("answer is 10 MB", flooding, KNOWN_OR_NOT, was_small),
@@ -388,7 +393,7 @@ SCENARIOS = (
         check=was_met(NOBODY_KNOWS),
         only_by_hand=True,
     ),
-    Scenario("both carriers answer 500", nobody_well, frozenset({"failed"})),
+    Scenario("both carriers answer 500", both_unwell, frozenset({"failed"})),
     Scenario("broker forgets all and restarts", broker_restarted),
     Scenario("broker hangs", broker_hanging),
     Scenario("database restarted", database_restarted, KNOWN_OR_NOT),

@@ -13,7 +13,7 @@ def replayed(answers: list[requests.Response]) -> int:
     return sum(answer.headers.get("Idempotent-Replay") == "true" for answer in answers)
 
 
-def test_two_hundred_requests_at_once_with_one_key_make_one_message(client: Client) -> None:
+def test_two_hundred_concurrent_requests_with_one_key_create_one_message(client: Client) -> None:
     body = {"to": "+14155550301", "message": "Your code is 123456", "reference": "at-once"}
     key = str(uuid.uuid4())
 
@@ -31,7 +31,7 @@ def test_two_hundred_requests_at_once_with_one_key_make_one_message(client: Clie
     ]
 
 
-def test_a_batch_is_accepted_once_too(client: Client) -> None:
+def test_a_batch_is_accepted_once(client: Client) -> None:
     body = {"messages": [{"to": f"+141555503{i}", "message": "Hello", "reference": "batch"} for i in range(10, 30)]}
     key = str(uuid.uuid4())
 
@@ -43,7 +43,7 @@ def test_a_batch_is_accepted_once_too(client: Client) -> None:
     assert client.get("messages/", reference="batch")["count"] == 20
 
 
-def test_the_key_of_one_user_means_nothing_to_another(client: Client) -> None:
+def test_keys_of_different_users_are_independent(client: Client) -> None:
     other = Client(client.stack, "other")
     body = {"to": "+14155550302", "message": "Hello", "reference": "two users"}
     key = str(uuid.uuid4())
@@ -60,7 +60,7 @@ def test_the_key_of_one_user_means_nothing_to_another(client: Client) -> None:
     other.wait_until_none_is(ON_THE_WAY, seconds=60)  # the next journey counts what the carriers get
 
 
-def test_a_key_stands_for_one_request_and_a_refused_request_does_not_take_it(client: Client) -> None:
+def test_a_key_names_one_request_and_a_refused_request_does_not_use_it(client: Client) -> None:
     key = str(uuid.uuid4())
     good = {"to": "+14155550303", "message": "Hello", "reference": "one key"}
 

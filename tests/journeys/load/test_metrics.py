@@ -51,7 +51,7 @@ def reached_a_carrier(stack: Stack) -> set[str]:
     return {entry["reference"] for entry in (*log["accepted"], *log["refused"])}
 
 
-def test_after_a_thousand_messages_the_counters_are_those_of_the_database(stack: Stack, client: Client) -> None:
+def test_after_a_thousand_messages_the_counters_match_the_database(stack: Stack, client: Client) -> None:
     client.send_batch(numbers(max(0, COUNT - len(MAGIC) - len(reached_a_carrier(stack)))))
     client.wait_until_none_is(ON_THE_WAY, seconds=240)
     receipts = len(stack.sandbox_log()["accepted"]) + sum(len(MAGIC_NUMBERS[number].receipts) for number in MAGIC)

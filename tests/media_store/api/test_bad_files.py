@@ -9,7 +9,7 @@ from tests.media_store.folder import Folder
 from tests.messaging.api.conftest import assert_problem, errors_of
 
 
-def test_there_are_enough_of_them(settings) -> None:
+def test_the_corpus_has_enough_files(settings) -> None:
     assert len(CORPUS) >= 30
     assert settings.MEDIA_MAX_BYTES == DEFAULT_MAX_BYTES
 

@@ -31,7 +31,7 @@ def tags(content: bytes) -> dict:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_picture_is_the_same_and_the_secrets_are_gone(kind: str) -> None:
+def test_the_clean_copy_has_the_same_pixels_and_no_metadata(kind: str) -> None:
     content = with_metadata(kind)
 
     clean = cleaned(content)
@@ -43,7 +43,7 @@ def test_the_picture_is_the_same_and_the_secrets_are_gone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_clean_is_a_good_file_of_the_same_data(kind: str) -> None:
+def test_the_clean_copy_is_a_valid_file_with_the_same_properties(kind: str) -> None:
     before, after = validate(with_metadata(kind)), validate(cleaned(with_metadata(kind)))
 
     assert (after.format, after.width, after.height) == (before.format, before.width, before.height)
@@ -53,7 +53,7 @@ def test_what_is_clean_is_a_good_file_of_the_same_data(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_which_way_is_up_is_all_that_is_kept_of_exif(kind: str, orientation: int) -> None:
+def test_only_the_orientation_of_exif_is_kept(kind: str, orientation: int) -> None:
     content = with_metadata(kind, orientation)
 
     clean = cleaned(content)
@@ -63,7 +63,7 @@ def test_which_way_is_up_is_all_that_is_kept_of_exif(kind: str, orientation: int
     assert pictures.CAMERA.encode() not in clean
 
 
-def test_a_checksum_is_verified_of_what_is_sent() -> None:
+def test_checksums_of_the_clean_copy_are_verified() -> None:
     plain = encoded("PNG")
     text = bytearray(pictures.chunk(b"tEXt", b"Comment\x00" + pictures.COMMENT.encode()))
     text[-1] ^= 0xFF
@@ -71,7 +71,7 @@ def test_a_checksum_is_verified_of_what_is_sent() -> None:
     assert cleaned(plain[:33] + bytes(text) + plain[33:]) == plain
 
 
-def test_metadata_may_stand_before_a_webps_picture() -> None:
+def test_metadata_may_precede_the_image_of_a_webp() -> None:
     plain = encoded("WEBP")
     exif_chunk = b"EXIF" + struct.pack("<I", 4) + b"some"
 
@@ -79,7 +79,7 @@ def test_metadata_may_stand_before_a_webps_picture() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
-def test_an_animation_still_moves(kind: str) -> None:
+def test_an_animation_keeps_its_frames(kind: str) -> None:
     shades = [pictures.picture(8, 8, shade=number * 60) for number in range(3)]
     secret = {"comment": pictures.COMMENT} if kind == "GIF" else {"exif": pictures.gps()}
     content = encoded(kind, shades[0], save_all=True, append_images=shades[1:], duration=40, loop=0, **secret)
@@ -93,7 +93,7 @@ def test_an_animation_still_moves(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_the_colour_profile_is_part_of_the_picture(kind: str) -> None:
+def test_the_colour_profile_is_kept(kind: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
     clean = cleaned(encoded(kind, icc_profile=profile, exif=pictures.gps()))
@@ -103,7 +103,7 @@ def test_the_colour_profile_is_part_of_the_picture(kind: str) -> None:
     assert pictures.CAMERA.encode() not in clean
 
 
-def test_a_second_image_behind_a_jpeg_is_checked_and_not_sent() -> None:
+def test_a_second_image_after_a_jpeg_is_checked_and_removed() -> None:
     out = io.BytesIO()
     pictures.picture().save(out, "MPO", save_all=True, append_images=[pictures.picture(shade=90)])
     content = out.getvalue()
@@ -114,7 +114,7 @@ def test_a_second_image_behind_a_jpeg_is_checked_and_not_sent() -> None:
     assert clean.count(b"\xff\xd8\xff") == 1
 
 
-def test_a_thumbnail_in_a_jpegs_head_is_not_sent() -> None:
+def test_a_thumbnail_in_a_jpeg_header_is_removed() -> None:
     plain = encoded("JPEG")
     at = plain.index(b"JFIF")
     thumbnail = segment(0xE0, plain[at : at + 12] + b"\x01\x01" + b"RGB")
@@ -125,7 +125,7 @@ def test_a_thumbnail_in_a_jpegs_head_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("marker", [0xE1, 0xE2, 0xE3, 0xEC, 0xED, 0xEF, 0xFE])
-def test_segments_that_nobody_needs_to_see_a_picture_are_not_sent(marker: int) -> None:
+def test_segments_that_do_not_affect_the_image_are_removed(marker: int) -> None:
     assert cleaned(jpeg_with(segment(marker, b"a remark"))) == encoded("JPEG")
 
 
@@ -154,15 +154,15 @@ class TestOrientation:
             b"II*\x00\x08\x00\x00\x00\x01\x00\x12",
         ],
     )
-    def test_what_cannot_be_read_is_upright(self, block: bytes) -> None:
+    def test_an_unreadable_orientation_is_upright(self, block: bytes) -> None:
         assert exif.only_orientation(block) == b""
 
     @pytest.mark.parametrize("value", [0, 9, 65_535])
-    def test_a_direction_that_is_none_is_upright(self, value: int) -> None:
+    def test_an_invalid_orientation_is_upright(self, value: int) -> None:
         assert exif.only_orientation(self.tiff("<", 0x0112, 3, value)) == b""
 
-    def test_another_tag_is_not_it(self) -> None:
+    def test_another_tag_is_not_the_orientation(self) -> None:
         assert exif.only_orientation(self.tiff("<", 0x0110, 3, 6)) == b""
 
-    def test_a_number_of_another_width_is_read_too(self) -> None:
+    def test_an_orientation_of_another_integer_size_is_read(self) -> None:
         assert self.kept(self.tiff("<", 0x0112, 4, 6)) == 6

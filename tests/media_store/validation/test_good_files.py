@@ -33,7 +33,7 @@ VARIETIES = {
 
 
 @pytest.mark.parametrize("content", VARIETIES.values(), ids=list(VARIETIES))
-def test_it_gets_in_and_has_nothing_to_remove(content: bytes) -> None:
+def test_a_good_file_is_accepted_and_has_nothing_to_remove(content: bytes) -> None:
     found = validate(content)
 
     assert found.format.name == Image.open(io.BytesIO(content)).format
@@ -41,13 +41,13 @@ def test_it_gets_in_and_has_nothing_to_remove(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
-def test_an_animation_has_its_frames_counted(kind: str) -> None:
+def test_the_frames_of_an_animation_are_counted(kind: str) -> None:
     found = validate(pictures.animation(kind, 7))
 
     assert (found.width, found.height, found.frames, found.clean_size) == (8, 8, 7, None)
 
 
-def test_the_data_of_a_webps_frame_decide_about_its_size() -> None:
+def test_the_size_of_a_webp_frame_is_read_from_its_data() -> None:
     header = b"".join(number.to_bytes(3, "little") for number in (0, 0, 40 - 1, 30 - 1, 40)) + b"\x00"
     frame = header + encoded("WEBP", picture(20, 30))[12:]
     canvas = bytes([2, 0, 0, 0]) + (40 - 1).to_bytes(3, "little") + (30 - 1).to_bytes(3, "little")
@@ -59,7 +59,7 @@ def test_the_data_of_a_webps_frame_decide_about_its_size() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (5, 5), (8, 8), (13, 21), (33, 1)])
-def test_the_passes_of_an_interlaced_png_are_counted_as_its_specification_says(width: int, height: int) -> None:
+def test_the_passes_of_an_interlaced_png_are_counted_as_specified(width: int, height: int) -> None:
     passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
     rows = b"".join(
         b"\x00" + b"\x7f" * len(range(left, width, across))
@@ -77,7 +77,7 @@ def test_the_passes_of_an_interlaced_png_are_counted_as_its_specification_says(w
     assert (found.width, found.height) == (width, height)
 
 
-def test_a_png_may_come_in_many_pieces() -> None:
+def test_a_png_may_have_many_data_chunks() -> None:
     rows = zlib.compress(bytes(11 * 10))
     header = pictures.chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 0, 0, 0, 0))
     pieces = b"".join(pictures.chunk(b"IDAT", rows[at : at + 1]) for at in range(len(rows)))

@@ -63,11 +63,11 @@ def peak(content: bytes) -> int:
 
 
 @pytest.mark.parametrize("bad", CORPUS.values(), ids=list(CORPUS))
-def test_a_bad_file_takes_little(bad) -> None:
+def test_a_bad_file_takes_little_memory(bad) -> None:
     assert peak(bad.make()) < 2 * MIB
 
 
-def test_a_large_good_file_takes_as_little_as_a_small_one() -> None:
+def test_a_large_good_file_takes_no_more_memory_than_a_small_one() -> None:
     plain = pictures.encoded("PNG")
     large = plain[:33] + pictures.chunk(b"tEXt", b"k\x00" + bytes(4 * MIB)) + plain[33:]
 
@@ -75,7 +75,7 @@ def test_a_large_good_file_takes_as_little_as_a_small_one() -> None:
 
 
 @on_linux
-def test_the_whole_process_stays_flat() -> None:
+def test_the_memory_of_the_process_stays_flat() -> None:
     assert peak_of_process() < MOST
 
 
