@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests import environment
-from tests.journeys.carrier import Asked, Carrier, post_receipt
+from tests.journeys.carrier import Carrier, ReceivedCall, post_receipt
 from tests.journeys.client import Client, numbers
 from tests.journeys.stack import Stack
 
@@ -31,10 +31,10 @@ class Receiver(Carrier):
         self.delivered_at: dict[str, float] = {}
         self.arrived = threading.Condition()
 
-    def _receive(self, asked: Asked) -> tuple[int, dict[str, object]]:
+    def _receive(self, call: ReceivedCall) -> tuple[int, dict[str, object]]:
         with self.arrived:
-            if asked.content["type"] == "message.delivered":
-                self.delivered_at[asked.content["data"]["id"]] = time.perf_counter()
+            if call.content["type"] == "message.delivered":
+                self.delivered_at[call.content["data"]["id"]] = time.perf_counter()
             self.arrived.notify_all()
         return 200, {}
 
@@ -72,10 +72,10 @@ def run(client: Client, carrier: Carrier, receiver: Receiver, count: int) -> dic
     client.wait_until_none_is(("queued", "sending"), seconds=300)
     provider_ids = {row["id"]: row["provider_message_id"] for row in client.messages().values()}
     latencies, receipts = [], []
-    for asked in list(carrier.asked):
-        message_id = asked.content["reference"]
+    for call in list(carrier.calls):
+        message_id = call.content["reference"]
         started = time.perf_counter()
-        post_receipt(asked.content["callback_url"], provider_ids[message_id], "delivered").raise_for_status()
+        post_receipt(call.content["callback_url"], provider_ids[message_id], "delivered").raise_for_status()
         receipts.append((time.perf_counter() - started) * 1000)
         latencies.append((receiver.wait_for(message_id) - started) * 1000)
     return {

@@ -5,5 +5,5 @@ from typing import Any
 
 from django.http import HttpRequest
 
-# Any: a response, or an awaitable of one for an async handler. `iscoroutinefunction` tells them apart at run time only.
+# Any: a response, or an awaitable of one for an async handler. `iscoroutinefunction` distinguishes them, at run time only.
 GetResponse = Callable[[HttpRequest], Any]

@@ -7,7 +7,7 @@ from storages.backends.s3 import S3Storage
 
 
 class S3MediaStorage(S3Storage):
-    """A PUT is atomic, and a name stands for one content, so overwriting changes nothing."""
+    """A PUT is atomic, and a name identifies one content, so overwriting changes nothing."""
 
     def get_default_settings(self) -> dict[str, Any]:
         return {**super().get_default_settings(), "transfer_config": TransferConfig(use_threads=False)}

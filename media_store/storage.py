@@ -1,4 +1,4 @@
-"""File storages in which a name stands for one content, and a file is complete or absent."""
+"""File storages in which a name identifies one content, and a file is complete or absent."""
 
 import errno
 import os

@@ -20,8 +20,8 @@ class InvalidTemplate(ValueError):
 
     def __init__(self, position: int) -> None:
         super().__init__(
-            f"The brace at character {position + 1} is neither part of a variable such as {{name}}"
-            " nor doubled to stand for itself."
+            f"The brace at character {position + 1} is not part of a variable such as {{name}}."
+            " Double it for a literal brace."
         )
         self.position = position
 

@@ -1,7 +1,7 @@
-"""Judges a file by its content, and copies it without its metadata.
+"""Validates an image file by its content and copies it without metadata.
 
-Our walks find the parts of the container, which of them are metadata, and the end of the image. Pillow judges the picture
-(docs/decisions/0033-image-files.md). Knows no Django. Needs a real file on disk, which is read through a memory map.
+The walks find the parts of the container, which of them are metadata, and the end of the image. Pillow validates the image
+(docs/decisions/0033-image-files.md). Does not depend on Django. Needs a file on disk, which is read through a memory map.
 """
 
 import mmap
@@ -18,7 +18,7 @@ __all__ = ["CONTENT_TYPES", "Format", "ImageLimits", "Picture", "validate"]
 
 @dataclass(frozen=True)
 class Format:
-    """`name` is Pillow's."""
+    """`name` is the name of the format in Pillow."""
 
     name: str
     content_type: str
@@ -45,7 +45,7 @@ CONTENT_TYPES: dict[str, Format] = {each.content_type: each for each in (JPEG, P
 
 
 def validate(file: BinaryIO, clean: BinaryIO, limits: ImageLimits) -> Picture:
-    """A whole image of one of four formats, within the limits, and nothing else. Raises `NotAnImage` and `BadImage`.
+    """Accepts one complete image of the four formats within the limits, and nothing else. Raises `NotAnImage` and `BadImage`.
 
     `clean` gets the copy without metadata; it stays empty if the file has none.
     """
@@ -54,7 +54,7 @@ def validate(file: BinaryIO, clean: BinaryIO, limits: ImageLimits) -> Picture:
         found = kind.walk(data, limits)
         foreign.refuse(data)
         clean_size = _write_without(data, found.cuts, clean) if found.cuts else None
-    # Pillow gets the copy: it is what must be good, and has no metadata for Pillow to stumble over.
+    # Pillow gets the clean copy: that is what must be valid, and broken metadata in the original is no error.
     width, height = decoding.decode(clean if found.cuts else file, kind.name, limits)
     return Picture(kind, width, height, found.frames, clean_size)
 

@@ -1,4 +1,4 @@
-"""What Pillow says of the clean copy: that it is a picture, and how large."""
+"""Decodes the clean copy with Pillow, to validate it and to get its size."""
 
 import struct
 import threading
@@ -10,13 +10,13 @@ from PIL import Image
 from media_store.errors import BadImage
 from media_store.validation.picture import ImageLimits, damaged
 
-# In bytes. A picture that would take more is opened (its headers are read) and not decoded.
+# In bytes. An image that would take more is opened (its headers are read) but not decoded.
 MEMORY = 48_000_000
 # Bytes that decoding takes for each pixel, as measured (docs/decisions/0033-image-files.md).
 WEBP_BYTES, GIF_BYTES = 18, 1
-# libjpeg keeps all coefficients of a progressive picture, and goes over them for each of its scans.
+# libjpeg keeps all coefficients of a progressive image and processes them for each of its scans.
 PROGRESSIVE_BYTES_PER_BAND = 2
-# Decoding is the one step that holds a picture in memory: one at a time in a process.
+# Decoding is the only step that holds an image in memory: one at a time in a process.
 _ONE_AT_A_TIME = threading.BoundedSemaphore()
 # More pixels than MEDIA_MAX_PIXELS can allow (media_store.E003). The second is raised only where warnings are errors.
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -26,8 +26,8 @@ _REFUSALS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, T
 def decode(file: BinaryIO, kind: str, limits: ImageLimits) -> tuple[int, int]:
     """Width and height in pixels. Raises `BadImage` unless Pillow reads the file as that format (Pillow's name).
 
-    JPEG is decoded at an eighth of its size, which reads all of its data; of a GIF or WebP the first frame is decoded. Of a PNG
-    only the checksums are verified: its rows have been inflated and counted before, in less memory.
+    JPEG is decoded at an eighth of its size, which reads all of its data; for GIF and WebP the first frame is decoded. For PNG
+    only the checksums are verified, because its rows have already been inflated and counted, in less memory.
     """
     file.seek(0)
     with _ONE_AT_A_TIME:

@@ -1,4 +1,4 @@
-"""The one field of EXIF that is part of the picture: which way is up. Pillow reads and writes it."""
+"""The only EXIF field that affects how the image is displayed: its orientation. Pillow reads and writes it."""
 
 import struct
 
@@ -7,13 +7,13 @@ from PIL.ExifTags import Base
 
 PREFIX = b"Exif\x00\x00"
 TURNED = range(2, 9)  # 1 is upright
-MAX_BYTES = 64 * 1024  # a segment of a JPEG has no more
+MAX_BYTES = 64 * 1024  # the largest segment of a JPEG
 # Pillow warns of damage; the warning is raised only where warnings are errors.
 _UNREADABLE = (UserWarning, OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, struct.error)
 
 
 def only_orientation(block: bytes) -> bytes:
-    """A TIFF block with the orientation of `block` and nothing else; empty if the picture is upright or `block` unreadable."""
+    """A TIFF block with only the orientation of `block`; empty if the image is upright or `block` is unreadable."""
     found = Image.Exif()
     try:
         found.load(PREFIX + block[:MAX_BYTES].removeprefix(PREFIX))

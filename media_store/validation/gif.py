@@ -6,7 +6,7 @@ from media_store.validation.picture import Container, Cut, Data, ImageLimits, Pa
 
 IMAGE, EXTENSION, TRAILER = 0x2C, 0x21, 0x3B
 GRAPHIC_CONTROL, APPLICATION = 0xF9, 0xFF
-LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # the only application blocks that change what is seen
+LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # the only application blocks that affect the display
 
 
 def walk(data: Data, limits: ImageLimits) -> Container:
@@ -24,21 +24,21 @@ def walk(data: Data, limits: ImageLimits) -> Container:
             limits.check_frames(frames, pixels)
         elif kind == EXTENSION:
             at = _blocks_end(data, start + 2)
-            if not _is_of_the_picture(data, start):
+            if not _affects_display(data, start):
                 cuts.append(Cut(start, at))
         else:
-            damaged("A block is of no known kind.")
+            damaged("It has a block of an unknown kind.")
     if not frames:
-        damaged("There is no picture in it.")
+        damaged("It contains no image.")
     check_end(data, at + 1)
     return Container(frames, cuts)
 
 
 def _image(data: Data, start: int, width: int, height: int) -> tuple[int, int]:
-    """Where it ends, and its area."""
+    """Its end and its area in pixels."""
     left, top, across, down, flags = struct.unpack("<HHHHB", read(data, start + 1, 9))
     if left + across > width or top + down > height:
-        damaged("A frame is larger than the picture.")
+        damaged("A frame is larger than the image.")
     return _blocks_end(data, start + 10 + _palette_bytes(flags) + 1), across * down
 
 
@@ -47,7 +47,7 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _blocks_end(data: Data, at: int) -> int:
-    """A chain of blocks, each after its length; one of no length ends it."""
+    """The end of a chain of blocks, each preceded by its length; a block of length zero ends it."""
     size = len(data)
     while at < size and (length := data[at]):
         at += length + 1
@@ -56,6 +56,6 @@ def _blocks_end(data: Data, at: int) -> int:
     return at + 1
 
 
-def _is_of_the_picture(data: Data, start: int) -> bool:
+def _affects_display(data: Data, start: int) -> bool:
     label = data[start + 1]
     return label == GRAPHIC_CONTROL or (label == APPLICATION and data[start + 3 : start + 14] in LOOPS)

@@ -15,10 +15,10 @@ EOI, SOS, COM = 0xD9, 0xDA, 0xFE
 APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
-MAX_SCANS = 64  # a progressive image has about ten; each costs the decoder a walk over the whole picture
+MAX_SCANS = 64  # a progressive image has about ten; each costs the decoder a pass over the whole image
 
 ICC, MULTI_PICTURE = b"ICC_PROFILE\x00", b"MPF\x00"
-# What is left of these segments: their fixed part. What could follow (a thumbnail, anything) is no part of the picture.
+# Only the fixed part of these segments is kept. What could follow (such as a thumbnail) is not part of the image.
 FIXED_PARTS = {(APP0, b"JFIF\x00"): 14, (APP14, b"Adobe"): 12}
 
 
@@ -38,7 +38,7 @@ def walk(data: Data, _limits: ImageLimits) -> Container:
     end = image.end
     cuts = image.cuts
     if image.is_multi_picture and end < len(data):
-        # Phones append a depth or brightness map as an image of its own. Its segments are read too, and it is not sent.
+        # Phones append a depth or brightness map as a separate image. Its segments are validated too, and it is removed.
         cuts = [*cuts, Cut(end, len(data))]
         while data[end : end + 2] == b"\xff\xd8":
             end = _image(data, end, parts).end
@@ -55,12 +55,12 @@ def _image(data: Data, start: int, parts: Parts) -> _Image:
         if not found:
             if at + 1 >= len(data):
                 truncated()
-            damaged("A segment does not begin where the last one ends.")
+            damaged("A segment does not start where the previous one ends.")
         marker, segment, at = found[1][0], at, found.end()
         if marker == EOI:
             break
         if marker in WITHOUT_LENGTH:
-            damaged("A marker stands where none can be.")
+            damaged("It has a marker at an invalid position.")
         [length] = struct.unpack(">H", read(data, at, 2))
         end = at + length
         if length < 2 or end > len(data):  # noqa: PLR2004 (the length counts itself)
@@ -72,13 +72,13 @@ def _image(data: Data, start: int, parts: Parts) -> _Image:
             _metadata(image, marker, segment, data[at + 2 : end], end)
         at = end
     if not image.scans or image.headers != 1:  # of two headers, Pillow would take the last and others the first
-        damaged("There is not one picture in it.")
+        damaged("It does not contain exactly one image.")
     image.end = at
     return image
 
 
 def _scan(image: _Image, data: Data, start: int) -> int:
-    """Where its data end."""
+    """The end of its data."""
     image.scans += 1
     if image.scans > MAX_SCANS:
         damaged("It has too many scans.")
@@ -108,7 +108,7 @@ def _metadata(image: _Image, marker: int, start: int, payload: bytes, end: int) 
 
 
 def _fixed_part(kind: int, payload: bytes) -> bytes:
-    return payload[:-2] + b"\x00\x00" if kind == APP0 else payload  # a thumbnail of no width and no height
+    return payload[:-2] + b"\x00\x00" if kind == APP0 else payload  # a thumbnail of zero width and height
 
 
 def _segment(marker: int, payload: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The result of reading a container from the first byte to the last, the limits, and the errors that readers raise."""
+"""The result of reading a container, the limits, and the errors that readers raise."""
 
 import mmap
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from typing import NoReturn
 
 from media_store.errors import BadImage
 
-# The frames of an animation may have so many times the pixels of one picture, all together.
+# All frames of an animation together may have this many times the pixels of one image.
 ANIMATION_FACTOR = 10
-# So many bytes of rows for each pixel that one picture may have, all frames together: they are inflated to be counted, which
-# takes about a second for a hundred megabytes. The richest single picture has eight.
+# All frames together may have this many bytes of rows for each allowed pixel: they are inflated to be counted, which takes
+# about a second for a hundred megabytes. A single image has at most eight.
 ROW_BYTES_FACTOR = 10
-# Chunks, segments and blocks of one file: more of them than any encoder writes only cost us time and memory.
+# Chunks, segments and blocks of one file. No encoder writes more; they would only cost time and memory.
 MAX_PARTS = 10_000
 PIECE = 64 * 1024
 Data = mmap.mmap  # the file, never copied whole
@@ -20,7 +20,7 @@ Data = mmap.mmap  # the file, never copied whole
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """The largest picture in pixels, and the most frames of an animation. The checks raise `BadImage`."""
+    """The maximum size of an image in pixels, and the maximum number of frames. The checks raise `BadImage`."""
 
     pixels: int
     frames: int
@@ -46,7 +46,7 @@ class ImageLimits:
 
 @dataclass(frozen=True)
 class Cut:
-    """Bytes from `start` to `end` that are left out of the clean copy; `instead` takes their place."""
+    """Bytes from `start` to `end` that are replaced by `instead` in the clean copy."""
 
     start: int
     end: int
@@ -70,11 +70,11 @@ class Parts:
     def another(self) -> None:
         self._count += 1
         if self._count > MAX_PARTS:
-            damaged("It is made of too many parts.")
+            damaged("It has too many parts.")
 
 
 def read(data: Data, start: int, length: int) -> bytes:
-    """Exactly so many bytes; raises `BadImage` if the file ends before."""
+    """Exactly `length` bytes; raises `BadImage` if the file ends before that."""
     if start + length > len(data):
         truncated()
     return data[start : start + length]
@@ -97,4 +97,4 @@ def damaged(detail: str) -> NoReturn:
 def check_end(data: Data, end: int) -> None:
     """Raises `BadImage` unless the image ends where the file does."""
     if end != len(data):
-        raise BadImage("foreign_data", "Something else follows after the image.")
+        raise BadImage("foreign_data", "The file has data after the image.")

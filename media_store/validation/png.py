@@ -1,4 +1,4 @@
-"""PNG: chunks up to the end; rows are inflated and counted, never kept (W3C PNG, third edition). Checksums are Pillow's."""
+"""PNG: chunks up to the end; rows are inflated and counted, never kept (W3C PNG, third edition). Pillow verifies checksums."""
 
 import struct
 import zlib
@@ -21,10 +21,10 @@ from media_store.validation.picture import (
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
-# Column and row at which each pass of an interlaced image begins, and its steps.
+# Column and row at which each pass of an interlaced image starts, and its steps.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
-# All that changes how the picture looks. Everything else (texts, times, EXIF, private chunks) is left out.
+# Chunks that affect the display. All others (texts, times, EXIF, private chunks) are removed.
 OF_THE_PICTURE = frozenset(
     {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"bKGD"}
     | {b"pHYs", b"acTL", b"fcTL", b"fdAT"}
@@ -39,7 +39,7 @@ class _Header:
     is_interlaced: bool
 
     def bytes_of(self, width: int, height: int) -> int:
-        """Of all rows, each with its filter byte."""
+        """The bytes of all rows, including their filter bytes."""
         passes = ADAM7 if self.is_interlaced else ((0, 0, 1, 1),)
         total = 0
         for left, top, across, down in passes:
@@ -50,7 +50,7 @@ class _Header:
 
 
 class _Rows:
-    """The rows of one frame, as they come out of the compressed stream: counted, and dropped."""
+    """Counts and discards the rows of one frame as they are inflated."""
 
     def __init__(self, expected: int) -> None:
         self._left = expected
@@ -59,16 +59,16 @@ class _Rows:
     def feed(self, piece: bytes) -> None:
         while piece:
             if self._stream.eof:
-                damaged("Data follows after the last row.")
+                damaged("It has data after the last row.")
             try:
                 self._left -= len(self._stream.decompress(piece, PIECE))
             except zlib.error:
                 damaged("Its rows cannot be read.")
             if self._left < 0:
-                damaged("It has more rows than it says.")
+                damaged("It has more rows than its header says.")
             piece = self._stream.unconsumed_tail
         if self._stream.unused_data:
-            damaged("Data follows after the last row.")
+            damaged("It has data after the last row.")
 
     def finish(self) -> None:
         if self._left or not self._stream.eof:
@@ -110,15 +110,15 @@ def walk(data: Data, limits: ImageLimits) -> Container:
     image.rows.finish()
     check_end(data, at)
     if image.declared_frames != image.frames:
-        damaged("It has not as many frames as it says.")
+        damaged("It does not have as many frames as it says.")
     return Container(max(1, image.frames), image.cuts)
 
 
 def _header(data: Data, limits: ImageLimits) -> _Header:
-    """What the number of bytes in its rows depends on; Pillow judges the rest."""
+    """The fields that determine the size of the rows; Pillow validates the rest."""
     width, height, depth, colour, interlace = struct.unpack(">IIBBxxB", read(data, len(SIGNATURE) + 8, 13))
     if colour not in CHANNELS:
-        damaged("There is no such kind of pixel.")
+        damaged("It has an unknown colour type.")
     limits.check_size(width, height)
     return _Header(width, height, depth * CHANNELS[colour], is_interlaced=bool(interlace))
 
@@ -136,10 +136,10 @@ def _chunk(image: _Image, data: Data, kind: bytes, start: int, end: int) -> None
     elif kind == b"fcTL":
         _frame(image, read(data, body, 20))
     elif (kind == b"IHDR") != (start == len(SIGNATURE)):
-        damaged("It does not have one header, and in front.")
+        damaged("It does not start with its only header.")
     elif kind not in OF_THE_PICTURE:
         if kind[:1].isupper():
-            damaged("It has a part that nobody knows.")
+            damaged("It has an unknown critical chunk.")
         image.cuts.append(Cut(start, end, _orientation(data, body, body_end) if kind == b"eXIf" else b""))
 
 
@@ -147,11 +147,11 @@ def _frame(image: _Image, control: bytes) -> None:
     width, height, left, top = struct.unpack(">IIII", control[4:])
     header = image.header
     if left + width > header.width or top + height > header.height:
-        damaged("A frame is larger than the picture.")
+        damaged("A frame is larger than the image.")
     image.frames += 1
     image.pixels += width * height
     image.limits.check_frames(image.frames, image.pixels)
-    if image.has_data:  # the first frame may be the picture itself
+    if image.has_data:  # the first frame may be the default image
         image.rows.finish()
         image.rows = _Rows(header.bytes_of(width, height))
         image.row_bytes += header.bytes_of(width, height)
@@ -159,7 +159,7 @@ def _frame(image: _Image, control: bytes) -> None:
 
 
 def _orientation(data: Data, start: int, end: int) -> bytes:
-    """A chunk, or nothing."""
+    """An eXIf chunk with the orientation, or nothing."""
     upright = exif.only_orientation(data[start : min(end, start + exif.MAX_BYTES)])
     if not upright:
         return b""

@@ -1,4 +1,4 @@
-"""WebP: the chunks of its RIFF container (RFC 9649). That they make a picture of that size is libwebp's to judge."""
+"""WebP: the chunks of its RIFF container (RFC 9649). libwebp validates the image data."""
 
 import struct
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ FRAME_HEADER_BYTES, PIXELS_HEADER_BYTES = 16, 10
 
 
 class _Chunk(NamedTuple):
-    """Name, and where it starts, where its body starts and ends, and where the next chunk starts."""
+    """Name, start, start and end of the body, and start of the next chunk."""
 
     kind: bytes
     start: int
@@ -26,7 +26,7 @@ class _Chunk(NamedTuple):
 
 @dataclass
 class _Image:
-    flags: Cut | None = None  # of an extended file, without those that tell of metadata
+    flags: Cut | None = None  # of an extended file, without the metadata flags
     stills: int = 0
     frames: int = 0
     pixels: int = 0
@@ -43,9 +43,9 @@ def walk(data: Data, limits: ImageLimits) -> Container:
     parts = Parts()
     for chunk in _chunks(data, 12, end):
         parts.another()
-        _look_at(chunk, image, data, limits)
+        _read_chunk(chunk, image, data, limits)
     if image.stills + bool(image.frames) != 1:
-        damaged("There is not one picture in it.")
+        damaged("It does not contain exactly one image.")
     return Container(max(1, image.frames), _with_headers(image, end) if image.cuts else [])
 
 
@@ -59,7 +59,7 @@ def _chunks(data: Data, at: int, end: int) -> Iterator[_Chunk]:
         at = after
 
 
-def _look_at(chunk: _Chunk, image: _Image, data: Data, limits: ImageLimits) -> None:
+def _read_chunk(chunk: _Chunk, image: _Image, data: Data, limits: ImageLimits) -> None:
     if chunk.kind == b"VP8X" and image.flags is None:
         [flags] = read(data, chunk.body, 1)
         image.flags = Cut(chunk.body, chunk.body + 1, bytes([flags & ~(HAS_EXIF | HAS_XMP)]))
@@ -76,7 +76,7 @@ def _look_at(chunk: _Chunk, image: _Image, data: Data, limits: ImageLimits) -> N
 
 
 def _area(data: Data, frame: _Chunk) -> int:
-    """In pixels, as its data say. libwebp ignores the size that the frame's header says, and Pillow tells neither."""
+    """Area in pixels, from the image data. libwebp ignores the size in the frame header, and Pillow reports neither."""
     area = 0
     for chunk in _chunks(data, frame.body + FRAME_HEADER_BYTES, frame.body_end):
         if chunk.kind in PIXELS:
@@ -96,7 +96,7 @@ def _only_orientation(block: bytes) -> bytes:
 
 
 def _with_headers(image: _Image, end: int) -> list[Cut]:
-    """The cuts, and the two places in front that speak of what is cut: the length of all, and what it has."""
+    """The cuts, plus corrections of the two header fields that depend on them: the total length and the flags."""
     left = end - 8 - sum(cut.end - cut.start for cut in image.cuts) + len(image.orientation)
     cuts = [Cut(4, 8, struct.pack("<I", left))]
     if image.flags is not None:

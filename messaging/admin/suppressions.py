@@ -1,4 +1,4 @@
-"""Suppressed numbers, and the keywords with which people opt out."""
+"""Suppressed numbers, and the keywords with which recipients opt out."""
 
 from typing import Any
 

@@ -34,7 +34,7 @@ class Rollup(models.Model):
     id = models.BigAutoField(primary_key=True)
     hour = models.DateTimeField()
     measure = models.CharField(max_length=12)
-    # Not a foreign key: what has happened stays true when the user is gone. Zero is nobody.
+    # Not a foreign key: counters are kept when the user is deleted. Zero means no user.
     owner_id = models.BigIntegerField(default=NO_OWNER)
     provider_slug = models.CharField(max_length=40, blank=True)
     word = models.CharField(max_length=12)

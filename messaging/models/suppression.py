@@ -1,4 +1,4 @@
-"""Suppressions, and the keyword rules with which people opt out and in."""
+"""Suppressions, and the keyword rules with which recipients opt out and in."""
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -98,7 +98,7 @@ class KeywordRule(models.Model):
         return f"{self.action} at {self.sender_number or 'every number'}"
 
     def clean(self) -> None:
-        """Require a word: people must be able to opt out."""
+        """Require a word: recipients must be able to opt out."""
         if not self.as_rule().words:
             raise ValidationError({"words": "Give at least one word."})
 

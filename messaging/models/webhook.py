@@ -11,7 +11,7 @@ from messaging.models.client_event import ClientEvent
 class WebhookEndpoint(models.Model):
     """A URL that an owner registered. An empty list of `events` means all.
 
-    An endpoint of kind `origin` is internal: it stands for all `callback_url`s of an owner on one scheme, host and port, so
+    An endpoint of kind `origin` is internal: it represents all `callback_url`s of an owner on one scheme, host and port, so
     that these have their own concurrency limit. It is not listed, and never disabled.
     """
 

@@ -25,7 +25,7 @@ class StatusLookup(ABC):
 
     @abstractmethod
     def fetch_status(self, query: StatusQuery) -> Sequence[StatusReport]:
-        """The provider's messages that may be this one: none, one, or several that cannot be told apart.
+        """The provider's messages that may be this one: none, one, or several that cannot be distinguished.
 
         Reads only. Raises only errors of `providers.errors.SendError`.
         """

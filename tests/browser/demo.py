@@ -1,4 +1,4 @@
-"""A company that sends texts, as the console shows it on an ordinary afternoon: something of everything that has a page."""
+"""Sample data of a company that sends text messages: at least one row for every page of the console."""
 
 import json
 import math
@@ -58,7 +58,7 @@ STATUSES = [*[Status.DELIVERED] * 9, *ERRORS, Status.SENT, Status.QUEUED, Status
 
 
 def make(now: datetime) -> dict[str, Model]:
-    """Rows with a page worth looking at besides the newest of each list, each by a name."""
+    """Rows whose pages are worth a screenshot besides the newest of each list, by name."""
     install()
     mara, shop, clinic = _users()
     _carriers(mara, now)
@@ -155,7 +155,7 @@ def _message(chance: random.Random, owners: list[AbstractUser], at: datetime, pl
 
 
 def _message_with_history(shop: AbstractUser, mara: AbstractUser, at: datetime) -> Message:
-    """What a customer calls about: two providers tried, a callback of each kind, a retry by hand, and a conversation."""
+    """A message with two attempts at two providers, a callback of each kind, a manual retry, and a conversation."""
     earlier = at - timedelta(days=1)
     for minutes, text in enumerate(
         ["Hello Ada, your parcel is on its way.", "Thank you! Can you leave it with my neighbour?"]
@@ -199,14 +199,14 @@ def _message_with_history(shop: AbstractUser, mara: AbstractUser, at: datetime) 
         message=message, number=2, provider=twilio, started_at=later(300.3), finished_at=later(300.9), latency_ms=587,
         provider_message_id=message.provider_message_id,
     )  # fmt: skip
-    told = {"MessageSid": message.provider_message_id, "MessageStatus": "undelivered", "ErrorCode": "30003",
+    receipt = {"MessageSid": message.provider_message_id, "MessageStatus": "undelivered", "ErrorCode": "30003",
             "To": CUSTOMER, "Body": TEXTS[1], "ApiVersion": "2010-04-01"}  # fmt: skip
     CallbackFactory(provider=twilio, message=message, received_at=later(301.2), state="ignored", word="sent",
                     reported="sent", provider_message_id=message.provider_message_id, note="It was sent already.",
                     body="MessageSid=SM5e1f0cde8f3b4d54a2d3bd7a2f6b1c99&MessageStatus=sent")  # fmt: skip
     CallbackFactory(provider=twilio, message=message, received_at=later(420), state="applied", word="undelivered",
                     reported="undelivered", error_code="30003", provider_message_id=message.provider_message_id,
-                    body=json.dumps({**told, "Segments": {"count": 1, "encoding": "GSM-7"}}))  # fmt: skip
+                    body=json.dumps({**receipt, "Segments": {"count": 1, "encoding": "GSM-7"}}))  # fmt: skip
     CallbackFactory(provider=eu, received_at=later(500), state="unmatched", provider_message_id="eu-unseen-before-771")
     CallbackFactory(provider=eu, received_at=later(700), state="malformed", word="", reported="", provider_message_id="",
                     body="<html>Bad gateway</html>", note="neither JSON nor a form")  # fmt: skip
@@ -322,12 +322,14 @@ def _periodic_tasks(now: datetime) -> None:
     PeriodicTask.objects.create(
         name="tick", task="messaging.tick", interval=second, last_run_at=now, total_run_count=81_234
     )
-    PeriodicTask.objects.create(name="media", task="media_store.sweep", crontab=night, description="Files nobody has.")
+    PeriodicTask.objects.create(
+        name="media", task="media_store.sweep", crontab=night, description="Files without an owner."
+    )
     PeriodicTask.objects.create(name="purge", task="messaging.purge", crontab=night, enabled=False, one_off=False)
 
 
 def _figures(chance: random.Random, shop: AbstractUser, now: datetime) -> None:
-    """What a month leaves behind: by day more than by night, and a bad hour of one provider."""
+    """Statistics of a month: more traffic by day than by night, and one bad hour of one provider."""
     newest = now.replace(minute=0, second=0, microsecond=0)
     shares = {"delivered": 1.0, "undelivered": 0.03, "failed": 0.008, "canceled": 0.004, "sent": 1.05}
     counts: dict[tuple[datetime, str, str], float] = {}
@@ -339,7 +341,7 @@ def _figures(chance: random.Random, shop: AbstractUser, now: datetime) -> None:
             counts[hour, "twilio-main", word] = busy * share * bad * 0.7
             counts[hour, "carrier-eu", word] = busy * share * bad * 0.3
         counts[hour, "", "received"] = busy / 20
-    # What is so now is the sum of all that ever was, which is not folded into its one row yet.
+    # The current value is the sum of all counters, which are not compacted into one row yet.
     waiting = {word: Message.objects.filter(status=word).count() for word in ("queued", "scheduled", "unknown")}
     Rollup.objects.bulk_create(
         Rollup(

@@ -135,7 +135,7 @@ def pages(found: dict[str, Model], user, *, viewable_only: bool = False) -> Iter
 def the_list_of_messages(camera: Camera, schedule: Model) -> None:
     """The list of messages: empty, filtered, with its filter panel, and the menus."""
     page = camera.page
-    camera.visit("message-list-empty", "/admin/messaging/message/?q=nobody-has-this-reference")
+    camera.visit("message-list-empty", "/admin/messaging/message/?q=no-such-reference")
     camera.visit("message-list-filtered", "/admin/messaging/message/?status__exact=failed&queue__name__exact=express")
     page.get_by_role("button", name="Filters").click()
     camera.take("message-list-filters")

@@ -17,16 +17,16 @@ CUSTOMER = "+14155550142"
 
 
 class Network(Carrier):
-    """Delivers at once, except to phones that are switched off."""
+    """Delivers at once, except to unreachable phones."""
 
     def __init__(self) -> None:
         super().__init__(self._deliver)
         self.switched_off: set[str] = set()
 
-    def _deliver(self, asked: ReceivedCall) -> Answer:
+    def _deliver(self, call: ReceivedCall) -> Answer:
         message_id = self.new_id()
-        status = "failed" if asked.content["to_number"] in self.switched_off else "delivered"
-        threading.Timer(0.3, post_receipt, (asked.content["callback_url"], message_id, status)).start()
+        status = "failed" if call.content["to_number"] in self.switched_off else "delivered"
+        threading.Timer(0.3, post_receipt, (call.content["callback_url"], message_id, status)).start()
         return 200, {"message_id": message_id}
 
 
@@ -140,7 +140,7 @@ def test_a_message_is_composed_with_a_segment_counter(desk: Page, client: Client
     expect(desk.get_by_text("The message is queued.")).to_be_visible()
 
 
-def test_a_recurring_schedule_is_made_from_a_csv(desk: Page, tmp_path: Path) -> None:
+def test_a_recurring_schedule_is_created_from_a_csv(desk: Page, tmp_path: Path) -> None:
     recipients = tmp_path / "recipients.csv"
     recipients.write_text("to,name\n+14155550101,Ada\n+14155550102,Bob\n")
 

@@ -1,4 +1,4 @@
-"""The backend in docs/writing-a-backend.md keeps the contract, with the tests on the same page."""
+"""The backend in docs/writing-a-backend.md passes the contract tests on the same page."""
 
 import re
 import sys

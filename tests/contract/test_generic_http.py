@@ -1,4 +1,4 @@
-"""`generic_http` keeps the contract with each way of authenticating a callback."""
+"""`generic_http` passes the contract tests with each kind of callback authentication."""
 
 import base64
 import hashlib

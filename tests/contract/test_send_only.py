@@ -1,4 +1,4 @@
-"""A backend without callbacks and status lookup keeps the contract."""
+"""A backend without callbacks and status lookup passes the contract tests."""
 
 from providers.contract.sender import BackendContext, Sender
 from tests.contract.fake_carrier import FakeCarrier

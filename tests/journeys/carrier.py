@@ -1,4 +1,4 @@
-"""A carrier that a test plays: it keeps what it was asked, answers as it is told, and posts receipts when it is told."""
+"""A carrier controlled by a test: it records calls, answers with a given function, and posts receipts on request."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from tests.journeys.local_server import LocalServer, QuietHandler
 
 @dataclass(frozen=True)
 class ReceivedCall:
-    """One call that came in."""
+    """One call that the carrier received."""
 
     path: str
     headers: Mapping[str, str]
@@ -24,11 +24,11 @@ Answer = tuple[int, Any]
 
 
 class Carrier(LocalServer):
-    """A context manager. `answer` is called for each text, in a thread of its own, and may take its time."""
+    """A context manager. `answer` is called for each message in its own thread and may block."""
 
     def __init__(self, answer: Callable[[ReceivedCall], Answer] | None = None) -> None:
         self.answer = answer or self.accept
-        self.asked: list[ReceivedCall] = []
+        self.calls: list[ReceivedCall] = []
         self._ids = itertools.count(1)
         carrier = self
 
@@ -37,12 +37,12 @@ class Carrier(LocalServer):
 
             def do_POST(self) -> None:  # noqa: N802 (the name that its base class calls)
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                asked = ReceivedCall(self.path, {k.lower(): v for k, v in self.headers.items()}, content)
-                carrier.asked.append(asked)
-                status, body = carrier.answer(asked)
-                self._say(status, json.dumps(body).encode())
+                call = ReceivedCall(self.path, {k.lower(): v for k, v in self.headers.items()}, content)
+                carrier.calls.append(call)
+                status, body = carrier.answer(call)
+                self._respond(status, json.dumps(body).encode())
 
-            def _say(self, status: int, body: bytes) -> None:
+            def _respond(self, status: int, body: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -54,10 +54,10 @@ class Carrier(LocalServer):
     def new_id(self) -> str:
         return f"carrier-{next(self._ids)}"
 
-    def accept(self, _asked: ReceivedCall) -> Answer:
+    def accept(self, _call: ReceivedCall) -> Answer:
         return 200, {"message_id": self.new_id()}
 
 
-def post_receipt(callback_url: str, message_id: str, word: str) -> requests.Response:
-    """In the words of the sandbox's carriers."""
-    return requests.post(callback_url, json={"message_id": message_id, "status": word}, timeout=30)
+def post_receipt(callback_url: str, message_id: str, status: str) -> requests.Response:
+    """Post a receipt in the format of the sandbox carriers."""
+    return requests.post(callback_url, json={"message_id": message_id, "status": status}, timeout=30)

@@ -1,4 +1,4 @@
-"""A client of the API, as journeys need one: it sends, reads, and waits with a deadline."""
+"""An API client for journeys: it sends, reads, and waits with a deadline."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -18,12 +18,12 @@ Message = dict[str, Any]
 
 
 def numbers(count: int, *, prefix: str = "+1415200") -> list[str]:
-    """Different valid numbers, none of them magic."""
+    """Distinct valid numbers, none of them a magic number."""
     return [f"{prefix}{index:04}" for index in range(count)]
 
 
 class Client:
-    """The stack's service user, or another one with a token of its own."""
+    """The service user of the stack, or another user with its own token."""
 
     def __init__(self, stack: Stack, user: str = "") -> None:
         self.stack = stack
@@ -68,11 +68,11 @@ class Client:
         return self.get(f"messages/{message_id}/attempts/")
 
     def count(self, statuses: Collection[str]) -> int:
-        """How many of this user's messages are in one of these."""
+        """The number of this user's messages in any of these statuses."""
         return self.get("messages/", status=list(statuses), limit=1)["count"]
 
     def messages(self) -> dict[str, Message]:
-        """All of this user's, by id."""
+        """All messages of this user, by id."""
         found: dict[str, Message] = {}
         page = self.get("messages/", cursor="", limit=PAGE)
         while True:
@@ -82,7 +82,7 @@ class Client:
             page = self.session.get(page["next"], timeout=TIMEOUT).json()
 
     def wait_for(self, message_id: str, status: str, *, seconds: float = 30) -> Message:
-        """The message, as soon as it has this status."""
+        """Wait until the message has this status, and return it."""
         seen: list[Message] = []
 
         def has_status() -> bool:
@@ -106,6 +106,6 @@ def statuses(messages: Iterable[Message]) -> Counter[str]:
 
 
 def in_parallel(calls: Sequence[Any], *, threads: int) -> list[Any]:
-    """What each call returned, in their order."""
+    """The results of the calls, in order."""
     with ThreadPoolExecutor(threads) as executor:
         return [future.result() for future in [executor.submit(call) for call in calls]]

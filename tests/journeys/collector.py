@@ -1,4 +1,4 @@
-"""In the place of an OpenTelemetry collector: keeps what it is sent."""
+"""A stand-in for an OpenTelemetry collector that records what it receives."""
 
 import gzip
 

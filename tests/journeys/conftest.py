@@ -1,4 +1,4 @@
-"""A stack for each module of journeys, and its logs where a journey fails."""
+"""A stack for each module of journeys, and its logs when a journey fails."""
 
 from collections.abc import Generator, Iterator
 

@@ -1,6 +1,6 @@
-"""Databases of their own for journeys: SQLite files, or PostgreSQL databases beside the given one.
+"""Separate databases for journeys: SQLite files, or PostgreSQL databases beside the given one.
 
-All migrations take four seconds of CPU. They are applied once, to a template, of which a stack gets a copy.
+All migrations take four seconds of CPU. They are applied once, to a template, and copied for each stack.
 """
 
 import atexit
@@ -8,6 +8,7 @@ import contextlib
 import functools
 import itertools
 import os
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -39,7 +40,7 @@ def fresh_database() -> Iterator[str]:
 
 @contextlib.contextmanager
 def migrated_database(folder: Path) -> Iterator[str]:
-    """The same with all migrations applied; on SQLite its file is put into the folder."""
+    """The same with all migrations applied; on SQLite its file is copied into the folder."""
     if not GIVEN_DATABASE_URL:
         _copy(_migrated_file(), folder / FILE)
         yield ""
@@ -69,7 +70,7 @@ def _address(name: str) -> str:
 
 @functools.cache
 def _migrated_name() -> str:
-    """The template, which stays until this process ends."""
+    """The template, which is kept until this process ends."""
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
     name = kept.enter_context(_created())
@@ -87,7 +88,9 @@ def _migrated_file() -> Path:
 
 def _migrate(environment: dict[str, str]) -> None:
     command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(command, cwd=BASE_DIR, env=os.environ | environment, check=True)
+    # `make chaos` runs without the environment of pytest.
+    defaults = {"SECRET_KEY": secrets.token_urlsafe(50)}
+    subprocess.run(command, cwd=BASE_DIR, env=defaults | os.environ | environment, check=True)
 
 
 def _copy(source: Path, target: Path) -> None:

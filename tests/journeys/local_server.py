@@ -1,4 +1,4 @@
-"""An HTTP server of a test, on a port of its own while the test runs."""
+"""An HTTP server on its own port while a test runs."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +16,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, *_: Any) -> None:
-        """A caller that did not wait for the answer is part of the play."""
+        """Callers that disconnect before the response are expected."""
 
 
 class LocalServer:

@@ -1,7 +1,7 @@
-"""A proxy between workers and carriers that breaks what passes: before the carrier hears of it, or on the way back.
+"""A proxy between workers and carriers that injects faults: before the carrier receives the request, or in the response.
 
-A fault is a function of one visit. It may forward the request, in which case the carrier has taken the text, and it says
-whatever it likes to the worker.
+A fault is a function of one visit. It may forward the request, in which case the carrier has accepted the message, and it
+sends any response to the worker.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class Visit:
         self._body = body
 
     def forward(self) -> tuple[int, bytes]:
-        """The carrier's answer; afterwards the carrier knows the text, whatever the worker gets to hear."""
+        """The response of the carrier, which has then accepted the message, regardless of what the worker receives."""
         handler = self._handler
         carrier = http.client.HTTPConnection(handler.server.proxy.target, timeout=CARRIER_SECONDS)
         try:
@@ -47,7 +47,7 @@ class Visit:
             carrier.close()
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """A well-formed answer; `headers` with underscores for hyphens."""
+        """A well-formed response; `headers` with underscores for hyphens."""
         self.say(head(status, length=len(body), headers=headers) + body)
 
     def say(self, raw: bytes) -> None:
@@ -57,7 +57,7 @@ class Visit:
         self._handler.close_connection = True
 
     def reset(self) -> None:
-        """Not even a proper end: what was on the way is thrown away."""
+        """Reset the connection: data in transit is discarded."""
         self._handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
         self.hang_up()
 
@@ -74,7 +74,7 @@ def head(status: int, *, length: int, headers: Mapping[str, str] | None = None) 
 
 Fault = Callable[[Visit], None]
 
-# --- Faults: the carrier never hears of the text ----------------------------------------------------------------------
+# --- Faults: the carrier never gets the message -----------------------------------------------------------------------
 
 
 def server_error(visit: Visit) -> None:
@@ -85,7 +85,7 @@ def slow_down(visit: Visit) -> None:
     visit.answer(429, Retry_After="2")
 
 
-# --- Faults: the carrier has taken the text ---------------------------------------------------------------------------
+# --- Faults: the carrier accepted the message -------------------------------------------------------------------------
 
 
 def passed(visit: Visit) -> None:
@@ -158,7 +158,7 @@ def flooded(visit: Visit) -> None:
 
 
 def killing(pids: Collection[int]) -> Fault:
-    """The carrier has taken a text, and before it answers the processes are dead. Only once."""
+    """Kill the processes after the carrier accepted a message and before it responds. Only once."""
     first = itertools.count()
 
     def fault(visit: Visit) -> None:
@@ -205,14 +205,14 @@ class Proxy:
         return self._server is not None
 
     def listen(self) -> None:
-        """At the same port as before."""
+        """Listen again on the same port."""
         if self._server is None:
             self._server = _Server(("127.0.0.1", self._port), self, self._tls)
             self._port = self._server.server_address[1]
             threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def refuse(self) -> None:
-        """Nobody listens any more, and connections that were kept are closed."""
+        """Stop listening and close kept-alive connections."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -254,7 +254,7 @@ class _Server(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads from it, which closes it
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A worker that does not wait for the answer, or is dead, is part of the play."""
+        """Workers that disconnect before the response or die are expected."""
 
 
 class _Handler(BaseHTTPRequestHandler):

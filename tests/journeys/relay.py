@@ -1,4 +1,4 @@
-"""A line between a client and a server that breaks in the middle of anything, after as many bytes as a test says."""
+"""A TCP relay that breaks connections after a given number of bytes, in the middle of anything."""
 
 import contextlib
 import select

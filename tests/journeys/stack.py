@@ -36,15 +36,15 @@ CONNECTIONS = 64
 LOG_CHARACTERS = 20_000
 
 running: list["Stack"] = []
-"""Stacks that have not been stopped; a failed test shows their logs."""
+"""The running stacks; a failed test shows their logs."""
 
 
 class Stack:
-    """Use as a context manager. `environment` adds to what every process gets; `sandbox_options` go to the simulator.
+    """Use as a context manager. `environment` is added to that of every process; `sandbox_options` go to the simulator.
 
-    The accounts `sandbox1` and `sandbox2` send to the simulator, or to `carriers_url` where a test plays the carriers.
-    `worker_command` takes a name and the concurrency. A `broker` that is given is started and stopped by the test.
-    With `live` the process for what waits runs beside the web, at `live_url`.
+    The accounts `sandbox1` and `sandbox2` send to the simulator, or to `carriers_url` if a test acts as the carriers.
+    `worker_command` takes a name and the concurrency. A given `broker` is started and stopped by the test.
+    With `live`, the live process runs beside the web process, at `live_url`.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Stack:
     # --- Talking to it ------------------------------------------------------------------------------------------------
 
     def url(self, path: str) -> str:
-        """`messages/` becomes the absolute address under `/api/v1/`; a path that begins with `/` is taken as it is."""
+        """`messages/` becomes the absolute URL under `/api/v1/`; a path that begins with `/` is used unchanged."""
         return self.base_url + (path if path.startswith("/") else f"/api/v1/{path}")
 
     def token(self, user: str) -> str:
@@ -142,7 +142,7 @@ class Stack:
         return self._tokens[user]
 
     def new_session(self, token: str) -> requests.Session:
-        """For one client; it may be shared by threads as long as they only send requests."""
+        """A session for one client; threads may share it if they only send requests."""
         session = requests.Session()
         session.trust_env = False  # no proxy
         session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
@@ -150,7 +150,7 @@ class Stack:
         return session
 
     def manage(self, *arguments: str, standard_input: str = "") -> str:
-        """Standard output of `manage.py`; a failure carries both outputs."""
+        """Standard output of `manage.py`; an error contains both outputs."""
         return self._run("manage.py", *arguments, standard_input=standard_input)
 
     def _run(self, *arguments: str, standard_input: str = "") -> str:
@@ -183,13 +183,13 @@ class Stack:
         answer.raise_for_status()
 
     def receipts_posted(self) -> int:
-        """How many receipts the sandbox's carriers have brought so far."""
+        """The number of receipts that the sandbox carriers have posted so far."""
         answer = requests.get(f"{self.sandbox_url}/healthz", timeout=10)
         answer.raise_for_status()
         return answer.json()["receipts"]["posted"]
 
     def start_live(self) -> Child:
-        """Returns when it answers."""
+        """Return when it responds."""
         child = self._start(commands.deployed_live(self._live_port))
 
         def live_answers() -> bool:
@@ -224,21 +224,21 @@ class Stack:
         return len(self.workers) - 1
 
     def kill_worker(self, index: int) -> None:
-        """SIGKILL: it cannot finish or tell anybody anything."""
+        """SIGKILL: the worker cannot finish or report anything."""
         os.kill(self.workers[index].pid, signal.SIGKILL)
         assert self.workers[index].wait(10)
 
     def stop_worker(self, index: int) -> None:
-        """SIGTERM, and wait until it has settled what it had in the air."""
+        """SIGTERM, and wait until it has settled its calls in flight."""
         worker = self.workers[index]
         worker.terminate()
         assert worker.wait(worker.command.stop_seconds), f"{worker.name} does not stop"
 
     @contextlib.contextmanager
     def writes_blocked(self) -> Iterator[None]:
-        """On SQLite we have the one write lock meanwhile: a worker that is frozen with it would freeze everybody.
+        """On SQLite, hold the single write lock meanwhile: a suspended worker that holds it would block every process.
 
-        On PostgreSQL nothing happens: a transaction that stands still there keeps only its own rows.
+        On PostgreSQL this does nothing: a suspended transaction locks only its own rows.
         """
         if GIVEN_DATABASE_URL:
             yield
@@ -259,7 +259,7 @@ class Stack:
             time.sleep(pause)
 
     def logs(self) -> str:
-        """The end of what each process printed."""
+        """The last output of each process."""
         files = sorted((self.folder / "logs").glob("*.log"))
         return "\n".join(f"--- {file.stem}\n{file.read_text()[-LOG_CHARACTERS:]}" for file in files)
 

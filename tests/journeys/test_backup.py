@@ -1,4 +1,4 @@
-"""A backup as docs/operations.md describes it, restored into an empty place: a dump, the media folder and the keys; no Redis.
+"""A backup as in docs/operations.md, restored into an empty system: a dump, the media folder and the keys; no Redis.
 
 The same for the embedded run, a copy of its folder, is in `test_make_run`.
 """
@@ -38,7 +38,7 @@ SECONDS = 60
 
 
 class Backup:
-    """What was backed up, and what was in it."""
+    """A backup and its contents."""
 
     def __init__(self, folder: Path) -> None:
         self.dump, self.media = folder / "switchboard.dump", folder / "media"
@@ -67,7 +67,7 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> Backup:
 
 @pytest.fixture(scope="module")
 def restored(backup: Backup) -> Iterator[Client]:
-    """A client of the new place, with its token of before."""
+    """A client of the restored system, with its token from before."""
     with fresh_database() as url:
         options = ("--no-owner", "--exit-on-error", "--single-transaction")
         with backup.dump.open("rb") as file:
@@ -83,7 +83,7 @@ def restored(backup: Backup) -> Iterator[Client]:
 
 
 def pause_all_queues(environment: dict[str, str]) -> None:
-    """With the command of the page, before anything runs that could send."""
+    """With the documented command, before any process runs that could send."""
     page = (BASE_DIR / "docs" / "operations.md").read_text()
     [statement] = set(re.findall(r"web python manage\.py shell -c '([^']+)'", page))
     command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", statement]

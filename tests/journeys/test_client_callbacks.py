@@ -1,4 +1,4 @@
-"""The receiver of docs/callbacks.md beside real processes: it verifies every event, of endpoints and of callback_urls."""
+"""The receiver of docs/callbacks.md with real processes: it verifies every event of endpoints and callback_urls."""
 
 import functools
 import os
@@ -22,7 +22,7 @@ SECONDS = 60
 
 
 class DocumentedReceiver:
-    """The Python of the documentation in a process of its own; `events` are the lines it prints."""
+    """The documented Python code in its own process; `events` are the lines it prints."""
 
     def __init__(self, folder: Path, port: int) -> None:
         [code] = re.findall(r"```python\n(.*?)```", (BASE_DIR / "docs/callbacks.md").read_text(), re.DOTALL)
@@ -84,7 +84,7 @@ def test_a_receiver_verifies_every_event(stack: Stack, client: Client, tmp_path:
     order = {(event_type, subject): sequence for _, event_type, sequence, subject in receiver.events}
     assert all(order["message.sent", message_id] < order["message.delivered", message_id] for message_id in ids)
     deliveries = functools.partial(client.get, f"webhook-endpoints/{made['id']}/deliveries/", limit=1)
-    # The receiver has an event a moment before its worker has written that down.
+    # The receiver has an event shortly before the worker saves the result.
     stack.wait_until(lambda: deliveries(status="succeeded")["count"] == 50, seconds=SECONDS)
     assert deliveries()["count"] == 50
 
@@ -101,12 +101,12 @@ def test_a_callback_url_is_verified_with_the_default_secret(stack: Stack, client
     finally:
         receiver.stop()
 
-    told = sorted((event_type, subject) for _, event_type, _, subject in receiver.events)
-    assert told == [("message.delivered", message["id"]), ("message.sent", message["id"])]
+    received = sorted((event_type, subject) for _, event_type, _, subject in receiver.events)
+    assert received == [("message.delivered", message["id"]), ("message.sent", message["id"])]
 
 
 def test_undelivered_events_are_delivered_on_request(stack: Stack, client: Client, tmp_path: Path) -> None:
-    # A receipt of an earlier test's message would be an event of this endpoint too.
+    # A receipt for the message of an earlier test would be an event of this endpoint too.
     client.wait_until_none_is(("queued", "sending", "sent"), seconds=SECONDS)
     receiver = DocumentedReceiver(tmp_path, free_port())
     made = client.post("webhook-endpoints/", {"url": receiver.url, "events": ["message.delivered"]}).json()
@@ -119,7 +119,7 @@ def test_undelivered_events_are_delivered_on_request(stack: Stack, client: Clien
 
     stack.wait_until(was_tried, seconds=SECONDS)
     [waiting] = client.get(f"{path}/deliveries/")["results"]
-    # While nobody listens: each try ends at once, so none is in the air for longer than a moment.
+    # While the receiver is down, each try fails at once, so none stays in flight.
     span = {"since": message["created_at"], "until": "2099-01-01T00:00:00Z"}
     answer = {"redelivered": 1, "is_complete": True}
     stack.wait_until(lambda: client.post(f"{path}/redeliver/", span).json() == answer, seconds=SECONDS)

@@ -1,4 +1,4 @@
-"""A message from 202 to its end, and what each magic number of the sandbox does."""
+"""A message from 202 to its final status, and the result of each magic number of the sandbox."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def client(stack: Stack) -> Client:
 
 @pytest.fixture(scope="module")
 def magic(client: Client) -> dict[str, dict[str, Any]]:
-    """One message to each number that a carrier takes, all on their way; by number."""
+    """One queued message for each number that a carrier accepts, by number."""
     return {number: client.send(number) for number in MAGIC_NUMBERS if number != FAILS}
 
 
@@ -100,7 +100,7 @@ def test_each_magic_number_ends_as_documented(
 ) -> None:
     client.wait_for(magic[number]["id"], status)
 
-    # Also after everything that the carriers still have to say: a second receipt, a stale one.
+    # Also after all further receipts: a second one, a stale one.
     client.stack.wait_until(lambda: client.stack.receipts_posted() >= RECEIPTS, seconds=30)
 
     assert client.message(magic[number]["id"])["status"] == status

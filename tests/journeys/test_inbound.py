@@ -1,4 +1,4 @@
-"""What people write: STOP keeps a waiting message back, START undoes it, a picture is fetched and can be read."""
+"""Incoming messages: STOP suppresses a waiting message, START allows it again, an image is fetched and readable."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def client(stack: Stack) -> Client:
 
 @pytest.fixture
 def bring(stack: Stack, client: Client):
-    """Brings a text as the sandbox carrier would, and returns it as its owner reads it when it is processed."""
+    """Posts a text as the sandbox carrier would, and returns the processed message as its owner reads it."""
 
     def bring(sender: str, text: str, **more: Any) -> dict[str, Any]:
         token = callback_tokens.make(slug="sandbox1", attempt_id="", keys=(stack.environment["SECRET_KEY"],))
@@ -50,7 +50,9 @@ def bring(stack: Stack, client: Client):
 
 
 def test_stop_suppresses_a_waiting_message_and_start_allows_sending_again(stack: Stack, client: Client, bring) -> None:
-    client.wait_for(client.send(PERSON, "Hello")["id"], "delivered")  # from now on the person's texts are this user's
+    client.wait_for(
+        client.send(PERSON, "Hello")["id"], "delivered"
+    )  # from now on, texts from this number belong to this user
     client.post("queues/express/pause/", {})
     waiting = client.send(PERSON, "Kept back")
 

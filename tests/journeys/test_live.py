@@ -1,4 +1,4 @@
-"""Following live against real processes, on a line that breaks all the time."""
+"""Live streams of real processes over connections that break often."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ PLACES = 20
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     with Stack(live=True) as running:
-        # No receipt overtakes the answer of its call: then `message.sent` would be missing.
+        # No receipt overtakes the response of its call, because then `message.sent` would be missing.
         running.change_sandbox({carrier: {"receipt_delay_ms": 1_500} for carrier in running.sandbox_settings()})
         yield running
 
@@ -47,13 +47,13 @@ def client(stack: Stack) -> Client:
 
 
 class Follower:
-    """Of a connection that has ended it remembers the last id and nothing else."""
+    """Keeps only the last event id of a closed connection."""
 
     def __init__(self, token: str) -> None:
         self._token = token
         self.last_id = ""
         self.events: list[tuple[int, str, str]] = []
-        """Number, type and message of each event, as they came."""
+        """Number, type and message of each event, in order of arrival."""
 
     def connect(self, url: str) -> socket.socket:
         parts = urlsplit(url)
@@ -65,7 +65,7 @@ class Follower:
         return connection
 
     def read(self, connection: socket.socket, *, until: Callable[[], bool], most: int = 1_000_000) -> str:
-        """Until it is so, or as many bytes have come: "enough"; else why there are no more: "ended" or "silent"."""
+        """Read until the condition holds or the byte limit is reached ("enough"), or the stream is "ended" or "silent"."""
         text, has_begun = b"", False
         while most > 0 and not until():
             try:
@@ -97,7 +97,7 @@ class Follower:
 
 
 def began(stack: Stack, token: str) -> Follower:
-    """A follower that knows from where it follows."""
+    """A follower that has received its starting position."""
     follower = Follower(token)
     with follower.connect(stack.live_url) as first:
         follower.read(first, until=lambda: bool(follower.last_id))
@@ -180,7 +180,7 @@ def _opens(stack: Stack, headers: dict[str, str], opened: contextlib.ExitStack) 
     return answer.status_code == 200
 
 
-def test_a_token_that_is_revoked_ends_its_stream(stack: Stack) -> None:
+def test_revoking_a_token_ends_its_stream(stack: Stack) -> None:
     follower = Follower(stack.token("leaver"))
     session = stack.new_session(stack.token("leaver"))
     with follower.connect(stack.live_url) as connection:
@@ -243,9 +243,9 @@ def test_the_documented_follower_follows(stack: Stack, client: Client, tmp_path:
             reading.join(10)
             process.stdout.close()
 
-    told = [(int(number), kind, json.loads(body)["data"]["id"]) for number, kind, body in lines]
-    assert [number for number, _, _ in told] == sorted({number for number, _, _ in told})
-    assert sorted((kind, subject) for _, kind, subject in told) == sorted(
+    received = [(int(number), kind, json.loads(body)["data"]["id"]) for number, kind, body in lines]
+    assert [number for number, _, _ in received] == sorted({number for number, _, _ in received})
+    assert sorted((kind, subject) for _, kind, subject in received) == sorted(
         (kind, subject) for subject in ids for kind in ("message.sent", "message.delivered")
     )
 

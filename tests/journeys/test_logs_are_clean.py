@@ -1,4 +1,4 @@
-"""What the processes print: nothing alarming while all goes well, and nothing private whatever happens."""
+"""The output of the processes: no warnings in normal operation, and never private data."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.journeys.client import ON_THE_WAY, Client, numbers
 from tests.journeys.stack import Stack
 
 ALARMING = re.compile(r"warning|error|critical|traceback|exception|deprecat", re.IGNORECASE)
-# A worker that stops hands the task it has just been given back to the others, and kombu says so.
+# A stopping worker returns the task it has just received to the broker, which kombu logs.
 HANDED_BACK = "Requeuing undeliverable message for queue 'celery': No consumers."
 TEXT = "Nobody-else-may-read-this 271828"
 PROVIDER_KEY = "key-of-a-dead-provider-31415"
@@ -40,7 +40,7 @@ def client(stack: Stack) -> Client:
 
 @pytest.fixture(scope="module")
 def calm(client: Client) -> str:
-    """The logs after a start, all kinds of requests, and the end of one worker."""
+    """The logs after a start, all kinds of requests, and the stop of one worker."""
     stack = client.stack
     client.send_batch(numbers(30))
     client.send("+14155550401", TEXT, reference="private")
@@ -66,7 +66,7 @@ def calm(client: Client) -> str:
 
 @pytest.fixture(scope="module")
 def troubled(client: Client, calm: str) -> str:
-    """The logs after everything that a provider can do to us, forged receipts, and a killed worker."""
+    """The logs after all kinds of provider faults, forged receipts, and a killed worker."""
     stack = client.stack
     dead = {"url": f"http://127.0.0.1:{services.free_port()}/?key={'x' * 8}", "headers": {"X-Key": {"env": "DEAD_KEY"}}}
     stack.manage(

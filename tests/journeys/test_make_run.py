@@ -1,4 +1,4 @@
-"""`make run` as a person sees it: `python -m config.run` in a folder of its own, over real HTTP."""
+"""`make run` as a user sees it: `python -m config.run` in its own folder, over real HTTP."""
 
 import contextlib
 import itertools
@@ -31,7 +31,7 @@ LAST_LINE = "Ctrl-C stops everything; the data stays."
 
 
 class Run:
-    """One start. Its output is collected as it comes; `environment` replaces what the tests' own environment says."""
+    """One start. Its output is collected as it arrives; `environment` overrides the environment of the tests."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
@@ -122,7 +122,7 @@ def are_gone(pids: list[int]) -> bool:
 
 
 def one_line(run: Run) -> str:
-    """What was said where a start is refused: a line, and nothing else."""
+    """The output of a refused start: one line and nothing else."""
     assert run.ended() == 1
     assert run.lines == []
     assert run.errors.count("\n") == 1, run.errors
@@ -259,7 +259,7 @@ def messages(run: Run) -> dict[str, dict]:
 
 
 def send_to_a_dead_number(run: Run) -> list[str]:
-    """Eight texts: returns when the first one waits for its next round, and the others wait for it."""
+    """Send eight messages; returns when the first one waits for its next round and the others wait behind it."""
     send = run.command("POST").replace("+14155550101", "+15005559903")
     ids = [json.loads(paste(send))["id"] for _ in range(8)]
     wait_until(lambda: messages(run)[ids[0]]["error"] is not None)
@@ -267,7 +267,7 @@ def send_to_a_dead_number(run: Run) -> list[str]:
 
 
 def age_by_six_minutes(folder: Path) -> None:
-    """All times of the messages lie that much further back."""
+    """Move all times of the messages back by six minutes."""
     with contextlib.closing(sqlite3.connect(folder / "switchboard.sqlite3")) as connection, connection:
         connection.execute(
             "UPDATE messaging_message SET "
@@ -285,7 +285,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: Path) -> None:
-    """Also from a copy of the folder, which is the backup of such a run; and texts that wait for a dead number are no fault."""
+    """Also from a copy of the folder, which is the backup of such a run; messages to a dead number are not a fault."""
     folder = tmp_path / "local"
     with Run(folder) as first:
         first.wait_for(LAST_LINE)
@@ -332,7 +332,7 @@ def test_processes_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
             time.sleep(0.1)
 
 
-def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
+def test_a_dead_process_is_restarted(tmp_path: Path) -> None:
     with Run(tmp_path / "local") as run:
         run.wait_for(LAST_LINE)
         web = next(pid for pid in children_of(run.pid) if b"granian" in Path(f"/proc/{pid}/cmdline").read_bytes())

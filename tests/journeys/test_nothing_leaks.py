@@ -1,4 +1,4 @@
-"""A run with all that tells of the inside switched on: debug logs, traces, metrics, errors. None tells what is private."""
+"""A run with debug logs, traces, metrics and error reports on; none contains private data."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def client(stack: Stack) -> Client:
 
 @pytest.fixture(scope="module")
 def answers(client: Client) -> list[requests.Response]:
-    """What came back for all kinds of wrong requests, after messages of all kinds."""
+    """The responses to all kinds of invalid requests, after messages of all kinds."""
     stack = client.stack
     dead = {"url": f"http://127.0.0.1:{services.free_port()}/send", "headers": {"X-Key": {"env": "DEAD_KEY"}}}
     stack.manage(
@@ -103,7 +103,7 @@ def private(client: Client) -> dict[str, set[str]]:
 
 
 def found_in(values: dict[str, set[str]], text: str) -> list[str]:
-    """The kinds of private things that stand in the text."""
+    """The kinds of private data found in the text."""
     return [kind for kind, words in values.items() if any(word in text for word in words)]
 
 
@@ -165,7 +165,7 @@ def test_redis_contains_no_private_data(client: Client, answers) -> None:
 
 
 def pages(stack: Stack, username: str, password: str) -> dict[str, str]:
-    """What this person finds in the console by following its links, by path: pages, forms, downloads."""
+    """The pages, forms and downloads that this user reaches by following links in the console, by path."""
     session = requests.Session()
     session.trust_env = False
     log_in = stack.url("/admin/login/")

@@ -1,4 +1,4 @@
-"""An account takes ten segments a second: four worker processes together never send it more, and nobody else waits for it."""
+"""An account accepts ten segments per second: four worker processes together never exceed it, and others do not wait for it."""
 
 import json
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from tests.journeys.stack import Stack
 
 WORKERS = 4
 PER_SECOND = 10
-# One is on its way a little longer than another. Four workers that did not know of each other would make forty.
+# Tolerance for varying latency. Four workers without a shared limit would send forty.
 ON_THE_WAY = 1
-# The bulk takes half a minute at the least; so many of its calls are looked at.
+# The bulk takes at least half a minute; this many of its calls are checked.
 BULK, ENOUGH, SINGLE = 300, 80, 5
 SECONDS = 90
 AMERICAN, BRITISH = "+1415200", "+44207946"
@@ -80,7 +80,7 @@ def test_four_workers_keep_one_rate_limit_without_delaying_other_accounts(client
 
 
 def limited(client: Client) -> list[float]:
-    """When the carrier with the limit took each call, by its own clock."""
+    """The times at which the limited carrier received each call, by its own clock."""
     entries = client.stack.sandbox_log()["accepted"]
     return sorted(entry["at"] for entry in entries if entry["carrier"] == "provider1")
 

@@ -1,4 +1,4 @@
-"""The README's commands, pasted into bash as they stand, in a fresh copy of the program with `make run` up."""
+"""The README's commands, pasted unchanged into bash in a fresh copy of the program while `make run` is running."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.media_store.pictures import encoded
 
 pytestmark = pytest.mark.skipif(
     bool(GIVEN_DATABASE_URL) or shutil.which("make") is None or shutil.which("bash") is None,
-    reason="what a newcomer does, who has neither PostgreSQL nor Redis; needs make and bash",
+    reason="the embedded quick start, without PostgreSQL and Redis; needs make and bash",
 )
 SECONDS = 120.0
 LAST_LINE = "Ctrl-C stops everything; the data stays."
@@ -50,7 +50,7 @@ def first_block(page: str) -> str:
 
 
 class Copy:
-    """The program in a folder of its own, as after a clone, with the libraries of the running interpreter."""
+    """The program in its own folder, as after a clone, with the libraries of the running interpreter."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, services.free_port()
@@ -88,7 +88,7 @@ class Copy:
         return run
 
     def paste(self, text: str) -> str:
-        """What is printed. The port is the only thing that is not as it stands."""
+        """Paste the block and return its output. Only the port is changed."""
         done = subprocess.run(
             ["bash", "-e"],
             input=text.replace("http://127.0.0.1:8000/", f"http://127.0.0.1:{self.port}/"),

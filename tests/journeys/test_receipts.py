@@ -1,4 +1,4 @@
-"""Receipts as carriers really post them: early, twice, out of order, for nobody, and with a proof that is none."""
+"""Receipts as carriers post them: early, twice, out of order, for unknown messages, and with invalid tokens."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -42,34 +42,34 @@ def _plain_answers(carrier: Carrier) -> Iterator[None]:
 
 @pytest.fixture
 def sent(client: Client, carrier: Carrier) -> Callable[[str], tuple[Message, str]]:
-    """Sends to a number; returns the message once it is `sent`, and the callback URL that the carrier was given."""
+    """Sends to a number; returns the message once it is `sent`, and its callback URL."""
 
     def send(to: str) -> tuple[Message, str]:
         message = client.wait_for(client.send(to)["id"], "sent")
-        return message, calls_for(carrier, message["id"]).content["callback_url"]
+        return message, call_for(carrier, message["id"]).content["callback_url"]
 
     return send
 
 
 @pytest.fixture(scope="module")
 def earlier_urls(client: Client, carrier: Carrier) -> dict[str, str]:
-    """A callback URL of each account, of a message that is settled; by the path that the account calls."""
+    """A callback URL of a settled message for each account, by the path that the account calls."""
     urls: dict[str, str] = {}
 
     def both_were_used() -> bool:
         message_id = client.send("+14155550205")["id"]
         client.wait_for(message_id, "sent")
-        asked = calls_for(carrier, message_id)
-        urls[asked.path] = asked.content["callback_url"]
+        call = call_for(carrier, message_id)
+        urls[call.path] = call.content["callback_url"]
         return len(urls) == len(ACCOUNTS)
 
     client.stack.wait_until(both_were_used, seconds=60)
     return urls
 
 
-def calls_for(carrier: Carrier, message_id: str) -> ReceivedCall:
-    [asked] = [asked for asked in carrier.asked if asked.content["reference"] == message_id]
-    return asked
+def call_for(carrier: Carrier, message_id: str) -> ReceivedCall:
+    [call] = [call for call in carrier.calls if call.content["reference"] == message_id]
+    return call
 
 
 def result(answer: requests.Response) -> tuple[int, Any]:
@@ -79,9 +79,9 @@ def result(answer: requests.Response) -> tuple[int, Any]:
 def test_a_receipt_before_the_response_counts(client: Client, carrier: Carrier) -> None:
     receipts: list[requests.Response] = []
 
-    def receipt_first(asked: ReceivedCall) -> Answer:
-        status, body = carrier.accept(asked)
-        receipts.append(post_receipt(asked.content["callback_url"], body["message_id"], "delivered"))
+    def receipt_first(call: ReceivedCall) -> Answer:
+        status, body = carrier.accept(call)
+        receipts.append(post_receipt(call.content["callback_url"], body["message_id"], "delivered"))
         return status, body
 
     carrier.answer = receipt_first
@@ -138,9 +138,9 @@ def test_a_receipt_for_an_unknown_id_is_kept_and_counts_when_the_id_becomes_know
 ) -> None:
     receipts: list[requests.Response] = []
 
-    def receipt_at_an_earlier_url(asked: ReceivedCall) -> Answer:
-        # The proof of an earlier message: nothing but the carrier's id tells which one is meant.
-        receipts.append(post_receipt(earlier_urls[asked.path], "known-later", "delivered"))
+    def receipt_at_an_earlier_url(call: ReceivedCall) -> Answer:
+        # The token of an earlier message: only the carrier's id identifies the message.
+        receipts.append(post_receipt(earlier_urls[call.path], "known-later", "delivered"))
         return 200, {"message_id": "known-later"}
 
     carrier.answer = receipt_at_an_earlier_url
@@ -155,7 +155,7 @@ def test_a_receipt_for_an_unknown_id_is_kept_and_counts_when_the_id_becomes_know
 def test_a_late_receipt_settles_a_message_whose_response_never_arrived(client: Client, carrier: Carrier) -> None:
     may_end = threading.Event()
 
-    def no_answer(_asked: ReceivedCall) -> Answer:
+    def no_answer(_call: ReceivedCall) -> Answer:
         may_end.wait(READ_TIMEOUT * 5)
         return 200, {"message_id": "never-read"}
 
@@ -163,7 +163,7 @@ def test_a_late_receipt_settles_a_message_whose_response_never_arrived(client: C
     message_id = client.send("+14155550207")["id"]
     client.wait_for(message_id, "unknown")
     may_end.set()
-    receipt = post_receipt(calls_for(carrier, message_id).content["callback_url"], "never-read", "delivered")
+    receipt = post_receipt(call_for(carrier, message_id).content["callback_url"], "never-read", "delivered")
 
     assert result(receipt) == (200, "applied")
     message = client.message(message_id)

@@ -1,6 +1,6 @@
-"""Texts are put under a new key by a command that is killed twice: each stays readable, none is left behind.
+"""A re-encryption command that is killed twice: every text stays readable, and all get the new key.
 
-`ROTATION_ROWS=100000` makes it as many as the promise names; that takes a minute.
+`ROTATION_ROWS=100000` uses the promised number, which takes a minute.
 """
 
 import base64
@@ -57,7 +57,7 @@ def key(name: str) -> str:
 
 
 class Installation:
-    """A database of its own, and commands on it under the keys that are given."""
+    """A separate database, and commands on it with the given keys."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self._folder, self._database_url = folder, database_url
@@ -84,7 +84,7 @@ class Installation:
         return output
 
     def under(self, name: str) -> int:
-        """How many texts lie under that key."""
+        """The number of texts encrypted with that key."""
         query = f"SELECT count(*) FROM messaging_message WHERE text LIKE 'enc:v1:{name}:%'"  # noqa: S608 (our own word)
         return rows_of(self._database_url, self._folder, query)[0][0]
 
@@ -117,13 +117,13 @@ def test_a_rotation_killed_twice_leaves_every_text_readable_under_the_new_key(
         with installation.start([new, old], "rotate_encryption") as rotating:
             wait_until(lambda: installation.under("new") > done[-1])
             rotating.send_signal(signal.SIGKILL)
-        assert rotating.returncode == -signal.SIGKILL  # so it had not come to its end
+        assert rotating.returncode == -signal.SIGKILL  # so it was not finished
         done.append(installation.under("new"))
         assert done[-1] + installation.under("old") == ROWS
     assert 0 < done[1] < done[2] < ROWS
 
-    told = installation.run([new, old], "rotate_encryption")
+    output = installation.run([new, old], "rotate_encryption")
 
-    assert f"messaging.Message.text: {ROWS - done[-1]} rows" in told
+    assert f"messaging.Message.text: {ROWS - done[-1]} rows" in output
     assert (installation.under("old"), installation.under("new")) == (0, ROWS)
     assert installation.run([new], "shell", "--verbosity", "0", "-c", READ).split() == [str(ROWS), "0"]

@@ -1,4 +1,4 @@
-"""Ten thousand recipients, processes that die in the middle and processes that compete: one message for each."""
+"""Ten thousand recipients, killed processes and competing processes: one message per recipient."""
 
 import os
 import secrets
@@ -27,8 +27,8 @@ RECIPIENTS = 10_000
 KILLS = 3
 SECONDS = 60
 
-# One process prepares a run and read_line its name. Then, for each line that it reads, it forks a worker whose clock is so many
-# seconds ahead, past the lease of the one that died before it; it read_line the worker's pid, and at its end how that was.
+# One process prepares a run and prints "ready". For each line that it reads, it forks a worker whose clock is that many seconds
+# ahead, past the lease of the previous one; it prints the worker's pid, and its exit code when it has ended.
 WORKERS = """
 import os, sys
 import django
@@ -55,7 +55,7 @@ assert runs.start_due(now=now + timedelta(minutes=1), max_lateness=timedelta(hou
 run_id = schedules.ScheduleRun.objects.get().pk
 connections.close_all()
 if hasattr(connections["default"], "close_pool"):
-    connections["default"].close_pool()  # its threads would not come along into the fork
+    connections["default"].close_pool()  # its threads do not survive the fork
 bulk_insert.batch_size = lambda: 200
 print("ready", flush=True)
 for line in sys.stdin:
@@ -70,7 +70,7 @@ for line in sys.stdin:
 
 
 class Workers:
-    """A database of its own, and workers on it, one after the other."""
+    """A separate database, and workers on it, one after another."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.folder = folder
@@ -101,7 +101,7 @@ class Workers:
         return int(self.read_line())
 
     def exit_code(self) -> int:
-        """Of the worker that was started last, when it has ended."""
+        """The exit code of the last worker, once it has ended."""
         return int(self.read_line())
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class Workers:
 
 
 def rows_of(database_url: str, folder: Path, query: str) -> list[tuple[Any, ...]]:
-    """Read past Django, whose settings in this process are those of another database."""
+    """Read without Django, whose settings in this process name another database."""
     if database_url:
         with psycopg.connect(database_url) as connection:
             return connection.execute(query).fetchall()
@@ -159,7 +159,7 @@ def test_killed_workers_create_one_message_per_recipient(workers: Workers) -> No
         worker = workers.start(ahead=kill * 60)
         wait_until(lambda: created() > seen[-1])
         os.kill(worker, signal.SIGKILL)
-        assert workers.exit_code() == -signal.SIGKILL  # so it had not come to its end
+        assert workers.exit_code() == -signal.SIGKILL  # so it was not finished
         seen.append(created())
 
     assert seen == sorted(set(seen))
@@ -172,7 +172,7 @@ def test_killed_workers_create_one_message_per_recipient(workers: Workers) -> No
 
 
 def test_two_beats_and_three_workers_create_one_message_per_recipient() -> None:
-    """Real processes. Nothing is sent meanwhile, because the queue is stopped: that is another test's."""
+    """Real processes. The queue is paused, so nothing is sent, which other tests cover."""
     with Stack(workers=3, worker_concurrency=4) as stack:
         stack._start(commands.beat())
         client = Client(stack, user="boss")

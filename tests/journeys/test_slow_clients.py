@@ -1,4 +1,4 @@
-"""Clients that send half a request and wait take nothing from the others, in the server that every installation runs."""
+"""Clients that send half a request and wait do not affect others, in the server that every installation runs."""
 
 import contextlib
 import socket
@@ -50,7 +50,7 @@ def test_other_requests_are_answered_meanwhile(stack: Stack, half: str) -> None:
     with connections(stack, HALVES[half]):
         assert requests.get(f"{stack.base_url}/healthz", timeout=10).status_code == 200
         message = client.send("+14155550178")
-        client.wait_for(message["id"], "delivered")  # by the receipt, which comes the same way
+        client.wait_for(message["id"], "delivered")  # by the receipt, which arrives over the same server
 
 
 def test_a_steady_slow_upload_is_stored(stack: Stack) -> None:
@@ -69,7 +69,7 @@ def test_a_steady_slow_upload_is_stored(stack: Stack) -> None:
 
 
 def memory(stack: Stack) -> int:
-    """Bytes that the web processes hold."""
+    """Resident memory of the web processes in bytes."""
     [web] = [child for child in stack._others if child.name == "web"]
     done = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True)
     rows = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]

@@ -1,6 +1,7 @@
-"""A provider added by configuration alone, as the README says: its own words, its own header, no line of code.
+"""A provider added by configuration alone, as in the README: its own format, its own header, no code.
 
-That the README's command can be pasted as it stands is tested by `test_readme`."""
+`test_readme` tests that the README's command can be pasted unchanged.
+"""
 
 import json
 import re
@@ -25,14 +26,14 @@ SECONDS = 60
 class Acme(Carrier):
     """The carrier of the README: it answers 201 with a nested id and is called with a key in a header."""
 
-    def accept(self, asked: ReceivedCall) -> Answer:
-        if asked.headers.get("x-api-key") != KEY:
+    def accept(self, call: ReceivedCall) -> Answer:
+        if call.headers.get("x-api-key") != KEY:
             return 401, {"error": "who are you?"}
         return 201, {"data": {"id": self.new_id()}}
 
     def call_for(self, message: Message) -> dict[str, Any]:
-        [asked] = [asked for asked in self.asked if asked.content["recipient"] == message["to"]]
-        return asked.content
+        [call] = [call for call in self.calls if call.content["recipient"] == message["to"]]
+        return call.content
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,14 @@ def client(stack: Stack) -> Client:
 
 @pytest.fixture(scope="module")
 def through_acme(client: Client) -> list[Message]:
-    """Messages that the new provider has taken: it shares the load with the sandbox's two."""
+    """Messages accepted by the new provider, which shares the load with the two sandbox providers."""
     ids = client.send_batch(numbers(60), reference="shared")
     client.wait_until_none_is(["queued", "sending"], seconds=SECONDS)
     return [message for message in map(client.message, ids) if message["provider"] == "acme"]
 
 
 def the_readme_step(url: str) -> tuple[list[str], str]:
-    """The arguments of step 2 and what is on its standard input, with our address in place of the documented one."""
+    """The arguments and standard input of step 2, with the test's URL instead of the documented one."""
     command, config = re.search(
         r"```sh\n(make manage ARGS='upsert_provider acme [^\n]*) <<'END'\n(.*?)END\n```", README, re.DOTALL
     ).groups()
@@ -136,7 +137,7 @@ def test_after_it_is_disabled_it_gets_no_messages_and_its_receipts_still_count(
 ) -> None:
     client.stack.manage("upsert_provider", "acme", "--disable")
     try:
-        before = len(acme.asked)
+        before = len(acme.calls)
         ids = client.send_batch(numbers(20, prefix="+1415300"))
         client.stack.wait_until(
             lambda: {client.message(message_id)["status"] for message_id in ids} == {"delivered"}, seconds=SECONDS
@@ -145,6 +146,6 @@ def test_after_it_is_disabled_it_gets_no_messages_and_its_receipts_still_count(
 
         assert post(acme.call_for(late), late, "DELIVRD") == 200
         assert client.message(late["id"])["status"] == "delivered"
-        assert len(acme.asked) == before
+        assert len(acme.calls) == before
     finally:
         client.stack.manage("upsert_provider", "acme", "--enable")

@@ -1,7 +1,7 @@
-"""A worker dies, or the broker forgets everything, in the middle of a run: nothing is lost and nothing is sent twice.
+"""A worker dies, or the broker loses all data, during a run: nothing is lost or sent twice.
 
-The carriers answer slowly, so that a killed worker surely has calls in the air, and their receipts come later than the sweep,
-so that what was in the air is seen as `unknown` before its receipt settles it.
+The carriers respond slowly, so that a killed worker has calls in flight. Their receipts arrive after the sweep, so that
+messages in flight become `unknown` before their receipts settle them.
 """
 
 import contextlib
@@ -51,20 +51,20 @@ def _all_workers(stack: Stack) -> None:
 
 
 def alive(stack: Stack) -> list[int]:
-    """The indices of the workers that run."""
+    """The indices of the running workers."""
     return [index for index, worker in enumerate(stack.workers) if worker.exit_code() is None]
 
 
 @contextlib.contextmanager
 def paused(stack: Stack, indices: list[int]) -> Iterator[None]:
-    """These workers stand still meanwhile, as on a machine that is frozen."""
+    """Stop these workers meanwhile, as if their machine were frozen."""
     pids = [stack.workers[index].pid for index in indices]
     try:
         with stack.writes_blocked():
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
             for pid in pids:
-                os.waitpid(pid, os.WUNTRACED)  # returns when it stands still
+                os.waitpid(pid, os.WUNTRACED)  # returns when it has stopped
         yield
     finally:
         for pid in pids:
@@ -72,7 +72,7 @@ def paused(stack: Stack, indices: list[int]) -> Iterator[None]:
 
 
 class Run:
-    """The messages of one journey, and what the carriers know of them."""
+    """The messages of one journey, and the records of the carriers about them."""
 
     def __init__(self, client: Client, reference: str, *, count: int) -> None:
         self.client = client
@@ -82,7 +82,7 @@ class Run:
         self._ids_set = set(self.ids)
 
     def accepted(self) -> Counter[str]:
-        """How often the carriers have taken each message."""
+        """How often the carriers accepted each message."""
         calls = self.client.stack.sandbox_log(self._since)["accepted"]
         return Counter(call["reference"] for call in calls if call["reference"] in self._ids_set)
 
@@ -94,7 +94,7 @@ class Run:
         return [found[message_id] for message_id in self.ids]
 
     def wait_until_settled(self) -> None:
-        """None on its way, and for each message that a carrier has taken its receipt."""
+        """No message is in flight, and every accepted message has its receipt."""
 
         def settled() -> bool:
             taken = self.accepted()
@@ -110,7 +110,7 @@ def set_receipt_delay(stack: Stack, milliseconds: int) -> None:
 
 
 def working_worker(run: Run) -> int:
-    """A worker that is surely calling, because for a moment it was the only one that could."""
+    """A worker that is certainly calling, because it was briefly the only one running."""
     *others, chosen = alive(run.client.stack)
     with paused(run.client.stack, others):
         run.wait_for_accepted(len(run.accepted()) + 3 * CONCURRENCY)
@@ -170,7 +170,7 @@ def test_a_broker_that_loses_all_data_only_causes_delay(client: Client) -> None:
     stack = client.stack
     with redis.Redis.from_url(stack.environment["REDIS_URL"]) as broker:
         with paused(stack, alive(stack)):
-            # Each worker may hold one task that it took before it was paused; what comes now stays in the broker.
+            # Each worker may hold one task that it received before it was paused; new tasks stay in the broker.
             stack.wait_until(lambda: broker.llen(TASKS) > 0, seconds=SECONDS)
             run = Run(client, "forgotten", count=FEWER)
             assert broker.llen(TASKS) > 0

@@ -1,4 +1,4 @@
-"""Files that must not get in, made on the spot, each with the answer it gets. Knows no Django."""
+"""Generated files that must be refused, each with its error. Does not depend on Django."""
 
 import io
 import json
@@ -24,7 +24,7 @@ DEFAULT_MAX_BYTES = 5 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Bad:
-    """`code` is the problem's, or for a 400 the field's."""
+    """`code` is that of the problem, or of the field for a 400."""
 
     make: Callable[[], bytes]
     status: int
@@ -43,13 +43,13 @@ def noise(size: int) -> bytes:
 
 
 def resized_jpeg(width: int, height: int) -> bytes:
-    """Says so much of itself, and is as small as before."""
+    """A small JPEG whose header declares this size."""
     at = JPEG.index(bytes([0xFF, SOF0])) + 5
     return JPEG[:at] + struct.pack(">HH", height, width) + JPEG[at + 4 :]
 
 
 def two_sizes() -> bytes:
-    """Too large for the bound within which progressive pictures are decoded, so that only its headers tell."""
+    """Above the size up to which progressive images are decoded, so that only its headers are read."""
     content = encoded("JPEG", Image.new("RGB", (4_900, 5_000)), progressive=True)
     at = content.index(b"\xff\xc2")
     length = 2 + int.from_bytes(content[at + 2 : at + 4], "big")
@@ -67,7 +67,7 @@ def vp8x(width: int, height: int, flags: int = 0) -> bytes:
 
 
 def still() -> bytes:
-    """The one chunk of a plain WebP, of 40 x 30."""
+    """The only chunk of a plain WebP of 40 x 30."""
     return WEBP[12:]
 
 
@@ -79,7 +79,7 @@ def webp_frames(count: int) -> bytes:
 
 
 def webp_frame(left: int, top: int) -> bytes:
-    """Of 40 x 30, in a picture of 40 x 30."""
+    """A frame of 40 x 30 in an image of 40 x 30."""
     sides = (left // 2, top // 2, 39, 29, 40)
     frame = b"".join(side.to_bytes(3, "little") for side in sides) + b"\x00" + still()
     anmf = b"ANMF" + struct.pack("<I", len(frame)) + frame
@@ -87,7 +87,7 @@ def webp_frame(left: int, top: int) -> bytes:
 
 
 def large_webp_frames(count: int) -> bytes:
-    """Their headers say one pixel."""
+    """Frames whose headers declare one pixel."""
     picture = encoded("WEBP", Image.new("RGB", (5_000, 5_000)), lossless=True, method=0)[12:]
     anmf = b"ANMF" + struct.pack("<I", 16 + len(picture)) + bytes(16) + picture
     return riff(vp8x(5_000, 5_000, flags=2), b"ANIM" + struct.pack("<IIH", 6, 0, 0), anmf * count)
@@ -99,7 +99,7 @@ def apng(declared: int, frames: int) -> bytes:
 
 
 def large_apng(frames: int, side: int = 5_000) -> bytes:
-    """Frames of eight bytes a pixel, all of them zero, the first of which is the picture itself."""
+    """Frames with eight zero bytes per pixel; the first one is the default image."""
     rows = zlib.compress(bytes(side * (1 + 8 * side)), 9)
     header = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0)
     parts = [PNG[:8], chunk(b"IHDR", header), chunk(b"acTL", struct.pack(">II", frames, 0))]
@@ -114,7 +114,7 @@ def corrupted(content: bytes, at: int) -> bytes:
 
 
 def bomb(megabytes: int) -> bytes:
-    """Ten by ten pixels, and rows without end."""
+    """Ten by ten pixels, with far too many rows."""
     packer = zlib.compressobj(9)
     data = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(megabytes)), packer.flush()])
     header = struct.pack(">IIBBBBB", 10, 10, 8, 0, 0, 0, 0)

@@ -21,7 +21,7 @@ def owner(db):
 
 @pytest.fixture(autouse=True)
 def folder(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    """The folders of stored and of temporary files, empty at the start."""
+    """The folders of stored and temporary files, empty at the start."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))

@@ -1,4 +1,4 @@
-"""Reads and changes the folder behind the storage."""
+"""Reads and changes the folder of the storage."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pictures made on the spot: good ones by Pillow, and the pieces that bad ones are put together from."""
+"""Generated images: valid ones by Pillow, and the parts from which invalid ones are assembled."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ CAMERA = "SecretCam 3000"
 
 
 def picture(width: int = 40, height: int = 30, mode: str = "RGB", shade: int = 0) -> Image.Image:
-    """A gradient, so that a changed pixel is seen; another `shade` is another content."""
+    """A gradient, so that changed pixels are visible; each `shade` gives different content."""
     ramp = Image.linear_gradient("L").resize((width, height)).point(lambda value: (value + shade) % 256)
     return Image.merge("RGB", (ramp, ramp.rotate(180), ramp)).convert(mode)
 
@@ -31,7 +31,7 @@ def animation(kind: str, frames: int, size: tuple[int, int] = (8, 8)) -> bytes:
 
 
 def gps(orientation: int | None = None) -> Image.Exif:
-    """What a phone writes: where, with what, and which way up."""
+    """EXIF as written by a phone: position, device and orientation."""
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = CAMERA
     if orientation is not None:
@@ -75,13 +75,13 @@ def segment(marker: int, body: bytes) -> bytes:
 
 
 def jpeg_with(*segments: bytes) -> bytes:
-    """The segments stand at the head."""
+    """A JPEG with these segments at the start."""
     plain = encoded("JPEG")
     return plain[:2] + b"".join(segments) + plain[2:]
 
 
 def gif(frames: int, size: tuple[int, int] = (1, 1), frame: tuple[int, int] = (1, 1)) -> bytes:
-    """As small as they get: 10,000 frames are 150 kB. A larger frame lacks most of its pixels, and stands there anyway."""
+    """A minimal GIF: 10,000 frames are 150 kB. A larger frame lacks most of its pixel data but is still parsed."""
     canvas = b"GIF89a" + struct.pack("<HHBBB", *size, 0x80, 0, 0) + b"\x00\x00\x00\xff\xff\xff"
     one = b"\x2c" + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x44\x01\x00"
     return canvas + one * frames + b"\x3b"

@@ -1,4 +1,4 @@
-"""`make chaos`: every fault with many messages, and a table of what became of them. Ends with 1 where a promise is broken."""
+"""`make chaos`: every fault with many messages, and a table of the results. Exits with 1 if a promise is broken."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Where faults are played: a stack whose workers take orders, whose carriers lie behind proxies and whose broker is ours."""
+"""The environment for faults: a stack whose workers follow orders, with carriers behind proxies and a broker of its own."""
 
 import contextlib
 import dataclasses
@@ -43,7 +43,7 @@ GOOD, BAD = "provider1", "provider2"
 PACED_SIZE, PACED_SECONDS = 5, 2
 EVERYBODY, BRITISH = "+1415200", "+44207946"
 
-# The accounts of this stack: most of the texts go to the carrier that is going to fail.
+# The accounts of this stack: most messages go to the carrier that will fail.
 SET_UP = """
 import json
 from messaging.services.installation import SANDBOX_FIELDS
@@ -55,7 +55,7 @@ for account in json.loads({accounts!r}):
 
 
 class Arena:
-    """A context manager; scenarios are played in it one after the other."""
+    """A context manager in which scenarios are played one after another."""
 
     def __init__(self) -> None:
         self._cleanup = contextlib.ExitStack()
@@ -78,7 +78,7 @@ class Arena:
             tls = wrong_name(self.orders.authority)
             self.good, self.bad = (cleanup.enter_context(Proxy(self.stack.sandbox_url)) for _ in range(2))
             self.tls = cleanup.enter_context(Proxy(self.stack.sandbox_url, tls=tls))
-            self.stack.start_beat()  # the second one, for good measure
+            self.stack.start_beat()  # a second one
             self.client = Client(self.stack)
             self._set_up()
             self._cleanup = cleanup.pop_all()
@@ -130,7 +130,7 @@ class Arena:
             for key in client.scan_iter("switchboard:provider:*"):
                 client.delete(key)
         if was_faulty:
-            time.sleep(CACHE_SECONDS)  # so long each worker believes in the circuits that it has read before
+            time.sleep(CACHE_SECONDS)  # each worker caches the circuits it has read for this long
 
     def set_carriers(self, *, only: str = "", **settings: float) -> None:
         self.stack.change_sandbox({carrier: settings for carrier in (GOOD, BAD) if only in {"", carrier}})
@@ -141,21 +141,21 @@ class Arena:
     # --- Workers ------------------------------------------------------------------------------------------------------
 
     def workers(self) -> list[int]:
-        """The indices of those that live."""
+        """The indices of the running workers."""
         return [index for index, worker in enumerate(self.stack.workers) if worker.exit_code() is None]
 
     def pids(self) -> list[int]:
         return [self.stack.workers[index].pid for index in self.workers()]
 
     def wait_for_a_death(self) -> None:
-        """Then others are started, which takes a while."""
+        """Wait for a worker to die, then start replacements, which takes a while."""
         self.stack.wait_until(lambda: len(self.workers()) < WORKERS, seconds=30, pause=0.02)
         for _ in range(WORKERS - len(self.workers())):
             self.stack.start_worker()
 
     @contextlib.contextmanager
     def suspended(self, pids: Iterable[int]) -> Iterator[None]:
-        """As when the machine of these workers is suspended."""
+        """Stop these workers, as if their machine were suspended."""
         pids = list(pids)
         with self.stack.writes_blocked():
             for pid in pids:
@@ -167,7 +167,7 @@ class Arena:
                 os.kill(pid, signal.SIGCONT)
 
     def memory(self) -> int:
-        """Bytes that the largest worker holds."""
+        """Resident memory of the largest worker in bytes."""
         pids = ",".join(map(str, self.pids()))
         done = subprocess.run(["ps", "-o", "rss=", "-p", pids], capture_output=True, text=True, check=True)
         return max(int(line) for line in done.stdout.split()) * 1024
@@ -185,7 +185,7 @@ class Arena:
 
 
 class Run:
-    """The messages of one scenario, and what the carriers know of them."""
+    """The messages of one scenario, and the records of the carriers about them."""
 
     def __init__(self, arena: Arena, name: str, *, count: int) -> None:
         self.arena = arena
@@ -201,7 +201,7 @@ class Run:
         self._sweeps = Celery(broker=arena.broker.url)
 
     def send(self, count: int | None = None, *, prefix: str = EVERYBODY, **more: Any) -> None:
-        """In one request; `count` is all that the run has to send, unless it is given."""
+        """Send in one request; without `count`, all messages of the run."""
         start = len(self.ids)
         recipients = numbers(start + (count or self.count), prefix=prefix)[start:]
         self.ids += self.client.send_batch(recipients, reference=self._reference, **more)
@@ -214,7 +214,7 @@ class Run:
         }
 
     def taken(self) -> Counter[str]:
-        """How often the carriers have taken each message."""
+        """How often the carriers accepted each message."""
         return Counter(entry["reference"] for entry in self.log()["accepted"])
 
     def wait_for_taken(self, count: int) -> None:
@@ -229,13 +229,13 @@ class Run:
         self.arena.stack.wait_until(swept, seconds=SETTLED_SECONDS, pause=0.2)
 
     def retry(self, ids: Iterable[str]) -> None:
-        """As an operator does who has asked the carrier."""
+        """Retry as an operator would after asking the carrier."""
         for message_id in ids:
             answer = self.client.post(f"messages/{message_id}/retry/", {"reason": "the carrier never got it"})
             assert answer.status_code == 200, answer.text
 
     def sweep_during_calls(self) -> None:
-        """So often that both workers have their turn, while a first call waits for its answer."""
+        """Sweep often enough for both workers to run it while a first call waits for its response."""
         self.arena.stack.wait_until(lambda: "sending" in self.statuses(), seconds=SETTLED_SECONDS, pause=0.02)
         for _ in range(SWEEPS):
             self._sweeps.send_task("messaging.recover")
@@ -257,18 +257,20 @@ class Run:
             yield from self.client.attempts(message_id)
 
     def wait_until_settled(self) -> None:
-        """None on its way, and no receipt that comes soon is missing. What is still missing after long is for the table."""
+        """Wait until no message is in flight and all prompt receipts have arrived; the table shows the rest."""
         with contextlib.suppress(AssertionError):
             self.arena.stack.wait_until(self._is_settled, seconds=SETTLED_SECONDS, pause=0.5)
 
     def _is_settled(self) -> bool:
-        self._sweeps.send_task("messaging.recover")  # beat does it every five seconds: here nobody wants to wait
+        self._sweeps.send_task(
+            "messaging.recover"
+        )  # beat does this every five seconds, which is too slow for this test
         settings = self.arena.stack.sandbox_settings()
         soon = {carrier for carrier, values in settings.items() if values["receipt_delay_ms"] == SOON_MS}
         due = {entry["reference"] for entry in self.log()["accepted"] if entry["carrier"] in soon}
         try:
             messages = self.messages()
-        except (AssertionError, requests.RequestException):  # right after the database has been away
+        except (AssertionError, requests.RequestException):  # right after the database was unavailable
             return False
         return all(
             message["status"] not in self.on_the_way and (message["status"] == "delivered" or pk not in due)
@@ -283,7 +285,7 @@ def worker_with_orders(name: str, *, concurrency: int) -> commands.Command:
 
 
 def wrong_name(authority: Path) -> ssl.SSLContext:
-    """A server's side with a certificate that the workers trust, for a host that it is not."""
+    """A server-side TLS context with a certificate that the workers trust, but for another host name."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "carrier.example")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The database away for a while, without touching a server that others share."""
+"""Database outages that do not affect a shared server."""
 
 import contextlib
 import sqlite3
@@ -24,7 +24,7 @@ def database_unavailable(stack: Stack, *, seconds: float) -> None:
 
 
 def database_read_only(stack: Stack, *, seconds: float) -> None:
-    """PostgreSQL: a switch-over. All sessions end at once, and those that are opened meanwhile stay read-only for ever."""
+    """PostgreSQL: a switch-over. All sessions end at once, and sessions opened meanwhile stay read-only."""
     name = urlsplit(stack.environment["DATABASE_URL"]).path.strip("/")
     switch = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
     with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
@@ -38,7 +38,7 @@ def database_read_only(stack: Stack, *, seconds: float) -> None:
 
 @contextlib.contextmanager
 def connections_refused(stack: Stack) -> Iterator[None]:
-    """PostgreSQL: all sessions of the stack's own database end at once, as in a restart, and none begins."""
+    """PostgreSQL: all sessions of the stack's database end at once, as in a restart, and new ones are refused."""
     name = urlsplit(stack.environment["DATABASE_URL"]).path.strip("/")
     switch = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
     with psycopg.connect(GIVEN_DATABASE_URL, autocommit=True) as connection:
@@ -51,7 +51,7 @@ def connections_refused(stack: Stack) -> Iterator[None]:
 
 
 def _hold_the_lock(path: str, seconds: float) -> None:
-    """SQLite has no sessions to end, only one writer at a time: here it is somebody else."""
+    """SQLite has no sessions to end, only a single write lock, which is held here."""
     with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         time.sleep(seconds)

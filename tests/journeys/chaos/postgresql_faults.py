@@ -1,4 +1,4 @@
-"""Faults that only a database server has: what requests are answered meanwhile, and what becomes of beat."""
+"""Faults of a database server: the responses to requests meanwhile, and the effect on beat."""
 
 import time
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from tests.journeys.chaos.outages import connections_refused
 from tests.journeys.chaos.table import Row
 
 SLOW_MS = 300
-AWAY_SECONDS = 3.0
-# What the product promises, and what a busy machine may add to it.
+OUTAGE_SECONDS = 3.0
+# The limits that the product promises, and the tolerance for a busy machine.
 REFUSED_SECONDS, SERVED_SECONDS, BUSY_SECONDS = 4.0, 1.0, 2.0
 BEATS = 2  # of the arena
 
 LOCK = "LOCK TABLE django_celery_beat_periodictask IN ACCESS EXCLUSIVE MODE"
-TELL_OF_A_CHANGE = "UPDATE django_celery_beat_periodictasks SET last_update = now()"
+ANNOUNCE_CHANGE = "UPDATE django_celery_beat_periodictasks SET last_update = now()"
 WAITING = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%django_celery_beat_periodictask%'
@@ -46,16 +46,16 @@ def failed_over(arena: Arena, run: Run) -> None:
     run.wait_for_taken(1)
     headers = {"Authorization": arena.client.session.headers["Authorization"]}
     with connections_refused(arena.stack):
-        until = time.monotonic() + AWAY_SECONDS
+        until = time.monotonic() + OUTAGE_SECONDS
         while time.monotonic() < until:
-            run.answers.append(("away", Answer.to(arena, "messages/", headers=headers)))
-            run.answers.append(("away, console", Answer.to(arena, "/admin/", cookies={"sessionid": "x" * 32})))
+            run.answers.append(("outage", Answer.to(arena, "messages/", headers=headers)))
+            run.answers.append(("outage, console", Answer.to(arena, "/admin/", cookies={"sessionid": "x" * 32})))
             time.sleep(0.2)
     run.answers.append(("first", Answer.to(arena, "messages/", headers=headers)))
 
 
 def was_answered(_arena: Arena, run: Run, _row: Row) -> None:
-    kinds = {"away": "application/problem+json", "away, console": "text/html"}
+    kinds = {"outage": "application/problem+json", "outage, console": "text/html"}
     for when, answer in run.answers:
         if when == "first":
             assert answer.status == 200, f"{answer} to the first request after the outage"
@@ -66,12 +66,12 @@ def was_answered(_arena: Arena, run: Run, _row: Row) -> None:
 
 
 def beats_cut(arena: Arena, run: Run) -> None:
-    """Twice, because the first query of that table is to write when the tasks last ran."""
+    """Cut them twice, because the first query of that table writes the last run times."""
     run.send(queue="paced")
     url = arena.stack.environment["DATABASE_URL"]
     with psycopg.connect(url) as lock, psycopg.connect(url, autocommit=True) as other:
         lock.execute(LOCK)
-        other.execute(TELL_OF_A_CHANGE)
+        other.execute(ANNOUNCE_CHANGE)
         for _ in range(2):
             arena.stack.wait_until(lambda: len(other.execute(WAITING).fetchall()) == BEATS, seconds=30, pause=0.02)
             for [pid] in other.execute(WAITING).fetchall():

@@ -1,4 +1,4 @@
-"""The table of faults: what is broken, what the messages may become then, and what else must hold."""
+"""The table of faults: what is broken, the statuses that messages may end in, and further checks."""
 
 import time
 from collections.abc import Callable
@@ -29,27 +29,27 @@ from tests.journeys.proxy import Fault
 Act = Callable[[Arena, Run], None]
 Check = Callable[[Arena, Run, Row], None]
 
-BUSY_SECONDS = 2.0  # how much longer than its time-out a call may seem to take on a machine that is busy
+BUSY_SECONDS = 2.0  # tolerance for the duration of a call on a busy machine
 MEMORY = 48 * 1024 * 1024
 AHEAD_SECONDS = 3600
 SLOW_MS = 300
-# Long enough for the sweep of another clock to come while calls are in the air, and shorter than their time-out.
+# Long enough for a sweep with another clock to run while calls are in flight, and shorter than their time-out.
 LONG_MS = 1000
 EACH_SECOND = 25
 BROKER_SECONDS, DATABASE_SECONDS, HANG_SECONDS = 2.0, 3.0, 4.0
 READ_ONLY_SECONDS = 5.0  # longer than a lease
 # More open calls of dead workers than one sweep handles in a chunk.
 MANY_LOST = 1500
-HELD_AFTER = 4  # calls that are made before the worker stands still
+HELD_AFTER = 4  # calls that are made before the worker is suspended
 # Outcomes of attempts.
 NOT_ACCEPTED, UNKNOWN_OUTCOME = "unavailable", "unknown"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`ends` are the statuses that its messages may have at the end; `few` messages in the test suite, `many` by hand.
+    """`ends` are the allowed final statuses; `few` messages are sent in the test suite, `many` in `make chaos`.
 
-    What takes long, or is much like another one, is played by hand only. `not_on_sqlite` says why there is no such fault there.
+    `only_by_hand` is for scenarios that take long or resemble another one. `not_on_sqlite` says why SQLite has no such fault.
     """
 
     name: str
@@ -62,12 +62,12 @@ class Scenario:
     not_on_sqlite: str = ""
 
     def left_out(self) -> str:
-        """Why it cannot be played on this database; empty when it can."""
+        """The reason why it cannot be played on this database; empty if it can."""
         return "" if GIVEN_DATABASE_URL else self.not_on_sqlite
 
 
 # --- Workers that die -------------------------------------------------------------------------------------------------
-# No receipt comes: what becomes of the claims of the dead is for the sweep alone to decide.
+# No receipts: only the sweep decides about the claims of dead workers.
 
 
 def killed_at(step: str, *, after: int = 1) -> Act:
@@ -87,7 +87,7 @@ def all_killed_before_the_answer(arena: Arena, run: Run) -> None:
     arena.wait_for_a_death()
 
 
-# A worker that is gone when the carriers have answered and before it could write anything down: its answers are remembered.
+# A worker that dies after the carriers responded and before it saved the results, which are in the result cache.
 LOST = """
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -119,8 +119,8 @@ def many_lost(arena: Arena, run: Run) -> None:
 
 
 def suspended_before_the_calls(arena: Arena, run: Run) -> None:
-    """A worker stands still between the commit of its attempts and their calls, until its leases are over and an operator has
-    sent the messages again that the carrier does not know.
+    """A worker is suspended between the commit of its attempts and their calls, until its leases have expired and an operator
+    has retried the messages that the carrier did not receive.
     """
     arena.set_carriers(receipt_delay_ms=NEVER_MS)
     arena.orders.hold("calling", after=HELD_AFTER)
@@ -134,17 +134,17 @@ def suspended_before_the_calls(arena: Arena, run: Run) -> None:
         run.sweep_until(lambda: {run.messages()[pk]["status"] for pk in again} <= {"sent"})
         arena.orders.let_go()
 
-    def has_woken_up() -> bool:
+    def has_resumed() -> bool:
         return all(run.client.attempts(pk)[0]["outcome"] != UNKNOWN_OUTCOME for pk in again)
 
-    arena.stack.wait_until(has_woken_up, seconds=30)
+    arena.stack.wait_until(has_resumed, seconds=30)
 
 
 # --- Carriers that misbehave ------------------------------------------------------------------------------------------
 
 
 def answering(fault: Fault, *, receipts: bool = True) -> Act:
-    """Without receipts a message whose call nobody understood stays `unknown`; with them it is settled."""
+    """Without receipts, a message whose response was not understood stays `unknown`; with receipts it is settled."""
 
     def act(arena: Arena, run: Run) -> None:
         arena.bad.fault = fault
@@ -185,7 +185,7 @@ def mostly_failing(arena: Arena, run: Run) -> None:
 
 
 def broker_restarted(arena: Arena, run: Run) -> None:
-    """It forgets everything, and half of the messages are accepted while it is away."""
+    """The broker loses all data, and half of the messages are accepted while it is down."""
     arena.set_carriers(latency_ms=SLOW_MS)
     run.send(run.count // 2)
     run.wait_for_taken(1)
@@ -196,7 +196,7 @@ def broker_restarted(arena: Arena, run: Run) -> None:
 
 
 def broker_hanging(arena: Arena, run: Run) -> None:
-    """Half of the messages are accepted one by one while it hangs, and receipts of the others come."""
+    """Half of the messages are accepted one by one while it hangs, and receipts for the others arrive."""
     arena.set_carriers(latency_ms=SLOW_MS)
     run.send(run.count // 2)
     run.wait_for_taken(1)
@@ -225,9 +225,9 @@ def database_switched_over(arena: Arena, run: Run) -> None:
 
 
 def clock_moved(seconds: float) -> Act:
-    """One of the workers takes the leases of the other for over, and sweeps while calls are in the air.
+    """One worker considers the leases of the other expired and sweeps while calls are in flight.
 
-    Nobody dies, so the answer of each call comes after all, and with it the sweep's `unknown` is over.
+    No worker dies, so every response still arrives and replaces the `unknown` that the sweep set.
     """
 
     def act(arena: Arena, run: Run) -> None:
@@ -248,7 +248,7 @@ def two_beats(_arena: Arena, run: Run) -> None:
 
 
 def was_met(outcome: str) -> Check:
-    """Calls have met the fault, no call took longer than it may, and each was understood as it should be."""
+    """Calls met the fault, none exceeded its time-out, and each has the expected outcome."""
 
     def check(arena: Arena, run: Run, _row: Row) -> None:
         bad = [attempt for attempt in run.attempts() if attempt["provider"] != "sandbox1"]
@@ -261,17 +261,17 @@ def was_met(outcome: str) -> Check:
 
 
 def knows_all_but(most: int) -> Check:
-    """Only what was in the air may be `unknown`."""
+    """Only messages that were in flight may be `unknown`."""
 
     def check(_arena: Arena, _run: Run, row: Row) -> None:
         unknown = row.statuses.get("unknown", 0)
-        assert unknown <= most, f"{unknown} are unknown, and {most} can have been in the air"
+        assert unknown <= most, f"{unknown} are unknown, and {most} can have been in flight"
 
     return check
 
 
 def stayed_uncalled(_arena: Arena, run: Run, row: Row) -> None:
-    """The worker that stood still has made none of those calls."""
+    """The suspended worker made none of those calls."""
     ONE_WORKERS(_arena, run, row)
     assert any((attempt["error"] or {}).get("code") == "provider_not_called" for attempt in run.attempts())
 
@@ -288,8 +288,8 @@ def kept_the_pace(_arena: Arena, run: Run, _row: Row) -> None:
 
 
 def was_avoided(_arena: Arena, run: Run, _row: Row) -> None:
-    """Accepted before a second round could begin, and after a minute hardly any call goes to the carrier that fails."""
-    # One round calls each carrier once at the most: a third attempt would be of a second round.
+    """Messages are accepted in the first round, and after a minute almost no call goes to the failing carrier."""
+    # A round calls each carrier at most once, so a third attempt belongs to a second round.
     messages = run.messages().values()
     at_once = [
         message for message in messages if message["status"] in TAKEN and message["attempts"] <= len((GOOD, BAD))
@@ -306,7 +306,7 @@ SENT_OR_NOT = frozenset({"sent", "unknown"})
 ONE_WORKERS, ALL_WORKERS = knows_all_but(CONCURRENCY), knows_all_but(CONCURRENCY * WORKERS)
 
 SCENARIOS = (
-    # Of its very first claim: nothing of it is in the air yet.
+    # Killed at its first claim, when none of its calls are in flight.
     Scenario("worker killed after the claim", killed_at("claimed", after=0), frozenset({"sent"}), only_by_hand=True),
     Scenario("worker killed after the attempt was written", killed_at("begun"), SENT_OR_NOT, ONE_WORKERS),
     Scenario("worker killed before the request left", killed_at("calling", after=8), SENT_OR_NOT, ONE_WORKERS),
@@ -320,9 +320,9 @@ SCENARIOS = (
         only_by_hand=True,
     ),
     Scenario("worker killed after it had settled", killed_at("settled"), SENT_OR_NOT, ONE_WORKERS, only_by_hand=True),
-    Scenario("worker stood still before its calls", suspended_before_the_calls, SENT_OR_NOT, stayed_uncalled),
+    Scenario("worker suspended before its calls", suspended_before_the_calls, SENT_OR_NOT, stayed_uncalled),
     Scenario(
-        "workers died over many answers",
+        "worker died with many unsaved results",
         many_lost,
         frozenset({"sent"}),
         few=MANY_LOST,
@@ -374,27 +374,27 @@ SCENARIOS = (
         only_by_hand=True,
     ),
     Scenario("answer is 10 MB", flooding, KNOWN_OR_NOT, was_small),
-    Scenario("answer is empty", answering(proxy.empty), check=was_met(NOBODY_KNOWS)),
+    Scenario("answer is empty", answering(proxy.empty), check=was_met(UNKNOWN_OUTCOME)),
     Scenario(
         "proxy answers 502 after the carrier accepted",
         answering(proxy.bad_gateway, receipts=False),
         KNOWN_OR_NOT,
-        was_met(NOBODY_KNOWS),
+        was_met(UNKNOWN_OUTCOME),
     ),
     Scenario(
         "proxy answers 504, and receipts come",
         answering(proxy.gateway_timeout),
-        check=was_met(NOBODY_KNOWS),
+        check=was_met(UNKNOWN_OUTCOME),
         only_by_hand=True,
     ),
     Scenario(
         "proxy answers 524, and receipts come",
         answering(proxy.origin_timeout),
-        check=was_met(NOBODY_KNOWS),
+        check=was_met(UNKNOWN_OUTCOME),
         only_by_hand=True,
     ),
     Scenario("both carriers answer 500", both_unwell, frozenset({"failed"})),
-    Scenario("broker forgets all and restarts", broker_restarted),
+    Scenario("broker loses all data and restarts", broker_restarted),
     Scenario("broker hangs", broker_hanging),
     Scenario("database restarted", database_restarted, KNOWN_OR_NOT),
     Scenario(
@@ -433,7 +433,7 @@ SCENARIOS = (
 
 
 def play(arena: Arena, scenario: Scenario, *, count: int) -> tuple[Row, list[str]]:
-    """The row, and what is wrong with it."""
+    """The row, and the promises it breaks."""
     row, run = arena.play(scenario.name, scenario.act, count=count)
     wrong = []
     if row.lost or row.twice:

@@ -1,4 +1,4 @@
-"""What came of the messages of one scenario, and the table that `make chaos` prints."""
+"""The results of one scenario, and the table that `make chaos` prints."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ COLUMNS = ("accepted", "delivered", "sent", "failed", "unknown", "lost", "twice"
 
 @dataclass(frozen=True)
 class Row:
-    """Lost is a message that is still on its way, that is gone, or whose status contradicts what the carriers know."""
+    """A message is lost if it is still in flight, missing, or has a status that contradicts the carriers."""
 
     name: str
     accepted: int
@@ -33,7 +33,7 @@ class Row:
 def row_of(
     name: str, *, ids: Iterable[str], messages: Mapping[str, Message], taken: Counter[str], seconds: float
 ) -> Row:
-    """`taken` says how often the carriers have taken each message."""
+    """`taken` counts how often the carriers accepted each message."""
     wanted = set(ids)
     found = {pk: messages[pk]["status"] for pk in wanted & messages.keys()}
     lost = [

@@ -1,4 +1,4 @@
-"""Each fault with a few messages: nothing is lost, nothing is sent twice. `make chaos` plays them with many."""
+"""Each fault with a few messages: none is lost or sent twice. `make chaos` plays them with many."""
 
 from collections.abc import Iterator
 

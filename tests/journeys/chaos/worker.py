@@ -1,8 +1,8 @@
-"""A worker of the product into which faults are put from outside: `celery --app tests.journeys.chaos.worker worker`.
+"""A worker with fault injection: `celery --app tests.journeys.chaos.worker worker`.
 
-It does what files in the folder `CHAOS_ORDERS` say: `die` names a step, and the first worker that passes it is killed;
-`clock.<pid>` holds the seconds by which that process lives ahead of the others; `hold` names a step, and the first worker that
-passes it does not get past it until the file is gone, which is `held.<pid>` then.
+It follows files in the folder `CHAOS_ORDERS`: `die` names a step at which the first worker to reach it is killed;
+`clock.<pid>` has the seconds by which the clock of that process is ahead; `hold` names a step at which the first worker to
+reach it waits until the file, renamed to `held.<pid>`, is deleted.
 """
 
 import functools
@@ -50,7 +50,7 @@ def passing(step: str) -> None:
 
 
 def _takes(order: str, step: str, taken: str) -> bool:
-    """Whether the order is for this step and process; one worker takes it, by giving its file the name `taken`."""
+    """Whether the order applies to this step and process; one worker takes it by renaming its file to `taken`."""
     try:
         wanted = json.loads((folder / order).read_text())
         if wanted["step"] != step:
@@ -75,7 +75,7 @@ def between(step: Callable[..., Any], *, before: str = "", after: str = "") -> C
     return wrapped
 
 
-timezone.now = now  # before anything else imports it: the process lives in another hour as a whole
+timezone.now = now  # before other modules import it, so that the whole process uses this clock
 requests.adapters.DEFAULT_CA_BUNDLE_PATH = str(folder / "authority.pem")
 django.setup()
 
@@ -85,7 +85,7 @@ from messaging.services.outbound.dispatch.sending import send  # noqa: E402
 
 dispatcher.start_attempts = between(dispatcher.start_attempts, before="claimed", after="begun")
 dispatcher.settle = between(dispatcher.settle, before="answered", after="settled")
-settle.save_together = between(settle.save_together, after="settling")  # inside of the transaction
+settle.save_together = between(settle.save_together, after="settling")  # inside the transaction
 tasks.dispatcher = Dispatcher(
     concurrency=settings.DISPATCH_CONCURRENCY,
     lease=timedelta(seconds=settings.CLAIM_LEASE_SECONDS),

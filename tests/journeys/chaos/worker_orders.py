@@ -1,4 +1,4 @@
-"""The orders that `worker` follows, as the tests write them: files in a folder that all workers read."""
+"""Writes the orders that `worker` follows: files in a folder that all workers read."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,15 @@ class Orders:
         return self._folder / "authority.pem"
 
     def die(self, step: str, *, after: int) -> None:
-        """The first worker that has passed the step so often dies the next time."""
+        """The first worker that has passed the step `after` times is killed the next time."""
         self._write("die", json.dumps({"step": step, "after": after}))
 
     def hold(self, step: str, *, after: int) -> None:
-        """The first worker that has passed the step so often waits there, with all its calls, until `let_go`."""
+        """The first worker that has passed the step `after` times waits there, with all its calls, until `let_go`."""
         self._write("hold", json.dumps({"step": step, "after": after}))
 
     def held(self) -> list[int]:
-        """The processes that wait."""
+        """The pids of the waiting processes."""
         return [int(file.suffix[1:]) for file in self._folder.glob("held.*")]
 
     def let_go(self) -> None:
@@ -40,4 +40,4 @@ class Orders:
     def _write(self, name: str, text: str) -> None:
         written = self._folder / f"new.{name}"
         written.write_text(text)
-        written.rename(self._folder / name)  # nobody reads half of it
+        written.rename(self._folder / name)  # atomic, so that no worker reads a partial file

@@ -1,4 +1,4 @@
-"""One stack for the journeys of this folder: none of them expects an empty one, and each tells its own messages apart."""
+"""One stack for the journeys of this folder: none needs an empty one, and each identifies its own messages."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.journeys.stack import Stack
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
-    # Two web processes, so that the same key is really taken at the same time; the limit of requests is not the point.
+    # Two web processes, so that requests with the same key run in parallel; the rate limit is not under test.
     with Stack(workers=2, web_workers=2, environment={"RATE_LIMIT_PER_TOKEN": "10000/s"}) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""A client that repeats itself, even two hundred times at once, sends one message."""
+"""A client that repeats a request, even two hundred times at once, sends one message."""
 
 import uuid
 
@@ -57,7 +57,7 @@ def test_keys_of_different_users_are_independent(client: Client) -> None:
     assert len({answer.json()["id"] for answer in answers}) == 2
     assert client.get("messages/", reference="two users")["count"] == 1
     assert other.get("messages/", reference="two users")["count"] == 1
-    other.wait_until_none_is(ON_THE_WAY, seconds=60)  # the next journey counts what the carriers get
+    other.wait_until_none_is(ON_THE_WAY, seconds=60)  # the next journey counts the calls to the carriers
 
 
 def test_a_key_names_one_request_and_a_refused_request_does_not_use_it(client: Client) -> None:

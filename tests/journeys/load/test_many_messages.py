@@ -1,6 +1,6 @@
-"""Many messages from many clients at once: each is sent once, and the load is shared as it was configured.
+"""Many messages from many concurrent clients: each is sent once, and the load is shared as configured.
 
-`MANY_MESSAGES=2000` makes it as many as the promise names.
+`MANY_MESSAGES=2000` sends the promised number.
 """
 
 import functools
@@ -25,9 +25,9 @@ def calls_since(client: Client, index: int) -> dict[str, list[dict[str, Any]]]:
     return client.stack.sandbox_log(index)
 
 
-@pytest.mark.timeout(600)  # it has taken two minutes on two cores that were busy with other things
+@pytest.mark.timeout(600)  # took two minutes on two busy cores
 def test_messages_of_eight_clients_are_delivered_once_each_and_shared_30_to_70(client: Client) -> None:
-    client.wait_until_none_is(ON_THE_WAY, seconds=SECONDS)  # of the journeys before this one
+    client.wait_until_none_is(ON_THE_WAY, seconds=SECONDS)  # from earlier journeys
     recipients, before = numbers(MESSAGES), client.stack.sandbox_log()["next"]
 
     shares = [recipients[number::CLIENTS] for number in range(CLIENTS)]
@@ -55,7 +55,7 @@ def test_messages_of_eight_clients_are_delivered_once_each_and_shared_30_to_70(c
     ("broken", "healthy", "healthy_account"),
     [("provider1", "provider2", "sandbox2"), ("provider2", "provider1", "sandbox1")],
 )
-def test_with_one_carrier_refusing_everything_all_are_delivered_through_the_other(
+def test_while_one_carrier_refuses_everything_the_other_delivers_all(
     client: Client, broken: str, healthy: str, healthy_account: str
 ) -> None:
     before, operator = client.stack.sandbox_log()["next"], Client(client.stack, "boss")
@@ -76,5 +76,5 @@ def test_with_one_carrier_refusing_everything_all_are_delivered_through_the_othe
     assert Counter(entry["reference"] for entry in log["accepted"]) == dict.fromkeys(ids, 1)
     assert {entry["carrier"] for entry in log["accepted"]} == {healthy}
     assert {entry["carrier"] for entry in log["refused"]} == {broken}
-    # At once: nobody had to wait for a second round.
+    # In the first round: no message waited for a second one.
     assert max(message["attempts"] for message in messages.values()) == 2

@@ -1,4 +1,4 @@
-"""Two web processes and two workers: whoever is asked tells the same numbers, and they are those of the database."""
+"""With two web processes and two workers, every process reports the same numbers, which match the database."""
 
 import json
 
@@ -9,7 +9,7 @@ from providers.simulator.magic_numbers import MAGIC_NUMBERS
 from tests.journeys.client import ON_THE_WAY, Client, numbers
 from tests.journeys.stack import Stack
 
-COUNT = 1_000  # at least so many, with those of the journeys before this one
+COUNT = 1_000  # at least this many, including earlier journeys
 MAGIC = ("+15005559901", "+15005559902", "+15005559906", "+15005559907", "+15005559908")
 IN_DATABASE = """
 import json
@@ -27,7 +27,7 @@ print(json.dumps({
 
 
 def scrape(stack: Stack) -> dict[str, list]:
-    """The counters in the shape of `IN_DATABASE`; those that are zero are left out, as the database has no rows for them."""
+    """The counters in the shape of `IN_DATABASE`; zeros are omitted because the database has no rows for them."""
     response = requests.get(stack.url("/metrics"), timeout=30)
     response.raise_for_status()
     labels = {
@@ -58,16 +58,16 @@ def test_after_a_thousand_messages_the_counters_match_the_database(stack: Stack,
     for number in MAGIC:
         client.send(number)
     client.wait_until_none_is(ON_THE_WAY, seconds=240)
-    # A second receipt, a stale one: they come when the message has reached its end already.
+    # A second receipt and a stale one arrive after the message has its final status.
     stack.wait_until(lambda: stack.receipts_posted() >= receipts, seconds=60)
     messages = len(reached_a_carrier(stack))
 
     answers = [scrape(stack) for _ in range(8)]
 
-    told = {
+    reported = {
         name: sorted(rows)
         for name, rows in json.loads(stack.manage("shell", "--verbosity", "0", "-c", IN_DATABASE)).items()
     }
-    told["callbacks"] = [row for row in told["callbacks"] if row[1] != "unmatched"]
-    assert sum(count for _, count in told["now"]) == messages >= COUNT
-    assert answers == [told] * 8
+    reported["callbacks"] = [row for row in reported["callbacks"] if row[1] != "unmatched"]
+    assert sum(count for _, count in reported["now"]) == messages >= COUNT
+    assert answers == [reported] * 8

@@ -1,4 +1,4 @@
-"""A body is read up to its limit, and not beyond it."""
+"""A body is read up to its limit and not beyond it."""
 
 import io
 

@@ -74,7 +74,7 @@ class TestOne:
         assert_problem(stranger("DELETE", f"media/{asset.pk}/"), 404, "not_found")
         assert api.get(f"media/{asset.pk}/").status_code == 200
 
-    def test_an_unknown_one_is_404(self, api) -> None:
+    def test_an_unknown_image_is_404(self, api) -> None:
         assert_problem(api.get(f"media/{uuid4()}/"), 404, "not_found")
         assert_problem(api.get("media/no-id/"), 404, "not_found")
 
@@ -179,7 +179,7 @@ class TestSignedUrl:
         assert path.startswith(f"/api/v1/media/{asset.pk}/content/?expires=")
         return path
 
-    def test_it_needs_no_token(self, anonymous, mine, now) -> None:
+    def test_a_signed_url_needs_no_token(self, anonymous, mine, now) -> None:
         asset = mine()
 
         response = anonymous.get(self.url(asset, now))
@@ -213,7 +213,7 @@ class TestSignedUrl:
         assert (head.status_code, head.headers["Content-Length"]) == (200, str(asset.clean_size))
         assert again.status_code == 304
 
-    def test_it_expires(self, anonymous, mine, now, clock) -> None:
+    def test_a_signed_url_expires(self, anonymous, mine, now, clock) -> None:
         path = self.url(mine(), now)
         clock.advance(self.LIFETIME.total_seconds() - 1)
         response = anonymous.get(path)
@@ -263,7 +263,7 @@ class TestSignedUrl:
 
         assert_problem(anonymous.get(path), 403, "permission_denied")
 
-    def test_of_a_deleted_image_it_is_404(self, anonymous, mine, now) -> None:
+    def test_the_url_of_a_deleted_image_is_404(self, anonymous, mine, now) -> None:
         asset = mine()
         path = self.url(asset, now)
         services.delete(asset_id=asset.pk, owner=None)

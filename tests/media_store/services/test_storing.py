@@ -1,4 +1,4 @@
-"""store(): one content, one file, one row."""
+"""store(): one file and one row per content."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Files on disk for what needs one."""
+"""Temporary files for functions that need a file on disk."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ def on_disk(content: bytes) -> Iterator[BinaryIO]:
 
 
 def validate(content: bytes, limits: ImageLimits = LIMITS) -> Picture:
-    """All that an upload goes through."""
+    """Validate as an upload does."""
     with on_disk(content) as file, tempfile.TemporaryFile() as clean:
         return validation.validate(file, clean, limits)
 
 
 def cleaned(content: bytes) -> bytes:
-    """What would be sent out."""
+    """The clean copy."""
     with on_disk(content) as file, tempfile.TemporaryFile() as clean:
         size = validation.validate(file, clean, LIMITS).clean_size
         clean.seek(0)

@@ -1,4 +1,4 @@
-"""What is sent out: the same picture, and nothing else."""
+"""The clean copy: the same image without metadata."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ KINDS = ["JPEG", "PNG", "GIF", "WEBP"]
 
 
 def pixels(content: bytes) -> list[bytes]:
-    """Of every frame."""
+    """The pixels of every frame."""
     with Image.open(io.BytesIO(content)) as image:
         frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
         found = []
@@ -140,7 +140,7 @@ class TestOrientation:
         return found[ExifTags.Base.Orientation]
 
     @pytest.mark.parametrize("order", ["<", ">"])
-    def test_it_is_read_in_both_byte_orders(self, order: str) -> None:
+    def test_the_orientation_is_read_in_both_byte_orders(self, order: str) -> None:
         assert self.kept(self.tiff(order, 0x0112, 3, 6)) == 6
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Images as programs really write them get in, and their data is right."""
+"""Images as real programs write them are accepted, with correct data."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Whatever is sent, looking at it takes no memory to speak of."""
+"""Validation of any file takes little memory."""
 
 import subprocess
 import sys
@@ -15,8 +15,8 @@ from tests.media_store.validation.opened import validate
 
 KIB, MIB = 1024, 1024 * 1024
 MOST = 48 * MIB
-# In a process of its own: the peak of its memory while it validates files, one after the other, in bytes. `ru_maxrss` would
-# also count what its parent took, before the child began its program.
+# Runs in a separate process: its peak memory in bytes while it validates files one after another. `ru_maxrss` would also
+# count the memory of its parent before the child started its program.
 PEAK = """
 import re, sys
 from pathlib import Path
@@ -31,7 +31,7 @@ def peak():
 for kind in pictures.KINDS.values():
     validate(kind())
 files = [Path(path).read_bytes() for path in sys.argv[1:]] or [bad.make() for bad in CORPUS.values()]
-Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+Path("/proc/self/clear_refs").write_text("5")  # reset the peak
 before = peak()
 for content in files:
     try:
@@ -44,13 +44,13 @@ on_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="th
 
 
 def peak_of_process(*paths: Path) -> int:
-    """Without paths, of all bad files."""
+    """The peak for these files; without paths, for all bad files."""
     command = [sys.executable, "-c", PEAK, *map(str, paths)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
 
 
 def peak(content: bytes) -> int:
-    """Bytes that Python has taken to validate it."""
+    """Bytes that Python allocated to validate it."""
     tracemalloc.start()
     try:
         validate(content)
@@ -79,7 +79,7 @@ def test_the_memory_of_the_process_stays_flat() -> None:
     assert peak_of_process() < MOST
 
 
-# The largest that are allowed, and the largest that are decoded as a whole.
+# The largest allowed size, and the largest size that is decoded completely.
 LARGE = {
     "a JPEG": lambda: encoded("JPEG", picture(5_000, 5_000)),
     "a progressive JPEG": lambda: encoded("JPEG", picture(5_000, 5_000), progressive=True, subsampling=0),
