@@ -17,6 +17,7 @@ import pytest
 from providers.http import public_http
 from providers.http.public_addresses import AddressRefused, Guard
 from providers.http.public_http import Credentials, FetchFailed, PublicHttp, TooLarge
+from providers.http.transport import HttpResponse
 from tests.contract.fake_carrier import FakeCarrier, Play, answer, flood, hang_up, say_nothing, send, trickle
 
 LOOPBACK = Guard.allowing(["127.0.0.0/8"])
@@ -51,7 +52,7 @@ def fetch(http: PublicHttp, url: str, **options: Any) -> bytes:
     return b"".join(http.fetch(url, **{"max_bytes": MEGABYTE, "deadline_seconds": 5, **options}))
 
 
-def post(http: PublicHttp, url: str, *, seconds: float = 5) -> public_http.HttpResponse:
+def post(http: PublicHttp, url: str, *, seconds: float = 5) -> HttpResponse:
     return http.post(url, body=b"{}", headers={"Content-Type": "application/json"}, timeout_seconds=seconds)
 
 
