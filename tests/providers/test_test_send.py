@@ -29,7 +29,7 @@ def test_the_provider_gets_it_even_through_a_disabled_account(admin: Client) -> 
         answer = send(admin, "acme").context["result"]
 
     assert (answer.error_code, answer.provider_message_id) == ("", "carrier-1")
-    [asked] = carrier.asked
+    [asked] = carrier.calls
     assert (asked.content["to"], asked.content["message"]) == ("+14155550101", "A test")
     assert not Message.objects.exists()
     assert LogEntry.objects.get().change_message == "Sent a test message to +14155550101: accepted."
@@ -60,7 +60,7 @@ def test_a_bad_form_sends_nothing(admin: Client, changes: dict[str, str]) -> Non
         page = send(admin, "acme", **changes)
 
     assert list(page.context["form"].errors) == list(changes)
-    assert carrier.asked == []
+    assert carrier.calls == []
 
 
 def test_a_user_without_the_permission_sends_nothing(admin: Client) -> None:
