@@ -96,6 +96,8 @@ class Transport:
         Raises `Unavailable` (not accepted), `OutcomeUnknown`, `Misconfigured` and `Rejected` for a request that cannot be
         made, and what `providers.send_gate` raises.
         """
+        if credentials is not None and not _fits_header("".join(credentials)):
+            raise Misconfigured("the credentials contain a character that no header can carry")
         request = requests.Request(
             method, url, headers=dict(headers or {}), params=query, json=json, data=form, auth=credentials
         )
@@ -128,6 +130,14 @@ class Transport:
             raise Rejected("the text cannot be encoded", code="text_not_encodable") from None
         except (requests.RequestException, HTTPError, ValueError):
             raise Misconfigured("the request cannot be made with this configuration") from None
+
+
+def _fits_header(text: str) -> bool:
+    try:
+        text.encode("latin-1")  # as `requests` encodes them
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(response: requests.Response) -> bytes:

@@ -31,6 +31,8 @@ class Received:
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
 
 
+TLS_HANDSHAKE = b"\x16\x03"
+
 Play = Callable[["FakeCarrier", socket.socket], None]
 
 
@@ -98,8 +100,8 @@ class FakeCarrier:
                 if self.stopped.is_set():
                     return None
                 continue
-            if not chunk:
-                return None
+            if not chunk or chunk.startswith(TLS_HANDSHAKE):
+                return None  # like every server without TLS, which cannot read such a request
             data += chunk
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")

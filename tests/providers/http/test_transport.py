@@ -51,6 +51,13 @@ def test_an_address_that_makes_no_request_is_a_misconfiguration() -> None:
         transport.call("POST", "http://[not-an-address/")
 
 
+def test_credentials_that_no_header_can_carry_are_a_misconfiguration_of_the_account() -> None:
+    transport = Transport(Timeouts(), pool_size=1)
+
+    with pytest.raises(Misconfigured):
+        transport.call("POST", "http://127.0.0.1:9/", credentials=("user", "pass\u20acword"))
+
+
 def test_a_pool_that_another_thread_closed_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(*_args: object, **_kwargs: object) -> None:
         raise requests.ConnectionError(ClosedPoolError(None, "Pool is closed."))  # type: ignore[arg-type]

@@ -110,7 +110,7 @@ def test_a_message_is_queried_five_times_and_then_left_to_an_operator(account, c
     unknown(account)
 
     asked = []
-    for minutes in range(0, 1500, 1):
+    for minutes in (*range(40), *range(110, 130), *range(710, 730), *range(1430, 1500)):
         before = len(carrier.received)
         ask(timedelta(minutes=minutes))
         if len(carrier.received) > before:
