@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psycopg
 import redis
 import requests
 from requests.adapters import HTTPAdapter
@@ -238,7 +239,7 @@ class Stack:
     def writes_blocked(self) -> Iterator[None]:
         """On SQLite, hold the single write lock meanwhile: a suspended worker that holds it would block every process.
 
-        On PostgreSQL this does nothing: a suspended transaction locks only its own rows.
+        On PostgreSQL this does nothing: a suspended transaction locks only its own rows. See `has_idle_transaction`.
         """
         if GIVEN_DATABASE_URL:
             yield
@@ -248,6 +249,20 @@ class Stack:
             connection.execute("BEGIN IMMEDIATE")
             yield
             connection.execute("ROLLBACK")
+
+    def has_idle_transaction(self) -> bool:
+        """Whether a process leaves a transaction open on PostgreSQL, where it keeps the locks of its rows."""
+        if not GIVEN_DATABASE_URL:
+            return False
+        query = """
+            SELECT pid, xact_start FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+              AND state IN ('idle in transaction', 'idle in transaction (aborted)')
+        """
+        with psycopg.connect(self.environment["DATABASE_URL"], autocommit=True) as connection:
+            before = set(connection.execute(query).fetchall())
+            time.sleep(0.3)
+            return bool(before & set(connection.execute(query).fetchall()))
 
     # --- Waiting and looking ------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ CONCURRENCY = 16
 WORKERS = 2
 SETTLED_SECONDS = 90.0
 SWEEPS = 12
+STOP_TRIES = 20
 SOON_MS, NEVER_MS = 100, 3_600_000
 GOOD, BAD = "provider1", "provider2"
 PACED_SIZE, PACED_SECONDS = 5, 2
@@ -52,6 +53,11 @@ for account in json.loads({accounts!r}):
     account["config"]["fields"] = SANDBOX_FIELDS
     upsert_account(backend="generic_http", **account)
 """
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        os.kill(pid, number)
 
 
 class Arena:
@@ -157,14 +163,22 @@ class Arena:
     def suspended(self, pids: Iterable[int]) -> Iterator[None]:
         """Stop these workers, as if their machine were suspended."""
         pids = list(pids)
-        with self.stack.writes_blocked():
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+        self._stop_outside_transactions(pids)
         try:
             yield
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            _signal(pids, signal.SIGCONT)
+
+    def _stop_outside_transactions(self, pids: list[int]) -> None:
+        """A process that is stopped within a transaction locks the rows of other messages for as long as it is stopped."""
+        for _ in range(STOP_TRIES):
+            with self.stack.writes_blocked():
+                _signal(pids, signal.SIGSTOP)
+            if not self.stack.has_idle_transaction():
+                return
+            _signal(pids, signal.SIGCONT)
+            time.sleep(0.05)
+        raise AssertionError("the workers were within a transaction each time")
 
     def memory(self) -> int:
         """Resident memory of the largest worker in bytes."""

@@ -137,7 +137,7 @@ def suspended_before_the_calls(arena: Arena, run: Run) -> None:
     def has_resumed() -> bool:
         return all(run.client.attempts(pk)[0]["outcome"] != UNKNOWN_OUTCOME for pk in again)
 
-    arena.stack.wait_until(has_resumed, seconds=30)
+    arena.stack.wait_until(has_resumed, seconds=90)
 
 
 # --- Carriers that misbehave ------------------------------------------------------------------------------------------
