@@ -45,8 +45,16 @@ def passing(step: str) -> None:
     held = folder / f"{HELD}.{os.getpid()}"
     if _takes(HOLD, step, held.name):
         held.write_text(step)
-    while held.exists() and held.read_text() == step:
+    while _read(held) == step:
         time.sleep(0.01)
+
+
+def _read(file: Path) -> str:
+    """The content, or "" without the file, which `let_go` may delete at any moment."""
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _takes(order: str, step: str, taken: str) -> bool:
