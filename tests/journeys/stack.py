@@ -239,7 +239,7 @@ class Stack:
     def writes_blocked(self) -> Iterator[None]:
         """On SQLite, hold the single write lock meanwhile: a suspended worker that holds it would block every process.
 
-        On PostgreSQL this does nothing: a suspended transaction locks only its own rows. See `has_idle_transaction`.
+        On PostgreSQL this does nothing, see `has_stuck_transaction`.
         """
         if GIVEN_DATABASE_URL:
             yield
@@ -250,18 +250,20 @@ class Stack:
             yield
             connection.execute("ROLLBACK")
 
-    def has_idle_transaction(self) -> bool:
-        """Whether a process leaves a transaction open on PostgreSQL, where it keeps the locks of its rows."""
+    def has_stuck_transaction(self) -> bool:
+        """Whether a transaction on PostgreSQL stays open: a suspended process keeps its locks, and others wait for them.
+
+        Whatever its state is: the server may still execute the last statement of a process that does not read the result.
+        """
         if not GIVEN_DATABASE_URL:
             return False
         query = """
             SELECT pid, xact_start FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid()
-              AND state IN ('idle in transaction', 'idle in transaction (aborted)')
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
         """
         with psycopg.connect(self.environment["DATABASE_URL"], autocommit=True) as connection:
             before = set(connection.execute(query).fetchall())
-            time.sleep(0.3)
+            time.sleep(0.5)
             return bool(before & set(connection.execute(query).fetchall()))
 
     # --- Waiting and looking ------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ class Arena:
         for _ in range(STOP_TRIES):
             with self.stack.writes_blocked():
                 _signal(pids, signal.SIGSTOP)
-            if not self.stack.has_idle_transaction():
+            if not self.stack.has_stuck_transaction():
                 return
             _signal(pids, signal.SIGCONT)
             time.sleep(0.05)

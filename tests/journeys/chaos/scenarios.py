@@ -40,7 +40,6 @@ BROKER_SECONDS, DATABASE_SECONDS, HANG_SECONDS = 2.0, 3.0, 4.0
 READ_ONLY_SECONDS = 5.0  # longer than a lease
 # More open calls of dead workers than one sweep handles in a chunk.
 MANY_LOST = 1500
-HELD_AFTER = 4  # calls that are made before the worker is suspended
 # Outcomes of attempts.
 NOT_ACCEPTED, UNKNOWN_OUTCOME = "unavailable", "unknown"
 
@@ -123,7 +122,8 @@ def suspended_before_the_calls(arena: Arena, run: Run) -> None:
     has retried the messages that the carrier did not receive.
     """
     arena.set_carriers(receipt_delay_ms=NEVER_MS)
-    arena.orders.hold("calling", after=HELD_AFTER)
+    # From the first call on: one that was between its check and its first byte would leave as soon as the worker resumes.
+    arena.orders.hold("calling", after=0)
     run.send()
     arena.stack.wait_until(lambda: bool(arena.orders.held()), seconds=30, pause=0.02)
     with arena.suspended(arena.orders.held()):

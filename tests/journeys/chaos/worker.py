@@ -42,30 +42,30 @@ def now() -> datetime:
 def passing(step: str) -> None:
     if _takes(DIE, step, f"died.{os.getpid()}"):
         os.kill(os.getpid(), signal.SIGKILL)
-    held = folder / f"{HELD}.{os.getpid()}"
-    if _takes(HOLD, step, held.name):
-        held.write_text(step)
-    while _read(held) == step:
+    held = f"{HELD}.{os.getpid()}"
+    _takes(HOLD, step, held)
+    while (order := _read(held)) is not None and order["step"] == step:
         time.sleep(0.01)
 
 
-def _read(file: Path) -> str:
-    """The content, or "" without the file, which `let_go` may delete at any moment."""
+def _read(name: str) -> dict[str, Any] | None:
+    """The order, or None without it: another worker may take it, and a test delete it, at any moment."""
     try:
-        return file.read_text()
+        order: dict[str, Any] = json.loads((folder / name).read_text())
     except FileNotFoundError:
-        return ""
+        return None
+    return order
 
 
 def _takes(order: str, step: str, taken: str) -> bool:
     """Whether the order applies to this step and process; one worker takes it by renaming its file to `taken`."""
+    wanted = _read(order)
+    if wanted is None or wanted["step"] != step:
+        return False
+    _passed[step] += 1
+    if _passed[step] <= wanted["after"]:
+        return False
     try:
-        wanted = json.loads((folder / order).read_text())
-        if wanted["step"] != step:
-            return False
-        _passed[step] += 1
-        if _passed[step] <= wanted["after"]:
-            return False
         (folder / order).rename(folder / taken)
     except FileNotFoundError:
         return False
