@@ -95,11 +95,14 @@ class StatusCallbackView(_CallbackView):
             now = timezone.now()  # after the body was read, however slowly it was sent
             attempt_id = _attempt_id(callback.token, account)
             try:
-                report = parser.parse_status(callback)
+                reports = parser.parse_status(callback)
             except MalformedCallback:
                 receipts.record(account=account, body=callback.body, report=None, attempt_id=attempt_id, now=now)
                 raise
-        state = receipts.ingest(report, account=account, body=callback.body, attempt_id=attempt_id, now=now)
+        [state] = [
+            receipts.ingest(report, account=account, body=callback.body, attempt_id=attempt_id, now=now)
+            for report in reports
+        ]
         if state == State.APPLIED:
             notifier.notify_webhooks()
         result, status = RESULTS[state]
@@ -122,15 +125,16 @@ class InboundCallbackView(_CallbackView):
         with self.authenticated(request, slug) as (account, parser, callback):
             now = timezone.now()  # after the body was read, however slowly it was sent
             try:
-                text = parser.parse_inbound(callback)
-                receive.ingest(text, account=account, limits=inbound_limits(), now=now)
+                texts = parser.parse_inbound(callback)
+                for text in texts:
+                    receive.ingest(text, account=account, limits=inbound_limits(), now=now)
             except MalformedCallback:
                 receipts.record(
                     account=account, body=callback.body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND
                 )
                 raise
         notifier.notify_inbound()
-        if text.media_urls:
+        if any(text.media_urls for text in texts):
             notifier.notify_inbound_media()
         return HttpResponse(parser.inbound_response.body, content_type=parser.inbound_response.content_type)
 

@@ -5,6 +5,7 @@
 | class | accepted? | dispatch |
 | --- | --- | --- |
 | `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | tries the next account, else later |
+| `Refused` | no: this text to this recipient | tries the other accounts at once; when all refuse, fails the message |
 | `NotCalled` | provably not: the account was not called | does the same, without counting a fault |
 | `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, for good | fails the message |
 | `OutcomeUnknown` (and `NoMessageId`) | unknown | marks the message `unknown`; it is never sent again automatically |
@@ -42,6 +43,12 @@ class CredentialsRefused(Unavailable):
     """The provider refuses our credentials; an operator has to act."""
 
     code = "provider_credentials_refused"
+
+
+class Refused(Unavailable):
+    """The provider refuses this text to this recipient; another account may carry it. It says nothing about the account."""
+
+    code = "provider_refused"
 
 
 class Misconfigured(Unavailable):

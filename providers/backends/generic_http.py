@@ -105,7 +105,7 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
 
     # --- parse --------------------------------------------------------------------------------------------------------
 
-    def parse_status(self, request: CallbackRequest) -> StatusReport:
+    def parse_status(self, request: CallbackRequest) -> Sequence[StatusReport]:
         mapping = self.config.status
         content = self._content(request)
         message_id = scalar(at_path(content, mapping.message_id))
@@ -115,14 +115,10 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
         if not raw_status:
             raise MalformedCallback("the receipt names no status")
         error_code = scalar(at_path(content, mapping.error_code)) if mapping.error_code else ""
-        return StatusReport(
-            provider_message_id=message_id,
-            status=mapping.values.get(raw_status, ReportedStatus.UNRECOGNIZED),
-            raw_status=raw_status[:MAX_CODE_LENGTH],
-            error_code=error_code[:MAX_CODE_LENGTH],
-        )
+        status = mapping.values.get(raw_status, ReportedStatus.UNRECOGNIZED)
+        return (StatusReport(message_id, status, raw_status[:MAX_CODE_LENGTH], error_code[:MAX_CODE_LENGTH]),)
 
-    def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
+    def parse_inbound(self, request: CallbackRequest) -> Sequence[InboundMessage]:
         mapping = self.config.inbound
         content = self._content(request)
         sender, recipient = scalar(at_path(content, mapping.sender)), scalar(at_path(content, mapping.to))
@@ -137,7 +133,9 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
         text = storable_text("" if given_text is None and media_urls else given_text)
         if text is None:
             raise MalformedCallback("there is no text that can be stored")
-        return InboundMessage(message_id, sender=sender, recipient=recipient, text=text, media_urls=media_urls)
+        numbers = self.config.numbers
+        sender, recipient = numbers.read(sender) or sender, numbers.read(recipient) or recipient
+        return (InboundMessage(message_id, sender=sender, recipient=recipient, text=text, media_urls=media_urls),)
 
     def _content(self, request: CallbackRequest) -> Mapping[str, Any]:
         is_json = request.headers.get("content-type", "").lower().startswith("application/json")

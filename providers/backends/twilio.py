@@ -194,7 +194,7 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
 
     # --- parse --------------------------------------------------------------------------------------------------------
 
-    def parse_status(self, request: CallbackRequest) -> StatusReport:
+    def parse_status(self, request: CallbackRequest) -> Sequence[StatusReport]:
         form = _readable_form(request)
         message_id = form.one("MessageSid", "SmsSid")
         raw_status = form.one("MessageStatus", "SmsStatus")
@@ -206,11 +206,13 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
         status = STATUSES.get(raw_status, ReportedStatus.UNRECOGNIZED)
         if status in FAILED_STATUSES:
             status = RECEIPT_FAULTS.get(_twilio_code(error_code), status)
-        return StatusReport(message_id, status=status, raw_status=raw_status[:MAX_CODE_LENGTH], error_code=error_code)
+        return (
+            StatusReport(message_id, status=status, raw_status=raw_status[:MAX_CODE_LENGTH], error_code=error_code),
+        )
 
-    def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
+    def parse_inbound(self, request: CallbackRequest) -> Sequence[InboundMessage]:
         form = _readable_form(request)
-        sender, recipient = form.one("From"), form.one("To")
+        sender, recipient = self._party(form.one("From")), self._party(form.one("To"))
         if not sender or not recipient:
             raise MalformedCallback("the text names no sender or no recipient")
         message_id = form.one("MessageSid", "SmsSid")
@@ -225,9 +227,11 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
         text = storable_text(form.get("Body", [""])[-1])
         if text is None or not (text or media_urls or "Body" in form):
             raise MalformedCallback("there is no text that can be stored")
-        return InboundMessage(
-            message_id, sender, recipient, text, media_urls, keyword=_keyword(form.one("OptOutType").upper())
-        )
+        keyword = _keyword(form.one("OptOutType").upper())
+        return (InboundMessage(message_id, sender, recipient, text, media_urls, keyword=keyword),)
+
+    def _party(self, given: str) -> str:
+        return self.config.numbers.read(given) or given
 
     def media_access(self) -> MediaAccess:
         base = urlsplit(self.config.api_base_url or API_ORIGIN)

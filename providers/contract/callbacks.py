@@ -1,10 +1,9 @@
 """Callbacks: delivery receipts and incoming messages that a provider posts to us."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
 
 from providers.contract.messages import InboundMessage
 from providers.contract.sender import Sender
@@ -21,14 +20,16 @@ class CallbackRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     token: str = field(default="", repr=False)
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackResponse:
-    """The response that a provider expects to an incoming message."""
+    """The response that a provider expects to a callback that is stored."""
 
     content_type: str
     body: str
+    status: int = 200
 
 
 class ReportedStatus(StrEnum):
@@ -47,12 +48,17 @@ class ReportedStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """One receipt. `raw_status` and `error_code` are the provider's own, each at most 64 characters."""
+    """One receipt. `raw_status` and `error_code` are the provider's own, each at most 64 characters.
+
+    `provider_message_id` is empty where the receipt names none; then our callback address names the attempt. `reference` is
+    our message's id, where the provider repeats it.
+    """
 
     provider_message_id: str
     status: ReportedStatus
     raw_status: str
     error_code: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +74,27 @@ class MediaAccess:
 class CallbackParser(ABC):
     """The part of a backend whose provider posts callbacks. It translates only, and makes no call."""
 
-    inbound_response: ClassVar[CallbackResponse] = CallbackResponse("application/json", '{"result": "stored"}')
+    status_response: CallbackResponse | None = None
+    """What the provider reads after a receipt; None where any response of 2xx will do."""
+
+    inbound_response: CallbackResponse = CallbackResponse("application/json", '{"result": "stored"}')
 
     @abstractmethod
     def verify(self, request: CallbackRequest) -> None:
         """Raise `InvalidSignature` unless the request provably comes from this account's provider."""
 
     @abstractmethod
-    def parse_status(self, request: CallbackRequest) -> StatusReport:
-        """Translate a verified receipt. An unknown status is reported as `UNRECOGNIZED`.
+    def parse_status(self, request: CallbackRequest) -> Sequence[StatusReport]:
+        """Translate the verified receipts of one request, in their order. An unknown status is reported as `UNRECOGNIZED`.
 
-        Raises `MalformedCallback` for a receipt that cannot be understood.
+        Raises `MalformedCallback` for a request of which any part cannot be understood: a request is never half used.
         """
 
     @abstractmethod
-    def parse_inbound(self, request: CallbackRequest) -> InboundMessage:
-        """Translate a verified incoming message. Raises `MalformedCallback` for one that cannot be understood.
+    def parse_inbound(self, request: CallbackRequest) -> Sequence[InboundMessage]:
+        """Translate the verified incoming messages of one request, in their order.
 
+        Raises `MalformedCallback` for a request of which any part cannot be understood: a request is never half used.
         The backend of a provider without incoming messages raises it for every request.
         """
 

@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationInfo, WrapValidator
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
+from providers import numbers
+
 STORED: Final[Mapping[str, bool]] = {"stored": True}
 
 SECRET_NAME = re.compile(r"authorization|api[-_]?key|token|secret|password|passwd|cookie", re.IGNORECASE)
@@ -75,6 +77,12 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _country_code(value: str) -> str:
+    if value not in numbers.COUNTRIES:
+        raise ValueError("must be the two letters of a country, for example DE")
+    return value
+
+
 def mapping_without_ambiguity(value: Any, info: ValidationInfo) -> Any:
     """Refuse a mapping whose only key is `env`: it would be resolved as a reference to the environment."""
     if is_stored(info) and is_reference(value):
@@ -93,5 +101,6 @@ HttpUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000), After
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=4096), EnvOrText]
 Prefix = Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")]
+CountryCode = Annotated[str, AfterValidator(_country_code)]
 Price = Annotated[float, Field(ge=0, le=1000, strict=True, allow_inf_nan=False)]
 Path = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=200)]

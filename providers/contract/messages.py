@@ -1,6 +1,7 @@
 """Messages that a provider carries, in both directions."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -8,7 +9,8 @@ from enum import StrEnum
 class OutboundMessage:
     """One message to send. `reference` is our message's id.
 
-    `callback_url` is complete, with its token; None where the backend takes no callbacks.
+    `callback_url` is complete, with its token; None where the backend takes no callbacks. `encoding` is `gsm7` or `ucs2`.
+    After `valid_until` the text is of no use to its recipient: a provider that can be told is told.
     """
 
     to: str = field(repr=False)
@@ -17,13 +19,20 @@ class OutboundMessage:
     reference: str
     callback_url: str | None = field(default=None, repr=False)
     media_urls: tuple[str, ...] = field(default=(), repr=False)
+    encoding: str = "gsm7"
+    segments: int = 1
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider accepted the message. Without a `provider_message_id` no receipt can be matched by id."""
+    """The provider accepted the message. Without a `provider_message_id` no receipt can be matched by id.
+
+    `part_ids` has all ids, the first one included, where the provider gives each part of a long text its own; else it is empty.
+    """
 
     provider_message_id: str = ""
+    part_ids: tuple[str, ...] = ()
 
 
 class ProviderKeyword(StrEnum):
@@ -36,9 +45,20 @@ class ProviderKeyword(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class MessagePart:
+    """The place of a part in a long text: `number` of `count`, from 1. `reference` is the same for all its parts."""
+
+    reference: str
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class InboundMessage:
     """One incoming message. `provider_message_id` is empty when the provider gives none.
 
+    `sender` and `recipient` are E.164 where `providers.numbers` could read them, else as they came: a short code, a name, or a
+    number that nobody can read. `recipient` is empty where the provider does not name it.
     `keyword` is set where the provider recognised and answered a keyword itself, in any language: that decides, not the text.
     """
 
@@ -48,3 +68,4 @@ class InboundMessage:
     text: str = field(repr=False)
     media_urls: tuple[str, ...] = field(default=(), repr=False)
     keyword: ProviderKeyword | None = None
+    part: MessagePart | None = None

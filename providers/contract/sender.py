@@ -11,12 +11,13 @@ and `providers.contract.lookup.StatusLookup`.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from providers.contract.config_types import Prefix, Price, SenderId
+from providers.contract.config_types import CountryCode, Prefix, Price, SenderId
 from providers.contract.messages import Accepted, OutboundMessage
+from providers.numbers import Notation, NumberFormat
 
 
 class CommonConfig(BaseModel):
@@ -29,6 +30,19 @@ class CommonConfig(BaseModel):
     allowed_prefixes: tuple[Prefix, ...] = ()
     denied_prefixes: tuple[Prefix, ...] = ()
     price_per_segment: Mapping[Prefix, Price] = Field(default_factory=dict)
+    number_format: Notation = Notation.E164
+    default_country: CountryCode | None = None
+
+    @model_validator(mode="after")
+    def _national_numbers_have_a_country(self) -> Self:
+        if self.number_format is Notation.NATIONAL and self.default_country is None:
+            raise ValueError("number_format national needs default_country")
+        return self
+
+    @property
+    def numbers(self) -> NumberFormat:
+        """How this provider writes numbers."""
+        return NumberFormat(self.number_format, self.default_country)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,12 +71,12 @@ class CallbackContract(SenderContract):
             parser.verify(broken)
 
     def test_the_statuses_every_provider_has_are_understood(self, parser: CallbackParser) -> None:
-        report = parser.parse_status(self.authenticated(self.receipt_body("id-1", "delivered")))
+        [report] = parser.parse_status(self.authenticated(self.receipt_body("id-1", "delivered")))
 
         assert report == StatusReport("id-1", ReportedStatus.DELIVERED, "delivered")
 
     def test_an_unknown_status_is_reported_as_unrecognized(self, parser: CallbackParser) -> None:
-        report = parser.parse_status(self.authenticated(self.receipt_body("id-1", "teleported" * 10)))
+        [report] = parser.parse_status(self.authenticated(self.receipt_body("id-1", "teleported" * 10)))
 
         assert report == StatusReport("id-1", ReportedStatus.UNRECOGNIZED, ("teleported" * 10)[:64])
 
@@ -105,7 +105,7 @@ class CallbackContract(SenderContract):
         assert understood == []
 
     def test_an_incoming_message_is_understood(self, parser: CallbackParser) -> None:
-        inbound = parser.parse_inbound(self.authenticated(self.inbound_body(TEXT)))
+        [inbound] = parser.parse_inbound(self.authenticated(self.inbound_body(TEXT)))
 
         assert (inbound.sender, inbound.recipient, inbound.text) == (SENDER, TO, TEXT)
         assert (inbound.provider_message_id, inbound.media_urls) == ("in-1", ())
@@ -135,7 +135,7 @@ class CallbackContract(SenderContract):
         assert access is None or (access.origin, SECRET in repr(access)) == (carrier.url, False)
 
     def test_nothing_private_is_in_the_repr_of_a_callback(self, parser: CallbackParser) -> None:
-        inbound = parser.parse_inbound(self.authenticated(self.inbound_body(TEXT)))
+        [inbound] = parser.parse_inbound(self.authenticated(self.inbound_body(TEXT)))
 
         shown = repr((inbound, self.authenticated(b"x")))
 

@@ -80,7 +80,8 @@ class TestTwilio(CallbackContract, StatusLookupContract):
     ) -> None:
         fields = {"MessageSid": "in-1", "From": SENDER, "To": TO, "Body": "Arrêt", "OptOutType": opt_out_type}
 
-        assert backend.parse_inbound(self.authenticated(_form(fields))).keyword == keyword
+        [inbound] = backend.parse_inbound(self.authenticated(_form(fields)))
+        assert inbound.keyword == keyword
 
     def test_a_signature_for_another_address_is_refused(self, backend: TwilioBackend) -> None:
         request = self.authenticated(self.receipt_body("id-1", "delivered"))

@@ -93,7 +93,7 @@ def test_the_two_provider_carrier_works_by_configuration(carrier: FakeCarrier) -
     ],
 )
 def test_the_statuses_of_the_default_table_are_understood(word: str, status: ReportedStatus) -> None:
-    report = make().parse_status(callback({"status": word, "message_id": "m-1"}))
+    [report] = make().parse_status(callback({"status": word, "message_id": "m-1"}))
 
     assert report == StatusReport("m-1", status, word)
 
@@ -284,7 +284,7 @@ def test_a_receipt_is_read_at_the_configured_paths() -> None:
         "values": {"DELIVRD": "delivered", "REJECTD": "failed", "ENROUTE": "progress"},
     }
 
-    report = make(status=status).parse_status(callback({"data": {"id": 5, "state": "REJECTD", "error": 301}}))
+    [report] = make(status=status).parse_status(callback({"data": {"id": 5, "state": "REJECTD", "error": 301}}))
 
     assert report == StatusReport("5", ReportedStatus.FAILED, "REJECTD", "301")
 
@@ -292,7 +292,7 @@ def test_a_receipt_is_read_at_the_configured_paths() -> None:
 def test_form_receipts_are_read_where_the_format_is_form() -> None:
     form = b"message_id=m-1&status=delivered"
 
-    report = make(format="form").parse_status(callback(form, "application/x-www-form-urlencoded"))
+    [report] = make(format="form").parse_status(callback(form, "application/x-www-form-urlencoded"))
 
     assert report == StatusReport("m-1", ReportedStatus.DELIVERED, "delivered")
     with pytest.raises(MalformedCallback):
@@ -300,13 +300,13 @@ def test_form_receipts_are_read_where_the_format_is_form() -> None:
 
 
 def test_a_carrier_that_takes_forms_may_post_json() -> None:
-    report = make(format="form").parse_status(callback({"message_id": "m-1", "status": "failed"}))
+    [report] = make(format="form").parse_status(callback({"message_id": "m-1", "status": "failed"}))
 
     assert report.status is ReportedStatus.UNDELIVERED
 
 
 def test_an_incoming_message_with_media_needs_no_text() -> None:
-    inbound = make().parse_inbound(callback({"from": "+1", "to": "+2", "media": ["https://a/1.jpg"]}))
+    [inbound] = make().parse_inbound(callback({"from": "+1", "to": "+2", "media": ["https://a/1.jpg"]}))
 
     assert (inbound.text, inbound.media_urls, inbound.provider_message_id) == ("", ("https://a/1.jpg",), "")
 

@@ -190,17 +190,17 @@ def test_an_acceptance_that_is_not_an_object_leaves_the_outcome_unknown(carrier:
 def test_status_and_code_of_a_receipt_decide_its_meaning(word: str, error_code: str, status: ReportedStatus) -> None:
     fields = {"MessageSid": "SM1", "MessageStatus": word} | ({"ErrorCode": error_code} if error_code else {})
 
-    assert make().parse_status(callback(**fields)) == StatusReport("SM1", status, word, error_code)
+    assert make().parse_status(callback(**fields)) == (StatusReport("SM1", status, word, error_code),)
 
 
 def test_the_older_names_of_a_receipts_fields_are_understood() -> None:
-    report = make().parse_status(callback(SmsSid="SM1", SmsStatus="sent"))
+    [report] = make().parse_status(callback(SmsSid="SM1", SmsStatus="sent"))
 
     assert report == StatusReport("SM1", ReportedStatus.SENT, "sent")
 
 
 def test_an_incoming_text_may_have_media() -> None:
-    inbound = make().parse_inbound(
+    [inbound] = make().parse_inbound(
         callback(
             MessageSid="MM1", From=TO, To="+2", Body="", NumMedia="2", MediaUrl0="https://a/0", MediaUrl1="https://a/1"
         )

@@ -121,4 +121,7 @@ def _message(attempt: Attempt, *, has_callbacks: bool) -> OutboundMessage:
         reference=str(attempt.message.pk),
         callback_url=callback_url if has_callbacks else None,
         media_urls=attempt.media_urls,
+        encoding=attempt.message.encoding,
+        segments=attempt.message.segments,
+        valid_until=attempt.message.expires_at,
     )
