@@ -51,6 +51,12 @@ class Refused(Unavailable):
     code = "provider_refused"
 
 
+class AccountRefused(Refused):
+    """A refusal that may be of the account: 402 or 403. It is, once recipients in a row got it."""
+
+    code = "provider_credentials_refused"
+
+
 class Misconfigured(Unavailable):
     """The account cannot be used as it is configured, for example because an environment variable is not set."""
 

@@ -1,12 +1,14 @@
 """The `config` of a `generic_http` account, which describes the API of one HTTP gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator, model_validator
 from pydantic import ValidationInfo as Info
 
-from providers.contract.callbacks import ReportedStatus
+from providers.backends import templates
+from providers.backends.answers import AnswerRule, Pattern
+from providers.backends.callback_mapping import InboundMapping, StatusMapping
 from providers.contract.config_types import (
     NO_LITERAL,
     SECRET_NAME,
@@ -14,6 +16,7 @@ from providers.contract.config_types import (
     HeaderName,
     HeaderValue,
     HttpUrl,
+    Part,
     Path,
     Secret,
     Text,
@@ -23,72 +26,83 @@ from providers.contract.config_types import (
 )
 from providers.contract.sender import CommonConfig
 
-OurField = Literal["to", "message", "from", "callback_url", "media", "id"]
+OurField = Literal[
+    "to", "message", "from", "callback_url", "media", "id", "encoding", "segments", "valid_for", "valid_until"
+]
 DEFAULT_FIELDS: Mapping[OurField, str] = {"to": "to", "message": "message"}
-DEFAULT_STATUS_VALUES = {
-    "delivered": ReportedStatus.DELIVERED,
-    "failed": ReportedStatus.UNDELIVERED,
-    "invalid": ReportedStatus.INVALID,
-}
 # Set by our HTTP client; a configured value would break the request.
 FRAMING_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+# Where a request's template has the short form's field of another name.
+PLACEHOLDER_OF: Mapping[str, str] = {"media": "media_urls"}
+USE_BODY = "write it in `body`, which has lists and objects; a name with a dot would be sent flat"
 
 Success = Annotated[int, Field(ge=200, le=299, strict=True)]
 Refusal = Annotated[int, Field(ge=400, le=599, strict=True)]
 RefusalKey = Annotated[int, Field(ge=400, le=599)]
 ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
-RawStatus = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Scalar = str | int | float | bool
 Unambiguous = BeforeValidator(mapping_without_ambiguity)
 
 
-def _not_unrecognized(value: Any) -> Any:
-    if value == ReportedStatus.UNRECOGNIZED:
-        raise ValueError("unknown_word is reserved for statuses that this table does not list")
-    return value
+def _without_dot(name: str) -> str:
+    if "." in name:
+        raise ValueError(f"{name!r} has a dot: {USE_BODY}")
+    return name
 
 
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+FlatName = Annotated[FieldName, AfterValidator(_without_dot)]
 
 
-class StatusMapping(Part):
-    """The paths of a receipt's id, status and error code, and the meaning of its statuses."""
+class IdByPattern(Part):
+    """The id is the first group of a regular expression, found in the body."""
 
-    message_id: Path = "message_id"
-    status: Path = "status"
-    error_code: Path | None = None
-    values: Annotated[
-        Mapping[RawStatus, Annotated[ReportedStatus, BeforeValidator(_not_unrecognized)]],
-        Field(min_length=1),
-        Unambiguous,
-    ] = Field(default_factory=lambda: dict(DEFAULT_STATUS_VALUES))
+    text: Pattern
+
+    @field_validator("text")
+    @classmethod
+    def _has_a_group(cls, value: str) -> str:
+        if "(" not in value:
+            raise ValueError("needs a group in brackets around the id")
+        return value
 
 
-class InboundMapping(Part):
-    """The paths of an incoming message's fields."""
+class IdInXml(Part):
+    """The id is an element: the names of the elements from the root on, between slashes."""
 
-    sender: Path = Field(default="from", alias="from")
-    to: Path = "to"
-    message: Path = "message"
-    id: Path | None = "id"
-    media: Path | None = "media"
+    xml: Annotated[str, StringConstraints(pattern=r"^[^/.\s]+(/[^/.\s]+)*$", max_length=200)]
+
+    @property
+    def path(self) -> str:
+        return self.xml.replace("/", ".")
+
+
+class CallbackAnswer(Part):
+    """What the provider wants to read when its callback is stored."""
+
+    status: Success = 200
+    content_type: Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=100)] = "text/plain"
+    body: Annotated[str, StringConstraints(max_length=1000)] = ""
 
 
 class GenericHttpConfig(CommonConfig):
     url: HttpUrl
     method: Literal["POST", "PUT", "GET"] = "POST"
-    format: Literal["json", "form"] = "json"
+    format: Literal["json", "form", "query"] = "json"
     headers: Annotated[Mapping[HeaderName, HeaderValue], Unambiguous] = Field(default_factory=dict, repr=False)
-    constants: Annotated[Mapping[FieldName, Any], Unambiguous] = Field(default_factory=dict, repr=False)
-    fields: Mapping[OurField, FieldName] = Field(default_factory=dict)
-    message_id: Path | None = "message_id"
-    accepted: frozenset[Success] = Field(default=frozenset({200, 201, 202}), min_length=1)
+    body: Any = Field(default=None, repr=False)
+    constants: Annotated[Mapping[FlatName, Any], Unambiguous] = Field(default_factory=dict, repr=False)
+    fields: Mapping[OurField, FlatName] = Field(default_factory=dict)
+    values: Mapping[str, Mapping[str, Scalar]] = Field(default_factory=dict)
+    answer: tuple[AnswerRule, ...] = ()
+    message_id: Path | IdByPattern | IdInXml | None = "message_id"
+    accepted: frozenset[Success] = Field(default=frozenset(range(200, 300)), min_length=1)
     # Not 502 and 504: a proxy in front of the provider answers so after it has passed the message on.
     unavailable: frozenset[Refusal] = frozenset({429, 500, 503})
     rejected: Mapping[RefusalKey, ErrorCode] = Field(default_factory=dict)
     status: StatusMapping = Field(default_factory=StatusMapping)
     inbound: InboundMapping = Field(default_factory=InboundMapping)
+    callback_answer: CallbackAnswer | None = None
     callback_auth: Literal["token", "hmac", "basic"] = "token"
     callback_secret: Secret | None = None
     callback_username: Text | None = None
@@ -109,10 +123,22 @@ class GenericHttpConfig(CommonConfig):
     @classmethod
     def _constants_are_plain(cls, constants: Mapping[str, Any], info: Info) -> Mapping[str, Any]:
         for name, value in constants.items():
-            if not isinstance(value, str | int | float | bool) and not (is_stored(info) and is_reference(value)):
+            if not isinstance(value, Scalar) and not (is_stored(info) and is_reference(value)):
                 raise ValueError(f'{name} must be a text, a number, true, false or {{"env": "NAME"}}')
             _refuse_literal_secret(name, value, info)
         return constants
+
+    @field_validator("body")
+    @classmethod
+    def _body_can_be_filled(cls, body: Any, info: Info) -> Any:
+        if body is not None and not isinstance(body, dict | list):
+            raise ValueError("must be an object or a list")
+        if is_stored(info):
+            templates.check(body)
+            for name, value in _named_values(body):
+                if isinstance(value, str) and not any(templates.names_in(value)):
+                    _refuse_literal_secret(name, value, info)
+        return body
 
     @field_validator("fields")
     @classmethod
@@ -121,6 +147,25 @@ class GenericHttpConfig(CommonConfig):
         if len(set(complete.values())) != len(complete):
             raise ValueError("two fields have the same name")
         return complete
+
+    @field_validator("values")
+    @classmethod
+    def _values_replace_placeholders(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in values:
+            templates.check(f"{{{name}}}")
+        return values
+
+    @model_validator(mode="after")
+    def _one_form_of_the_request(self) -> Self:
+        if self.body is None:
+            return self
+        if self.model_fields_set & {"fields", "constants"}:
+            raise ValueError("body says the whole request: it takes no fields and no constants beside it")
+        if (self.format != "json" or self.method == "GET") and not _is_flat(self.body):
+            raise ValueError(
+                "a form or a query is flat: body must be an object of texts and numbers, or lists of these"
+            )
+        return self
 
     @model_validator(mode="after")
     def _callbacks_can_be_authenticated(self) -> Self:
@@ -138,8 +183,38 @@ class GenericHttpConfig(CommonConfig):
         return self
 
     @property
-    def request_fields(self) -> Mapping[OurField, str]:
-        return self.fields or DEFAULT_FIELDS
+    def template(self) -> Any:
+        """The request's content, without `constants`: `body`, or what `fields` says in short."""
+        if self.body is not None:
+            return self.body
+        fields = self.fields or DEFAULT_FIELDS
+        return {name: f"{{{PLACEHOLDER_OF.get(field, field)}}}" for field, name in fields.items()}
+
+    @property
+    def sends_media(self) -> bool:
+        return "media_urls" in templates.names_in(self.template)
+
+
+def _named_values(content: Any) -> Iterator[tuple[str, Any]]:
+    """Every value of an object, however deep, with its name."""
+    if is_reference(content):
+        return
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield name, value
+            yield from _named_values(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _named_values(value)
+
+
+def _is_flat(body: Any) -> bool:
+    def is_plain(value: Any) -> bool:
+        return isinstance(value, Scalar) or is_reference(value)
+
+    return isinstance(body, dict) and all(
+        is_plain(value) or (isinstance(value, list) and all(map(is_plain, value))) for value in body.values()
+    )
 
 
 def _refuse_literal_secret(name: str, value: Any, info: Info) -> None:

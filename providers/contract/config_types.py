@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationInfo, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    WrapValidator,
+)
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from providers import numbers
@@ -27,6 +36,12 @@ class EnvReference:
     """`{"env": "NAME"}` in a stored configuration."""
 
     name: str
+
+
+class Part(BaseModel):
+    """An object within a configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def is_stored(info: ValidationInfo) -> bool:

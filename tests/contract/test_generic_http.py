@@ -11,7 +11,7 @@ import pytest
 
 from providers import callback_tokens
 from providers.backends.generic_http import GenericHttpBackend
-from providers.contract.callbacks import CallbackRequest
+from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
 from providers.contract.sender import BackendContext, Sender
 from providers.errors import InvalidSignature
 from tests.contract.callback_kit import CallbackContract
@@ -69,7 +69,7 @@ class TestToken(GenericHttpContract, StatusLookupContract):
 
     def authenticated(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
         keys = (secret,) if secret else CONTEXT.callback_keys
-        token = callback_tokens.make(slug=SLUG, attempt_id="attempt-1", keys=keys)
+        token = callback_tokens.make(slug=SLUG, attempt_id="", keys=keys)
         return replace(self.unauthenticated(body), url=url, token=token)
 
     def found(self, message_id: str, raw_status: str) -> Play:
@@ -77,6 +77,14 @@ class TestToken(GenericHttpContract, StatusLookupContract):
 
     def not_found(self) -> Play:
         return answer(404, {"error": "unknown message"})
+
+    def test_a_receipt_at_the_messages_own_address_needs_no_id(self, backend: GenericHttpBackend) -> None:
+        token = callback_tokens.make(slug=SLUG, attempt_id="attempt-1", keys=CONTEXT.callback_keys)
+        request = replace(self.unauthenticated(self.receipt_body(None, "delivered")), token=token)
+
+        [report] = backend.parse_status(request)
+
+        assert report == StatusReport("", ReportedStatus.DELIVERED, "delivered")
 
     def test_a_token_of_another_account_is_refused(self, backend: GenericHttpBackend) -> None:
         token = callback_tokens.make(slug="other", attempt_id="attempt-1", keys=CONTEXT.callback_keys)

@@ -159,13 +159,10 @@ def test_a_text_is_never_refused_for_rate_or_length(carrier) -> None:
         {"message": "a\x00b"},
         {"message": "\ud800"},
         {"from": ""},
-        {"to": None},
         {"from": "a name that is too long"},
         {"id": "x" * 129},
-        {"media": ["ftp://a.example/1"]},
         {"media": ["https://a.example/" + "x" * 2000]},
         {"media": [f"https://a.example/{n}" for n in range(11)]},
-        {"media": {"a": 1}},
     ],
     ids=lambda changes: repr(changes)[:30],
 )

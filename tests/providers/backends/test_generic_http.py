@@ -12,6 +12,7 @@ from providers.contract.callbacks import CallbackRequest, ReportedStatus, Status
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.contract.sender import BackendContext, Timeouts
 from providers.errors import (
+    AccountRefused,
     CredentialsRefused,
     MalformedCallback,
     NoMessageId,
@@ -19,6 +20,7 @@ from providers.errors import (
     RateLimited,
     RecipientInvalid,
     RecipientOptedOut,
+    Refused,
     Rejected,
     SendError,
     Unavailable,
@@ -232,8 +234,11 @@ def test_a_response_without_an_id_by_configuration_need_not_be_json(carrier: Fak
 @pytest.mark.parametrize(
     ("status", "config", "kind", "code"),
     [
-        (400, {}, Unavailable, "provider_refused"),
-        (403, {}, CredentialsRefused, "provider_credentials_refused"),
+        (400, {}, Refused, "provider_refused"),
+        (404, {}, Refused, "provider_refused"),
+        (401, {}, CredentialsRefused, "provider_credentials_refused"),
+        (402, {}, AccountRefused, "provider_credit"),
+        (403, {}, AccountRefused, "provider_credentials_refused"),
         (403, {"rejected": {"403": "blocked"}}, Rejected, "blocked"),
         (401, {"unavailable": [401]}, Unavailable, "provider_unavailable"),
         (422, {"rejected": {"422": "recipient_invalid"}}, RecipientInvalid, "recipient_invalid"),
@@ -249,7 +254,9 @@ def test_a_response_without_an_id_by_configuration_need_not_be_json(carrier: Fak
         *((status, {}, OutcomeUnknown, "outcome_unknown") for status in (502, 504, 520, 521, 522, 523, 524)),
         (502, {"unavailable": [502]}, Unavailable, "provider_unavailable"),
         (501, {}, OutcomeUnknown, "outcome_unknown"),
-        (204, {}, OutcomeUnknown, "outcome_unknown"),
+        (204, {}, NoMessageId, "no_message_id"),
+        (299, {}, NoMessageId, "no_message_id"),
+        (202, {"accepted": [200]}, OutcomeUnknown, "outcome_unknown"),
         (301, {}, OutcomeUnknown, "outcome_unknown"),
     ],
 )
@@ -289,22 +296,6 @@ def test_a_receipt_is_read_at_the_configured_paths() -> None:
     assert report == StatusReport("5", ReportedStatus.FAILED, "REJECTD", "301")
 
 
-def test_form_receipts_are_read_where_the_format_is_form() -> None:
-    form = b"message_id=m-1&status=delivered"
-
-    [report] = make(format="form").parse_status(callback(form, "application/x-www-form-urlencoded"))
-
-    assert report == StatusReport("m-1", ReportedStatus.DELIVERED, "delivered")
-    with pytest.raises(MalformedCallback):
-        make(format="json").parse_status(callback(form, "application/x-www-form-urlencoded"))
-
-
-def test_a_carrier_that_takes_forms_may_post_json() -> None:
-    [report] = make(format="form").parse_status(callback({"message_id": "m-1", "status": "failed"}))
-
-    assert report.status is ReportedStatus.UNDELIVERED
-
-
 def test_an_incoming_message_with_media_needs_no_text() -> None:
     [inbound] = make().parse_inbound(callback({"from": "+1", "to": "+2", "media": ["https://a/1.jpg"]}))
 
@@ -318,12 +309,8 @@ def test_an_incoming_message_with_media_needs_no_text() -> None:
         {"message": 5},
         {"message": "half \ud83d"},
         {"from": {"a": 1}},
-        {"to": ""},
         {"id": ["a"]},
         {"id": "x" * 129},
-        {"media": ["javascript:alert(1)"]},
-        {"media": ["https://a"] * 11},
-        {"media": {"a": 1}},
     ],
 )
 def test_an_invalid_incoming_message_is_malformed(change: dict[str, Any]) -> None:

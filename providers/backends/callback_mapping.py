@@ -1,0 +1,222 @@
+"""Reads receipts and incoming messages by configured paths, from the body and the query of a callback."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from providers.backends.payload import (
+    MAX_CODE_LENGTH,
+    MAX_ID_LENGTH,
+    at_path,
+    one_value,
+    read_content,
+    read_form,
+    scalar,
+    storable_text,
+    values_at,
+    word,
+)
+from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
+from providers.contract.config_types import Part, Path, mapping_without_ambiguity
+from providers.contract.messages import InboundMessage, MessagePart
+from providers.errors import MalformedCallback
+from providers.numbers import NumberFormat
+
+DEFAULT_STATUS_VALUES = {
+    "delivered": ReportedStatus.DELIVERED,
+    "failed": ReportedStatus.UNDELIVERED,
+    "invalid": ReportedStatus.INVALID,
+}
+# Statuses that an error code may explain.
+NOT_DELIVERED = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED, ReportedStatus.UNRECOGNIZED})
+# The parameter of our own token in a callback's address.
+OUR_PARAMETER = "token"
+MAX_PARTS = 255
+
+RawStatus = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+# The empty path is the whole body: a list at the top.
+ListPath = Path | Literal[""]
+Unambiguous = BeforeValidator(mapping_without_ambiguity)
+
+logger = logging.getLogger(__name__)
+
+
+def _not_unrecognized(value: Any) -> Any:
+    if value == ReportedStatus.UNRECOGNIZED:
+        raise ValueError("unknown_word is reserved for statuses that this table does not list")
+    return value
+
+
+Meaning = Annotated[ReportedStatus, BeforeValidator(_not_unrecognized)]
+
+
+class StatusMapping(Part):
+    """The paths of receipts: `list` where one request brings several, `reference` where our message's id is repeated."""
+
+    list: ListPath | None = None
+    message_id: Path | None = "message_id"
+    reference: Path | None = None
+    status: Path = "status"
+    error_code: Path | None = None
+    values: Annotated[Mapping[RawStatus, Meaning], Field(min_length=1), Unambiguous] = Field(
+        default_factory=lambda: dict(DEFAULT_STATUS_VALUES)
+    )
+    errors: Annotated[Mapping[RawStatus, Meaning], Unambiguous] = Field(default_factory=dict)
+
+    def paths(self) -> Iterator[str]:
+        yield from filter(None, (self.message_id, self.reference, self.status, self.error_code))
+
+
+class PartMapping(Part):
+    """The paths of a part's place in a long text."""
+
+    reference: Path
+    number: Path
+    count: Path
+
+
+class InboundMapping(Part):
+    """The paths of incoming messages: `list` where one request brings several."""
+
+    list: ListPath | None = None
+    sender: Path = Field(default="from", alias="from")
+    to: Path = "to"
+    message: Path = "message"
+    id: Path | None = "id"
+    media: Path | None = "media"
+    part: PartMapping | None = None
+
+    def paths(self) -> Iterator[str]:
+        yield from filter(None, (self.sender, self.to, self.message, self.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One receipt or text: a value is looked for in the body's entry, then in the query."""
+
+    content: Any
+    query: Mapping[str, Any]
+
+    def get(self, path: str | None) -> Any:
+        if path is None:
+            return None
+        value = at_path(self.content, path)
+        return at_path(self.query, path) if value is None else value
+
+    def all(self, path: str | None) -> list[Any]:
+        if path is None:
+            return []
+        return list(values_at(self.content, path)) or list(values_at(self.query, path))
+
+
+def entries(request: CallbackRequest, mapping: StatusMapping | InboundMapping) -> list[Entry]:
+    """Every report or text of the request. Raises `MalformedCallback` unless the mapping reads all that is there."""
+    try:
+        query = one_value(read_form(urlsplit(request.url).query.encode()))
+        query.pop(OUR_PARAMETER, None)
+        body = read_content(request.body, request.headers.get("content-type", "")) if request.body.strip() else {}
+    except ValueError:
+        raise MalformedCallback("the body cannot be read") from None
+    if mapping.list is None:
+        for path in mapping.paths():
+            _refuse_unread(body, path)
+        return [Entry(body, query)]
+    found = body if mapping.list == "" else at_path(body, mapping.list)
+    if isinstance(found, Mapping):
+        found = [found]  # XML writes a list of one like an element
+    if not isinstance(found, list) or not found:
+        raise MalformedCallback("there is no list where the configuration expects it")
+    return [Entry(each, query) for each in found]
+
+
+def _refuse_unread(body: Any, path: str) -> None:
+    """Raise for a list with more entries than the one that the path reads: the others would be lost."""
+    content = body
+    for step in path.split("."):
+        if isinstance(content, list) and len(content) > 1:
+            raise MalformedCallback("the body has more entries than the configuration reads; set `list`")
+        content = at_path(content, step)
+
+
+def read_reports(request: CallbackRequest, mapping: StatusMapping, *, is_named: bool) -> tuple[StatusReport, ...]:
+    """The receipts of a request. `is_named`: the address names the attempt, so that a receipt needs no id."""
+    found = entries(request, mapping)
+    return tuple(report_of(entry, mapping, is_named=is_named and len(found) == 1) for entry in found)
+
+
+def report_of(entry: Entry, mapping: StatusMapping, *, is_named: bool) -> StatusReport:
+    message_id = scalar(entry.get(mapping.message_id))
+    reference = scalar(entry.get(mapping.reference))
+    raw_status = word(entry.get(mapping.status))
+    if len(message_id) > MAX_ID_LENGTH or not (message_id or reference or is_named):
+        raise MalformedCallback("the receipt names no message")
+    if not raw_status:
+        raise MalformedCallback("the receipt names no status")
+    error_code = word(entry.get(mapping.error_code))
+    status = _meaning(raw_status, mapping.values, ReportedStatus.UNRECOGNIZED)
+    if status in NOT_DELIVERED:
+        status = _meaning(error_code, mapping.errors, status)
+    return StatusReport(
+        provider_message_id=message_id,
+        status=status,
+        raw_status=raw_status[:MAX_CODE_LENGTH],
+        error_code=error_code[:MAX_CODE_LENGTH],
+        reference=reference[:MAX_ID_LENGTH],
+    )
+
+
+def _meaning(given: str, table: Mapping[str, ReportedStatus], otherwise: ReportedStatus) -> ReportedStatus:
+    """As the table writes it, else without regard to case: some providers change it between versions."""
+    if given in table:
+        return table[given]
+    return next((meaning for name, meaning in table.items() if name.casefold() == given.casefold()), otherwise)
+
+
+def read_texts(request: CallbackRequest, mapping: InboundMapping, numbers: NumberFormat) -> tuple[InboundMessage, ...]:
+    """The incoming messages of a request."""
+    return tuple(_text_of(entry, mapping, numbers) for entry in entries(request, mapping))
+
+
+def _text_of(entry: Entry, mapping: InboundMapping, numbers: NumberFormat) -> InboundMessage:
+    sender, recipient = scalar(entry.get(mapping.sender)), scalar(entry.get(mapping.to))
+    if not sender:
+        raise MalformedCallback("the text names no sender")
+    given_id = entry.get(mapping.id)
+    message_id = scalar(given_id)
+    if given_id not in (None, "") and (not message_id or len(message_id) > MAX_ID_LENGTH):
+        raise MalformedCallback("the text's id is not valid")
+    media_urls = _media(entry.all(mapping.media))
+    given_text = entry.get(mapping.message)
+    text = storable_text("" if given_text is None and media_urls else given_text)
+    if text is None:
+        raise MalformedCallback("there is no text that can be stored")
+    return InboundMessage(
+        message_id,
+        sender=numbers.read(sender) or sender,
+        recipient=numbers.read(recipient) or recipient,
+        text=text,
+        media_urls=media_urls,
+        part=_part(entry, mapping.part),
+    )
+
+
+def _media(found: list[Any]) -> tuple[str, ...]:
+    """Every address; what is none is left out, because a fault of one picture must not cost the text."""
+    values = [value for each in found for value in (each if isinstance(each, list) else [each])]
+    return tuple(value for value in values if isinstance(value, str) and value)
+
+
+def _part(entry: Entry, mapping: PartMapping | None) -> MessagePart | None:
+    """None for a text in one piece, and for a place that makes no sense: such a part is shown on its own."""
+    if mapping is None:
+        return None
+    reference = scalar(entry.get(mapping.reference))
+    number, count = (scalar(entry.get(path)) for path in (mapping.number, mapping.count))
+    if not reference or not all(each.isascii() and each.isdigit() and len(each) <= 3 for each in (number, count)):  # noqa: PLR2004
+        return None
+    is_part = 1 <= int(number) <= int(count) <= MAX_PARTS and int(count) > 1
+    return MessagePart(reference[:MAX_ID_LENGTH], int(number), int(count)) if is_part else None

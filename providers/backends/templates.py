@@ -1,0 +1,98 @@
+"""Requests by configuration: JSON whose texts hold placeholders, such as `{"dest": "{to}", "text": "{message}"}`."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from providers.contract.messages import OutboundMessage
+from providers.numbers import NumberFormat
+
+PLACEHOLDERS: Final = (
+    "to",
+    "from",
+    "message",
+    "id",
+    "callback_url",
+    "media_urls",
+    "encoding",
+    "segments",
+    "valid_for",
+    "valid_for_minutes",
+    "valid_for_ms",
+    "valid_until",
+)
+NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.]*)\}")
+Values = Mapping[str, Any]
+
+
+def values_of(text: OutboundMessage, *, sender: str | None, numbers: NumberFormat, now: datetime) -> dict[str, Any]:
+    """What each placeholder stands for. The validity is what is left of it, rounded down, and at least one unit."""
+    seconds = (text.valid_until - now).total_seconds() if text.valid_until else None
+    return {
+        "to": numbers.write(text.to),
+        "from": numbers.write(sender) if sender else None,
+        "message": text.text,
+        "id": text.reference,
+        "callback_url": text.callback_url,
+        "media_urls": list(text.media_urls),
+        "encoding": text.encoding,
+        "segments": text.segments,
+        "valid_for": _whole(seconds),
+        "valid_for_minutes": _whole(seconds, 1 / 60),
+        "valid_for_ms": _whole(seconds, 1000),
+        "valid_until": f"{text.valid_until:%Y-%m-%dT%H:%M:%SZ}" if text.valid_until else None,
+    }
+
+
+def _whole(seconds: float | None, factor: float = 1) -> int | None:
+    return None if seconds is None else max(1, math.floor(seconds * factor))
+
+
+def check(template: Any) -> None:
+    """Raise `ValueError` for a placeholder that does not exist."""
+    for name in names_in(template):
+        if name not in PLACEHOLDERS:
+            raise ValueError(f"there is no {{{name}}}; known are {', '.join(f'{{{each}}}' for each in PLACEHOLDERS)}")
+
+
+def names_in(template: Any) -> Iterator[str]:
+    """The names of all placeholders, also of unknown ones."""
+    if isinstance(template, str):
+        yield from _PLACEHOLDER.findall(template)
+    elif isinstance(template, Mapping):
+        for value in template.values():
+            yield from names_in(value)
+    elif isinstance(template, list | tuple):
+        for value in template:
+            yield from names_in(value)
+
+
+def render(template: Any, values: Values) -> Any:
+    """The template with its placeholders filled. What has no value is left out of its mapping or list.
+
+    A text that is one placeholder takes the type of its value; in a longer text a placeholder without a value is empty. Other
+    braces stay as they are: they may be part of a secret.
+    """
+    if isinstance(template, str):
+        return _filled(template, values)
+    if isinstance(template, Mapping):
+        filled = ((key, value, render(value, values)) for key, value in template.items())
+        return {key: result for key, value, result in filled if result not in NOTHING or value in NOTHING}
+    if isinstance(template, list | tuple):
+        rendered = ((value, render(value, values)) for value in template)
+        return [result for value, result in rendered if result not in NOTHING or value in NOTHING]
+    return template
+
+
+def _filled(template: str, values: Values) -> Any:
+    whole = _PLACEHOLDER.fullmatch(template)
+    if whole is not None and whole[1] in values:
+        return values[whole[1]]
+    return _PLACEHOLDER.sub(lambda found: _text(values[found[1]]) if found[1] in values else found[0], template)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else ",".join(value) if isinstance(value, list) else str(value)

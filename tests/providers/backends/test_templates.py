@@ -1,0 +1,85 @@
+"""Requests by template: values keep their type, what has no value is left out, and secrets stay as they are."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from providers.backends import templates
+from providers.contract.messages import OutboundMessage
+from providers.numbers import Notation, NumberFormat
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+TEXT = OutboundMessage(
+    to="+447911123456",
+    text="Grüße {to}",
+    sender=None,
+    reference="m-1",
+    media_urls=("https://a/1", "https://a/2"),
+    encoding="ucs2",
+    segments=2,
+    valid_until=NOW + timedelta(seconds=90, milliseconds=500),
+)
+
+
+def render(template: Any, text: OutboundMessage = TEXT, sender: str | None = None) -> Any:
+    return templates.render(template, templates.values_of(text, sender=sender, numbers=NumberFormat(), now=NOW))
+
+
+def test_a_text_that_is_one_placeholder_takes_its_type() -> None:
+    assert render({"n": "{segments}", "media": "{media_urls}", "ttl": "{valid_for}", "list": [{"to": "{to}"}]}) == {
+        "n": 2,
+        "media": ["https://a/1", "https://a/2"],
+        "ttl": 90,
+        "list": [{"to": "+447911123456"}],
+    }
+
+
+def test_a_longer_text_is_filled_and_other_braces_stay() -> None:
+    assert render({"a": "to {to}, {segments} parts", "b": "{unknown} {}", "c": "{from}/x"}) == {
+        "a": "to +447911123456, 2 parts",
+        "b": "{unknown} {}",
+        "c": "/x",
+    }
+
+
+def test_the_text_itself_is_never_a_template() -> None:
+    assert render({"text": "{message}", "again": "<{message}>"}) == {"text": "Grüße {to}", "again": "<Grüße {to}>"}
+
+
+def test_what_has_no_value_is_left_out_with_the_objects_that_held_only_that() -> None:
+    bare = replace(TEXT, media_urls=(), valid_until=None)
+    template = {"from": "{from}", "dlr": {"url": "{callback_url}"}, "media": ["{media_urls}"], "ttl": "{valid_for}"}
+
+    assert render({**template, "empty": "", "none": None, "zero": 0}, bare) == {"empty": "", "none": None, "zero": 0}
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (timedelta(seconds=90.5), {"s": 90, "m": 1, "ms": 90_500}),
+        (timedelta(seconds=59), {"s": 59, "m": 1, "ms": 59_000}),
+        (timedelta(seconds=0.2), {"s": 1, "m": 1, "ms": 200}),
+        (timedelta(seconds=-5), {"s": 1, "m": 1, "ms": 1}),
+    ],
+)
+def test_the_validity_that_is_left_is_handed_over_in_the_providers_unit(
+    left: timedelta, expected: dict[str, int]
+) -> None:
+    template = {"s": "{valid_for}", "m": "{valid_for_minutes}", "ms": "{valid_for_ms}"}
+
+    assert render(template, replace(TEXT, valid_until=NOW + left)) == expected
+
+
+def test_numbers_are_written_as_the_provider_writes_them() -> None:
+    numbers = NumberFormat(Notation.DOUBLE_ZERO)
+    values = templates.values_of(TEXT, sender="ACME", numbers=numbers, now=NOW)
+
+    assert templates.render(["{to}", "{from}"], values) == ["00447911123456", "ACME"]
+
+
+@pytest.mark.parametrize("template", ["{nobody}", {"a": ["{To}"]}, [{"b": "x {message.text}"}]])
+def test_a_placeholder_that_does_not_exist_is_refused_with_those_that_do(template: Any) -> None:
+    with pytest.raises(ValueError, match=r"known are .*\{message\}"):
+        templates.check(template)
