@@ -73,8 +73,8 @@ def names_in(template: Any) -> Iterator[str]:
 def render(template: Any, values: Values) -> Any:
     """The template with its placeholders filled. What has no value is left out of its mapping or list.
 
-    A text that is one placeholder takes the type of its value; in a longer text a placeholder without a value is empty. Other
-    braces stay as they are: they may be part of a secret.
+    A text that is one placeholder takes the type of its value. A longer text has no value if one of its placeholders has none.
+    Other braces stay as they are: they may be part of a secret.
     """
     if isinstance(template, str):
         return _filled(template, values)
@@ -91,8 +91,10 @@ def _filled(template: str, values: Values) -> Any:
     whole = _PLACEHOLDER.fullmatch(template)
     if whole is not None and whole[1] in values:
         return values[whole[1]]
+    if any(values.get(name, name) in NOTHING for name in names_in(template)):
+        return None
     return _PLACEHOLDER.sub(lambda found: _text(values[found[1]]) if found[1] in values else found[0], template)
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else ",".join(value) if isinstance(value, list) else str(value)
+    return ",".join(value) if isinstance(value, list) else str(value)

@@ -36,11 +36,10 @@ def test_a_text_that_is_one_placeholder_takes_its_type() -> None:
     }
 
 
-def test_a_longer_text_is_filled_and_other_braces_stay() -> None:
-    assert render({"a": "to {to}, {segments} parts", "b": "{unknown} {}", "c": "{from}/x"}) == {
+def test_a_longer_text_is_filled_or_left_out_and_other_braces_stay() -> None:
+    assert render({"a": "to {to}, {segments} parts", "b": "{unknown} {}", "c": "{from}/x", "d": "{from}&{to}"}) == {
         "a": "to +447911123456, 2 parts",
         "b": "{unknown} {}",
-        "c": "/x",
     }
 
 
