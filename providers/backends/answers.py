@@ -134,18 +134,18 @@ class ParsedResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ResponseMeaning:
     """What a response means, and the rule that says so. `error` is None if the provider accepted the message."""
 
     rule: str
     error: SendError | None = None
 
 
-def by_rules(rules: tuple[AnswerRule, ...], answer: ParsedResponse) -> Verdict | None:
+def by_rules(rules: tuple[AnswerRule, ...], answer: ParsedResponse) -> ResponseMeaning | None:
     """The verdict of the first rule that fits, None if none does."""
     for number, rule in enumerate(rules):
         if rule.fits(answer):
-            return Verdict(f"answer.{number}: {rule.outcome}", _error(rule, answer))
+            return ResponseMeaning(f"answer.{number}: {rule.outcome}", _error(rule, answer))
     return None
 
 
@@ -168,13 +168,13 @@ def by_status(
     accepted: frozenset[int],
     unavailable: frozenset[int],
     rejected: Mapping[int, str],
-) -> Verdict:
+) -> ResponseMeaning:
     """The verdict of the HTTP status alone."""
     status, detail = answer.status, f"the provider answered {answer.status}"
     if status in accepted:
-        return Verdict(f"status {status}: accepted")
+        return ResponseMeaning(f"status {status}: accepted")
     error = _error_of_status(status, detail, answer, unavailable, rejected)
-    return Verdict(f"status {status}: {error.code}", error)
+    return ResponseMeaning(f"status {status}: {error.code}", error)
 
 
 def _error_of_status(  # noqa: PLR0911 (a table)

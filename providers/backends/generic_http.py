@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from providers import callback_tokens
 from providers.backends import answers, templates
-from providers.backends.answers import ParsedResponse, Verdict
+from providers.backends.answers import ParsedResponse, ResponseMeaning
 from providers.backends.callback_mapping import Entry, read_reports, read_texts, report_of
 from providers.backends.generic_http_config import GenericHttpConfig, IdByPattern, IdInXml
 from providers.backends.payload import identifier, read_content, values_at
@@ -153,7 +153,7 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
                 given = answer.at(path)
         return tuple(dict.fromkeys(filter(None, map(identifier, given))))
 
-    def _without_id(self, answer: ParsedResponse) -> Verdict:
+    def _without_id(self, answer: ParsedResponse) -> ResponseMeaning:
         logger.warning(
             "%s answered %d without an id at `message_id`; the message is unknown. Write a rule in `answer` for what this "
             "response means; if this provider gives no ids, set message_id to null",
@@ -161,7 +161,7 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
             answer.status,
         )
         error = NoMessageId(f"the provider answered {answer.status} without a message id")
-        return Verdict(f"status {answer.status}: no id", error)
+        return ResponseMeaning(f"status {answer.status}: no id", error)
 
     # --- fetch status -------------------------------------------------------------------------------------------------
 
