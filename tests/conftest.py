@@ -9,11 +9,13 @@ import pytest_django
 from django.contrib import admin
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
+from django.db import connection
 from django.test import TransactionTestCase
 
 from providers.state import account_state, redis_client
 from tests import static_files, tiers
 from tests.emptying import delete_all_rows
+from tests.environment import GIVEN_DATABASE_URL
 from tests.plugin import ENVIRONMENT
 
 # Tests that start the product's processes follow one another in one process, folder by folder, while others run beside them.
@@ -42,6 +44,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.Djan
     from tests import installed  # noqa: PLC0415 (its models can only be imported when Django is set up)
 
     with django_db_blocker.unblock():
+        if GIVEN_DATABASE_URL and GIVEN_DATABASE_URL.endswith(f"/{connection.settings_dict['NAME']}"):
+            # pytest-django makes no test database when no selected test is marked as one that needs it.
+            pytest.exit("these tests would empty the database of DATABASE_URL; select a marked test too", returncode=1)
         installed.keep()
         delete_all_rows()
 

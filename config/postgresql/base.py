@@ -9,6 +9,10 @@ from psycopg import Connection
 
 from config.postgresql.pool import Pool
 
+# A process that stands still within a transaction keeps its row locks, and others wait for them. As long as a worker's lease:
+# after that its messages are recovered, which needs the locks.
+IDLE_IN_TRANSACTION_MS = 30_000
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _connection_pools: dict[str, Pool]  # of the base class, which creates it; missing in django-stubs
@@ -26,5 +30,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _connect_for_pool(self, parameters: dict[str, Any]) -> Connection[Any]:
         connection: Connection[Any] = self.Database.connect(**parameters, autocommit=True)
+        connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
         self._configure_connection(connection)  # type: ignore[attr-defined]  # missing in django-stubs
         return connection

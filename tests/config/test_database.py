@@ -12,7 +12,9 @@ from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import DjangoDbBlocker
 
+from config.postgresql import base
 from config.run.services import free_port
+from messaging.database_faults import DATABASE_FAULTS, may_pass
 from tests.environment import GIVEN_DATABASE_URL
 from tests.journeys.relay import Relay
 
@@ -206,3 +208,24 @@ def test_threads_share_no_connection_and_open_no_more_than_allowed_while_connect
 
     assert 1 <= most <= 3
     pool.close()
+
+
+@pytest.mark.timeout(15)
+def test_a_process_that_stands_still_within_a_transaction_loses_its_locks(
+    new_alias: NewAlias, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "IDLE_IN_TRANSACTION_MS", 100)
+    suspended, waiting = new_alias(), new_alias()
+    suspended.set_autocommit(False)
+    with suspended.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(4711)")
+
+    with waiting.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_lock(4711), pg_advisory_unlock(4711)"
+        )  # returns when the other session has ended
+
+    with pytest.raises(DATABASE_FAULTS) as caught, suspended.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert may_pass(caught.value)
+    suspended.close()
