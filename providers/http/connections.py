@@ -1,13 +1,15 @@
 """Connections that separate failures before the first byte of a request from later ones, and bound the time of a response.
 
-A failure while connecting (name, refusal, time-out, TLS) happened before the first byte of the request was sent. A response,
-headers included, has one deadline, even if its bytes arrive one by one.
+A failure while connecting (name, refusal, time-out, TLS, a proxy that opens no tunnel) happened before the first byte of the
+request was sent. A response, headers included, has one deadline, even if its bytes arrive one by one.
 """
 
+import contextlib
 import functools
 import http.client
 import io
 import logging
+import re
 import socket
 import ssl
 import time
@@ -30,6 +32,9 @@ CONNECT_FAULTS: Sequence[tuple[tuple[type[Exception], ...], str]] = (
     ((ConnectTimeoutError, TimeoutError), "connecting took too long"),
     ((ssl.SSLError, ssl.CertificateError, SSLError), "the TLS handshake failed"),
 )
+
+# The text of the error for a proxy that answers CONNECT with another status than 200.
+TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
 
 class NotConnectedError(Exception):
@@ -70,23 +75,34 @@ class BoundedConnection(HTTPConnection):
     """Raises `NotConnectedError` before the first byte is sent, asks the send gate, and gives the response one deadline."""
 
     def connect(self) -> None:
+        seconds = seconds_of(self.timeout)
+        self._limit_response(seconds)  # a proxy's response to CONNECT
         try:
             super().connect()
         except Exception as error:
-            raise NotConnectedError(_connect_fault(error)) from error
+            place = "through the proxy: " if self.proxy else ""
+            raise NotConnectedError(f"{place}{_connect_fault(error)}") from error
+        if self.proxy:  # its response was read with what was left of the time
+            self.sock.settimeout(seconds)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.is_closed:
             self.connect()
         send_gate.check_gate()
-        super().request(*args, **kwargs)
+        # The peer closed while the request was written, and may have said why: its response, or its alert, is read as
+        # urllib3 does it after a `BrokenPipeError`.
+        with contextlib.suppress(ssl.SSLEOFError):
+            super().request(*args, **kwargs)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3's own override has this type too
         # urllib3 has set the read time-out here; on a socket it would limit each read only.
-        deadline = time.monotonic() + seconds_of(self.timeout)
+        self._limit_response(seconds_of(self.timeout))
+        return super().getresponse()
+
+    def _limit_response(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         # http.client only calls it: a partial does where a class is declared
         self.response_class = functools.partial(_BoundedResponse, deadline=deadline)  # type: ignore[assignment]
-        return super().getresponse()
 
 
 class BoundedTLSConnection(BoundedConnection, HTTPSConnection):
@@ -104,7 +120,8 @@ def _connect_fault(error: Exception) -> str:
     for classes, description in CONNECT_FAULTS:
         if isinstance(error, classes):
             return description
-    return "the connection could not be made"
+    refusal = TUNNEL_STATUS.search(str(error))
+    return f"CONNECT was answered with {refusal[1]}" if refusal else "the connection could not be made"
 
 
 def response_fault(error: Exception) -> str:

@@ -2,15 +2,16 @@
 
 A failure while connecting (name, refusal, time-out, TLS) happens before the first byte of the request: provably not accepted.
 The outcome of a later failure is unknown. Nothing is retried, no redirect is followed, proxies and `.netrc` of the environment
-are ignored, and cookies are dropped.
+are ignored (the account may name a proxy of its own), and cookies are dropped.
 """
 
 import http.client
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -19,12 +20,29 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ClosedPoolError, HTTPError
 
 from providers.contract.sender import Timeouts
-from providers.errors import Misconfigured, OutcomeUnknown, Rejected, Unavailable
+from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, Rejected, Unavailable
+from providers.http.connection_options import DIRECT, ConnectionOptions, check_files
 from providers.http.connections import BoundedConnection, BoundedTLSConnection, NotConnectedError, response_fault
 
 MAX_RESPONSE_BYTES = 64 * 1024
 MAX_RETRY_AFTER = 86_400.0
 USER_AGENT = "Switchboard/1"
+# Of one account: for messages, for asking about them, and for OAuth.
+MAX_HOSTS = 4
+PROXY_CREDENTIALS_REFUSED = 407
+# OpenSSL's names of the alerts with which a server refuses a client certificate.
+CERTIFICATE_ALERTS = frozenset(
+    {
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +78,34 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = BoundedTLSConnection
 
 
+POOL_CLASSES: Final[Mapping[str, type[HTTPConnectionPool]]] = {"http": _PlainPool, "https": _TLSPool}
+
+
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TLSPool}
+        self.poolmanager.pool_classes_by_scheme = dict(POOL_CLASSES)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = dict(POOL_CLASSES)
+        return manager
+
+    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().cert_verify(*args, **kwargs)
+        except OSError:
+            raise Misconfigured("the file of ca_file or client_certificate has gone") from None
 
 
 class Transport:
     """The client; thread-safe."""
 
-    def __init__(self, timeouts: Timeouts, *, pool_size: int) -> None:
+    def __init__(self, timeouts: Timeouts, *, pool_size: int, options: ConnectionOptions = DIRECT) -> None:
         self._timeout = (timeouts.connect, timeouts.read)
+        self._options = options
+        self._route = _route(options)
+        self._are_files_checked = options.ca_file is None and options.client_certificate is None
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers.clear()
@@ -78,7 +113,10 @@ class Transport:
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"}
         )
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter(pool_connections=2, pool_maxsize=pool_size, max_retries=0))
+            adapter = _Adapter(pool_connections=MAX_HOSTS, pool_maxsize=pool_size, max_retries=0)
+            if options.proxy is not None:  # here, where no other thread can make a manager without our connections
+                adapter.proxy_manager_for(options.proxy.get_secret_value())
+            self._session.mount(scheme, adapter)
 
     def call(
         self,
@@ -102,10 +140,10 @@ class Transport:
             method, url, headers=dict(headers or {}), params=query, json=json, data=form, auth=credentials
         )
         prepared = self._prepare(request)
+        self._check_files()
         try:
-            # Not through the session: it would read the whole body of a redirect, of any size, before it returns.
-            adapter = self._session.get_adapter(prepared.url or url)
-            with adapter.send(prepared, stream=True, timeout=self._timeout, verify=True) as response:
+            with self._response(prepared) as response:
+                self._check_proxy(prepared, response)
                 return HttpResponse(
                     status=response.status_code,
                     headers={name.lower(): value for name, value in response.headers.items()},
@@ -123,6 +161,29 @@ class Transport:
     def close(self) -> None:
         self._session.close()
 
+    def _response(self, request: requests.PreparedRequest) -> requests.Response:
+        """Make the request; the body of the response is not read yet."""
+        # Not through the session: it would read the whole body of a redirect, of any size, before it returns.
+        adapter = self._session.get_adapter(request.url or "")
+        try:
+            return adapter.send(request, stream=True, timeout=self._timeout, **self._route)
+        except requests.RequestException as error:
+            if _is_certificate_refused(error):
+                raise CredentialsRefused("the provider refuses the client certificate") from None
+            raise
+
+    def _check_files(self) -> None:
+        """Check the files at the first call only. Each new connection reads them, so that they can be replaced."""
+        if not self._are_files_checked:
+            check_files(self._options)
+            self._are_files_checked = True
+
+    def _check_proxy(self, request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Without TLS, a proxy answers in the provider's place; this status is its own."""
+        is_forwarded = self._options.proxy is not None and (request.url or "").startswith("http://")
+        if is_forwarded and response.status_code == PROXY_CREDENTIALS_REFUSED:
+            raise Unavailable("the proxy refuses its credentials", code="provider_unreachable")
+
     def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
         try:
             return self._session.prepare_request(request)
@@ -130,6 +191,16 @@ class Transport:
             raise Rejected("the text cannot be encoded", code="text_not_encodable") from None
         except (requests.RequestException, HTTPError, ValueError):
             raise Misconfigured("the request cannot be made with this configuration") from None
+
+
+def _route(options: ConnectionOptions) -> Mapping[str, Any]:
+    """The arguments of `HTTPAdapter.send`."""
+    certificate, proxy = options.client_certificate, options.proxy.get_secret_value() if options.proxy else None
+    return {
+        "verify": options.ca_file or True,
+        "cert": certificate and (certificate.cert_file, certificate.key_file),
+        "proxies": {"http": proxy, "https": proxy} if proxy else None,
+    }
 
 
 def _fits_header(text: str) -> bool:
@@ -154,3 +225,16 @@ def _was_never_sent(error: Exception) -> bool:
     return isinstance(error, requests.ConnectionError) and any(
         isinstance(cause, ClosedPoolError) for cause in error.args
     )
+
+
+def _is_certificate_refused(error: Exception) -> bool:
+    """Whether the provider ended the handshake because of our certificate, so that it has read no request.
+
+    With TLS 1.3 a client learns that only when it reads the response.
+    """
+    cause: Any = error
+    while isinstance(cause, Exception):
+        if isinstance(cause, ssl.SSLError) and cause.reason in CERTIFICATE_ALERTS:
+            return True
+        cause = getattr(cause, "reason", None) or next(iter(cause.args), None)
+    return False
