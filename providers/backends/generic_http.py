@@ -1,20 +1,15 @@
 """Any HTTP gateway, by configuration alone."""
 
-import base64
-import binascii
-import hashlib
-import hmac
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import SecretStr
-
 from providers import callback_tokens
 from providers.backends import answers, templates
 from providers.backends.answers import ParsedResponse, ResponseMeaning
+from providers.backends.callback_auth import CallbackAuth
 from providers.backends.callback_mapping import Entry, read_reports, read_texts, report_of
 from providers.backends.generic_http_config import GenericHttpConfig, IdByPattern, IdInXml
 from providers.backends.payload import identifier, read_content, values_at
@@ -22,7 +17,7 @@ from providers.contract.callbacks import CallbackParser, CallbackRequest, Callba
 from providers.contract.lookup import StatusLookup, StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage
 from providers.contract.sender import BackendContext, Capabilities, Sender
-from providers.errors import InvalidSignature, MalformedCallback, NoMessageId, OutcomeUnknown
+from providers.errors import MalformedCallback, NoMessageId, OutcomeUnknown
 from providers.http.transport import HttpResponse, Transport
 
 NOT_FOUND = 404
@@ -38,13 +33,21 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
 
     def __init__(self, config: GenericHttpConfig, context: BackendContext) -> None:
         super().__init__(config, context)
+        self._callback_auth = CallbackAuth(
+            config.callback_auth,
+            slug=context.slug,
+            callback_keys=context.callback_keys,
+            secret=config.callback_secret,
+            username=config.callback_username,
+            password=config.callback_password,
+        )
         self.capabilities = Capabilities(
             media=config.sends_media,
             callbacks=True,
-            token_in_callback=config.callback_auth == "token",
+            token_in_callback=self._callback_auth.needs_token,
             status_lookup=config.status_url is not None,
         )
-        self._transport = Transport(context.timeouts, pool_size=context.pool_size)
+        self._transport = Transport(context.timeouts, pool_size=context.pool_size, options=config)
         if config.callback_answer is not None:
             given = config.callback_answer
             self.status_response = self.inbound_response = CallbackResponse(
@@ -54,47 +57,20 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
     # --- verify -------------------------------------------------------------------------------------------------------
 
     def verify(self, request: CallbackRequest) -> None:
-        match self.config.callback_auth:
-            case "token":
-                self._verify_token(request)
-            case "hmac":
-                self._verify_hmac(request)
-            case "basic":
-                self._verify_basic(request)
-
-    def _verify_token(self, request: CallbackRequest) -> None:
-        if self._attempt_named_by(request) is None:
-            raise InvalidSignature("the callback's token is missing or wrong")
-
-    def _attempt_named_by(self, request: CallbackRequest) -> str | None:
-        """The attempt in our token, "" in a token of the account only; None without a valid token."""
-        if not request.token.isascii():
-            return None
-        return callback_tokens.read(request.token, slug=self.context.slug, keys=self.context.callback_keys)
-
-    def _verify_hmac(self, request: CallbackRequest) -> None:
-        key = _plain(self.config.callback_secret).encode()
-        expected = "sha256=" + hmac.new(key, request.body, hashlib.sha256).hexdigest()
-        if not _same(request.headers.get("x-signature", ""), expected):
-            raise InvalidSignature("the callback's signature is missing or wrong")
-
-    def _verify_basic(self, request: CallbackRequest) -> None:
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-        try:
-            given = base64.b64decode(encoded.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            given = b""
-        expected = f"{self.config.callback_username}:{_plain(self.config.callback_password)}".encode()
-        if scheme.lower() != "basic" or not hmac.compare_digest(given, expected):
-            raise InvalidSignature("the callback's credentials are missing or wrong")
+        self._callback_auth.verify(request, now=datetime.now(UTC))
 
     # --- parse --------------------------------------------------------------------------------------------------------
 
     def parse_status(self, request: CallbackRequest) -> Sequence[StatusReport]:
-        return read_reports(request, self.config.status, is_named=bool(self._attempt_named_by(request)))
+        return read_reports(request, self.config.status, is_named=self._is_attempt_named(request))
 
     def parse_inbound(self, request: CallbackRequest) -> Sequence[InboundMessage]:
         return read_texts(request, self.config.inbound, self.config.numbers)
+
+    def _is_attempt_named(self, request: CallbackRequest) -> bool:
+        """Whether our token in the address names the attempt, and not only the account."""
+        token, keys = request.token if request.token.isascii() else "", self.context.callback_keys
+        return bool(callback_tokens.read(token, slug=self.context.slug, keys=keys))
 
     # --- send ---------------------------------------------------------------------------------------------------------
 
@@ -204,11 +180,3 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
 def _as_form(content: Mapping[str, Any]) -> dict[str, Any]:
     """Booleans as JSON writes them (`true`), not as Python does (`True`)."""
     return {name: str(value).lower() if isinstance(value, bool) else value for name, value in content.items()}
-
-
-def _plain(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret is not None else ""
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())

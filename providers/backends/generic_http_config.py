@@ -8,6 +8,7 @@ from pydantic import ValidationInfo as Info
 
 from providers.backends import templates
 from providers.backends.answers import AnswerRule, Pattern
+from providers.backends.callback_auth import CallbackAuthConfig
 from providers.backends.callback_mapping import InboundMapping, StatusMapping
 from providers.contract.config_types import (
     NO_LITERAL,
@@ -25,6 +26,7 @@ from providers.contract.config_types import (
     mapping_without_ambiguity,
 )
 from providers.contract.sender import CommonConfig
+from providers.http.connection_options import ConnectionOptions
 
 OurField = Literal[
     "to", "message", "from", "callback_url", "media", "id", "encoding", "segments", "valid_for", "valid_until"
@@ -85,7 +87,7 @@ class CallbackAnswer(Part):
     body: Annotated[str, StringConstraints(max_length=1000)] = ""
 
 
-class GenericHttpConfig(CommonConfig):
+class GenericHttpConfig(CommonConfig, ConnectionOptions):
     url: HttpUrl
     method: Literal["POST", "PUT", "GET"] = "POST"
     format: Literal["json", "form", "query"] = "json"
@@ -103,7 +105,7 @@ class GenericHttpConfig(CommonConfig):
     status: StatusMapping = Field(default_factory=StatusMapping)
     inbound: InboundMapping = Field(default_factory=InboundMapping)
     callback_answer: CallbackAnswer | None = None
-    callback_auth: Literal["token", "hmac", "basic"] = "token"
+    callback_auth: CallbackAuthConfig = "token"
     callback_secret: Secret | None = None
     callback_username: Text | None = None
     callback_password: Secret | None = None
