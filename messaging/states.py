@@ -1,8 +1,8 @@
 """Statuses of a message, the transitions between them, and every set of statuses that the product uses.
 
-The *system* (dispatch, receipts, the sweep, a client's cancel) moves a message forward and never out of a final status.
-`unknown` is not final: a late receipt may settle it. An *operator* may also queue a message again that ended badly, and
-declare an `unknown` one delivered or failed; both need a reason.
+The *system* (dispatch, receipts, the sweep, a client's cancel) moves a message forward and never out of a final status, except
+that a receipt may correct an earlier receipt. `unknown` is not final: a late receipt may settle it. An *operator* may also
+queue a message again that ended badly, and declare an `unknown` one delivered or failed; both need a reason.
 """
 
 from enum import StrEnum
@@ -50,7 +50,8 @@ OUTBOUND = frozenset(
 )
 INBOUND = frozenset({S.RECEIVED, S.STORED, S.PROCESSED})
 
-# The system never leaves these. An operator may (`OPERATOR_TRANSITIONS`).
+# The system never leaves these. An operator may (`OPERATOR_TRANSITIONS`), and a receipt may correct another receipt
+# (`RECEIPT_TRANSITIONS`).
 FINAL = frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED, S.CANCELED, S.PROCESSED})
 # A client may cancel the message: no worker has claimed it.
 CANCELABLE = frozenset({S.SCHEDULED, S.QUEUED})
@@ -79,6 +80,9 @@ RETRYABLE = frozenset({S.FAILED, S.UNDELIVERED, S.UNKNOWN})
 # What an operator may declare an unknown message to be.
 RESOLUTIONS = frozenset({S.DELIVERED, S.FAILED})
 
+# A provider has the message, or may have it, and its receipt is still to come.
+AWAITING_RECEIPT = frozenset({S.SENDING, S.SENT, S.UNKNOWN})
+
 # What receipts may report about a message that was sent.
 _REPORTED = frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED, S.CANCELED})
 
@@ -98,6 +102,15 @@ SYSTEM_TRANSITIONS: dict[Status, frozenset[Status]] = {
     S.PROCESSED: frozenset(),
 }
 
+# A receipt may correct an earlier receipt: a part of a delivered text was not delivered, or a text was delivered after all.
+# Only receipts make these transitions, and only from a status that a receipt has set (`receipt_results.reported_so_far`).
+RECEIPT_TRANSITIONS: dict[Status, frozenset[Status]] = {
+    S.DELIVERED: frozenset({S.UNDELIVERED, S.FAILED, S.CANCELED}),
+    S.UNDELIVERED: frozenset({S.DELIVERED}),
+    S.FAILED: frozenset({S.DELIVERED, S.UNDELIVERED}),
+    S.CANCELED: frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED}),
+}
+
 OPERATOR_TRANSITIONS: dict[Status, frozenset[Status]] = {
     S.FAILED: frozenset({S.QUEUED}),
     S.UNDELIVERED: frozenset({S.QUEUED}),
@@ -105,6 +118,9 @@ OPERATOR_TRANSITIONS: dict[Status, frozenset[Status]] = {
 }
 
 
-def can_transition(current: Status, target: Status, *, by_operator: bool) -> bool:
+def can_transition(current: Status, target: Status, *, by_operator: bool, by_receipt: bool = False) -> bool:
     transitions = OPERATOR_TRANSITIONS if by_operator else SYSTEM_TRANSITIONS
-    return target in transitions.get(current, frozenset())
+    allowed = transitions.get(current, frozenset())
+    if by_receipt:
+        allowed |= RECEIPT_TRANSITIONS.get(current, frozenset())
+    return target in allowed

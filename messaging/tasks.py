@@ -17,7 +17,7 @@ from messaging import notifier
 from messaging.database_faults import drop_connection, may_pass
 from messaging.live import pubsub
 from messaging.services.inbound import media, process
-from messaging.services.outbound import pacing, receipts, reconciliation, recovery
+from messaging.services.outbound import missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
 from messaging.services.reporting import heartbeats, rollups
@@ -155,6 +155,7 @@ def recover() -> None:
     _run_step(partial(recovery.return_expired_claims, now=now))
     _run_step(partial(recovery.expire, now=now))
     _run_step(partial(receipts.sweep_parked, now=now))
+    _run_step(partial(missing_receipts.mark, now=now))
     _run_step(rollups.compact)
 
 

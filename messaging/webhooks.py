@@ -1,10 +1,13 @@
 """HTTP endpoints for providers' callbacks: read, verify, parse, ingest, respond. Nothing is stored before `verify`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiTypes, extend_schema
@@ -22,19 +25,27 @@ from messaging.request_bodies import read_bounded
 from messaging.services.inbound import receive
 from messaging.services.outbound import receipts
 from providers import callback_tokens, registry
-from providers.contract.callbacks import CallbackParser, CallbackRequest, callback_parser
+from providers.contract.callbacks import (
+    CallbackParser,
+    CallbackRequest,
+    CallbackResponse,
+    StatusReport,
+    callback_parser,
+)
 from providers.errors import MalformedCallback
 from providers.models import ProviderAccount
 
 Kind, State = ProviderCallback.Kind, ProviderCallback.State
 
 MAX_BODY_BYTES = 64 * 1024
-# The response to a well-formed receipt.
+# The response to well-formed receipts: the first of these states that one of them has.
 RESULTS: dict[ProviderCallback.State, tuple[str, int]] = {
+    State.UNMATCHED: ("kept", 202),
     State.APPLIED: ("applied", 200),
     State.IGNORED: ("ignored", 200),
-    State.UNMATCHED: ("kept", 202),
 }
+BODIES = {"application/json": OpenApiTypes.OBJECT, "application/x-www-form-urlencoded": OpenApiTypes.OBJECT}
+STATUS_RESPONSES = {200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT}
 
 
 class _AnyAccept(BaseContentNegotiation):
@@ -57,6 +68,7 @@ class _CallbackView(APIView):
     permission_classes = ()
     throttle_classes = ()
     content_negotiation_class = _AnyAccept
+    http_method_names = ("get", "post")  # not HEAD, which must not change anything
 
     @contextmanager
     def authenticated(
@@ -81,62 +93,77 @@ class _CallbackView(APIView):
 class StatusCallbackView(_CallbackView):
     """Delivery receipts."""
 
-    @extend_schema(
-        operation_id="webhooks_status",
-        auth=[],
-        request={
-            "application/json": OpenApiTypes.OBJECT,
-            "application/x-www-form-urlencoded": OpenApiTypes.OBJECT,
-        },
-        responses={200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT},
-    )
-    def post(self, request: Request, slug: str) -> Response:
+    @extend_schema(operation_id="webhooks_status_get", auth=[], responses=STATUS_RESPONSES)
+    def get(self, request: Request, slug: str) -> HttpResponse:
+        return self._ingest(request, slug)
+
+    @extend_schema(operation_id="webhooks_status", auth=[], request=BODIES, responses=STATUS_RESPONSES)
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        return self._ingest(request, slug)
+
+    def _ingest(self, request: Request, slug: str) -> HttpResponse:
         with self.authenticated(request, slug) as (account, parser, callback):
             now = timezone.now()  # after the body was read, however slowly it was sent
-            attempt_id = _attempt_id(callback.token, account)
+            body, attempt_id = _content(callback), _attempt_id(callback.token, account)
             try:
                 reports = parser.parse_status(callback)
+                _check_all_named(reports, attempt_id)
             except MalformedCallback:
-                receipts.record(account=account, body=callback.body, report=None, attempt_id=attempt_id, now=now)
+                receipts.record(account=account, body=body, report=None, attempt_id=attempt_id, now=now)
                 raise
-        [state] = [
-            receipts.ingest(report, account=account, body=callback.body, attempt_id=attempt_id, now=now)
-            for report in reports
-        ]
-        if state == State.APPLIED:
+        states = receipts.ingest(reports, account=account, body=body, attempt_id=attempt_id, now=now)
+        if State.APPLIED in states:
             notifier.notify_webhooks()
-        result, status = RESULTS[state]
+        if parser.status_response is not None:
+            return _response(parser.status_response)
+        result, status = RESULTS[next((state for state in RESULTS if state in states), State.IGNORED)]
         return Response({"result": result}, status=status)
 
 
 class InboundCallbackView(_CallbackView):
     """Inbound texts."""
 
-    @extend_schema(
-        operation_id="webhooks_inbound",
-        auth=[],
-        request={
-            "application/json": OpenApiTypes.OBJECT,
-            "application/x-www-form-urlencoded": OpenApiTypes.OBJECT,
-        },
-        responses={200: OpenApiTypes.OBJECT},
-    )
+    @extend_schema(operation_id="webhooks_inbound_get", auth=[], responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, slug: str) -> HttpResponse:
+        return self._ingest(request, slug)
+
+    @extend_schema(operation_id="webhooks_inbound", auth=[], request=BODIES, responses={200: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str) -> HttpResponse:
+        return self._ingest(request, slug)
+
+    def _ingest(self, request: Request, slug: str) -> HttpResponse:
         with self.authenticated(request, slug) as (account, parser, callback):
             now = timezone.now()  # after the body was read, however slowly it was sent
             try:
                 texts = parser.parse_inbound(callback)
-                for text in texts:
-                    receive.ingest(text, account=account, limits=inbound_limits(), now=now)
+                with transaction.atomic():
+                    # By sender, in their order, so that two requests lock the numbers in the same order.
+                    for text in sorted(texts, key=attrgetter("sender")):
+                        receive.ingest(text, account=account, limits=inbound_limits(), now=now)
             except MalformedCallback:
-                receipts.record(
-                    account=account, body=callback.body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND
-                )
+                body = _content(callback)
+                receipts.record(account=account, body=body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND)
                 raise
-        notifier.notify_inbound()
+        if texts:
+            notifier.notify_inbound()
         if any(text.media_urls for text in texts):
             notifier.notify_inbound_media()
-        return HttpResponse(parser.inbound_response.body, content_type=parser.inbound_response.content_type)
+        return _response(parser.inbound_response)
+
+
+def _response(expected: CallbackResponse) -> HttpResponse:
+    return HttpResponse(expected.body, content_type=expected.content_type, status=expected.status)
+
+
+def _check_all_named(reports: Sequence[StatusReport], attempt_id: UUID | None) -> None:
+    if attempt_id is None and not all(report.provider_message_id or report.reference for report in reports):
+        raise MalformedCallback("a receipt names no message")
+
+
+def _content(callback: CallbackRequest) -> bytes:
+    """What the provider has sent: the values in the query, without our token, and the body."""
+    values = [pair for pair in parse_qsl(urlsplit(callback.url).query, keep_blank_values=True) if pair[0] != "token"]
+    return b"\n".join(part for part in (urlencode(values).encode(), callback.body) if part)
 
 
 def _callback_request(request: Request) -> CallbackRequest:
@@ -150,6 +177,7 @@ def _callback_request(request: Request) -> CallbackRequest:
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,
         token=request.query_params.get("token", ""),
+        method=request.method or "POST",
     )
 
 

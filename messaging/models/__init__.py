@@ -1,6 +1,6 @@
 from messaging.models.access import ApiToken
 from messaging.models.attachment import Attachment
-from messaging.models.attempt import DeliveryAttempt
+from messaging.models.attempt import AttemptPart, DeliveryAttempt
 from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
 from messaging.models.event import MessageEvent
@@ -16,6 +16,7 @@ from messaging.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookSe
 __all__ = [
     "ApiToken",
     "Attachment",
+    "AttemptPart",
     "ClientEvent",
     "DeliveryAttempt",
     "Erasure",

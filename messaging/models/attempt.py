@@ -1,9 +1,10 @@
 """Delivery attempts: calls to providers and their outcomes."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from uuid_utils.compat import uuid7
 
+from messaging import provider_ids
 from messaging.models.message import Message
 from providers.models import ProviderAccount
 
@@ -38,6 +39,19 @@ class DeliveryAttempt(models.Model):
         indexes = [
             # Reader: reconciliation.reconcile, attempts with unknown outcome, oldest first
             models.Index(name="attempt_unknown", fields=["finished_at"], condition=Q(outcome="unknown")),
+            # Reader: receipt_matching, the newest attempts with an id. A provider may use an id again
+            models.Index(
+                name="attempt_provider_id",
+                fields=["provider", "provider_message_id", "id"],
+                condition=~Q(provider_message_id=""),
+            ),
+            # Reader: receipt_matching, other spellings of an id, and receipts.sweep_parked
+            models.Index(
+                F("provider"),
+                provider_ids.key("provider_message_id"),
+                name="attempt_provider_id_key",
+                condition=~Q(provider_message_id=""),
+            ),
         ]
         constraints = [
             # Reader: GET /messages/{id}/attempts/
@@ -45,12 +59,6 @@ class DeliveryAttempt(models.Model):
             # A message never has two calls in flight
             models.UniqueConstraint(
                 name="attempt_one_open_of_message", fields=["message"], condition=Q(outcome="calling")
-            ),
-            # Reader: receipts.apply finds the attempt by the provider's id
-            models.UniqueConstraint(
-                name="attempt_provider_message_id",
-                fields=["provider", "provider_message_id"],
-                condition=~Q(provider_message_id=""),
             ),
             models.CheckConstraint(
                 name="attempt_outcome_word",
@@ -65,3 +73,41 @@ class DeliveryAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.message_id}"
+
+
+class AttemptPart(models.Model):
+    """One part of a long text whose provider gives each part an id, and what receipts reported about it.
+
+    The row without an id has the receipts of the attempt that name none of its parts.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    attempt = models.ForeignKey(DeliveryAttempt, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    provider = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
+    provider_message_id = models.CharField(max_length=128, blank=True)
+    reported = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # Reader: receipt_matching, the newest parts with an id
+            models.Index(
+                name="part_provider_id",
+                fields=["provider", "provider_message_id", "id"],
+                condition=~Q(provider_message_id=""),
+            ),
+            # Reader: receipt_matching, other spellings of an id, and receipts.sweep_parked
+            models.Index(
+                F("provider"),
+                provider_ids.key("provider_message_id"),
+                name="part_provider_id_key",
+                condition=~Q(provider_message_id=""),
+            ),
+        ]
+        constraints = [
+            # Reader: receipt_results, all parts of one attempt
+            models.UniqueConstraint(name="part_once_per_attempt", fields=["attempt", "provider_message_id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"a part of attempt {self.attempt_id}"

@@ -1,9 +1,10 @@
 """Providers' callbacks, stored raw before they are applied."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from uuid_utils.compat import uuid7
 
+from messaging import provider_ids
 from messaging.models.attempt import DeliveryAttempt
 from messaging.models.encrypted import EncryptedTextField
 from messaging.models.message import Message
@@ -11,9 +12,10 @@ from providers.models import ProviderAccount
 
 
 class ProviderCallback(models.Model):
-    """One authenticated callback. `unmatched` ones wait until the provider's message id is known.
+    """One receipt of an authenticated callback. `unmatched` ones wait until the provider's message id is known.
 
-    Inbound texts are stored as messages; only malformed ones are stored here.
+    An unmatched receipt with a `note` waits no longer: the note says why it moves no message. Inbound texts are stored as
+    messages; only malformed ones are stored here.
     """
 
     class Kind(models.TextChoices):
@@ -37,6 +39,9 @@ class ProviderCallback(models.Model):
     digest = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices)
     provider_message_id = models.CharField(max_length=128, blank=True)
+    # The id in the other base, if it can be a number (`messaging.provider_ids`).
+    id_as_hexadecimal = models.CharField(max_length=40, blank=True, default="", db_default="")
+    id_as_decimal = models.CharField(max_length=40, blank=True, default="", db_default="")
     reported = models.CharField(max_length=16, blank=True)
     word = models.CharField(max_length=64, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
@@ -53,8 +58,13 @@ class ProviderCallback(models.Model):
         indexes = [
             # Reader: receipts.match_parked when an attempt's provider id is stored, and receipts.sweep_parked
             models.Index(
-                name="callback_unmatched", fields=["provider", "provider_message_id"], condition=Q(state="unmatched")
+                F("provider"),
+                provider_ids.key("provider_message_id"),
+                name="callback_unmatched",
+                condition=Q(state="unmatched"),
             ),
+            # Reader: receipts.match_parked, and the deletion of attempts
+            models.Index(name="callback_attempt", fields=["attempt"], condition=Q(attempt__isnull=False)),
             # Reader: recovery.purge and redaction
             models.Index(
                 name="callback_loose", fields=["received_at"], condition=Q(state__in=["unmatched", "malformed"])

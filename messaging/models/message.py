@@ -168,6 +168,12 @@ class Message(models.Model):
                 fields=["id"],
                 condition=Q(direction=Direction.INBOUND, status__in=list(states.INBOUND_OPEN)),
             ),
+            # Reader: missing_receipts.mark, the messages of one account that wait for a receipt
+            models.Index(
+                name="message_without_receipt",
+                fields=["provider", "sent_at"],
+                condition=Q(status=Status.SENT, error_code=""),
+            ),
             # Reader: recovery.return_expired_claims
             models.Index(name="message_lease", fields=["lease_until"], condition=Q(status=Status.SENDING)),
         ]

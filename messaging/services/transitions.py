@@ -72,7 +72,8 @@ def apply(
 
 def _change(change: Transition, now: datetime, tally: CounterBatch) -> MessageEvent:
     message, before = change.message, Status(change.message.status)
-    if not can_transition(before, change.to, by_operator=change.by_operator):
+    by_receipt = change.source is Source.RECEIPT
+    if not can_transition(before, change.to, by_operator=change.by_operator, by_receipt=by_receipt):
         raise IllegalTransition(f"a message cannot go from {before} to {change.to}")
     message.status = change.to
     message.updated_at = now

@@ -124,21 +124,36 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         """,
     ),
     "webhooks_status": (
-        "Receive a delivery receipt",
+        "Receive delivery receipts",
         """
-        For providers, not for clients. Takes a delivery receipt in the provider's own format, authenticated by the
-        provider's signature or by the token in the callback address. Fields that Switchboard does not know are ignored.
+        For providers, not for clients. Takes one or several delivery receipts in the provider's own format, authenticated
+        by the provider's signature or by the token in the callback address. Fields that Switchboard does not know are
+        ignored.
 
-        200 if the receipt was applied or says nothing new, 202 if its message id is not known yet: it is kept and
-        applied when the id becomes known. 403 for a bad signature, 400 for a body that cannot be read.
+        200 if the message of every receipt is known, with the `result` `applied` if one of them changed a message and
+        `ignored` if none says anything new. 202 with `kept` if the message of one is not known yet: that receipt is applied
+        when its message is known. A provider that expects a certain response gets that one instead. 403 for a bad
+        signature, 400 for a request that cannot be read as a whole: then none of its receipts is used.
+        """,
+    ),
+    "webhooks_status_get": (
+        "Receive a delivery receipt in a query",
+        """
+        For providers that send receipts as GET: the values are in the query. Everything else is as for POST.
         """,
     ),
     "webhooks_inbound": (
-        "Receive an inbound message from a provider",
+        "Receive inbound messages from a provider",
         """
-        For providers, not for clients. Takes a text that was sent to one of your numbers, in the provider's own
-        format, authenticated like a delivery receipt. Fields that Switchboard does not know are ignored. A repeat with the
-        same provider id is stored once. The body of the response is what the provider expects.
+        For providers, not for clients. Takes one or several texts that were sent to your numbers, in the provider's own
+        format, authenticated like delivery receipts: all of them are stored, or none. Fields that Switchboard does not know
+        are ignored. A repeat with the same provider id is stored once. The response is what the provider expects.
+        """,
+    ),
+    "webhooks_inbound_get": (
+        "Receive an inbound message in a query",
+        """
+        For providers that send texts as GET: the values are in the query. Everything else is as for a text sent as POST.
         """,
     ),
 }

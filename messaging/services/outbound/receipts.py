@@ -1,22 +1,24 @@
 """Delivery receipts: stored raw first, then applied to their message, or parked until the message is known."""
 
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
 
-from messaging import log_context
-from messaging.models import DeliveryAttempt, Message, ProviderCallback
+from messaging import log_context, provider_ids
+from messaging.models import AttemptPart, DeliveryAttempt, Message, ProviderCallback
 from messaging.services import transitions
+from messaging.services.outbound import receipt_matching, receipt_results
+from messaging.services.outbound.receipt_results import ERROR_CODES, TARGETS
 from messaging.services.privacy import fingerprints
 from messaging.services.recipients import phone_numbers, suppressions
 from messaging.services.reporting.rollups import CounterBatch
-from messaging.services.transitions import Transition
-from messaging.states import Source, Status, can_transition
+from messaging.services.transitions import Transition, save_together
+from messaging.states import FINAL, Source, Status, can_transition
 from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.models import ProviderAccount
 from providers.state import account_state
@@ -24,26 +26,9 @@ from providers.state.health import ReceiptOutcome
 
 logger = logging.getLogger(__name__)
 
-Outcome = DeliveryAttempt.Outcome
 State = ProviderCallback.State
 R = ReportedStatus
 
-TARGETS: dict[ReportedStatus, Status] = {
-    R.SENT: Status.SENT,
-    R.DELIVERED: Status.DELIVERED,
-    R.UNDELIVERED: Status.UNDELIVERED,
-    R.FAILED: Status.FAILED,
-    R.CANCELED: Status.CANCELED,
-    R.INVALID: Status.UNDELIVERED,
-    R.OPTED_OUT: Status.UNDELIVERED,
-}
-ERROR_CODES: dict[ReportedStatus, str] = {
-    R.UNDELIVERED: "undelivered",
-    R.FAILED: "failed_by_provider",
-    R.CANCELED: "canceled_by_provider",
-    R.INVALID: "recipient_invalid",
-    R.OPTED_OUT: "recipient_opted_out",
-}
 MESSAGE_FIELDS = (
     "provider",
     "provider_message_id",
@@ -59,21 +44,32 @@ DELIVERY_OUTCOME: dict[ReportedStatus, ReceiptOutcome] = {
     R.UNDELIVERED: ReceiptOutcome.UNDELIVERED,
     R.FAILED: ReceiptOutcome.UNDELIVERED,
 }
-MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
 SWEEP_LIMIT = 500
 
 
 def ingest(
-    report: StatusReport, *, account: ProviderAccount, body: bytes, attempt_id: UUID | None, now: datetime
-) -> State:
-    """Store one authenticated receipt and apply it to its message, whatever transport delivered it.
+    reports: Sequence[StatusReport], *, account: ProviderAccount, body: bytes, attempt_id: UUID | None, now: datetime
+) -> list[State]:
+    """Store the authenticated receipts of one request and apply each to its message, whatever transport delivered them.
 
-    `body` is the receipt as received: the same bytes again are the same receipt. `attempt_id` is the attempt that the
-    receipt names besides the provider's id. The receipt is committed even when applying it fails. Clients have an event
-    to be notified of when the result is `APPLIED`.
+    All are stored, or none; they are committed even when applying one of them fails. `body` is the request as received: the
+    same bytes for the same attempt are the same receipts. `attempt_id` is the attempt that our address names. Clients have an
+    event to be notified of when a result is `APPLIED`.
     """
-    kept = record(account=account, body=body, report=report, attempt_id=attempt_id, now=now)
-    return apply(kept.pk, now=now)
+    is_only = len(reports) == 1
+    with transaction.atomic():
+        kept = [
+            record(
+                account=account,
+                body=body,
+                report=report,
+                attempt_id=attempt_id,
+                now=now,
+                position=None if is_only else position,
+            )
+            for position, report in enumerate(reports)
+        ]
+    return [apply(callback.pk, now=now) for callback in kept]
 
 
 def record(
@@ -84,38 +80,52 @@ def record(
     attempt_id: UUID | None,
     now: datetime,
     kind: str = ProviderCallback.Kind.STATUS,
+    position: int | None = None,
 ) -> ProviderCallback:
     """Store one authenticated callback, or return the stored row of the identical one. `report` is None if it is malformed.
 
     It is committed before the message is looked up: either `apply` finds the attempt by its provider id, or `match_parked`,
-    which runs after that id is stored, finds this callback.
+    which runs after that id is stored, finds this callback. `position` is the report's place among several of one body, which
+    is then not stored: it is about other people, too.
     """
-    understood = {} if report is None else _understood(report)
+    named = None if report is None else receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id)
+    understood = {} if report is None else _understood(report, named)
+    text = body if report is None or position is None else _without_others(report, position)
     callback = ProviderCallback(
         provider=account,
         kind=kind,
         received_at=now,
-        body=body.decode("utf-8", "replace").replace("\x00", "\ufffd"),
-        digest=_digest(account, body),
-        attempt_id=_existing_attempt(account, attempt_id),
+        body=text.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        digest=_digest(account, body, attempt_id, position),
         **{"state": State.MALFORMED, **understood},
     )
     with transaction.atomic():
-        ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
-        kept = ProviderCallback.objects.filter(provider=account, digest=callback.digest)
-        found = kept.get()
+        found = _stored(callback)
+        is_repeat = understood and found.pk != callback.pk
+        again = receipt_matching.started_since(found) if is_repeat and named is None else None
+        if again is not None:
+            callback.digest = _digest(account, body, again.pk, position)
+            found = _stored(callback)
         if understood and found.state == State.MALFORMED:
             # It arrived before, when the account's configuration could not parse it.
-            kept.filter(state=State.MALFORMED).update(attempt=callback.attempt_id, **understood)
+            same = ProviderCallback.objects.filter(pk=found.pk, state=State.MALFORMED)
+            same.update(**understood)
             found.refresh_from_db()
         if found.pk == callback.pk and found.state == State.MALFORMED:
             _tally(found, State.MALFORMED, now).write()
     return found
 
 
-def _digest(account: ProviderAccount, body: bytes) -> str:
+def _stored(callback: ProviderCallback) -> ProviderCallback:
+    """This row, inserted, or the one with the same digest."""
+    ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
+    return ProviderCallback.objects.select_related("attempt").get(provider=callback.provider_id, digest=callback.digest)
+
+
+def _digest(account: ProviderAccount, body: bytes, attempt_id: UUID | None, position: int | None) -> str:
     """The digest under which the identical callback was stored before a change of `SECRET_KEY`, else the current one."""
-    newest, *older = fingerprints.hmac_digest("callback", body)
+    purpose = ":".join(["callback", *(str(part) for part in (attempt_id, position) if part is not None)])
+    newest, *older = fingerprints.hmac_digest(purpose, body)
     if not older:
         return newest
     kept = ProviderCallback.objects.filter(provider=account, digest__in=older).values_list("digest", flat=True)
@@ -128,20 +138,28 @@ def _tally(callback: ProviderCallback, state: State, now: datetime) -> CounterBa
     return tally
 
 
-def _understood(report: StatusReport) -> dict[str, Any]:
+def _understood(report: StatusReport, named: DeliveryAttempt | None) -> dict[str, Any]:
     return {
         "state": State.UNMATCHED,
+        "attempt": named,
         "provider_message_id": report.provider_message_id,
+        "id_as_hexadecimal": provider_ids.as_hexadecimal(report.provider_message_id),
+        "id_as_decimal": provider_ids.as_decimal(report.provider_message_id),
         "reported": report.status,
         "word": report.raw_status[:64],
         "error_code": report.error_code[:64],
     }
 
 
-def _existing_attempt(account: ProviderAccount, attempt_id: UUID | None) -> UUID | None:
-    if attempt_id is None:
-        return None
-    return DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).values_list("pk", flat=True).first()
+def _without_others(report: StatusReport, position: int) -> bytes:
+    content = {
+        "report": position + 1,
+        "message_id": report.provider_message_id,
+        "status": report.raw_status,
+        "error_code": report.error_code,
+        "reference": report.reference,
+    }
+    return json.dumps(content).encode()
 
 
 def apply(callback_id: UUID, *, now: datetime) -> State:
@@ -150,69 +168,104 @@ def apply(callback_id: UUID, *, now: datetime) -> State:
     Safe to repeat.
     """
     with transaction.atomic():
-        callback = ProviderCallback.objects.select_for_update().get(pk=callback_id)
-        if callback.state != State.UNMATCHED:
+        callback = (
+            ProviderCallback.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=callback_id)
+        )
+        if callback.state != State.UNMATCHED or callback.note:
             return State(callback.state)
-        attempt = _attempt_of(callback)
+        match = receipt_matching.find(callback, now=now)
+        attempt = match.attempt
         if attempt is None:
+            ProviderCallback.objects.filter(pk=callback.pk).update(note=match.note)
             return State.UNMATCHED
         message = Message.objects.select_for_update().get(pk=attempt.message_id)
+        if message.segments > 1 and attempt.outcome == DeliveryAttempt.Outcome.CALLING:
+            return State.UNMATCHED  # the response tells whether the parts have ids
         callback.attempt, callback.message = attempt, message
-        callback.state, callback.note = _apply_to_message(callback, attempt, message, now)
+        before = receipt_results.reported_so_far(message)
+        callback.state, callback.note = _apply_to_message(callback, attempt, message, before, now)
         if callback.state == State.IGNORED:
             _tally(callback, State.IGNORED, now).write()
         callback.save(update_fields=["attempt", "message", "state", "note"])
-    delivery = DELIVERY_OUTCOME.get(R(callback.reported))
-    if callback.state == State.APPLIED and delivery is not None:
-        account_state.record_receipt(callback.provider_id, delivery, now=now)
+    if callback.state == State.APPLIED:
+        _record_delivery(callback, message, before, now)
     with log_context.message_context(message.pk):
         log_context.log_receipt(callback.provider_id, reported=callback.reported, state=callback.state)
     return State(callback.state)
 
 
-def _attempt_of(callback: ProviderCallback) -> DeliveryAttempt | None:
-    """Find it by the provider's id, else by the token in our callback URL if that attempt may be accepted but has no id."""
-    by_id = DeliveryAttempt.objects.filter(
-        provider=callback.provider_id, provider_message_id=callback.provider_message_id
-    ).first()
-    if by_id is not None or callback.attempt_id is None:
-        return by_id
-    return DeliveryAttempt.objects.filter(
-        pk=callback.attempt_id, provider_message_id="", outcome__in=MAYBE_ACCEPTED
-    ).first()
+def _record_delivery(
+    callback: ProviderCallback, message: Message, before: ReportedStatus | None, now: datetime
+) -> None:
+    """Count the result in the account's delivery rate, unless an earlier receipt had the same one."""
+    reported = R(callback.reported)
+    outcome = DELIVERY_OUTCOME.get(reported)
+    if outcome is None or TARGETS[reported] != message.status or (before and DELIVERY_OUTCOME.get(before) is outcome):
+        return
+    account_state.record_receipt(callback.provider_id, outcome, now=now)
 
 
 def _apply_to_message(
-    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, now: datetime
+    callback: ProviderCallback,
+    attempt: DeliveryAttempt,
+    message: Message,
+    before: ReportedStatus | None,
+    now: datetime,
 ) -> tuple[ProviderCallback.State, str]:
-    reported = ReportedStatus(callback.reported)
-    target = TARGETS.get(reported)
-    if target is None:
+    reported = R(callback.reported)
+    if reported not in TARGETS:
         if reported is R.UNRECOGNIZED:
             logger.warning("account %s reported a status that its configuration does not list", callback.provider_id)
         return State.IGNORED, "no change of status"
-    _update_recipient(callback, message, reported, now)
+    result = _result(callback, attempt, message, before)
+    if not (message.status == Status.DELIVERED and (before is None or result is R.DELIVERED)):
+        _update_recipient(callback, message, now)
+    target = TARGETS[result]
     if target is not Status.DELIVERED:
         if attempt.number < message.attempts and not _has_its_id(message, callback):
             return State.IGNORED, f"belongs to attempt {attempt.number}; a later one was made"
         if message.status == Status.QUEUED:
             return State.IGNORED, f"belongs to attempt {attempt.number}; the message is queued again"
-    if not can_transition(Status(message.status), target, by_operator=False):
-        return State.IGNORED, f"the message is {message.status} already"
-    _describe(callback, attempt, message, reported, now)
-    transitions.apply(
-        [Transition(message, target, Source.RECEIPT, callback.provider_id, _detail(callback))],
-        now=now,
-        fields=MESSAGE_FIELDS,
-        tally=_tally(callback, State.APPLIED, now),
-    )
+    if not _changes(message, before, result):
+        is_part = reported is R.DELIVERED and result is R.SENT
+        return State.IGNORED, "other parts are to come" if is_part else f"the message is {message.status} already"
+    _describe(callback, attempt, message, result, now)
+    tally = _tally(callback, State.APPLIED, now)
+    if message.status == target:  # another reason for the same status
+        save_together([message], ["error_code", "error_detail"])
+        tally.write()
+        return State.APPLIED, ""
+    change = Transition(message, target, Source.RECEIPT, callback.provider_id, _detail(callback))
+    transitions.apply([change], now=now, fields=MESSAGE_FIELDS, tally=tally)
     return State.APPLIED, ""
 
 
-def _update_recipient(callback: ProviderCallback, message: Message, reported: ReportedStatus, now: datetime) -> None:
+def _changes(message: Message, before: ReportedStatus | None, result: ReportedStatus) -> bool:
+    """Receipts correct receipts: what an operator, a client or dispatch has ended stays as it is."""
+    status, target = Status(message.status), TARGETS[result]
+    if result is before or (status in FINAL and before is None):
+        return False
+    return (before is not None and status is target) or can_transition(
+        status, target, by_operator=False, by_receipt=True
+    )
+
+
+def _result(
+    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, before: ReportedStatus | None
+) -> ReportedStatus:
+    """What this receipt and the earlier ones say together."""
+    parts = receipt_results.of_parts(attempt, callback.provider_message_id, R(callback.reported))
+    reported = R(callback.reported) if parts is None else parts
+    if before is None:
+        return reported
+    has_parts = parts is not None or message.segments > 1
+    is_same = has_parts and receipt_results.is_about(attempt, message)
+    return receipt_results.combine([before, reported], has_parts=is_same)
+
+
+def _update_recipient(callback: ProviderCallback, message: Message, now: datetime) -> None:
     """Record an invalid number or an opt-out. It holds whatever the message's status is now, except delivered."""
-    if message.status == Status.DELIVERED:
-        return
+    reported = R(callback.reported)
     if reported is R.INVALID:
         phone_numbers.mark_inactive({message.to_number: f"{callback.provider_id}: recipient_invalid"}, now=now)
     if reported is R.OPTED_OUT:
@@ -223,28 +276,26 @@ def _update_recipient(callback: ProviderCallback, message: Message, reported: Re
 def _has_its_id(message: Message, callback: ProviderCallback) -> bool:
     """Return True if the message has this provider id. A provider may return the first attempt's id for a later attempt."""
     current = (message.provider_id, message.provider_message_id)
-    return current == (callback.provider_id, callback.provider_message_id)
+    return bool(callback.provider_message_id) and current == (callback.provider_id, callback.provider_message_id)
 
 
 def _describe(
-    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, reported: ReportedStatus, now: datetime
+    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, result: ReportedStatus, now: datetime
 ) -> None:
     message.next_attempt_at = None
     message.sent_at = message.sent_at or attempt.started_at
     if message.provider_id != callback.provider_id or not message.provider_message_id:
         # Account and id belong together: a receipt for another account's attempt replaces both.
         message.provider_id = callback.provider_id
-        message.provider_message_id = "" if _is_taken(callback) else callback.provider_message_id
-    if reported is R.DELIVERED:
-        message.delivered_at = now
-    message.error_code = ERROR_CODES.get(reported, "")
+        message.provider_message_id = attempt.provider_message_id or _id_of(callback)
+    message.delivered_at = now if result is R.DELIVERED else None
+    message.error_code = ERROR_CODES.get(result, "")
     message.error_detail = _detail(callback) if message.error_code else ""
 
 
-def _is_taken(callback: ProviderCallback) -> bool:
-    return Message.objects.filter(
-        provider=callback.provider_id, provider_message_id=callback.provider_message_id
-    ).exists()
+def _id_of(callback: ProviderCallback) -> str:
+    """The provider's id, unless the provider repeats our message's id in its place."""
+    return "" if callback.provider_message_id == str(callback.message_id) else callback.provider_message_id
 
 
 def _detail(callback: ProviderCallback) -> str:
@@ -252,23 +303,15 @@ def _detail(callback: ProviderCallback) -> str:
     return f"{callback.provider_id} reported {callback.word}{code}"
 
 
-def match_parked(attempts: Iterable[DeliveryAttempt], *, now: datetime) -> None:
-    """Apply the receipts that arrived before these attempts' provider ids were stored."""
-    clauses = Q(pk__in=[])
-    for attempt in attempts:
-        clauses |= Q(provider=attempt.provider_id, provider_message_id=attempt.provider_message_id)
-    parked = ProviderCallback.objects.filter(clauses, state=State.UNMATCHED).order_by("pk")
-    for callback_id in parked.values_list("pk", flat=True):
+def match_parked(rows: Iterable[DeliveryAttempt | AttemptPart], *, now: datetime) -> None:
+    """Apply the receipts that arrived before the provider ids of these attempts and parts were stored."""
+    for callback_id in receipt_matching.parked_for(rows).values_list("pk", flat=True):
         apply(callback_id, now=now)
 
 
 def sweep_parked(*, now: datetime) -> int:
     """Apply parked receipts whose attempt is known by now: a process may have died between its two steps."""
-    known = DeliveryAttempt.objects.filter(
-        provider=OuterRef("provider"), provider_message_id=OuterRef("provider_message_id")
-    )
-    late = ProviderCallback.objects.filter(Exists(known), state=State.UNMATCHED).order_by("pk")
-    callback_ids = list(late.values_list("pk", flat=True)[:SWEEP_LIMIT])
+    callback_ids = list(receipt_matching.parked_and_known(now=now).values_list("pk", flat=True)[:SWEEP_LIMIT])
     for callback_id in callback_ids:
         apply(callback_id, now=now)
     return len(callback_ids)

@@ -83,7 +83,7 @@ def _settle(attempt: DeliveryAttempt, clock: Callable[[], datetime]) -> bool:
     now = clock()
     note = {"looked_up": str(attempt.pk), "message_id": report.provider_message_id, "status": report.raw_status}
     body = json.dumps(note).encode()
-    receipts.ingest(report, account=attempt.provider, body=body, attempt_id=attempt.pk, now=now)
+    receipts.ingest([report], account=attempt.provider, body=body, attempt_id=attempt.pk, now=now)
     message.refresh_from_db(fields=["status"])
     return message.status != Status.UNKNOWN
 

@@ -103,4 +103,6 @@ def _settle_or_split(results: Sequence[SendResult], now: datetime) -> int:
 
 def _result(attempt: DeliveryAttempt, cached: CachedResult) -> SendResult:
     sent = Attempt(attempt.pk, attempt.number, attempt.message, attempt.provider, Round(attempt.claim_id))
-    return SendResult(sent, cached.provider_message_id, None, cached.latency_ms, sent_at=cached.sent_at)
+    return SendResult(
+        sent, cached.provider_message_id, None, cached.latency_ms, sent_at=cached.sent_at, part_ids=cached.part_ids
+    )

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from messaging.models import DeliveryAttempt, Message
+from messaging.models import AttemptPart, DeliveryAttempt, Message
 from messaging.services.outbound.dispatch.failover import Failover
-from messaging.services.outbound.dispatch.result_ids import ResultIds
 from messaging.services.outbound.dispatch.router import RoutingRequest
 from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.recipients import suppressions
@@ -30,8 +29,8 @@ class Outcomes:
     """
 
     now: datetime
-    ids: ResultIds
     attempts: list[DeliveryAttempt] = field(default_factory=list)
+    parts: list[AttemptPart] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     failovers: list[Failover] = field(default_factory=list)
     late_facts: list[Message] = field(default_factory=list)
@@ -41,7 +40,8 @@ class Outcomes:
 
     def add(self, result: SendResult, message: Message) -> None:
         attempt, error = result.attempt, result.error
-        self.attempts.append(_finished(result, self.ids.of_attempt(result), self.now))
+        self.attempts.append(_finished(result, self.now))
+        self.parts += _parts(result)
         self._add_recipient(result, message)
         # The number is compared too: when results are settled again, because the confirmation of a commit was lost with the
         # connection, the same claim may already be at its next account.
@@ -68,7 +68,7 @@ class Outcomes:
         # result are kept either way, unless a later attempt has facts of its own.
         if message.attempts == result.attempt.number:
             message.provider = account
-            message.provider_message_id = self.ids.of_message(result)
+            message.provider_message_id = result.provider_message_id
             message.sent_at = message.sent_at or result.sent_at or self.now
             message.from_number = message.from_number or account.from_number or ""
         if can_move:
@@ -92,7 +92,18 @@ class Outcomes:
         self.transitions.append(Transition(message, target, Source.DISPATCH, result.attempt.account.slug, detail))
 
 
-def _finished(result: SendResult, provider_message_id: str, now: datetime) -> DeliveryAttempt:
+def _parts(result: SendResult) -> list[AttemptPart]:
+    return [
+        AttemptPart(
+            attempt_id=result.attempt.attempt_id,
+            provider=result.attempt.account,
+            provider_message_id=provider_message_id,
+        )
+        for provider_message_id in result.part_ids
+    ]
+
+
+def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
     error = result.error
     return DeliveryAttempt(
         id=result.attempt.attempt_id,
@@ -101,7 +112,7 @@ def _finished(result: SendResult, provider_message_id: str, now: datetime) -> De
         outcome=_outcome(error),
         error_code=error.error_code if error else "",
         error_detail=error.detail[:300] if error else "",
-        provider_message_id=provider_message_id,
+        provider_message_id=result.provider_message_id,
         latency_ms=result.latency_ms,
         finished_at=now,
     )

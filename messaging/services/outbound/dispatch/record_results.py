@@ -45,7 +45,7 @@ def cache_accepted(results: Sequence[SendResult], *, now: datetime) -> None:
     result_cache.put(
         {
             result.attempt.attempt_id: CachedResult(
-                result.provider_message_id, result.sent_at or now, result.latency_ms
+                result.provider_message_id, result.sent_at or now, result.latency_ms, result.part_ids
             )
             for result in results
             if result.error is None

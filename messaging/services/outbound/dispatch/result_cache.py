@@ -28,6 +28,7 @@ class CachedResult:
     provider_message_id: str
     sent_at: datetime
     latency_ms: int
+    part_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,7 @@ def put(accepted: Mapping[UUID, CachedResult]) -> None:
     An id that cannot be encoded breaks the backend's contract; it is skipped, for `settle` to report.
     """
     accepted = {pk: result for pk, result in accepted.items() if result.provider_message_id.isprintable()}
-    _set(
-        {pk: f"{r.sent_at.isoformat()} {r.latency_ms} {r.provider_message_id}" for pk, r in accepted.items()},
-        KEPT_SECONDS,
-    )
+    _set({pk: _written(result) for pk, result in accepted.items()}, KEPT_SECONDS)
 
 
 def hold(attempts: Iterable[UUID]) -> None:
@@ -88,6 +86,13 @@ def get(attempts: Iterable[UUID]) -> CacheLookup | None:
     )
 
 
+def _written(result: CachedResult) -> str:
+    """Ids are printable, so that a line break ends each."""
+    ids = "\n".join([result.provider_message_id, *result.part_ids])
+    return f"{result.sent_at.isoformat()} {result.latency_ms} {ids}"
+
+
 def _parsed(value: str) -> CachedResult:
-    sent_at, latency_ms, provider_message_id = value.split(" ", 2)
-    return CachedResult(provider_message_id, datetime.fromisoformat(sent_at), int(latency_ms))
+    sent_at, latency_ms, ids = value.split(" ", 2)
+    provider_message_id, *part_ids = ids.split("\n")
+    return CachedResult(provider_message_id, datetime.fromisoformat(sent_at), int(latency_ms), tuple(part_ids))

@@ -14,23 +14,29 @@ from messaging import log_context
 from messaging.services.outbound.dispatch.attempts import Attempt
 from messaging.services.outbound.eligibility import Batch, Moment
 from providers import callback_tokens, registry, send_gate
-from providers.contract.messages import OutboundMessage
+from providers.contract.messages import Accepted, OutboundMessage
 from providers.errors import CredentialsRefused, Misconfigured, NotCalled, OutcomeUnknown, SendError
 from providers.send_gate import RetryAfter
 from providers.state import rate_limit
 
 logger = logging.getLogger(__name__)
 
+MAX_ID_LENGTH = 128
+
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What came of a call. `error` is None if the provider accepted the message, at `sent_at`."""
+    """What came of a call. `error` is None if the provider accepted the message, at `sent_at`.
+
+    `part_ids` has the ids of all parts, the first one included, where the provider gives each part of a long text its own.
+    """
 
     attempt: Attempt
     provider_message_id: str
     error: SendError | None
     latency_ms: int
     sent_at: datetime | None = None
+    part_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,13 @@ def send(attempt: Attempt, *, clock: Callable[[], datetime] = timezone.now) -> S
 
 def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Deferred:
     started = time.monotonic()
-    provider_message_id, error = "", None
+    accepted, error = Accepted(), None
     try:
         with registry.backend_for(attempt.account) as backend:
             message = _message(attempt, has_callbacks=backend.capabilities.callbacks)
             _check(attempt, clock)
             with send_gate.through(functools.partial(_send_delay, attempt, clock)):
-                provider_message_id = backend.send(message).provider_message_id
+                accepted = backend.send(message)
     except RetryAfter as wait:
         return Deferred(attempt, wait.seconds)
     except SendError as fault:
@@ -80,7 +86,22 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
     if isinstance(error, (CredentialsRefused, Misconfigured)):
         logger.error("account %s needs an operator: %s", attempt.account.slug, error.detail)
     latency_ms = int((time.monotonic() - started) * 1000)
-    return SendResult(attempt, provider_message_id, error, latency_ms, sent_at=clock() if error is None else None)
+    return SendResult(
+        attempt,
+        accepted.provider_message_id,
+        error,
+        latency_ms,
+        sent_at=clock() if error is None else None,
+        part_ids=_part_ids(accepted),
+    )
+
+
+def _part_ids(accepted: Accepted) -> tuple[str, ...]:
+    """The ids of several parts that a row can hold; a single id is the message's own."""
+    ids = tuple(
+        dict.fromkeys(each for each in accepted.part_ids if each.isprintable() and 0 < len(each) <= MAX_ID_LENGTH)
+    )
+    return ids if len(ids) > 1 else ()
 
 
 def _send_delay(attempt: Attempt, clock: Callable[[], datetime]) -> float:

@@ -5,15 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from messaging.models import DeliveryAttempt, Message
+from messaging.models import AttemptPart, DeliveryAttempt, Message
 from messaging.services import transitions
-from messaging.services.outbound import receipts
+from messaging.services.outbound import receipt_matching, receipts
 from messaging.services.outbound.dispatch.attempts import Attempt, release_unused_probes
 from messaging.services.outbound.dispatch.failover import fail_over, route_failovers
 from messaging.services.outbound.dispatch.outcomes import Outcomes
-from messaging.services.outbound.dispatch.result_ids import check_ids
 from messaging.services.outbound.dispatch.router import RoutingDecision
 from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.recipients import phone_numbers, suppressions
@@ -38,15 +37,11 @@ def settle(
     following: list[Attempt] = []
     try:
         following, outcomes = _settle(results, decisions, now=now, lease=lease, position=position)
-    except IntegrityError:
-        # Another worker wrote the same provider message id between our check and our write: the next check finds it.
-        logger.warning("a provider message id was taken while settling; settling again")
-        following, outcomes = _settle(results, decisions, now=now, lease=lease, position=position)
     finally:
         release_unused_probes(decisions, following)
-    with_id = [attempt for attempt in outcomes.attempts if attempt.provider_message_id]
-    if with_id:
-        _match_parked(with_id, now)
+    answered = [attempt for attempt in outcomes.attempts if attempt.outcome in receipt_matching.MAYBE_ACCEPTED]
+    if answered:
+        _match_parked([*answered, *outcomes.parts], now)
     return following
 
 
@@ -61,13 +56,15 @@ def _settle(
     with transaction.atomic():
         ids = [result.attempt.message.pk for result in results]
         messages = {row.pk: row for row in Message.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
-        outcomes = Outcomes(now, check_ids(results))
+        outcomes = Outcomes(now)
         for result in results:
             if result.attempt.message.pk in messages:  # else it was erased meanwhile, with its attempts
                 outcomes.add(result, messages[result.attempt.message.pk])
         counters = _count(outcomes, now)
         if outcomes.attempts:
             save_together(outcomes.attempts, ATTEMPT_FIELDS)
+        if outcomes.parts:
+            AttemptPart.objects.bulk_create(outcomes.parts, ignore_conflicts=True)
         following, ended = fail_over(outcomes.failovers, decisions, now=now, lease=lease, position=position)
         transitions.apply([*outcomes.transitions, *ended], now=now, fields=MESSAGE_FIELDS, tally=counters)
         if outcomes.late_facts:
@@ -90,12 +87,12 @@ def _count(outcomes: Outcomes, now: datetime) -> CounterBatch:
     return counters
 
 
-def _match_parked(attempts: Sequence[DeliveryAttempt], now: datetime) -> None:
+def _match_parked(rows: Sequence[DeliveryAttempt | AttemptPart], now: datetime) -> None:
     """Best effort: a failure here must not lose the attempts that follow, which are sent from memory.
 
     The sweep matches these receipts later.
     """
     try:
-        receipts.match_parked(attempts, now=now)
+        receipts.match_parked(rows, now=now)
     except Exception as error:  # noqa: BLE001 (any fault: the attempts that follow must be sent)
         logger.warning("parked receipts not matched (%s); the next sweep matches them", type(error).__name__)

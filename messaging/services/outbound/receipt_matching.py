@@ -1,0 +1,179 @@
+"""Finds the attempt that a receipt is about, and the parked receipts of an attempt.
+
+The order: the attempt that our signed address names, our message's id, the provider's id as written, then its other spellings.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from messaging import provider_ids
+from messaging.models import AttemptPart, DeliveryAttempt, ProviderCallback
+from messaging.provider_ids import Likeness
+from messaging.services.outbound.receipt_results import RECEIPT_MISSING
+from messaging.states import AWAITING_RECEIPT
+from providers.contract.callbacks import StatusReport
+from providers.models import ProviderAccount
+
+Outcome = DeliveryAttempt.Outcome
+M = TypeVar("M", DeliveryAttempt, AttemptPart)
+
+MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
+# A message that ended longer ago gets no receipt by the provider's id: the id may be in use again, and its new message unknown.
+ID_KEPT_FOR = timedelta(hours=72)
+# The response with the very same id may come within this time, after its receipt.
+RESPONSE_MAY_COME = timedelta(minutes=1)
+# Of the attempts with one id the newest ones are considered.
+MAX_CANDIDATES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`note` says why a receipt without an attempt will never have one; it is empty while the receipt may wait."""
+
+    attempt: DeliveryAttempt | None = None
+    note: str = ""
+
+
+def named_attempt(report: StatusReport, *, account: ProviderAccount, attempt_id: UUID | None) -> DeliveryAttempt | None:
+    """The attempt that a report names by our address (`attempt_id`), else by our message's id."""
+    if attempt_id is not None:
+        named = DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).first()
+        if named is not None:
+            return named
+    for given in (report.reference, report.provider_message_id):
+        message_id = _uuid(given)
+        if message_id is not None:
+            attempts = list(DeliveryAttempt.objects.filter(message=message_id, provider=account).order_by("-number"))
+            if attempts:
+                return _latest(attempts, report.provider_message_id)
+    return None
+
+
+def _uuid(given: str) -> UUID | None:
+    try:
+        return UUID(given) if given else None
+    except ValueError:
+        return None
+
+
+def _latest(attempts: Sequence[DeliveryAttempt], provider_message_id: str) -> DeliveryAttempt:
+    """The attempt with the id, else the latest one that the provider may have accepted, else the latest one."""
+    with_id = [
+        each for each in attempts if each.provider_message_id and each.provider_message_id == provider_message_id
+    ]
+    accepted = [each for each in attempts if each.outcome in MAYBE_ACCEPTED]
+    return (with_id or accepted or attempts)[0]
+
+
+def find(callback: ProviderCallback, *, now: datetime) -> Match:
+    named = callback.attempt
+    if named is not None:
+        if named.outcome in MAYBE_ACCEPTED:
+            return Match(named)
+        return Match(note=f"names attempt {named.number}, whose call was not accepted")
+    if not callback.provider_message_id:
+        return Match(note="names neither a message nor an attempt")
+    found = _by_id(callback)
+    if not found:
+        return Match()
+    best = min(likeness for likeness, _ in found)
+    if best is Likeness.GUESSED_BASE and now < callback.received_at + RESPONSE_MAY_COME:
+        return Match()
+    return _choose([attempt for likeness, attempt in found if likeness is best], now)
+
+
+def _by_id(callback: ProviderCallback) -> list[tuple[Likeness, DeliveryAttempt]]:
+    """Attempts whose id, or the id of a part of theirs, is a spelling of the receipt's, newest first."""
+    given = callback.provider_message_id
+    exact = _with_ids(callback.provider_id, Q(provider_message_id=given))
+    if exact:
+        return [(Likeness.EXACT, attempt) for _, attempt in exact]
+    keys = provider_ids.keys(given)
+    alike = _with_ids(callback.provider_id, Q(key__in=keys)) if keys else []
+    compared = [(provider_ids.likeness(written, given), attempt) for written, attempt in alike]
+    return [(likeness, attempt) for likeness, attempt in compared if likeness is not None]
+
+
+def _with_ids(account: str, condition: Q) -> list[tuple[str, DeliveryAttempt]]:
+    attempts = _keyed(DeliveryAttempt.objects.filter(provider=account)).filter(condition)
+    parts = _keyed(AttemptPart.objects.filter(provider=account)).filter(condition)
+    attempts = attempts.select_related("message").defer("message__text").order_by("-pk")[:MAX_CANDIDATES]
+    parts = parts.select_related("attempt__message").defer("attempt__message__text").order_by("-pk")[:MAX_CANDIDATES]
+    found = [(each.provider_message_id, each) for each in attempts]
+    found += [(part.provider_message_id, part.attempt) for part in parts]
+    return sorted(found, key=lambda pair: pair[1].pk, reverse=True)
+
+
+def _keyed(rows: QuerySet[M]) -> QuerySet[M]:
+    return rows.exclude(provider_message_id="").alias(key=provider_ids.key("provider_message_id"))
+
+
+def _choose(attempts: Sequence[DeliveryAttempt], now: datetime) -> Match:
+    """Of attempts with the same id, newest first: the one whose message waits for a receipt. Two of them are a guess."""
+    late = [each for each in attempts if each.message.status in AWAITING_RECEIPT]
+    waiting = [each for each in late if each.message.error_code != RECEIPT_MISSING]
+    if len({each.message_id for each in waiting}) > 1:
+        return Match(note="several messages that wait for a receipt have this id")
+    recent = [each for each in attempts if each.message.updated_at > now - ID_KEPT_FOR]
+    return Match(next(iter(waiting or late or recent), None))
+
+
+def started_since(callback: ProviderCallback) -> DeliveryAttempt | None:
+    """The attempt of another message, started after this settled receipt, that has its id and waits for a receipt.
+
+    The provider uses the id again: the same bytes are then another receipt.
+    """
+    if callback.state not in {ProviderCallback.State.APPLIED, ProviderCallback.State.IGNORED}:
+        return None
+    exact = _with_ids(callback.provider_id, Q(provider_message_id=callback.provider_message_id))
+    newest = exact[0][1] if exact and callback.provider_message_id else None
+    if newest is None or newest.message_id == callback.message_id or newest.started_at <= callback.received_at:
+        return None
+    return newest if newest.message.status in AWAITING_RECEIPT else None
+
+
+def parked_for(rows: Iterable[DeliveryAttempt | AttemptPart]) -> QuerySet[ProviderCallback]:
+    """Parked receipts that name these attempts, or that have their ids or those of their parts."""
+    clauses = Q(pk__in=[])
+    for row in rows:
+        if isinstance(row, DeliveryAttempt):
+            clauses |= Q(attempt=row.pk)
+        keys = provider_ids.keys(row.provider_message_id)
+        if keys:
+            clauses |= Q(provider=row.provider_id, key__in=keys)
+        elif row.provider_message_id:
+            clauses |= Q(provider=row.provider_id, provider_message_id=row.provider_message_id)
+    return _parked().filter(clauses).order_by("pk")
+
+
+def parked_and_known(*, now: datetime) -> QuerySet[ProviderCallback]:
+    """Parked receipts whose attempt is known by now."""
+    settled = Q(attempt__outcome__in=(Outcome.ACCEPTED, Outcome.UNKNOWN))
+    named = settled | Q(attempt__outcome=Outcome.CALLING, attempt__message__segments=1)
+    attempts, parts = DeliveryAttempt.objects.all(), AttemptPart.objects.all()
+    is_current = Q(message__status__in=AWAITING_RECEIPT) | Q(message__updated_at__gt=now - ID_KEPT_FOR)
+    of_part = Q(attempt__message__status__in=AWAITING_RECEIPT) | Q(attempt__message__updated_at__gt=now - ID_KEPT_FOR)
+    known = named | _has_id(attempts.filter(is_current)) | _has_id(parts.filter(of_part))
+    return _parked().filter(known).order_by("pk")
+
+
+def _parked() -> QuerySet[ProviderCallback]:
+    parked = ProviderCallback.objects.filter(state=ProviderCallback.State.UNMATCHED, note="")
+    return parked.alias(key=provider_ids.key("provider_message_id"))
+
+
+def _has_id(rows: QuerySet[M]) -> Q:
+    same_account = _keyed(rows.filter(provider=OuterRef("provider")))
+    found = Q(Exists(same_account.filter(provider_message_id=OuterRef("provider_message_id"))))
+    for spelling in (
+        provider_ids.key(OuterRef("provider_message_id")),
+        OuterRef("id_as_hexadecimal"),
+        OuterRef("id_as_decimal"),
+    ):
+        found |= Q(Exists(same_account.filter(key=spelling).exclude(key="")))
+    return found
