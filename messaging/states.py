@@ -118,9 +118,9 @@ OPERATOR_TRANSITIONS: dict[Status, frozenset[Status]] = {
 }
 
 
-def can_transition(current: Status, target: Status, *, by_operator: bool, by_receipt: bool = False) -> bool:
+def can_transition(current: Status, target: Status, *, by_operator: bool, corrects_receipt: bool = False) -> bool:
     transitions = OPERATOR_TRANSITIONS if by_operator else SYSTEM_TRANSITIONS
     allowed = transitions.get(current, frozenset())
-    if by_receipt:
+    if corrects_receipt:
         allowed |= RECEIPT_TRANSITIONS.get(current, frozenset())
     return target in allowed

@@ -21,7 +21,10 @@ ALWAYS_WRITTEN = ("status", "updated_at", "claim_id", "lease_until")
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One message's change to status `to`. `detail` is for users and contains neither text nor secrets."""
+    """One message's change to status `to`. `detail` is for users and contains neither text nor secrets.
+
+    `corrects_receipt`: a receipt has set the present status, and this change is a receipt's, too.
+    """
 
     message: Message
     to: Status
@@ -30,6 +33,7 @@ class Transition:
     detail: str = ""
     actor: User | None = None
     by_operator: bool = False
+    corrects_receipt: bool = False
 
 
 def record_creation(messages: Sequence[Message], *, source: Source, actor: User | None, detail: str = "") -> None:
@@ -72,8 +76,8 @@ def apply(
 
 def _change(change: Transition, now: datetime, tally: CounterBatch) -> MessageEvent:
     message, before = change.message, Status(change.message.status)
-    by_receipt = change.source is Source.RECEIPT
-    if not can_transition(before, change.to, by_operator=change.by_operator, by_receipt=by_receipt):
+    corrects_receipt = change.corrects_receipt and change.source is Source.RECEIPT
+    if not can_transition(before, change.to, by_operator=change.by_operator, corrects_receipt=corrects_receipt):
         raise IllegalTransition(f"a message cannot go from {before} to {change.to}")
     message.status = change.to
     message.updated_at = now

@@ -39,12 +39,34 @@ class Match:
     note: str = ""
 
 
-def named_attempt(report: StatusReport, *, account: ProviderAccount, attempt_id: UUID | None) -> DeliveryAttempt | None:
-    """The attempt that a report names by our address (`attempt_id`), else by our message's id."""
+def named_attempt(
+    report: StatusReport, *, account: ProviderAccount, attempt_id: UUID | None, is_only: bool
+) -> DeliveryAttempt | None:
+    """The attempt that a report names by our address (`attempt_id`), else by our message's id.
+
+    A provider may send the reports about several messages (not `is_only`) to the address of one of them.
+    """
     if attempt_id is not None:
-        named = DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).first()
-        if named is not None:
-            return named
+        addressed = DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).first()
+        if addressed is not None and (is_only or not _is_of_another(report, addressed)):
+            return addressed
+    return _by_reference(report, account.pk)
+
+
+def _is_of_another(report: StatusReport, addressed: DeliveryAttempt) -> bool:
+    """Return True if a report among several names another message than the one of the address."""
+    referred = _by_reference(report, addressed.provider_id)
+    if referred is not None:
+        return referred.message_id != addressed.message_id
+    given = Q(provider_message_id=report.provider_message_id)
+    if addressed.provider_message_id == report.provider_message_id or addressed.parts.filter(given).exists():
+        return False
+    others = [attempt for _, attempt in _with_ids(addressed.provider_id, given)]
+    return any(each.message_id != addressed.message_id and each.message.status in AWAITING_RECEIPT for each in others)
+
+
+def _by_reference(report: StatusReport, account: str) -> DeliveryAttempt | None:
+    """Some providers repeat our message's id in the place of their own."""
     for given in (report.reference, report.provider_message_id):
         message_id = _uuid(given)
         if message_id is not None:
@@ -100,8 +122,8 @@ def _by_id(callback: ProviderCallback) -> list[tuple[Likeness, DeliveryAttempt]]
 
 
 def _with_ids(account: str, condition: Q) -> list[tuple[str, DeliveryAttempt]]:
-    attempts = _keyed(DeliveryAttempt.objects.filter(provider=account)).filter(condition)
-    parts = _keyed(AttemptPart.objects.filter(provider=account)).filter(condition)
+    attempts = _with_key(DeliveryAttempt.objects.filter(provider=account)).filter(condition)
+    parts = _with_key(AttemptPart.objects.filter(provider=account)).filter(condition)
     attempts = attempts.select_related("message").defer("message__text").order_by("-pk")[:MAX_CANDIDATES]
     parts = parts.select_related("attempt__message").defer("attempt__message__text").order_by("-pk")[:MAX_CANDIDATES]
     found = [(each.provider_message_id, each) for each in attempts]
@@ -109,7 +131,7 @@ def _with_ids(account: str, condition: Q) -> list[tuple[str, DeliveryAttempt]]:
     return sorted(found, key=lambda pair: pair[1].pk, reverse=True)
 
 
-def _keyed(rows: QuerySet[M]) -> QuerySet[M]:
+def _with_key(rows: QuerySet[M]) -> QuerySet[M]:
     return rows.exclude(provider_message_id="").alias(key=provider_ids.key("provider_message_id"))
 
 
@@ -168,12 +190,12 @@ def _parked() -> QuerySet[ProviderCallback]:
 
 
 def _has_id(rows: QuerySet[M]) -> Q:
-    same_account = _keyed(rows.filter(provider=OuterRef("provider")))
+    same_account = _with_key(rows.filter(provider=OuterRef("provider")))
     found = Q(Exists(same_account.filter(provider_message_id=OuterRef("provider_message_id"))))
     for spelling in (
         provider_ids.key(OuterRef("provider_message_id")),
         OuterRef("id_as_hexadecimal"),
         OuterRef("id_as_decimal"),
     ):
-        found |= Q(Exists(same_account.filter(key=spelling).exclude(key="")))
+        found |= Q(Exists(same_account.filter(~Q(key=""), Q(key=spelling))))
     return found

@@ -18,7 +18,7 @@ from messaging.services.privacy import fingerprints
 from messaging.services.recipients import phone_numbers, suppressions
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import Transition, save_together
-from messaging.states import FINAL, Source, Status, can_transition
+from messaging.states import Source, Status, can_transition
 from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.models import ProviderAccount
 from providers.state import account_state
@@ -88,9 +88,11 @@ def record(
     which runs after that id is stored, finds this callback. `position` is the report's place among several of one body, which
     is then not stored: it is about other people, too.
     """
-    named = None if report is None else receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id)
-    understood = {} if report is None else _understood(report, named)
-    text = body if report is None or position is None else _without_others(report, position)
+    named, understood, text = None, {}, body
+    if report is not None:
+        named = receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id, is_only=position is None)
+        understood = _understood(report, named)
+        text = body if position is None else _without_others(report, position)
     callback = ProviderCallback(
         provider=account,
         kind=kind,
@@ -235,7 +237,14 @@ def _apply_to_message(
         save_together([message], ["error_code", "error_detail"])
         tally.write()
         return State.APPLIED, ""
-    change = Transition(message, target, Source.RECEIPT, callback.provider_id, _detail(callback))
+    change = Transition(
+        message,
+        target,
+        Source.RECEIPT,
+        callback.provider_id,
+        _detail(callback),
+        corrects_receipt=before is not None,
+    )
     transitions.apply([change], now=now, fields=MESSAGE_FIELDS, tally=tally)
     return State.APPLIED, ""
 
@@ -243,10 +252,11 @@ def _apply_to_message(
 def _changes(message: Message, before: ReportedStatus | None, result: ReportedStatus) -> bool:
     """Receipts correct receipts: what an operator, a client or dispatch has ended stays as it is."""
     status, target = Status(message.status), TARGETS[result]
-    if result is before or (status in FINAL and before is None):
+    is_correction = before is not None
+    if result is before:
         return False
-    return (before is not None and status is target) or can_transition(
-        status, target, by_operator=False, by_receipt=True
+    return (is_correction and status is target) or can_transition(
+        status, target, by_operator=False, corrects_receipt=is_correction
     )
 
 

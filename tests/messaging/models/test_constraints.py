@@ -8,7 +8,15 @@ import pytest
 from django.db import IntegrityError, connection, models, transaction
 from uuid_utils.compat import uuid7
 
-from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, OutboundQueue, PhoneNumber, ProviderCallback
+from messaging.models import (
+    AttemptPart,
+    DeliveryAttempt,
+    IdempotencyRecord,
+    Message,
+    OutboundQueue,
+    PhoneNumber,
+    ProviderCallback,
+)
 from messaging.states import INBOUND, OUTBOUND, Status
 from tests.factories import (
     NOW,
@@ -111,12 +119,18 @@ class TestAttempt:
             AttemptFactory(message=attempt.message, number=2, outcome="calling", finished_at=None)
         AttemptFactory(message=attempt.message, number=2)
 
-    def test_a_providers_id_names_one_attempt_of_its_account(self) -> None:
+    def test_a_provider_may_use_an_id_again(self) -> None:
         attempt = AttemptFactory(provider_message_id="p1")
-        columns = "messaging_deliveryattempt.provider_id", "messaging_deliveryattempt.provider_message_id"
-        with refused("attempt_provider_message_id", *columns):
-            AttemptFactory(provider=attempt.provider, provider_message_id="p1")
-        AttemptFactory(provider_message_id="p1")
+        AttemptFactory(provider=attempt.provider, provider_message_id="p1")
+
+    def test_an_attempt_has_each_part_once(self) -> None:
+        attempt = AttemptFactory()
+        values = {"attempt": attempt, "provider": attempt.provider, "provider_message_id": "p1"}
+        AttemptPart.objects.create(**values)
+        with refused(
+            "part_once_per_attempt", "messaging_attemptpart.attempt_id", "messaging_attemptpart.provider_message_id"
+        ):
+            AttemptPart.objects.create(**values)
 
     def test_any_number_of_attempts_has_no_id(self) -> None:
         AttemptFactory.create_batch(3, provider=AccountFactory())

@@ -40,7 +40,7 @@ def test_the_token_of_a_call_that_was_not_accepted_settles_nothing(account, now,
     assert (message.status, kept.state) == ("failed", "unmatched")
 
 
-def test_a_token_does_not_outweigh_the_providers_id(account, sent, now) -> None:
+def test_a_token_outweighs_the_providers_id(account, sent, now) -> None:
     other = MessageFactory(status=Status.UNKNOWN, attempts=1)
     attempt = AttemptFactory(message=other, provider=account, outcome="unknown")
 
@@ -48,7 +48,7 @@ def test_a_token_does_not_outweigh_the_providers_id(account, sent, now) -> None:
 
     sent.refresh_from_db()
     other.refresh_from_db()
-    assert (sent.status, other.status) == ("delivered", "unknown")
+    assert (sent.status, other.status) == ("sent", "delivered")
 
 
 def test_a_token_that_names_another_accounts_attempt_or_none_is_no_match(account, now) -> None:
