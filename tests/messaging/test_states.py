@@ -22,6 +22,13 @@ SYSTEM = {
     "processed": "",
 }
 OPERATOR = {"failed": "queued", "undelivered": "queued", "unknown": "queued delivered failed"}
+# What a receipt may also do after another receipt.
+CORRECTIONS = {
+    "delivered": "undelivered failed canceled",
+    "undelivered": "delivered",
+    "failed": "delivered undelivered",
+    "canceled": "delivered undelivered failed",
+}
 PAIRS = list(itertools.product(Status, repeat=2))
 
 
@@ -30,6 +37,13 @@ def test_the_system_makes_exactly_the_transitions_of_the_table(subtests: pytest.
         with subtests.test(current=current, target=target):
             expected = target in SYSTEM[current].split()
             assert states.can_transition(current, target, by_operator=False) is expected
+
+
+def test_a_receipt_corrects_exactly_the_transitions_of_the_table(subtests: pytest.Subtests) -> None:
+    for current, target in PAIRS:
+        with subtests.test(current=current, target=target):
+            expected = target in f"{SYSTEM[current]} {CORRECTIONS.get(current, '')}".split()
+            assert states.can_transition(current, target, by_operator=False, corrects_receipt=True) is expected
 
 
 def test_an_operator_only_requeues_or_resolves_what_ended_badly(subtests: pytest.Subtests) -> None:

@@ -57,6 +57,20 @@ def test_one_illegal_transition_stops_all_and_writes_nothing(now) -> None:
     assert not MessageEvent.objects.exists()
 
 
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("corrects", [False, True])
+def test_only_a_receipt_corrects_a_receipt(now, source: Source, corrects: bool) -> None:
+    message = MessageFactory(status=Status.FAILED, delivered_at=now)
+    move = Transition(message, Status.DELIVERED, source, corrects_receipt=corrects)
+
+    if corrects and source is Source.RECEIPT:
+        transitions.apply([move], now=now)
+        assert message.status == "delivered"
+    else:
+        with pytest.raises(IllegalTransition):
+            transitions.apply([move], now=now)
+
+
 @pytest.mark.parametrize(("by_operator", "allowed"), [(False, False), (True, True)])
 def test_only_an_operator_leaves_a_final_status(now, by_operator: bool, allowed: bool) -> None:
     message = MessageFactory(status=Status.FAILED)

@@ -164,3 +164,19 @@ def test_a_misconfigured_account_is_a_result_too(now, monkeypatch) -> None:
 
     assert isinstance(result.error, Misconfigured)
     assert result.error.detail == "environment variable ACME_KEY is not set"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ((), ()),
+        (("p1",), ()),
+        (("p1", "p2"), ("p1", "p2")),
+        (("p1", "p1", "p2"), ("p1", "p2")),
+        (("p1", "", "x" * 129, "a\nb", "\ud800"), ()),
+    ],
+)
+def test_the_ids_of_several_parts_are_kept(account, send, given: tuple[str, ...], kept: tuple[str, ...]) -> None:
+    result = send(Backend(Accepted("p1", part_ids=given)))
+
+    assert (result.provider_message_id, result.part_ids, result.error) == ("p1", kept, None)
