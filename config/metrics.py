@@ -224,12 +224,19 @@ def _circuits() -> Iterator[Metric]:
     family = GaugeMetricFamily(
         "switchboard_circuit", "1 for the state that an account's circuit is in.", labels=["provider", "state"]
     )
+    refusing = GaugeMetricFamily(
+        "switchboard_provider_refuses_many",
+        "1 while an account refuses nearly all recipients.",
+        labels=["provider"],
+    )
     states_of_accounts = account_state.cached(slugs, now=now)
     for slug in slugs:
         state = states_of_accounts[slug].circuit.at(now.timestamp())
         for each in Circuit:
             family.add_metric([slug, each], 1 if each is state else 0)
+        refusing.add_metric([slug], 1 if states_of_accounts[slug].refuses_many else 0)
     yield family
+    yield refusing
 
 
 def _or_nan(value: float | None) -> float:

@@ -4,6 +4,8 @@ DELAYS = (5.0, 30.0, 120.0, 600.0, 1800.0)
 JITTER = 0.2
 MAX_RETRY_AFTER = 3600.0
 NO_ACCOUNT_DELAY = 30.0
+# The error code of a message that waits for an account: it was not tried, and no later message waits for it.
+WAITING_FOR_PROVIDER = "waiting_for_provider"
 
 
 def next_delay(*, rounds_failed: int, position: float, retry_after: float | None = None) -> float | None:

@@ -57,7 +57,7 @@ FINAL = frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED, S.CANCELED, S.PROCESSED
 CANCELABLE = frozenset({S.SCHEDULED, S.QUEUED})
 # `next_attempt_at` may be set; the tick clears it when due and queues the message. Reader of the index `message_deferred`.
 DEFERRABLE = (S.QUEUED, S.SCHEDULED)
-# A newer message of the same queue to the same number waits for it. Reader of the index `message_unsent_by_number`.
+# A newer message of the same queue to the same number waits for it. Reader of the index `message_active_by_number`.
 IN_DISPATCH = (S.QUEUED, S.SENDING)
 # No provider has accepted the message yet, as far as is known.
 UNSENT = CANCELABLE | {S.SENDING}

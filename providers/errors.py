@@ -5,7 +5,7 @@
 | class | accepted? | dispatch |
 | --- | --- | --- |
 | `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | tries the next account, else later |
-| `Refused` | no: this text to this recipient | tries the other accounts at once; when all refuse, fails the message |
+| `Refused`, and `AccountRefused`, `OutOfCredit` | no: this text to this recipient | tries the others, else fails the message |
 | `NotCalled` | provably not: the account was not called | does the same, without counting a fault |
 | `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, for good | fails the message |
 | `OutcomeUnknown` (and `NoMessageId`) | unknown | marks the message `unknown`; it is never sent again automatically |
@@ -46,15 +46,27 @@ class CredentialsRefused(Unavailable):
 
 
 class Refused(Unavailable):
-    """The provider refuses this text to this recipient; another account may carry it. It says nothing about the account."""
+    """The provider refuses this text to this recipient; another account may carry it. It says nothing about the account.
+
+    The account is not asked again for this message, so `retry_after` has no effect.
+    """
 
     code = "provider_refused"
 
 
 class AccountRefused(Refused):
-    """A refusal that may be of the account: 402 or 403. It is, once recipients in a row got it."""
+    """A refusal that may be about this text or about our account, such as 403.
+
+    It counts as a refusal of the text until several recipients in a row got it; then an operator has to act.
+    """
 
     code = "provider_credentials_refused"
+
+
+class OutOfCredit(AccountRefused):
+    """The same about payment, such as 402."""
+
+    code = "provider_credit"
 
 
 class Misconfigured(Unavailable):

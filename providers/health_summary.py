@@ -12,21 +12,23 @@ from providers.state.health import Window
 
 MINUTES = 15
 NOTHING = "-"
+REFUSES_MANY = "refuses many"
 
 
 @dataclass(frozen=True, slots=True)
 class HealthSummary:
-    """`state` is one of: enabled, disabled, circuit open, circuit half open, paused."""
+    """`state` is one of: enabled, disabled, circuit open, circuit half open, paused, refuses many."""
 
     state: str
     reason: str
     effective_weight: str
     error_rate: str
+    refusal_rate: str
     latency: str
 
     @property
-    def is_open(self) -> bool:
-        return self.state.startswith("circuit")
+    def needs_attention(self) -> bool:
+        return self.state.startswith("circuit") or self.state == REFUSES_MANY
 
 
 def read(rows: Sequence[ProviderAccount], *, now: datetime) -> list[HealthSummary]:
@@ -39,14 +41,19 @@ def read(rows: Sequence[ProviderAccount], *, now: datetime) -> list[HealthSummar
 
 def _summary(row: ProviderAccount, found: AccountState, window: Window, now: datetime) -> HealthSummary:
     state = _state(row, found, now)
-    effective = row.weight * found.factor if state in {"enabled", "circuit half open"} else 0
+    effective = row.weight * found.factor if state in {"enabled", REFUSES_MANY, "circuit half open"} else 0
     return HealthSummary(
         state=state,
         reason=found.circuit.reason,
         effective_weight=f"{effective:.0f}",
-        error_rate=NOTHING if window.error_rate is None else f"{100 * window.error_rate:.1f} %",
+        error_rate=_percent(window.error_rate),
+        refusal_rate=_percent(window.refusal_rate),
         latency=NOTHING if window.median_latency_ms is None else f"{window.median_latency_ms} ms",
     )
+
+
+def _percent(rate: float | None) -> str:
+    return NOTHING if rate is None else f"{100 * rate:.1f} %"
 
 
 def _state(row: ProviderAccount, found: AccountState, now: datetime) -> str:
@@ -55,4 +62,6 @@ def _state(row: ProviderAccount, found: AccountState, now: datetime) -> str:
         return "disabled"
     if circuit is not Circuit.CLOSED:
         return "circuit open" if circuit is Circuit.OPEN else "circuit half open"
-    return "paused" if found.paused_until > now.timestamp() else "enabled"
+    if found.paused_until > now.timestamp():
+        return "paused"
+    return REFUSES_MANY if found.refuses_many else "enabled"

@@ -73,6 +73,8 @@ class ProviderEvent(models.Model):
         CIRCUIT_OPENED = "circuit_opened"
         CIRCUIT_CLOSED = "circuit_closed"
         NEEDS_OPERATOR = "needs_operator"
+        MANY_REFUSED = "many_refused"
+        FEW_REFUSED = "few_refused"
         HELD_OPEN = "held_open"
         RESET = "reset"
         ENABLED = "enabled"

@@ -14,7 +14,7 @@ from providers.errors import ConfigError, SharedStateUnavailable
 from providers.models import MAX_WEIGHT, ProviderAccount, ProviderEvent, validate_slug
 from providers.registry import check_config
 from providers.state import account_state, circuit_breaker
-from providers.state.account_state import CircuitChange
+from providers.state.account_state import Change, CircuitChange, RefusalChange
 from providers.state.circuit_breaker import Step
 
 logger = logging.getLogger(__name__)
@@ -112,18 +112,29 @@ def _new_account(slug: str, *, backend: str | None, config: dict[str, Any] | Non
     return ProviderAccount(slug=slug, weight=NEW_WEIGHT)
 
 
-def note_circuits(changes: Iterable[CircuitChange], *, now: datetime) -> None:
-    """Log circuits that opened or closed by themselves, and store an event for each."""
+def note_changes(changes: Iterable[Change], *, now: datetime) -> None:
+    """Log what happened to accounts by itself, and store an event for each change."""
     events = []
     for change in changes:
-        if change.step is Step.CLOSED:
-            logger.warning("account %s is available again; its circuit closed", change.slug)
-            kind = Kind.CIRCUIT_CLOSED
-        elif change.needs_operator:
-            logger.error("account %s needs an operator; its circuit opened: %s", change.slug, change.detail)
-            kind = Kind.NEEDS_OPERATOR
-        else:
-            logger.warning("account %s fails; its circuit opened: %s", change.slug, change.detail)
-            kind = Kind.CIRCUIT_OPENED
+        kind = _log_circuit(change) if isinstance(change, CircuitChange) else _log_refusals(change)
         events.append(ProviderEvent(account_id=change.slug, at=now, kind=kind, detail=change.detail[:300]))
     ProviderEvent.objects.bulk_create(events)
+
+
+def _log_circuit(change: CircuitChange) -> Kind:
+    if change.step is Step.CLOSED:
+        logger.warning("account %s is available again; its circuit closed", change.slug)
+        return Kind.CIRCUIT_CLOSED
+    if change.needs_operator:
+        logger.error("account %s needs an operator; its circuit opened: %s", change.slug, change.detail)
+        return Kind.NEEDS_OPERATOR
+    logger.warning("account %s fails; its circuit opened: %s", change.slug, change.detail)
+    return Kind.CIRCUIT_OPENED
+
+
+def _log_refusals(change: RefusalChange) -> Kind:
+    if change.refuses_many:
+        logger.error("account %s refuses nearly all recipients; the last with %s", change.slug, change.detail)
+        return Kind.MANY_REFUSED
+    logger.warning("account %s accepts most recipients again", change.slug)
+    return Kind.FEW_REFUSED

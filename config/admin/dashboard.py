@@ -20,6 +20,7 @@ from messaging.services.reporting import heartbeats, statistics
 from messaging.services.reporting.statistics import HourlyCount, ProviderDelivery
 from messaging.states import DELIVERY_OUTCOMES, OUTBOUND_ENDINGS, UNSENT, Status
 from providers import health_summary
+from providers.health_summary import REFUSES_MANY
 from providers.models import ProviderAccount
 from scheduling.models import Schedule, ScheduleRun
 
@@ -200,6 +201,14 @@ def _process_concerns() -> list[Concern]:
     return found
 
 
+_CALLS_FAILED = "Its last calls failed. Other accounts carry its share."
+_HEALTH_DETAILS = {
+    "circuit open": _CALLS_FAILED,
+    "circuit half open": _CALLS_FAILED,
+    REFUSES_MANY: "It refused nearly all recipients of the last 15 minutes. It is still used: look at its refused messages.",
+}
+
+
 def _provider_concerns(accounts: list[dict[str, Any]]) -> list[Concern]:
     link = reverse("admin:providers_provideraccount_changelist")
     if not any(row["account"].is_enabled and row["account"].weight for row in accounts):
@@ -208,11 +217,11 @@ def _provider_concerns(accounts: list[dict[str, Any]]) -> list[Concern]:
         Concern(
             "bad" if row["health"].state == "circuit open" else "warn",
             f"{row['account'].slug}: {row['health'].state}",
-            row["health"].reason or "Its last calls failed. Other accounts carry its share.",
+            row["health"].reason or _HEALTH_DETAILS[row["health"].state],
             reverse("admin:providers_provideraccount_change", args=[row["account"].slug]),
         )
         for row in accounts
-        if row["health"].is_open
+        if row["health"].needs_attention
     ]
 
 

@@ -16,8 +16,9 @@ from messaging.admin import text_privacy
 from messaging.admin.status_styles import ICONS
 from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
 from messaging.models.encrypted import fault_of
+from messaging.retry_policy import WAITING_FOR_PROVIDER
 from messaging.services.outbound import waiting
-from messaging.services.outbound.dispatch.router import WAITING_FOR_PROVIDER, WAITING_FOR_RATE
+from messaging.services.outbound.dispatch.router import WAITING_FOR_RATE
 from messaging.states import Direction
 from providers.models import ProviderAccount
 

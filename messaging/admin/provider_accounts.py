@@ -23,7 +23,7 @@ from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMix
 from messaging.console.row_actions import RowAction
 from providers import health_summary, services
 from providers.errors import ConfigError, SharedStateUnavailable
-from providers.health_summary import HealthSummary
+from providers.health_summary import REFUSES_MANY, HealthSummary
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
 from providers.registry import BACKENDS
 from providers.services import check_account_config
@@ -34,6 +34,7 @@ TONES = {
     "circuit open": "danger",
     "circuit half open": "warning",
     "paused": "warning",
+    REFUSES_MANY: "warning",
 }
 HEALTH = Attached[HealthSummary]("health")
 MAY_CHANGE = "providers.change_provideraccount"
@@ -158,7 +159,7 @@ class ProviderEventAdmin(ReadOnlyAdmin):
 class ProviderAccountAdmin(ModelAdmin):
     form = ProviderAccountForm
     list_title = "Providers"
-    list_display = ["slug", "state", "backend", "weight", "effective", "errors", "latency", "updated_at"]
+    list_display = ["slug", "state", "backend", "weight", "effective", "errors", "refusals", "latency", "updated_at"]
     list_filter = ["backend", "is_enabled"]
     sortable_by = ["slug", "backend"]
     custom_urls = (("<path:slug>/test/", "providers_provideraccount_test", test_message_page),)
@@ -186,6 +187,10 @@ class ProviderAccountAdmin(ModelAdmin):
     @display(description="Errors, 15 min")
     def errors(self, row: ProviderAccount) -> str:
         return HEALTH.of(row).error_rate
+
+    @display(description="Refused, 15 min")
+    def refusals(self, row: ProviderAccount) -> str:
+        return HEALTH.of(row).refusal_rate
 
     @display(description="Latency")
     def latency(self, row: ProviderAccount) -> str:

@@ -38,6 +38,11 @@ class WindowSerializer(serializers.Serializer):
     error_rate = serializers.FloatField(
         allow_null=True, help_text="Share of calls that failed because of the account, from 0 to 1."
     )
+    refusal_rate = serializers.FloatField(
+        allow_null=True,
+        help_text="Share of calls in which the provider refused the text or its recipient, from 0 to 1. "
+        "These are no errors of the account.",
+    )
     median_latency_ms = serializers.IntegerField(allow_null=True)
     delivery_rate = serializers.FloatField(
         allow_null=True, help_text="Share of receipts that report delivery, from 0 to 1."
@@ -53,6 +58,10 @@ class ProviderSerializer(serializers.Serializer):
         help_text="The weight used for routing: `weight`, reduced by recent errors."
     )
     circuit = CircuitSerializer()
+    refuses_many = serializers.BooleanField(
+        help_text="True: within 15 minutes more than nine in ten of at least twenty recipients were refused. "
+        "The account is used as before; staff were alerted."
+    )
     paused_until = serializers.DateTimeField(
         allow_null=True, help_text="The end of a pause that the provider requested."
     )
@@ -85,6 +94,7 @@ def _serialize(
             "held": circuit.is_held,
             "until": _isoformat(until),
         },
+        "refuses_many": account.refuses_many,
         "paused_until": _isoformat(account.paused_until) if account.paused_until > now.timestamp() else None,
         "last_minute": _serialize_window(minute),
         "last_15_minutes": _serialize_window(quarter),
@@ -96,6 +106,7 @@ def _serialize_window(window: Window) -> dict[str, Any]:
         "calls": window.calls,
         "by_outcome": {outcome.value: window.by_outcome[outcome] for outcome in CallOutcome},
         "error_rate": _rounded(window.error_rate),
+        "refusal_rate": _rounded(window.refusal_rate),
         "median_latency_ms": window.median_latency_ms,
         "delivery_rate": _rounded(window.delivery_rate),
     }

@@ -11,6 +11,7 @@ from messaging import states
 from messaging.encryption import MARK
 from messaging.models.encrypted import EncryptedTextField
 from messaging.models.queue import OutboundQueue
+from messaging.retry_policy import WAITING_FOR_PROVIDER
 from messaging.segments import MAX_OUTBOUND_CHARACTERS, MAX_SEGMENTS, Encoding
 from messaging.states import Direction, Status
 from providers.models import ProviderAccount
@@ -148,11 +149,17 @@ class Message(models.Model):
                 fields=["queue", "is_bulk", "id"],
                 condition=Q(status=Status.QUEUED, next_attempt_at__isnull=True),
             ),
-            # Reader: order.older_unsent, older unsent messages to the same number
+            # Reader: order.older_active, older messages to the same number that are ready or in flight
             models.Index(
-                name="message_unsent_by_number",
+                name="message_active_by_number",
                 fields=["queue", "to_number", "id"],
-                condition=Q(status__in=list(states.IN_DISPATCH)),
+                condition=Q(status__in=list(states.IN_DISPATCH), next_attempt_at__isnull=True),
+            ),
+            # Reader: order.older_retried_soon, older messages to the same number that are tried again soon
+            models.Index(
+                name="message_retried_by_number",
+                fields=["queue", "to_number", "next_attempt_at"],
+                condition=Q(status=Status.QUEUED, next_attempt_at__isnull=False) & ~Q(error_code=WAITING_FOR_PROVIDER),
             ),
             # Reader: recovery.release_due, deferred and scheduled messages by their time
             models.Index(

@@ -15,6 +15,7 @@ from providers.errors import (
     AccountRefused,
     CredentialsRefused,
     OutcomeUnknown,
+    OutOfCredit,
     RateLimited,
     RecipientInvalid,
     RecipientOptedOut,
@@ -29,8 +30,9 @@ from providers.http.transport import HttpResponse
 MAX_SEARCHED = 4096
 # A provider's own code: not a number of a person, and nothing that a log must not have.
 SAFE_CODE = re.compile(r"(?=.{1,40}\Z)[A-Za-z0-9_.:-]*[A-Za-z_.:-][A-Za-z0-9_.:-]*|[0-9]{1,6}", re.ASCII)
-UNAUTHORIZED, PAYMENT_REQUIRED, FORBIDDEN, TOO_MANY = 401, 402, 403, 429
-NO_CREDIT = "provider_credit"
+TOO_MANY = 429
+# What a status of 4xx says that the configuration does not list; any other one refuses the text.
+REFUSALS: Mapping[int, type[Unavailable]] = {401: CredentialsRefused, 402: OutOfCredit, 403: AccountRefused}
 
 
 class Outcome(StrEnum):
@@ -177,7 +179,7 @@ def by_status(
     return ResponseMeaning(f"status {status}: {error.code}", error)
 
 
-def _error_of_status(  # noqa: PLR0911 (a table)
+def _error_of_status(
     status: int, detail: str, answer: ParsedResponse, unavailable: frozenset[int], rejected: Mapping[int, str]
 ) -> SendError:
     if status in rejected:
@@ -188,12 +190,6 @@ def _error_of_status(  # noqa: PLR0911 (a table)
         return RateLimited(detail, retry_after=answer.retry_after)
     if status in unavailable:
         return Unavailable(detail, retry_after=answer.retry_after)
-    if status == UNAUTHORIZED:
-        return CredentialsRefused(detail)
-    if status == FORBIDDEN:
-        return AccountRefused(detail)
-    if status == PAYMENT_REQUIRED:
-        return AccountRefused(detail, code=NO_CREDIT)
     if 400 <= status <= 499:  # noqa: PLR2004 (the class of statuses that refuse a request)
-        return Refused(detail, retry_after=answer.retry_after)
+        return REFUSALS.get(status, Refused)(detail)
     return OutcomeUnknown(detail)

@@ -29,6 +29,7 @@ from providers.contract.lookup import StatusLookup, StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage, ProviderKeyword
 from providers.contract.sender import BackendContext, Capabilities, CommonConfig, Sender
 from providers.errors import (
+    AccountRefused,
     CredentialsRefused,
     InvalidSignature,
     MalformedCallback,
@@ -38,6 +39,7 @@ from providers.errors import (
     RateLimited,
     RecipientInvalid,
     RecipientOptedOut,
+    Refused,
     Rejected,
     SendError,
     Unavailable,
@@ -85,6 +87,8 @@ ACCOUNT_CODES: Mapping[int, str] = {
     30002: "the account is suspended",
     63038: "the account's daily limit is reached",
 }
+# Those of `ACCOUNT_CODES` that depend on the recipient.
+RECIPIENT_CODES = frozenset({21408, 21608, 21612, 21704})
 RECEIPT_FAULTS: Mapping[int, ReportedStatus] = {
     **dict.fromkeys(INVALID_NUMBER_CODES, ReportedStatus.INVALID),
     **dict.fromkeys(OPTED_OUT_CODES, ReportedStatus.OPTED_OUT),
@@ -328,10 +332,13 @@ def _fault(error: TwilioRestException | TwilioServiceException) -> SendError:  #
     if code in RATE_LIMIT_CODES:
         return RateLimited(detail)
     if code in ACCOUNT_CODES:
-        return Unavailable(f"{detail}: {ACCOUNT_CODES[code]}", code=named)
-    if code in CREDENTIAL_CODES or status in {401, 403}:
+        kind = Refused if code in RECIPIENT_CODES else Unavailable
+        return kind(f"{detail}: {ACCOUNT_CODES[code]}", code=named)
+    if code in CREDENTIAL_CODES or status == 401:  # noqa: PLR2004
         return CredentialsRefused(detail)
-    return Rejected(detail, code=named) if code else Unavailable(detail, code="provider_refused")
+    if status == 403:  # noqa: PLR2004
+        return AccountRefused(detail)
+    return Rejected(detail, code=named) if code else Refused(detail)
 
 
 def _keyword(opt_out_type: str) -> ProviderKeyword | None:

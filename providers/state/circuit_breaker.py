@@ -19,6 +19,8 @@ from providers.state import shared_state
 
 # This many consecutive faults open the circuit; faults that are further apart than the window are not consecutive.
 FAULT_THRESHOLD, FAULT_WINDOW_SECONDS = 5, 60.0
+# So do refusals of the account (`AccountRefused`) to this many different recipients without an acceptance in between.
+REFUSED_RECIPIENTS = 5
 FIRST_OPEN_SECONDS, MAX_OPEN_SECONDS = 5.0, 300.0
 # A circuit that opens again within this time after it closed stays open for the next longer time.
 REOPEN_WINDOW_SECONDS = 600.0
@@ -40,6 +42,7 @@ class Step(StrEnum):
 
     NONE = ""
     OPENED = "opened"
+    NEEDS_OPERATOR = "needs_operator"  # opened, for a reason that an operator has to remove
     STILL_OPEN = "still_open"
     CLOSED = "closed"
 
@@ -69,10 +72,11 @@ class CircuitState:
 CLOSED: Final = CircuitState()
 
 
-# KEYS: circuit, probe. ARGV: now, answered, faults, refused, probe ("", "ok" or "fault"), reason
+# KEYS: the circuit, its probe, the refused recipients.
+# ARGV: 1 now. 2 to 7 as in `BatchResults`: answered, faults, accepted, needs_operator, probe, reason. Then `refused`.
 _RECORD = f"""
-local now, answered, faults = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local refused, probe, reason = ARGV[4] == '1', ARGV[5], ARGV[6]
+local now, answered, faults, accepted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local needs_operator, probe, reason = ARGV[5] == '1', ARGV[6], ARGV[7]
 local found = redis.call('HMGET', KEYS[1], 'until', 'held', 'level', 'row', 'last', 'closed')
 local level, row = tonumber(found[3] or '0'), tonumber(found[4] or '0')
 
@@ -82,6 +86,17 @@ local function open(step)
   redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
   return step
 end
+
+local is_refused = false
+if accepted > 0 then
+  redis.call('DEL', KEYS[3])
+elseif #ARGV > 7 then
+  redis.call('SADD', KEYS[3], unpack(ARGV, 8))
+  redis.call('EXPIRE', KEYS[3], {TTL_SECONDS})
+  is_refused = redis.call('SCARD', KEYS[3]) >= {REFUSED_RECIPIENTS}
+end
+needs_operator = needs_operator or is_refused
+if probe == 'refused' and is_refused then probe = 'fault' end
 
 if probe ~= '' then redis.call('DEL', KEYS[2]) end
 if found[1] then
@@ -94,16 +109,16 @@ if found[1] then
   redis.call('HSET', KEYS[1], 'row', 0, 'closed', now)
   return 'closed'
 end
-if answered > 0 and not refused then
+if answered > 0 and not needs_operator then
   if row > 0 then redis.call('HSET', KEYS[1], 'row', 0) end
   return ''
 end
-if faults == 0 then return '' end
+if faults == 0 and not needs_operator then return '' end
 if found[5] and now - tonumber(found[5]) > {FAULT_WINDOW_SECONDS} then row = 0 end
 row = row + faults
-if refused or row >= {FAULT_THRESHOLD} then
+if needs_operator or row >= {FAULT_THRESHOLD} then
   if found[6] and now - tonumber(found[6]) <= {REOPEN_WINDOW_SECONDS} then level = level + 1 else level = 1 end
-  return open('opened')
+  return open(needs_operator and 'needs_operator' or 'opened')
 end
 redis.call('HSET', KEYS[1], 'row', row, 'last', now)
 redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
@@ -120,11 +135,42 @@ return 'refused'
 """
 
 
-def record(
-    pipe: Pipeline, slug: str, *, answered: int, faults: int, refused: bool, probe: str, reason: str, now: float
-) -> None:
-    """Queue the transition that these results cause; its reply is a `Step`. `probe` is "", "ok" or "fault"."""
-    pipe.eval(_RECORD, 2, circuit_key(slug), _probe_key(slug), now, answered, faults, int(refused), probe, reason[:200])
+@dataclass(frozen=True, slots=True)
+class BatchResults:
+    """The results of a batch of calls to one account, as its circuit counts them.
+
+    `needs_operator`: one of them says that the account cannot be used. `refused`: the recipients, as fingerprints, of the calls
+    that ended in `AccountRefused`. `probe` is "" without a probe, "ok", "refused" (`AccountRefused`) or "fault".
+    """
+
+    answered: int
+    faults: int
+    accepted: int
+    needs_operator: bool
+    refused: frozenset[str]
+    probe: str
+    reason: str
+
+
+def record(pipe: Pipeline, slug: str, results: BatchResults, *, now: float) -> None:
+    """Queue the transition that these results cause; its reply is a `Step`.
+
+    The calls of a batch have no order: one acceptance shows that the account is not refused.
+    """
+    keys = (circuit_key(slug), _probe_key(slug), _refused_key(slug))
+    pipe.eval(
+        _RECORD,
+        len(keys),
+        *keys,
+        now,
+        results.answered,
+        results.faults,
+        results.accepted,
+        int(results.needs_operator),
+        results.probe,
+        results.reason[:200],
+        *sorted(results.refused),
+    )
 
 
 def request_permission(slug: str, *, now: float) -> Permission:
@@ -166,7 +212,7 @@ def hold_open(slug: str, *, reason: str, now: float) -> bool:
 
 def close(pipe: Pipeline, slug: str) -> None:
     """Queue the command that closes the circuit and deletes its history."""
-    pipe.delete(circuit_key(slug), _probe_key(slug))
+    pipe.delete(circuit_key(slug), _probe_key(slug), _refused_key(slug))
 
 
 def circuit_key(slug: str) -> str:
@@ -176,3 +222,8 @@ def circuit_key(slug: str) -> str:
 
 def _probe_key(slug: str) -> str:
     return shared_state.key(slug, "probe")
+
+
+def _refused_key(slug: str) -> str:
+    """A set of fingerprints: the recipients that the account was refused for since it last accepted a message."""
+    return shared_state.key(slug, "refused")

@@ -1,7 +1,7 @@
 """Call results, latencies and delivery receipts per account, in 10-second buckets.
 
 A bucket is a hash in Redis that all workers increment and that expires, so the counts survive a restart. Only a failure of the
-account itself counts as a fault: a refused recipient or a rate limit does not.
+account itself counts as a fault: a refused text or recipient and a rate limit do not.
 """
 
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from enum import StrEnum
 import redis
 from redis.client import Pipeline
 
-from providers.errors import RateLimited, Rejected, SendError, Unavailable
+from providers.errors import RateLimited, Refused, Rejected, SendError, Unavailable
 from providers.state import shared_state
 
 BUCKET_SECONDS = 10
@@ -27,7 +27,7 @@ LATENCY = "ms"
 
 
 class CallOutcome(StrEnum):
-    """The result of one call, for the health of the account."""
+    """The result of one call, for the health of the account. `REJECTED`: the provider refuses the text or its recipient."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -54,6 +54,7 @@ class Window:
     calls: int
     by_outcome: Mapping[str, int]
     error_rate: float | None
+    refusal_rate: float | None
     median_latency_ms: int | None
     delivery_rate: float | None
 
@@ -63,9 +64,9 @@ def outcome_of(error: SendError | None) -> CallOutcome:
         return CallOutcome.ACCEPTED
     if isinstance(error, RateLimited):
         return CallOutcome.LIMITED
-    if isinstance(error, Unavailable):
-        return CallOutcome.UNAVAILABLE
-    return CallOutcome.REJECTED if isinstance(error, Rejected) else CallOutcome.UNKNOWN
+    if isinstance(error, (Refused, Rejected)):
+        return CallOutcome.REJECTED
+    return CallOutcome.UNAVAILABLE if isinstance(error, Unavailable) else CallOutcome.UNKNOWN
 
 
 def count_calls(calls: Iterable[tuple[CallOutcome, int]]) -> Counter[str]:
@@ -145,6 +146,7 @@ def _window(found: Sequence[Mapping[str, str]]) -> Window:
         calls=sum(by_outcome.values()),
         by_outcome=by_outcome,
         error_rate=faults / answered_or_failed if answered_or_failed else None,
+        refusal_rate=counts[CallOutcome.REJECTED] / answered_or_failed if answered_or_failed else None,
         median_latency_ms=_median(counts),
         delivery_rate=counts[ReceiptOutcome.DELIVERED] / receipts if receipts else None,
     )

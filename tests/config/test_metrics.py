@@ -11,6 +11,7 @@ import yaml
 from django.conf import settings
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -19,8 +20,9 @@ from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.settle import settle
 from messaging.services.outbound.submit import MessageInput, submit_many
 from messaging.services.reporting import heartbeats, rollups
-from providers.errors import RecipientInvalid
+from providers.errors import RecipientInvalid, Refused
 from providers.state import account_state, circuit_breaker
+from providers.state.account_state import CallResult
 from tests.factories import NOW as TODAY
 from tests.factories import AccountFactory, QueueFactory, UserFactory
 from tests.messaging.services.outbound.dispatch.fakes import LEASE, result_of
@@ -85,6 +87,17 @@ def test_circuits(client: Client, sent) -> None:
 
     states = {key[2][1]: value for key, value in found.items() if key[0] == "switchboard_circuit"}
     assert states == {"closed": 0, "open": 1, "half_open": 0}
+
+
+def test_accounts_that_refuse_nearly_all_recipients(client: Client, sent) -> None:
+    AccountFactory(slug="other")
+    results = [CallResult("acme", Refused("no"), 5, recipient=f"+1415555{number:04d}") for number in range(20)]
+    account_state.record(results, now=timezone.now())
+
+    found = scrape(client)
+
+    name = "switchboard_provider_refuses_many"
+    assert (found[name, ("provider", "acme")], found[name, ("provider", "other")]) == (1, 0)
 
 
 def test_histograms_are_cumulative(client: Client, sent) -> None:

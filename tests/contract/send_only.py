@@ -6,7 +6,7 @@ from providers.backends.payload import at_path, identifier, read_json
 from providers.contract.config_types import HttpUrl
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.contract.sender import BackendContext, CommonConfig, Sender
-from providers.errors import CredentialsRefused, NoMessageId, OutcomeUnknown, RateLimited, SendError, Unavailable
+from providers.errors import CredentialsRefused, NoMessageId, OutcomeUnknown, RateLimited, Refused, SendError
 from providers.http.transport import HttpResponse, Transport
 
 
@@ -50,6 +50,6 @@ def _fault(response: HttpResponse) -> SendError:
         case 429:
             return RateLimited("the rate is limited", retry_after=response.retry_after(datetime.now(UTC)))
         case status if 400 <= status <= 499:
-            return Unavailable(f"refused with {status}", code="provider_refused")
+            return Refused(f"refused with {status}")
         case status:
             return OutcomeUnknown(f"answered {status}")

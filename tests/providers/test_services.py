@@ -11,8 +11,10 @@ from django.core.management.base import CommandError
 
 from providers.errors import ConfigError
 from providers.management.commands.upsert_provider import Command
-from providers.models import ProviderAccount
-from providers.services import upsert_account
+from providers.models import ProviderAccount, ProviderEvent
+from providers.services import note_changes, upsert_account
+from providers.state.account_state import RefusalChange
+from tests.factories import NOW
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +120,17 @@ def test_a_slug_must_fit_into_an_address(slug: str) -> None:
         upsert_account(slug=slug, backend="generic_http", config=CONFIG)
 
     assert not ProviderAccount.objects.exists()
+
+
+def test_refusals_of_nearly_all_recipients_are_an_alert_and_their_end_is_not(account: ProviderAccount, caplog) -> None:
+    note_changes([RefusalChange("acme", refuses_many=True, detail="provider_refused: answered 400")], now=NOW)
+    note_changes([RefusalChange("acme", refuses_many=False)], now=NOW)
+
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert list(ProviderEvent.objects.order_by("id").values_list("account", "kind", "detail")) == [
+        ("acme", "many_refused", "provider_refused: answered 400"),
+        ("acme", "few_refused", ""),
+    ]
 
 
 def test_the_command_creates_and_changes() -> None:

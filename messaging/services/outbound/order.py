@@ -1,22 +1,50 @@
-"""Order per recipient: a message waits for older ones of its queue to the same number."""
+"""Order per recipient: a message waits for older ones of its queue to the same number, but not for long.
 
-from datetime import datetime
+It waits for one that is ready or in flight, or that is tried again within `ORDER_WAIT_SECONDS`. One that waits for an account
+or for a later round delays no other message. A single message does not wait for a bulk one: bulk sending never delays it.
 
-from django.db.models import OuterRef, QuerySet
+The two conditions are two queries, because each has an index of its own. One query would search all messages to a number that
+wait for something else, which may be thousands, for each message behind them.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from messaging.models import Message
-from messaging.states import IN_DISPATCH
+from messaging.retry_policy import WAITING_FOR_PROVIDER
+from messaging.states import IN_DISPATCH, Status
 
 
-def older_unsent(*, now: datetime) -> QuerySet[Message]:
-    """The messages that the outer query's message waits for when its queue preserves the order.
+def older_active(*, now: datetime) -> QuerySet[Message]:
+    """The older messages, ready or in flight, that the outer query's message waits for."""
+    return _older(now).filter(status__in=IN_DISPATCH, next_attempt_at__isnull=True)
 
-    A single message does not wait for a bulk one to the same number: bulk sending never delays it.
+
+def older_retried_soon(*, now: datetime) -> QuerySet[Message]:
+    """The older messages that are tried again soon, and that the outer query's message waits for."""
+    soon = now + timedelta(seconds=settings.ORDER_WAIT_SECONDS)
+    queued = _older(now).filter(status=Status.QUEUED, next_attempt_at__isnull=False, next_attempt_at__lte=soon)
+    return queued.exclude(error_code=WAITING_FOR_PROVIDER)
+
+
+def waits(*, now: datetime, only_in_flight: bool = False) -> Q:
+    """Whether a message of a queue that preserves the order waits for an older one.
+
+    As one condition, it is checked for each message by these indexes. PostgreSQL makes joins of two conditions, and with old
+    statistics it joins everything with everything. With `only_in_flight`, older messages that are ready do not count.
     """
+    active = older_active(now=now)
+    if only_in_flight:
+        active = active.filter(status=Status.SENDING)
+    return Q(Exists(active)) | Q(Exists(older_retried_soon(now=now)))
+
+
+def _older(now: datetime) -> QuerySet[Message]:
     return Message.objects.filter(
         queue=OuterRef("queue"),
         to_number=OuterRef("to_number"),
-        status__in=IN_DISPATCH,
         pk__lt=OuterRef("pk"),
         is_bulk__lte=OuterRef("is_bulk"),
         expires_at__gt=now,

@@ -92,8 +92,8 @@ def _due_since() -> Greatest:
     return Greatest("created_at", Coalesce("send_at", "created_at"), released)
 
 
-def _waits_for_older(now: datetime) -> Exists:
-    return Exists(order.older_unsent(now=now).filter(queue__preserve_order=True))
+def _waits_for_older(now: datetime) -> Q:
+    return Q(queue__preserve_order=True) & order.waits(now=now)
 
 
 def _first_due(queue_name: str, is_bulk: bool, now: datetime) -> datetime | None:

@@ -13,7 +13,10 @@ from messaging.services.reporting import heartbeats
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import Transition
 from messaging.states import Source, Status
+from providers.errors import Refused
 from providers.models import ProviderAccount
+from providers.state import account_state
+from providers.state.account_state import CallResult
 from scheduling.models import ScheduleRun
 from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory
 from tests.messaging.admin.conftest import Staff
@@ -96,6 +99,18 @@ class TestAttention:
         AccountFactory(is_enabled=False), AccountFactory(weight=0)
 
         assert titles() == ["No provider can be used"]
+
+    def test_an_account_that_refuses_nearly_all_recipients(self) -> None:
+        AccountFactory(slug="acme")
+        results = [CallResult("acme", Refused("no"), 5, recipient=f"+1415555{number:04d}") for number in range(20)]
+        account_state.record(results, now=NOW)
+
+        [card] = dashboard.read(now=NOW).providers
+
+        health = card["health"]
+        assert (health.state, health.effective_weight) == ("refuses many", "100")
+        assert (health.error_rate, health.refusal_rate) == ("0.0 %", "100.0 %")
+        assert titles() == ["acme: refuses many"]
 
     def test_unknown_messages(self) -> None:
         AccountFactory()

@@ -5,8 +5,12 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from providers.errors import Refused, Unavailable
 from providers.models import ProviderAccount, ProviderEvent
+from providers.state import account_state
+from providers.state.account_state import CallResult
 from tests.factories import NOW, AccountFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +52,17 @@ def test_the_page_of_an_account_shows_its_events(staff) -> None:
 
     assert page.status_code == 200
     assert "answered 401" in page.content.decode()
+
+
+def test_the_list_of_accounts_shows_refusals_apart_from_errors(staff) -> None:
+    AccountFactory(slug="acme")
+    calls = [CallResult("acme", error, 5) for error in (None, Refused("no"), Refused("no"), Unavailable("down"))]
+    account_state.record(calls, now=timezone.now())
+
+    page = staff.get(reverse("admin:providers_provideraccount_changelist")).content.decode()
+
+    assert "Refused, 15 min" in page
+    assert page.index("25.0 %") < page.index("50.0 %")
 
 
 def test_the_list_of_events_can_only_be_read(staff) -> None:

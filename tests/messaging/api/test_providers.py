@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging.api.providers import ProviderSerializer
-from providers.errors import CredentialsRefused, RateLimited, Unavailable
+from providers.errors import CredentialsRefused, RateLimited, Refused, Rejected, Unavailable
 from providers.models import ProviderAccount, ProviderEvent
 from providers.state import account_state, shared_state
 from providers.state.account_state import CallResult
@@ -20,6 +20,7 @@ NOTHING = {
     "calls": 0,
     "by_outcome": {"accepted": 0, "rejected": 0, "limited": 0, "unavailable": 0, "unknown": 0},
     "error_rate": None,
+    "refusal_rate": None,
     "median_latency_ms": None,
     "delivery_rate": None,
 }
@@ -31,6 +32,7 @@ ACME = {
     "weight": 100,
     "effective_weight": 100.0,
     "circuit": CLOSED,
+    "refuses_many": False,
     "paused_until": None,
     "last_minute": NOTHING,
     "last_15_minutes": NOTHING,
@@ -39,7 +41,8 @@ ACTIONS = ["enable", "disable", "open", "reset"]
 
 
 def calls(*errors, at=None) -> None:
-    account_state.record([CallResult("acme", error, 100) for error in errors], now=at or timezone.now())
+    results = [CallResult("acme", error, 100, recipient=f"+1415555{n:04d}") for n, error in enumerate(errors)]
+    account_state.record(results, now=at or timezone.now())
 
 
 def event() -> tuple:
@@ -68,11 +71,30 @@ def test_the_health_of_the_account_is_shown(api) -> None:
         "calls": 1,
         "by_outcome": NOTHING["by_outcome"] | {"accepted": 1},
         "error_rate": 0.0,
+        "refusal_rate": 0.0,
         "delivery_rate": 0.5,
     }
     assert (body["last_15_minutes"]["calls"], body["last_15_minutes"]["error_rate"]) == (5, 0.2)
     assert body["last_minute"]["median_latency_ms"] == pytest.approx(100, rel=0.2)
     assert 90 < body["effective_weight"] < 100
+
+
+def test_refusals_are_shown_apart_from_errors(api) -> None:
+    calls(None, Refused("no"), Rejected("no"), Unavailable("down"))
+
+    body = api.get("providers/acme/").json()
+
+    minute = body["last_minute"]
+    assert (minute["error_rate"], minute["refusal_rate"], minute["by_outcome"]["rejected"]) == (0.25, 0.5, 2)
+    assert body["refuses_many"] is False
+
+
+def test_an_account_that_refuses_nearly_all_recipients_shows_it(api) -> None:
+    calls(*[Refused("no")] * 20)
+
+    body = api.get("providers/acme/").json()
+
+    assert (body["refuses_many"], body["circuit"], body["effective_weight"]) == (True, CLOSED, 100.0)
 
 
 def test_an_open_circuit_has_its_reason_and_end(api) -> None:

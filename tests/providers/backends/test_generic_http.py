@@ -17,6 +17,7 @@ from providers.errors import (
     MalformedCallback,
     NoMessageId,
     OutcomeUnknown,
+    OutOfCredit,
     RateLimited,
     RecipientInvalid,
     RecipientOptedOut,
@@ -234,10 +235,9 @@ def test_a_response_without_an_id_by_configuration_need_not_be_json(carrier: Fak
 @pytest.mark.parametrize(
     ("status", "config", "kind", "code"),
     [
-        (400, {}, Refused, "provider_refused"),
-        (404, {}, Refused, "provider_refused"),
+        *((status, {}, Refused, "provider_refused") for status in (400, 404, 408, 413, 422, 499)),
         (401, {}, CredentialsRefused, "provider_credentials_refused"),
-        (402, {}, AccountRefused, "provider_credit"),
+        (402, {}, OutOfCredit, "provider_credit"),
         (403, {}, AccountRefused, "provider_credentials_refused"),
         (403, {"rejected": {"403": "blocked"}}, Rejected, "blocked"),
         (401, {"unavailable": [401]}, Unavailable, "provider_unavailable"),

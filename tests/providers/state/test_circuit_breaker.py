@@ -5,8 +5,19 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from providers.state import account_state, circuit_breaker
+from providers.errors import (
+    AccountRefused,
+    CredentialsRefused,
+    Misconfigured,
+    OutcomeUnknown,
+    OutOfCredit,
+    RateLimited,
+    RecipientInvalid,
+    Refused,
+    Rejected,
+    Unavailable,
+)
+from providers.state import account_state, circuit_breaker, redis_client
 from providers.state.account_state import CallResult, CircuitChange
 from providers.state.circuit_breaker import Circuit, Permission, Step
 from tests.factories import NOW
@@ -45,7 +56,9 @@ def test_faults_in_a_row_open_it_for_five_seconds(fault) -> None:
     assert [circuit(at) for at in (0, 4.9, 5)] == [Circuit.OPEN, Circuit.OPEN, Circuit.HALF_OPEN]
 
 
-@pytest.mark.parametrize("answer", [None, Rejected("not this one")], ids=["accepted", "rejected"])
+@pytest.mark.parametrize(
+    "answer", [None, Rejected("not this one"), Refused("nor this")], ids=["accepted", "rejected", "refused"]
+)
 def test_an_answered_call_in_between_resets_the_count(answer) -> None:
     calls(*[DOWN] * 4)
     calls(answer)
@@ -73,6 +86,98 @@ def test_refused_credentials_open_it_at_once_and_need_an_operator(error) -> None
     assert calls(None, error) == [CircuitChange("acme", Step.OPENED, f"{error.error_code}: {error.detail}", True)]
 
     assert circuit(4.9) is Circuit.OPEN
+
+
+@pytest.mark.parametrize(
+    "refusal", [Refused("400"), Rejected("no"), RecipientInvalid("no")], ids=lambda e: e.error_code
+)
+def test_refusals_of_texts_never_open_it(refusal) -> None:
+    assert calls(*[refusal] * 19) == []
+
+    assert circuit(0) is Circuit.CLOSED
+
+
+class TestAccountRefused:
+    """402 and 403 may be about the text, until different recipients in a row got them."""
+
+    CREDIT = OutOfCredit("answered 402")
+
+    def refused(self, *numbers: int, error=CREDIT, at: float = 0, probe: bool = False) -> list[CircuitChange]:
+        results = [CallResult("acme", error, 10, probe, f"+1415555{number:04d}") for number in numbers]
+        return account_state.record(results, now=after(at))
+
+    @pytest.mark.parametrize("batches", [[(1, 2, 3, 4), (5,)], [(1,), (2,), (3,), (4,), (5,)]], ids=str)
+    @pytest.mark.parametrize("error", [AccountRefused("403"), CREDIT], ids=lambda e: e.error_code)
+    def test_five_recipients_in_a_row_open_it_and_need_an_operator(self, batches, error) -> None:
+        *before, last = batches
+        assert [self.refused(*numbers, error=error) for numbers in before] == [[]] * len(before)
+        assert circuit(0) is Circuit.CLOSED
+
+        expected = CircuitChange("acme", Step.OPENED, f"{error.error_code}: {error.detail}", needs_operator=True)
+        assert self.refused(*last, error=error) == [expected]
+        assert circuit(4.9) is Circuit.OPEN
+
+    def test_one_recipient_does_not_open_it_however_often(self) -> None:
+        for _ in range(3):
+            assert self.refused(1, 2, 3, 4, 4, 4) == []
+
+    @pytest.mark.parametrize("together", [True, False])
+    def test_an_acceptance_ends_the_row(self, together: bool) -> None:
+        self.refused(1, 2, 3, 4)
+        if together:
+            assert (
+                account_state.record(
+                    [CallResult("acme", None, 10), CallResult("acme", self.CREDIT, 10, recipient="+14155550005")],
+                    now=NOW,
+                )
+                == []
+            )
+        else:
+            calls(None)
+
+        assert self.refused(6, 7, 8, 9) == []
+        assert [change.step for change in self.refused(10)] == [Step.OPENED]
+
+    def test_other_refusals_and_faults_do_not_end_the_row(self) -> None:
+        self.refused(1, 2, 3, 4)
+        calls(Refused("no"), Rejected("no"), DOWN)
+
+        assert [change.step for change in self.refused(5)] == [Step.OPENED]
+
+    def test_a_probe_that_is_refused_again_keeps_it_open(self) -> None:
+        self.refused(*range(5))
+        assert ask(5) is Permission.PROBE
+        assert self.refused(77, at=5, probe=True) == []
+        assert (circuit(14.9), circuit(15)) == (Circuit.OPEN, Circuit.HALF_OPEN)
+
+        assert [change.step for change in calls(None, at=15, probe=True)] == [Step.CLOSED]
+        assert self.refused(1, 2, 3, 4, at=16) == []
+
+    def test_a_probe_that_is_refused_closes_a_circuit_that_other_faults_have_opened(self) -> None:
+        fail_open()
+
+        assert [change.step for change in self.refused(1, at=5, probe=True)] == [Step.CLOSED]
+
+    def test_a_reset_ends_the_row(self) -> None:
+        self.refused(1, 2, 3, 4)
+        account_state.reset("acme", now=NOW)
+
+        assert self.refused(5, 6, 7, 8) == []
+
+    def test_workers_that_report_at_once_open_it_once(self) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(self.refused, range(16)))
+
+        assert [change.step for changes in found for change in changes] == [Step.OPENED]
+
+    def test_redis_holds_no_number(self) -> None:
+        self.refused(1, 2)
+
+        client = redis_client.client()
+        members = client.smembers(circuit_breaker._refused_key("acme"))
+        assert len(members) == 2
+        assert not [member for member in members if "415555" in member]
+        assert 0 < client.ttl(circuit_breaker._refused_key("acme")) <= circuit_breaker.TTL_SECONDS
 
 
 def test_exactly_one_probe_is_given_to_all_who_ask() -> None:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from providers.errors import (
     CredentialsRefused,
     OutcomeUnknown,
+    OutOfCredit,
     RateLimited,
     RecipientInvalid,
+    Refused,
     Rejected,
     SendError,
     Unavailable,
@@ -43,6 +45,8 @@ def factor(*, at=NOW) -> float:
         (None, CallOutcome.ACCEPTED),
         (Rejected("x"), CallOutcome.REJECTED),
         (RecipientInvalid("x"), CallOutcome.REJECTED),
+        (Refused("x"), CallOutcome.REJECTED),
+        (OutOfCredit("x"), CallOutcome.REJECTED),
         (RateLimited("x"), CallOutcome.LIMITED),
         (Unavailable("x"), CallOutcome.UNAVAILABLE),
         (CredentialsRefused("x"), CallOutcome.UNAVAILABLE),
@@ -57,13 +61,15 @@ def test_every_error_has_its_outcome(error, outcome: CallOutcome) -> None:
 def test_nothing_is_known_of_an_account_that_was_not_called() -> None:
     found = window()
 
-    assert (found.calls, found.error_rate, found.median_latency_ms, found.delivery_rate) == (0, None, None, None)
+    assert (found.calls, found.error_rate, found.refusal_rate) == (0, None, None)
+    assert (found.median_latency_ms, found.delivery_rate) == (None, None)
     assert factor() == 1.0
 
 
 def test_only_what_is_the_accounts_fault_counts_as_an_error() -> None:
     made(count=3)
-    made(Rejected("no"), count=3)
+    made(Rejected("no"), count=1)
+    made(Refused("no"), count=2)
     made(RateLimited("slow down"), count=5)
     made(Unavailable("down"), count=1)
     made(OutcomeUnknown("lost"), count=1)
@@ -71,7 +77,13 @@ def test_only_what_is_the_accounts_fault_counts_as_an_error() -> None:
     found = window()
 
     assert found.by_outcome == {"accepted": 3, "rejected": 3, "limited": 5, "unavailable": 1, "unknown": 1}
-    assert (found.calls, found.error_rate) == (13, 0.25)
+    assert (found.calls, found.error_rate, found.refusal_rate) == (13, 0.25, 0.375)
+
+
+def test_refusals_do_not_lower_the_share_of_an_account() -> None:
+    made(Refused("no"), count=50)
+
+    assert factor() == 1.0
 
 
 def test_the_median_is_right_to_about_a_fifth() -> None:

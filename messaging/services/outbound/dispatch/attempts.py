@@ -12,17 +12,20 @@ from uuid_utils.compat import uuid7
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import transitions
 from messaging.services.outbound import attachments, eligibility
+from messaging.services.outbound.dispatch.refusals import Refusals, earlier_refusals
 from messaging.services.outbound.dispatch.rounds import Round
 from messaging.services.outbound.dispatch.router import Deferral, Route, Router, RoutingDecision, RoutingRequest
 from messaging.services.outbound.eligibility import Batch, Moment
 from messaging.services.transitions import Transition, save_together
 from messaging.states import Source, Status
+from providers.errors import Unavailable
 from providers.models import ProviderAccount
 from providers.state import circuit_breaker
 
 logger = logging.getLogger(__name__)
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+NO_ROUTE = Refusals(frozenset(), "no_route", "No provider account serves this number.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,19 @@ class Attempt:
     is_probe: bool = False
     media_urls: tuple[str, ...] = field(default=(), repr=False)
 
+    def round_after(self, error: Unavailable) -> Round:
+        return self.round.after(error, is_probe=self.is_probe)
+
 
 def start_attempts(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> list[Attempt]:
     """Write the first attempts of freshly claimed messages. A message without a route is queued again or fails."""
     # Only mypy needs the condition: a claimed message has a claim id.
-    requests = [RoutingRequest(message, Round(message.claim_id)) for message in claimed if message.claim_id]
+    refusals = earlier_refusals(claimed)
+    requests = [
+        RoutingRequest(message, Round(message.claim_id, tried=_refused_by(refusals.get(message.pk))))
+        for message in claimed
+        if message.claim_id
+    ]
     decisions = Router(requests, now=now).route()
     attempts: list[Attempt] = []
     try:
@@ -55,7 +66,7 @@ def start_attempts(claimed: Sequence[Message], *, now: datetime, lease: timedelt
             held = drop_ineligible(lock_held(requests, now), now)
             written = write_attempts(requests, held, decisions, now=now, lease=lease)
             unrouted = held.keys() - {attempt.message.pk for attempt in written}
-            _defer_or_fail([message for pk, message in held.items() if pk in unrouted], decisions, now)
+            _defer_or_fail([held[pk] for pk in held if pk in unrouted], decisions, refusals, now)
         attempts = written
     finally:
         release_unused_probes(decisions, attempts)
@@ -153,20 +164,34 @@ def write_attempts(
     return attempts
 
 
-def _defer_or_fail(messages: Sequence[Message], decisions: Mapping[UUID, RoutingDecision], now: datetime) -> None:
-    """Defer messages that an account could carry later; fail the rest with `no_route`."""
+def _refused_by(refusals: Refusals | None) -> frozenset[str]:
+    return refusals.slugs if refusals else frozenset()
+
+
+def defer(message: Message, deferral: Deferral, now: datetime) -> Transition:
+    """Queue the message again until an account can carry it. No round has failed."""
+    message.error_code, message.error_detail = deferral.code, deferral.detail[:300]
+    retry_at = now + timedelta(seconds=deferral.seconds)
+    message.next_attempt_at = min(retry_at, message.expires_at or retry_at)
+    return Transition(message, Status.QUEUED, Source.DISPATCH, detail=deferral.detail)
+
+
+def _defer_or_fail(
+    messages: Sequence[Message],
+    decisions: Mapping[UUID, RoutingDecision],
+    refusals: Mapping[UUID, Refusals],
+    now: datetime,
+) -> None:
+    """Defer messages that an account could carry later; fail the rest, with the last refusal or `no_route`."""
     changes = []
     for message in messages:
         decision = decisions[message.pk]
         if isinstance(decision, Deferral):
-            message.error_code, message.error_detail = decision.code, decision.detail[:300]
-            retry_at = now + timedelta(seconds=decision.seconds)
-            message.next_attempt_at = min(retry_at, message.expires_at or retry_at)
-            changes.append(Transition(message, Status.QUEUED, Source.DISPATCH, detail=decision.detail))
+            changes.append(defer(message, decision, now))
         else:
-            message.error_code = "no_route"
-            message.error_detail = "No provider account serves this number."
-            changes.append(Transition(message, Status.FAILED, Source.DISPATCH, detail="no_route"))
+            refusal = refusals.get(message.pk, NO_ROUTE)
+            message.error_code, message.error_detail = refusal.error_code, refusal.error_detail
+            changes.append(Transition(message, Status.FAILED, Source.DISPATCH, detail=refusal.error_code))
     deferrals = (decisions[message.pk] for message in messages)
     if any(isinstance(deferral, Deferral) and deferral.needs_operator for deferral in deferrals):
         logger.error("messages wait: every provider account that could carry them is disabled")

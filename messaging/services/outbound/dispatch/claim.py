@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import QuerySet
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, OutboundQueue
@@ -62,10 +62,7 @@ def _ready(queue: OutboundQueue, now: datetime, created_until: datetime | None) 
     if created_until is not None:
         ready = ready.filter(created_at__lte=created_until)
     if queue.preserve_order:
-        older = order.older_unsent(now=now)
-        if created_until is not None:
-            older = older.filter(Q(status=Status.SENDING) | Q(next_attempt_at__isnull=False))
-        ready = ready.filter(~Exists(older))
+        ready = ready.filter(~order.waits(now=now, only_in_flight=created_until is not None))
     return ready.order_by("is_bulk", "pk")
 
 

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from messaging import retry_policy
-from messaging.services.outbound.dispatch.attempts import Attempt, drop_ineligible, write_attempts
-from messaging.services.outbound.dispatch.router import Router, RoutingDecision, RoutingRequest
+from messaging.models import Message
+from messaging.services.outbound.dispatch.attempts import Attempt, defer, drop_ineligible, write_attempts
+from messaging.services.outbound.dispatch.router import Deferral, Router, RoutingDecision, RoutingRequest
 from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.transitions import Transition
 from messaging.states import Source, Status
@@ -25,7 +26,7 @@ class Failover:
 def route_failovers(results: Sequence[SendResult], *, now: datetime) -> Mapping[UUID, RoutingDecision]:
     """The next account for each message that was provably not accepted. Asks Redis, so call it outside the transaction."""
     requests = [
-        RoutingRequest(result.attempt.message, result.attempt.round.after(result.error))
+        RoutingRequest(result.attempt.message, result.attempt.round_after(result.error))
         for result in results
         if isinstance(result.error, Unavailable)
     ]
@@ -40,7 +41,7 @@ def fail_over(
     lease: timedelta,
     position: Callable[[], float],
 ) -> tuple[list[Attempt], list[Transition]]:
-    """Write the attempts at the next accounts; messages without one wait for their next round or fail.
+    """Write the attempts at the next accounts; messages without one wait for an account or their next round, or fail.
 
     Returns the attempts, and the transitions for the caller to apply. The messages are locked in the caller's transaction.
     """
@@ -54,7 +55,19 @@ def fail_over(
     attempts = write_attempts([each.request for each in failovers], held, decisions, now=now, lease=lease)
     routed = {attempt.message.pk for attempt in attempts}
     ended = [each.request for each in failovers if each.request.message.pk in held.keys() - routed]
-    return attempts, [_end_round(request, now, position()) for request in ended]
+    return attempts, [_without_account(each, decisions.get(each.message.pk), now, position) for each in ended]
+
+
+def _without_account(
+    request: RoutingRequest, decision: RoutingDecision, now: datetime, position: Callable[[], float]
+) -> Transition:
+    """Fail a message that every account refuses. While another one may be called later, wait for that: no round has failed."""
+    message = request.message
+    if not request.round.only_refused:
+        return _end_round(request, now, position())
+    if isinstance(decision, Deferral) and not decision.needs_operator:
+        return defer(message, decision, now)
+    return Transition(message, Status.FAILED, Source.DISPATCH, message.provider_id or "", _reason(message))
 
 
 def _end_round(request: RoutingRequest, now: datetime, position: float) -> Transition:
@@ -71,7 +84,7 @@ def _end_round(request: RoutingRequest, now: datetime, position: float) -> Trans
     delay = retry_policy.next_delay(
         rounds_failed=round_number, position=position, retry_after=request.round.retry_after
     )
-    slug, reason = message.provider_id or "", f"{message.error_code}: {message.error_detail}"
+    slug, reason = message.provider_id or "", _reason(message)
     if delay is None:
         return Transition(message, Status.FAILED, Source.DISPATCH, slug, reason)
     next_round_at = now + timedelta(seconds=delay)
@@ -79,3 +92,7 @@ def _end_round(request: RoutingRequest, now: datetime, position: float) -> Trans
         return Transition(message, Status.FAILED, Source.DISPATCH, slug, f"expires first; {reason}")
     message.next_attempt_at = next_round_at
     return Transition(message, Status.QUEUED, Source.DISPATCH, slug, reason)
+
+
+def _reason(message: Message) -> str:
+    return f"{message.error_code}: {message.error_detail}"

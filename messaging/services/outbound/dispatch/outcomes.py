@@ -7,12 +7,13 @@ from uuid import UUID
 
 from messaging.models import AttemptPart, DeliveryAttempt, Message
 from messaging.services.outbound.dispatch.failover import Failover
+from messaging.services.outbound.dispatch.rounds import is_refusal
 from messaging.services.outbound.dispatch.router import RoutingRequest
 from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.recipients import suppressions
 from messaging.services.transitions import Transition
 from messaging.states import Source, Status
-from providers.errors import RecipientInvalid, RecipientOptedOut, Rejected, SendError, Unavailable
+from providers.errors import RecipientInvalid, RecipientOptedOut, Rejected, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Outcomes:
             logger.warning("the result of attempt %s came after its message had moved on", attempt.attempt_id)
         elif isinstance(error, Unavailable):
             message.queue = attempt.message.queue
-            self.failovers.append(Failover(RoutingRequest(message, attempt.round.after(error)), error))
+            self.failovers.append(Failover(RoutingRequest(message, attempt.round_after(error)), error))
         else:
             message.error_code, message.error_detail = error.error_code, error.detail[:300]
             target = Status.FAILED if isinstance(error, Rejected) else Status.UNKNOWN
@@ -109,7 +110,7 @@ def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
         id=result.attempt.attempt_id,
         message_id=result.attempt.message.pk,
         provider=result.attempt.account,
-        outcome=_outcome(error),
+        outcome=_outcome(result),
         error_code=error.error_code if error else "",
         error_detail=error.detail[:300] if error else "",
         provider_message_id=result.provider_message_id,
@@ -118,9 +119,10 @@ def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
     )
 
 
-def _outcome(error: SendError | None) -> Outcome:
+def _outcome(result: SendResult) -> Outcome:
+    error = result.error
     if error is None:
         return Outcome.ACCEPTED
-    if isinstance(error, Unavailable):
-        return Outcome.UNAVAILABLE
-    return Outcome.REJECTED if isinstance(error, Rejected) else Outcome.UNKNOWN
+    if isinstance(error, Rejected) or is_refusal(error, is_probe=result.attempt.is_probe):
+        return Outcome.REJECTED
+    return Outcome.UNAVAILABLE if isinstance(error, Unavailable) else Outcome.UNKNOWN

@@ -12,7 +12,7 @@ from messaging.services.outbound.dispatch import result_cache
 from messaging.services.outbound.dispatch.result_cache import CachedResult
 from messaging.services.outbound.dispatch.sending import SendResult
 from providers.errors import NotCalled
-from providers.services import note_circuits
+from providers.services import note_changes
 from providers.state import account_state, circuit_breaker
 from providers.state.account_state import CallResult
 
@@ -22,7 +22,13 @@ logger = logging.getLogger(__name__)
 def record_results(results: Sequence[SendResult], *, now: datetime) -> None:
     cache_accepted(results, now=now)
     made = [
-        CallResult(result.attempt.account.slug, result.error, result.latency_ms, is_probe=result.attempt.is_probe)
+        CallResult(
+            result.attempt.account.slug,
+            result.error,
+            result.latency_ms,
+            is_probe=result.attempt.is_probe,
+            recipient=result.attempt.message.to_number,
+        )
         for result in results
         if not isinstance(result.error, NotCalled)
     ]
@@ -35,9 +41,9 @@ def record_results(results: Sequence[SendResult], *, now: datetime) -> None:
     if not changes:
         return
     try:
-        note_circuits(changes, now=now)
+        note_changes(changes, now=now)
     except DATABASE_FAULTS as error:
-        logger.warning("circuit change not saved (%s)", type(error).__name__)
+        logger.warning("event of an account not saved (%s)", type(error).__name__)
 
 
 def cache_accepted(results: Sequence[SendResult], *, now: datetime) -> None:

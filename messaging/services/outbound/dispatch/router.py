@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from messaging.models import Message
-from messaging.retry_policy import NO_ACCOUNT_DELAY
+from messaging.retry_policy import NO_ACCOUNT_DELAY, WAITING_FOR_PROVIDER
 from messaging.services.outbound.dispatch.rounds import Round
 from providers import registry, routing
 from providers.models import ProviderAccount, SenderNumber
@@ -22,7 +22,6 @@ from providers.state.circuit_breaker import Circuit, Permission
 from providers.state.rate_limit import RECHECK_SECONDS, SlotRequest
 
 WAITING_FOR_RATE = "waiting_for_rate"
-WAITING_FOR_PROVIDER = "waiting_for_provider"
 # How long messages wait while another message probes the account.
 PROBE_WAIT_SECONDS = 5.0
 # Messages that wait for the same circuit or pause come back spread over some time, not all at once.

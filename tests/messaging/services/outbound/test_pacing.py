@@ -140,7 +140,7 @@ def test_the_oldest_due_message_ignores_paced_and_paused_queues(express, paced, 
 
 def waits_for_its_retry(now, **fields) -> Message:
     return MessageFactory(
-        to_number=DEAD, created_at=now - 10 * MINUTE, attempts=2, next_attempt_at=now + MINUTE, **fields
+        to_number=DEAD, created_at=now - 10 * MINUTE, attempts=2, next_attempt_at=now + MINUTE / 6, **fields
     )
 
 

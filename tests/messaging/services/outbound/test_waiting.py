@@ -58,7 +58,7 @@ def shown(message: Message, **options) -> tuple[str, str, tuple] | None:
     [
         ({}, "That one is ready to be sent, and valid until", NOW + timedelta(seconds=14_400)),
         ({"sending": True}, "That one is being sent, at the latest until", NOW + timedelta(seconds=30)),
-        ({"next_attempt_at": LATER}, "That one is tried again at", LATER),
+        ({"next_attempt_at": SOON}, "That one is tried again at", SOON),
     ],
     ids=["ready", "in flight", "deferred"],
 )
@@ -91,6 +91,8 @@ def test_the_oldest_of_many_is_named(queued) -> None:
         {"expires_at": NOW},
         {"is_bulk": True},
         {"queue": "another"},
+        {"next_attempt_at": LATER},
+        {"next_attempt_at": SOON, "error_code": "waiting_for_provider"},
     ],
     ids=repr,
 )
@@ -123,7 +125,7 @@ def test_no_message_is_waited_for_when_the_order_is_not_preserved(queued) -> Non
 
 
 def test_another_owners_message_is_named_only_to_readers_who_see_all(queued) -> None:
-    theirs = queued(owner=UserFactory(), next_attempt_at=LATER)
+    theirs = queued(owner=UserFactory(), next_attempt_at=SOON)
     message = queued()
 
     reason = "Waits for its turn in the queue express: older messages go first."
@@ -195,7 +197,7 @@ def test_a_paced_queue_has_the_time_of_its_next_batch(queued) -> None:
     pace = "The queue paced sends 2 messages every 120 seconds."
     expected = ("waiting_for_pace", pace, ("Next batch at", NOW + timedelta(seconds=100)))
     assert (shown(first), shown(second)) == (expected, expected)
-    Message.objects.filter(pk=first.pk).update(next_attempt_at=LATER)
+    Message.objects.filter(pk=first.pk).update(next_attempt_at=SOON)
     assert found(second).message_id == first.pk
 
 
@@ -280,5 +282,6 @@ def test_the_look_up_uses_the_claims_index(queued) -> None:
         cursor.execute(f"EXPLAIN {sql}")
         plan = "\n".join(line for [line] in cursor.fetchall())
 
-    assert "message_unsent_by_number" in plan
+    assert "message_active_by_number" in plan
+    assert "message_retried_by_number" in plan
     assert "Seq Scan" not in plan

@@ -139,6 +139,29 @@ class TestOrder:
 
         assert claim_texts(now) == []
 
+    @pytest.mark.parametrize("error_code", ["", "provider_unavailable", "waiting_for_rate"])
+    def test_it_waits_for_a_retry_that_is_due_soon(self, ready, now, settings, error_code: str) -> None:
+        soon = now + timedelta(seconds=settings.ORDER_WAIT_SECONDS)
+        ready("a1", to_number=A, next_attempt_at=soon, error_code=error_code)
+        ready("b1", to_number=B, next_attempt_at=soon + timedelta(milliseconds=1), error_code=error_code)
+        ready("a2", to_number=A)
+        ready("b2", to_number=B)
+
+        assert claim_texts(now) == ["b2"]
+
+    def test_it_never_waits_for_an_older_one_that_waits_for_an_account(self, ready, now) -> None:
+        ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=1), error_code="waiting_for_provider")
+        ready("a2", to_number=A)
+
+        assert claim_texts(now) == ["a2"]
+
+    def test_the_time_that_it_waits_can_be_set(self, ready, now, settings) -> None:
+        settings.ORDER_WAIT_SECONDS = 0
+        ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=1))
+        ready("a2", to_number=A)
+
+        assert claim_texts(now) == ["a2"]
+
     def test_a_deferred_older_one_holds_nothing_back_after_its_validity(self, ready, now) -> None:
         ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=5), expires_at=now)
         ready("a2", to_number=A)

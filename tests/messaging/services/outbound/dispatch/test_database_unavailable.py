@@ -83,7 +83,7 @@ def test_a_circuit_change_that_cannot_be_saved_loses_no_result(account, monkeypa
     def unavailable(*_: object, **_more: object) -> None:
         raise fault
 
-    monkeypatch.setattr("messaging.services.outbound.dispatch.record_results.note_circuits", unavailable)
+    monkeypatch.setattr("messaging.services.outbound.dispatch.record_results.note_changes", unavailable)
 
     dispatcher(Carrier(Unavailable("down"))).run("express")
 

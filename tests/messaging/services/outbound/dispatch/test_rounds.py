@@ -5,7 +5,15 @@ from uuid import UUID
 import pytest
 
 from messaging.services.outbound.dispatch.rounds import Round
-from providers.errors import CredentialsRefused, NotCalled, RateLimited, Unavailable
+from providers.errors import (
+    AccountRefused,
+    CredentialsRefused,
+    NotCalled,
+    OutOfCredit,
+    RateLimited,
+    Refused,
+    Unavailable,
+)
 
 CLAIM = UUID(int=1)
 SLOW_DOWN = RateLimited("slow down")
@@ -38,11 +46,20 @@ def test_a_round_keeps_its_claim_and_collects_the_accounts() -> None:
         ([0, 3600], None),
         ([600, None, 900], None),
         ([900, 600, 700], 600),
+        (["refused", 77], 77),
+        ([77, "refused"], 77),
+        (["refused", None, 77], None),
+        (["refused"], None),
     ],
     ids=str,
 )
 def test_the_earliest_retry_after_counts_if_all_accounts_asked_for_one(retry_afters, expected: float | None) -> None:
-    assert after(*(Unavailable("down", retry_after=value) for value in retry_afters)).retry_after == expected
+    errors = [
+        Refused("no", retry_after=5) if value == "refused" else Unavailable("down", retry_after=value)
+        for value in retry_afters
+    ]
+
+    assert after(*errors).retry_after == expected
 
 
 @pytest.mark.parametrize(
@@ -53,8 +70,41 @@ def test_the_earliest_retry_after_counts_if_all_accounts_asked_for_one(retry_aft
         ([Unavailable("down")], False),
         ([SLOW_DOWN, CredentialsRefused("no")], False),
         ([Unavailable("down"), SLOW_DOWN], False),
+        ([Refused("not this"), SLOW_DOWN], True),
+        ([Refused("not this"), Unavailable("down")], False),
     ],
-    ids=["limited", "limited, not called", "down", "limited, refused", "down, limited"],
+    ids=[
+        "limited",
+        "limited, not called",
+        "down",
+        "limited, credentials",
+        "down, limited",
+        "refused, limited",
+        "refused, down",
+    ],
 )
 def test_only_rate_limits_and_calls_not_made_do_not_count_as_failures(errors, expected: bool) -> None:
     assert after(*errors).only_rate_limited is expected
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([Refused("no")], True),
+        ([AccountRefused("no"), OutOfCredit("no")], True),
+        ([Refused("no"), Unavailable("down")], False),
+        ([SLOW_DOWN, Refused("no")], False),
+        ([NotCalled("paused")], False),
+        ([CredentialsRefused("no")], False),
+    ],
+    ids=str,
+)
+def test_a_round_is_only_refused_if_each_account_refuses_the_message(errors, expected: bool) -> None:
+    assert after(*errors).only_refused is expected
+
+
+def test_a_probe_that_may_have_failed_for_the_account_is_no_refusal_of_its_message() -> None:
+    probe = Round(CLAIM).with_attempt("acme")
+
+    assert probe.after(Refused("no"), is_probe=True).only_refused
+    assert not probe.after(OutOfCredit("no"), is_probe=True).only_refused

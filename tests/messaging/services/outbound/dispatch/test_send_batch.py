@@ -146,7 +146,7 @@ def test_the_two_oldest_are_sent_in_order_even_to_one_number(beat) -> None:
 
 
 def test_messages_behind_a_deferred_one_to_the_same_number_do_not_count(beat) -> None:
-    ready("deferred", to_number=A, next_attempt_at=NOW + timedelta(hours=1))
+    ready("deferred", to_number=A, next_attempt_at=NOW + timedelta(seconds=10))
     ready("behind it", to_number=A)
     ready("a", "b", "c")
 
