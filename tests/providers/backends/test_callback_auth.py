@@ -1,7 +1,10 @@
 """The values of `callback_auth`, and what is refused whatever they are."""
 
 import base64
+import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from providers import callback_tokens
+from providers.backends.signed_content import PLACEHOLDERS
 from providers.contract.callbacks import CallbackRequest
 from providers.contract.config_types import STORED
 from providers.errors import InvalidSignature
@@ -174,3 +178,14 @@ def test_a_configuration_that_could_not_verify_is_refused_when_it_is_stored(conf
 
 def test_the_repr_of_a_recipe_has_no_secret() -> None:
     assert SECRET not in repr(CONFIG.validate_python(VONAGE))
+
+
+def test_every_recipe_of_the_documentation_can_be_stored() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "callback-signatures.md").read_text()
+    recipes = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)]
+
+    for recipe in recipes:
+        CONFIG.validate_python(recipe, context=STORED)
+
+    assert len(recipes) == 9
+    assert {f"`{{{name}}}`" for name in PLACEHOLDERS} <= set(re.findall(r"`\{\w+\}`", text))

@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from pydantic import ValidationError
+from urllib3.util import parse_url
 
 from providers import send_gate
-from providers.contract.config_types import STORED
 from providers.contract.sender import Timeouts
 from providers.errors import CredentialsRefused, Misconfigured, NotCalled, OutcomeUnknown, Unavailable
 from providers.http.connection_options import ConnectionOptions
-from providers.http.transport import HttpResponse, Transport
+from providers.http.connections import BoundedConnection
+from providers.http.transport import POOL_CLASSES, HttpResponse, Transport
 from tests.contract.fake_carrier import FakeCarrier, Play, answer, hang_up, say_nothing, trickle
 from tests.providers.http.private_network import Authority, open_tunnel
 
@@ -121,7 +122,10 @@ def test_a_certificate_that_is_refused_has_sent_nothing(
     carrier = start(authority.server(clients_of=authority))
     refused = [other_authority.issue("stranger"), authority.issue("expired", days=-1)]
 
-    for certificate in (None, *(pair(files) for files in refused)):
+    for certificate in [
+        None,
+        *(pair(files) for files in refused),
+    ] * 5:  # the alert may come before or after our last byte
         with pytest.raises(CredentialsRefused, match="the provider refuses the client certificate"):
             call(carrier.url, ca_file=authority.file, client_certificate=certificate)
 
@@ -177,6 +181,25 @@ def test_the_gate_is_asked_after_the_tunnel_and_before_the_request(
         call(carrier.url, ca_file=authority.file, proxy=proxy.url)
 
     assert (asked, carrier.received) == ([1], [])
+
+
+def test_a_slow_proxy_leaves_the_whole_time_for_the_request(start: Callable[..., FakeCarrier]) -> None:
+    proxy = start()
+    address = urlsplit(proxy.url)
+    connection = BoundedConnection(address.hostname or "", address.port, timeout=5, proxy=parse_url(proxy.url))
+    connection.set_tunnel("carrier.example", 443)
+
+    with closing(connection):
+        connection.connect()
+        assert connection.sock.gettimeout() == 5
+
+
+def test_no_thread_can_be_first_to_make_the_connections_of_the_proxy() -> None:
+    address = "http://127.0.0.1:9"
+
+    with closing(transport(proxy=address)) as http:
+        adapters = [http._session.get_adapter(url) for url in ("http://a", "https://a")]
+        assert [adapter.proxy_manager[address].pool_classes_by_scheme for adapter in adapters] == [POOL_CLASSES] * 2
 
 
 @pytest.mark.parametrize(
@@ -256,49 +279,3 @@ def test_the_gate_stops_a_call_before_the_proxy_can_pass_it_on(start: Callable[.
         call("http://carrier.example", proxy=proxy.url)
 
     assert proxy.received == []
-
-
-# --- configurations -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"ca_file": "/etc/ssl/carrier.pem", "proxy": "http://proxy.internal:3128"},
-        {"client_certificate": "/etc/ssl/client.pem", "proxy": {"env": "SMS_PROXY"}},
-        {"client_certificate": {"env": "SMS_CERTIFICATE"}},
-        {"client_certificate": {"cert_file": "/a", "key_file": {"env": "SMS_KEY_FILE"}}},
-    ],
-)
-def test_options_can_be_stored(options: dict[str, Any]) -> None:
-    ConnectionOptions.model_validate(options, context=STORED)
-
-
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        *("proxy:3128", "http://proxy", "https://proxy:3128", "socks5://proxy:1080", "http://proxy:3128/path"),
-        *(
-            "http://proxy:3128?a=b",
-            "http://proxy:99999",
-            "http://[proxy:1",
-            "http://pr oxy:1",
-            "http://pr\u00f6xy:1",
-            "",
-        ),
-        "http://%C3%A9:word@proxy:3128",
-    ],
-)
-def test_a_proxy_that_cannot_be_used_is_refused(proxy: str) -> None:
-    with pytest.raises(ValidationError):
-        ConnectionOptions.model_validate({"proxy": proxy})
-
-
-def test_credentials_of_a_proxy_come_from_the_environment_only() -> None:
-    address = "http://user:pa55word@proxy:3128"
-
-    with pytest.raises(ValidationError) as caught:
-        ConnectionOptions.model_validate({"proxy": address}, context=STORED)
-
-    assert "pa55word" not in str(caught.value)
-    assert "pa55word" not in repr(ConnectionOptions.model_validate({"proxy": address}))
