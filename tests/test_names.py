@@ -30,7 +30,6 @@ OLD_MODULES = {
     "magic": "magic_numbers",
     "mentions": "redaction",
     "names": "columns",
-    "numbers": "phone_numbers, e164",
     "observe": "record_results",
     "overview": "health_summary",
     "people": "users",

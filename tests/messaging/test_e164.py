@@ -25,10 +25,26 @@ COUNTRY_CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
         "+1\u00a0415\u00a0555\u00a00101",
         "+1 415\u2011555\u20130101",
         "+\u0661\u0664\u0661\u0665\u0665\u0665\u0665\u0660\u0661\u0660\u0661",
+        "(+1) 415 555 0101",
+        "+(1)415[555]0101",
+        "'+14155550101",
+        "\u2019+1 415 555 0101",
+        "+1\t415\u20145550101",
+        "+1\uff08415\uff09555\uff0d0101",
     ],
 )
 def test_common_notations_become_e164(raw: str) -> None:
     assert normalise(raw) == "+14155550101"
+
+
+MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u200b\u200c\u200d\u2060\ufeff\u00ad"
+SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+
+
+@pytest.mark.parametrize("mark", [*MARKS, *SPACES], ids=lambda mark: f"U+{ord(mark):04X}")
+def test_invisible_marks_and_spaces_are_ignored_anywhere(mark: str) -> None:
+    assert normalise(f"{mark}+{mark}1415{mark}5550101{mark}") == "+14155550101"
+    assert normalise(f"{mark}'{mark}+14155550101\n") == "+14155550101"
 
 
 def test_a_national_zero_in_brackets_is_dropped() -> None:
@@ -56,6 +72,9 @@ def test_the_length_is_the_test_not_the_assignment(raw: str) -> None:
         "+" + "1" * 64,
         "+1415555\n0101",
         "tel:+14155550101",
+        "+14155550101\u2028+14155550102",
+        "1'+4155550101",
+        "''+14155550101",
     ],
 )
 def test_anything_but_a_number_is_invalid(raw: str) -> None:
@@ -65,7 +84,19 @@ def test_anything_but_a_number_is_invalid(raw: str) -> None:
     assert refused.value.code in {"invalid_number", "impossible_number"}
 
 
-@pytest.mark.parametrize("raw", ["+1415555", "+1415555010101", "+4420", "+4935901906132801"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "+1415555",
+        "+1415555010101",
+        "+4420",
+        "+4935901906132801",
+        "+15550101",  # possible only within a town
+        "+441111",
+        "+495550",  # the library's table for Germany has numbers of 4 digits
+        "+4900711234567",  # two trunk zeros
+    ],
+)
 def test_a_length_that_no_number_of_the_country_has_is_impossible(raw: str) -> None:
     with pytest.raises(InvalidNumber) as refused:
         normalise(raw)
