@@ -9,6 +9,8 @@ Source: 3GPP TS 23.038 (alphabets) and TS 23.040 (concatenation).
 from dataclasses import dataclass
 from enum import StrEnum
 
+from providers.senders import GSM_PRINTABLE
+
 MAX_SEGMENTS = 10
 MAX_OUTBOUND_CHARACTERS = 1530  # ten segments of 153 septets
 
@@ -18,10 +20,7 @@ class Encoding(StrEnum):
     UCS2 = "ucs2"
 
 
-GSM_BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
+GSM_BASIC = GSM_PRINTABLE | {"\n", "\r"}
 GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 
 _GSM_ALL = GSM_BASIC | GSM_EXTENSION

@@ -3,18 +3,29 @@
 import os
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
-from phonenumber_field.modelfields import PhoneNumberField
 from uuid_utils.compat import uuid7
 
+from providers import senders
 from providers.contract.config_types import is_reference
 from providers.routing import Candidate
 
 MAX_WEIGHT = 1000
+SENDER_FORM = r"^(\+[0-9]{7,15}|[^+].{0,10})$"  # E.164, or the length of a name
 
 validate_slug = RegexValidator(r"\A[a-z0-9][a-z0-9_-]{0,39}\Z", "Use lower-case letters, digits, - and _; at most 40.")
+
+
+def validate_sender(value: str) -> None:
+    try:
+        normal = senders.normalise(value)
+    except senders.InvalidSender as error:
+        raise ValidationError(str(error), code=error.code) from None
+    if normal != value:
+        raise ValidationError("Write a number in E.164, such as +14155550101.", code="invalid_number")
 
 
 class ProviderAccount(models.Model):
@@ -102,12 +113,13 @@ class ProviderEvent(models.Model):
 
 
 class SenderNumber(models.Model):
-    """A number (E.164) that messages may be sent from.
+    """A number (E.164), short code or name that messages may be sent from.
 
-    Without an owner every user of the installation may use it; with an account only that account can carry it.
+    Without an owner every user of the installation may use it; with an account only that account can carry it. There is one
+    row for each, so a name that several clients use has no owner.
     """
 
-    number = PhoneNumberField(unique=True)
+    number = models.CharField(max_length=16, unique=True, validators=[validate_sender])
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="sender_numbers"
     )
@@ -132,7 +144,8 @@ class SenderNumber(models.Model):
                 condition=Q(is_default=True, owner__isnull=True),
                 violation_error_message="There is a default number for everybody already; take that away first.",
             ),
+            models.CheckConstraint(name="sender_form", condition=Q(number__regex=SENDER_FORM)),
         ]
 
     def __str__(self) -> str:
-        return str(self.number)
+        return self.number

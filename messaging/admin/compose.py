@@ -46,8 +46,7 @@ class ComposeForm(StyledForm):
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         own = SenderNumber.objects.filter(Q(owner=user) | Q(owner__isnull=True)).values_list("number", flat=True)
-        numbers = [(str(number), str(number)) for number in own]
-        set_choices(self.fields["sender"], [("", "the default number"), *numbers])
+        set_choices(self.fields["sender"], [("", "the default sender"), *((sender, sender) for sender in own)])
         self.fields["queue"].initial = settings.DEFAULT_QUEUE
 
     def clean_text(self) -> str:

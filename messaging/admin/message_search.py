@@ -7,11 +7,11 @@ from uuid import UUID
 import phonenumbers
 from django.db.models import Q, QuerySet
 
-from messaging import e164
 from messaging.models import Message
 from messaging.services.reporting.search import any_of, starts_with
 from messaging.states import Direction
 from providers.models import SenderNumber
+from providers.numbers import Notation, NumberFormat, canonical, is_number
 
 _NUMBER = re.compile(r"^[+\uff0b]?[\d\s().\-/\u00a0\u2010-\u2013\u2212]+$")
 MAX_TERM = 128
@@ -45,7 +45,7 @@ def _numbers(text: str) -> list[Q]:
     written = text.startswith(("+", "\uff0b")) or digits.startswith("00")
     international = f"+{digits.removeprefix('00') if digits.startswith('00') else digits}"
     found = _to_or_from(international, exact=False)
-    whole = _exact(international)
+    whole = canonical(international)
     if whole is not None and whole != international:
         found += _to_or_from(whole, exact=True)
     if not written:
@@ -58,24 +58,10 @@ def _to_or_from(number: str, *, exact: bool) -> list[Q]:
     return [Q(**{f"to_number{lookup}": number}), Q(**{f"from_number{lookup}": number}, direction=Direction.INBOUND)]
 
 
-def _exact(text: str) -> str | None:
-    try:
-        return e164.normalise(text)
-    except e164.InvalidNumber:
-        return None
-
-
 def _national(text: str) -> list[str]:
-    """Read the text as a national number in each country of our sender numbers, and return the possible numbers."""
-    own = {str(number) for number in SenderNumber.objects.values_list("number", flat=True)[:100]}
+    """Read the text as a national number in each country of our sender numbers."""
+    own = [number for number in SenderNumber.objects.values_list("number", flat=True)[:100] if is_number(number)]
     regions = (phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) for number in own)
     countries = {region for region in regions if region is not None}
-    found = []
-    for country in sorted(countries):
-        try:
-            number = phonenumbers.parse(text, country)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_possible_number(number):
-            found.append(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-    return found
+    found = (NumberFormat(Notation.NATIONAL, country).read(text) for country in sorted(countries))
+    return [number for number in found if number is not None]

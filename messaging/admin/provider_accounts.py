@@ -21,10 +21,11 @@ from messaging.console.columns import name_of
 from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
 from messaging.console.row_actions import RowAction
-from providers import health_summary, services
+from providers import health_summary, senders, services
 from providers.errors import ConfigError, SharedStateUnavailable
 from providers.health_summary import REFUSES_MANY, HealthSummary
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
+from providers.numbers import MAX_INPUT
 from providers.registry import BACKENDS
 from providers.services import check_account_config
 
@@ -37,6 +38,10 @@ TONES = {
     REFUSES_MANY: "warning",
 }
 HEALTH = Attached[HealthSummary]("health")
+SENDER_HELP = (
+    "A number with + and the country code, a short code of 3 to 8 digits, or a name: at most 11 characters of the GSM "
+    "alphabet, at least one of them a letter. A recipient sees a name as it is written here and cannot reply to it."
+)
 MAY_CHANGE = "providers.change_provideraccount"
 
 
@@ -222,8 +227,32 @@ class ProviderAccountAdmin(ModelAdmin):
         return found
 
 
+class SenderNumberForm(StyledModelForm):
+    number = forms.CharField(
+        label="Number, short code or name",
+        max_length=MAX_INPUT,
+        help_text=SENDER_HELP,
+    )
+
+    class Meta:
+        model = SenderNumber
+        fields = ["number", "owner", "account", "is_default"]
+        help_texts = {
+            "owner": "The only user who may send from it. Empty: every user.",
+            "account": "The only account that carries it. Empty: every account.",
+            "is_default": "The sender of messages that name none.",
+        }
+
+    def clean_number(self) -> str:
+        try:
+            return senders.normalise(self.cleaned_data["number"])
+        except senders.InvalidSender as error:
+            raise forms.ValidationError(str(error)) from None
+
+
 @admin.register(SenderNumber)
 class SenderNumberAdmin(ModelAdmin):
+    form = SenderNumberForm
     list_display = ["number", "owner", "account", "is_default"]
     list_filter = ["is_default", "account"]
     list_select_related = ["owner", "account"]

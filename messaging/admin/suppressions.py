@@ -38,7 +38,7 @@ class SuppressionForm(StyledModelForm):
         super().__init__(*args, **kwargs)
         if "reason" not in self.fields:  # on a read-only page
             return
-        own = [str(number) for number in SenderNumber.objects.values_list("number", flat=True)]
+        own = SenderNumber.objects.values_list("number", flat=True)
         set_choices(self.fields["sender"], [("", "all sender numbers"), *((number, number) for number in own)])
         self.fields["reason"].required = True
 

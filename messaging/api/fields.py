@@ -9,6 +9,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from messaging import e164
+from providers import senders
 from providers.http.public_addresses import AddressRefused, Guard
 
 
@@ -26,6 +27,23 @@ class NumberField(serializers.CharField):
         try:
             return e164.normalise(super().to_internal_value(data))
         except e164.InvalidNumber as error:
+            raise serializers.ValidationError(str(error), code=error.code) from None
+
+
+class SenderField(serializers.CharField):
+    """A number with + in any common notation, a short code or a name. The validated value is as senders are stored."""
+
+    default_error_messages = {"invalid_sender": "Not a sender.", **NumberField.default_error_messages}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=e164.MAX_INPUT, **kwargs)
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("A sender is a string.", code="invalid")
+        try:
+            return senders.normalise(super().to_internal_value(data))
+        except senders.InvalidSender as error:
             raise serializers.ValidationError(str(error), code=error.code) from None
 
 

@@ -15,6 +15,7 @@ from messaging.api.fields import (
     BoundedListField,
     CallbackUrlField,
     NumberField,
+    SenderField,
     StrictIntegerField,
     StrictStringField,
     TextField,
@@ -35,6 +36,10 @@ MAX_BATCH = 1000
 MAX_VALID_FOR = 604_800
 
 MASKED = "it belongs to another owner and the caller lacks `messaging.view_text`"
+SENDER_HELP = (
+    "One of your senders: a number in international notation, a short code, or a name as it is written. "
+    "Omitted: your default sender, or else the account's own."
+)
 ERROR_HELP = (
     "Why the last attempt failed or why the message was not delivered. For a `queued` message: what it waits for and until "
     "when, as of this response: `waiting_for_message` (an older message to the same number, named in `detail`), "
@@ -71,7 +76,7 @@ class NewMessageSerializer(StrictSerializer):
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
         # `from` is a keyword, so it cannot be declared in the class body.
-        fields["from"] = NumberField(required=False, allow_null=True, help_text="One of your sender numbers.")
+        fields["from"] = SenderField(required=False, allow_null=True, help_text=SENDER_HELP)
         return fields
 
     def validate_media(self, assets: list[UUID] | None) -> tuple[UUID, ...]:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging.api.access import user_of
-from messaging.api.fields import NumberField, StrictStringField
+from messaging.api.fields import NumberField, SenderField, StrictStringField
 from messaging.api.filters import SuppressionFilter
 from messaging.api.known_names import StrictSerializer
 from messaging.models import Suppression
@@ -23,10 +23,10 @@ from messaging.services.representation import isoformat_utc
 
 class NewSuppressionSerializer(StrictSerializer):
     number = NumberField(help_text="The number to suppress.")
-    sender = NumberField(
+    sender = SenderField(
         required=False,
         allow_null=True,
-        help_text="Suppress messages from this sender number only. Null: from all senders.",
+        help_text="Suppress messages from this sender only. Null: from all senders.",
     )
     reason = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=200)
 

@@ -10,9 +10,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import e164
-from messaging.api.fields import BoundedListField, NumberField, StrictIntegerField, StrictStringField, TextField
+from messaging.api.fields import BoundedListField, SenderField, StrictIntegerField, StrictStringField, TextField
 from messaging.api.known_names import NameKind, StrictSerializer, refuse_unknown
-from messaging.api.serializers import MASKED, MAX_VALID_FOR, FieldErrorSerializer, MessageSerializer
+from messaging.api.serializers import MASKED, MAX_VALID_FOR, SENDER_HELP, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
@@ -109,7 +109,7 @@ class NewScheduleSerializer(StrictSerializer):
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
         # `from` is a keyword, so it cannot be declared in the class body.
-        fields["from"] = NumberField(required=False, allow_null=True)
+        fields["from"] = SenderField(required=False, allow_null=True, help_text=SENDER_HELP)
         return fields
 
     def draft(self) -> ScheduleInput:

@@ -283,7 +283,7 @@ def _checked_sender(owner: User, sender: str | None) -> str:
     usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
     if sender:
         if not usable.filter(number=sender).exists():
-            raise InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
+            raise InvalidField("from", "sender_not_allowed", "This is not one of your senders.")
         return sender
     default = usable.filter(is_default=True).order_by(F("owner").asc(nulls_last=True)).first()
-    return str(default.number) if default else ""
+    return default.number if default else ""

@@ -164,7 +164,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
     "suppressions_create": (
         "Suppress a number",
         """
-        Stops all messages to a number, from one of your sender numbers or, if `sender` is null, from every sender. New
+        Stops all messages to a number, from one of your senders or, if `sender` is null, from every sender. New
         messages are refused with 409 `recipient_opted_out`; messages that wait fail with the same code when they are
         due.
 

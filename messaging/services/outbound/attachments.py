@@ -31,7 +31,7 @@ class MediaChecks:
         accounts = ProviderAccount.objects.filter(is_enabled=True) if self._visible else []
         self._carriers = [account.as_candidate() for account in accounts if registry.capabilities_of(account).media]
         bound = SenderNumber.objects.filter(account__isnull=False) if self._carriers else []
-        self._bound = {str(sender.number): sender.account_id for sender in bound}
+        self._bound = {sender.number: sender.account_id for sender in bound}
 
     def error(self, assets: Sequence[UUID], *, number: str, sender: str) -> InvalidField | None:
         """Return the error that forbids sending these assets to this number, or None."""

@@ -98,7 +98,7 @@ def _requeue(rows: Sequence[Message], *, reason: str, actor: User, now: datetime
         return
     tally = _close_open_attempts(rows, now)
     senders = SenderNumber.objects.filter(number__in={row.from_number for row in rows})
-    known = {str(number) for number in senders.values_list("number", flat=True)}
+    known = set(senders.values_list("number", flat=True))
     for row in rows:
         _reset(row, known, now)
     moves = [

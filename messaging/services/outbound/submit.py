@@ -26,7 +26,9 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MessageInput:
-    """A message as a client requests it. Numbers are E.164; `valid_for` is in seconds from the time the message is due.
+    """A message as a client requests it. `to` is E.164, `sender` as senders are stored.
+
+    `valid_for` is in seconds from the time the message is due.
 
     `is_automatic` marks the reply to a keyword: it may use any sender, and also goes to a recipient who has just opted out.
     """
@@ -97,10 +99,10 @@ class _Checks:
         self.queues = set(OutboundQueue.objects.filter(name__in=names).values_list("name", flat=True))
         usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
         wanted = {draft.sender for draft in drafts if draft.sender}
-        rows = usable.filter(Q(number__in=wanted) | Q(is_default=True)).values_list("number", "owner_id", "is_default")
-        numbers = [(str(number), owner_id, is_default) for number, owner_id, is_default in rows]
-        self.senders = {number for number, _, _ in numbers}
-        defaults: dict[int | None, str] = {owner_id: number for number, owner_id, is_default in numbers if is_default}
+        found = usable.filter(Q(number__in=wanted) | Q(is_default=True))
+        rows = list(found.values_list("number", "owner_id", "is_default"))
+        self.senders = {number for number, _, _ in rows}
+        defaults: dict[int | None, str] = {owner_id: number for number, owner_id, is_default in rows if is_default}
         self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
         recipients = PhoneNumber.objects.filter(number__in={draft.to for draft in drafts})
         self.known_numbers = set(recipients.values_list("number", flat=True))
@@ -133,7 +135,7 @@ def _field_error(draft: MessageInput, *, checks: _Checks, size: SegmentCount) ->
     if (draft.queue or checks.default_queue) not in checks.queues:
         return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
     if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
-        return InvalidField("from", "sender_not_allowed", "This is not one of your sender numbers.")
+        return InvalidField("from", "sender_not_allowed", "This is not one of your senders.")
     if draft.send_at is not None and draft.send_at > LATEST - timedelta(seconds=draft.valid_for):
         return InvalidField("send_at", "too_far_ahead", "It would still be valid after the year 9999.")
     if size.segments > segments.MAX_SEGMENTS:

@@ -46,7 +46,7 @@ def add_by_keyword(*, number: str, sender: str, reason: str, posted_by: User | N
 def add_by_user(*, number: str, sender: str, reason: str, actor: User, now: datetime) -> tuple[Suppression, bool]:
     """As `add`, for a client. Raises `InvalidField` for another client's sender number."""
     if sender and SenderNumber.objects.filter(number=sender, owner__isnull=False).exclude(owner=actor).exists():
-        raise InvalidField("sender", "sender_not_allowed", "This is not one of your sender numbers.")
+        raise InvalidField("sender", "sender_not_allowed", "This is not one of your senders.")
     return add(number=number, sender=sender, source=Source.API, reason=reason, now=now, actor=actor)
 
 
@@ -124,9 +124,7 @@ def opt_outs(found: Iterable[tuple[str, str]], *, without_sender: Collection[str
         senders.setdefault(number, set()).add(sender)
     undecided = set().union(*(senders.get(number, ()) for number in without_sender))
     named = _named_only().filter(number__in=undecided).values_list("number", flat=True) if undecided else ()
-    return OptOuts(
-        {number: frozenset(found) for number, found in senders.items()}, frozenset(str(number) for number in named)
-    )
+    return OptOuts({number: frozenset(found) for number, found in senders.items()}, frozenset(named))
 
 
 def _named_only() -> QuerySet[SenderNumber]:

@@ -51,7 +51,7 @@ def _senders(text: str) -> list[str]:
     """Our sender numbers that begin with `text`."""
     registered = SenderNumber.objects.filter(_Begins(F("number"), text)).values_list("number", flat=True)
     accounts = (account.from_number or "" for account in ProviderAccount.objects.all())
-    return sorted({*map(str, registered), *(number for number in accounts if number.startswith(text))})
+    return sorted({*registered, *(number for number in accounts if number.startswith(text))})
 
 
 def any_of(queryset: QuerySet[Message], conditions: Iterable[Q]) -> QuerySet[Message]:

@@ -150,7 +150,14 @@ BAD_FIELDS = [
     ({"message": "a" * 1531}, "message", "too_long"),
     ({"message": "я" * 671}, "message", "too_long"),
     ({"message": "a" * 1601}, "message", "max_length"),
-    ({"from": "nobody"}, "from", "invalid_number"),
+    ({"from": "nobody"}, "from", "sender_not_allowed"),
+    ({"from": "12345"}, "from", "sender_not_allowed"),
+    ({"from": "15005550006"}, "from", "invalid_number"),
+    ({"from": "+15550101"}, "from", "impossible_number"),
+    ({"from": "a name too long"}, "from", "invalid_sender"),
+    ({"from": "Łódź"}, "from", "invalid_sender"),
+    ({"from": ""}, "from", "blank"),
+    ({"from": "a\u0000"}, "from", "invalid_sender"),
     ({"from": "+15005550999"}, "from", "sender_not_allowed"),
     ({"from": 5}, "from", "invalid"),
     ({"queue": "nowhere"}, "queue", "unknown_queue"),
@@ -219,6 +226,38 @@ def test_an_inactive_recipient_is_a_conflict(api) -> None:
 
     assert_problem(api.post("messages/", BODY, Idempotency_Key="k"), 409, "recipient_inactive")
 
+    assert_nothing_created()
+
+
+@pytest.mark.parametrize(
+    ("written", "sender"), [(" 80888 ", "80888"), ("ACME", "ACME"), ("\u202a+1 500 555 0006\u202c", "+15005550006")]
+)
+def test_a_message_is_sent_from_a_sender_of_any_kind(api, written: str, sender: str) -> None:
+    SenderFactory(number=sender, owner=api.user)
+
+    response = api.post("messages/", {**BODY, "from": written})
+
+    assert (response.status_code, response.json()["from"]) == (202, sender)
+
+
+@pytest.mark.parametrize(
+    "to", ["\u202a+1 415\u200b555\u00a00101\u202c", "'+14155550101", "(+1) 415 555 0101", "\ufeff+14155550101"]
+)
+def test_what_a_number_was_copied_with_is_removed(api, to: str) -> None:
+    assert api.post("messages/", {**BODY, "to": to}).json()["to"] == TO
+
+
+@pytest.mark.parametrize(
+    ("to", "number"),
+    [("+5215512345678", "+525512345678"), ("+541123456789", "+5491123456789"), ("+4401711234567", "+441711234567")],
+)
+def test_a_recipient_has_one_form(api, to: str, number: str) -> None:
+    assert api.post("messages/", {**BODY, "to": to}).json()["to"] == number
+
+
+@pytest.mark.parametrize("to", ["+15550101", "+441111", "+495550"])
+def test_a_number_that_no_text_can_reach_is_refused(api, to: str) -> None:
+    assert errors_of(api.post("messages/", {**BODY, "to": to})) == {("to", "impossible_number")}
     assert_nothing_created()
 
 

@@ -49,7 +49,7 @@ def test_an_existing_suppression_is_200_and_keeps_its_reason(api) -> None:
     [
         ({}, {("number", "required")}),
         ({"number": "12345"}, {("number", "invalid_number")}),
-        ({"number": PERSON, "sender": "x"}, {("sender", "invalid_number")}),
+        ({"number": PERSON, "sender": "a name too long"}, {("sender", "invalid_sender")}),
         ({"number": PERSON, "reason": "x" * 201}, {("reason", "max_length")}),
         ({"number": PERSON, "reason": 5}, {("reason", "invalid")}),
     ],
@@ -69,6 +69,16 @@ def test_a_sender_number_of_another_client_is_refused(api, stranger) -> None:
     }
 
     assert not Suppression.objects.exists()
+
+
+@pytest.mark.parametrize("sender", ["80888", "ACME"])
+def test_messages_from_a_short_code_or_name_can_be_suppressed(api, sender: str) -> None:
+    SenderFactory(number=sender, owner=api.user)
+
+    assert api.post("suppressions/", {"number": PERSON, "sender": sender}).json()["sender"] == sender
+
+    refused = api.post("messages/", {"to": PERSON, "message": "Hello", "from": sender})
+    assert_problem(refused, 409, "recipient_opted_out")
 
 
 def test_suppressions_for_a_sender_number_of_another_client_are_404(api, stranger, now) -> None:

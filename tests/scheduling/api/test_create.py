@@ -100,7 +100,7 @@ def test_the_response_has_the_requested_one_of_two_equal_wall_times(api) -> None
 
 
 def test_recipients_may_be_written_in_any_notation_and_are_kept_once(api) -> None:
-    written = ["+1 (415) 555-0102", A, {"to": B}, {"to": "+1.415.555.0101", "variables": None}]
+    written = ["\u202a(+1) 415 555\u00a00102", A, {"to": B}, {"to": "+1.415.555.0101", "variables": None}]
 
     assert api.post("schedules/", {**PLAIN, "recipients": written}).json()["recipient_count"] == 2
 
@@ -111,6 +111,13 @@ def test_ones_own_sender_can_be_used(api) -> None:
     SenderFactory(number="+15005550007", owner=api.user)
 
     assert api.post("schedules/", {**PLAIN, "from": "+1 500 555 0007"}).json()["from"] == "+15005550007"
+
+
+@pytest.mark.parametrize("sender", ["80888", "ACME"])
+def test_a_short_code_or_name_can_be_the_sender(api, sender: str) -> None:
+    SenderFactory(number=sender, owner=api.user)
+
+    assert api.post("schedules/", {**PLAIN, "from": sender}).json()["from"] == sender
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,7 @@ def test_ones_own_sender_can_be_used(api) -> None:
         ({"queue": "nowhere"}, ("queue", "unknown_queue")),
         ({"queue": 1}, ("queue", "invalid")),
         ({"from": "+15005550009"}, ("from", "sender_not_allowed")),
-        ({"from": "me"}, ("from", "invalid_number")),
+        ({"from": "me, too long"}, ("from", "invalid_sender")),
         ({"valid_for": 0}, ("valid_for", "min_value")),
         ({"valid_for": 604_801}, ("valid_for", "max_value")),
         ({"valid_for": "60"}, ("valid_for", "invalid")),

@@ -209,7 +209,7 @@ def _bound(senders: Collection[str], accounts: Iterable[ProviderAccount]) -> dic
         if account.from_number and account.from_number in senders
     }
     rows = SenderNumber.objects.filter(number__in=set(senders)).values_list("number", "account_id")
-    accounts_by_number.update((str(number), slug) for number, slug in rows)
+    accounts_by_number.update(rows)
     return {number: slug for number, slug in accounts_by_number.items() if slug is not None}
 
 

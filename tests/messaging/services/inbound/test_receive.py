@@ -303,6 +303,14 @@ def test_the_owner_of_our_number_gets_it(bring, owner) -> None:
     assert bring().message.owner == owner
 
 
+def test_the_owner_of_our_short_code_gets_its_replies(bring, owner) -> None:
+    SenderFactory(number="80888", owner=owner)
+    SenderFactory(number="ACME", owner=UserFactory())
+    MessageFactory(to_number=PERSON, from_number="ACME")
+
+    assert bring(recipient="80888").message.owner == owner
+
+
 def test_a_shared_number_belongs_to_the_last_sender_to_that_person(bring, now) -> None:
     MessageFactory(to_number=PERSON, from_number=OURS)
     last = MessageFactory(to_number=PERSON, from_number=OURS)

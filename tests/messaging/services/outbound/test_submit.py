@@ -162,12 +162,38 @@ def test_own_and_shared_senders_are_accepted_and_other_owners_are_not(owner, now
     foreign = SenderFactory(owner=UserFactory())
 
     for sender in (shared, own):
-        message = submit(owner=owner, draft=draft(sender=str(sender.number)), default_queue="express", now=now)
-        assert message.from_number == str(sender.number)
+        message = submit(owner=owner, draft=draft(sender=sender.number), default_queue="express", now=now)
+        assert message.from_number == sender.number
     with pytest.raises(InvalidField) as refused:
-        submit(owner=owner, draft=draft(sender=str(foreign.number)), default_queue="express", now=now)
+        submit(owner=owner, draft=draft(sender=foreign.number), default_queue="express", now=now)
 
     assert refused.value.field_code == "sender_not_allowed"
+
+
+@pytest.mark.parametrize("sender", ["+15005550007", "80888", "ACME"])
+def test_a_number_short_code_or_name_is_a_sender_of_its_owner_only(owner, now, sender: str) -> None:
+    SenderFactory(number=sender, owner=owner)
+
+    message = submit(owner=owner, draft=draft(sender=sender), default_queue="express", now=now)
+    with pytest.raises(InvalidField) as refused:
+        submit(owner=UserFactory(), draft=draft(sender=sender), default_queue="express", now=now)
+
+    assert message.from_number == sender
+    assert refused.value.field_code == "sender_not_allowed"
+    assert Message.objects.count() == 1
+
+
+def test_a_name_counts_as_it_is_written(owner, now) -> None:
+    SenderFactory(number="ACME", owner=owner)
+
+    with pytest.raises(InvalidField):
+        submit(owner=owner, draft=draft(sender="Acme"), default_queue="express", now=now)
+
+
+def test_a_name_can_be_the_default_sender(owner, now) -> None:
+    SenderFactory(number="ACME", owner=owner, is_default=True)
+
+    assert submit(owner=owner, draft=draft(), default_queue="express", now=now).from_number == "ACME"
 
 
 def test_bad_drafts_do_not_stop_good_ones_and_the_order_is_kept(owner, now) -> None:

@@ -80,11 +80,11 @@ def test_an_account_gets_only_numbers_it_serves(now) -> None:
     assert chosen == {"de": "german", "us": "american"}
 
 
-def test_a_sender_bound_to_an_account_is_used_there_only(now) -> None:
+@pytest.mark.parametrize("sender", ["+15005550007", "80888", "ACME"])
+def test_a_sender_bound_to_an_account_is_used_there_only(now, sender: str) -> None:
     AccountFactory(slug="heavy", weight=1000)
-    light = AccountFactory(slug="light", weight=1)
-    sender = SenderFactory(account=light)
-    MessageFactory.create_batch(5, from_number=str(sender.number))
+    SenderFactory(number=sender, account=AccountFactory(slug="light", weight=1))
+    MessageFactory.create_batch(5, from_number=sender)
 
     assert [call.account.slug for call in start(now)] == ["light"] * 5
 
