@@ -246,6 +246,15 @@ DEFAULT_QUEUE: str = env.str("DEFAULT_QUEUE", default="express")
 DISPATCH_CONCURRENCY: int = env.int("DISPATCH_CONCURRENCY", default=16)
 PROVIDER_CONNECT_TIMEOUT: float = env.float("PROVIDER_CONNECT_TIMEOUT", default=3.0)
 PROVIDER_READ_TIMEOUT: float = env.float("PROVIDER_READ_TIMEOUT", default=10.0)
+PROVIDER_SECRET_NAMES: list[str] = env.list(
+    "PROVIDER_SECRET_NAMES",
+    default=[
+        *("PROVIDER_*", "SMS_*"),
+        *("AFRICASTALKING_*", "AWS_*", "BIRD_*", "BULKSMS_*", "CLICKATELL_*", "CLICKSEND_*", "ELKS_*", "GATEWAYAPI_*"),
+        *("HTTPSMS_*", "INFOBIP_*", "JASMIN_*", "KANNEL_*", "MESSAGEBIRD_*", "MSG91_*", "OVH_*", "PLIVO_*", "SEVEN_*"),
+        *("SINCH_*", "SMSAPI_*", "SMSGATE_*", "TELNYX_*", "TEXTMAGIC_*", "TWILIO_*", "VONAGE_*"),
+    ],
+)
 CLAIM_LEASE_SECONDS: float = env.float("CLAIM_LEASE_SECONDS", default=30.0)
 RECEIPT_TIMEOUT_HOURS: int = env.int("RECEIPT_TIMEOUT_HOURS", default=72)
 ORDER_WAIT_SECONDS: float = env.float("ORDER_WAIT_SECONDS", default=10.0)

@@ -11,7 +11,9 @@ from uuid_utils.compat import uuid7
 
 from providers import senders
 from providers.contract.config_types import is_reference
+from providers.numbers import Notation, NumberFormat
 from providers.routing import Candidate
+from providers.secret_names import may_be_read
 
 MAX_WEIGHT = 1000
 SENDER_FORM = r"^(\+[0-9]{7,15}|[^+].{0,10})$"  # E.164, or the length of a name
@@ -50,14 +52,21 @@ class ProviderAccount(models.Model):
 
     @property
     def from_number(self) -> str | None:
-        """The sender of messages that name none; None without one, or if its environment variable is not set.
+        """The sender of messages that name none, with a number in E.164 however the account writes it.
 
-        With a variable that is not set, the account is misconfigured and carries no messages.
+        None without one, or if its environment variable is not set or may not be read: then the account is misconfigured and
+        carries no messages.
         """
         value = self.config.get("from_number")
         if is_reference(value):
-            value = os.environ.get(value["env"])
-        return value or None
+            name = value["env"]
+            value = os.environ.get(name) if may_be_read(name, settings.PROVIDER_SECRET_NAMES) else None
+        return (self._numbers.read(value) or value) if value else None
+
+    @property
+    def _numbers(self) -> NumberFormat:
+        notation = self.config.get("number_format", Notation.E164)
+        return NumberFormat(Notation(notation), self.config.get("default_country"))
 
     @property
     def max_per_second(self) -> float | None:

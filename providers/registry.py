@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from pydantic import ValidationError
 
+from providers import secret_names
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
 from providers.contract.config_types import STORED
@@ -53,9 +54,13 @@ def check_config(backend: str, config: Any) -> CommonConfig:
     if not isinstance(config, dict):
         raise ConfigError("config must be a JSON object")
     try:
-        return backend_class.Config.model_validate(config, context=STORED)
+        checked = backend_class.Config.model_validate(config, context=STORED)
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from None
+    for place, name in secret_names.references(config):
+        if not secret_names.may_be_read(name, settings.PROVIDER_SECRET_NAMES):
+            raise ConfigError(f"{place}: {secret_names.refusal(name)}")
+    return checked
 
 
 @contextmanager
@@ -173,9 +178,15 @@ def _build(account: ProviderAccount) -> Sender:
 
 
 def resolve_secrets(value: Any, environ: Mapping[str, str]) -> Any:
-    """Replace every `{"env": "NAME"}` by the variable's value. Raises `Misconfigured` for a variable that is not set."""
+    """Replace every `{"env": "NAME"}` by the variable's value.
+
+    Raises `Misconfigured` for a variable that is not set, or that a configuration may not name: the row may be older than the
+    list, or have been written past `check_config`.
+    """
     if isinstance(value, dict):
         if set(value) == {"env"} and isinstance(value["env"], str):
+            if not secret_names.may_be_read(value["env"], settings.PROVIDER_SECRET_NAMES):
+                raise Misconfigured(secret_names.refusal(value["env"]))
             secret = environ.get(value["env"])
             if not secret:
                 raise Misconfigured(f"environment variable {value['env']} is not set")

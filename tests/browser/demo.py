@@ -106,7 +106,7 @@ def _carriers(mara: AbstractUser, now: datetime) -> None:
     )  # fmt: skip
     AccountFactory(slug="carrier-eu", weight=30, config={
         "url": "https://gateway.carrier.example/v2/messages", "fields": {"to": "recipient", "message": "body"},
-        "headers": {"Authorization": {"env": "CARRIER_EU_KEY"}},
+        "headers": {"Authorization": {"env": "PROVIDER_CARRIER_EU_KEY"}},
     })  # fmt: skip
     AccountFactory(slug="carrier-us-west-backup", weight=100)
     AccountFactory(slug="old-gateway", weight=0)

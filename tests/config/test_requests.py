@@ -59,8 +59,8 @@ def media_folder(settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def hmac_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACME_SECRET", "s3cret")
-    config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "ACME_SECRET"}}
+    monkeypatch.setenv("PROVIDER_ACME_SECRET", "s3cret")
+    config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "PROVIDER_ACME_SECRET"}}
     AccountFactory(slug="signs", config=config)
 
 

@@ -26,7 +26,7 @@ def stack() -> Iterator[Stack]:
         "PROVIDER_CONNECT_TIMEOUT": "1",
         "PROVIDER_READ_TIMEOUT": "3",
         "CLAIM_LEASE_SECONDS": "6",
-        "DEAD_KEY": PROVIDER_KEY,
+        "PROVIDER_DEAD_KEY": PROVIDER_KEY,
         "PYTHONWARNINGS": "default",
     }
     with Stack(workers=2, environment=environment, sandbox_options=("--hang-ms", "6000")) as running:
@@ -68,7 +68,10 @@ def calm(client: Client) -> str:
 def troubled(client: Client, calm: str) -> str:
     """The logs after all kinds of provider faults, forged receipts, and a killed worker."""
     stack = client.stack
-    dead = {"url": f"http://127.0.0.1:{services.free_port()}/?key={'x' * 8}", "headers": {"X-Key": {"env": "DEAD_KEY"}}}
+    dead = {
+        "url": f"http://127.0.0.1:{services.free_port()}/?key={'x' * 8}",
+        "headers": {"X-Key": {"env": "PROVIDER_DEAD_KEY"}},
+    }
     stack.manage(
         "upsert_provider", "dead", "--backend", "generic_http", "--weight", "1000", "--config", json.dumps(dead)
     )

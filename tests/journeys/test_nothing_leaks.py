@@ -46,7 +46,7 @@ def stack(collector: Collector) -> Iterator[Stack]:
         "PROVIDER_CONNECT_TIMEOUT": "1",
         "PROVIDER_READ_TIMEOUT": "3",
         "CLAIM_LEASE_SECONDS": "6",
-        "DEAD_KEY": PROVIDER_KEY,
+        "PROVIDER_DEAD_KEY": PROVIDER_KEY,
     }
     with Stack(environment=environment, sandbox_options=("--hang-ms", "6000")) as running:
         yield running
@@ -61,7 +61,7 @@ def client(stack: Stack) -> Client:
 def answers(client: Client) -> list[requests.Response]:
     """The responses to all kinds of invalid requests, after messages of all kinds."""
     stack = client.stack
-    dead = {"url": f"http://127.0.0.1:{services.free_port()}/send", "headers": {"X-Key": {"env": "DEAD_KEY"}}}
+    dead = {"url": f"http://127.0.0.1:{services.free_port()}/send", "headers": {"X-Key": {"env": "PROVIDER_DEAD_KEY"}}}
     stack.manage(
         "upsert_provider", "dead", "--backend", "generic_http", "--weight", "100", "--config", json.dumps(dead)
     )

@@ -137,4 +137,4 @@ def test_the_blocks_work_unchanged_in_order(copy: Copy) -> None:
     assert json.loads(endpoint)["secret"].startswith("whsec_")
     assert json.loads(image)["content_type"] == "image/jpeg"
     assert re.fullmatch(r"[\w-]{43}=\n", key)
-    assert (copy.folder / ".env").read_text() == "ACME_KEY=the-key-that-acme-gave-you\n"
+    assert (copy.folder / ".env").read_text() == "PROVIDER_ACME_KEY=the-key-that-acme-gave-you\n"

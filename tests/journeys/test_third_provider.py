@@ -44,7 +44,7 @@ def acme() -> Iterator[Acme]:
 
 @pytest.fixture(scope="module")
 def stack(acme: Acme) -> Iterator[Stack]:
-    with Stack(environment={"ACME_KEY": KEY}) as running:
+    with Stack(environment={"PROVIDER_ACME_KEY": KEY}) as running:
         arguments, config = the_readme_step(acme.url + "/v1/sms")
         running.manage(*arguments, standard_input=config)
         yield running
@@ -125,7 +125,7 @@ def test_its_key_is_only_in_the_environment(stack: Stack, through_acme: list[Mes
     listed = stack.manage("list_providers", "--json")
 
     [account] = [row for row in json.loads(listed) if row["slug"] == "acme"]
-    assert account["config"]["headers"] == {"X-Api-Key": {"env": "ACME_KEY"}}
+    assert account["config"]["headers"] == {"X-Api-Key": {"env": "PROVIDER_ACME_KEY"}}
     assert account["weight"] == 50
     assert through_acme
     assert KEY not in listed

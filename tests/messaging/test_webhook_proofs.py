@@ -21,12 +21,16 @@ pytestmark = pytest.mark.django_db
 class TestOtherProofs:
     @pytest.fixture(autouse=True)
     def _secret(self, monkeypatch) -> None:
-        monkeypatch.setenv("ACME_SECRET", "s3cret-s3cret")
+        monkeypatch.setenv("PROVIDER_ACME_SECRET", "s3cret-s3cret")
         monkeypatch.setenv("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")
 
     @pytest.mark.parametrize(("secret", "status"), [("s3cret-s3cret", 202), ("other", 403)])
     def test_a_signature_over_the_body(self, client, secret: str, status: int) -> None:
-        config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "ACME_SECRET"}}
+        config = {
+            "url": "http://127.0.0.1:9/",
+            "callback_auth": "hmac",
+            "callback_secret": {"env": "PROVIDER_ACME_SECRET"},
+        }
         AccountFactory(slug="acme", config=config)
         body = json.dumps(DELIVERED).encode()
         signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
@@ -40,7 +44,7 @@ class TestOtherProofs:
     def test_user_and_password(self, client, password: str, status: int) -> None:
         config = {
             "url": "http://127.0.0.1:9/", "callback_auth": "basic", "callback_username": "carrier",
-            "callback_password": {"env": "ACME_SECRET"},
+            "callback_password": {"env": "PROVIDER_ACME_SECRET"},
         }  # fmt: skip
         AccountFactory(slug="acme", config=config)
         header = "Basic " + base64.b64encode(f"carrier:{password}".encode()).decode()

@@ -254,8 +254,8 @@ def test_an_internal_error_is_500_so_that_the_provider_retries(client, sent, mon
 
 
 def test_a_missing_secret_is_an_internal_error(client, monkeypatch) -> None:
-    monkeypatch.delenv("ACME_SECRET", raising=False)
-    config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "ACME_SECRET"}}
+    monkeypatch.delenv("PROVIDER_ACME_SECRET", raising=False)
+    config = {"url": "http://127.0.0.1:9/", "callback_auth": "hmac", "callback_secret": {"env": "PROVIDER_ACME_SECRET"}}
     AccountFactory(slug="acme", config=config)
 
     assert_problem(send(client, "/webhooks/acme/status/"), 500, "server_error")

@@ -18,7 +18,7 @@ from providers.errors import ConfigError, Misconfigured
 from providers.models import ProviderAccount
 from tests.contract.fake_carrier import FakeCarrier, answer
 
-CONFIG = {"url": "https://carrier.example/send", "headers": {"X-Api-Key": {"env": "ACME_KEY"}}}
+CONFIG = {"url": "https://carrier.example/send", "headers": {"X-Api-Key": {"env": "PROVIDER_ACME_KEY"}}}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def form(**data: Any) -> ProviderAccountForm:
 def test_a_backend_gets_its_secrets_from_the_environment(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACME_KEY", "s3cr3t")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "s3cr3t")
 
     backend = backend_of(account)
 
@@ -49,7 +49,7 @@ def test_a_backend_gets_its_secrets_from_the_environment(
 
 
 def test_a_backend_is_kept_until_its_account_changes(account: ProviderAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACME_KEY", "s3cr3t")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "s3cr3t")
     first = backend_of(account)
 
     assert backend_of(account) is first
@@ -60,16 +60,16 @@ def test_a_backend_is_kept_until_its_account_changes(account: ProviderAccount, m
 def test_a_missing_secret_is_a_misconfiguration_that_names_the_variable(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("ACME_KEY", raising=False)
+    monkeypatch.delenv("PROVIDER_ACME_KEY", raising=False)
 
-    with pytest.raises(Misconfigured, match="environment variable ACME_KEY is not set"):
+    with pytest.raises(Misconfigured, match="environment variable PROVIDER_ACME_KEY is not set"):
         backend_of(account)
 
 
 def test_a_secret_that_cannot_be_used_is_a_misconfiguration_that_does_not_show_it(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACME_KEY", "s3cr3t\n")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "s3cr3t\n")
 
     with pytest.raises(Misconfigured) as caught:
         backend_of(account)
@@ -91,17 +91,17 @@ def test_every_fault_of_a_configuration_is_named_in_one_line() -> None:
 def test_the_check_warns_of_an_account_that_cannot_be_used(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("ACME_KEY", raising=False)
+    monkeypatch.delenv("PROVIDER_ACME_KEY", raising=False)
 
     [warning] = check_accounts(databases=["default"])
 
-    assert (warning.id, "ACME_KEY is not set" in warning.msg) == ("providers.W001", True)
+    assert (warning.id, "PROVIDER_ACME_KEY is not set" in warning.msg) == ("providers.W001", True)
 
 
 def test_the_check_is_silent_about_good_accounts_and_disabled_ones(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACME_KEY", "s3cr3t")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "s3cr3t")
     ProviderAccount.objects.create(slug="off", backend="gone", is_enabled=False)
 
     assert check_accounts(databases=["default"]) == []
@@ -259,8 +259,8 @@ class TestClosing:
 def test_an_account_that_cannot_be_used_has_no_capabilities(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("ACME_KEY", raising=False)
+    monkeypatch.delenv("PROVIDER_ACME_KEY", raising=False)
     assert registry.capabilities_of(account) == Capabilities()
 
-    monkeypatch.setenv("ACME_KEY", "s3cr3t")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "s3cr3t")
     assert registry.capabilities_of(account) == Capabilities(callbacks=True, token_in_callback=True)

@@ -18,7 +18,7 @@ from tests.factories import NOW
 
 pytestmark = pytest.mark.django_db
 
-CONFIG = {"url": "https://carrier.example/send", "headers": {"X-Api-Key": {"env": "ACME_KEY"}}}
+CONFIG = {"url": "https://carrier.example/send", "headers": {"X-Api-Key": {"env": "PROVIDER_ACME_KEY"}}}
 
 
 def run(*arguments: str) -> str:
@@ -221,7 +221,7 @@ def test_a_wrong_flag_on_the_command_line_ends_with_1_and_one_line(capsys: pytes
 def test_accounts_are_listed_with_their_references_as_they_are_stored(
     account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACME_KEY", "s3cr3t")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "s3cr3t")
     output = StringIO()
 
     call_command("list_providers", "--json", stdout=output)

@@ -47,7 +47,7 @@ def test_what_went_wrong_is_shown(admin: Client) -> None:
 
 def test_an_account_that_cannot_be_used_is_reported(admin: Client) -> None:
     AccountFactory(
-        slug="acme", config={"url": "http://127.0.0.1:9/", "headers": {"X-Key": {"env": "NOT_SET_ANYWHERE"}}}
+        slug="acme", config={"url": "http://127.0.0.1:9/", "headers": {"X-Key": {"env": "PROVIDER_NOT_SET"}}}
     )
 
     assert send(admin, "acme").context["result"].error_code == "provider_misconfigured"

@@ -10,7 +10,7 @@ from providers.backends.generic_http_config import GenericHttpConfig
 from providers.contract.config_types import STORED, EnvReference
 
 URL = "https://carrier.example/send"
-REFERENCE = {"env": "ACME_KEY"}
+REFERENCE = {"env": "PROVIDER_ACME_KEY"}
 
 
 def stored(**config: Any) -> GenericHttpConfig:
@@ -91,7 +91,7 @@ def test_a_sender_is_no_longer_than_what_a_message_can_keep() -> None:
 
 
 def test_a_stored_reference_stays_a_reference() -> None:
-    assert stored(headers={"X-Api-Key": REFERENCE}).headers == {"X-Api-Key": EnvReference("ACME_KEY")}
+    assert stored(headers={"X-Api-Key": REFERENCE}).headers == {"X-Api-Key": EnvReference("PROVIDER_ACME_KEY")}
 
 
 @pytest.mark.parametrize(

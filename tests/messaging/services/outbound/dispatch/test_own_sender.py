@@ -16,8 +16,10 @@ OWN = "+15005550042"
 
 @pytest.fixture
 def by_environment(monkeypatch: pytest.MonkeyPatch) -> ProviderAccount:
-    monkeypatch.setenv("ACME_FROM", OWN)
-    return AccountFactory(slug="acme", config={"url": "http://127.0.0.1:9/", "from_number": {"env": "ACME_FROM"}})
+    monkeypatch.setenv("PROVIDER_ACME_FROM", OWN)
+    return AccountFactory(
+        slug="acme", config={"url": "http://127.0.0.1:9/", "from_number": {"env": "PROVIDER_ACME_FROM"}}
+    )
 
 
 def test_a_sender_from_the_environment_is_used_and_becomes_the_messages_sender(by_environment) -> None:
@@ -59,9 +61,9 @@ def test_a_message_without_a_sender_may_use_it(by_environment) -> None:
 def test_without_its_variable_the_account_is_misconfigured(
     by_environment, monkeypatch: pytest.MonkeyPatch, value
 ) -> None:
-    monkeypatch.delenv("ACME_FROM")
+    monkeypatch.delenv("PROVIDER_ACME_FROM")
     if value is not None:
-        monkeypatch.setenv("ACME_FROM", value)
+        monkeypatch.setenv("PROVIDER_ACME_FROM", value)
     AccountFactory(slug="other", weight=0)
     message = MessageFactory(from_number="")
     results = []
@@ -90,3 +92,21 @@ def test_a_disabled_account_with_an_own_sender_stops_no_message(by_environment) 
 
     message.refresh_from_db()
     assert (message.status, message.provider_id) == ("sent", "other")
+
+
+@pytest.mark.parametrize(
+    ("config", "sender"),
+    [
+        ({"from_number": "+1 500 555 0042"}, OWN),
+        ({"from_number": "15005550042", "number_format": "digits"}, OWN),
+        ({"from_number": "0015005550042", "number_format": "00"}, OWN),
+        ({"from_number": "(500) 555-0042", "number_format": "national", "default_country": "US"}, OWN),
+        ({"from_number": "15005550042"}, "15005550042"),
+        ({"from_number": "80888", "number_format": "digits"}, "80888"),
+        ({"from_number": "ACME", "number_format": "digits"}, "ACME"),
+        ({}, None),
+    ],
+    ids=repr,
+)
+def test_a_number_is_known_in_e164_however_the_account_writes_it(config: dict[str, str], sender: str | None) -> None:
+    assert AccountFactory(config={"url": "http://127.0.0.1:9/", **config}).from_number == sender

@@ -155,15 +155,15 @@ def test_an_error_that_needs_an_operator_is_logged_as_an_error(account, send, er
 
 
 def test_a_misconfigured_account_is_a_result_too(now, monkeypatch) -> None:
-    monkeypatch.delenv("ACME_KEY", raising=False)
-    AccountFactory(config={"url": "http://127.0.0.1:9/", "headers": {"X-Api-Key": {"env": "ACME_KEY"}}})
+    monkeypatch.delenv("PROVIDER_ACME_KEY", raising=False)
+    AccountFactory(config={"url": "http://127.0.0.1:9/", "headers": {"X-Api-Key": {"env": "PROVIDER_ACME_KEY"}}})
     MessageFactory()
     [call] = start_attempts(claim(queue_name="express", limit=1, now=now, lease=LEASE), now=now, lease=LEASE)
 
     result = sending.send(call, clock=lambda: now)
 
     assert isinstance(result.error, Misconfigured)
-    assert result.error.detail == "environment variable ACME_KEY is not set"
+    assert result.error.detail == "environment variable PROVIDER_ACME_KEY is not set"
 
 
 @pytest.mark.parametrize(
