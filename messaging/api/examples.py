@@ -45,6 +45,11 @@ NEW_MESSAGE = [
         },
         request_only=True,
     ),
+    OpenApiExample(
+        "From a name",
+        value={"to": "+4915112345678", "message": "Your parcel is here", "from": "ACME"},
+        request_only=True,
+    ),
     OpenApiExample("Accepted", value=_MESSAGE, response_only=True, status_codes=["202"]),
 ]
 

@@ -54,6 +54,13 @@ def test_numbers_are_normalised_and_values_left_as_they_are() -> None:
     assert rows_of("to,name\n +1 (415) 555-0101 , Ada \n") == [Row(2, ADA, {"name": " Ada "})]
 
 
+@pytest.mark.parametrize(
+    "written", ["'+14155550101", "\u202a+14155550101\u202c", "(+1) 415\u00a0555 0101", "\u200b+1\u20144155550101"]
+)
+def test_what_a_number_was_copied_with_is_removed(written: str) -> None:
+    assert rows_of(f"to,name\n{written},Ada\n") == [Row(2, ADA, {"name": "Ada"})]
+
+
 def test_quotes_hold_delimiters_doubled_quotes_and_line_ends_in_one_row() -> None:
     found = rows_of(f'to;name\n{ADA};"a;b ""c""\r\nd\n"\n{BOB};e\n')
 
