@@ -177,6 +177,6 @@ def test_a_misconfigured_account_is_a_result_too(now, monkeypatch) -> None:
     ],
 )
 def test_the_ids_of_several_parts_are_kept(account, send, given: tuple[str, ...], kept: tuple[str, ...]) -> None:
-    result = send(Backend(Accepted("p1", part_ids=given)))
+    _, result = send(Backend(Accepted("p1", part_ids=given)))
 
     assert (result.provider_message_id, result.part_ids, result.error) == ("p1", kept, None)
