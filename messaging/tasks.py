@@ -15,8 +15,9 @@ from redis.exceptions import RedisError
 
 from messaging import notifier
 from messaging.database_faults import drop_connection, may_pass
+from messaging.inbound_limits import inbound_limits
 from messaging.live import pubsub
-from messaging.services.inbound import media, process
+from messaging.services.inbound import late_parts, media, process
 from messaging.services.outbound import missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
@@ -132,7 +133,9 @@ def tick() -> None:
 @shared_task(name="messaging.process_inbound")
 def process_inbound() -> None:
     notifier.acknowledge(notifier.INBOUND)
-    done = process.process(default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+    now = timezone.now()
+    late_parts.store_due(limits=inbound_limits(), now=now)
+    done = process.process(default_queue=settings.DEFAULT_QUEUE, now=now)
     if done:
         notifier.notify_queue(settings.DEFAULT_QUEUE)
         notifier.notify_webhooks()

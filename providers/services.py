@@ -112,6 +112,12 @@ def _new_account(slug: str, *, backend: str | None, config: dict[str, Any] | Non
     return ProviderAccount(slug=slug, weight=NEW_WEIGHT)
 
 
+def note_attention(account: ProviderAccount, detail: str, *, now: datetime) -> None:
+    """Alert staff to something that only they can put right, and store an event for it. `detail` has no number."""
+    logger.error("account %s needs an operator: %s", account.slug, detail)
+    ProviderEvent.objects.create(account=account, at=now, kind=Kind.NEEDS_OPERATOR, detail=detail[:300])
+
+
 def note_changes(changes: Iterable[Change], *, now: datetime) -> None:
     """Log what happened to accounts by itself, and store an event for each change."""
     events = []

@@ -11,6 +11,7 @@ from messaging.models import (
     ApiToken,
     ClientEvent,
     DeliveryAttempt,
+    InboundPart,
     Message,
     MessageEvent,
     OutboundQueue,
@@ -158,6 +159,25 @@ class CallbackFactory(factory.django.DjangoModelFactory):
     provider_message_id = factory.Sequence(lambda n: f"pmid-{n}")
     reported = "delivered"
     word = "delivered"
+
+
+class InboundPartFactory(factory.django.DjangoModelFactory):
+    """The first of two parts of a text that waits until five minutes after `NOW`."""
+
+    class Meta:
+        model = InboundPart
+
+    provider = factory.SubFactory(AccountFactory)
+    from_number = "+14155550101"
+    to_number = "+15005550006"
+    reference = "7"
+    count = 2
+    number = 1
+    group = factory.LazyFunction(uuid7)
+    text = "Hello, "
+    digest = factory.Sequence(lambda n: f"{n:064x}")
+    received_at = NOW
+    due_at = NOW + timedelta(minutes=5)
 
 
 class ClientEventFactory(factory.django.DjangoModelFactory):

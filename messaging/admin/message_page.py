@@ -68,6 +68,7 @@ def message_page(message: Message, *, user: User) -> dict[str, Any]:
         "timeline": timeline(message, readable=readable),
         "conversation": conversation(message, readable=readable),
         "other_number": other_number(message),
+        "may_reply": other_number(message).startswith("+"),
         "waiting": wait_of(message, now=timezone.now()),
     }
 

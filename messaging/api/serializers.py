@@ -26,7 +26,7 @@ from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.segments import Encoding
-from messaging.services.inbound.receive import IncomingMessage
+from messaging.services.inbound.incoming import IncomingMessage
 from messaging.services.outbound.retry import RetryReport
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput
 from messaging.services.outbound.waiting import serialize_for, serialize_list_for
@@ -174,7 +174,10 @@ class MessageSerializer(serializers.Serializer):
 
     id = serializers.UUIDField()
     direction = serializers.ChoiceField([d.value for d in states.Direction])
-    to = serializers.CharField()
+    to = serializers.CharField(
+        allow_null=True,
+        help_text="Null for an inbound message whose provider does not name the number that received it.",
+    )
     message = serializers.CharField(help_text=f"The text, or `{HIDDEN}` if {MASKED}.")
     status = serializers.ChoiceField(STATUS_CHOICES)
     queue = serializers.CharField(allow_null=True)

@@ -5,6 +5,7 @@ from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
 from messaging.models.event import MessageEvent
 from messaging.models.idempotency import IdempotencyRecord
+from messaging.models.inbound_part import InboundPart
 from messaging.models.message import Message
 from messaging.models.phone_number import PhoneNumber
 from messaging.models.queue import OutboundQueue
@@ -22,6 +23,7 @@ __all__ = [
     "Erasure",
     "EventLog",
     "IdempotencyRecord",
+    "InboundPart",
     "KeywordRule",
     "Message",
     "MessageEvent",

@@ -15,7 +15,7 @@ class ProviderCallback(models.Model):
     """One receipt of an authenticated callback. `unmatched` ones wait until the provider's message id is known.
 
     An unmatched receipt with a `note` waits no longer: the note says why it moves no message. Inbound texts are stored as
-    messages; only malformed ones are stored here.
+    messages; malformed ones are stored here, and what of a text is too long for its message.
     """
 
     class Kind(models.TextChoices):

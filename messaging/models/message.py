@@ -17,6 +17,8 @@ from messaging.states import Direction, Status
 from providers.models import ProviderAccount
 
 MAX_INBOUND_CHARACTERS = 1600
+# The longest number in E.164. A longer sender of an inbound text is abridged: `inbound.incoming`.
+MAX_PARTY_LENGTH = 16
 
 # The longest text in the widest characters, encrypted.
 MAX_SEALED_CHARACTERS = 9_000
@@ -46,8 +48,9 @@ class Message(models.Model):
     schedule_id = models.UUIDField(null=True)
     run_id = models.UUIDField(null=True)
     is_bulk = models.BooleanField(default=False)
-    from_number = models.CharField(max_length=16, blank=True)
-    to_number = models.CharField(max_length=16)
+    from_number = models.CharField(max_length=MAX_PARTY_LENGTH, blank=True)
+    # Empty for an inbound text whose provider does not name the number that received it: it belongs to the account.
+    to_number = models.CharField(max_length=MAX_PARTY_LENGTH, blank=True)
     text = EncryptedTextField()
     # When the text and the media were erased, by a retention rule or on the person's request.
     erased_at = models.DateTimeField(null=True)

@@ -54,7 +54,7 @@ def _serialize(message: Message, text: str, error: dict[str, str] | None) -> dic
         "id": str(message.pk),
         "direction": message.direction,
         "from": message.from_number or None,
-        "to": message.to_number,
+        "to": message.to_number or None,
         "message": text,
         "status": str(message.status),
         "queue": message.queue_id,

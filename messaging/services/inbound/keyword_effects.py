@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from messaging import keywords
-from messaging.keywords import Action, MatchRule
+from messaging.keywords import Action
 from messaging.models import Message
-from messaging.services.inbound import keyword_rules
+from messaging.services.inbound import keyword_rules, ownership
+from messaging.services.inbound.incoming import is_unreadable
 from messaging.services.recipients import suppressions
 from messaging.services.recipients.suppressions import EVERY_SENDER
 from messaging.states import Direction
 from providers.contract.messages import ProviderKeyword
 from providers.models import SenderNumber
+from providers.services import note_attention
 
 PROVIDER_ACTIONS: Mapping[str, Action] = {
     ProviderKeyword.STOP: Action.STOP,
@@ -21,6 +23,9 @@ PROVIDER_ACTIONS: Mapping[str, Action] = {
 }
 OPT_OUTS = frozenset({Action.STOP, Action.STOP_ALL})
 SENDERS_OF_NO_ACTION: frozenset[str] = frozenset()
+UNREADABLE_STOP = (
+    "An opt-out came from a number that cannot be read. Find out whose it is, and check the account's number_format."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +41,21 @@ def apply_at_acceptance(message: Message, *, now: datetime) -> Effect:
 
     The caller has locked the sender's number, so one sender's keywords take effect in the order of acceptance.
     """
-    rules = keyword_rules.rules_for(message.to_number)
-    action = _action(message, rules)
+    action = _action(message)
     if action is None:
         return Effect()
-    return _apply(message, action, _affected_senders(action, message.to_number), now)
+    return _apply(message, action, _affected_senders(action, message), now)
 
 
 def apply_opt_out(message: Message, *, now: datetime, because: str) -> None:
-    """Apply the STOP of a text that is not stored: over the rate limit, or a repeat. Other keywords are ignored.
+    """Apply the STOP of a text that is not stored: over the rate limit, a repeat, or a part. Other keywords are ignored.
 
     So no opt-out is lost, and a text that is not stored ends none. The caller has locked the sender's number. `because` is
     appended to the suppression's reason.
     """
-    action = _action(message, keyword_rules.rules_for(message.to_number))
+    action = _action(message)
     if action in OPT_OUTS:
-        _apply(message, action, _affected_senders(action, message.to_number), now, because)
+        _apply(message, action, _affected_senders(action, message), now, because)
 
 
 def apply_late(message: Message, *, now: datetime) -> Effect:
@@ -59,12 +63,11 @@ def apply_late(message: Message, *, now: datetime) -> Effect:
 
     Newer keywords of the same sender win. The caller has locked the sender's number. Raises `CannotBeOpened`.
     """
-    rules = keyword_rules.rules_for(message.to_number)
-    action = _action(message, rules)
+    action = _action(message)
     if action is None:
         return Effect()
     if action is not Action.HELP and _is_authorized(message):
-        senders = _without_newer_keyword(message, _affected_senders(action, message.to_number))
+        senders = _without_newer_keyword(message, _affected_senders(action, message))
         if not senders:
             return Effect(f"{action}: a newer keyword was processed first")
         return _apply(message, action, senders, now)
@@ -79,11 +82,11 @@ def _apply(message: Message, action: Action, senders: Collection[str], now: date
     return Effect(str(action), reply_to=action)
 
 
-def _action(message: Message, rules: Mapping[Action, MatchRule]) -> Action | None:
+def _action(message: Message) -> Action | None:
     """The provider's classification wins, because the provider has already replied to the sender."""
     if message.provider_keyword in PROVIDER_ACTIONS:
         return PROVIDER_ACTIONS[message.provider_keyword]
-    return keywords.recognise(message.text, rules)
+    return keywords.recognise(message.text, keyword_rules.rules_for(ownership.our_number(message)))
 
 
 def _is_authorized(message: Message) -> bool:
@@ -94,39 +97,38 @@ def _is_authorized(message: Message) -> bool:
     return number is None or number.owner_id in {None, message.owner_id}
 
 
-def _affected_senders(action: Action, to_number: str) -> set[str]:
-    """The senders that the keyword affects: the number that received it, all senders, or both."""
-    return {
-        Action.STOP: {to_number},
-        Action.STOP_ALL: {EVERY_SENDER},
-        Action.START: {to_number, EVERY_SENDER},
-    }.get(action, set())
+def _affected_senders(action: Action, message: Message) -> set[str]:
+    """The senders that the keyword affects: those that the text is for, all senders, or both."""
+    match action:
+        case Action.STOP:
+            return ownership.senders_of(message)
+        case Action.STOP_ALL:
+            return {EVERY_SENDER}
+        case Action.START:
+            return {*ownership.senders_of(message), EVERY_SENDER}
+        case Action.HELP:
+            return set()
 
 
 def _without_newer_keyword(message: Message, senders: set[str]) -> set[str]:
     """Return those of the senders that no newer keyword of the same person affects."""
     remaining = set(senders)
     for later in _newer_texts(message):
-        match _action(later, keyword_rules.rules_for(later.to_number)):
-            case Action.STOP | Action.START as newer:
-                remaining -= {later.to_number}
-                if newer is Action.START:
-                    remaining -= {EVERY_SENDER}
-            case Action.STOP_ALL:
-                remaining -= {EVERY_SENDER}
-            case Action.HELP | None:
-                pass  # affects no sender
+        newer = _action(later)
+        if newer is not None:
+            remaining -= _affected_senders(newer, later)
     return remaining
 
 
 def _newer_texts(message: Message) -> Iterable[Message]:
     """Later texts of the same sender, to any of our numbers, whose keywords were applied."""
-    return Message.objects.filter(
+    newer = Message.objects.filter(
         direction=Direction.INBOUND,
         from_number=message.from_number,
         keyword_read_at__isnull=False,
         pk__gt=message.pk,
-    ).only("to_number", "text", "provider_keyword")
+    )
+    return newer.select_related("provider").only("from_number", "to_number", "text", "provider_keyword", "provider")
 
 
 def _change(message: Message, action: Action, senders: Collection[str], now: datetime, because: str) -> bool:
@@ -134,11 +136,16 @@ def _change(message: Message, action: Action, senders: Collection[str], now: dat
     posted_by = message.owner if message.provider_id is None else None
     if action is Action.START:
         return suppressions.lift(number=message.from_number, senders=senders, posted_by=posted_by)
-    [sender] = senders
-    return suppressions.add_by_keyword(
-        number=message.from_number,
-        sender=sender,
-        reason=f"wrote {action}{because}",
-        posted_by=posted_by,
-        now=now,
-    )
+    added = [
+        suppressions.add_by_keyword(
+            number=message.from_number,
+            sender=sender,
+            reason=f"wrote {action}{because}",
+            posted_by=posted_by,
+            now=now,
+        )
+        for sender in sorted(senders)
+    ]
+    if any(added) and message.provider is not None and is_unreadable(message.from_number):
+        note_attention(message.provider, UNREADABLE_STOP, now=now)
+    return any(added)

@@ -15,7 +15,7 @@ from messaging.database_faults import may_pass
 from messaging.keywords import Action
 from messaging.models import Attachment, Message
 from messaging.services import transitions
-from messaging.services.inbound import keyword_effects, keyword_rules, replies
+from messaging.services.inbound import keyword_effects, keyword_rules, late_parts, ownership, replies
 from messaging.services.recipients import phone_numbers
 from messaging.services.transitions import Transition
 from messaging.states import INBOUND_OPEN, Direction, Source, Status
@@ -30,8 +30,8 @@ _to_fetch = Attachment.objects.filter(message=OuterRef("pk"), next_attempt_at__i
 
 
 def is_anything_open(*, now: datetime) -> bool:
-    """Return True if any text has a reply to send, all of its files, or a keyword to apply."""
-    return _open(now).exists()
+    """Return True if any text has a reply to send, all of its files, or a keyword to apply, or has waited for its parts."""
+    return _open(now).exists() or late_parts.are_due(now=now)
 
 
 def process(*, default_queue: str, now: datetime) -> int:
@@ -96,7 +96,7 @@ def _finish_keyword(message: Message, default_queue: str, now: datetime) -> str:
         return note
     if action in SUPPRESSION_ACTIONS and _has_newer_change(message):
         return f"{note}: replied to a newer keyword instead"
-    rule = keyword_rules.rules_for(message.to_number).get(Action(action))
+    rule = keyword_rules.rules_for(ownership.our_number(message)).get(Action(action))
     reply = rule and replies.send_reply(message, rule.reply, default_queue=default_queue, now=now)
     return f"{note}, reply sent" if reply else note
 

@@ -6,41 +6,30 @@ See docs/decisions/0028-keywords-at-acceptance.md.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from messaging import e164, segments
-from messaging.models import Attachment, Message
-from messaging.models.attachment import MAX_ATTACHMENTS
+from messaging.models import InboundPart, Message
 from messaging.models.encrypted import fault_of
 from messaging.models.message import MAX_INBOUND_CHARACTERS
-from messaging.services import transitions
 from messaging.services.errors import InvalidField, SenderRateLimited
-from messaging.services.inbound import keyword_effects
+from messaging.services.inbound import incoming as incoming_texts
+from messaging.services.inbound import keyword_effects, marks, ownership, parts, storing
+from messaging.services.inbound.incoming import IncomingMessage
+from messaging.services.inbound.marks import Mark
 from messaging.services.outbound import attachments
 from messaging.services.recipients import phone_numbers
-from messaging.states import Direction, Source, Status
-from providers.contract.messages import InboundMessage, ProviderKeyword
-from providers.errors import MalformedCallback
-from providers.models import ProviderAccount, SenderNumber
+from messaging.states import Direction
+from providers.contract.messages import InboundMessage, MessagePart
+from providers.models import ProviderAccount
 
-REPLY_WINDOW = timedelta(days=30)
-TOO_LONG, RATE_LIMITED = "too_long", SenderRateLimited.code
-MARKS = {
-    TOO_LONG: "The text is longer than the limit; it got no automatic reply.",
-    RATE_LIMITED: "The sender exceeded the rate limit; this text got no automatic reply.",
-}
 # Appended to the reason of a suppression whose text is not stored.
-OVER_THE_LIMIT, REPEATED = " (over the rate limit)", " (a repeat)"
-MAX_MEDIA_URL_LENGTH = 2000
-MIN_NUMBER_DIGITS = 8  # fewer digits are a short code
-MAX_PARTY_LENGTH = 16
+OVER_THE_LIMIT, REPEATED, FIRST_PART = " (over the rate limit)", " (a repeat)", " (the first part of a longer text)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +40,6 @@ class InboundLimits:
     messages: int
     window: timedelta
     repeat_window: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingMessage:
-    """One inbound text. A provider's callback has media as URLs (`addresses`), a client's request as `assets`."""
-
-    sender: str = field(repr=False)
-    recipient: str = field(repr=False)
-    text: str = field(repr=False)
-    assets: tuple[UUID, ...] = ()
-    addresses: tuple[str, ...] = field(default=(), repr=False)
-    provider_message_id: str = ""
-    provider_keyword: ProviderKeyword | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +59,13 @@ def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, no
             raise InvalidField("media", "unknown_asset", "There is no such media asset.")
         phone_numbers.lock(incoming.sender)
         repeat = _repeat(incoming, Q(provider=None, owner=owner), limits, now)
-        message = _message(incoming, owner, None, mark="", now=now)
+        message = storing.build(incoming, owner=owner, account=None, now=now)
         if repeat is not None:
             keyword_effects.apply_opt_out(message, now=now, because=REPEATED)
             return Received(repeat, is_repeat=True)
         wait = _wait(incoming.sender, limits, now)
         if wait is None:
-            return Received(_store(message, incoming, now), is_repeat=False)
+            return Received(storing.store(message, incoming, now=now), is_repeat=False)
         keyword_effects.apply_opt_out(message, now=now, because=OVER_THE_LIMIT)
     raise SenderRateLimited(  # after the commit, so that the STOP is not rolled back
         f"The limit is {limits.messages} messages in {limits.window.total_seconds():g} seconds per sender.",
@@ -97,44 +73,32 @@ def receive(*, incoming: IncomingMessage, owner: User, limits: InboundLimits, no
     )
 
 
-def ingest(text: InboundMessage, *, account: ProviderAccount, limits: InboundLimits, now: datetime) -> Received:
-    """Store one authenticated text of a provider, whatever transport delivered it. Never refused for length or rate.
+def ingest(text: InboundMessage, *, account: ProviderAccount, limits: InboundLimits, now: datetime) -> Received | None:
+    """Store one authenticated text of a provider, whatever transport delivered it; None for a part that waits for others.
 
-    Raises `MalformedCallback` for a text that no row can hold; then nothing is stored, and the caller keeps the raw
-    callback (`receipts.record`). When this returns, the text waits to be processed, and its media wait to be fetched.
+    It is never refused for its length, rate, numbers or media. Raises `MalformedCallback` for a text without a sender; then
+    nothing is stored, and the caller keeps the raw callback (`receipts.record`). When this returns, the text waits to be
+    processed, and its media wait to be fetched.
     """
-    return receive_from_provider(incoming=_incoming(text), account=account, limits=limits, now=now)
+    [received] = ingest_all([text], account=account, limits=limits, now=now)
+    return received
 
 
-def _incoming(text: InboundMessage) -> IncomingMessage:
-    if len(text.text) > MAX_INBOUND_CHARACTERS:
-        raise MalformedCallback(f"the text is longer than {MAX_INBOUND_CHARACTERS} characters")
-    if len(text.media_urls) > MAX_ATTACHMENTS or any(len(url) > MAX_MEDIA_URL_LENGTH for url in text.media_urls):
-        raise MalformedCallback("the text has too many media, or the URL of one is too long")
-    return IncomingMessage(
-        sender=_party(text.sender),
-        recipient=_party(text.recipient),
-        text=text.text,
-        addresses=tuple(dict.fromkeys(text.media_urls)),
-        provider_message_id=text.provider_message_id,
-        provider_keyword=text.keyword,
-    )
-
-
-def _party(given: str) -> str:
-    """E.164 for a phone number, with or without its plus; a short code or an alphanumeric sender stays as it is."""
-    digits = given.removeprefix("+")
-    is_international = given.startswith("+") or (
-        digits.isascii() and digits.isdigit() and len(digits) >= MIN_NUMBER_DIGITS
-    )
-    if is_international:
-        try:
-            return e164.normalise(f"+{digits}")
-        except e164.InvalidNumber:
-            pass
-    if len(given) > MAX_PARTY_LENGTH:
-        raise MalformedCallback("the text's sender or recipient is not a number, short code or name")
-    return given
+def ingest_all(
+    texts: Iterable[InboundMessage], *, account: ProviderAccount, limits: InboundLimits, now: datetime
+) -> list[Received | None]:
+    """Store all texts of one callback as `ingest` does, or none of them."""
+    read = [(incoming_texts.read(text), text.part) for text in texts]
+    with transaction.atomic():
+        senders = {incoming.sender for incoming, _ in read}
+        for sender in sorted(senders) if len(senders) > 1 else ():  # sorted, so that two callbacks cannot deadlock
+            phone_numbers.lock(sender)
+        return [
+            _receive_part(incoming, place, account, limits, now)
+            if place is not None and parts.is_part(place)
+            else receive_from_provider(incoming=incoming, account=account, limits=limits, now=now)
+            for incoming, place in read
+        ]
 
 
 def receive_from_provider(
@@ -161,17 +125,72 @@ def _receive_from_provider(
             return Received(known, is_repeat=True)
         repeat = _repeat(incoming, Q(provider=account), limits, now)
         if repeat is not None:
-            unstored = _message(incoming, repeat.owner, account, mark="", now=now)
+            unstored = storing.build(incoming, owner=repeat.owner, account=account, now=now)
             keyword_effects.apply_opt_out(unstored, now=now, because=REPEATED)
             return Received(repeat, is_repeat=True)
-        mark = ""
-        if len(incoming.text) > limits.characters:
-            mark = TOO_LONG
-        elif _wait(incoming.sender, limits, now) is not None:
-            mark = RATE_LIMITED
-        owner = _owner_of(incoming.recipient, incoming.sender, now)
-        message = _message(incoming, owner, account, mark=mark, now=now)
-        return Received(_store(message, incoming, now), is_repeat=False)
+        return Received(_store(incoming, account, limits, received_at=now, now=now), is_repeat=False)
+
+
+def _receive_part(
+    incoming: IncomingMessage, place: MessagePart, account: ProviderAccount, limits: InboundLimits, now: datetime
+) -> Received | None:
+    """Store a part, and the whole text when it is the last one.
+
+    An opt-out does not wait for the other parts: not if the provider recognised it, and not if it is all of the first part.
+    """
+    phone_numbers.lock(incoming.sender)
+    stored = parts.add(incoming, place, account=account, now=now)
+    if stored.is_complete:
+        return Received(store_joined(stored.text, account=account, limits=limits, now=now), is_repeat=False)
+    is_same_event = stored.is_repeat and incoming.provider_message_id
+    if not is_same_event and (place.number == 1 or incoming.provider_keyword):
+        opt_out = storing.build(incoming, owner=None, account=account, now=now)
+        keyword_effects.apply_opt_out(opt_out, now=now, because=FIRST_PART)
+    return Received(stored.part.message, is_repeat=True) if stored.part.message else None
+
+
+def store_joined(
+    text: Sequence[InboundPart], *, account: ProviderAccount, limits: InboundLimits, now: datetime
+) -> Message:
+    """Store a text from its parts, those that there are. The caller has locked the sender's number in a transaction.
+
+    Raises `CannotBeOpened`.
+    """
+    incoming = parts.joined(text)
+    if _known(incoming, account) is not None:  # the parts share one id, and the first ones were stored without these
+        incoming = replace(incoming, provider_message_id="")
+    received_at = max(part.received_at for part in text)
+    message = _store(incoming, account, limits, received_at=received_at, now=now)
+    parts.close(text, message)
+    return message
+
+
+def _store(
+    incoming: IncomingMessage, account: ProviderAccount, limits: InboundLimits, *, received_at: datetime, now: datetime
+) -> Message:
+    owner = ownership.owner_of(recipient=incoming.recipient, sender=incoming.sender, account=account, now=now)
+    found = list(_marks(incoming, limits, now))
+    message = storing.build(incoming, owner=owner, account=account, now=now, found=found)
+    message.received_at = received_at
+    return storing.store(message, incoming, now=now)
+
+
+def _marks(incoming: IncomingMessage, limits: InboundLimits, now: datetime) -> Iterable[Mark]:
+    """The most important first."""
+    if incoming_texts.is_unreadable(incoming.sender):
+        yield marks.UNREADABLE_SENDER
+    if incoming.recipient and incoming_texts.is_unreadable(incoming.recipient):
+        yield marks.UNREADABLE_RECIPIENT
+    if len(incoming.text) > MAX_INBOUND_CHARACTERS:
+        yield marks.CUT
+    if len(incoming.text) > limits.characters:
+        yield marks.TOO_LONG
+    elif _wait(incoming.sender, limits, now) is not None:
+        yield marks.RATE_LIMITED
+    if incoming.missing_parts:
+        yield marks.parts_missing(incoming.missing_parts, incoming.part_count)
+    if incoming.media_left_out:
+        yield marks.media_left_out(incoming.media_left_out)
 
 
 def _known(incoming: IncomingMessage, account: ProviderAccount) -> Message | None:
@@ -214,74 +233,3 @@ def _wait(sender: str, limits: InboundLimits, now: datetime) -> int | None:
     if len(times) < limits.messages:
         return None
     return max(1, math.ceil((times[-1] + limits.window - now).total_seconds()))
-
-
-def _owner_of(recipient: str, sender: str, now: datetime) -> User | None:
-    """The owner of our number or, for a shared number, the owner of the last message sent from it to this sender."""
-    number = SenderNumber.objects.filter(number=recipient).select_related("owner").first()
-    if number is not None and number.owner is not None:
-        return number.owner
-    last = Message.objects.filter(
-        direction=Direction.OUTBOUND,
-        to_number=sender,
-        from_number__in=[recipient, ""],  # empty: the provider chose the number
-        created_at__gte=now - REPLY_WINDOW,
-        is_automatic=False,
-    ).order_by("-pk")
-    message = last.select_related("owner").first()
-    return message.owner if message is not None else None
-
-
-def _message(
-    incoming: IncomingMessage,
-    owner: User | None,
-    account: ProviderAccount | None,
-    *,
-    mark: str,
-    now: datetime,
-) -> Message:
-    size = segments.measure(incoming.text)
-    return Message(
-        direction=Direction.INBOUND,
-        status=Status.RECEIVED,
-        owner=owner,
-        from_number=incoming.sender,
-        to_number=incoming.recipient,
-        text=incoming.text,
-        encoding=size.encoding,
-        segments=size.segments,
-        provider=account,
-        provider_message_id=incoming.provider_message_id,
-        media_count=len(incoming.assets) + len(incoming.addresses),
-        is_automatic=incoming.provider_keyword is not None,
-        provider_keyword=incoming.provider_keyword or "",
-        error_code=mark,
-        error_detail=MARKS.get(mark, ""),
-        created_at=now,
-        received_at=now,
-        updated_at=now,
-    )
-
-
-def _store(message: Message, incoming: IncomingMessage, now: datetime) -> Message:
-    effect = keyword_effects.apply_at_acceptance(message, now=now)
-    message.keyword_read_at, message.pending_reply = now, effect.reply_to
-    Message.objects.bulk_create([message])
-    is_posted = message.provider is None
-    transitions.record_creation(
-        [message],
-        source=Source.API if is_posted else Source.PROVIDER,
-        actor=message.owner if is_posted else None,
-        detail=effect.note,
-    )
-    _attach(message, incoming.assets, incoming.addresses, now)
-    return message
-
-
-def _attach(message: Message, assets: Sequence[UUID], addresses: Sequence[str], now: datetime) -> None:
-    files = [Attachment(message=message, position=position, asset_id=asset) for position, asset in enumerate(assets)]
-    files += [
-        Attachment(message=message, position=position, source_url=address, next_attempt_at=now)
-        for position, address in enumerate(addresses, start=len(assets))
-    ]
-    Attachment.objects.bulk_create(files)

@@ -9,6 +9,8 @@ from django.contrib.auth.models import User
 from messaging.e164 import InvalidNumber, normalise
 from messaging.models import Message, PhoneNumber
 from messaging.services.errors import DomainError
+from messaging.services.inbound import ownership
+from messaging.services.inbound.marks import WITHOUT_REPLY
 from messaging.services.outbound.submit import MessageInput, submit
 from messaging.states import Source
 from providers.models import ProviderAccount, SenderNumber
@@ -26,11 +28,12 @@ def send_reply(message: Message, text: str, *, default_queue: str, now: datetime
     A number gets at most one automatic reply per `MIN_INTERVAL`: two machines that reply to each other would never stop. The
     caller has locked the sender's number.
     """
+    sender = ownership.our_number(message)
     if (
         not text
-        or message.error_code
+        or message.error_code in WITHOUT_REPLY
         or message.is_automatic
-        or not _is_ours(message)
+        or not _is_ours(sender)
         or not _is_external_number(message)
     ):
         return None
@@ -39,9 +42,7 @@ def send_reply(message: Message, text: str, *, default_queue: str, now: datetime
     if last is not None and last > now - MIN_INTERVAL:
         return None
     recipient.update(auto_replied_at=now)
-    draft = MessageInput(
-        to=message.from_number, text=text, valid_for=VALID_FOR, sender=message.to_number, is_automatic=True
-    )
+    draft = MessageInput(to=message.from_number, text=text, valid_for=VALID_FOR, sender=sender, is_automatic=True)
     try:
         return submit(
             owner=message.owner or _service_user(),
@@ -56,11 +57,11 @@ def send_reply(message: Message, text: str, *, default_queue: str, now: datetime
         return None
 
 
-def _is_ours(message: Message) -> bool:
+def _is_ours(sender: str) -> bool:
     """Whether we send from the number that received the text: an account's own, or a sender number."""
-    if SenderNumber.objects.filter(number=message.to_number).exists():
+    if SenderNumber.objects.filter(number=sender).exists():
         return True
-    return any(account.from_number == message.to_number for account in ProviderAccount.objects.all())
+    return any(account.from_number == sender for account in ProviderAccount.objects.all())
 
 
 def _is_external_number(message: Message) -> bool:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from knox.models import get_token_model
 
-from messaging.models import DeliveryAttempt, IdempotencyRecord, Message, ProviderCallback
+from messaging.models import DeliveryAttempt, IdempotencyRecord, InboundPart, Message, ProviderCallback
 from messaging.services import transitions
 from messaging.services.outbound import eligibility, idempotency
 from messaging.services.outbound.dispatch import settle_cached
@@ -178,6 +178,7 @@ def purge(*, now: datetime) -> None:
     ProviderCallback.objects.filter(
         state__in=ProviderCallback.LOOSE, received_at__lt=now - retention.loose_callback_retention()
     ).delete()
+    InboundPart.objects.filter(message=None, received_at__lt=now - retention.loose_callback_retention()).delete()
     event_log.purge(now=now)
     get_token_model().objects.filter(expiry__lt=now).delete()
     rollups.purge(now=now)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from uuid_utils.compat import uuid7
 
-from messaging.models import ClientEvent, Erasure, Message, PhoneNumber, ProviderCallback
+from messaging.models import ClientEvent, Erasure, InboundPart, Message, PhoneNumber, ProviderCallback
 from messaging.services import transitions
 from messaging.services.errors import NotErasable
 from messaging.services.privacy import fingerprints, redaction, retention
@@ -49,6 +49,7 @@ def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
     canceled = _in_chunks(lambda: _cancel_chunk(number, actor, reason, now))
     # Calls that began meanwhile are not retried.
     _messages(number).filter(status=Status.SENDING).update(cancel_requested=True)
+    InboundPart.objects.filter(Q(from_number=number) | Q(to_number=number, message=None)).delete()
     messages = _in_chunks(lambda: _erase_chunk(number, pseudonym, now))
     redaction.redact_references(number, pseudonym)
     with transaction.atomic():
@@ -107,15 +108,16 @@ def _erase_chunk(number: str, pseudonym: str, now: datetime) -> int:
     with transaction.atomic():
         ended = _messages(number).exclude(status__in=UNSENT).order_by("pk")
         ids = list(ended.select_for_update(of=("self",)).values_list("pk", flat=True)[:CHUNK])
-        _delete_events_and_callbacks(ids)
+        _delete_related(ids)
         retention.erase_texts(ids, now=now)
         Message.objects.filter(pk__in=ids, to_number=number).update(to_number=pseudonym, updated_at=now)
         Message.objects.filter(pk__in=ids, from_number=number).update(from_number=pseudonym, updated_at=now)
     return len(ids)
 
 
-def _delete_events_and_callbacks(message_ids: list[UUID]) -> None:
+def _delete_related(message_ids: list[UUID]) -> None:
     if not message_ids:
         return
+    InboundPart.objects.filter(message__in=message_ids).delete()
     ClientEvent.objects.filter(message_id__in=message_ids).delete()
     ProviderCallback.objects.filter(attempt__message__in=message_ids).delete()

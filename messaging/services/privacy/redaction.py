@@ -44,7 +44,7 @@ def redact_references(number: str, pseudonym: str) -> None:
 
 def _pattern(number: str) -> re.Pattern[str]:
     """Match the number with a plus, a percent-encoded plus or no plus, but not inside a longer number."""
-    return re.compile(rf"(?:\+|%2B)?(?<!\d){number.removeprefix('+')}(?!\d)", re.IGNORECASE)
+    return re.compile(rf"(?:\+|%2B)?(?<!\d){re.escape(number.removeprefix('+'))}(?!\d)", re.IGNORECASE)
 
 
 def _redact_responses(number: str, pseudonym: str) -> None:

@@ -49,6 +49,29 @@ def test_the_timeline_shows_the_history_in_order(admin: Client) -> None:
     assert titles[3].startswith("Callback from ")
 
 
+def test_a_text_of_an_unreadable_number_is_shown_with_its_mark_in_the_list_and_on_its_page(admin: Client) -> None:
+    detail = "The sender's number cannot be read; this text got no automatic reply."
+    marks = {"error_code": "unreadable_number", "error_detail": detail}
+    message = MessageFactory(inbound=True, from_number="9195550101", to_number="", **marks)
+
+    rows = admin.get(LIST).content.decode()
+    page = admin.get(f"{LIST}{message.pk}/change/").content.decode()
+
+    assert "From 9195550101" in rows
+    assert "unreadable_number" in rows
+    assert "<strong>unreadable_number</strong>: The sender&#x27;s number cannot be read;" in page
+    assert "<dt>To</dt><dd>not named by the provider</dd>" in page
+    assert "/message/send/?to=" not in page
+
+
+def test_a_text_of_a_number_can_be_answered(admin: Client) -> None:
+    message = MessageFactory(inbound=True, from_number="+14155550101")
+
+    page = admin.get(f"{LIST}{message.pk}/change/").content.decode()
+
+    assert "/message/send/?to=%2B14155550101" in page
+
+
 def test_undecryptable_texts_are_marked_in_the_list_the_page_and_the_export(admin: Client) -> None:
     lost = MessageFactory(delivered=True, to_number="+14155550101")
     callback = CallbackFactory(message=lost, body="a=b")

@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from messaging.models import Attachment, Message, Suppression
 from messaging.services.errors import OptedOut, SenderRateLimited
 from messaging.services.inbound import process
-from messaging.services.inbound.receive import InboundLimits, IncomingMessage, Received, receive, receive_from_provider
+from messaging.services.inbound.incoming import IncomingMessage
+from messaging.services.inbound.receive import InboundLimits, Received, receive, receive_from_provider
 from messaging.services.outbound.dispatch.attempts import start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.submit import MessageInput, submit
@@ -178,7 +179,7 @@ def test_a_stop_and_its_text_are_stored_together_or_not_at_all(deliver, monkeypa
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("messaging.services.inbound.receive._attach", fail)
+    monkeypatch.setattr("messaging.services.inbound.storing._attach", fail)
     with pytest.raises(RuntimeError):
         deliver("STOP")
 

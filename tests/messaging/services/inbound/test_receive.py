@@ -9,12 +9,10 @@ from django.test.utils import CaptureQueriesContext
 
 from media_store import services as media
 from messaging.models import Attachment, Message, PhoneNumber
-from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.services.inbound import receive as inbound
-from messaging.services.inbound.receive import InboundLimits, IncomingMessage, receive, receive_from_provider
-from providers.contract.messages import InboundMessage
-from providers.errors import MalformedCallback
+from messaging.services.inbound.incoming import IncomingMessage
+from messaging.services.inbound.receive import InboundLimits, receive, receive_from_provider
 from tests.factories import NOW, AccountFactory, MessageFactory, SenderFactory, UserFactory, lose_the_key
 from tests.media_store import pictures
 from tests.messaging.parallel import at_once
@@ -342,36 +340,3 @@ def test_limits_are_an_argument(owner, now) -> None:
 
     with pytest.raises(SenderRateLimited):
         receive(incoming=text("2"), owner=owner, limits=tight, now=NOW)
-
-
-# --- By any transport -------------------------------------------------------------------------------------------------
-
-
-def test_an_ingested_text_is_stored_with_normalised_numbers_and_each_media_url_once(account, now) -> None:
-    url = "https://a.example/1.png"
-    given = InboundMessage("in-1", PERSON.removeprefix("+"), "80888", "Hello", media_urls=(url, url))
-
-    received = inbound.ingest(given, account=account, limits=LIMITS, now=now)
-
-    message = Message.objects.get()
-    assert (received.message, received.is_repeat) == (message, False)
-    assert (message.from_number, message.to_number, message.text) == (PERSON, "80888", "Hello")
-    assert (message.provider, message.provider_message_id, message.status) == (account, "in-1", "received")
-    assert list(message.attachments.values_list("source_url", flat=True)) == [url]
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        InboundMessage("in-1", PERSON, OURS, "x" * (MAX_INBOUND_CHARACTERS + 1)),
-        InboundMessage("in-1", PERSON, "n" * 17, "Hello"),
-        InboundMessage("in-1", PERSON, OURS, "Hello", media_urls=("https://a.example/" + "x" * 2000,)),
-        InboundMessage("in-1", PERSON, OURS, "Hello", media_urls=tuple(f"https://a.example/{n}" for n in range(100))),
-    ],
-    ids=["text", "recipient", "media URL", "number of media"],
-)
-def test_an_ingested_text_that_no_row_can_hold_is_malformed_and_not_stored(account, now, given) -> None:
-    with pytest.raises(MalformedCallback):
-        inbound.ingest(given, account=account, limits=LIMITS, now=now)
-
-    assert not Message.objects.exists()

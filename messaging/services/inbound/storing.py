@@ -1,0 +1,105 @@
+"""Builds and stores the rows of one inbound text, in the transaction that accepts it."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.auth.models import User
+
+from messaging import segments
+from messaging.models import Attachment, Message, ProviderCallback
+from messaging.models.message import MAX_INBOUND_CHARACTERS
+from messaging.services import transitions
+from messaging.services.inbound import keyword_effects, marks
+from messaging.services.inbound.incoming import IncomingMessage
+from messaging.services.inbound.keyword_effects import Effect
+from messaging.services.privacy import fingerprints
+from messaging.states import Direction, Source, Status
+from providers.models import ProviderAccount
+
+
+def build(
+    incoming: IncomingMessage,
+    *,
+    owner: User | None,
+    account: ProviderAccount | None,
+    now: datetime,
+    found: Sequence[marks.Mark] = (),
+) -> Message:
+    """The message, with the whole text: `store` recognises a keyword in it before it cuts the text."""
+    size = segments.measure(incoming.text[:MAX_INBOUND_CHARACTERS])
+    error_code, error_detail = marks.as_error(found)
+    return Message(
+        direction=Direction.INBOUND,
+        status=Status.RECEIVED,
+        owner=owner,
+        from_number=incoming.sender,
+        to_number=incoming.recipient,
+        text=incoming.text,
+        encoding=size.encoding,
+        segments=size.segments,
+        provider=account,
+        provider_message_id=incoming.provider_message_id,
+        media_count=len(incoming.assets) + len(incoming.addresses),
+        is_automatic=incoming.provider_keyword is not None,
+        provider_keyword=incoming.provider_keyword or "",
+        error_code=error_code,
+        error_detail=error_detail,
+        created_at=now,
+        received_at=now,
+        updated_at=now,
+    )
+
+
+def store(message: Message, incoming: IncomingMessage, *, now: datetime) -> Message:
+    """Store the message with its keyword applied. The caller has locked the sender's number."""
+    effect = _effect(message, incoming, now)
+    message.keyword_read_at, message.pending_reply = now, effect.reply_to
+    message.text = incoming.text[:MAX_INBOUND_CHARACTERS]
+    Message.objects.bulk_create([message])
+    is_posted = message.provider is None
+    transitions.record_creation(
+        [message],
+        source=Source.API if is_posted else Source.PROVIDER,
+        actor=message.owner if is_posted else None,
+        detail=effect.note,
+    )
+    if message.provider is not None:
+        _keep_unabridged(message, message.provider, incoming, now)
+    _attach(message, incoming.assets, incoming.addresses, now)
+    return message
+
+
+def _effect(message: Message, incoming: IncomingMessage, now: datetime) -> Effect:
+    """A keyword is the whole text, so a text with missing parts has none; an opt-out in its first part was applied before."""
+    if incoming.missing_parts:
+        return Effect(f"{incoming.part_count - incoming.missing_parts} of {incoming.part_count} parts arrived")
+    return keyword_effects.apply_at_acceptance(message, now=now)
+
+
+def _keep_unabridged(message: Message, account: ProviderAccount, incoming: IncomingMessage, now: datetime) -> None:
+    """Keep what is too long for the message as a callback of the message, where staff can read it."""
+    whole = dict(incoming.unabridged)
+    if len(incoming.text) > MAX_INBOUND_CHARACTERS:
+        whole["text"] = incoming.text
+    if whole:
+        ProviderCallback.objects.create(
+            provider=account,
+            kind=ProviderCallback.Kind.INBOUND,
+            state=ProviderCallback.State.APPLIED,
+            received_at=now,
+            body=json.dumps(whole, ensure_ascii=False),
+            digest=fingerprints.hmac_digest("unabridged", message.pk.bytes)[0],
+            message=message,
+            note="What is too long for the message, as it came.",
+        )
+
+
+def _attach(message: Message, assets: Sequence[UUID], addresses: Sequence[str], now: datetime) -> None:
+    files = [Attachment(message=message, position=position, asset_id=asset) for position, asset in enumerate(assets)]
+    files += [
+        Attachment(message=message, position=position, source_url=address, next_attempt_at=now)
+        for position, address in enumerate(addresses, start=len(assets))
+    ]
+    Attachment.objects.bulk_create(files)
