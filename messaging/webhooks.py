@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiTypes, extend_schema
@@ -136,10 +134,7 @@ class InboundCallbackView(_CallbackView):
             now = timezone.now()  # after the body was read, however slowly it was sent
             try:
                 texts = parser.parse_inbound(callback)
-                with transaction.atomic():
-                    # By sender, in their order, so that two requests lock the numbers in the same order.
-                    for text in sorted(texts, key=attrgetter("sender")):
-                        receive.ingest(text, account=account, limits=inbound_limits(), now=now)
+                receive.ingest_all(texts, account=account, limits=inbound_limits(), now=now)
             except MalformedCallback:
                 body = _content(callback)
                 receipts.record(account=account, body=body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND)

@@ -18,7 +18,7 @@ def forwards(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('providers', '0003_violations_in_words'),
+        ('providers', '0004_many_refused'),
     ]
 
     operations = [

@@ -13,7 +13,7 @@ from tests.scheduling.making import create, recipient_list
 
 pytestmark = pytest.mark.django_db
 SENDERS = import_module("providers.migrations.0005_senders_of_every_kind")
-MESSAGING = import_module("messaging.migrations.0022_one_form_of_each_number")
+MESSAGING = import_module("messaging.migrations.0023_one_form_of_each_number")
 SCHEDULING = import_module("scheduling.migrations.0006_one_form_of_each_number")
 PERSON, OURS = "+14155550101", "+15005550006"
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0019_words_of_the_field'),
+        ('messaging', '0020_receipts_in_any_order'),
         ('providers', '0004_many_refused'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -61,7 +61,7 @@ def change_phone_numbers(PhoneNumber, pattern, prefix):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0019_words_of_the_field'),
+        ('messaging', '0022_inbound_parts'),
     ]
 
     operations = [

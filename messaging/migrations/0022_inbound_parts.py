@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0019_words_of_the_field'),
+        ('messaging', '0021_order_indexes'),
         ('providers', '0003_violations_in_words'),
     ]
 
