@@ -1,8 +1,10 @@
 """The tests of a backend with callbacks. Its test module subclasses `CallbackContract` and fills in the hooks."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +19,7 @@ class CallbackContract(SenderContract):
     """The hooks first, then the tests."""
 
     has_callbacks = True
+    delivered = "delivered"  # the provider's word for it
 
     @abstractmethod
     def authenticated(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
@@ -37,6 +40,10 @@ class CallbackContract(SenderContract):
     def malformed_bodies(self) -> dict[str, bytes]:
         """Bodies that this provider could sign and that are malformed, besides those that are so for every provider."""
         return {}
+
+    def garbled(self, request: CallbackRequest, garbage: str) -> CallbackRequest:
+        """The request with garbage in place of its proof."""
+        return replace(request, headers=dict.fromkeys(request.headers, garbage), token=garbage)
 
     # --- fixtures -----------------------------------------------------------------------------------------------------
 
@@ -63,17 +70,16 @@ class CallbackContract(SenderContract):
             parser.verify(self.authenticated(self.receipt_body("id-1", "delivered"), secret=secret))
 
     @pytest.mark.parametrize("garbage", ["", " ", "Basic", "Basic é", "sha256=", "sha256=zz", "%00", "\udc80"])
-    def test_garbage_in_headers_and_token_is_refused(self, parser: CallbackParser, garbage: str) -> None:
+    def test_garbage_in_place_of_the_proof_is_refused(self, parser: CallbackParser, garbage: str) -> None:
         request = self.authenticated(self.receipt_body("id-1", "delivered"))
-        broken = replace(request, headers=dict.fromkeys(request.headers, garbage), token=garbage)
 
         with pytest.raises(InvalidSignature):
-            parser.verify(broken)
+            parser.verify(self.garbled(request, garbage))
 
     def test_the_statuses_every_provider_has_are_understood(self, parser: CallbackParser) -> None:
-        [report] = parser.parse_status(self.authenticated(self.receipt_body("id-1", "delivered")))
+        [report] = parser.parse_status(self.authenticated(self.receipt_body("id-1", self.delivered)))
 
-        assert report == StatusReport("id-1", ReportedStatus.DELIVERED, "delivered")
+        assert report == StatusReport("id-1", ReportedStatus.DELIVERED, self.delivered)
 
     def test_an_unknown_status_is_reported_as_unrecognized(self, parser: CallbackParser) -> None:
         [report] = parser.parse_status(self.authenticated(self.receipt_body("id-1", "teleported" * 10)))
@@ -110,7 +116,17 @@ class CallbackContract(SenderContract):
         assert (inbound.sender, inbound.recipient, inbound.text) == (SENDER, TO, TEXT)
         assert (inbound.provider_message_id, inbound.media_urls) == ("in-1", ())
 
-    @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"[]", b"5", b"a" * 1_000_000])
+    def test_a_receipt_that_comes_twice_is_authenticated_twice(self, parser: CallbackParser) -> None:
+        request = self.authenticated(self.receipt_body("id-1", self.delivered))
+
+        for _ in range(2):
+            parser.verify(request)
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"\xff\xfe\x00\x80", b"{", b"[]", b"5", b"a" * 5_000_000],
+        ids=["empty", "binary", "cut", "a list", "a number", "huge"],
+    )
     def test_an_incoming_message_that_cannot_be_understood_is_malformed(
         self, parser: CallbackParser, body: bytes
     ) -> None:
@@ -140,6 +156,58 @@ class CallbackContract(SenderContract):
         shown = repr((inbound, self.authenticated(b"x")))
 
         assert not [private for private in (*PRIVATE, "current-key") if private in shown]
+
+
+class SignedTimeContract(CallbackContract):
+    """For a provider that signs the time as well: an old proof is refused, so that nobody can repeat what they once saw."""
+
+    oldest: timedelta  # how old a proof may be
+
+    @abstractmethod
+    def authenticated_at(self, body: bytes, at: datetime) -> CallbackRequest:
+        """A callback with this body, authenticated at this time."""
+
+    def test_an_old_signature_is_refused(self, parser: CallbackParser) -> None:
+        signed_at = datetime.now(UTC) - self.oldest - timedelta(minutes=1)
+
+        with pytest.raises(InvalidSignature):
+            parser.verify(self.authenticated_at(self.receipt_body("id-1", self.delivered), signed_at))
+
+    def test_a_signature_that_is_not_quite_old_passes(self, parser: CallbackParser) -> None:
+        signed_at = datetime.now(UTC) - self.oldest + timedelta(minutes=1)
+
+        parser.verify(self.authenticated_at(self.receipt_body("id-1", self.delivered), signed_at))
+
+    def test_a_signature_of_the_future_is_refused(self, parser: CallbackParser) -> None:
+        signed_at = datetime.now(UTC) + self.oldest + timedelta(minutes=1)
+
+        with pytest.raises(InvalidSignature):
+            parser.verify(self.authenticated_at(self.receipt_body("id-1", self.delivered), signed_at))
+
+
+class BatchContract(CallbackContract):
+    """For a provider that sends several receipts in one request: all of them are read, or none."""
+
+    @abstractmethod
+    def batch_body(self, receipts: Sequence[bytes]) -> bytes:
+        """One body with these receipts, each as `receipt_body` makes it."""
+
+    def test_all_receipts_of_a_body_are_read_in_their_order(self, parser: CallbackParser) -> None:
+        receipts = [self.receipt_body("id-2", self.delivered), self.receipt_body("id-1", "teleported")]
+
+        reports = parser.parse_status(self.authenticated(self.batch_body(receipts)))
+
+        assert [(report.provider_message_id, report.raw_status) for report in reports] == [
+            ("id-2", self.delivered),
+            ("id-1", "teleported"),
+        ]
+
+    def test_a_body_with_one_receipt_that_cannot_be_understood_is_malformed(self, parser: CallbackParser) -> None:
+        receipts = [self.receipt_body("id-1", self.delivered), self.receipt_body("id-2", None)]
+
+        for order in (receipts, receipts[::-1]):
+            with pytest.raises(MalformedCallback):
+                parser.parse_status(self.authenticated(self.batch_body(order)))
 
 
 def _is_malformed(parser: CallbackParser, request: CallbackRequest) -> bool:

@@ -32,7 +32,7 @@ from providers.errors import (
     Unavailable,
 )
 from providers.send_gate import RetryAfter
-from tests.contract.fake_carrier import BROKEN_RESPONSES, FakeCarrier, Play, answer, hang_up
+from tests.contract.fake_carrier import BROKEN_RESPONSES, FakeCarrier, Play, Received, answer, hang_up
 
 TO = "+14155550123"
 SENDER = "+14155550199"
@@ -58,7 +58,7 @@ class SenderContract(ABC):
     has_callbacks = False
     has_status_lookup = False
     success_status = 201
-    authorization: str | None = None  # the header that the configuration makes
+    authorization: str | None = None  # the header that the configuration makes, where it is the same in each request
 
     @abstractmethod
     def make(self, url: str, context: BackendContext = CONTEXT) -> Sender:
@@ -71,6 +71,10 @@ class SenderContract(ABC):
     @abstractmethod
     def sent_text(self, carrier: FakeCarrier) -> dict[str, str]:
         """`to` and `text` of the last request that the carrier received."""
+
+    def is_authorized(self, request: Received) -> bool:
+        """Whether the request carries the credentials of the configuration, and no others."""
+        return request.headers.get("authorization") == self.authorization
 
     # --- fixtures -----------------------------------------------------------------------------------------------------
 
@@ -203,7 +207,7 @@ class SenderContract(ABC):
 
         assert len(carrier.received) == 2
         assert "cookie" not in carrier.received[-1].headers
-        assert carrier.received[-1].headers.get("authorization") == self.authorization
+        assert self.is_authorized(carrier.received[-1])
 
     @pytest.mark.parametrize("broken", BROKEN_RESPONSES.values(), ids=BROKEN_RESPONSES.keys())
     def test_a_broken_response_leaves_the_outcome_unknown(self, carrier: FakeCarrier, broken: Play) -> None:

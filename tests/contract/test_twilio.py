@@ -7,12 +7,12 @@ from email.utils import format_datetime
 from urllib.parse import parse_qs, urlencode
 
 import pytest
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 
 from providers.backends.twilio import TwilioBackend
 from providers.contract.callbacks import CallbackRequest
 from providers.contract.sender import BackendContext, Sender
-from providers.errors import InvalidSignature
+from providers.errors import InvalidSignature, MalformedCallback
 from tests.contract.callback_kit import CallbackContract
 from tests.contract.fake_carrier import FakeCarrier, Play, answer
 from tests.contract.kit import CALLBACK_URL, CONTEXT, SECRET, SENDER, TEXT, TO
@@ -101,6 +101,118 @@ class TestTwilio(CallbackContract, StatusLookupContract):
         backend.verify(request)
         with pytest.raises(InvalidSignature):
             backend.verify(replace(request, body=b"MessageSid=a&MessageStatus=sent&Extra=2"))
+
+
+class TestTwilioGet(TestTwilio):
+    """Twilio calls with GET where it is configured to: the fields are in the query, which the signature covers."""
+
+    def authenticated(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+        url = f"{url}&{body.decode('latin-1')}"
+        signature = RequestValidator(secret or SECRET).compute_signature(url, {})
+        return CallbackRequest(url=url, headers={"x-twilio-signature": signature}, body=b"", method="GET")
+
+    def unauthenticated(self, body: bytes) -> CallbackRequest:
+        return CallbackRequest(url=f"{CALLBACK_URL}&{body.decode('latin-1')}", headers={}, body=b"", method="GET")
+
+    def test_a_signature_of_other_fields_is_refused(self, backend: TwilioBackend) -> None:
+        request = self.authenticated(self.receipt_body("id-1", "failed"))
+
+        with pytest.raises(InvalidSignature):
+            backend.verify(replace(request, url=request.url.replace("failed", "delivered")))
+
+    def test_a_repeated_field_is_signed_with_all_values(self, backend: TwilioBackend) -> None:
+        request = self.authenticated(b"MessageSid=a&MessageStatus=sent&Extra=2&Extra=1")
+
+        backend.verify(request)
+        with pytest.raises(InvalidSignature):
+            backend.verify(replace(request, url=request.url.removesuffix("&Extra=1")))
+
+    def test_fields_in_a_body_do_not_count(self, backend: TwilioBackend) -> None:
+        request = replace(self.authenticated(b"Extra=1"), body=self.receipt_body("id-1", "delivered"))
+
+        backend.verify(request)
+        with pytest.raises(MalformedCallback):
+            backend.parse_status(request)
+
+
+class TestTwilioSharedKey(TestTwilio):
+    """Twilio signs with a shared key where a rule of the account says so, and names the key and the algorithm."""
+
+    shared_secret = "s3cr3t-of-the-shared-key"
+
+    def make(self, url: str, context: BackendContext = CONTEXT) -> Sender:
+        config = {
+            "account_sid": "AC00",
+            "auth_token": SECRET,
+            "from_number": SENDER,
+            "api_base_url": url,
+            "shared_keys": {"webhooks_sharedkey_1": self.shared_secret, "webhooks_sharedkey_2": "another-key"},
+        }
+        return TwilioBackend(TwilioBackend.Config.model_validate(config), context)
+
+    def authenticated(self, body: bytes, *, secret: str | None = None, url: str = CALLBACK_URL) -> CallbackRequest:
+        return self.signed(body, "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256", secret=secret, url=url)
+
+    def signed(
+        self, body: bytes, settings: str, *, secret: str | None = None, url: str = CALLBACK_URL
+    ) -> CallbackRequest:
+        request = super().authenticated(body, url=url)
+        fields = _Form(parse_qs(body.decode("latin-1"), keep_blank_values=True))
+        algorithm = get_signature_algorithm(settings) if "HMAC_" in settings else None
+        validator = RequestValidator(secret or self.shared_secret)
+        signature = validator.compute_signature(url, fields, algorithm)
+        headers = {"x-twilio-signature": signature, "x-twilio-webhooks-signature-settings": settings}
+        return replace(request, headers=headers)
+
+    def test_callbacks_that_no_rule_covers_are_still_signed_with_the_token(self, backend: TwilioBackend) -> None:
+        backend.verify(super().authenticated(self.receipt_body("id-1", "delivered")))
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            "key=webhooks_sharedkey_1, algorithm=hmac_sha256",
+            "algorithm=HMAC_SHA1,key=webhooks_sharedkey_1",
+            "key=webhooks_sharedkey_1",
+        ],
+    )
+    def test_the_settings_name_the_key_and_the_algorithm(self, backend: TwilioBackend, settings: str) -> None:
+        request = self.signed(
+            self.receipt_body("id-1", "delivered"), settings.replace("hmac", "HMAC").replace("sha", "SHA")
+        )
+
+        backend.verify(replace(request, headers={**request.headers, "x-twilio-webhooks-signature-settings": settings}))
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            "key=webhooks_sharedkey_2,algorithm=HMAC_SHA256",
+            "key=webhooks_sharedkey_3,algorithm=HMAC_SHA256",
+            "key=webhooks_sharedkey_1,algorithm=HMAC_SHA1",
+            "key=webhooks_sharedkey_1,algorithm=HMAC_MD5",
+            "key=webhooks_sharedkey_1,algorithm=none",
+            "algorithm=HMAC_SHA256",
+            "webhooks_sharedkey_1",
+            ",",
+        ],
+        ids=["another key", "an unknown key", "another algorithm", "MD5", "none", "no key", "no name", "nothing"],
+    )
+    def test_other_settings_than_those_of_the_signature_are_refused(
+        self, backend: TwilioBackend, settings: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        request = self.authenticated(self.receipt_body("id-1", "delivered"))
+
+        with pytest.raises(InvalidSignature):
+            backend.verify(
+                replace(request, headers={**request.headers, "x-twilio-webhooks-signature-settings": settings})
+            )
+
+        assert caplog.records == []  # the header is not authenticated: nothing of it is logged
+
+    def test_the_token_is_no_shared_key(self, backend: TwilioBackend) -> None:
+        settings = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
+
+        with pytest.raises(InvalidSignature):
+            backend.verify(self.signed(self.receipt_body("id-1", "delivered"), settings, secret=SECRET))
 
 
 def _form(fields: Mapping[str, str | None]) -> bytes:
