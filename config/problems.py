@@ -22,7 +22,7 @@ from media_store import errors as media
 from messaging.database_faults import drop_connection, may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.services import errors
-from providers.errors import InvalidSignature, MalformedCallback, SharedStateUnavailable
+from providers.errors import InvalidSignature, MalformedCallback, SharedStateUnavailable, VerificationUnavailable
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
 
 logger = logging.getLogger(__name__)
@@ -127,6 +127,9 @@ def _unavailable(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]] |
     if isinstance(exc, CannotBeOpened):
         logger.error("a text cannot be opened: %s", exc)
         return 503, problem(503, code=exc.code, detail="This text cannot be opened with the present keys."), {}
+    if isinstance(exc, VerificationUnavailable):
+        logger.error("a callback cannot be verified now: %s", exc)
+        return 503, problem(503, detail="The callback cannot be verified now; repeat it."), {"Retry-After": "5"}
     if isinstance(exc, SharedStateUnavailable):
         return 503, problem(503, detail=exc.detail), {"Retry-After": "5"}
     return None

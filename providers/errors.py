@@ -117,6 +117,10 @@ class MalformedCallback(Exception):
     """An authenticated callback that cannot be understood (400)."""
 
 
+class VerificationUnavailable(Exception):
+    """A callback that cannot be verified or confirmed now, because the provider does not respond (503): it repeats it."""
+
+
 class ConfigError(Exception):
     """An invalid configuration of an account. The message is one line that names the key, without secrets."""
 

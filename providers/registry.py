@@ -12,6 +12,7 @@ from django.conf import settings
 from pydantic import ValidationError
 
 from providers import secret_names
+from providers.backends.aws import AwsBackend
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
 from providers.contract.config_types import STORED
@@ -20,6 +21,7 @@ from providers.errors import ConfigError, Misconfigured
 from providers.models import ProviderAccount
 
 BACKENDS: Mapping[str, type[Sender]] = {
+    "aws": AwsBackend,
     "generic_http": GenericHttpBackend,
     "twilio": TwilioBackend,
 }

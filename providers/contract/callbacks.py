@@ -72,7 +72,11 @@ class MediaAccess:
 
 
 class CallbackParser(ABC):
-    """The part of a backend whose provider posts callbacks. It translates only, and makes no call."""
+    """The part of a backend whose provider posts callbacks. It translates only, and makes no call.
+
+    A proof or a handshake that needs one is an exception: then `verify` or a parser raises `VerificationUnavailable` without an
+    answer, and the provider repeats the callback.
+    """
 
     status_response: CallbackResponse | None = None
     """What the provider reads after a receipt; None where any response of 2xx will do."""

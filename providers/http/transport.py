@@ -127,9 +127,10 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         form: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
         credentials: tuple[str, str] | None = None,
     ) -> HttpResponse:
-        """Make one request and return the complete response, whatever its status.
+        """Make one request and return the complete response, whatever its status. `body` is sent as it is, without a type.
 
         Raises `Unavailable` (not accepted), `OutcomeUnknown`, `Misconfigured` and `Rejected` for a request that cannot be
         made, and what `providers.send_gate` raises.
@@ -137,7 +138,7 @@ class Transport:
         if credentials is not None and not _fits_header("".join(credentials)):
             raise Misconfigured("the credentials contain a character that no header can carry")
         request = requests.Request(
-            method, url, headers=dict(headers or {}), params=query, json=json, data=form, auth=credentials
+            method, url, headers=dict(headers or {}), params=query, json=json, data=form or body, auth=credentials
         )
         prepared = self._prepare(request)
         self._check_files()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.backends.aws import AwsBackend
 from providers.backends.generic_http import GenericHttpBackend
 from providers.backends.twilio import TwilioBackend
 from providers.contract.config_types import STORED
@@ -15,7 +16,7 @@ from providers.simulator.__main__ import _arguments
 from providers.simulator.magic_numbers import MAGIC_NUMBERS
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text()
-BACKENDS: dict[str, type[Sender]] = {"generic_http": GenericHttpBackend, "twilio": TwilioBackend}
+BACKENDS: dict[str, type[Sender]] = {"aws": AwsBackend, "generic_http": GenericHttpBackend, "twilio": TwilioBackend}
 
 
 def section(title: str) -> str:
@@ -57,7 +58,7 @@ def test_every_example_is_a_configuration_that_can_be_stored() -> None:
     examples = re.findall(
         r"^make manage ARGS='(upsert_provider [^']*)' <<'END'\n(.*?)^END$", DOCUMENT, re.DOTALL | re.MULTILINE
     )
-    assert len(examples) == 4
+    assert len(examples) == 5
 
     for arguments, config in examples:
         words = shlex.split(arguments)

@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug")
-        parser.add_argument("--backend", help="generic_http or twilio; a new account needs one")
+        parser.add_argument("--backend", help="aws, generic_http or twilio; a new account needs one")
         parser.add_argument("--weight", type=int, help="share of the traffic, 0 to 1000; 100 for a new account")
         config = parser.add_mutually_exclusive_group()
         config.add_argument("--config", help="the backend's configuration as a JSON object; a new account needs one")
