@@ -134,10 +134,10 @@ class AwsBackend(Sender, CallbackParser):
         return Accepted(_message_id(response))
 
     def _request(self, text: OutboundMessage) -> dict[str, Any]:
-        config = self.config
+        config, sender = self.config, text.sender or self.config.from_number
         fields = {
-            "DestinationPhoneNumber": text.to,
-            "OriginationIdentity": text.sender or config.from_number,
+            "DestinationPhoneNumber": config.numbers.write(text.to),
+            "OriginationIdentity": config.numbers.write(sender) if sender else None,
             "MessageBody": text.text,
             "MessageType": config.message_type,
             "ConfigurationSetName": config.configuration_set,

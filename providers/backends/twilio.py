@@ -196,12 +196,12 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
     # --- send ---------------------------------------------------------------------------------------------------------
 
     def send(self, text: OutboundMessage) -> Accepted:
-        sender = text.sender or self.config.from_number
+        numbers, sender = self.config.numbers, text.sender or self.config.from_number
         try:
             message = self._client.messages.create(
-                to=text.to,
+                to=numbers.write(text.to),
                 body=text.text,
-                from_=sender or values.unset,
+                from_=numbers.write(sender) if sender else values.unset,
                 messaging_service_sid=self.config.messaging_service_sid or values.unset,
                 status_callback=self._callback_address(text) or values.unset,
                 media_url=list(text.media_urls) or values.unset,
@@ -227,10 +227,11 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
 
     def fetch_status(self, query: StatusQuery) -> Sequence[StatusReport]:
         """Matches recipient, sender, text and time: Twilio keeps no reference of ours."""
+        numbers = self.config.numbers
         try:
             found = self._client.messages.list(
-                to=query.to,
-                from_=query.sender or values.unset,
+                to=numbers.write(query.to),
+                from_=numbers.write(query.sender) if query.sender else values.unset,
                 date_sent_after=query.called_at - LOOKUP_MARGIN,
                 limit=MAX_LOOKUP_RESULTS,
                 page_size=MAX_LOOKUP_RESULTS,

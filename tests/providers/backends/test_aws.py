@@ -98,6 +98,13 @@ def test_the_request_is_the_one_that_awss_own_client_makes(carrier: FakeCarrier)
     assert _scope(ours.headers["authorization"]) == _scope(theirs.headers["authorization"])
 
 
+def test_numbers_are_written_in_the_notation_of_the_account(carrier: FakeCarrier) -> None:
+    send(carrier, from_number="+14155550100", number_format="digits")
+
+    sent = carrier.received[0].json()
+    assert (sent["DestinationPhoneNumber"], sent["OriginationIdentity"]) == ("14155550123", "14155550100")
+
+
 def _scope(authorization: str) -> str:
     return authorization.partition(", Signature=")[0]
 

@@ -149,6 +149,13 @@ def test_the_magic_numbers_of_test_credentials_mean_what_they_say(carrier: FakeC
         assert canonical(number) == number
 
 
+def test_numbers_are_written_in_the_notation_of_the_account(carrier: FakeCarrier) -> None:
+    send(carrier, number_format="digits")
+
+    sent = carrier.received[0].form()
+    assert (sent["To"], sent["From"]) == (["14155550123"], ["14155550100"])
+
+
 def test_a_messaging_service_chooses_the_sender_where_none_is_named(carrier: FakeCarrier) -> None:
     send(carrier, from_number=None, messaging_service_sid="MG1")
 

@@ -35,10 +35,10 @@ class TestStatusLookup:
             **values,
         }
 
-    def fetch_status(self, carrier: FakeCarrier, *rows: dict[str, Any]) -> tuple[StatusReport, ...]:
+    def fetch_status(self, carrier: FakeCarrier, *rows: dict[str, Any], **config: Any) -> tuple[StatusReport, ...]:
         page = {"messages": list(rows), "page_size": 20, "page": 0, "next_page_uri": None}
         carrier.play = answer(200, page)
-        with closing(make(api_base_url=carrier.url)) as backend:
+        with closing(make(api_base_url=carrier.url, **config)) as backend:
             assert backend.capabilities.status_lookup
             return backend.fetch_status(self.QUERY)
 
@@ -53,6 +53,12 @@ class TestStatusLookup:
             "DateSent>": ["2026-11-22T08:58:00Z"],
             "PageSize": ["20"],
         }
+
+    def test_it_asks_for_numbers_in_the_notation_of_the_account(self, carrier: FakeCarrier) -> None:
+        self.fetch_status(carrier, number_format="digits")
+
+        asked = carrier.received[0].query()
+        assert (asked["To"], asked["From"]) == (["14155550123"], ["14155550100"])
 
     @pytest.mark.parametrize(
         ("row", "report"),
