@@ -18,6 +18,7 @@ from providers.contract.lookup import StatusLookup, StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage
 from providers.contract.sender import BackendContext, Capabilities, Sender
 from providers.errors import MalformedCallback, NoMessageId, OutcomeUnknown
+from providers.http.authentication import Authenticator
 from providers.http.transport import HttpResponse, Transport
 
 NOT_FOUND = 404
@@ -48,6 +49,7 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
             status_lookup=config.status_url is not None,
         )
         self._transport = Transport(context.timeouts, pool_size=context.pool_size, options=config)
+        self._authenticator = Authenticator(config.auth, self._transport)
         if config.callback_answer is not None:
             given = config.callback_answer
             self.status_response = self.inbound_response = CallbackResponse(
@@ -82,15 +84,18 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
         headers = dict(config.headers)
         if config.idempotency_header:
             headers[config.idempotency_header] = text.reference
-        response = self._transport.call(
-            config.method,
-            config.url,
-            headers=headers,
-            query=_as_form(content) if in_query else None,
-            json=content if in_json else None,
-            form=None if in_query or in_json else _as_form(content),
-        )
-        return self._accepted(response)
+
+        def call(authorization: Mapping[str, str]) -> HttpResponse:
+            return self._transport.call(
+                config.method,
+                config.url,
+                headers={**headers, **authorization},
+                query=_as_form(content) if in_query else None,
+                json=content if in_json else None,
+                form=None if in_query or in_json else _as_form(content),
+            )
+
+        return self._accepted(self._authenticator.call(call))
 
     def _request_content(self, text: OutboundMessage) -> Any:
         config = self.config
@@ -144,8 +149,11 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
     def fetch_status(self, query: StatusQuery) -> Sequence[StatusReport]:
         config, url = self.config, self.config.status_url or ""
         parameters = None if ID_PLACEHOLDER in url else {config.fields.get("id", "id"): query.reference}
-        response = self._transport.call(
-            "GET", url.replace(ID_PLACEHOLDER, query.reference), headers=config.headers, query=parameters
+        address = url.replace(ID_PLACEHOLDER, query.reference)
+        response = self._authenticator.call(
+            lambda authorization: self._transport.call(
+                "GET", address, headers={**config.headers, **authorization}, query=parameters
+            )
         )
         if response.status == NOT_FOUND:  # the provider does not know the message
             return ()

@@ -26,6 +26,7 @@ from providers.contract.config_types import (
     mapping_without_ambiguity,
 )
 from providers.contract.sender import CommonConfig
+from providers.http.authentication import Auth
 from providers.http.connection_options import ConnectionOptions
 
 OurField = Literal[
@@ -92,6 +93,7 @@ class GenericHttpConfig(CommonConfig, ConnectionOptions):
     method: Literal["POST", "PUT", "GET"] = "POST"
     format: Literal["json", "form", "query"] = "json"
     headers: Annotated[Mapping[HeaderName, HeaderValue], Unambiguous] = Field(default_factory=dict, repr=False)
+    auth: Auth | None = None
     body: Any = Field(default=None, repr=False)
     constants: Annotated[Mapping[FlatName, Any], Unambiguous] = Field(default_factory=dict, repr=False)
     fields: Mapping[OurField, FlatName] = Field(default_factory=dict)
@@ -156,6 +158,12 @@ class GenericHttpConfig(CommonConfig, ConnectionOptions):
         for name in values:
             templates.check(f"{{{name}}}")
         return values
+
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("auth makes the header Authorization: leave it out of headers")
+        return self
 
     @model_validator(mode="after")
     def _one_form_of_the_request(self) -> Self:

@@ -1,6 +1,7 @@
 """What only `generic_http` does: requests by configuration, and responses that become results."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -182,6 +183,38 @@ def test_a_text_that_no_form_can_hold_is_rejected_before_anything_is_sent(carrie
 
     assert caught.value.error_code == "text_not_encodable"
     assert carrier.received == []
+
+
+@pytest.mark.parametrize(
+    ("auth", "header"),
+    [
+        ({"type": "basic", "username": "acme", "password": "k:1"}, "Basic YWNtZTprOjE="),
+        ({"type": "bearer", "token": "t-1"}, "Bearer t-1"),
+    ],
+)
+def test_a_call_carries_the_accounts_credentials(carrier: FakeCarrier, auth: dict[str, str], header: str) -> None:
+    send(carrier, auth=auth, headers={"X-Team": "sms"})
+
+    assert carrier.received[0].headers["authorization"] == header
+    assert carrier.received[0].headers["x-team"] == "sms"
+
+
+def test_a_token_that_has_ended_is_fetched_once_more(carrier: FakeCarrier) -> None:
+    def play(playing: FakeCarrier, connection: socket.socket) -> None:
+        request = playing.received[-1]
+        if request.target == "/token":
+            tokens = sum(each.target == "/token" for each in playing.received)
+            answer(200, {"access_token": f"t{tokens}", "token_type": "Bearer", "expires_in": 3600})(playing, connection)
+        elif request.headers["authorization"] == "Bearer t1":
+            answer(401)(playing, connection)
+        else:
+            answer(200, {"message_id": "m-1"})(playing, connection)
+
+    carrier.play = play
+    auth = {"type": "oauth2", "token_url": f"{carrier.url}/token", "client_id": "id", "client_secret": "secret"}
+
+    assert send(carrier, auth=auth) == Accepted("m-1")
+    assert [request.target for request in carrier.received] == ["/token", "/send", "/token", "/send"]
 
 
 # --- responses -----------------------------------------------------------------------------------------------------------
