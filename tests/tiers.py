@@ -52,6 +52,7 @@ _ENTRIES = {
         "messaging/test_states.py",
         "providers/simulator/test_sandbox.py",
         "providers/test_documentation.py",
+        "providers/test_masking.py",
         "providers/backends/test_generic_http.py",
         "providers/backends/test_generic_http_config.py",
         "providers/http/test_public_addresses.py",

@@ -19,6 +19,7 @@ from requests.exceptions import InvalidHeader, InvalidSchema, InvalidURL
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ClosedPoolError, HTTPError
 
+from providers import exchanges
 from providers.contract.sender import Timeouts
 from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, Rejected, Unavailable
 from providers.http.connection_options import DIRECT, ConnectionOptions, check_files
@@ -142,14 +143,17 @@ class Transport:
         )
         prepared = self._prepare(request)
         self._check_files()
+        exchanges.note_request(method, prepared.url or url, prepared.headers, prepared.body)
         try:
             with self._response(prepared) as response:
                 self._check_proxy(prepared, response)
-                return HttpResponse(
+                received = HttpResponse(
                     status=response.status_code,
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=_read(response),
                 )
+                exchanges.note_response(received.status, received.headers, received.body)
+                return received
         except NotConnectedError as error:
             raise Unavailable(str(error), code="provider_unreachable") from None
         except (InvalidURL, InvalidSchema, InvalidHeader):

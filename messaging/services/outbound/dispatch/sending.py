@@ -1,4 +1,4 @@
-"""Calls a provider. Uses neither the database nor a transaction, only a backend and the clock."""
+"""Calls a provider. Uses neither the database nor a transaction, only a backend, Redis and the clock."""
 
 import functools
 import logging
@@ -16,8 +16,10 @@ from messaging.services.outbound.eligibility import Batch, Moment
 from providers import callback_tokens, registry, send_gate
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.errors import CredentialsRefused, Misconfigured, NotCalled, OutcomeUnknown, SendError
+from providers.exchanges import Recording
 from providers.send_gate import RetryAfter
-from providers.state import rate_limit
+from providers.state import exchange_log, rate_limit
+from providers.state.exchange_log import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +71,13 @@ def send(attempt: Attempt, *, clock: Callable[[], datetime] = timezone.now) -> S
 
 def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Deferred:
     started = time.monotonic()
+    recording = Recording()
     accepted, error = Accepted(), None
     try:
         with registry.backend_for(attempt.account) as backend:
             message = _message(attempt, has_callbacks=backend.capabilities.callbacks)
             _check(attempt, clock)
-            with send_gate.through(functools.partial(_send_delay, attempt, clock)):
+            with send_gate.through(functools.partial(_send_delay, attempt, clock)), recording.of(message):
                 accepted = backend.send(message)
     except RetryAfter as wait:
         return Deferred(attempt, wait.seconds)
@@ -86,6 +89,8 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
     if isinstance(error, (CredentialsRefused, Misconfigured)):
         logger.error("account %s needs an operator: %s", attempt.account.slug, error.detail)
     latency_ms = int((time.monotonic() - started) * 1000)
+    outcome = Outcome(error, accepted.provider_message_id, latency_ms, at=clock())
+    exchange_log.keep(attempt.account.slug, recording, outcome, config=attempt.account.config)
     return SendResult(
         attempt,
         accepted.provider_message_id,
