@@ -27,8 +27,17 @@ def read(token: str, *, slug: str, keys: tuple[str, ...]) -> str | None:
 
 def inbound_url(*, public_url: str, slug: str, keys: tuple[str, ...], has_token: bool) -> str:
     """The address for incoming messages; its token names the account only."""
+    return _url_of_account(public_url, slug, "inbound", keys=keys, has_token=has_token)
+
+
+def status_url(*, public_url: str, slug: str, keys: tuple[str, ...], has_token: bool) -> str:
+    """The address for the receipts of all messages, which are matched by their ids; its token names the account only."""
+    return _url_of_account(public_url, slug, "status", keys=keys, has_token=has_token)
+
+
+def _url_of_account(public_url: str, slug: str, kind: str, *, keys: tuple[str, ...], has_token: bool) -> str:
     query = f"?{urlencode({'token': make(slug=slug, attempt_id='', keys=keys)})}" if has_token else ""
-    return f"{public_url}/webhooks/{slug}/inbound/{query}"
+    return f"{public_url}/webhooks/{slug}/{kind}/{query}"
 
 
 def callback_url(*, public_url: str, slug: str, attempt_id: str, keys: tuple[str, ...]) -> str:

@@ -3,16 +3,19 @@
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from providers import callback_tokens, presets
 from providers.errors import ConfigError, SharedStateUnavailable
 from providers.models import MAX_WEIGHT, ProviderAccount, ProviderEvent, validate_slug
-from providers.registry import check_config
+from providers.registry import backend_for, callback_keys, check_config
 from providers.state import account_state, circuit_breaker
 from providers.state.account_state import Change, CircuitChange, RefusalChange
 from providers.state.circuit_breaker import Step
@@ -22,6 +25,33 @@ logger = logging.getLogger(__name__)
 NEW_WEIGHT = 100
 
 Kind = ProviderEvent.Kind
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAddresses:
+    """Where a provider posts to, whatever the message. They are secret where a token in them authenticates callbacks."""
+
+    receipts: str = field(repr=False)
+    replies: str = field(repr=False)
+    have_token: bool
+
+
+def callback_addresses(account: ProviderAccount) -> CallbackAddresses | None:
+    """The account's addresses; None for a backend without callbacks. Raises `Misconfigured`."""
+    with backend_for(account) as backend:
+        capabilities = backend.capabilities
+    if not capabilities.callbacks:
+        return None
+    receipts, replies = (
+        url_of(
+            public_url=settings.PUBLIC_URL,
+            slug=account.slug,
+            keys=callback_keys(),
+            has_token=capabilities.token_in_callback,
+        )
+        for url_of in (callback_tokens.status_url, callback_tokens.inbound_url)
+    )
+    return CallbackAddresses(receipts, replies, capabilities.token_in_callback)
 
 
 def check_account_config(*, backend: str, config: Any) -> None:
@@ -38,13 +68,18 @@ def upsert_account(
     weight: int | None = None,
     config: dict[str, Any] | None = None,
     is_enabled: bool | None = None,
+    preset: str | None = None,
 ) -> tuple[ProviderAccount, bool]:
-    """Create the account, or change the given values of an existing one.
+    """Create the account, or change the given values of an existing one. A preset gives the backend, if none is given, and a
+    whole new configuration, over which `config` is merged; the account does not remember it.
 
     Returns the account and whether it is new. Raises `ConfigError` with one line, and then nothing has changed.
     """
     if weight is not None and not 0 <= weight <= MAX_WEIGHT:
         raise ConfigError(f"weight must be from 0 to {MAX_WEIGHT}")
+    if preset is not None:
+        chosen = presets.load(preset)
+        backend, config = backend or chosen.backend, presets.merge(chosen.config, {} if config is None else config)
     with transaction.atomic():
         account = ProviderAccount.objects.select_for_update().filter(pk=slug).first()
         is_new = account is None

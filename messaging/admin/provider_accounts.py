@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -21,13 +21,15 @@ from messaging.console.columns import name_of
 from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
 from messaging.console.row_actions import RowAction
+from messaging.console.staff import staff_of
 from providers import health_summary, senders, services
-from providers.errors import ConfigError, SharedStateUnavailable
+from providers.errors import ConfigError, Misconfigured, SharedStateUnavailable
 from providers.health_summary import REFUSES_MANY, HealthSummary
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
 from providers.numbers import MAX_INPUT
 from providers.registry import BACKENDS
 from providers.services import check_account_config
+from providers.state import exchange_log
 
 TONES = {
     "enabled": "success",
@@ -43,6 +45,8 @@ SENDER_HELP = (
     "alphabet, at least one of them a letter. A recipient sees a name as it is written here and cannot reply to it."
 )
 MAY_CHANGE = "providers.change_provideraccount"
+MAY_SEE_CALLBACKS = "messaging.view_providercallback"
+MAY_SEE_MESSAGES = "messaging.view_message"
 
 
 class IndentedJSONField(forms.JSONField):
@@ -176,10 +180,36 @@ class ProviderAccountAdmin(ModelAdmin):
             HEALTH.set(row, health)
 
     def page_links(self, request: HttpRequest, obj: ProviderAccount) -> list[dict[str, str]]:
-        if not self.has_change_permission(request, obj):
-            return []
-        url = reverse("admin:providers_provideraccount_test", args=[obj.pk])
-        return [{"title": "Send a test message", "icon": "send", "url": url}]
+        links = []
+        if self.has_change_permission(request, obj):
+            url = reverse("admin:providers_provideraccount_test", args=[obj.pk])
+            links.append({"title": "Send a test message", "icon": "send", "url": url})
+        if staff_of(request).has_perm(MAY_SEE_CALLBACKS):
+            url = f"{reverse('admin:messaging_providercallback_changelist')}?provider__slug__exact={obj.pk}"
+            links.append({"title": "Callbacks received", "icon": "call_received", "url": url})
+        return links
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Add what the account sent and received lately, and for staff who may change it the addresses of its callbacks."""
+        account = kwargs.get("obj")
+        if account is not None:
+            context = {**context, **self._connection(request, account)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _connection(self, request: HttpRequest, account: ProviderAccount) -> dict[str, Any]:
+        fault, addresses = "", None
+        try:
+            addresses = services.callback_addresses(account)
+        except Misconfigured as error:
+            fault = error.detail
+        return {
+            "fault": fault,
+            "addresses": addresses if self.has_change_permission(request, account) else None,
+            "exchanges": exchange_log.recent(account.pk, since=account.created_at),
+            "links_to_messages": staff_of(request).has_perm(MAY_SEE_MESSAGES),
+        }
 
     @display(description="State", label=TONES)
     def state(self, row: ProviderAccount) -> str:

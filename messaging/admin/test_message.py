@@ -1,31 +1,27 @@
 """The page that sends one test message directly through one provider account."""
 
-import logging
 from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from uuid_utils.compat import uuid7
 
 from messaging import e164
 from messaging.console import audit
 from messaging.console.forms import StyledForm
 from messaging.console.staff import staff_of
+from messaging.segments import measure
 from providers.models import ProviderAccount
-from providers.test_send import TestSendResult, send_test_message
-
-logger = logging.getLogger(__name__)
-
-MAX_TEXT = 160
+from providers.state.exchange_log import Exchange
+from providers.test_send import DEFAULT_TEXT, MAX_TEXT, TestMessage, send_test_message
 
 
 class TestMessageForm(StyledForm):
     to = forms.CharField(
         label="To", max_length=e164.MAX_INPUT, help_text="A phone that you can check, with + and the country code."
     )
-    text = forms.CharField(max_length=MAX_TEXT, initial="Test message from Switchboard.")
+    text = forms.CharField(max_length=MAX_TEXT, initial=DEFAULT_TEXT)
 
     def clean_to(self) -> str:
         try:
@@ -57,10 +53,7 @@ def test_message_page(request: HttpRequest, slug: str, model_admin: Any) -> Http
     return TemplateResponse(request, "admin/providers/provideraccount/test.html", context)
 
 
-def _send(account: ProviderAccount, form: TestMessageForm) -> TestSendResult:
-    data = form.cleaned_data
-    try:
-        return send_test_message(account=account, to=data["to"], text=data["text"], reference=f"test-{uuid7()}")
-    except Exception as fault:  # noqa: BLE001 (a bug in a backend is a result of the test too)
-        logger.error("backend %s raised an unexpected %s", account.backend, type(fault).__name__)
-        return TestSendResult("", "backend_fault", f"The backend failed with {type(fault).__name__}.", 0)
+def _send(account: ProviderAccount, form: TestMessageForm) -> Exchange:
+    to, text = form.cleaned_data["to"], form.cleaned_data["text"]
+    size = measure(text)
+    return send_test_message(account, TestMessage(to, text, encoding=size.encoding, segments=size.segments))

@@ -1,13 +1,9 @@
 """Inbound texts over HTTP: authenticated first, never refused for length or rate, each stored once."""
 
 import json
-from io import StringIO
 from urllib.parse import urlencode
 
 import pytest
-from django.conf import settings
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -55,35 +51,6 @@ class TwilioCarrier:
         signature = RequestValidator(secret).compute_signature(f"http://public.example{path}", form)
         headers = {"X-Twilio-Signature": signature}
         return self.client.generic("POST", path, urlencode(form), content_type=FORM, headers=headers)
-
-
-def test_the_printed_callback_url_works(carrier: Carrier) -> None:
-    output = StringIO()
-    call_command("inbound_address", "acme", stdout=output)
-
-    path = output.getvalue().strip().removeprefix(settings.PUBLIC_URL)
-    response = carrier.client.generic("POST", path, json.dumps(TEXT).encode(), content_type="application/json")
-
-    assert response.status_code == 200
-    assert Message.objects.get().text == "Hello"
-
-
-def test_the_url_has_no_token_if_the_provider_signs_its_requests(twilio: TwilioCarrier) -> None:
-    output = StringIO()
-
-    call_command("inbound_address", "twilio", stdout=output)
-
-    assert output.getvalue() == f"{settings.PUBLIC_URL}/webhooks/twilio/inbound/\n"
-
-
-def test_an_account_without_callbacks_has_no_url(send_only) -> None:
-    with pytest.raises(CommandError, match="plain receives no messages: its backend send_only has no callbacks"):
-        call_command("inbound_address", "plain")
-
-
-def test_an_unknown_account_has_no_url() -> None:
-    with pytest.raises(CommandError, match="there is no account 'nobody'"):
-        call_command("inbound_address", "nobody")
 
 
 @pytest.fixture

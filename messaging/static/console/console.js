@@ -24,3 +24,13 @@ htmx.config.allowEval = false;
     }
   });
 })();
+
+// Buttons that copy the text of the element named by `data-copy`. Without a clipboard (no https) the text is selected only.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  getSelection().selectAllChildren(source);
+  await navigator.clipboard?.writeText(source.textContent.trim());
+  button.querySelector("[data-label]").textContent = navigator.clipboard ? "Copied" : "Selected";
+});

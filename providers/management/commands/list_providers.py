@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from providers.management.output import as_table
 from providers.models import ProviderAccount
 
 COLUMNS = ("slug", "backend", "weight", "enabled")
@@ -42,11 +43,8 @@ def _as_json(accounts: Sequence[ProviderAccount]) -> str:
 
 
 def _as_table(accounts: Sequence[ProviderAccount]) -> str:
-    rows = [COLUMNS] + [
+    rows = [
         (account.slug, account.backend, str(account.weight), "yes" if account.is_enabled else "no")
         for account in accounts
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return as_table([COLUMNS, *rows])

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from providers.errors import ConfigError
+from providers.errors import ConfigError, Misconfigured
+from providers.models import ProviderAccount
+from providers.registry import BACKENDS, check_account
 from providers.services import upsert_account
 
 
@@ -24,10 +26,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug")
-        parser.add_argument("--backend", help="aws, generic_http or twilio; a new account needs one")
+        parser.add_argument("--preset", metavar="NAME", help="the configuration of a vendor, see list_presets")
+        parser.add_argument("--backend", help=f"{', '.join(sorted(BACKENDS))}; a new account needs one, or a preset")
         parser.add_argument("--weight", type=int, help="share of the traffic, 0 to 1000; 100 for a new account")
         config = parser.add_mutually_exclusive_group()
-        config.add_argument("--config", help="the backend's configuration as a JSON object; a new account needs one")
+        config.add_argument("--config", help="the backend's configuration as a JSON object, merged over the preset")
         config.add_argument(
             "--config-file", metavar="FILE", help="the file with the configuration; - is standard input"
         )
@@ -43,6 +46,7 @@ class Command(BaseCommand):
                 weight=options["weight"],
                 config=_config(options["config"], options["config_file"]),
                 is_enabled=options["is_enabled"],
+                preset=options["preset"],
             )
         except ConfigError as error:
             raise CommandError(str(error)) from None
@@ -52,6 +56,15 @@ class Command(BaseCommand):
             f"{'created' if is_new else 'updated'} {account.slug}: {account.backend}, weight {account.weight}, "
             f"{'enabled' if account.is_enabled else 'disabled'}"
         )
+        self._warn_of_missing_secrets(account)
+
+    def _warn_of_missing_secrets(self, account: ProviderAccount) -> None:
+        """The account is stored all the same: other processes may have the variable already."""
+        try:
+            check_account(account)
+        except (ConfigError, Misconfigured) as error:
+            detail = getattr(error, "detail", str(error))
+            self.stderr.write(f"warning: {account.slug} cannot be used in this environment: {detail}")
 
     def _refuse_arguments(self, message: str) -> NoReturn:
         line = " ".join(message.split())
