@@ -22,6 +22,7 @@ from messaging.states import Source, Status
 from providers import services as providers
 from providers.models import ProviderAccount, SenderNumber
 from scheduling.models import Schedule, ScheduleRun
+from tests.browser import demo_exchanges
 from tests.factories import (
     AccountFactory,
     AttemptFactory,
@@ -62,6 +63,7 @@ def make(now: datetime) -> dict[str, Model]:
     install()
     mara, shop, clinic = _users()
     _carriers(mara, now)
+    demo_exchanges.keep_in("carrier-us-west-backup")
     _queues_and_numbers(shop)
     chance = random.Random(7)
     for place in range(70):

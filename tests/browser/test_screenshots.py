@@ -195,8 +195,24 @@ def row_actions(camera: Camera, message: Model) -> None:
     camera.take("action-done")
 
 
+def providers(camera: Camera) -> None:
+    """The latest exchanges of an account, the addresses of its callbacks, and a test message."""
+    page = camera.page
+    camera.open("provider-exchanges", "/admin/providers/provideraccount/carrier-us-west-backup/change/")
+    page.get_by_test_id("exchanges").locator("summary").first.click()
+    page.get_by_role("button", name="Copy the address for receipts").click()
+    page.get_by_text("Copied").or_(page.get_by_text("Selected")).wait_for()
+    camera.take("provider-exchanges")
+    camera.visit("provider-unusable", "/admin/providers/provideraccount/carrier-eu/change/")
+    camera.visit("provider-test", "/admin/providers/provideraccount/carrier-us-west-backup/test/")
+    page.get_by_label("To").fill("+14155550142")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_test_id("answer").wait_for()
+    camera.take("provider-test-result")
+
+
 def other_pages(camera: Camera) -> None:
-    camera.visit("provider-test", "/admin/providers/provideraccount/carrier-eu/test/")
+    providers(camera)
     camera.visit("delete", f"/admin/auth/group/{demo.group().pk}/delete/")
     camera.visit("delete-not-possible", "/admin/providers/provideraccount/carrier-eu/delete/")
     camera.visit("history", "/admin/messaging/outboundqueue/newsletter/history/")

@@ -127,13 +127,14 @@ def test_the_blocks_work_unchanged_in_order(copy: Copy) -> None:
 
     shown = copy.paste(f"echo '{mark}'\n".join(pasted))
 
-    sent, listed, _, created, disabled, address, endpoint, image, key = shown.split(f"{mark}\n")
+    sent, listed, _, created, disabled, addresses, endpoint, image, key = shown.split(f"{mark}\n")
     assert sent.startswith("HTTP/1.1 202 Accepted")
     [message] = json.loads(listed[listed.index("{") :])["results"]
     assert (message["reference"], message["message"]) == ("order-42", "Your code is 123456")
     assert created == "created acme: generic_http, weight 50, enabled\n"
     assert re.search(r"^acme +generic_http +50 +no$", disabled, re.MULTILINE)
-    assert address.startswith(f"http://127.0.0.1:{copy.port}/webhooks/acme/inbound/?token=")
+    for line, path in zip(addresses.splitlines(), ("status", "inbound"), strict=True):
+        assert line.split()[1].startswith(f"http://127.0.0.1:{copy.port}/webhooks/acme/{path}/?token=")
     assert json.loads(endpoint)["secret"].startswith("whsec_")
     assert json.loads(image)["content_type"] == "image/jpeg"
     assert re.fullmatch(r"[\w-]{43}=\n", key)

@@ -53,7 +53,7 @@ def _lines(exchange: Exchange) -> Iterator[str]:
         yield f"message id: {exchange.provider_message_id or 'none: this provider gives no ids'}"
     if exchange.rule:
         yield f"rule: {exchange.rule}"
-    yield f"so: {exchange.consequence}"
+    yield f"meaning: {exchange.consequence}"
 
 
 def _lines_of_call(call: ExchangedCall) -> Iterator[str]:

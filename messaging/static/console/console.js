@@ -25,12 +25,12 @@ htmx.config.allowEval = false;
   });
 })();
 
-// Buttons that copy the text of the element named by `data-copy`. Without a clipboard (no https) the text is selected only.
+// Buttons that copy the text of the element named by `data-copy`. Where the browser allows no clipboard, the text is selected.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
   getSelection().selectAllChildren(source);
-  await navigator.clipboard?.writeText(source.textContent.trim());
-  button.querySelector("[data-label]").textContent = navigator.clipboard ? "Copied" : "Selected";
+  const copied = await navigator.clipboard?.writeText(source.textContent.trim()).then(() => true, () => false);
+  button.querySelector("[data-label]").textContent = copied ? "Copied" : "Selected";
 });

@@ -53,9 +53,9 @@ def test_an_accepted_text_shows_the_request_the_response_and_the_id() -> None:
     assert "> X-Api-Key: <ACME_KEY>" in lines
     assert "< 200" in lines
     assert '< {"message_id": "carrier-1"}' in lines
-    assert [line for line in lines if line.startswith(("message id:", "so:"))] == [
+    assert [line for line in lines if line.startswith(("message id:", "meaning:"))] == [
         "message id: carrier-1",
-        "so: The message is sent.",
+        "meaning: The message is sent.",
     ]
     assert lines[-3].startswith("verdict: accepted (")
     assert error == ""
