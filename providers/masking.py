@@ -67,7 +67,7 @@ class Mask:
         self._number: re.Pattern[str] | None = None
         self._shown_number = ""
         if message is not None:
-            known |= dict.fromkeys(_forms((message.callback_url or "").partition("token=")[2]), TOKEN)
+            known |= dict.fromkeys(_forms((message.callback_url or "").partition("?")[2]), TOKEN)
             known |= {form: MEDIA for url in message.media_urls for form in _forms(url)}
             self._number = _pattern_of_number(message.to)
             self._shown_number = f"…{message.to[-SHOWN_DIGITS:]}"

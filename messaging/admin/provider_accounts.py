@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import TEXTAREA_CLASSES
 
+from messaging.admin.callback_addresses import addresses_of, callback_addresses_page
 from messaging.admin.test_message import test_message_page
 from messaging.console.attached import Attached
 from messaging.console.columns import name_of
@@ -22,12 +23,11 @@ from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
 from messaging.console.row_actions import RowAction
 from messaging.console.staff import staff_of
-from providers import health_summary, senders, services
+from providers import health_summary, registry, senders, services
 from providers.errors import ConfigError, Misconfigured, SharedStateUnavailable
 from providers.health_summary import REFUSES_MANY, HealthSummary
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
 from providers.numbers import MAX_INPUT
-from providers.registry import BACKENDS
 from providers.services import check_account_config
 from providers.state import exchange_log
 
@@ -61,7 +61,7 @@ class IndentedJSONField(forms.JSONField):
 
 
 class ProviderAccountForm(StyledModelForm):
-    backend = forms.ChoiceField(choices=[(name, name) for name in sorted(BACKENDS)])
+    backend = forms.ChoiceField(choices=[(name, name) for name in sorted(registry.BACKENDS)])
 
     class Meta:
         model = ProviderAccount
@@ -171,7 +171,10 @@ class ProviderAccountAdmin(ModelAdmin):
     list_display = ["slug", "state", "backend", "weight", "effective", "errors", "refusals", "latency", "updated_at"]
     list_filter = ["backend", "is_enabled"]
     sortable_by = ["slug", "backend"]
-    custom_urls = (("<path:slug>/test/", "providers_provideraccount_test", test_message_page),)
+    custom_urls = (
+        ("<path:slug>/test/", "providers_provideraccount_test", test_message_page),
+        ("<path:slug>/callback-addresses/", "providers_provideraccount_addresses", callback_addresses_page),
+    )
     search_fields = ["slug"]
     row_actions = ACTIONS
 
@@ -199,14 +202,9 @@ class ProviderAccountAdmin(ModelAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _connection(self, request: HttpRequest, account: ProviderAccount) -> dict[str, Any]:
-        fault, addresses = "", None
-        try:
-            addresses = services.callback_addresses(account)
-        except Misconfigured as error:
-            fault = error.detail
         return {
-            "fault": fault,
-            "addresses": addresses if self.has_change_permission(request, account) else None,
+            "fault": _fault_of(account),
+            "addresses": addresses_of(account) if self.has_change_permission(request, account) else None,
             "exchanges": exchange_log.recent(account.pk, since=account.created_at),
             "links_to_messages": staff_of(request).has_perm(MAY_SEE_MESSAGES),
         }
@@ -255,6 +253,17 @@ class ProviderAccountAdmin(ModelAdmin):
         if found is not None:
             self.prepare(request, [found])
         return found
+
+
+def _fault_of(account: ProviderAccount) -> str:
+    """What makes the account unusable in this environment; "" if nothing does."""
+    try:
+        registry.check_account(account)
+    except ConfigError as error:
+        return str(error)
+    except Misconfigured as error:
+        return error.detail
+    return ""
 
 
 class SenderNumberForm(StyledModelForm):

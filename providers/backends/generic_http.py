@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from providers import callback_tokens
+from providers import callback_tokens, exchanges
 from providers.backends import answers, templates
 from providers.backends.answers import ParsedResponse, ResponseMeaning
 from providers.backends.callback_auth import CallbackAuth
@@ -116,6 +116,7 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
             )
             if verdict.error is None and not ids and config.message_id is not None:
                 verdict = self._without_id(answer)
+        exchanges.decided_by(verdict.rule)
         if verdict.error is not None:
             raise verdict.error
         return Accepted(ids[0] if ids else "", part_ids=ids if len(ids) > 1 else ())

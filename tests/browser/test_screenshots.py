@@ -200,9 +200,11 @@ def providers(camera: Camera) -> None:
     page = camera.page
     camera.open("provider-exchanges", "/admin/providers/provideraccount/carrier-us-west-backup/change/")
     page.get_by_test_id("exchanges").locator("summary").first.click()
+    camera.take("provider-exchanges")
+    page.get_by_role("button", name="Show the addresses").click()
     page.get_by_role("button", name="Copy the address for receipts").click()
     page.get_by_text("Copied").or_(page.get_by_text("Selected")).wait_for()
-    camera.take("provider-exchanges")
+    camera.take("provider-addresses")
     camera.visit("provider-unusable", "/admin/providers/provideraccount/carrier-eu/change/")
     camera.visit("provider-test", "/admin/providers/provideraccount/carrier-us-west-backup/test/")
     page.get_by_label("To").fill("+14155550142")

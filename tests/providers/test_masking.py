@@ -162,7 +162,7 @@ def test_our_token_and_addresses_of_media_are_hidden_and_the_rest_stays() -> Non
     assert json.loads(mask()(sent)) == {
         "from": "+15005550006",
         "id": "0190a1b2",
-        "url": "https://sms.example/webhooks/acme/status/?token=<token>",
+        "url": "https://sms.example/webhooks/acme/status/?<token>",
         "media": ["<media>"],
     }
 

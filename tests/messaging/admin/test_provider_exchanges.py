@@ -4,6 +4,7 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -85,15 +86,57 @@ def test_a_message_is_linked_for_those_who_may_see_messages(staff: Staff, accoun
     assert link not in page_of(staff("providers.view_provideraccount"))
 
 
-def test_the_addresses_of_callbacks_are_shown_to_staff_who_may_change_the_account(staff: Staff, account) -> None:
-    page = page_of(staff("providers.view_provideraccount", "providers.change_provideraccount"))
+ADDRESSES = "/admin/providers/provideraccount/acme/callback-addresses/"
 
-    assert re.search(r"/webhooks/acme/status/\?token=\.[\w-]+<", page)
-    assert re.search(r"/webhooks/acme/inbound/\?token=\.[\w-]+<", page)
+
+def test_the_addresses_with_their_token_are_shown_when_asked_for_and_that_is_recorded(staff: Staff, account) -> None:
+    client = staff("providers.view_provideraccount", "providers.change_provideraccount")
+    page = page_of(client)
+
+    shown = client.post(ADDRESSES)
+
+    assert f'action="{ADDRESSES}"' in page
+    assert "token=" not in page
+    text = shown.content.decode()
+    assert re.search(r"/webhooks/acme/status/\?token=\.[\w-]+<", text)
+    assert re.search(r"/webhooks/acme/inbound/\?token=\.[\w-]+<", text)
+    assert text.count("data-copy=") == 2
+    assert "no-store" in shown["Cache-Control"]
+    assert LogEntry.objects.get().change_message == "Showed the callback addresses."
+
+
+def test_a_link_to_the_addresses_shows_nothing(admin, account) -> None:
+    response = admin.get(ADDRESSES)
+
+    assert (response.status_code, response["Location"]) == (302, "/admin/providers/provideraccount/acme/change/")
+    assert not LogEntry.objects.exists()
+
+
+def test_staff_who_may_not_change_the_account_do_not_see_its_addresses(staff: Staff, account) -> None:
+    viewer = staff("providers.view_provideraccount")
+
+    assert ADDRESSES not in page_of(viewer)
+    assert "/webhooks/acme/" not in page_of(viewer)
+    assert viewer.post(ADDRESSES).status_code == 403
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.usefixtures("send_only")
+def test_an_account_without_callbacks_and_an_unknown_one_have_no_addresses(admin) -> None:
+    assert "Callback addresses" not in page_of(admin, "plain")
+    assert admin.post(ADDRESSES.replace("acme", "plain")).status_code == 302
+    assert admin.post(ADDRESSES.replace("acme", "nobody")).status_code == 404
+
+
+def test_addresses_without_a_token_are_shown_on_the_page(admin) -> None:
+    config = {"account_sid": "AC00", "auth_token": {"env": "PATH"}, "from_number": "+15005550006"}
+    AccountFactory(slug="twilio", backend="twilio", config=config)
+
+    page = page_of(admin, "twilio")
+
+    assert "/webhooks/twilio/status/<" in page
+    assert "/webhooks/twilio/inbound/<" in page
     assert page.count("data-copy=") == 2
-    for_viewers = page_of(staff("providers.view_provideraccount"))
-    assert "/webhooks/acme/" not in for_viewers
-    assert "token=" not in for_viewers
 
 
 def test_an_account_that_cannot_be_used_says_why(admin) -> None:
