@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from providers.backends.payload import (
+    EVERY,
     MAX_CODE_LENGTH,
     MAX_ID_LENGTH,
     at_path,
@@ -20,6 +21,7 @@ from providers.backends.payload import (
     values_at,
     word,
 )
+from providers.backends.text_octets import OctetsMapping, decode
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
 from providers.contract.config_types import Part, Path, mapping_without_ambiguity
 from providers.contract.messages import InboundMessage, MessagePart
@@ -40,6 +42,7 @@ MAX_PARTS = 255
 RawStatus = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 # The empty path is the whole body: a list at the top.
 ListPath = Path | Literal[""]
+Paths = Path | tuple[Path, ...]
 Unambiguous = BeforeValidator(mapping_without_ambiguity)
 
 logger = logging.getLogger(__name__)
@@ -55,9 +58,13 @@ Meaning = Annotated[ReportedStatus, BeforeValidator(_not_unrecognized)]
 
 
 class StatusMapping(Part):
-    """The paths of receipts: `list` where one request brings several, `reference` where our message's id is repeated."""
+    """The paths of receipts: `list` where one request brings several, `reference` where our message's id is repeated.
+
+    `separator` stands between the values of several receipts that a provider joins in each field.
+    """
 
     list: ListPath | None = None
+    separator: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = None
     message_id: Path | None = "message_id"
     reference: Path | None = None
     status: Path = "status"
@@ -80,18 +87,26 @@ class PartMapping(Part):
 
 
 class InboundMapping(Part):
-    """The paths of incoming messages: `list` where one request brings several."""
+    """The paths of incoming messages: `list` where one request brings several.
+
+    Of several paths of the text the first one with a value counts, of several paths of media all do.
+    """
 
     list: ListPath | None = None
     sender: Path = Field(default="from", alias="from")
     to: Path = "to"
-    message: Path = "message"
+    message: Paths = "message"
+    octets: OctetsMapping | None = None
     id: Path | None = "id"
-    media: Path | None = "media"
+    media: Paths | None = "media"
     part: PartMapping | None = None
 
     def paths(self) -> Iterator[str]:
-        yield from filter(None, (self.sender, self.to, self.message, self.id))
+        yield from filter(None, (self.sender, self.to, *_each(self.message), self.id))
+
+
+def _each(paths: Paths | None) -> tuple[str, ...]:
+    return (paths,) if isinstance(paths, str) else paths or ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +129,10 @@ class Entry:
 
 
 def entries(request: CallbackRequest, mapping: StatusMapping | InboundMapping) -> list[Entry]:
-    """Every report or text of the request. Raises `MalformedCallback` unless the mapping reads all that is there."""
+    """Every report or text of the request. Raises `MalformedCallback` unless the mapping reads all that is there.
+
+    An empty list has none: some providers test an address with it.
+    """
     try:
         query = one_value(read_form(urlsplit(request.url).query.encode()))
         query.pop(OUR_PARAMETER, None)
@@ -128,7 +146,7 @@ def entries(request: CallbackRequest, mapping: StatusMapping | InboundMapping) -
     found = body if mapping.list == "" else at_path(body, mapping.list)
     if isinstance(found, Mapping):
         found = [found]  # XML writes a list of one like an element
-    if not isinstance(found, list) or not found:
+    if not isinstance(found, list):
         raise MalformedCallback("there is no list where the configuration expects it")
     return [Entry(each, query) for each in found]
 
@@ -137,15 +155,26 @@ def _refuse_unread(body: Any, path: str) -> None:
     """Raise for a list with more entries than the one that the path reads: the others would be lost."""
     content = body
     for step in path.split("."):
-        if isinstance(content, list) and len(content) > 1:
+        if isinstance(content, list) and len(content) > 1 and step != EVERY:
             raise MalformedCallback("the body has more entries than the configuration reads; set `list`")
         content = at_path(content, step)
 
 
 def read_reports(request: CallbackRequest, mapping: StatusMapping, *, is_named: bool) -> tuple[StatusReport, ...]:
     """The receipts of a request. `is_named`: the address names the attempt, so that a receipt needs no id."""
-    found = entries(request, mapping)
+    found = [each for entry in entries(request, mapping) for each in _separated(entry, mapping)]
     return tuple(report_of(entry, mapping, is_named=is_named and len(found) == 1) for entry in found)
+
+
+def _separated(entry: Entry, mapping: StatusMapping) -> list[Entry]:
+    """The receipts whose values are joined in the fields of one; a value that is not joined is for all of them."""
+    if mapping.separator is None:
+        return [entry]
+    values = {path: word(entry.get(path)).split(mapping.separator) for path in mapping.paths()}
+    count = max(map(len, values.values()))
+    if not {len(each) for each in values.values()} <= {1, count}:
+        raise MalformedCallback("the fields have different numbers of values")
+    return [Entry({path: each[index % len(each)] for path, each in values.items()}, {}) for index in range(count)]
 
 
 def report_of(entry: Entry, mapping: StatusMapping, *, is_named: bool) -> StatusReport:
@@ -189,9 +218,10 @@ def _text_of(entry: Entry, mapping: InboundMapping, numbers: NumberFormat) -> In
     message_id = scalar(given_id)
     if given_id not in (None, "") and (not message_id or len(message_id) > MAX_ID_LENGTH):
         raise MalformedCallback("the text's id is not valid")
-    media_urls = _media(entry.all(mapping.media))
-    given_text = entry.get(mapping.message)
-    text = storable_text("" if given_text is None and media_urls else given_text)
+    media_urls = _media([value for path in _each(mapping.media) for value in entry.all(path)])
+    text = _decoded(entry, mapping.octets)
+    if text is None:
+        text = _text(entry, mapping.message, otherwise="" if media_urls else None)
     if text is None:
         raise MalformedCallback("there is no text that can be stored")
     return InboundMessage(
@@ -204,10 +234,30 @@ def _text_of(entry: Entry, mapping: InboundMapping, numbers: NumberFormat) -> In
     )
 
 
+def _text(entry: Entry, paths: Paths, *, otherwise: str | None) -> str | None:
+    """The text at the first path that has one, its pieces in lines; None for what cannot be stored."""
+    for path in _each(paths):
+        pieces = [storable_text(value) for value in entry.all(path) if value is not None]
+        if pieces:
+            return None if None in pieces else "\n".join(filter(None, pieces))
+    return otherwise
+
+
+def _decoded(entry: Entry, mapping: OctetsMapping | None) -> str | None:
+    """The text of its octets; None where these are not told, or are in a charset that the table does not list."""
+    charset = mapping.charsets.get(scalar(entry.get(mapping.charset))) if mapping else None
+    if mapping is None or charset is None:
+        return None
+    try:
+        return storable_text(decode(entry.get(mapping.path), charset, mapping.notation))
+    except ValueError:
+        raise MalformedCallback("the octets are not a text in their charset") from None
+
+
 def _media(found: list[Any]) -> tuple[str, ...]:
     """Every address; what is none is left out, because a fault of one picture must not cost the text."""
     values = [value for each in found for value in (each if isinstance(each, list) else [each])]
-    return tuple(value for value in values if isinstance(value, str) and value)
+    return tuple(filter(None, map(storable_text, values)))
 
 
 def _part(entry: Entry, mapping: PartMapping | None) -> MessagePart | None:

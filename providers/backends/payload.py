@@ -43,7 +43,7 @@ def read_content(body: bytes, content_type: str) -> Any:
         return read_json(body, encoding)
     if kind != FORM_TYPE and start == b"<":
         return read_xml(body, encoding)
-    return one_value(read_form(body, encoding))
+    return one_value(read_form(body, encoding, errors="surrogateescape"))
 
 
 def read_json(body: bytes, encoding: str | None = None) -> Any:
@@ -53,12 +53,15 @@ def read_json(body: bytes, encoding: str | None = None) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def read_form(body: bytes, encoding: str | None = None) -> dict[str, list[str]]:
-    """Every field with all of its values, in the order of the body."""
+def read_form(body: bytes, encoding: str | None = None, *, errors: str = "strict") -> dict[str, list[str]]:
+    """Every field with all of its values, in the order of the body.
+
+    With `errors="surrogateescape"` a value that is no text in its charset becomes one that is neither a scalar nor storable.
+    """
     charset = encoding or "utf-8"
     text = _decoded(body, charset)
     return parse_qs(
-        text, keep_blank_values=True, encoding=charset, errors="strict", max_num_fields=MAX_FORM_FIELDS, separator="&"
+        text, keep_blank_values=True, encoding=charset, errors=errors, max_num_fields=MAX_FORM_FIELDS, separator="&"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from providers import gsm
 from providers.contract.messages import OutboundMessage
 from providers.numbers import NumberFormat
 
@@ -13,6 +14,7 @@ PLACEHOLDERS: Final = (
     "to",
     "from",
     "message",
+    "message_hex",
     "id",
     "callback_url",
     "media_urls",
@@ -23,6 +25,7 @@ PLACEHOLDERS: Final = (
     "valid_for_ms",
     "valid_until",
 )
+UCS2: Final = "ucs2"
 NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.]*)\}")
 Values = Mapping[str, Any]
@@ -35,6 +38,7 @@ def values_of(text: OutboundMessage, *, sender: str | None, numbers: NumberForma
         "to": numbers.write(text.to),
         "from": numbers.write(sender) if sender else None,
         "message": text.text,
+        "message_hex": (text.text.encode("utf-16-be") if text.encoding == UCS2 else gsm.encode(text.text)).hex(),
         "id": text.reference,
         "callback_url": text.callback_url,
         "media_urls": list(text.media_urls),

@@ -66,15 +66,36 @@ def test_every_report_of_a_list_is_read() -> None:
         ({"message_id": "results.0.messageId", "status": "results.0.status"}, {"results": [{}, {}]}),
         ({"message_id": "0.id", "status": "0.status"}, [{"id": "a", "status": "x"}, {"id": "b", "status": "x"}]),
         ({"message_id": "id", "status": "status"}, [{"id": "a", "status": "x"}]),
-        ({"list": "results"}, {"results": []}),
         ({"list": "results"}, {"result": {"message_id": "a", "status": "delivered"}}),
         ({"list": "results"}, {"results": [{"message_id": "a", "status": "delivered"}, {"message_id": "b"}]}),
         ({"list": ""}, [{"message_id": "a", "status": "delivered"}, 5]),
+        ({"separator": ","}, {"message_id": "a,b", "status": "delivered,failed,failed"}),
+        ({"separator": ","}, {"message_id": "a,", "status": "delivered"}),
     ],
 )
 def test_a_body_is_never_half_used(mapping: dict[str, Any], content: Any) -> None:
     with pytest.raises(MalformedCallback):
         make(status=mapping).parse_status(callback(content))
+
+
+@pytest.mark.parametrize(("path", "content"), [("", []), ("results", {"results": []})])
+def test_an_empty_list_tests_the_address_and_brings_nothing(path: str, content: Any) -> None:
+    backend = make(status={"list": path}, inbound={"list": path})
+
+    assert (backend.parse_status(callback(content)), backend.parse_inbound(callback(content))) == ((), ())
+
+
+def test_receipts_that_are_joined_in_each_field_are_all_read() -> None:
+    query = urlencode({"MsgId": "a,b", "status": "404,405", "err": "7", "token": "t"})
+    mapping = {"separator": ",", "message_id": "MsgId", "status": "status", "error_code": "err"}
+    values = {"404": "delivered", "405": "undelivered"}
+
+    reports = make(status={**mapping, "values": values}).parse_status(callback(b"", "", query=query))
+
+    assert reports == (
+        StatusReport("a", ReportedStatus.DELIVERED, "404", "7"),
+        StatusReport("b", ReportedStatus.UNDELIVERED, "405", "7"),
+    )
 
 
 reports_of_any_kind = st.lists(
@@ -205,6 +226,30 @@ def test_a_text_needs_no_number_of_ours_and_no_good_picture() -> None:
     [text] = make().parse_inbound(callback(content))
 
     assert (text.recipient, text.text, text.media_urls) == ("", "STOP", ("https://a/1", "not an address"))
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"text": "hi", "parts": [{"value": "no"}]}, "hi"),
+        ({"text": None, "parts": [{"value": "one"}, {"url": "https://a/1"}, {"value": "two"}]}, "one\ntwo"),
+        ({"parts": [{"url": "https://a/1"}]}, ""),
+    ],
+)
+def test_of_several_paths_of_the_text_the_first_one_with_a_value_counts(content: dict[str, Any], text: str) -> None:
+    mapping = {"message": ["text", "parts.*.value"], "media": "parts.*.url"}
+
+    [read] = make(inbound=mapping).parse_inbound(callback({"from": "+447911123456", **content}))
+
+    assert read.text == text
+
+
+def test_pictures_are_taken_from_several_paths() -> None:
+    content = {"from": "+447911123456", "message": "a", "image": "https://a/1", "image3": "https://a/3"}
+
+    [text] = make(inbound={"media": ["image", "image2", "image3"]}).parse_inbound(callback(content))
+
+    assert text.media_urls == ("https://a/1", "https://a/3")
 
 
 PART = {"reference": "concat-ref", "number": "concat-part", "count": "concat-total"}

@@ -46,7 +46,7 @@ def test_a_body_is_read_by_its_own_type_and_charset(content_type: str, body: byt
         ("application/json; charset=utf-8", b'{"text": "caf\xe9"}'),
         ("application/json; charset=no-such-charset", b"{}"),
         ("application/json; charset=hex", b"{}"),
-        (f"{FORM}; charset=utf-8", b"text=caf%E9"),
+        (f"{FORM}; charset=utf-8", b"text=caf\xe9"),
         ("text/xml", b"<r><id>"),
         ("text/xml", b"<r>" * 50_000),
         ("text/xml", b'<!DOCTYPE r [<!ENTITY a "b">]><r>&a;</r>'),
@@ -56,6 +56,12 @@ def test_a_body_is_read_by_its_own_type_and_charset(content_type: str, body: byt
 def test_what_cannot_be_read_is_a_value_error(content_type: str, body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (callers catch this class)
         read_content(body, content_type)
+
+
+def test_a_field_of_a_form_that_no_charset_can_read_spoils_only_itself() -> None:
+    content = read_content(b"id=1&text=caf%E9", FORM)
+
+    assert (content["id"], payload.storable_text(content["text"]), payload.scalar(content["text"])) == ("1", None, "")
 
 
 @given(st.binary(max_size=200), st.sampled_from(["", "text/plain", "application/json", FORM, "text/xml", "\udc80;=;"]))

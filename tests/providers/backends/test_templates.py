@@ -47,6 +47,15 @@ def test_the_text_itself_is_never_a_template() -> None:
     assert render({"text": "{message}", "again": "<{message}>"}) == {"text": "Grüße {to}", "again": "<Grüße {to}>"}
 
 
+@pytest.mark.parametrize(
+    ("encoding", "message", "octets"), [("gsm7", "a@€", "61001b65"), ("ucs2", "ж👋", "0436d83ddc4b")]
+)
+def test_the_octets_of_the_text_are_hexadecimal_in_its_encoding(encoding: str, message: str, octets: str) -> None:
+    text = replace(TEXT, text=message, encoding=encoding)
+
+    assert render({"hex": "{message_hex}"}, text) == {"hex": octets}
+
+
 def test_what_has_no_value_is_left_out_with_the_objects_that_held_only_that() -> None:
     bare = replace(TEXT, media_urls=(), valid_until=None)
     template = {"from": "{from}", "dlr": {"url": "{callback_url}"}, "media": ["{media_urls}"], "ttl": "{valid_for}"}
