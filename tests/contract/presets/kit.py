@@ -17,7 +17,7 @@ import pytest
 
 from providers import callback_tokens, presets
 from providers.contract.callbacks import CallbackParser, CallbackRequest, ReportedStatus, callback_parser
-from providers.contract.config_types import STORED
+from providers.contract.config_types import STORED, is_reference
 from providers.contract.messages import OutboundMessage
 from providers.contract.sender import BackendContext, Sender, Timeouts
 from providers.errors import InvalidSignature, SendError
@@ -50,6 +50,15 @@ class Callback:
     content_type: str = "application/json"
     query: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
+
+
+def variables_in(config: Any) -> Iterator[str]:
+    """The environment variables that a configuration names."""
+    if is_reference(config):
+        yield config["env"]
+    elif isinstance(config, dict | list):
+        for value in config.values() if isinstance(config, dict) else config:
+            yield from variables_in(value)
 
 
 def json_callback(content: Any) -> Callback:
@@ -145,6 +154,13 @@ class PresetContract(ABC):
 
     # --- tests --------------------------------------------------------------------------------------------------------
 
+    def test_the_preset_explains_its_variables_and_its_example_completes_it(self) -> None:
+        preset = presets.load(self.preset)
+        complete = presets.merge(preset.config, preset.example)
+
+        BACKENDS[preset.backend].Config.model_validate(complete, context=STORED)
+        assert set(variables_in(preset.config)) == set(preset.variables) == set(self.environment)
+
     @pytest.mark.parametrize(("text", "encoding"), [(GSM_TEXT, "gsm7"), (UCS2_TEXT, "ucs2")])
     def test_a_text_is_sent(self, carrier: FakeCarrier, backend: Sender, text: str, encoding: str) -> None:
         carrier.play = self.accepting(["id-1"])
@@ -224,9 +240,8 @@ class PresetContract(ABC):
         assert (reply.sender, reply.recipient, reply.text) == (TO, SENDER, text)
 
     def test_a_bad_proof_is_refused(self, parser: CallbackParser) -> None:
-        if not self.has_receipts:
-            pytest.skip("this vendor has no receipts")
-        good = self.signed(self.request(self.receipt([("id-1", next(iter(self.statuses)))]), kind="status"))
+        callback = self.receipt([("id-1", next(iter(self.statuses)))]) if self.has_receipts else self.reply("a")
+        good = self.signed(self.request(callback, kind="status" if self.has_receipts else "inbound"))
         proofs = {name for name in good.headers if name not in {"content-type", "content-length"}}
         bad = replace(good, token="", headers={**good.headers, **dict.fromkeys(proofs, "made-up")})
         stripped = replace(bad, headers={name: value for name, value in good.headers.items() if name not in proofs})
