@@ -58,15 +58,15 @@ def as_decimal(given: str) -> str:
 
 
 def keys(given: str) -> set[str]:
-    """The keys of all ids that this one may be a spelling of."""
-    return {fold(given), as_hexadecimal(given), as_decimal(given)} - {""}
+    """The keys of all ids that this one may be a spelling of; the id itself if it has no other spellings."""
+    return ({fold(given), as_hexadecimal(given), as_decimal(given)} - {""}) or {given}
 
 
 def likeness(one: str, other: str) -> Likeness | None:
     """None if these are two ids."""
     if one == other:
         return Likeness.EXACT
-    if fold(one) not in keys(other) or fold(other) not in keys(one):
+    if not fold(one) or fold(one) not in keys(other) or fold(other) not in keys(one):
         return None
     if fold(one) == fold(other):
         return Likeness.FOLDED

@@ -1,10 +1,9 @@
 """Providers' callbacks, stored raw before they are applied."""
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from messaging import provider_ids
 from messaging.models.attempt import DeliveryAttempt
 from messaging.models.encrypted import EncryptedTextField
 from messaging.models.message import Message
@@ -39,9 +38,10 @@ class ProviderCallback(models.Model):
     digest = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices)
     provider_message_id = models.CharField(max_length=128, blank=True)
-    # The id in the other base, if it can be a number (`messaging.provider_ids`).
-    id_as_hexadecimal = models.CharField(max_length=40, blank=True, default="", db_default="")
-    id_as_decimal = models.CharField(max_length=40, blank=True, default="", db_default="")
+    # The id folded (`messaging.provider_ids`), or as it is if it has no other spellings.
+    id_key = models.CharField(max_length=128, blank=True, default="", db_default="")
+    # When the sweep looks for the attempt of a parked receipt again; null if it does so no longer.
+    match_at = models.DateTimeField(null=True)
     reported = models.CharField(max_length=16, blank=True)
     word = models.CharField(max_length=64, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
@@ -57,11 +57,10 @@ class ProviderCallback(models.Model):
         ]
         indexes = [
             # Reader: receipts.match_parked when an attempt's provider id is stored, and receipts.sweep_parked
+            models.Index(name="callback_parked_id", fields=["provider", "id_key"], condition=Q(state="unmatched")),
+            # Reader: receipts.sweep_parked
             models.Index(
-                F("provider"),
-                provider_ids.key("provider_message_id"),
-                name="callback_unmatched",
-                condition=Q(state="unmatched"),
+                name="callback_match_due", fields=["match_at"], condition=Q(state="unmatched", match_at__isnull=False)
             ),
             # Reader: receipts.match_parked, and the deletion of attempts
             models.Index(name="callback_attempt", fields=["attempt"], condition=Q(attempt__isnull=False)),

@@ -51,10 +51,10 @@ def test_a_number_is_found_in_the_other_base(number: int, is_upper: bool, zeros:
 
 
 @given(st.text(max_size=128))
-def test_no_text_raises_and_the_other_base_fits_its_column(given_id: str) -> None:
-    for text in (given_id, given_id.zfill(128), "f" * 128):
-        longest = max(len(provider_ids.as_hexadecimal(text)), len(provider_ids.as_decimal(text)))
-        assert longest <= ProviderCallback._meta.get_field("id_as_decimal").max_length
+def test_any_text_has_keys_that_fit_their_column(given_id: str) -> None:
+    for text in (given_id, given_id.zfill(128), "f" * 128, "9" * 32, "f" * 32):
+        assert all(0 <= len(key) <= 128 for key in provider_ids.keys(text))
+        assert provider_ids.likeness(text, text) is Likeness.EXACT
 
 
 @pytest.mark.django_db

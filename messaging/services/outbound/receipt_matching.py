@@ -3,13 +3,15 @@
 The order: the attempt that our signed address names, our message's id, the provider's id as written, then its other spellings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from messaging import provider_ids
 from messaging.models import AttemptPart, DeliveryAttempt, ProviderCallback
@@ -20,6 +22,7 @@ from providers.contract.callbacks import StatusReport
 from providers.models import ProviderAccount
 
 Outcome = DeliveryAttempt.Outcome
+State = ProviderCallback.State
 M = TypeVar("M", DeliveryAttempt, AttemptPart)
 
 MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
@@ -27,6 +30,14 @@ MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
 ID_KEPT_FOR = timedelta(hours=72)
 # The response with the very same id may come within this time, after its receipt.
 RESPONSE_MAY_COME = timedelta(minutes=1)
+# When the sweep looks for the attempt of a parked receipt, counted from its arrival.
+LOOKS = (
+    timedelta(0),
+    RESPONSE_MAY_COME,
+    timedelta(minutes=10),
+    timedelta(hours=2),
+    timedelta(hours=24),
+)
 # Of the attempts with one id the newest ones are considered.
 MAX_CANDIDATES = 20
 
@@ -115,8 +126,7 @@ def _by_id(callback: ProviderCallback) -> list[tuple[Likeness, DeliveryAttempt]]
     exact = _with_ids(callback.provider_id, Q(provider_message_id=given))
     if exact:
         return [(Likeness.EXACT, attempt) for _, attempt in exact]
-    keys = provider_ids.keys(given)
-    alike = _with_ids(callback.provider_id, Q(key__in=keys)) if keys else []
+    alike = _with_ids(callback.provider_id, Q(key__in=provider_ids.keys(given)))
     compared = [(provider_ids.likeness(written, given), attempt) for written, attempt in alike]
     return [(likeness, attempt) for likeness, attempt in compared if likeness is not None]
 
@@ -150,7 +160,7 @@ def started_since(callback: ProviderCallback) -> DeliveryAttempt | None:
 
     The provider uses the id again: the same bytes are then another receipt.
     """
-    if callback.state not in {ProviderCallback.State.APPLIED, ProviderCallback.State.IGNORED}:
+    if callback.state not in {State.APPLIED, State.IGNORED}:
         return None
     exact = _with_ids(callback.provider_id, Q(provider_message_id=callback.provider_message_id))
     newest = exact[0][1] if exact and callback.provider_message_id else None
@@ -159,43 +169,47 @@ def started_since(callback: ProviderCallback) -> DeliveryAttempt | None:
     return newest if newest.message.status in AWAITING_RECEIPT else None
 
 
-def parked_for(rows: Iterable[DeliveryAttempt | AttemptPart]) -> QuerySet[ProviderCallback]:
+def parked_for(rows: Sequence[DeliveryAttempt | AttemptPart]) -> QuerySet[ProviderCallback]:
     """Parked receipts that name these attempts, or that have their ids or those of their parts."""
-    clauses = Q(pk__in=[])
+    keys: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        if isinstance(row, DeliveryAttempt):
-            clauses |= Q(attempt=row.pk)
-        keys = provider_ids.keys(row.provider_message_id)
-        if keys:
-            clauses |= Q(provider=row.provider_id, key__in=keys)
-        elif row.provider_message_id:
-            clauses |= Q(provider=row.provider_id, provider_message_id=row.provider_message_id)
-    return _parked().filter(clauses).order_by("pk")
+        if row.provider_message_id:
+            keys[row.provider_id] |= provider_ids.keys(row.provider_message_id)
+    clauses = Q(attempt__in=[row.pk for row in rows if isinstance(row, DeliveryAttempt)])
+    for account, of_account in keys.items():
+        clauses |= Q(provider=account, id_key__in=of_account)
+    return ProviderCallback.objects.filter(clauses, state=State.UNMATCHED, note="").order_by("pk")
 
 
-def parked_and_known(*, now: datetime) -> QuerySet[ProviderCallback]:
-    """Parked receipts whose attempt is known by now."""
-    settled = Q(attempt__outcome__in=(Outcome.ACCEPTED, Outcome.UNKNOWN))
-    named = settled | Q(attempt__outcome=Outcome.CALLING, attempt__message__segments=1)
-    attempts, parts = DeliveryAttempt.objects.all(), AttemptPart.objects.all()
-    is_current = Q(message__status__in=AWAITING_RECEIPT) | Q(message__updated_at__gt=now - ID_KEPT_FOR)
-    of_part = Q(attempt__message__status__in=AWAITING_RECEIPT) | Q(attempt__message__updated_at__gt=now - ID_KEPT_FOR)
-    known = named | _has_id(attempts.filter(is_current)) | _has_id(parts.filter(of_part))
-    return _parked().filter(known).order_by("pk")
+def next_look(callback: ProviderCallback, *, now: datetime) -> datetime | None:
+    """When to look for the attempt of a parked receipt again. Both are in the database soon, or the receipt is not ours."""
+    looks = (callback.received_at + delay for delay in LOOKS)
+    return next((look for look in looks if look > now), None)
 
 
-def _parked() -> QuerySet[ProviderCallback]:
-    parked = ProviderCallback.objects.filter(state=ProviderCallback.State.UNMATCHED, note="")
-    return parked.alias(key=provider_ids.key("provider_message_id"))
+def due(*, now: datetime, limit: int) -> list[ProviderCallback]:
+    """The parked receipts to look at, those that have waited longest first."""
+    waiting = ProviderCallback.objects.filter(state=State.UNMATCHED, match_at__lte=now)
+    return list(waiting.defer("body").order_by("match_at")[:limit])
 
 
-def _has_id(rows: QuerySet[M]) -> Q:
-    same_account = _with_key(rows.filter(provider=OuterRef("provider")))
-    found = Q(Exists(same_account.filter(provider_message_id=OuterRef("provider_message_id"))))
-    for spelling in (
-        provider_ids.key(OuterRef("provider_message_id")),
-        OuterRef("id_as_hexadecimal"),
-        OuterRef("id_as_decimal"),
-    ):
-        found |= Q(Exists(same_account.filter(~Q(key=""), Q(key=spelling))))
-    return found
+def with_candidates(callbacks: Sequence[ProviderCallback]) -> list[ProviderCallback]:
+    """Those that name an attempt, or whose id an attempt or a part may have. Two queries for each account."""
+    found: dict[str, set[str]] = {}
+    for account in {callback.provider_id for callback in callbacks}:
+        given = {each.provider_message_id for each in callbacks if each.provider_id == account} - {""}
+        keys = {key for each in given for key in provider_ids.keys(each)}
+        known = Q(key__in=keys) | Q(provider_message_id__in=given)
+        ids = [
+            rows.filter(known).values_list("provider_message_id", flat=True)
+            for rows in (
+                _with_key(DeliveryAttempt.objects.filter(provider=account)),
+                _with_key(AttemptPart.objects.filter(provider=account)),
+            )
+        ]
+        found[account] = {key for each in chain(*ids) for key in provider_ids.keys(each)}
+    return [
+        callback
+        for callback in callbacks
+        if callback.attempt_id or found[callback.provider_id] & provider_ids.keys(callback.provider_message_id)
+    ]

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -91,7 +91,7 @@ def record(
     named, understood, text = None, {}, body
     if report is not None:
         named = receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id, is_only=position is None)
-        understood = _understood(report, named)
+        understood = _understood(report, named, now)
         text = body if position is None else _without_others(report, position)
     callback = ProviderCallback(
         provider=account,
@@ -140,13 +140,13 @@ def _tally(callback: ProviderCallback, state: State, now: datetime) -> CounterBa
     return tally
 
 
-def _understood(report: StatusReport, named: DeliveryAttempt | None) -> dict[str, Any]:
+def _understood(report: StatusReport, named: DeliveryAttempt | None, now: datetime) -> dict[str, Any]:
     return {
         "state": State.UNMATCHED,
+        "match_at": now,
         "attempt": named,
         "provider_message_id": report.provider_message_id,
-        "id_as_hexadecimal": provider_ids.as_hexadecimal(report.provider_message_id),
-        "id_as_decimal": provider_ids.as_decimal(report.provider_message_id),
+        "id_key": provider_ids.fold(report.provider_message_id) or report.provider_message_id,
         "reported": report.status,
         "word": report.raw_status[:64],
         "error_code": report.error_code[:64],
@@ -313,15 +313,21 @@ def _detail(callback: ProviderCallback) -> str:
     return f"{callback.provider_id} reported {callback.word}{code}"
 
 
-def match_parked(rows: Iterable[DeliveryAttempt | AttemptPart], *, now: datetime) -> None:
+def match_parked(rows: Sequence[DeliveryAttempt | AttemptPart], *, now: datetime) -> None:
     """Apply the receipts that arrived before the provider ids of these attempts and parts were stored."""
     for callback_id in receipt_matching.parked_for(rows).values_list("pk", flat=True):
         apply(callback_id, now=now)
 
 
 def sweep_parked(*, now: datetime) -> int:
-    """Apply parked receipts whose attempt is known by now: a process may have died between its two steps."""
-    callback_ids = list(receipt_matching.parked_and_known(now=now).values_list("pk", flat=True)[:SWEEP_LIMIT])
-    for callback_id in callback_ids:
-        apply(callback_id, now=now)
-    return len(callback_ids)
+    """Apply parked receipts whose attempt is known by now: a process may have died between its two steps.
+
+    Returns how many were applied. Each is looked at a few times, at growing intervals: most that stay are not about ours.
+    """
+    due = receipt_matching.due(now=now, limit=SWEEP_LIMIT)
+    states = [apply(callback.pk, now=now) for callback in receipt_matching.with_candidates(due)]
+    for callback in due:
+        callback.match_at = receipt_matching.next_look(callback, now=now)
+    if due:
+        save_together(due, ["match_at"])
+    return sum(state != State.UNMATCHED for state in states)

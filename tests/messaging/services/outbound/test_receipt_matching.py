@@ -156,6 +156,31 @@ def test_a_receipt_that_was_stored_but_not_applied_is_swept(account, now, named:
     assert status_of(attempt) == "delivered"
 
 
+def test_a_parked_receipt_is_looked_at_a_few_times(account, now, django_assert_num_queries) -> None:
+    kept = receive(account, report(R.DELIVERED, "p1"), now=now)
+
+    looks = []
+    for minutes in (0, 0, 1, 9, 10, 119, 120, 1440, 2880):
+        before = kept.match_at
+        receipts.sweep_parked(now=now + timedelta(minutes=minutes))
+        kept.refresh_from_db()
+        if kept.match_at != before:
+            looks.append(minutes)
+
+    assert (looks, kept.match_at) == ([0, 1, 10, 120, 1440], None)
+    with django_assert_num_queries(1):
+        receipts.sweep_parked(now=now + timedelta(days=9))
+
+
+def test_looking_at_many_parked_receipts_takes_as_many_queries_as_one(account, now, django_assert_num_queries) -> None:
+    for count in (1, 5):
+        for number in range(count):
+            receive(account, report(R.DELIVERED, f"foreign-{count}-{number}"), now=now)
+
+        with django_assert_num_queries(4):
+            assert receipts.sweep_parked(now=now) == 0
+
+
 class TestAnIdThatIsUsedAgain:
     def test_each_message_gets_its_own_receipt_by_its_address(self, account, now) -> None:
         first, second = accepted(account, "same"), accepted(account, "same")
