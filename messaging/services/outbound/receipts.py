@@ -1,20 +1,18 @@
 """Delivery receipts: stored raw first, then applied to their message, or parked until the message is known."""
 
-import json
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
-from messaging import log_context, provider_ids
+from messaging import log_context
 from messaging.models import AttemptPart, DeliveryAttempt, Message, ProviderCallback
 from messaging.services import transitions
 from messaging.services.outbound import receipt_matching, receipt_results
 from messaging.services.outbound.receipt_results import ERROR_CODES, TARGETS
-from messaging.services.privacy import fingerprints
+from messaging.services.outbound.receipt_storage import record
 from messaging.services.recipients import phone_numbers, suppressions
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import Transition, save_together
@@ -23,6 +21,8 @@ from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.models import ProviderAccount
 from providers.state import account_state
 from providers.state.health import ReceiptOutcome
+
+__all__ = ["TARGETS", "apply", "ingest", "match_parked", "record", "sweep_parked"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,98 +72,6 @@ def ingest(
     return [apply(callback.pk, now=now) for callback in kept]
 
 
-def record(
-    *,
-    account: ProviderAccount,
-    body: bytes,
-    report: StatusReport | None,
-    attempt_id: UUID | None,
-    now: datetime,
-    kind: str = ProviderCallback.Kind.STATUS,
-    position: int | None = None,
-) -> ProviderCallback:
-    """Store one authenticated callback, or return the stored row of the identical one. `report` is None if it is malformed.
-
-    It is committed before the message is looked up: either `apply` finds the attempt by its provider id, or `match_parked`,
-    which runs after that id is stored, finds this callback. `position` is the report's place among several of one body, which
-    is then not stored: it is about other people, too.
-    """
-    named, understood, text = None, {}, body
-    if report is not None:
-        named = receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id, is_only=position is None)
-        understood = _understood(report, named, now)
-        text = body if position is None else _without_others(report, position)
-    callback = ProviderCallback(
-        provider=account,
-        kind=kind,
-        received_at=now,
-        body=text.decode("utf-8", "replace").replace("\x00", "\ufffd"),
-        digest=_digest(account, body, attempt_id, position),
-        **{"state": State.MALFORMED, **understood},
-    )
-    with transaction.atomic():
-        found = _stored(callback)
-        is_repeat = understood and found.pk != callback.pk
-        again = receipt_matching.started_since(found) if is_repeat and named is None else None
-        if again is not None:
-            callback.digest = _digest(account, body, again.pk, position)
-            found = _stored(callback)
-        if understood and found.state == State.MALFORMED:
-            # It arrived before, when the account's configuration could not parse it.
-            same = ProviderCallback.objects.filter(pk=found.pk, state=State.MALFORMED)
-            same.update(**understood)
-            found.refresh_from_db()
-        if found.pk == callback.pk and found.state == State.MALFORMED:
-            _tally(found, State.MALFORMED, now).write()
-    return found
-
-
-def _stored(callback: ProviderCallback) -> ProviderCallback:
-    """This row, inserted, or the one with the same digest."""
-    ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
-    return ProviderCallback.objects.select_related("attempt").get(provider=callback.provider_id, digest=callback.digest)
-
-
-def _digest(account: ProviderAccount, body: bytes, attempt_id: UUID | None, position: int | None) -> str:
-    """The digest under which the identical callback was stored before a change of `SECRET_KEY`, else the current one."""
-    purpose = ":".join(["callback", *(str(part) for part in (attempt_id, position) if part is not None)])
-    newest, *older = fingerprints.hmac_digest(purpose, body)
-    if not older:
-        return newest
-    kept = ProviderCallback.objects.filter(provider=account, digest__in=older).values_list("digest", flat=True)
-    return kept.first() or newest
-
-
-def _tally(callback: ProviderCallback, state: State, now: datetime) -> CounterBatch:
-    tally = CounterBatch()
-    tally.called_back(callback.provider_id, state, now=now)
-    return tally
-
-
-def _understood(report: StatusReport, named: DeliveryAttempt | None, now: datetime) -> dict[str, Any]:
-    return {
-        "state": State.UNMATCHED,
-        "match_at": now,
-        "attempt": named,
-        "provider_message_id": report.provider_message_id,
-        "id_key": provider_ids.fold(report.provider_message_id) or report.provider_message_id,
-        "reported": report.status,
-        "word": report.raw_status[:64],
-        "error_code": report.error_code[:64],
-    }
-
-
-def _without_others(report: StatusReport, position: int) -> bytes:
-    content = {
-        "report": position + 1,
-        "message_id": report.provider_message_id,
-        "status": report.raw_status,
-        "error_code": report.error_code,
-        "reference": report.reference,
-    }
-    return json.dumps(content).encode()
-
-
 def apply(callback_id: UUID, *, now: datetime) -> State:
     """Apply a stored callback to its message and return its new state: `UNMATCHED` while the message is not known.
 
@@ -194,6 +102,12 @@ def apply(callback_id: UUID, *, now: datetime) -> State:
     with log_context.message_context(message.pk):
         log_context.log_receipt(callback.provider_id, reported=callback.reported, state=callback.state)
     return State(callback.state)
+
+
+def _tally(callback: ProviderCallback, state: State, now: datetime) -> CounterBatch:
+    tally = CounterBatch()
+    tally.called_back(callback.provider_id, state, now=now)
+    return tally
 
 
 def _record_delivery(

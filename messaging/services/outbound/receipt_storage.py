@@ -1,0 +1,106 @@
+"""Stores delivery receipts and malformed callbacks, each of them once."""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from messaging import provider_ids
+from messaging.models import DeliveryAttempt, ProviderCallback
+from messaging.services.outbound import receipt_matching
+from messaging.services.privacy import fingerprints
+from messaging.services.reporting.rollups import CounterBatch
+from providers.contract.callbacks import StatusReport
+from providers.models import ProviderAccount
+
+State = ProviderCallback.State
+
+
+def record(
+    *,
+    account: ProviderAccount,
+    body: bytes,
+    report: StatusReport | None,
+    attempt_id: UUID | None,
+    now: datetime,
+    kind: str = ProviderCallback.Kind.STATUS,
+    position: int | None = None,
+) -> ProviderCallback:
+    """Store one authenticated callback, or return the stored row of the identical one. `report` is None if it is malformed.
+
+    It is committed before the message is looked up: either `apply` finds the attempt by its provider id, or `match_parked`,
+    which runs after that id is stored, finds this callback. `position` is the report's place among several of one body, which
+    is then not stored: it is about other people, too.
+    """
+    named, understood, text = None, {}, body
+    if report is not None:
+        named = receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id, is_only=position is None)
+        understood = _understood(report, named, now)
+        text = body if position is None else _without_others(report, position)
+    callback = ProviderCallback(
+        provider=account,
+        kind=kind,
+        received_at=now,
+        body=text.decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        digest=_digest(account, body, attempt_id, position),
+        **{"state": State.MALFORMED, **understood},
+    )
+    with transaction.atomic():
+        found = _stored(callback)
+        is_repeat = understood and found.pk != callback.pk
+        again = receipt_matching.started_since(found) if is_repeat and named is None else None
+        if again is not None:
+            callback.digest = _digest(account, body, again.pk, position)
+            found = _stored(callback)
+        if understood and found.state == State.MALFORMED:
+            # It arrived before, when the account's configuration could not parse it.
+            same = ProviderCallback.objects.filter(pk=found.pk, state=State.MALFORMED)
+            same.update(**understood)
+            found.refresh_from_db()
+        if found.pk == callback.pk and found.state == State.MALFORMED:
+            tally = CounterBatch()
+            tally.called_back(account.pk, State.MALFORMED, now=now)
+            tally.write()
+    return found
+
+
+def _stored(callback: ProviderCallback) -> ProviderCallback:
+    """This row, inserted, or the one with the same digest."""
+    ProviderCallback.objects.bulk_create([callback], ignore_conflicts=True)
+    return ProviderCallback.objects.select_related("attempt").get(provider=callback.provider_id, digest=callback.digest)
+
+
+def _digest(account: ProviderAccount, body: bytes, attempt_id: UUID | None, position: int | None) -> str:
+    """The digest under which the identical callback was stored before a change of `SECRET_KEY`, else the current one."""
+    purpose = ":".join(["callback", *(str(part) for part in (attempt_id, position) if part is not None)])
+    newest, *older = fingerprints.hmac_digest(purpose, body)
+    if not older:
+        return newest
+    kept = ProviderCallback.objects.filter(provider=account, digest__in=older).values_list("digest", flat=True)
+    return kept.first() or newest
+
+
+def _understood(report: StatusReport, named: DeliveryAttempt | None, now: datetime) -> dict[str, Any]:
+    return {
+        "state": State.UNMATCHED,
+        "match_at": now,
+        "attempt": named,
+        "provider_message_id": report.provider_message_id,
+        "id_key": provider_ids.fold(report.provider_message_id) or report.provider_message_id,
+        "reported": report.status,
+        "word": report.raw_status[:64],
+        "error_code": report.error_code[:64],
+    }
+
+
+def _without_others(report: StatusReport, position: int) -> bytes:
+    content = {
+        "report": position + 1,
+        "message_id": report.provider_message_id,
+        "status": report.raw_status,
+        "error_code": report.error_code,
+        "reference": report.reference,
+    }
+    return json.dumps(content).encode()
