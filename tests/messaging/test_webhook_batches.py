@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from messaging.models import Message, ProviderCallback, Suppression
+from messaging.services.inbound import receive
 from providers import callback_tokens, registry
 from providers.backends.generic_http import GenericHttpBackend
 from providers.contract.callbacks import CallbackResponse
@@ -126,7 +127,7 @@ class TestTexts:
 
         assert not Suppression.objects.exists()
 
-    @pytest.mark.parametrize("bad", [{"to": OURS, "message": "x"}, text(9, "x" * 1601)], ids=["unread", "too long"])
+    @pytest.mark.parametrize("bad", [{"to": OURS, "message": "x"}, text(9, "a\x00b")], ids=["no sender", "a NUL"])
     def test_one_that_cannot_be_stored_keeps_the_whole_body_unused(self, client, account, broker, bad) -> None:
         assert_problem(post(client, [text(1), text(2, "STOP"), bad], "inbound"), 400, "parse_error")
 
@@ -135,6 +136,22 @@ class TestTexts:
         kept = ProviderCallback.objects.get()
         assert (kept.kind, kept.state) == ("inbound", "malformed")
         assert "STOP" in kept.body
+        assert broker.inbound_notifications == []
+
+    def test_none_is_stored_if_storing_one_fails(self, client, account, broker, monkeypatch) -> None:
+        store = receive.receive_from_provider
+
+        def fail_for_the_second(*, incoming, **options: object) -> object:
+            if incoming.provider_message_id == "in-2":
+                raise RuntimeError
+            return store(incoming=incoming, **options)
+
+        monkeypatch.setattr(receive, "receive_from_provider", fail_for_the_second)
+
+        assert_problem(post(client, [text(1, "STOP"), text(2)], "inbound"), 500, "server_error")
+
+        assert not Message.objects.exists()
+        assert not Suppression.objects.exists()
         assert broker.inbound_notifications == []
 
     def test_a_provider_gets_the_response_that_it_expects(self, client, account, monkeypatch) -> None:
