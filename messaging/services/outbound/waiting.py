@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Q, Subquery
+from django.db.models import Subquery
 
 from messaging.models import Message, OutboundQueue
 from messaging.services import access
@@ -118,16 +118,20 @@ def _keeps_order(message: Message, queue: OutboundQueue) -> bool:
 
 
 def _older_messages(messages: Sequence[Message], now: datetime) -> Mapping[UUID, Message]:
-    """For each message, the oldest one that goes before it. One query, with two probes of an index per message."""
+    """For each message, the oldest one that goes before it, or else the first one to be tried again.
+
+    One query, with two probes of an index per message.
+    """
     if not messages:
         return {}
     active = order.older_active(now=now).order_by("pk").values("pk")[:1]
-    retried = order.older_retried_soon(now=now).order_by("pk").values("pk")[:1]
-    rows = Message.objects.filter(pk__in=[message.pk for message in messages])
-    firsts = Q(pk__in=rows.values(first=Subquery(active))) | Q(pk__in=rows.values(first=Subquery(retried)))
+    retried = order.older_retried_soon(now=now).order_by("next_attempt_at").values("pk")[:1]
+    rows = Message.objects.filter(pk__in=[message.pk for message in messages]).order_by()
+    # As a union: PostgreSQL would read the whole table for two conditions.
+    firsts = rows.values_list(Subquery(active)).union(rows.values_list(Subquery(retried)))
     columns = ("owner", "queue", "to_number", "is_bulk", "status", "next_attempt_at", "lease_until", "expires_at")
     by_number: dict[tuple[str | None, str], list[Message]] = defaultdict(list)
-    for older in Message.objects.filter(firsts).order_by("pk").only(*columns):
+    for older in Message.objects.filter(pk__in=firsts).order_by("pk").only(*columns):
         by_number[older.queue_id, older.to_number].append(older)
     found: dict[UUID, Message] = {}
     for row in messages:

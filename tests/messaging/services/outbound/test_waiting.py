@@ -283,5 +283,4 @@ def test_the_look_up_uses_the_claims_index(queued) -> None:
         plan = "\n".join(line for [line] in cursor.fetchall())
 
     assert "message_active_by_number" in plan
-    assert "message_retried_by_number" in plan
     assert "Seq Scan" not in plan

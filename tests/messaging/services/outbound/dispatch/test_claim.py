@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message, MessageEvent, OutboundQueue
-from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.dispatch.claim import MANY, claim
 from messaging.states import Status
 from tests.factories import MessageFactory, PhoneNumberFactory, QueueFactory, UserFactory
 from tests.messaging.parallel import at_once
@@ -192,6 +192,65 @@ class TestOrder:
         ready("a1", "a2", "a3", to_number=A)
 
         assert claim_texts(now) == ["a1", "a2", "a3"]
+
+
+class TestManyToOneNumber:
+    """More than `MANY` ready messages to one number are skipped together."""
+
+    def test_only_the_oldest_is_claimed(self, ready, now) -> None:
+        ready(*(f"a{number}" for number in range(MANY + 5)), to_number=A)
+        ready("b", to_number=B)
+
+        assert claim_texts(now) == ["a0", "b"]
+        assert claim_texts(now) == []
+        Message.objects.filter(text="a0").update(status="sent", claim_id=None, lease_until=None)
+        assert claim_texts(now) == ["a1"]
+
+    def test_single_and_bulk_messages_are_apart(self, ready, now) -> None:
+        ready(*(f"bulk{number}" for number in range(MANY + 5)), to_number=A, is_bulk=True)
+        ready(*(f"a{number}" for number in range(MANY + 5)), to_number=A)
+
+        assert claim_texts(now) == ["a0", "bulk0"]
+
+    def test_an_expired_one_holds_nothing_back(self, ready, now) -> None:
+        ready("expired", to_number=A, expires_at=now)
+        ready(*(f"a{number}" for number in range(MANY + 5)), to_number=A)
+
+        assert claim_texts(now, limit=1) == ["a0"]
+
+    def test_those_behind_are_not_searched_one_by_one(self, ready, now) -> None:
+        ready(*"x" * (MANY + 5), to_number=A)
+
+        with CaptureQueriesContext(connection) as queries:
+            claim_texts(now)
+
+        [sql] = [query["sql"] for query in queries if "EXISTS" in query["sql"]]
+        assert sql.index(A) < sql.index("EXISTS")
+
+    def test_without_preserve_order_all_are_claimed(self, ready, now) -> None:
+        OutboundQueue.objects.update(preserve_order=False)
+        ready(*"x" * (MANY + 5), to_number=A)
+
+        assert len(claim_texts(now, limit=100)) == MANY + 5
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="only PostgreSQL has these indexes in a part of the table"
+)
+def test_the_order_is_checked_by_its_indexes(ready, now) -> None:
+    ready("a1", "a2", to_number=A)
+    with CaptureQueriesContext(connection) as queries:
+        claim_texts(now)
+    [sql] = [query["sql"] for query in queries if "EXISTS" in query["sql"]]
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {sql}")
+        plan = "\n".join(line for [line] in cursor.fetchall())
+
+    assert "message_active_by_number" in plan
+    assert plan.count("SubPlan") >= 2
+    assert "Seq Scan" not in plan
 
 
 class TestRefusals:
