@@ -35,7 +35,7 @@ TOO_MANY = 429
 REFUSALS: Mapping[int, type[Unavailable]] = {401: CredentialsRefused, 402: OutOfCredit, 403: AccountRefused}
 
 
-class Outcome(StrEnum):
+class AnswerOutcome(StrEnum):
     """What a rule may say of a response."""
 
     ACCEPTED = "accepted"
@@ -48,12 +48,12 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-ERRORS: Mapping[Outcome, Callable[[str], SendError]] = {
-    Outcome.CREDENTIALS: CredentialsRefused,
-    Outcome.REJECTED: Refused,
-    Outcome.RECIPIENT_INVALID: RecipientInvalid,
-    Outcome.RECIPIENT_OPTED_OUT: RecipientOptedOut,
-    Outcome.UNKNOWN: OutcomeUnknown,
+ERRORS: Mapping[AnswerOutcome, Callable[[str], SendError]] = {
+    AnswerOutcome.CREDENTIALS: CredentialsRefused,
+    AnswerOutcome.REJECTED: Refused,
+    AnswerOutcome.RECIPIENT_INVALID: RecipientInvalid,
+    AnswerOutcome.RECIPIENT_OPTED_OUT: RecipientOptedOut,
+    AnswerOutcome.UNKNOWN: OutcomeUnknown,
 }
 
 
@@ -81,7 +81,7 @@ class AnswerRule(Part):
     one_of: tuple[str | int | float | bool, ...] | None = Field(default=None, alias="in")
     exists: bool | None = Field(default=None, strict=True)
     text: Pattern | None = None
-    outcome: Outcome
+    outcome: AnswerOutcome
     code: Path | None = None
 
     @model_validator(mode="after")
@@ -155,11 +155,11 @@ def _error(rule: AnswerRule, answer: ParsedResponse) -> SendError | None:
     given = next((word(value) for value in answer.at(rule.code)), "") if rule.code else ""
     code = f" with the code {given}" if SAFE_CODE.fullmatch(given) else ""
     detail = f"the provider answered {answer.status}{code}: {rule.outcome.replace('_', ' ')}"
-    if rule.outcome is Outcome.ACCEPTED:
+    if rule.outcome is AnswerOutcome.ACCEPTED:
         return None
-    if rule.outcome is Outcome.RATE_LIMITED:
+    if rule.outcome is AnswerOutcome.RATE_LIMITED:
         return RateLimited(detail, retry_after=answer.retry_after)
-    if rule.outcome is Outcome.UNAVAILABLE:
+    if rule.outcome is AnswerOutcome.UNAVAILABLE:
         return Unavailable(detail, retry_after=answer.retry_after)
     return ERRORS[rule.outcome](detail)
 

@@ -28,12 +28,21 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 def read_content(body: bytes, content_type: str) -> Any:
     """The content of a body by its own content type and charset; without a type that says it, by its first character.
 
-    That is also how JSON is found in a body labelled as a form, which is the label that some HTTP clients set by themselves.
+    That is also how JSON is found in a body labelled as a form, which is the label that some HTTP clients set by themselves. A
+    body that cannot be read in the charset of its label is read as UTF-8.
     """
     header = Message()
     header["content-type"] = content_type
     kind, charset = header.get_content_type() if content_type else "", header.get_param("charset")
-    encoding = charset if isinstance(charset, str) else None
+    if not isinstance(charset, str):
+        return _content(body, kind)
+    try:
+        return _content(body, kind, charset)
+    except ValueError:
+        return _content(body, kind)
+
+
+def _content(body: bytes, kind: str, encoding: str | None = None) -> Any:
     start = body.lstrip()[:1]
     if kind.endswith(("/json", "+json")):
         return read_json(body, encoding)

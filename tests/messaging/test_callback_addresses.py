@@ -90,9 +90,9 @@ def test_an_account_without_callbacks_has_no_addresses() -> None:
 
 
 def test_an_account_that_cannot_be_used_has_no_addresses() -> None:
-    AccountFactory(slug="acme", config={"url": {"env": "NOT_SET_ANYWHERE"}})
+    AccountFactory(slug="acme", config={"url": {"env": "PROVIDER_NOT_SET"}})
 
-    with pytest.raises(CommandError, match="environment variable NOT_SET_ANYWHERE is not set"):
+    with pytest.raises(CommandError, match="environment variable PROVIDER_NOT_SET is not set"):
         printed("acme")
 
 

@@ -24,7 +24,7 @@ MESSAGE = OutboundMessage(
 
 
 def mask(secret: str = SECRET, message: OutboundMessage | None = MESSAGE) -> Mask:
-    return Mask({"ACME_KEY": secret}, message)
+    return Mask({"PROVIDER_ACME_KEY": secret}, message)
 
 
 FORMS = {
@@ -48,7 +48,7 @@ FORMS = {
 def test_a_secret_is_replaced_by_the_name_of_its_variable(form: str) -> None:
     masked = mask()(FORMS[form](SECRET))
 
-    assert "ACME_KEY" in masked
+    assert "PROVIDER_ACME_KEY" in masked
     for part in (SECRET[:6], "wörd", quote(SECRET[:6]), FORMS[form](SECRET)):
         assert part not in masked
 
@@ -61,7 +61,7 @@ def test_a_secret_in_basic_credentials_is_hidden_wherever_they_stand(user: str) 
 
     for offset in range(3):
         assert SECRET[offset : offset + 4] not in _readable(masked)
-    assert "<ACME_KEY>" in masked
+    assert "<PROVIDER_ACME_KEY>" in masked
     assert mask().header("Authorization", f"Basic {encoded}") == HIDDEN
 
 
@@ -76,16 +76,16 @@ def test_an_address_that_is_a_secret_is_hidden_as_the_client_writes_it() -> None
         "https://hooks.example/T0/B0%C3%BC/XyZ?k=abcd1234&to=1"
     )
 
-    assert masked == "https://hooks.example<ACME_KEY>?<ACME_KEY>&to=1"
+    assert masked == "https://hooks.example<PROVIDER_ACME_KEY>?<PROVIDER_ACME_KEY>&to=1"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
         ("Authorization", "Bearer unknown-to-us", HIDDEN),
-        ("Authorization", f"Bearer {SECRET}", "Bearer <ACME_KEY>"),
+        ("Authorization", f"Bearer {SECRET}", "Bearer <PROVIDER_ACME_KEY>"),
         ("Set-Cookie", "session=1", HIDDEN),
-        ("X-Api-Key", SECRET, "<ACME_KEY>"),
+        ("X-Api-Key", SECRET, "<PROVIDER_ACME_KEY>"),
         ("X-Api-Key", f"{SECRET}x", HIDDEN),
         ("Accept", "application/json", "application/json"),
     ],

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from providers.contract.callbacks import CallbackParser, ReportedStatus
-from providers.errors import AccountRefused, CredentialsRefused, Refused, Unavailable
+from providers.errors import CredentialsRefused, OutOfCredit, Refused, Unavailable
 from tests.contract.fake_carrier import Play, Received, answer
 from tests.contract.presets.kit import REFERENCE, SENDER, TO, Callback, PresetContract, Refusal, json_callback
 
@@ -52,7 +52,7 @@ class TestClickatell(PresetContract):
         error = {"code": 105, "description": "Invalid destination address"}
         return [
             Refusal(answer(401, {"messages": [], "error": {"code": 1, "description": "made up"}}), CredentialsRefused),
-            Refusal(answer(402, {"messages": [], "error": {"code": 301}}), AccountRefused, "provider_credit"),
+            Refusal(answer(402, {"messages": [], "error": {"code": 301}}), OutOfCredit, "provider_credit"),
             Refusal(answer(400, {"messages": [], "error": {"code": 101}}), Refused, "101"),
             Refusal(message(None, error), Refused, "105"),
             Refusal(answer(503, b""), Unavailable),

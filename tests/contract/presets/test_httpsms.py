@@ -9,7 +9,7 @@ import pytest
 from providers.contract.callbacks import CallbackParser, ReportedStatus
 from providers.contract.messages import OutboundMessage
 from providers.contract.sender import Sender
-from providers.errors import AccountRefused, CredentialsRefused, Refused, Unavailable
+from providers.errors import CredentialsRefused, OutOfCredit, Refused, Unavailable
 from tests.contract.fake_carrier import FakeCarrier, Play, Received, answer
 from tests.contract.presets.kit import REFERENCE, SENDER, TO, Callback, PresetContract, Refusal, json_callback
 
@@ -53,7 +53,7 @@ class TestHttpSms(PresetContract):
     def refusals(self) -> Sequence[Refusal]:
         return [
             Refusal(answer(401, {"status": "error", "message": "made up"}), CredentialsRefused),
-            Refusal(answer(402, {"status": "error", "message": "made up"}), AccountRefused, "provider_credit"),
+            Refusal(answer(402, {"status": "error", "message": "made up"}), OutOfCredit, "provider_credit"),
             Refusal(answer(400, {"status": "error", "message": "made up"}), Refused),
             Refusal(answer(422, {"status": "error", "message": "made up", "data": {"to": ["made up"]}}), Refused),
             Refusal(answer(500, {"status": "error", "message": "made up"}), Unavailable),

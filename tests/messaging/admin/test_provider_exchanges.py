@@ -26,9 +26,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> ProviderAccount:
     monkeypatch.setattr(exchange_log, "_sampler", exchange_log._Sampler())
-    monkeypatch.setenv("ACME_KEY", "the-secret-key")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "the-secret-key")
     return AccountFactory(
-        slug="acme", config={"url": "https://a.example/", "headers": {"X-Api-Key": {"env": "ACME_KEY"}}}
+        slug="acme", config={"url": "https://a.example/", "headers": {"X-Api-Key": {"env": "PROVIDER_ACME_KEY"}}}
     )
 
 
@@ -60,7 +60,7 @@ def test_the_latest_exchanges_are_shown_newest_first_with_the_rule_that_decided(
     assert re.findall(r'data-tone="\w+">(accepted|rejected)<', page) == ["accepted", "rejected"]
     assert page.count("answer[1]: messages.0.status in 4") == 4  # in the summary and in the details of each
     assert "<strong>bad_sender</strong>: refused with 4" in page
-    assert "X-Api-Key: &lt;ACME_KEY&gt;" in page
+    assert "X-Api-Key: &lt;PROVIDER_ACME_KEY&gt;" in page
     assert "{&quot;&lt;status&gt;&quot;: &quot;4&quot;}" in page
     for hidden in ("493201", "4155550101", "the-secret-key"):
         assert hidden not in page
@@ -140,11 +140,11 @@ def test_addresses_without_a_token_are_shown_on_the_page(admin) -> None:
 
 
 def test_an_account_that_cannot_be_used_says_why(admin) -> None:
-    AccountFactory(slug="acme", config={"url": {"env": "NOT_SET_ANYWHERE"}})
+    AccountFactory(slug="acme", config={"url": {"env": "PROVIDER_NOT_SET"}})
 
     page = page_of(admin)
 
-    assert "This account cannot be used: environment variable NOT_SET_ANYWHERE is not set." in page
+    assert "This account cannot be used: environment variable PROVIDER_NOT_SET is not set." in page
     assert "/webhooks/acme/" not in page
 
 
@@ -178,7 +178,7 @@ def test_a_test_message_shows_its_exchange_and_is_kept_without_its_text(admin, a
     assert "A test of staff" in answer.context["result"].calls[0].body
     assert "<strong>no_route</strong>: the provider answered 422" in result
     assert "{&quot;error&quot;: &quot;no route&quot;}" in result
-    assert "X-Api-Key: &lt;ACME_KEY&gt;" in result
+    assert "X-Api-Key: &lt;PROVIDER_ACME_KEY&gt;" in result
     page = page_of(admin)
     assert "&quot;&lt;text&gt;&quot;" in page
     assert "A test of staff" not in page

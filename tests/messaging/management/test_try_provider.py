@@ -32,13 +32,13 @@ def account(carrier: Carrier, **config):
     return AccountFactory(
         slug="acme",
         is_enabled=False,
-        config={"url": f"{carrier.url}?k=1", "headers": {"X-Api-Key": {"env": "ACME_KEY"}}, **config},
+        config={"url": f"{carrier.url}?k=1", "headers": {"X-Api-Key": {"env": "PROVIDER_ACME_KEY"}}, **config},
     )
 
 
 @pytest.fixture(autouse=True)
 def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACME_KEY", "the-secret-key")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "the-secret-key")
 
 
 def test_an_accepted_text_shows_the_request_the_response_and_the_id() -> None:
@@ -50,7 +50,7 @@ def test_an_accepted_text_shows_the_request_the_response_and_the_id() -> None:
     assert (call.content["to"], call.content["text"]) == (NUMBER, "Grüße 🎉")
     lines = printed.splitlines()
     assert lines[0].startswith("> POST http://127.0.0.1:")
-    assert "> X-Api-Key: <ACME_KEY>" in lines
+    assert "> X-Api-Key: <PROVIDER_ACME_KEY>" in lines
     assert "< 200" in lines
     assert '< {"message_id": "carrier-1"}' in lines
     assert [line for line in lines if line.startswith(("message id:", "meaning:"))] == [
@@ -90,13 +90,13 @@ def test_without_a_response_the_request_is_shown() -> None:
 
 
 def test_without_a_secret_no_request_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ACME_KEY")
+    monkeypatch.delenv("PROVIDER_ACME_KEY")
     with Carrier() as carrier:
         account(carrier)
         printed, error = run("acme", NUMBER)
 
     assert printed.startswith("No request was made.\nverdict: misconfigured")
-    assert "environment variable ACME_KEY is not set" in printed
+    assert "environment variable PROVIDER_ACME_KEY is not set" in printed
     assert error == "acme did not accept the text: provider_misconfigured"
     assert carrier.calls == []
 

@@ -23,6 +23,9 @@ FORM = "application/x-www-form-urlencoded"
         ("application/vnd.carrier+json", b'{"id": 1}', {"id": 1}),
         ("application/json; charset=iso-8859-1", b'{"text": "caf\xe9"}', {"text": "café"}),
         ("application/json; charset=utf-16", '{"text": "é"}'.encode("utf-16"), {"text": "é"}),
+        ("application/json; charset=no-such-charset", b'{"id": 1}', {"id": 1}),
+        ("application/json; charset=hex", b'{"id": 1}', {"id": 1}),
+        ("application/json; charset=utf-16", b'{"id": 1}', {"id": 1}),
         ("application/json", b'\xef\xbb\xbf{"id": 1}', {"id": 1}),
         (FORM, b"id=1&text=caf%C3%A9", {"id": "1", "text": "café"}),
         (f"{FORM}; charset=ISO-8859-1", b"text=caf%E9", {"text": "café"}),
@@ -44,8 +47,6 @@ def test_a_body_is_read_by_its_own_type_and_charset(content_type: str, body: byt
     [
         ("application/json", b"id=1"),
         ("application/json; charset=utf-8", b'{"text": "caf\xe9"}'),
-        ("application/json; charset=no-such-charset", b"{}"),
-        ("application/json; charset=hex", b"{}"),
         (f"{FORM}; charset=utf-8", b"text=caf\xe9"),
         ("text/xml", b"<r><id>"),
         ("text/xml", b"<r>" * 50_000),

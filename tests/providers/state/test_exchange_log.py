@@ -27,13 +27,13 @@ from providers.state.exchange_log import Outcome, describe, keep, recent
 from tests.factories import NOW
 
 MESSAGE = OutboundMessage(to="+14155550101", text="Your code is 493201", sender=None, reference="0190a1b2")
-CONFIG = {"headers": {"X-Api-Key": {"env": "ACME_KEY"}}}
+CONFIG = {"headers": {"X-Api-Key": {"env": "PROVIDER_ACME_KEY"}}}
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange_log, "_sampler", exchange_log._Sampler())
-    monkeypatch.setenv("ACME_KEY", "the-secret-key")
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "the-secret-key")
 
 
 def recording(*, rule: str = "", body: bytes = b"", answer: bytes = b"{}", **headers: str) -> Recording:
@@ -68,9 +68,9 @@ def test_what_is_kept_has_neither_secrets_nor_the_number_nor_the_text() -> None:
 
     [found] = recent("acme", since=NOW)
     [call] = found.calls
-    assert json.loads(call.body) == {"to": "…0101", "text": "<text>", "key": "<ACME_KEY>"}
+    assert json.loads(call.body) == {"to": "…0101", "text": "<text>", "key": "<PROVIDER_ACME_KEY>"}
     assert json.loads(call.response_body) == {"to": "…0101", "body": "<text>"}
-    assert list(call.headers) == [["X-Api-Key", "<ACME_KEY>"]]
+    assert list(call.headers) == [["X-Api-Key", "<PROVIDER_ACME_KEY>"]]
     assert (found.rule, found.detail) == ("answer[0]: <text>", "refused …0101")
     assert (found.verdict, found.error_code, found.reference) == ("rejected", "provider_rejected", "0190a1b2")
     with redis_client.exchange() as client:
@@ -187,7 +187,7 @@ def test_long_and_binary_content_is_cut_after_it_was_masked() -> None:
 
 
 def test_a_secret_at_the_end_of_what_is_masked_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACME_KEY", "long-secret" * 30)
+    monkeypatch.setenv("PROVIDER_ACME_KEY", "long-secret" * 30)
     body = b"long-secret" * 30 * 25
 
     [call] = describe(recording(body=body), outcome(), config=CONFIG).calls

@@ -48,12 +48,12 @@ def test_an_accepted_and_a_refused_message_are_kept_without_number_and_text() ->
 
 
 def test_a_missing_secret_is_kept_as_the_reason() -> None:
-    AccountFactory(slug="acme", config={"url": {"env": "NOT_SET_ANYWHERE"}})
+    AccountFactory(slug="acme", config={"url": {"env": "PROVIDER_NOT_SET"}})
 
     send()
 
     [kept] = exchange_log.recent("acme", since=NOW)
-    assert (kept.verdict, kept.detail) == ("misconfigured", "environment variable NOT_SET_ANYWHERE is not set")
+    assert (kept.verdict, kept.detail) == ("misconfigured", "environment variable PROVIDER_NOT_SET is not set")
     assert kept.calls == ()
 
 

@@ -23,7 +23,7 @@ def carriers() -> Iterator[list[FakeCarrier]]:
     ("status", "body", "code"),
     [
         *((status, b"<html>", "outcome_unknown") for status in (502, 504, 520, 524)),
-        (200, b"ERROR:14", "outcome_unknown"),
+        (200, b"ERROR:14", "no_message_id"),
         (200, b'{"success": false}', "no_message_id"),
         (201, b'{"statusCode": 403, "message_id": "None"}', "no_message_id"),
     ],
