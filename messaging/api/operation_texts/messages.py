@@ -57,8 +57,8 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         "List a message's provider calls",
         """
         Returns every call to a provider for this message, in order. `outcome` is `accepted`, `unavailable`, `rejected`
-        (the provider refused the text or its recipient) or `unknown`, and `calling` while the call is open. An `unknown` call may have reached the provider and is not
-        repeated automatically.
+        (the provider refused the text or its recipient) or `unknown`, and `calling` while the call is open. An `unknown` call
+        may have reached the provider and is not repeated automatically.
         """,
     ),
     "messages_cancel": (

@@ -57,8 +57,8 @@ OPERATING_TEXTS: dict[str, tuple[str, str]] = {
         "List provider accounts",
         """
         Returns all provider accounts with their weight, circuit state, error rate, refusal rate and latency over the last
-        1 and 15 minutes. Refusals of a text or its recipient are no errors of the account. Their configuration is not part of the API. While Redis is unavailable, circuits are shown as closed
-        and counts as zero.
+        1 and 15 minutes. Refusals of a text or its recipient are no errors of the account. Their configuration is
+        not part of the API. While Redis is unavailable, circuits are shown as closed and counts as zero.
         """,
     ),
     "providers_retrieve": (
