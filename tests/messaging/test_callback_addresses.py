@@ -73,8 +73,9 @@ def test_the_addresses_are_printed_as_a_table(account) -> None:
     assert replies[1].startswith(f"{settings.PUBLIC_URL}/webhooks/acme/inbound/?token=")
 
 
-def test_the_addresses_have_no_token_if_the_provider_signs_its_requests() -> None:
-    config = {"account_sid": "AC00", "auth_token": {"env": "PATH"}, "from_number": "+15005550006"}
+def test_the_addresses_have_no_token_if_the_provider_signs_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "made-up")
+    config = {"account_sid": "AC00", "auth_token": {"env": "TWILIO_AUTH_TOKEN"}, "from_number": "+15005550006"}
     AccountFactory(slug="twilio", backend="twilio", config=config)
 
     assert printed("twilio").split() == [

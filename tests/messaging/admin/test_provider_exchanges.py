@@ -128,8 +128,9 @@ def test_an_account_without_callbacks_and_an_unknown_one_have_no_addresses(admin
     assert admin.post(ADDRESSES.replace("acme", "nobody")).status_code == 404
 
 
-def test_addresses_without_a_token_are_shown_on_the_page(admin) -> None:
-    config = {"account_sid": "AC00", "auth_token": {"env": "PATH"}, "from_number": "+15005550006"}
+def test_addresses_without_a_token_are_shown_on_the_page(admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "made-up")
+    config = {"account_sid": "AC00", "auth_token": {"env": "TWILIO_AUTH_TOKEN"}, "from_number": "+15005550006"}
     AccountFactory(slug="twilio", backend="twilio", config=config)
 
     page = page_of(admin, "twilio")
