@@ -24,7 +24,7 @@ Answer = tuple[int, Any]
 
 
 class Carrier(LocalServer):
-    """A context manager. `answer` is called for each message in its own thread and may block."""
+    """A context manager. `answer` is called for each message in its own thread and may block; bytes are sent as they are."""
 
     def __init__(self, answer: Callable[[ReceivedCall], Answer] | None = None) -> None:
         self.answer = answer or self.accept
@@ -40,7 +40,7 @@ class Carrier(LocalServer):
                 call = ReceivedCall(self.path, {k.lower(): v for k, v in self.headers.items()}, content)
                 carrier.calls.append(call)
                 status, body = carrier.answer(call)
-                self._respond(status, json.dumps(body).encode())
+                self._respond(status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
             def _respond(self, status: int, body: bytes) -> None:
                 self.send_response(status)
