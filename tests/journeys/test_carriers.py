@@ -306,13 +306,13 @@ def test_every_reply_of_a_body_counts(client: Client, stack: Stack, sent: Callab
 
 
 def test_a_fault_of_one_picture_costs_no_text(client: Client, stack: Stack, sent: Callable) -> None:
-    person = new(FRENCH)
-    sent(person)
+    message, _ = sent(new(FRENCH))
     media = ["ftp://carrier.example/a.jpg", "https://carrier.example/" + "x" * 3000, {"url": 1}]
 
-    bring(stack, "plain", {"from": person, "to": "+33700000001", "message": "STOP", "media": media})
+    bring(stack, "plain", {"from": message["to"], "to": message["from"], "message": "STOP", "media": media})
 
-    assert client.post("messages/", {"to": person, "message": "hello"}).json()["code"] == "recipient_opted_out"
+    answer = client.post("messages/", {"to": message["to"], "message": "hello"})
+    assert answer.json()["code"] == "recipient_opted_out"
 
 
 @pytest.mark.parametrize("national", ["9195550101", "6465593995"])
