@@ -100,7 +100,9 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
     def _request_content(self, text: OutboundMessage) -> Any:
         config = self.config
         sender = text.sender or config.from_number
-        values = templates.values_of(text, sender=sender, numbers=config.numbers, now=datetime.now(UTC))
+        values = templates.values_of(
+            text, sender=sender, numbers=config.numbers, now=datetime.now(UTC), limits=config.validity
+        )
         for name, words in config.values.items():
             values[name] = words.get(str(values[name]), values[name])
         content = templates.render(config.template, values)

@@ -10,6 +10,7 @@ from providers.backends import templates
 from providers.backends.answers import AnswerRule, Pattern
 from providers.backends.callback_auth import CallbackAuthConfig
 from providers.backends.callback_mapping import InboundMapping, StatusMapping
+from providers.backends.validity import ValidityLimits
 from providers.contract.config_types import (
     NO_LITERAL,
     SECRET_NAME,
@@ -98,6 +99,7 @@ class GenericHttpConfig(CommonConfig, ConnectionOptions):
     constants: Annotated[Mapping[FlatName, Any], Unambiguous] = Field(default_factory=dict, repr=False)
     fields: Mapping[OurField, FlatName] = Field(default_factory=dict)
     values: Mapping[str, Mapping[str, Scalar]] = Field(default_factory=dict)
+    validity: ValidityLimits | None = None
     answer: tuple[AnswerRule, ...] = ()
     message_id: Path | IdByPattern | IdInXml | None = "message_id"
     accepted: frozenset[Success] = Field(default=frozenset(range(200, 300)), min_length=1)

@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from providers import gsm
+from providers.backends.validity import ValidityLimits
 from providers.contract.messages import OutboundMessage
 from providers.numbers import NumberFormat
 
@@ -31,9 +32,20 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.]*)\}")
 Values = Mapping[str, Any]
 
 
-def values_of(text: OutboundMessage, *, sender: str | None, numbers: NumberFormat, now: datetime) -> dict[str, Any]:
-    """What each placeholder stands for. The validity is what is left of it, rounded down, and at least one unit."""
-    seconds = (text.valid_until - now).total_seconds() if text.valid_until else None
+def values_of(
+    text: OutboundMessage,
+    *,
+    sender: str | None,
+    numbers: NumberFormat,
+    now: datetime,
+    limits: ValidityLimits | None = None,
+) -> dict[str, Any]:
+    """What each placeholder stands for.
+
+    The validity is what is left of it, within the provider's limits, rounded down, and at least one unit.
+    """
+    valid_until = _limited(text.valid_until, limits, now=now)
+    seconds = (valid_until - now).total_seconds() if valid_until else None
     return {
         "to": numbers.write(text.to),
         "from": numbers.write(sender) if sender else None,
@@ -47,8 +59,15 @@ def values_of(text: OutboundMessage, *, sender: str | None, numbers: NumberForma
         "valid_for": _whole(seconds),
         "valid_for_minutes": _whole(seconds, 1 / 60),
         "valid_for_ms": _whole(seconds, 1000),
-        "valid_until": f"{text.valid_until:%Y-%m-%dT%H:%M:%SZ}" if text.valid_until else None,
+        "valid_until": f"{valid_until:%Y-%m-%dT%H:%M:%SZ}" if valid_until else None,
     }
+
+
+def _limited(valid_until: datetime | None, limits: ValidityLimits | None, *, now: datetime) -> datetime | None:
+    if valid_until is None or limits is None:
+        return valid_until
+    latest = now + timedelta(seconds=limits.longest) if limits.longest else valid_until
+    return max(min(valid_until, latest), now + timedelta(seconds=limits.shortest))
 
 
 def _whole(seconds: float | None, factor: float = 1) -> int | None:

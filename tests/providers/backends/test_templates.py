@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from providers.backends import templates
+from providers.backends.validity import ValidityLimits
 from providers.contract.messages import OutboundMessage
 from providers.numbers import Notation, NumberFormat
 
@@ -78,6 +80,22 @@ def test_the_validity_that_is_left_is_handed_over_in_the_providers_unit(
     template = {"s": "{valid_for}", "m": "{valid_for_minutes}", "ms": "{valid_for_ms}"}
 
     assert render(template, replace(TEXT, valid_until=NOW + left)) == expected
+
+
+@pytest.mark.parametrize(("left", "expected"), [(5, 20), (90.5, 90), (4000, 3600)])
+def test_the_validity_is_within_the_providers_limits(left: float, expected: int) -> None:
+    text = replace(TEXT, valid_until=NOW + timedelta(seconds=left))
+    limits = ValidityLimits(shortest=20, longest=3600)
+
+    values = templates.values_of(text, sender=None, numbers=NumberFormat(), now=NOW, limits=limits)
+
+    assert (values["valid_for"], values["valid_for_ms"] // 1000) == (expected, expected)
+    assert values["valid_until"] == f"{NOW + timedelta(seconds=expected):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_limits_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValidationError, match="longest is less than shortest"):
+        ValidityLimits(shortest=20, longest=19)
 
 
 def test_numbers_are_written_as_the_provider_writes_them() -> None:
