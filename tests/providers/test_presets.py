@@ -73,7 +73,8 @@ def test_a_configuration_is_merged_over_a_preset(base: Any, over: Any, expected:
 
 
 def test_an_account_is_made_from_a_preset_and_remembers_only_its_configuration(monkeypatch) -> None:
-    monkeypatch.setenv("TELNYX_AUTHORIZATION", "Bearer key")
+    monkeypatch.setenv("TELNYX_API_KEY", "key")
+    monkeypatch.setenv("TELNYX_PUBLIC_KEY", "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=")
     output = run("upsert_provider", "usa", "--preset", "telnyx", "--config", '{"from_number": "+14155550100"}')
 
     assert output == "created usa: generic_http, weight 100, enabled\n"
@@ -88,13 +89,13 @@ def test_an_account_is_made_from_a_preset_and_remembers_only_its_configuration(m
 
 
 def test_a_variable_that_is_not_set_is_reported_and_the_account_is_stored(monkeypatch) -> None:
-    monkeypatch.delenv("TELNYX_AUTHORIZATION", raising=False)
+    monkeypatch.delenv("TELNYX_API_KEY", raising=False)
 
     output = run("upsert_provider", "usa", "--preset", "telnyx")
 
     assert output.splitlines() == [
         "created usa: generic_http, weight 100, enabled",
-        "warning: usa cannot be used in this environment: environment variable TELNYX_AUTHORIZATION is not set",
+        "warning: usa cannot be used in this environment: environment variable TELNYX_API_KEY is not set",
     ]
 
 
@@ -130,7 +131,7 @@ def test_one_preset_is_printed_with_its_documentation_and_a_command() -> None:
     page = run("list_presets", "telnyx")
 
     assert page.startswith("Telnyx Messaging API v2.\nFollows https://")
-    assert "  TELNYX_AUTHORIZATION: `Bearer ` and the API key" in page
+    assert "  TELNYX_API_KEY: an API key" in page
     assert """  upsert_provider telnyx --preset telnyx --config '{"from_number": "+14155550100"}'\n""" in page
 
 
