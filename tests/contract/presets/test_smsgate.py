@@ -1,14 +1,19 @@
-"""SMSGate, an Android phone: our own id in the request, events with a payload."""
+"""SMSGate, an Android phone: our own id in the request, events with a payload, signed with their time."""
 
+import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from time import time
 from typing import Any, ClassVar
 
 import pytest
 
-from providers.contract.callbacks import CallbackParser, ReportedStatus
-from providers.errors import CredentialsRefused, OutcomeUnknown, Refused, Unavailable
+from providers.contract.callbacks import CallbackParser, CallbackRequest, ReportedStatus
+from providers.errors import CredentialsRefused, InvalidSignature, OutcomeUnknown, Refused, Unavailable
 from tests.contract.fake_carrier import Play, Received, answer
 from tests.contract.presets.kit import REFERENCE, SENDER, TO, Callback, PresetContract, Refusal, json_callback
+
+KEY = "made-up-key"
 
 
 def event(name: str, **payload: Any) -> Callback:
@@ -21,6 +26,7 @@ class TestSmsGate(PresetContract):
     environment: ClassVar[Mapping[str, str]] = {
         "SMSGATE_URL": "https://api.sms-gate.app/3rdparty/v1/messages",
         "SMSGATE_AUTHORIZATION": "Basic bWFkZTp1cA==",
+        "SMSGATE_SIGNING_KEY": KEY,
     }
     statuses: ClassVar[Mapping[str, ReportedStatus]] = {
         "sms:sent": ReportedStatus.SENT,
@@ -62,6 +68,20 @@ class TestSmsGate(PresetContract):
 
     def reply(self, text: str) -> Callback:
         return event("sms:received", messageId="abc123", message=text, sender=TO, recipient=SENDER, simNumber=1)
+
+    def signed(self, request: CallbackRequest) -> CallbackRequest:
+        return self.signed_at(request, int(time()))
+
+    def signed_at(self, request: CallbackRequest, seconds: int) -> CallbackRequest:
+        signature = hmac.new(KEY.encode(), request.body + str(seconds).encode(), "sha256").hexdigest()
+        return replace(request, headers={**request.headers, "x-signature": signature, "x-timestamp": str(seconds)})
+
+    def test_an_old_signature_is_refused(self, parser: CallbackParser) -> None:
+        request = self.request(self.reply("STOP"), kind="inbound", attempt_id="")
+
+        parser.verify(self.signed_at(request, int(time()) - 290))
+        with pytest.raises(InvalidSignature, match="too old"):
+            parser.verify(self.signed_at(request, int(time()) - 310))
 
     def test_a_receipt_names_our_message_and_the_phones_reason(self, parser: CallbackParser) -> None:
         request = self.request(self.receipt([(REFERENCE, "sms:failed")]), kind="status", attempt_id="")
