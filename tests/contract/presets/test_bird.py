@@ -72,8 +72,7 @@ class TestBird(PresetContract):
         text = body.pop("body")
         assert body.pop("datacoding") == ("unicode" if "👋" in text else "plain")
         assert body.pop("reference") == REFERENCE
-        [to] = body.pop("recipients")
-        sent = {"to": f"+{to}", "text": text}
+        sent = {"to": f"+{body.pop('recipients')}", "text": text}
         for name, key in (("reportUrl", "callback_url"), ("validity", "valid_for")):
             if name in body:
                 sent[key] = body.pop(name)
