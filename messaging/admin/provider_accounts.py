@@ -41,8 +41,7 @@ TONES = {
 }
 HEALTH = Attached[HealthSummary]("health")
 SENDER_HELP = (
-    "A number with + and the country code, a short code of 3 to 8 digits, or a name: at most 11 characters of the GSM "
-    "alphabet, at least one of them a letter. A recipient sees a name as it is written here and cannot reply to it."
+    "A number with + and the country code, a short code (3 to 8 digits), or a name (at most 11 GSM characters)."
 )
 MAY_CHANGE = "providers.change_provideraccount"
 MAY_SEE_CALLBACKS = "messaging.view_providercallback"

@@ -1,5 +1,6 @@
 """What a response of `generic_http` means: the account's own rules first, then its HTTP status."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,6 +93,18 @@ class AnswerRule(Part):
             raise ValueError("a rule needs status, path or text")
         return self
 
+    @property
+    def condition(self) -> str:
+        """What the rule looks for, as its author wrote it."""
+        parts = [f"status {', '.join(map(str, self.status))}"] if self.status else []
+        if self.one_of is not None:
+            parts.append(f"{self.path} in {json.dumps(self.one_of)}")
+        if self.exists is not None:
+            parts.append(f"{self.path} {'exists' if self.exists else 'does not exist'}")
+        if self.text is not None:
+            parts.append(f"text {self.text}")
+        return " and ".join(parts)
+
     def fits(self, answer: "ParsedResponse") -> bool:
         if self.status and answer.status not in self.status:
             return False
@@ -147,7 +160,7 @@ def by_rules(rules: tuple[AnswerRule, ...], answer: ParsedResponse) -> ResponseM
     """The verdict of the first rule that fits, None if none does."""
     for number, rule in enumerate(rules):
         if rule.fits(answer):
-            return ResponseMeaning(f"answer.{number}: {rule.outcome}", _error(rule, answer))
+            return ResponseMeaning(f"answer[{number}]: {rule.condition}", _error(rule, answer))
     return None
 
 

@@ -156,3 +156,16 @@ def test_the_providers_own_code_is_kept_unless_it_looks_like_a_number(
 def test_a_rule_that_says_nothing_or_too_much_is_refused(rule: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         AnswerRule.model_validate(rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "condition"),
+    [
+        ({"status": [200, 201]}, "status 200, 201"),
+        ({"path": "a.0", "in": ["0", 5, True]}, 'a.0 in ["0", 5, true]'),
+        ({"path": "a", "exists": False}, "a does not exist"),
+        ({"status": [403], "text": "^no"}, "status 403 and text ^no"),
+    ],
+)
+def test_staff_see_the_condition_that_decided(rule: dict[str, Any], condition: str) -> None:
+    assert AnswerRule.model_validate({**rule, "outcome": "rejected"}).condition == condition
