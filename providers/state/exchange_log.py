@@ -30,6 +30,7 @@ BURST, PER_SECOND = 10, 1.0
 MAX_CALLS, MAX_HEADERS = 3, 15
 MAX_URL, MAX_HEADER, MAX_BODY, MAX_LINE = 500, 200, 2000, 300
 CUT = " … (cut)"
+BEARER: Final = "Bearer "
 # Of longer content only the beginning is masked. A secret at its end may be incomplete and so not be found: that is left out.
 MAX_MASKED, EDGE = 8000, 4000
 # Headers of a response that say something about the outcome, or about who answered.
@@ -130,7 +131,8 @@ def describe(recording: Recording, outcome: Outcome, *, config: Mapping[str, Any
 
     Without `hides_text` the text stays in clear: for a test, whose reader wrote it.
     """
-    mask = Mask(secrets_of(config), recording.message, hides_text=hides_text)
+    secrets = {**_access_tokens(recording.calls), **secrets_of(config)}
+    mask = Mask(secrets, recording.message, hides_text=hides_text)
     verdict, consequence = _verdict(outcome.error)
     return Exchange(
         at=outcome.at,
@@ -179,6 +181,13 @@ def _verdict(error: errors.SendError | None) -> tuple[str, str]:
     if error is None:
         return ACCEPTED, "The message is sent."
     return next((word, text) for error_class, word, text in _VERDICTS if isinstance(error, error_class))
+
+
+def _access_tokens(calls: Iterable[RecordedCall]) -> dict[str, str]:
+    """What was fetched for these calls is in no configuration, and a provider may quote what it refuses."""
+    headers = [str(call.headers.get("Authorization", "")) for call in calls]
+    tokens = dict.fromkeys(each.removeprefix(BEARER) for each in headers if each.startswith(BEARER))
+    return {f"access_token_{number}": token for number, token in enumerate(tokens, start=1)}
 
 
 def _masked(call: RecordedCall, mask: Mask) -> ExchangedCall:

@@ -186,6 +186,19 @@ def test_long_and_binary_content_is_cut_after_it_was_masked() -> None:
     assert call.response_headers == ()
 
 
+def test_an_access_token_that_the_provider_quotes_is_not_kept() -> None:
+    made = Recording()
+    with made.of(MESSAGE):
+        for token in ("fetched-first", "fetched-second"):
+            exchanges.note_request("POST", "https://a.example/send", {"Authorization": f"Bearer {token}"}, b"")
+            exchanges.note_response(401, {"www-authenticate": f"Bearer error={token}"}, f"{token} has ended".encode())
+
+    found = describe(made, outcome(CredentialsRefused("401")), config={})
+
+    assert "fetched" not in repr(found)
+    assert [call.response_body for call in found.calls] == [f"<access_token_{number}> has ended" for number in (1, 2)]
+
+
 def test_a_secret_at_the_end_of_what_is_masked_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVIDER_ACME_KEY", "long-secret" * 30)
     body = b"long-secret" * 30 * 25
