@@ -33,8 +33,9 @@ def forwards(apps, schema_editor):
         for field, other in (('number', 'sender'), ('sender', 'number')):
             change_suppressions(Suppression, field, other, pattern, prefix)
         change_phone_numbers(PhoneNumber, pattern, prefix)
-        unsent = rows_with_canonical(Message, 'to_number', pattern, prefix)
-        unsent.filter(direction='outbound', status__in=NOT_SENT).update(to_number=canonical('to_number', prefix))
+        for field in ('to_number', 'from_number'):
+            unsent = rows_with_canonical(Message, field, pattern, prefix)
+            unsent.filter(direction='outbound', status__in=NOT_SENT).update(**{field: canonical(field, prefix)})
 
 
 def change_suppressions(Suppression, field, other, pattern, prefix):

@@ -1,4 +1,4 @@
-"""Gives recipients the one form that numbers are read in now, as `messaging` does for opt-outs."""
+"""Gives recipients and senders the one form that numbers are read in now, as `messaging` does for opt-outs."""
 
 from django.db import migrations
 from django.db.models import Exists, F, OuterRef, Value
@@ -20,6 +20,8 @@ def forwards(apps, schema_editor):
             ScheduleRecipient.objects.filter(pk=pk).delete()
             Schedule.objects.filter(pk=schedule).update(recipient_count=F('recipient_count') - 1)
         rows.update(number=canonical)
+        senders = Schedule.objects.order_by().filter(from_number__regex=pattern)
+        senders.update(from_number=Concat(Value(prefix), Right('from_number', LOCAL_DIGITS)))
 
 
 class Migration(migrations.Migration):

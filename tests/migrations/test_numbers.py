@@ -6,6 +6,7 @@ import pytest
 from django.apps import apps
 
 from messaging.models import Message, PhoneNumber, Suppression
+from messaging.services.outbound.eligibility import Batch, Moment
 from providers.models import SenderNumber
 from scheduling.models import Schedule, ScheduleRecipient
 from tests.factories import NOW, MessageFactory, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
@@ -86,6 +87,24 @@ class TestOneForm:
         numbers = dict(Message.objects.values_list("pk", "to_number"))
         assert {numbers[each.pk] for each in unsent} == {"+5491123456789"}
         assert {numbers[each.pk] for each in (sent, received)} == {"+541123456789"}
+
+    def test_the_sender_of_unsent_texts_follows_so_that_opt_outs_from_it_hold(self) -> None:
+        sender, new = "+5215512345678", "+525512345678"
+        SenderFactory(number=sender)
+        Suppression.objects.create(number=PERSON, sender=sender, source="keyword", created_at=NOW)
+        unsent = MessageFactory(to_number=PERSON, from_number=sender)
+        sent = MessageFactory(to_number=PERSON, from_number=sender, sent=True)
+        schedule = create(UserFactory(), recipient_list(PERSON))
+        Schedule.objects.filter(pk=schedule.pk).update(from_number=sender)
+
+        for migration in (SENDERS, MESSAGING, SCHEDULING):
+            migration.forwards(apps, None)
+
+        for row, number in ((unsent, new), (sent, sender), (schedule, new)):
+            row.refresh_from_db()
+            assert row.from_number == number
+        [refused] = Batch([unsent], now=NOW).refusals(Moment.CALL).values()
+        assert refused.check.code == "recipient_opted_out"
 
     def test_a_schedule_lists_each_number_once(self) -> None:
         QueueFactory()
