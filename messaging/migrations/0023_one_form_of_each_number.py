@@ -16,8 +16,8 @@ LOCAL_DIGITS = 10
 NOT_SENT = ['scheduled', 'queued', 'sending']
 
 
-def rows_with_canonical(model, field, pattern, prefix):
-    rows = model.objects.order_by().filter(**{f'{field}__regex': pattern})
+def rows_with_canonical(queryset, field, pattern, prefix):
+    rows = queryset.order_by().filter(**{f'{field}__regex': pattern})
     return rows.annotate(canonical=canonical(field, prefix))
 
 
@@ -33,13 +33,11 @@ def forwards(apps, schema_editor):
         for field, other in (('number', 'sender'), ('sender', 'number')):
             change_suppressions(Suppression, field, other, pattern, prefix)
         change_phone_numbers(PhoneNumber, pattern, prefix)
-        for field in ('to_number', 'from_number'):
-            unsent = rows_with_canonical(Message, field, pattern, prefix)
-            unsent.filter(direction='outbound', status__in=NOT_SENT).update(**{field: canonical(field, prefix)})
+        change_unsent(Message, pattern, prefix)
 
 
 def change_suppressions(Suppression, field, other, pattern, prefix):
-    rows = rows_with_canonical(Suppression, field, pattern, prefix)
+    rows = rows_with_canonical(Suppression.objects, field, pattern, prefix)
     same = Suppression.objects.filter(
         ~Q(source='api') | Q(created_by=OuterRef('created_by')),
         **{field: OuterRef('canonical'), other: OuterRef(other), 'source': OuterRef('source')},
@@ -49,7 +47,7 @@ def change_suppressions(Suppression, field, other, pattern, prefix):
 
 
 def change_phone_numbers(PhoneNumber, pattern, prefix):
-    rows = rows_with_canonical(PhoneNumber, 'number', pattern, prefix)
+    rows = rows_with_canonical(PhoneNumber.objects, 'number', pattern, prefix)
     for old in rows.filter(Exists(PhoneNumber.objects.filter(pk=OuterRef('canonical')))).iterator():
         if old.status == 'inactive':
             PhoneNumber.objects.filter(pk=old.canonical, status='active').update(
@@ -57,6 +55,16 @@ def change_phone_numbers(PhoneNumber, pattern, prefix):
             )
         PhoneNumber.objects.filter(pk=old.pk).delete()
     rows.update(number=canonical('number', prefix))
+
+
+def change_unsent(Message, pattern, prefix):
+    """Of two texts of one run to one person, the one to the other form is canceled before its call."""
+    unsent = Message.objects.filter(direction='outbound', status__in=NOT_SENT)
+    same = Message.objects.filter(run_id=OuterRef('run_id'), to_number=OuterRef('canonical'))
+    rows = rows_with_canonical(unsent, 'to_number', pattern, prefix)
+    rows.filter(Exists(same)).update(cancel_requested=True)
+    rows.exclude(Exists(same)).update(to_number=canonical('to_number', prefix))
+    unsent.filter(from_number__regex=pattern).update(from_number=canonical('from_number', prefix))
 
 
 class Migration(migrations.Migration):

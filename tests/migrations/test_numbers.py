@@ -1,15 +1,18 @@
 """Data migrations that give stored numbers their canonical form."""
 
 from importlib import import_module
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
 
 from messaging.models import Message, PhoneNumber, Suppression
+from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.eligibility import Batch, Moment
 from providers.models import SenderNumber
 from scheduling.models import Schedule, ScheduleRecipient
 from tests.factories import NOW, MessageFactory, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
+from tests.messaging.services.outbound.dispatch.fakes import LEASE
 from tests.scheduling.making import create, recipient_list
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +90,16 @@ class TestOneForm:
         numbers = dict(Message.objects.values_list("pk", "to_number"))
         assert {numbers[each.pk] for each in unsent} == {"+5491123456789"}
         assert {numbers[each.pk] for each in (sent, received)} == {"+541123456789"}
+
+    def test_of_two_texts_of_one_run_to_one_person_one_is_canceled(self) -> None:
+        queue, run = QueueFactory(), uuid4()
+        kept, other = (MessageFactory(queue=queue, to_number=each, run_id=run) for each in ("+5491123456789", "+541123456789"))
+
+        MESSAGING.forwards(apps, None)
+
+        assert [each.pk for each in claim(queue_name=queue.name, limit=9, now=NOW, lease=LEASE)] == [kept.pk]
+        other.refresh_from_db()
+        assert other.status == "canceled"
 
     def test_the_sender_of_unsent_texts_follows_so_that_opt_outs_from_it_hold(self) -> None:
         sender, new = "+5215512345678", "+525512345678"
