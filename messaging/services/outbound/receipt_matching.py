@@ -58,7 +58,8 @@ def named_attempt(
     A provider may send the reports about several messages (not `is_only`) to the address of one of them.
     """
     if attempt_id is not None:
-        addressed = DeliveryAttempt.objects.filter(pk=attempt_id, provider=account).first()
+        addresses = DeliveryAttempt.objects.select_related("message").defer("message__text")
+        addressed = addresses.filter(pk=attempt_id, provider=account).first()
         if addressed is not None and (is_only or not _is_of_another(report, addressed)):
             return addressed
     return _by_reference(report, account.pk)
@@ -72,8 +73,16 @@ def _is_of_another(report: StatusReport, addressed: DeliveryAttempt) -> bool:
     given = Q(provider_message_id=report.provider_message_id)
     if addressed.provider_message_id == report.provider_message_id or addressed.parts.filter(given).exists():
         return False
+    if _has_another_id(report.provider_message_id, addressed):
+        return True
     others = [attempt for _, attempt in _with_ids(addressed.provider_id, given)]
     return any(each.message_id != addressed.message_id and each.message.status in AWAITING_RECEIPT for each in others)
+
+
+def _has_another_id(given: str, addressed: DeliveryAttempt) -> bool:
+    """A text of one part has one id. Another one may belong to a message whose response is not stored yet."""
+    known = addressed.provider_message_id
+    return bool(given and known) and addressed.message.segments == 1 and provider_ids.likeness(known, given) is None
 
 
 def _by_reference(report: StatusReport, account: str) -> DeliveryAttempt | None:

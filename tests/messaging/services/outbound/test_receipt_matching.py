@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from messaging.models import AttemptPart, ProviderCallback
+from messaging.models import AttemptPart, DeliveryAttempt, ProviderCallback
 from messaging.services.outbound import receipts
 from messaging.states import Status
 from providers.contract.callbacks import ReportedStatus as R
@@ -300,3 +300,15 @@ class TestSeveralReportsOfOneRequest:
         self.ingest(account, now, report(R.DELIVERED, "p1"), report(R.FAILED, "p2"), attempt_id=attempt.pk)
 
         assert (status_of(attempt), status_of(taken)) == ("failed", "sent")
+
+    @pytest.mark.parametrize("reported", [R.DELIVERED, R.FAILED])
+    def test_at_the_address_of_one_message_another_ones_waits_for_its_response(self, account, now, reported) -> None:
+        first, second = accepted(account, "p1"), accepted(account, "")
+
+        states = self.ingest(account, now, report(R.SENT, "P1"), report(reported, "p2"), attempt_id=first.pk)
+
+        assert (states, status_of(first)) == (["ignored", "unmatched"], "sent")
+        DeliveryAttempt.objects.filter(pk=second.pk).update(provider_message_id="p2")
+        second.refresh_from_db()
+        receipts.match_parked([second], now=now)
+        assert (status_of(first), status_of(second)) == ("sent", reported)
