@@ -49,7 +49,7 @@ def our_number(message: Message) -> str:
 def senders_of(message: Message) -> set[str]:
     """The senders that a STOP in this text ends: the number that received it.
 
-    If the text does not name it, all from which the account sends to the person; every sender if none of them is known.
+    If the text does not name it, all from which the account sends to the person; every sender if one of them is not known.
     """
     account = message.provider
     if account is None or _names_a_number(message.to_number):
@@ -57,8 +57,12 @@ def senders_of(message: Message) -> set[str]:
     sent = Message.objects.filter(direction=Direction.OUTBOUND, provider=account, to_number=message.from_number)
     bound = SenderNumber.objects.filter(account=account).values_list("number", flat=True)
     used = sent.order_by().values_list("from_number", flat=True).distinct()
-    known = {account.from_number or "", *used, *map(str, bound)} - {""}
-    return (known | {message.to_number}) - {""} if known else {EVERY_SENDER}
+    known = {*used, *map(str, bound)}
+    if account.from_number:
+        known = (known | {account.from_number}) - {EVERY_SENDER}
+    if not known or EVERY_SENDER in known:  # the provider chose the number
+        return {EVERY_SENDER}
+    return (known | {message.to_number}) - {""}
 
 
 def _names_a_number(recipient: str) -> bool:

@@ -99,6 +99,21 @@ def test_a_stop_ends_every_sender_if_the_accounts_are_not_known(reply, account, 
             send(now, sender=sender)
 
 
+def test_a_stop_ends_every_sender_if_one_of_the_accounts_is_not_known(reply, account, now) -> None:
+    """The provider chose the number of one text, and another one named a sender that is used only when it is named."""
+    SenderFactory(number=OURS)
+    MessageFactory(sent=True, to_number=PERSON, provider=account, from_number="")
+    MessageFactory(sent=True, to_number=PERSON, provider=account, from_number=OURS)
+
+    reply("STOP")
+
+    for sender in (None, OURS):
+        with pytest.raises(OptedOut):
+            send(now, sender=sender)
+    reply("START")
+    assert suppressed() == set()
+
+
 def test_a_start_takes_the_stop_back(reply, account, own_number, now) -> None:
     MessageFactory(sent=True, to_number=PERSON, provider=account, from_number=OURS_TOO)
     reply("STOP")
