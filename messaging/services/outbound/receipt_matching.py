@@ -164,18 +164,25 @@ def _choose(attempts: Sequence[DeliveryAttempt], now: datetime) -> Match:
     return Match(next(iter(waiting or late or recent), None))
 
 
-def started_since(callback: ProviderCallback) -> DeliveryAttempt | None:
-    """The attempt of another message, started after this settled receipt, that has its id and waits for a receipt.
+def started_since(callback: ProviderCallback, named: DeliveryAttempt | None) -> DeliveryAttempt | None:
+    """The attempt, started after this settled receipt, that the same bytes are about now; it waits for a receipt.
 
-    The provider uses the id again: the same bytes are then another receipt.
+    The provider uses the id of another message again, or a message that the report names (`named`) was sent again.
     """
     if callback.state not in {State.APPLIED, State.IGNORED}:
         return None
-    exact = _with_ids(callback.provider_id, Q(provider_message_id=callback.provider_message_id))
-    newest = exact[0][1] if exact and callback.provider_message_id else None
-    if newest is None or newest.message_id == callback.message_id or newest.started_at <= callback.received_at:
+    newest = named or _newest_of_another_message(callback)
+    if newest is None or newest.pk == callback.attempt_id or newest.started_at <= callback.received_at:
         return None
     return newest if newest.message.status in AWAITING_RECEIPT else None
+
+
+def _newest_of_another_message(callback: ProviderCallback) -> DeliveryAttempt | None:
+    if not callback.provider_message_id:
+        return None
+    exact = _with_ids(callback.provider_id, Q(provider_message_id=callback.provider_message_id))
+    newest = exact[0][1] if exact else None
+    return None if newest is None or newest.message_id == callback.message_id else newest
 
 
 def parked_for(rows: Sequence[DeliveryAttempt | AttemptPart]) -> QuerySet[ProviderCallback]:

@@ -50,7 +50,7 @@ def record(
     with transaction.atomic():
         found = _stored(callback)
         is_repeat = understood and found.pk != callback.pk
-        again = receipt_matching.started_since(found) if is_repeat and named is None else None
+        again = receipt_matching.started_since(found, named) if is_repeat else None
         if again is not None:
             callback.digest = _digest(account, body, again.pk, position)
             found = _stored(callback)

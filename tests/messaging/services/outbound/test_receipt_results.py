@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from messaging.models import AttemptPart, Message, MessageEvent
+from messaging.models import AttemptPart, Message, MessageEvent, ProviderCallback
 from messaging.services.outbound import receipt_results, receipts
 from messaging.services.outbound.resolve import resolve
 from messaging.services.outbound.retry import retry
 from messaging.states import Source, Status
 from providers.contract.callbacks import ReportedStatus as R
+from providers.contract.callbacks import StatusReport
 from providers.state import health
 from tests.factories import NOW, AccountFactory, AttemptFactory, EventFactory, MessageFactory, QueueFactory, UserFactory
 from tests.messaging.services.outbound.test_receipts import receive, report, steps
@@ -90,6 +91,20 @@ class TestOnePart:
         receive(account, report(R.DELIVERED), now=now)
 
         assert facts(sent)[0] == "delivered"
+
+    def test_the_same_bytes_after_a_retry_are_about_the_new_attempt(self, account, sent, now) -> None:
+        """A provider without ids that repeats our message's id, at one address for the whole account."""
+        repeated = StatusReport("", R.UNDELIVERED, "no", reference=str(sent.pk))
+        receive(account, repeated, now=now)
+        retry(message_id=sent.pk, reason="again", actor=sent.owner, now=now)
+        later = now + timedelta(minutes=1)
+        AttemptFactory(message=sent, provider=account, number=2, started_at=later)
+        Message.objects.filter(pk=sent.pk).update(status="sent", sent_at=later, attempts=2)
+
+        kept = [receive(account, repeated, now=later + timedelta(seconds=delay)) for delay in (1, 2)]
+
+        assert (facts(sent)[0], [each.state for each in kept]) == ("undelivered", ["applied", "applied"])
+        assert ProviderCallback.objects.count() == 2
 
     def test_the_delivery_rate_counts_a_repeated_failure_once(self, account, sent, now) -> None:
         for reported in (R.FAILED, R.UNDELIVERED, R.DELIVERED):
