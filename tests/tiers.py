@@ -116,7 +116,12 @@ _ENTRIES = {
         "journeys/test_make_run.py::test_a_missing_database_is_one_clear_line",
         "journeys/test_make_run.py::test_given_a_database_and_a_broker_those_are_used",
     ),
-    EMBEDDED: ("journeys/test_make_run.py", "journeys/test_slow_clients.py", "journeys/test_third_provider.py"),
+    EMBEDDED: (
+        "journeys/peers",
+        "journeys/test_make_run.py",
+        "journeys/test_slow_clients.py",
+        "journeys/test_third_provider.py",
+    ),
     BROWSER: ("browser",),
 }
 TIER_OF = {entry: tier for tier, entries in _ENTRIES.items() for entry in entries}

@@ -21,7 +21,7 @@ from providers.backends.payload import (
     values_at,
     word,
 )
-from providers.backends.text_octets import OctetsMapping, decode
+from providers.backends.text_octets import OctetsMapping, charset_name, decode
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
 from providers.contract.config_types import Part, Path, mapping_without_ambiguity
 from providers.contract.messages import InboundMessage, MessagePart
@@ -134,7 +134,7 @@ def entries(request: CallbackRequest, mapping: StatusMapping | InboundMapping) -
     An empty list has none: some providers test an address with it.
     """
     try:
-        query = one_value(read_form(urlsplit(request.url).query.encode()))
+        query = one_value(read_form(urlsplit(request.url).query.encode(), errors="surrogateescape"))
         query.pop(OUR_PARAMETER, None)
         body = read_content(request.body, request.headers.get("content-type", "")) if request.body.strip() else {}
     except ValueError:
@@ -245,7 +245,7 @@ def _text(entry: Entry, paths: Paths, *, otherwise: str | None) -> str | None:
 
 def _decoded(entry: Entry, mapping: OctetsMapping | None) -> str | None:
     """The text of its octets; None where these are not told, or are in a charset that the table does not list."""
-    charset = mapping.charsets.get(scalar(entry.get(mapping.charset))) if mapping else None
+    charset = mapping.charsets.get(charset_name(entry.get(mapping.charset))) if mapping else None
     if mapping is None or charset is None:
         return None
     try:

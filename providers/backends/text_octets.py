@@ -15,19 +15,34 @@ Charset = Literal["gsm", "ascii", "latin-1", "utf-8", "utf-16-be"]
 CharsetName = Annotated[str, StringConstraints(max_length=64)]
 
 
-class OctetsMapping(Part):
-    """`path` has the octets, hexadecimal or percent-encoded; `charset` has the provider's name of the charset.
+Notation = Literal["hex", "percent", "raw"]
+# How Python writes an octet that is no text ("surrogateescape").
+ESCAPED_OCTETS: Final = 0xDC00
 
+
+class OctetsMapping(Part):
+    """`path` has the octets; `charset` has the provider's name of the charset.
+
+    They are hexadecimal, percent-encoded, or the raw value of a form or query, which is no text in the form's own charset.
+    A charset's name that is a single octet and no text (Jasmin) counts as the octet's number.
     A text in a charset that is not in `charsets` is read as a text.
     """
 
     path: Path
-    notation: Literal["hex", "percent"] = Field(alias="as")
+    notation: Notation = Field(alias="as")
     charset: Path
     charsets: Annotated[Mapping[CharsetName, Charset], Field(min_length=1)]
 
 
-def decode(octets: Any, charset: Charset, notation: Literal["hex", "percent"]) -> str:
+def charset_name(value: Any) -> str:
+    """The name; the number of the octet where the name is one octet that is no text."""
+    if isinstance(value, str) and len(value) == 1 and not value.isprintable():
+        code = ord(value)
+        return str(code - ESCAPED_OCTETS if ESCAPED_OCTETS <= code <= ESCAPED_OCTETS + 0xFF else code)
+    return scalar(value)
+
+
+def decode(octets: Any, charset: Charset, notation: Notation) -> str:
     """Raises `ValueError` for octets that are none in this notation, or no text in this charset."""
     raw = NOTATIONS[notation](octets)
     return gsm.decode(raw) if charset == "gsm" else raw.decode(charset)
@@ -40,7 +55,14 @@ def _from_percent(value: Any) -> bytes:
     return unquote_to_bytes(text.replace("+", " "))
 
 
+def _raw(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("not a text")  # noqa: TRY004 (callers catch one class)
+    return value.encode("utf-8", "surrogateescape")
+
+
 NOTATIONS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "hex": lambda value: bytes.fromhex(scalar(value)),
     "percent": _from_percent,
+    "raw": _raw,
 }

@@ -48,7 +48,7 @@ class Callback:
 
     body: bytes | Mapping[str, str] = b""
     content_type: str = "application/json"
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
     method: str = "POST"
 
 

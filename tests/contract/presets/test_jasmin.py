@@ -69,8 +69,6 @@ class TestJasmin(PresetContract):
             "text": {"0": gsm.decode, "8": lambda raw: raw.decode("utf-16-be")}[form.pop("coding")](octets),
             "from": sender and f"+{sender}",
         }
-        if "validity-period" in form:
-            sent["valid_for"] = int(form.pop("validity-period")) * 60
         if "dlr-url" in form:
             sent["callback_url"] = form.pop("dlr-url")
         return sent | form
@@ -97,15 +95,34 @@ class TestJasmin(PresetContract):
         return Callback({**first, "level": "2", "id_smsc": "2567", "sub": "001", "dlvrd": "001", **dates, "err": "000"})
 
     def reply(self, text: str) -> Callback:
-        return incoming(text.encode("utf-16-be"), coding="8")
+        return incoming(text.encode("utf-16-be"), coding=8)
 
     @pytest.mark.parametrize(
-        ("coding", "octets"), [("0", gsm.encode("@ 5 € à")), (None, gsm.encode("@ 5 € à")), ("3", b"@ 5 \xe9 \xe0")]
+        ("coding", "charset"),
+        [
+            (None, "gsm"),
+            (0, "gsm"),
+            (3, "latin-1"),
+            (8, "utf-16-be"),
+            (0x11, "gsm"),
+            (0x19, "utf-16-be"),
+            (0xF1, "gsm"),
+        ],
     )
-    def test_a_reply_is_read_by_its_coding(self, parser: CallbackParser, coding: str | None, octets: bytes) -> None:
-        [reply] = parser.parse_inbound(self.request(incoming(octets, coding=coding), kind="inbound", attempt_id=""))
+    def test_a_reply_is_read_by_its_coding(self, parser: CallbackParser, coding: int | None, charset: str) -> None:
+        text = "@ 5 é à"
+        callback = incoming(gsm.encode(text) if charset == "gsm" else text.encode(charset), coding=coding)
 
-        assert reply.text == ("@ 5 é à" if coding == "3" else "@ 5 € à")
+        [reply] = parser.parse_inbound(self.request(callback, kind="inbound", attempt_id=""))
+
+        assert reply.text == text
+
+    def test_a_coding_may_be_written_as_a_number(self, parser: CallbackParser) -> None:
+        callback = incoming("STOP".encode("utf-16-be"), coding=None, more={"coding": "8"})
+
+        [reply] = parser.parse_inbound(self.request(callback, kind="inbound", attempt_id=""))
+
+        assert reply.text == "STOP"
 
     def test_jasmin_reads_the_answer_it_waits_for(self, parser: CallbackParser) -> None:
         responses = [parser.status_response, parser.inbound_response]
@@ -113,7 +130,8 @@ class TestJasmin(PresetContract):
         assert [(each.status, each.body) for each in responses if each] == [(200, "ACK/Jasmin")] * 2
 
 
-def incoming(octets: bytes, *, coding: str | None) -> Callback:
+def incoming(octets: bytes, *, coding: int | None, more: Mapping[str, str] | None = None) -> Callback:
+    """Jasmin writes the coding as an octet (`coding=%08`), not as a number."""
     form: dict[str, Any] = {
         "id": "0f1c2d3e",
         "from": TO[1:],
@@ -123,5 +141,5 @@ def incoming(octets: bytes, *, coding: str | None) -> Callback:
         "binary": octets.hex(),
     }
     if coding is not None:
-        form["coding"] = coding
-    return Callback(urlencode(form).encode(), content_type=FORM)
+        form["coding"] = bytes([coding])
+    return Callback(urlencode({**form, **(more or {})}).encode(), content_type=FORM)

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from providers.contract.callbacks import ReportedStatus
+import pytest
+
+from providers.contract.callbacks import CallbackParser, ReportedStatus
 from providers.errors import CredentialsRefused, Refused
 from tests.contract.fake_carrier import Play, Received, answer
 from tests.contract.presets.kit import SENDER, TO, Callback, PresetContract, Refusal
@@ -57,4 +59,22 @@ class TestKannel(PresetContract):
         return Callback(query={"reference": "ours", "status": status, "answer": "ACK/"}, method="GET")
 
     def reply(self, text: str) -> Callback:
-        return Callback(query={"id": "0a1b", "from": TO, "to": SENDER, "message": text}, method="GET")
+        is_gsm = text.isascii() or "€" in text
+        return incoming(text.encode("utf-8" if is_gsm else "utf-16-be"), coding="0" if is_gsm else "2")
+
+    @pytest.mark.parametrize(
+        ("coding", "octets"),
+        [("0", "à € ".encode()), ("1", b"\xe0"), ("2", "à “мир “".encode("utf-16-be")), (None, "à".encode())],
+    )
+    def test_a_reply_is_read_by_its_coding(self, parser: CallbackParser, coding: str | None, octets: bytes) -> None:
+        [reply] = parser.parse_inbound(self.request(incoming(octets, coding=coding), kind="inbound", attempt_id=""))
+
+        assert reply.text == {"0": "à € ", "2": "à “мир “"}.get(coding or "", "à")
+
+
+def incoming(octets: bytes, *, coding: str | None) -> Callback:
+    """`get-url`: UTF-8 for texts of the GSM alphabet, raw octets otherwise."""
+    query: dict[str, Any] = {"id": "0a1b", "from": TO, "to": SENDER, "message": octets}
+    if coding is not None:
+        query["coding"] = coding
+    return Callback(query=query, method="GET")

@@ -17,11 +17,13 @@ SENDER = "+447911123456"
 HEX = {"path": "raw", "as": "hex", "charset": "coding", "charsets": {"": "gsm", "0": "gsm", "8": "utf-16-be"}}
 PERCENT = {"path": "text", "as": "percent", "charset": "charset", "charsets": {"L1": "latin-1", "U16": "utf-16-be"}}
 
+RAW = {"path": "text", "as": "raw", "charset": "coding", "charsets": {"0": "utf-8", "2": "utf-16-be"}}
 
-def texts(octets: dict[str, Any], body: bytes, content_type: str) -> list[str]:
+
+def texts(octets: dict[str, Any], body: bytes, content_type: str, *, query: str = "") -> list[str]:
     config = {"url": "http://127.0.0.1/", "inbound": {"message": "text", "octets": octets}}
     backend = GenericHttpBackend(GenericHttpBackend.Config.model_validate(config), CONTEXT)
-    request = CallbackRequest("https://sms.example.org/in/", {"content-type": content_type}, body)
+    request = CallbackRequest(f"https://sms.example.org/in/?{query}", {"content-type": content_type}, body)
     return [text.text for text in backend.parse_inbound(request)]
 
 
@@ -59,8 +61,45 @@ def test_percent_encoded_octets_are_read_by_the_charset(charset: str, given: str
     assert texts(PERCENT, *document(text=given, charset=charset)) == [text]
 
 
+@pytest.mark.parametrize(
+    ("coding", "octets", "text"),
+    [
+        ("0", "Grüße & 👋".encode(), "Grüße & 👋"),
+        ("2", "STOP".encode("utf-16-be"), "STOP"),
+        ("2", "Grüße & 👋 мир".encode("utf-16-be"), "Grüße & 👋 мир"),
+    ],
+)
+def test_raw_octets_of_a_form_or_a_query_are_read_by_the_charset(coding: str, octets: bytes, text: str) -> None:
+    body, content_type = form(text=octets, coding=coding)
+
+    assert texts(RAW, body, content_type) == [text]
+    assert texts(RAW, b"", "", query=body.decode()) == [text]
+
+
+@pytest.mark.parametrize(("coding", "octets"), [("2", b"\xd8\x00"), ("2", b"odd"), ("0", b"\xff"), ("2", b"\x00\x00")])
+def test_raw_octets_that_are_no_text_in_their_charset_are_malformed(coding: str, octets: bytes) -> None:
+    with pytest.raises(MalformedCallback):
+        texts(RAW, b"", "", query=form(text=octets, coding=coding)[0].decode())
+
+
+def test_a_query_that_is_no_text_is_malformed_without_octets() -> None:
+    with pytest.raises(MalformedCallback):
+        texts(HEX, b"", "", query=form(text=b"\xff", coding="4")[0].decode())
+
+
 def test_a_text_in_a_charset_that_is_not_listed_is_read_as_a_text() -> None:
     assert texts(HEX, *form(text="hello", raw="ff", coding="4")) == ["hello"]
+
+
+@pytest.mark.parametrize(("octet", "text"), [(b"\x00", "@S@T"), (b"\x08", "ST"), (b"\xf1", "@S@T"), (b"8", "ST")])
+def test_a_charset_may_be_named_by_one_octet(octet: bytes, text: str) -> None:
+    octets = {**HEX, "charsets": {"0": "gsm", "8": "utf-16-be", "241": "gsm"}}
+
+    assert texts(octets, *form(text="", raw="00530054", coding=octet)) == [text]
+
+
+def test_a_charset_that_is_no_text_is_not_listed() -> None:
+    assert texts(HEX, *document(text="hello", raw="00", coding="\ud800")) == ["hello"]
 
 
 @pytest.mark.parametrize("raw", ["zz", "d800", "414", "0000"])
