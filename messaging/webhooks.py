@@ -156,9 +156,10 @@ def _check_all_named(reports: Sequence[StatusReport], attempt_id: UUID | None) -
 
 
 def _content(callback: CallbackRequest) -> bytes:
-    """What the provider has sent: the values in the query, without our token, and the body."""
-    values = [pair for pair in parse_qsl(urlsplit(callback.url).query, keep_blank_values=True) if pair[0] != "token"]
-    return b"\n".join(part for part in (urlencode(values).encode(), callback.body) if part)
+    """What the provider has sent: the values in the query, octet by octet and without our token, and the body."""
+    sent = parse_qsl(urlsplit(callback.url).query, keep_blank_values=True, errors="surrogateescape")
+    query = urlencode([pair for pair in sent if pair[0] != "token"], errors="surrogateescape")
+    return b"\n".join(part for part in (query.encode(), callback.body) if part)
 
 
 def _callback_request(request: Request) -> CallbackRequest:

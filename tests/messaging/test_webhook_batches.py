@@ -181,6 +181,14 @@ class TestQueries:
 
         assert statuses() == ["delivered", "delivered"]
 
+    def test_octets_that_are_no_text_are_kept_as_they_came(self, client, query_account) -> None:
+        for octet in ("%FE", "%FF"):
+            client.get(f"{address(**receipt('p1'))}&answer={octet}")
+
+        assert set(ProviderCallback.objects.values_list("body", flat=True)) == {
+            f"message_id=p1&status=delivered&answer={octet}" for octet in ("%FE", "%FF")
+        }
+
     def test_a_query_that_cannot_be_read_is_kept(self, client, query_account) -> None:
         assert_problem(client.get(address(message_id="p1")), 400, "parse_error")
 
