@@ -20,9 +20,9 @@ from providers.contract.callbacks import CallbackParser, CallbackRequest, Report
 from providers.contract.config_types import STORED, is_reference
 from providers.contract.messages import OutboundMessage
 from providers.contract.sender import BackendContext, Sender, Timeouts
-from providers.errors import InvalidSignature, SendError
+from providers.errors import InvalidSignature, OutcomeUnknown, RateLimited, SendError
 from providers.registry import BACKENDS, resolve_secrets
-from tests.contract.fake_carrier import FakeCarrier, Play, Received
+from tests.contract.fake_carrier import FakeCarrier, Play, Received, answer
 
 TO, SENDER = "+447911123456", "+447700900123"
 GSM_TEXT, UCS2_TEXT = "Your code is 123456 & more = €", "Grüße 👋 мир"
@@ -202,6 +202,26 @@ class PresetContract(ABC):
             if type(caught.value) is not refusal.error or refusal.shows not in shown:
                 wrong.append((refusal, type(caught.value), shown))
         assert wrong == []
+
+    @pytest.mark.parametrize(("status", "error"), [(429, RateLimited), (502, OutcomeUnknown), (504, OutcomeUnknown)])
+    def test_what_a_proxy_answers_is_no_refusal(
+        self, carrier: FakeCarrier, backend: Sender, status: int, error: type[SendError]
+    ) -> None:
+        words = dict.fromkeys(("error", "type", "message", "success", "code", "response_code"), "error")
+        for body in ({"status": status, **words}, str(status).encode(), b"ERROR: no answer from the server behind"):
+            carrier.play = answer(status, body)
+            with pytest.raises(SendError) as caught:
+                backend.send(OutboundMessage(to=TO, text=GSM_TEXT, sender=SENDER, reference=REFERENCE))
+            assert type(caught.value) is error
+
+    @pytest.mark.parametrize("body", [b"", b"<html><title>Log in</title></html>", b"{}"])
+    def test_a_success_without_the_vendors_words_is_unknown(
+        self, carrier: FakeCarrier, backend: Sender, body: bytes
+    ) -> None:
+        carrier.play = answer(200, body, {"Content-Type": "text/html"})
+
+        with pytest.raises(OutcomeUnknown):
+            backend.send(OutboundMessage(to=TO, text=GSM_TEXT, sender=SENDER, reference=REFERENCE))
 
     def test_every_status_of_a_receipt_is_understood(self, parser: CallbackParser) -> None:
         if not self.has_receipts:
