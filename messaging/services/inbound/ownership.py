@@ -19,7 +19,7 @@ REPLY_WINDOW = timedelta(days=30)
 
 def owner_of(*, recipient: str, sender: str, account: ProviderAccount, now: datetime) -> User | None:
     """The owner of our number, else the owner of the last message sent from it, or through the account, to this sender."""
-    if not _names_a_number(recipient):
+    if not names_a_number(recipient):
         return _last_owner(Q(provider=account), sender, now)
     number = SenderNumber.objects.filter(number=recipient).select_related("owner").first()
     if number is not None and number.owner is not None:
@@ -41,7 +41,7 @@ def _last_owner(sent_by: Q, recipient: str, now: datetime) -> User | None:
 
 def our_number(message: Message) -> str:
     """The number of ours that received an inbound text: as it says, else its account's own; empty without one."""
-    if message.provider is None or _names_a_number(message.to_number):
+    if message.provider is None or names_a_number(message.to_number):
         return message.to_number
     return message.provider.from_number or ""
 
@@ -52,7 +52,7 @@ def senders_of(message: Message) -> set[str]:
     If the text does not name it, all from which the account sends to the person; every sender if one of them is not known.
     """
     account = message.provider
-    if account is None or _names_a_number(message.to_number):
+    if account is None or names_a_number(message.to_number):
         return {message.to_number}
     sent = Message.objects.filter(direction=Direction.OUTBOUND, provider=account, to_number=message.from_number)
     bound = SenderNumber.objects.filter(account=account).values_list("number", flat=True)
@@ -65,5 +65,6 @@ def senders_of(message: Message) -> set[str]:
     return (known | {message.to_number}) - {""}
 
 
-def _names_a_number(recipient: str) -> bool:
-    return bool(recipient) and not is_unreadable(recipient)
+def names_a_number(recipient: str) -> bool:
+    """Whether it is a number, a short code or a name. One that is a sender of ours is, however unusual it looks."""
+    return bool(recipient) and (not is_unreadable(recipient) or SenderNumber.objects.filter(number=recipient).exists())

@@ -179,7 +179,7 @@ def _marks(incoming: IncomingMessage, limits: InboundLimits, now: datetime) -> I
     """The most important first."""
     if incoming_texts.is_unreadable(incoming.sender):
         yield marks.UNREADABLE_SENDER
-    if incoming.recipient and incoming_texts.is_unreadable(incoming.recipient):
+    if incoming.recipient and not ownership.names_a_number(incoming.recipient):
         yield marks.UNREADABLE_RECIPIENT
     if len(incoming.text) > MAX_INBOUND_CHARACTERS:
         yield marks.CUT

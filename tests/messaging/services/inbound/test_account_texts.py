@@ -71,6 +71,16 @@ def test_an_older_message_decides_nothing(reply, account, now) -> None:
     assert reply().owner is None
 
 
+def test_a_reply_to_a_long_short_code_of_a_client_is_that_clients(reply, account) -> None:
+    MessageFactory(sent=True, to_number=PERSON, provider=account)
+    code = SenderFactory(number="80888123", owner=UserFactory())
+
+    message = reply("STOP", recipient="80888123")
+
+    assert (message.owner, message.error_code) == (code.owner, "")
+    assert suppressed() == {(PERSON, "80888123")}
+
+
 def test_a_stop_ends_every_sender_that_the_account_uses_for_the_person(reply, account, own_number, now) -> None:
     SenderFactory(number=OURS_TOO)
     SenderFactory(number="+15005550008", account=account)
