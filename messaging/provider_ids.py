@@ -20,12 +20,11 @@ _DECIMAL = re.compile(rf"[0-9]{{1,{MAX_DIGITS}}}")
 
 
 class Likeness(IntEnum):
-    """How well two ids agree, best first. `GUESSED_BASE`: neither id shows that it is hexadecimal."""
+    """How well two ids agree, best first."""
 
     EXACT = 0
     FOLDED = 1
     OTHER_BASE = 2
-    GUESSED_BASE = 3
 
 
 def key(id_column: str | Combinable) -> Func:
@@ -63,14 +62,14 @@ def keys(given: str) -> set[str]:
 
 
 def likeness(one: str, other: str) -> Likeness | None:
-    """None if these are two ids."""
+    """None if these are two ids, as are two numbers of which neither shows that it is hexadecimal: a counter gives both."""
     if one == other:
         return Likeness.EXACT
     if not fold(one) or fold(one) not in keys(other) or fold(other) not in keys(one):
         return None
     if fold(one) == fold(other):
         return Likeness.FOLDED
-    return Likeness.OTHER_BASE if _shows_base(one) or _shows_base(other) else Likeness.GUESSED_BASE
+    return Likeness.OTHER_BASE if _shows_base(one) or _shows_base(other) else None
 
 
 def _shows_base(given: str) -> bool:

@@ -31,7 +31,9 @@ from providers.http.transport import HttpResponse
 MAX_SEARCHED = 4096
 # A provider's own code: not a number of a person, and nothing that a log must not have.
 SAFE_CODE = re.compile(r"(?=.{1,40}\Z)[A-Za-z0-9_.:-]*[A-Za-z_.:-][A-Za-z0-9_.:-]*|[0-9]{1,6}", re.ASCII)
-TOO_MANY = 429
+CONFLICT, TOO_MANY = 409, 429
+# A rule without `status` does not fit these: what a proxy writes is not what the provider means.
+SERVER_ERRORS = 500
 # What a status of 4xx says that the configuration does not list; any other one refuses the text.
 REFUSALS: Mapping[int, type[Unavailable]] = {401: CredentialsRefused, 402: OutOfCredit, 403: AccountRefused}
 
@@ -73,8 +75,8 @@ AnyStatus = Annotated[int, Field(ge=100, le=599, strict=True)]
 class AnswerRule(Part):
     """One rule: what must be true of the response, and what it then means.
 
-    `status`: one of these HTTP statuses. `path` with `in`: one of the values there is one of these; with `exists`: there is a
-    value, or none. `text`: the pattern is found in the body. `code`: where the provider's own code is.
+    `status`: one of these HTTP statuses; without it any below 500. `path` with `in`: one of the values there is one of these;
+    with `exists`: there is a value, or none. `text`: the pattern is found in the body. `code`: where the provider's own code is.
     """
 
     status: tuple[AnyStatus, ...] = ()
@@ -106,7 +108,7 @@ class AnswerRule(Part):
         return " and ".join(parts)
 
     def fits(self, answer: "ParsedResponse") -> bool:
-        if self.status and answer.status not in self.status:
+        if answer.status not in self.status if self.status else answer.status >= SERVER_ERRORS:
             return False
         if self.text is not None and re.search(self.text, answer.text) is None:
             return False
@@ -183,11 +185,16 @@ def by_status(
     accepted: frozenset[int],
     unavailable: frozenset[int],
     rejected: Mapping[int, str],
+    is_repeat_known: bool = False,
 ) -> ResponseMeaning:
-    """The verdict of the HTTP status alone."""
+    """The verdict of the HTTP status alone. `is_repeat_known`: the provider recognises a repeat, and 409 may be its word."""
     status, detail = answer.status, f"the provider answered {answer.status}"
     if status in accepted:
         return ResponseMeaning(f"status {status}: accepted")
+    if status == CONFLICT and is_repeat_known and status not in {*rejected, *unavailable}:
+        return ResponseMeaning(
+            f"status {status}: a repeat", OutcomeUnknown(f"{detail}: it may have the message already")
+        )
     error = _error_of_status(status, detail, answer, unavailable, rejected)
     return ResponseMeaning(f"status {status}: {error.code}", error)
 

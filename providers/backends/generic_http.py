@@ -114,7 +114,11 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
         ids = self._message_ids(answer)
         if verdict is None:
             verdict = answers.by_status(
-                answer, accepted=config.accepted, unavailable=config.unavailable, rejected=config.rejected
+                answer,
+                accepted=config.accepted,
+                unavailable=config.unavailable,
+                rejected=config.rejected,
+                is_repeat_known=config.idempotency_header is not None,
             )
             if verdict.error is None and not ids and config.message_id is not None:
                 verdict = self._without_id(answer)

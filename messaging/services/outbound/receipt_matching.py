@@ -28,12 +28,10 @@ M = TypeVar("M", DeliveryAttempt, AttemptPart)
 MAYBE_ACCEPTED = (Outcome.CALLING, Outcome.ACCEPTED, Outcome.UNKNOWN)
 # A message that ended longer ago gets no receipt by the provider's id: the id may be in use again, and its new message unknown.
 ID_KEPT_FOR = timedelta(hours=72)
-# The response with the very same id may come within this time, after its receipt.
-RESPONSE_MAY_COME = timedelta(minutes=1)
 # When the sweep looks for the attempt of a parked receipt, counted from its arrival.
 LOOKS = (
     timedelta(0),
-    RESPONSE_MAY_COME,
+    timedelta(minutes=1),
     timedelta(minutes=10),
     timedelta(hours=2),
     timedelta(hours=24),
@@ -55,7 +53,8 @@ def named_attempt(
 ) -> DeliveryAttempt | None:
     """The attempt that a report names by our address (`attempt_id`), else by our message's id.
 
-    A provider may send the reports about several messages (not `is_only`) to the address of one of them.
+    A provider may send the reports about several messages (not `is_only`) to the address of one of them. As long as that one's
+    own id is not known, a report there names it by our message's id only.
     """
     if attempt_id is not None:
         addresses = DeliveryAttempt.objects.select_related("message").defer("message__text")
@@ -80,9 +79,9 @@ def _is_of_another(report: StatusReport, addressed: DeliveryAttempt) -> bool:
 
 
 def _has_another_id(given: str, addressed: DeliveryAttempt) -> bool:
-    """A text of one part has one id. Another one may belong to a message whose response is not stored yet."""
+    """A text of one part has one id, known or not. Another one may belong to a message whose response is not stored yet."""
     known = addressed.provider_message_id
-    return bool(given and known) and addressed.message.segments == 1 and provider_ids.likeness(known, given) is None
+    return bool(given) and addressed.message.segments == 1 and provider_ids.likeness(known, given) is None
 
 
 def _by_reference(report: StatusReport, account: str) -> DeliveryAttempt | None:
@@ -124,8 +123,6 @@ def find(callback: ProviderCallback, *, now: datetime) -> Match:
     if not found:
         return Match()
     best = min(likeness for likeness, _ in found)
-    if best is Likeness.GUESSED_BASE and now < callback.received_at + RESPONSE_MAY_COME:
-        return Match()
     return _choose([attempt for likeness, attempt in found if likeness is best], now)
 
 

@@ -27,16 +27,17 @@ def record(
     now: datetime,
     kind: str = ProviderCallback.Kind.STATUS,
     position: int | None = None,
+    is_one_message: bool = True,
 ) -> ProviderCallback:
     """Store one authenticated callback, or return the stored row of the identical one. `report` is None if it is malformed.
 
     It is committed before the message is looked up: either `apply` finds the attempt by its provider id, or `match_parked`,
     which runs after that id is stored, finds this callback. `position` is the report's place among several of one body, which
-    is then not stored: it is about other people, too.
+    is then not stored: it is about other people, too. `is_one_message`: all of them have the same ids.
     """
     named, understood, text = None, {}, body
     if report is not None:
-        named = receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id, is_only=position is None)
+        named = receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id, is_only=is_one_message)
         understood = _understood(report, named, now)
         text = body if position is None else _without_others(report, position)
     callback = ProviderCallback(

@@ -57,6 +57,7 @@ def ingest(
     event to be notified of when a result is `APPLIED`.
     """
     is_only = len(reports) == 1
+    is_one_message = len({(report.reference, report.provider_message_id) for report in reports}) == 1
     with transaction.atomic():
         kept = [
             record(
@@ -66,6 +67,7 @@ def ingest(
                 attempt_id=attempt_id,
                 now=now,
                 position=None if is_only else position,
+                is_one_message=is_one_message,
             )
             for position, report in enumerate(reports)
         ]

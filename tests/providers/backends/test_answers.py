@@ -95,6 +95,20 @@ def test_a_refusal_inside_a_response_of_2xx_is_never_sent(
     assert len(carrier.received) == 1
 
 
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_rule_without_a_status_does_not_fit_the_page_of_a_proxy(carrier: FakeCarrier, status: int) -> None:
+    carrier.play = answer(status, {"error": "upstream"})
+    rules = [
+        {"path": "messages", "exists": False, "outcome": "rejected"},
+        {"text": "upstream", "outcome": "unavailable"},
+    ]
+
+    with pytest.raises(SendError) as caught:
+        send(carrier, answer=rules)
+
+    assert type(caught.value) is (Unavailable if status == 500 else OutcomeUnknown)
+
+
 def test_the_ids_of_all_parts_are_kept_and_one_accepted_part_is_sent(carrier: FakeCarrier) -> None:
     parts = [{"status": "0", "message-id": "a"}, {"status": "9", "message-id": ""}, {"status": "0", "message-id": "b"}]
     carrier.play = answer(200, {"messages": parts})

@@ -102,24 +102,14 @@ def test_the_id_as_written_goes_before_other_spellings(account, now) -> None:
     assert (status_of(exact), status_of(alike)) == ("delivered", "sent")
 
 
-def test_a_number_that_shows_no_base_waits_for_the_response_with_that_very_id(account, now) -> None:
-    other = accepted(account, "291")
-    kept = receive(account, report(R.DELIVERED, "657"), now=now)
-    assert (kept.state, kept.note) == ("unmatched", "")
+def test_a_number_that_shows_no_base_is_never_taken_for_another(account, now) -> None:
+    other = accepted(account, "3039")  # 12345 in hexadecimal; the response with 12345 was lost
 
-    own = accepted(account, "657")
-    receipts.match_parked([own], now=now)
+    kept = receive(account, report(R.DELIVERED, "12345"), now=now)
+    receipts.sweep_parked(now=now + timedelta(minutes=2))
 
-    assert (status_of(own), status_of(other)) == ("delivered", "sent")
-
-
-def test_without_that_response_it_is_matched_by_the_sweep(account, now) -> None:
-    attempt = accepted(account, "291")
-    receive(account, report(R.DELIVERED, "657"), now=now)
-
-    assert receipts.sweep_parked(now=now + timedelta(seconds=61)) == 1
-
-    assert status_of(attempt) == "delivered"
+    kept.refresh_from_db()
+    assert (kept.state, status_of(other)) == ("unmatched", "sent")
 
 
 @pytest.mark.parametrize("given", ["6699", "1A2B", "0x1a2b", "é"])
@@ -300,6 +290,20 @@ class TestSeveralReportsOfOneRequest:
         self.ingest(account, now, report(R.DELIVERED, "p1"), report(R.FAILED, "p2"), attempt_id=attempt.pk)
 
         assert (status_of(attempt), status_of(taken)) == ("failed", "sent")
+
+    def test_at_an_address_whose_own_id_is_not_known_each_of_several_ids_waits(self, account, now) -> None:
+        attempt = accepted(account, "")
+
+        states = self.ingest(account, now, report(R.SENT, "x1"), report(R.DELIVERED, "x2"), attempt_id=attempt.pk)
+
+        assert (states, status_of(attempt)) == (["unmatched", "unmatched"], "sent")
+
+    def test_several_reports_with_one_id_are_about_the_message_of_the_address(self, account, now) -> None:
+        attempt = accepted(account, "")
+
+        states = self.ingest(account, now, report(R.SENT, "x1"), report(R.DELIVERED, "x1"), attempt_id=attempt.pk)
+
+        assert (states, status_of(attempt)) == (["ignored", "applied"], "delivered")
 
     @pytest.mark.parametrize("reported", [R.DELIVERED, R.FAILED])
     def test_at_the_address_of_one_message_another_ones_waits_for_its_response(self, account, now, reported) -> None:
