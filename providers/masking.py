@@ -219,4 +219,5 @@ def _occurrences(content: str, form: str) -> Iterator[Span]:
 def _pattern_of_number(number: str) -> re.Pattern[str]:
     """Any notation of the number: its last digits decide, with whatever digits before them. UCS-2 has NUL between digits."""
     digits = re.sub(r"\D", "", number)[-MATCHED_DIGITS:]
-    return re.compile(r"\+?(?:\d\0?)*" + r"[\0 .-]?".join(digits))
+    separator = r"[\0 .,/()-]{0,2}"
+    return re.compile(rf"[+(]*(?:\d{separator}){{0,8}}" + separator.join(digits))

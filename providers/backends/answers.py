@@ -76,7 +76,8 @@ class AnswerRule(Part):
     """One rule: what must be true of the response, and what it then means.
 
     `status`: one of these HTTP statuses; without it any below 500. `path` with `in`: one of the values there is one of these;
-    with `exists`: there is a value, or none. `text`: the pattern is found in the body. `code`: where the provider's own code is.
+    with `exists`: there is a value, or none. `text`: the pattern is found in the body. `code`: where the provider's own code
+    is.
     """
 
     status: tuple[AnyStatus, ...] = ()

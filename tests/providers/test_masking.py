@@ -147,7 +147,18 @@ def test_a_short_text_is_hidden_as_a_word() -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["+14155550101", "14155550101", "0014155550101", "%2B14155550101", "4155550101", "555-0101", "1415 555 0101"],
+    [
+        "+14155550101",
+        "14155550101",
+        "0014155550101",
+        "%2B14155550101",
+        "4155550101",
+        "555-0101",
+        "1415 555 0101",
+        "(415) 555-0101",
+        "+1 415/555/0101",
+        "1,415,555,0101",
+    ],
 )
 def test_of_a_number_the_last_four_digits_are_left(written: str) -> None:
     assert mask()(f"to={written}&x=1").endswith("…0101&x=1")
