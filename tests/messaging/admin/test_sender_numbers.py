@@ -56,7 +56,7 @@ def test_a_name_can_be_given_to_one_owner_or_to_all_but_not_twice(admin) -> None
 
 
 def test_the_form_says_what_can_be_written(admin) -> None:
-    assert "a short code of 3 to 8 digits, or a name" in admin.get(reverse(ADD)).content.decode()
+    assert "a short code (3 to 8 digits), or a name" in admin.get(reverse(ADD)).content.decode()
 
 
 def test_a_member_of_staff_without_the_permission_to_change_only_reads(staff: Staff) -> None:
