@@ -3,9 +3,10 @@
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, WrapValidator
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from providers.contract.config_types import EnvOrText, HttpUrl, Secret, Text
 from providers.errors import Misconfigured
@@ -20,14 +21,22 @@ BASIC_METHOD: Final = "client_secret_basic"
 Username = Annotated[str, StringConstraints(pattern=r"^[^:\x00-\x1f\x7f]+$", max_length=500), EnvOrText]
 
 
+def _empty_or_secret(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Some providers take a token as the name, with an empty password."""
+    return SecretStr("") if value == "" else handler(value)
+
+
+Password = Annotated[Secret, WrapValidator(_empty_or_secret)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class BasicAuth(_Part):
     type: Literal["basic"]
-    username: Username
-    password: Secret
+    username: Annotated[Username, Field(repr=False)]
+    password: Password
 
 
 class BearerAuth(_Part):

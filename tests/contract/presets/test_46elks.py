@@ -12,7 +12,7 @@ from tests.contract.presets.kit import SENDER, TO, Callback, PresetContract, Ref
 
 class Test46Elks(PresetContract):
     preset = "46elks"
-    environment: ClassVar[Mapping[str, str]] = {"ELKS_AUTHORIZATION": "Basic bWFkZTp1cA=="}
+    environment: ClassVar[Mapping[str, str]] = {"ELKS_USERNAME": "made", "ELKS_PASSWORD": "up"}
     statuses: ClassVar[Mapping[str, ReportedStatus]] = {
         "created": ReportedStatus.PROGRESS,
         "sent": ReportedStatus.SENT,

@@ -64,6 +64,7 @@ class TestAfricasTalking(PresetContract):
             Refusal(sent_to(406, "None"), RecipientOptedOut, "406"),
             Refusal(sent_to(409, "None"), Refused, "409"),
             Refusal(sent_to(500, "None"), OutcomeUnknown, "500"),
+            Refusal(sent_to(501, "None"), OutcomeUnknown, "501"),
             Refusal(answer(201, b"<html>"), NoMessageId),
         ]
 

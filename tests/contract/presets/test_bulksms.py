@@ -29,7 +29,7 @@ def message(message_id: str, kind: str, subtype: str | None = None) -> dict[str,
 
 class TestBulkSms(PresetContract):
     preset = "bulksms"
-    environment: ClassVar[Mapping[str, str]] = {"BULKSMS_AUTHORIZATION": "Basic bWFkZTp1cA=="}
+    environment: ClassVar[Mapping[str, str]] = {"BULKSMS_TOKEN_ID": "made", "BULKSMS_TOKEN_SECRET": "up"}
     statuses: ClassVar[Mapping[str, ReportedStatus]] = {
         "ACCEPTED": ReportedStatus.PROGRESS,
         "SCHEDULED": ReportedStatus.PROGRESS,

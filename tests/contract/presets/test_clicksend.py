@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from providers.contract.callbacks import CallbackParser, ReportedStatus
-from providers.errors import CredentialsRefused, OutcomeUnknown, RateLimited, RecipientInvalid, Refused, Unavailable
+from providers.errors import CredentialsRefused, RateLimited, RecipientInvalid, Refused, Unavailable
 from tests.contract.fake_carrier import Play, Received, answer
 from tests.contract.presets.kit import REFERENCE, SENDER, TO, Callback, PresetContract, Refusal
 
@@ -31,7 +31,7 @@ def message(status: str, message_id: str = "id-1") -> Play:
 
 class TestClickSend(PresetContract):
     preset = "clicksend"
-    environment: ClassVar[Mapping[str, str]] = {"CLICKSEND_AUTHORIZATION": "Basic bWFkZTp1cA=="}
+    environment: ClassVar[Mapping[str, str]] = {"CLICKSEND_USERNAME": "made", "CLICKSEND_API_KEY": "up"}
     statuses: ClassVar[Mapping[str, ReportedStatus]] = {
         "200": ReportedStatus.SENT,
         "201": ReportedStatus.DELIVERED,
@@ -54,12 +54,9 @@ class TestClickSend(PresetContract):
         return [
             Refusal(answer(401, {"http_code": 401, "response_code": "UNAUTHORIZED"}), CredentialsRefused),
             Refusal(answer(400, bad), Refused, "BAD_REQUEST"),
-            Refusal(answer(200, {"response_code": "ACCOUNT_NOT_ACTIVATED"}), CredentialsRefused, "NOT_ACTIVATED"),
             Refusal(message("INVALID_RECIPIENT"), RecipientInvalid, "INVALID_RECIPIENT"),
             Refusal(message("INSUFFICIENT_CREDIT"), CredentialsRefused, "INSUFFICIENT_CREDIT"),
-            Refusal(message("INVALID_SENDER_ID"), Refused, "INVALID_SENDER_ID"),
-            Refusal(message("THROTTLED"), RateLimited),
-            Refusal(message("INTERNAL_ERROR"), OutcomeUnknown, "INTERNAL_ERROR"),
+            Refusal(message("MADE_UP"), Refused, "MADE_UP"),
             Refusal(answer(429, {"response_code": "TOO_MANY_REQUESTS"}), RateLimited),
             Refusal(answer(500, {"response_code": "INTERNAL_SERVER_ERROR"}), Unavailable),
         ]

@@ -33,7 +33,7 @@ def report(**content: Any) -> dict[str, Any]:
 
 class TestGatewayApi(PresetContract):
     preset = "gatewayapi"
-    environment: ClassVar[Mapping[str, str]] = {"GATEWAYAPI_AUTHORIZATION": "Basic bWFkZS11cDo="}
+    environment: ClassVar[Mapping[str, str]] = {"GATEWAYAPI_TOKEN": "made-up"}
     statuses: ClassVar[Mapping[str, ReportedStatus]] = {
         "UNKNOWN": ReportedStatus.PROGRESS,
         "SCHEDULED": ReportedStatus.PROGRESS,

@@ -1,18 +1,24 @@
 """httpSMS, an Android phone: JSON with our reference, CloudEvents as callbacks."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import jwt
 import pytest
 
+from providers import presets
 from providers.contract.callbacks import CallbackParser, ReportedStatus
 from providers.contract.messages import OutboundMessage
 from providers.contract.sender import Sender
 from providers.errors import CredentialsRefused, OutOfCredit, Refused, Unavailable
 from tests.contract.fake_carrier import FakeCarrier, Play, Received, answer
 from tests.contract.presets.kit import REFERENCE, SENDER, TO, Callback, PresetContract, Refusal, json_callback
+from tests.providers.backends.signed_callbacks import ADDRESS, NOW, at, is_verified, request
 
+SIGNING_KEY = "made-up-key-made-up-key-made-up-k"
 PICTURES = ("https://a.example/1.jpg", "https://a.example/2.jpg")
 
 
@@ -91,3 +97,29 @@ class TestHttpSms(PresetContract):
 
         assert carrier.received[0].json()["attachments"] == list(PICTURES)
         assert (reply.text, reply.media_urls) == ("", PICTURES)
+
+
+def token(key: str = SIGNING_KEY, **changes: Any) -> dict[str, str]:
+    """The header that the program's getAuthToken makes."""
+    seconds = int(NOW.timestamp())
+    claims = {"aud": [ADDRESS], "exp": seconds + 600, "iat": seconds, "iss": "api.httpsms.com", "nbf": seconds - 600}
+    signed = jwt.encode({**claims, "sub": "WB7DRDWrJZRGbYrv2CKGkqbzvqdC", **changes}, key, "HS256")
+    return {"Authorization": f"Bearer {signed}"}
+
+
+def documented_recipe() -> dict[str, Any]:
+    found = re.search(r"set callback_auth to (\{.+\})\.", presets.load("httpsms").docs)
+    assert found
+    recipe = json.loads(found[1])
+    assert recipe.pop("secret") == {"env": "HTTPSMS_SIGNING_KEY"}
+    return {**recipe, "secret": SIGNING_KEY}
+
+
+def test_the_documented_recipe_proves_the_sender() -> None:
+    recipe = documented_recipe()
+
+    assert is_verified(recipe, request(b"{}", token()))
+    assert not is_verified(recipe, request(b"{}", token(iss="another")))
+    assert not is_verified(recipe, request(b"{}", token(key=SIGNING_KEY[::-1])))
+    assert not is_verified(recipe, request(b"{}"))
+    assert not is_verified(recipe, request(b"{}", token()), now=at(301))

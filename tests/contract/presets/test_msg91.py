@@ -39,7 +39,6 @@ class TestMsg91(PresetContract):
 
     def refusals(self) -> Sequence[Refusal]:
         return [
-            Refusal(answer(200, {"message": "Authentication failure", "type": "error"}), CredentialsRefused),
             Refusal(answer(200, {"message": "made up", "type": "error"}), Refused),
             Refusal(answer(401, {"message": "made up", "type": "error"}), CredentialsRefused),
             Refusal(answer(200, b"<html>"), NoMessageId),

@@ -66,6 +66,7 @@ class TestSeven(PresetContract):
             Refusal(message(None, "500"), CredentialsRefused, "500"),
             Refusal(message(None, "700"), OutcomeUnknown, "700"),
             Refusal(answer(200, b"900"), CredentialsRefused),
+            Refusal(answer(200, b'"903"'), CredentialsRefused),
             Refusal(answer(200, b"202"), RecipientInvalid),
             Refusal(answer(200, b"306"), Refused),
             Refusal(answer(200, b"600"), OutcomeUnknown),

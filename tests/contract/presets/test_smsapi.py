@@ -11,7 +11,7 @@ from tests.contract.presets.kit import TO, Callback, PresetContract, Refusal
 
 class TestSmsApi(PresetContract):
     preset = "smsapi"
-    environment: ClassVar[Mapping[str, str]] = {"SMSAPI_AUTHORIZATION": "Bearer made-up-token"}
+    environment: ClassVar[Mapping[str, str]] = {"SMSAPI_TOKEN": "made-up-token"}
     statuses: ClassVar[Mapping[str, ReportedStatus]] = {
         "402": ReportedStatus.UNDELIVERED,
         "403": ReportedStatus.SENT,
@@ -47,6 +47,7 @@ class TestSmsApi(PresetContract):
         return [
             Refusal(answer(200, nobody), RecipientInvalid, "13"),
             Refusal(answer(200, {"error": 101, "message": "made up"}), CredentialsRefused, "101"),
+            Refusal(answer(200, {"error": 102, "message": "made up"}), CredentialsRefused, "102"),
             Refusal(answer(200, {"error": 103, "message": "made up"}), CredentialsRefused, "103"),
             Refusal(answer(200, {"error": 14, "message": "made up"}), Refused, "14"),
             Refusal(answer(200, {"count": 1, "list": [{"id": None, "error": 30}]}), Refused, "30"),

@@ -25,7 +25,8 @@ class TestSmsGate(PresetContract):
     preset = "smsgate"
     environment: ClassVar[Mapping[str, str]] = {
         "SMSGATE_URL": "https://api.sms-gate.app/3rdparty/v1/messages",
-        "SMSGATE_AUTHORIZATION": "Basic bWFkZTp1cA==",
+        "SMSGATE_USERNAME": "made",
+        "SMSGATE_PASSWORD": "up",
         "SMSGATE_SIGNING_KEY": KEY,
     }
     statuses: ClassVar[Mapping[str, ReportedStatus]] = {

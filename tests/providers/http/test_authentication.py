@@ -18,6 +18,7 @@ from tests.providers.http.authenticated_calls import AUTH, authenticator, throug
         (None, {}),
         ({"type": "bearer", "token": "abc"}, {"Authorization": "Bearer abc"}),
         ({"type": "basic", "username": "id", "password": "p:w"}, {"Authorization": "Basic aWQ6cDp3"}),
+        ({"type": "basic", "username": "token", "password": ""}, {"Authorization": "Basic dG9rZW46"}),
         ({"type": "basic", "username": "\u00e9", "password": "\u20ac"}, {"Authorization": "Basic w6k64oKs"}),
     ],
 )
@@ -45,6 +46,7 @@ def test_a_token_that_no_header_can_carry_is_a_misconfiguration(token: str, http
     [
         {"type": "basic", "username": "a:b", "password": {"env": "SMS_PASSWORD"}},
         {"type": "basic", "username": "a", "password": "literal"},
+        {"type": "basic", "username": "a"},
         {"type": "bearer", "token": "literal"},
         {"type": "oauth2", "token_url": "http://a/", "client_id": "a", "client_secret": "literal"},
         {"type": "oauth2", "token_url": "ftp://a/", "client_id": "a", "client_secret": {"env": "SMS_SECRET"}},
@@ -54,3 +56,7 @@ def test_a_token_that_no_header_can_carry_is_a_misconfiguration(token: str, http
 def test_a_configuration_that_cannot_be_used_is_refused(config: Any) -> None:
     with pytest.raises(ValidationError):
         AUTH.validate_python(config, context=STORED)
+
+
+def test_a_token_as_the_name_is_not_in_the_repr() -> None:
+    assert "abc" not in repr(AUTH.validate_python({"type": "basic", "username": "abc", "password": ""}))
