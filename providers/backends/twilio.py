@@ -15,7 +15,16 @@ from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator, g
 from twilio.rest import Client
 
 from providers.backends import twilio_codes
-from providers.backends.payload import MAX_ID_LENGTH, at_path, identifier, read_form, read_json, scalar, storable_text
+from providers.backends.payload import (
+    MAX_ID_LENGTH,
+    at_path,
+    identifier,
+    is_nested_too_deeply,
+    read_form,
+    read_json,
+    scalar,
+    storable_text,
+)
 from providers.backends.twilio_config import TwilioConfig
 from providers.backends.validity import seconds_left
 from providers.contract.callbacks import (
@@ -85,7 +94,10 @@ class _PooledClient(HttpClient):
         response = self._transport.call(method, uri, headers=headers, query=params, form=data, credentials=auth)
         if response.status == 429:  # noqa: PLR2004 (here, because the SDK's exception drops the headers)
             raise RateLimited("Twilio limits the rate", retry_after=response.retry_after(datetime.now(UTC)))
-        return Response(response.status, response.body.decode(errors="replace").strip(), response.headers)
+        text = response.body.decode(errors="replace").strip()
+        if is_nested_too_deeply(text):
+            raise OutcomeUnknown("Twilio's response cannot be read")
+        return Response(response.status, text, response.headers)
 
 
 class _Form(dict[str, list[str]]):

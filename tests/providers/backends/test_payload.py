@@ -36,6 +36,7 @@ FORM = "application/x-www-form-urlencoded"
         ("text/plain", b"<r>1</r>", {"r": "1"}),
         ("text/plain", b"id=1", {"id": "1"}),
         (FORM, b'{"id": 1}', {"id": 1}),
+        ("application/json", b"[[" + b'["[[{{\\"[["],' * 100 + b"[]]]", [[*[['[[{{"[[']] * 100, []]]),
     ],
 )
 def test_a_body_is_read_by_its_own_type_and_charset(content_type: str, body: bytes, content: Any) -> None:
@@ -52,6 +53,7 @@ def test_a_body_is_read_by_its_own_type_and_charset(content_type: str, body: byt
         ("text/xml", b"<r>" * 50_000),
         ("text/xml", b'<!DOCTYPE r [<!ENTITY a "b">]><r>&a;</r>'),
         ("application/json", b"[" * 100_000),
+        ("application/json", b'{"a":' * 65 + b"1" + b"}" * 65),
     ],
 )
 def test_what_cannot_be_read_is_a_value_error(content_type: str, body: bytes) -> None:
