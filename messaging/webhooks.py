@@ -106,8 +106,10 @@ class StatusCallbackView(_CallbackView):
             try:
                 reports = parser.parse_status(callback)
                 _check_all_named(reports, attempt_id)
-            except MalformedCallback:
-                receipts.record(account=account, body=body, report=None, attempt_id=attempt_id, now=now)
+            except MalformedCallback as fault:
+                receipts.record(
+                    account=account, body=body, report=None, attempt_id=attempt_id, now=now, note=str(fault)
+                )
                 raise
         states = receipts.ingest(reports, account=account, body=body, attempt_id=attempt_id, now=now)
         if State.APPLIED in states:
@@ -135,9 +137,17 @@ class InboundCallbackView(_CallbackView):
             try:
                 texts = parser.parse_inbound(callback)
                 receive.ingest_all(texts, account=account, limits=inbound_limits(), now=now)
-            except MalformedCallback:
+            except MalformedCallback as fault:
                 body = _content(callback)
-                receipts.record(account=account, body=body, report=None, attempt_id=None, now=now, kind=Kind.INBOUND)
+                receipts.record(
+                    account=account,
+                    body=body,
+                    report=None,
+                    attempt_id=None,
+                    now=now,
+                    kind=Kind.INBOUND,
+                    note=str(fault),
+                )
                 raise
         if texts:
             notifier.notify_inbound()

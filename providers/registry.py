@@ -1,5 +1,6 @@
 """From an account's row to its backend: the only module that knows all backends and resolves secrets."""
 
+import difflib
 import logging
 import os
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from providers import secret_names
 from providers.backends.aws import AwsBackend
@@ -58,7 +60,7 @@ def check_config(backend: str, config: Any) -> CommonConfig:
     try:
         checked = backend_class.Config.model_validate(config, context=STORED)
     except ValidationError as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(_one_line(error, known=backend_class.Config.model_fields)) from None
     for place, name in secret_names.references(config):
         if not secret_names.may_be_read(name, settings.PROVIDER_SECRET_NAMES):
             raise ConfigError(f"{place}: {secret_names.refusal(name)}")
@@ -199,9 +201,17 @@ def resolve_secrets(value: Any, environ: Mapping[str, str]) -> Any:
     return value
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, *, known: Iterable[str] = ()) -> str:
+    """The faults with the keys that have them. `known` are the keys of the configuration itself, to hint at a misspelt one."""
     faults = (
-        f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: {fault['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(str(part) for part in fault['loc']) or 'config'}: {_explained(fault, known)}"
         for fault in error.errors(include_input=False, include_url=False, include_context=False)
     )
     return " ".join("; ".join(faults).split())
+
+
+def _explained(fault: ErrorDetails, known: Iterable[str]) -> str:
+    if fault["type"] != "extra_forbidden":
+        return fault["msg"].removeprefix("Value error, ")
+    near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1) if len(fault["loc"]) == 1 else []
+    return f"there is no such key; did you mean {near[0]}?" if near else "there is no such key"

@@ -26,7 +26,7 @@ def banner(
         f"  Folder    {folder}",
         *_fault_lines(faults, address),
         "",
-        "Send a message (no real SMS leaves this machine; the sandbox carrier delivers it):",
+        "Send a message (the sandbox delivers it; no real SMS leaves this machine while no other account is enabled):",
         "",
         send,
         "",

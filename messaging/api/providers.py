@@ -55,7 +55,7 @@ class ProviderSerializer(serializers.Serializer):
     enabled = serializers.BooleanField()
     weight = serializers.IntegerField()
     effective_weight = serializers.FloatField(
-        help_text="The weight used for routing: `weight`, reduced by recent errors."
+        help_text="The weight used for routing: `weight`, reduced by recent errors; 0 while disabled."
     )
     circuit = CircuitSerializer()
     refuses_many = serializers.BooleanField(
@@ -87,7 +87,7 @@ def _serialize(
         "backend": row.backend,
         "enabled": row.is_enabled,
         "weight": row.weight,
-        "effective_weight": round(row.weight * account.factor, 2),
+        "effective_weight": round(row.weight * account.factor, 2) if row.is_enabled else 0.0,
         "circuit": {
             "state": state.value,
             "reason": circuit.reason or None,

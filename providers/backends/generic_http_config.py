@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic import ValidationInfo as Info
 
 from providers.backends import templates
@@ -81,6 +90,25 @@ class IdInXml(Part):
         return self.xml.replace("/", ".")
 
 
+def _kind_of_id(value: Any) -> str | None:
+    """The tag of a value in the union below."""
+    if isinstance(value, str):
+        return "path"
+    if isinstance(value, IdByPattern | IdInXml):
+        return "text" if isinstance(value, IdByPattern) else "xml"
+    return next((kind for kind in ("text", "xml") if isinstance(value, dict) and kind in value), None)
+
+
+MessageId = Annotated[
+    Annotated[Path, Tag("path")] | Annotated[IdByPattern, Tag("text")] | Annotated[IdInXml, Tag("xml")],
+    Discriminator(
+        _kind_of_id,
+        custom_error_type="message_id",
+        custom_error_message='must be a path, {"text": "<regular expression>"}, {"xml": "<path>"} or null',
+    ),
+]
+
+
 class CallbackAnswer(Part):
     """What the provider wants to read when its callback is stored."""
 
@@ -101,7 +129,7 @@ class GenericHttpConfig(CommonConfig, ConnectionOptions):
     values: Mapping[str, Mapping[str, Scalar]] = Field(default_factory=dict)
     validity: ValidityLimits | None = None
     answer: tuple[AnswerRule, ...] = ()
-    message_id: Path | IdByPattern | IdInXml | None = "message_id"
+    message_id: MessageId | None = "message_id"
     accepted: frozenset[Success] = Field(default=frozenset(range(200, 300)), min_length=1)
     # Not 502 and 504: a proxy in front of the provider answers so after it has passed the message on.
     unavailable: frozenset[Refusal] = frozenset({429, 500, 503})

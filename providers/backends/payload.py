@@ -68,7 +68,7 @@ def read_json(body: bytes, encoding: str | None = None) -> Any:
 
 
 def is_nested_too_deeply(text: str) -> bool:
-    """Whether JSON has more levels than any provider's. Ask before parsing: an overflow of the parser's stack has side effects."""
+    """Whether JSON has more levels than any provider's. Ask before parsing: an overflow of the parser's stack does harm."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
     depth = 0

@@ -106,7 +106,12 @@ def test_a_variable_that_is_not_set_is_reported_and_the_account_is_stored(monkey
         (["--preset", "../presets/telnyx"], "there is no preset '../presets/telnyx'; known: "),
         (["--preset", "xyz"], f"there is no preset 'xyz'; known: {', '.join(presets.names())}"),
         (["--preset", "telnyx", "--config", "[]"], "config must be a JSON object"),
-        (["--preset", "telnyx", "--config", '{"bogus": 1}'], "bogus: Extra inputs are not permitted"),
+        (["--preset", "telnyx", "--config", '{"bogus": 1}'], "bogus: there is no such key"),
+        (["--preset", "telnyx", "--config", '{"feilds": {}}'], "feilds: there is no such key; did you mean fields?"),
+        (
+            ["--preset", "telnyx", "--config", '{"message_id": {"text": "ID ("}}'],
+            "message_id.text.text: is not a regular",
+        ),
         (["--preset", "telnyx", "--backend", "twilio"], "account_sid: Field required"),
     ],
 )
@@ -132,7 +137,8 @@ def test_one_preset_is_printed_with_its_documentation_and_a_command() -> None:
 
     assert page.startswith("Telnyx Messaging API v2.\nFollows https://")
     assert "  TELNYX_API_KEY: an API key" in page
-    assert """  upsert_provider telnyx --preset telnyx --config '{"from_number": "+14155550100"}'\n""" in page
+    command = "make manage ARGS='upsert_provider telnyx --preset telnyx --config-file -' <<'END'"
+    assert f'{command}\n{{"from_number": "+14155550100"}}\nEND\n' in page
 
 
 def test_presets_are_printed_as_json() -> None:

@@ -49,20 +49,32 @@ def our_number(message: Message) -> str:
 def senders_of(message: Message) -> set[str]:
     """The senders that a STOP in this text ends: the number that received it.
 
-    If the text does not name it, all from which the account sends to the person; every sender if one of them is not known.
+    If the text does not name it, all from which the account sends to the person; every sender if one of them is not known. If
+    it names a number that we do not know, such as one of a carrier's pool, that one and all of the account.
     """
-    account = message.provider
-    if account is None or names_a_number(message.to_number):
-        return {message.to_number}
+    account, recipient = message.provider, message.to_number
+    is_named = names_a_number(recipient)
+    if account is None or (is_named and _is_known(recipient)):
+        return {recipient}
     sent = Message.objects.filter(direction=Direction.OUTBOUND, provider=account, to_number=message.from_number)
     bound = SenderNumber.objects.filter(account=account).values_list("number", flat=True)
     used = sent.order_by().values_list("from_number", flat=True).distinct()
     known = {*used, *map(str, bound)}
+    if is_named:  # messages without a sender are ended by an opt-out from any number that we do not know
+        own = set() if recipient in known else {*known, account.from_number or ""}
+        return (own | {recipient}) - {EVERY_SENDER}
     if account.from_number:
         known = (known | {account.from_number}) - {EVERY_SENDER}
     if not known or EVERY_SENDER in known:  # the provider chose the number
         return {EVERY_SENDER}
     return (known | {message.to_number}) - {""}
+
+
+def _is_known(recipient: str) -> bool:
+    """Whether it is a sender number, or an account's own."""
+    if SenderNumber.objects.filter(number=recipient).exists():
+        return True
+    return any(account.from_number == recipient for account in ProviderAccount.objects.all())
 
 
 def names_a_number(recipient: str) -> bool:

@@ -28,12 +28,14 @@ def record(
     kind: str = ProviderCallback.Kind.STATUS,
     position: int | None = None,
     is_one_message: bool = True,
+    note: str = "",
 ) -> ProviderCallback:
     """Store one authenticated callback, or return the stored row of the identical one. `report` is None if it is malformed.
 
     It is committed before the message is looked up: either `apply` finds the attempt by its provider id, or `match_parked`,
     which runs after that id is stored, finds this callback. `position` is the report's place among several of one body, which
     is then not stored: it is about other people, too. `is_one_message`: all of them have the same ids.
+    `note` says what of a malformed one cannot be understood.
     """
     named, understood, text = None, {}, body
     if report is not None:
@@ -46,7 +48,7 @@ def record(
         received_at=now,
         body=text.decode("utf-8", "replace").replace("\x00", "\ufffd"),
         digest=_digest(account, body, attempt_id, position),
-        **{"state": State.MALFORMED, **understood},
+        **{"state": State.MALFORMED, "note": note[:200], **understood},
     )
     with transaction.atomic():
         found = _stored(callback)
@@ -86,6 +88,7 @@ def _digest(account: ProviderAccount, body: bytes, attempt_id: UUID | None, posi
 def _understood(report: StatusReport, named: DeliveryAttempt | None, now: datetime) -> dict[str, Any]:
     return {
         "state": State.UNMATCHED,
+        "note": "",
         "match_at": now,
         "attempt": named,
         "provider_message_id": report.provider_message_id,

@@ -132,9 +132,7 @@ def _apply_to_message(
 ) -> tuple[ProviderCallback.State, str]:
     reported = R(callback.reported)
     if reported not in TARGETS:
-        if reported is R.UNRECOGNIZED:
-            logger.warning("account %s reported a status that its configuration does not list", callback.provider_id)
-        return State.IGNORED, "no change of status"
+        return State.IGNORED, _without_effect(callback)
     result = _result(callback, attempt, message, before)
     if not (message.status == Status.DELIVERED and (before is None or result is R.DELIVERED)):
         _update_recipient(callback, message, now)
@@ -174,6 +172,13 @@ def _changes(message: Message, before: ReportedStatus | None, result: ReportedSt
     return (is_correction and status is target) or can_transition(
         status, target, by_operator=False, corrects_receipt=is_correction
     )
+
+
+def _without_effect(callback: ProviderCallback) -> str:
+    if callback.reported != R.UNRECOGNIZED:
+        return "no change of status"
+    logger.warning("account %s reported a status that its configuration does not list", callback.provider_id)
+    return "the account's configuration does not list this status"
 
 
 def _result(

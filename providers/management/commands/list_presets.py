@@ -35,7 +35,9 @@ class Command(BaseCommand):
 
 
 def _page(name: str, preset: Preset) -> str:
-    example = f" --config '{json.dumps(preset.example, ensure_ascii=False)}'" if preset.example else ""
+    command = f"upsert_provider {name} --preset {name}"
+    content = json.dumps(preset.example, ensure_ascii=False)
+    example = [f"make manage ARGS='{command} --config-file -' <<'END'", content, "END"]
     variables = [f"  {variable}: {meaning}" for variable, meaning in preset.variables.items()]
     return "\n".join(
         [
@@ -43,7 +45,7 @@ def _page(name: str, preset: Preset) -> str:
             "",
             *(["Variables of the environment:", *variables, ""] if variables else []),
             "An account with it:",
-            f"  upsert_provider {name} --preset {name}{example}",
+            *(example if preset.example else [f"make manage ARGS='{command}'"]),
             "",
             "Its configuration:",
             json.dumps(preset.config, indent=2, ensure_ascii=False),

@@ -119,7 +119,10 @@ def test_disabling_and_enabling(api, act: str, enabled: bool) -> None:
 
     response = api.post(f"providers/acme/{act}/", {"reason": "maintenance"})
 
-    assert (response.status_code, response.json()) == (200, ACME | {"enabled": enabled})
+    assert (response.status_code, response.json()) == (
+        200,
+        ACME | {"enabled": enabled, "effective_weight": 100.0 if enabled else 0.0},
+    )
     assert ProviderAccount.objects.get().is_enabled is enabled
     assert event() == ("acme", f"{act}d", "maintenance", api.user)
 
@@ -156,7 +159,7 @@ def test_other_actions_need_no_reason(api, act: str, kind: str, body: dict) -> N
 
 
 def test_other_actions_need_no_body(api) -> None:
-    assert api.post("providers/acme/disable/").json() == ACME | {"enabled": False}
+    assert api.post("providers/acme/disable/").json() == ACME | {"enabled": False, "effective_weight": 0.0}
 
 
 @pytest.mark.parametrize("act", ACTIONS)

@@ -124,6 +124,27 @@ def test_a_stop_ends_every_sender_if_one_of_the_accounts_is_not_known(reply, acc
     assert suppressed() == set()
 
 
+def test_a_stop_to_a_number_that_we_do_not_know_ends_the_accounts_senders_too(reply, account, own_number, now) -> None:
+    MessageFactory(sent=True, to_number=PERSON, provider=account, from_number=OURS_TOO)
+    MessageFactory(sent=True, to_number=PERSON, provider=account, from_number="")
+
+    reply("STOP", recipient="80999")
+
+    assert suppressed() == {(PERSON, "80999"), (PERSON, OURS), (PERSON, OURS_TOO)}
+    with pytest.raises(OptedOut):
+        send(now)
+
+
+def test_a_stop_to_a_number_of_ours_ends_only_that_one(reply, account, own_number) -> None:
+    SenderFactory(number=OURS_TOO)
+    MessageFactory(sent=True, to_number=PERSON, provider=account, from_number="ACME")
+
+    for recipient in (OURS, OURS_TOO, "ACME"):
+        reply("STOP", recipient=recipient)
+
+    assert suppressed() == {(PERSON, OURS), (PERSON, OURS_TOO), (PERSON, "ACME")}
+
+
 def test_a_start_takes_the_stop_back(reply, account, own_number, now) -> None:
     MessageFactory(sent=True, to_number=PERSON, provider=account, from_number=OURS_TOO)
     reply("STOP")
