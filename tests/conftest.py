@@ -19,7 +19,8 @@ from tests.environment import GIVEN_DATABASE_URL
 from tests.plugin import ENVIRONMENT
 
 # Tests that start the product's processes follow one another in one process, folder by folder, while others run beside them.
-WITH_PROCESSES = {name: Path(__file__).parent / name for name in ("browser", "journeys")}
+# Of nested folders the inner one decides.
+WITH_PROCESSES = {name: Path(__file__).parent / name for name in ("browser", "journeys/chaos", "journeys")}
 django.setup()  # the conftests of the folders below import models, and are loaded before pytest-django does this
 admin.autodiscover()  # tests that go over all pages are collected before the first request loads them
 TransactionTestCase._fixture_teardown = delete_all_rows
@@ -33,9 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Schemathesis gives all operations of a schema one id, of which pytest-xdist would run a single one.
         if not item.nodeid.endswith(item.name):
             item._nodeid = f"{item.nodeid.rpartition('::')[0]}::{item.name}"
-        for name, folder in WITH_PROCESSES.items():
-            if item.path.is_relative_to(folder):
-                item.add_marker(pytest.mark.xdist_group(name))
+        group = next((name for name, folder in WITH_PROCESSES.items() if item.path.is_relative_to(folder)), None)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -232,4 +232,6 @@ def _wait(sender: str, limits: InboundLimits, now: datetime) -> int | None:
     times = [time for time in recent.values_list("received_at", flat=True)[: limits.messages] if time is not None]
     if len(times) < limits.messages:
         return None
-    return max(1, math.ceil((times[-1] + limits.window - now).total_seconds()))
+    # A text that was received after `now` may be among them: its transaction had the lock before ours.
+    wait = min(times[-1] + limits.window - now, limits.window)
+    return max(1, math.ceil(wait.total_seconds()))

@@ -247,6 +247,16 @@ def test_one_concurrent_id_under_several_senders_is_one_row(bring) -> None:
 # --- By a provider ----------------------------------------------------------------------------------------------------
 
 
+def test_the_wait_is_no_longer_than_the_window_if_another_text_was_stored_meanwhile(post) -> None:
+    for number in range(5):
+        post(f"{number}", after=0.5)
+
+    with pytest.raises(SenderRateLimited) as caught:
+        post("one more")
+
+    assert caught.value.retry_after == 60
+
+
 def test_a_provider_is_never_refused_for_the_rate(bring, account) -> None:
     messages = [bring(f"{number}", provider_message_id=f"p{number}").message for number in range(7)]
 
