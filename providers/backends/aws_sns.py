@@ -40,7 +40,7 @@ MAX_AGE: Final = timedelta(hours=2)
 MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=15)
 MAX_CERTIFICATES: Final = 16
 _HOST = r"sns\.[a-z0-9-]{1,40}\.amazonaws\.com(\.cn)?"
-# The whole address: SNS's API has the same host, and an answer of it could contain a certificate of somebody else.
+# The whole address: SNS's API has the same host, and its responses could contain a foreign certificate.
 _CERTIFICATE_URL = re.compile(rf"https://{_HOST}/SimpleNotificationService-[A-Za-z0-9]{{1,64}}\.pem")
 _SUBSCRIBE_URL = re.compile(rf"https://{_HOST}/\?[!-~]+")
 

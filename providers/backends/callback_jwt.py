@@ -35,7 +35,7 @@ SHARED_ALGORITHMS: Final[Mapping[str, Any]] = {
 
 
 class _SharedSecret(HMACAlgorithm):
-    """The library warns of short secrets at each use. Providers choose them, so that nobody could act on it."""
+    """The library warns about short secrets at each use. The provider chooses the secret, so the warning helps nobody."""
 
     def check_key_length(self, key: Any) -> str | None:
         return None

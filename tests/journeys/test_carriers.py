@@ -15,13 +15,13 @@ from tests.journeys.client import Client, Message
 from tests.journeys.stack import Stack
 
 # Each account serves one country, so that the number decides which one is called.
-BRITISH, GERMAN, FRENCH = "+4479111", "+4915112", "+3361234"
-DIGITS = {BRITISH: 5, GERMAN: 6, FRENCH: 4}
+BRITISH, GERMAN, FRENCH, MEXICAN = "+4479111", "+4915112", "+3361234", "+52551234"
+DIGITS = {BRITISH: 5, GERMAN: 6, FRENCH: 4, MEXICAN: 4}
 FIELDS = {"from": "from", "callback_url": "callback_url", "id": "reference", "valid_for": "ttl"}
 ACCOUNTS: dict[str, dict[str, Any]] = {
     # Two accounts for Britain: what the first refuses goes to the second.
-    "first": {"allowed_prefixes": ["+44"], "number_format": "digits", "from_number": "+447700900123"},
-    "second": {"allowed_prefixes": ["+44"], "number_format": "digits"},
+    "first": {"allowed_prefixes": ["+44", "+52"], "number_format": "digits", "from_number": "+447700900123"},
+    "second": {"allowed_prefixes": ["+44", "+52"], "number_format": "digits"},
     "batches": {
         "allowed_prefixes": ["+49"],
         "from_number": "+491700000001",
@@ -33,6 +33,7 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
     "plain": {"allowed_prefixes": ["+33"], "from_number": "+33700000001"},
 }
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+OUR_ID = "our own id"
 SECONDS = 30
 
 
@@ -204,14 +205,16 @@ def test_a_body_that_can_only_be_read_in_half_is_refused_and_changes_nothing(
         ("000123", "123"),
         ("p1", "another-parts-id"),
         ("p2", None),
+        ("p3", OUR_ID),
     ],
 )
 def test_a_receipt_at_the_messages_own_address_is_matched_whatever_its_id(
     client: Client, sent: Callable, given: str, reported: str | None
 ) -> None:
     message, url = sent(new(FRENCH), message_id=given)
+    named = message["id"] if reported == OUR_ID else reported
 
-    answer = requests.post(url, json={"message_id": reported, "status": "delivered"}, timeout=10)
+    answer = requests.post(url, json={"message_id": named, "status": "delivered"}, timeout=10)
 
     assert (answer.status_code, answer.json()) == (200, {"result": "applied"})
     assert client.message(message["id"])["status"] == "delivered"
@@ -273,7 +276,13 @@ def bring(stack: Stack, slug: str, content: Any) -> None:
 
 @pytest.mark.parametrize(
     ("country", "notation"),
-    [(BRITISH, "{digits}"), (BRITISH, "00{digits}"), (BRITISH, "+{digits}"), (GERMAN, "0{national}")],
+    [
+        (BRITISH, "{digits}"),
+        (BRITISH, "00{digits}"),
+        (BRITISH, "+{digits}"),
+        (GERMAN, "0{national}"),
+        (MEXICAN, "521{national}"),
+    ],
 )
 @pytest.mark.parametrize("names_us", [True, False])
 def test_a_stop_in_the_carriers_notation_stops_the_person_who_wrote_it(

@@ -84,7 +84,7 @@ def kept_media(urls: Iterable[str]) -> tuple[tuple[str, ...], int]:
 
 
 def _party(given: str) -> str:
-    """E.164 for a number that names its country; everything else stays as it came, because it may be somebody else's number."""
+    """E.164 for a number that names its country; the rest stays as it came: it may be another person's number."""
     text = _storable(given).strip()
     return E164.read(text) or text
 
