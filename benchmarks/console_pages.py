@@ -110,7 +110,7 @@ def prepare(count: int, *, keep: bool) -> "Client":
     if keep:
         return client
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE messaging_message, messaging_rollup CASCADE")
+        cursor.execute("TRUNCATE messaging_message, messaging_rollup, messaging_countjournal CASCADE")
         cursor.execute(MAKE, {"owner": user.pk, "count": count, "schedule": SCHEDULE})
     # The rollups of 30 days: one row for each hour, status and provider.
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
@@ -123,7 +123,6 @@ def prepare(count: int, *, keep: bool) -> "Client":
             word=word,
             count=500,
             seconds=0,
-            folded=True,
         )
         for age in range(720)
         for slug in ("bench1", "bench2")

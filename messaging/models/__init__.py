@@ -10,7 +10,7 @@ from messaging.models.message import Message
 from messaging.models.phone_number import PhoneNumber
 from messaging.models.queue import OutboundQueue
 from messaging.models.retention import Erasure, RetentionPass, RetentionRule
-from messaging.models.rollup import Rollup
+from messaging.models.rollup import CountJournal, Rollup
 from messaging.models.suppression import KeywordRule, Suppression
 from messaging.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookSecret
 
@@ -19,6 +19,7 @@ __all__ = [
     "Attachment",
     "AttemptPart",
     "ClientEvent",
+    "CountJournal",
     "DeliveryAttempt",
     "Erasure",
     "EventLog",

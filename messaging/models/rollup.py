@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 from django.db import models
-from django.db.models import Q
 
 NO_OWNER = 0
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -12,9 +11,8 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 class Rollup(models.Model):
     """`count` events of one kind in one hour; `seconds` is the sum of their durations.
 
-    Each transaction appends its own rows, which are not `folded`, so that workers never wait for each other's rows.
-    `services.reporting.rollups.compact` adds them to the one folded row of their key and hour, and to that of the hour `EVER`.
-    The total of an hour is the sum of all its rows; the total ever is the sum of `EVER` and all rows that are not folded.
+    A key has one row for each hour and one of all time, of the hour `EVER`. `CountJournal` has the counts that are not in these
+    rows yet.
     """
 
     class Metric(models.TextChoices):
@@ -40,21 +38,28 @@ class Rollup(models.Model):
     word = models.CharField(max_length=12)
     count = models.BigIntegerField()
     seconds = models.FloatField(default=0.0)
-    folded = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
             # Reader: rollups.compact and all of `services.reporting.statistics`
             models.UniqueConstraint(
-                name="rollup_one_total",
-                fields=["hour", "measure", "owner_id", "provider_slug", "word"],
-                condition=Q(folded=True),
+                name="rollup_one_total", fields=["hour", "measure", "owner_id", "provider_slug", "word"]
             ),
-        ]
-        indexes = [
-            # Reader: rollups.compact and all sums
-            models.Index(name="rollup_unfolded", fields=["id"], condition=Q(folded=False)),
         ]
 
     def __str__(self) -> str:
         return f"{self.measure} {self.word}: {self.count}"
+
+
+class CountJournal(models.Model):
+    """The counts of one transaction, until `services.reporting.rollups.compact` adds them to the totals.
+
+    Each transaction appends a row of its own, so that workers never wait for each other's rows. `counts` is JSON: a list of
+    [hour in seconds since 1970, measure, owner_id, provider_slug, word, count, seconds].
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    counts = models.TextField()
+
+    def __str__(self) -> str:
+        return self.counts

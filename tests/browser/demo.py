@@ -14,6 +14,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from media_store.services.storing import store
 from messaging.console import audit
 from messaging.models import ApiToken, KeywordRule, Message, OutboundQueue, RetentionRule, Rollup, Suppression
+from messaging.models.rollup import EVER
 from messaging.segments import measure
 from messaging.services.installation import OPERATOR, VIEWER, install, service_user
 from messaging.services.privacy import erasure
@@ -343,14 +344,15 @@ def _figures(chance: random.Random, shop: AbstractUser, now: datetime) -> None:
             counts[hour, "twilio-main", word] = busy * share * bad * 0.7
             counts[hour, "carrier-eu", word] = busy * share * bad * 0.3
         counts[hour, "", "received"] = busy / 20
-    # The current value is the sum of all counters, which are not compacted into one row yet.
-    waiting = {word: Message.objects.filter(status=word).count() for word in ("queued", "scheduled", "unknown")}
+    # The current values are those of all time.
+    for word in ("queued", "scheduled", "unknown"):
+        counts[newest, "", word] = counts[EVER, "", word] = Message.objects.filter(status=word).count()
     Rollup.objects.bulk_create(
         Rollup(
             measure="entered", hour=hour, owner_id=shop.pk, provider_slug=slug, word=word, count=int(count),
-            seconds=count * 3.4, folded=word not in waiting,
+            seconds=count * 3.4,
         )
-        for (hour, slug, word), count in {**counts, **{(newest, "", word): n for word, n in waiting.items()}}.items()
+        for (hour, slug, word), count in counts.items()
     )  # fmt: skip
 
 

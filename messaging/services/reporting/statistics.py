@@ -1,12 +1,12 @@
-"""Figures from the rollups: one query each, for any number of messages."""
+"""Figures from the rollups and the journal: one query each, for any number of messages."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Sum
+from django.db import connection
 
 from messaging import states
 from messaging.models import Rollup
@@ -156,22 +156,45 @@ def _sums(
 ) -> dict[tuple[Any, ...], tuple[int, float]]:
     """Counts and seconds by the columns `labels`. Any: the columns differ in type.
 
-    One statement, so that a concurrent compaction is included wholly or not at all; a union of two parts, so that each part
-    uses its own index.
+    One statement, so that a concurrent compaction is included wholly or not at all.
     """
-    hours = {"hour": EVER} if since is None else {"hour__gte": max(since, EVER + timedelta(hours=1))}
-    folded = Rollup.objects.filter(folded=True, **hours)
-    fresh = Rollup.objects.filter(folded=False, hour__gte=since or EVER)
-    owners = {} if owner_id is None else {"owner_id": owner_id}
-    parts = [
-        rows.filter(measure__in=metrics, **owners)
-        .order_by()
-        .values_list(*labels)
-        .annotate(total=Sum("count"), time=Sum("seconds"))
-        for rows in (folded, fresh)
-    ]
+    chosen = f"measure IN ({', '.join(['%s'] * len(metrics))}){'' if owner_id is None else ' AND owner_id = %s'}"
+    values = [*metrics, *([] if owner_id is None else [owner_id])]
+    columns = ", ".join(labels)
+    sums_of = f"SELECT {columns}, CAST(SUM(count) AS bigint), SUM(seconds) FROM"
+    total_hours, journal_hours = ("hour = %s", "hour >= %s") if since is None else ("hour >= %s", "hour >= %s")
+    first_total = EVER if since is None else max(since, EVER + timedelta(hours=1))
+    statement = (
+        f"{sums_of} messaging_rollup WHERE {total_hours} AND {chosen} GROUP BY {columns} UNION ALL "
+        f"{sums_of} ({_EXPANDED[connection.vendor]}) AS journal WHERE {journal_hours} AND {chosen} GROUP BY {columns}"
+    )
+    adapt = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [adapt(first_total), *values, adapt(since or EVER), *values])
+        rows = cursor.fetchall()
     sums: dict[tuple[Any, ...], tuple[int, float]] = {}
-    for *key, count, seconds in parts[0].union(parts[1], all=True):
-        before = sums.get(tuple(key), (0, 0.0))
-        sums[tuple(key)] = before[0] + count, before[1] + seconds
+    for *raw, count, seconds in rows:
+        key = tuple(_time(value) if name == "hour" else value for name, value in zip(labels, raw, strict=True))
+        before = sums.get(key, (0, 0.0))
+        sums[key] = before[0] + count, before[1] + seconds
     return sums
+
+
+# The journal as rows like those of `Rollup`: each database has its own functions for JSON.
+_EXPANDED = {
+    "postgresql": """
+        SELECT to_timestamp((entry->>0)::bigint) AS hour, entry->>1 AS measure, (entry->>2)::bigint AS owner_id,
+            entry->>3 AS provider_slug, entry->>4 AS word, (entry->>5)::bigint AS count, (entry->>6)::float8 AS seconds
+        FROM messaging_countjournal, jsonb_array_elements(counts::jsonb) AS entry""",
+    "sqlite": """
+        SELECT datetime(json_extract(value, '$[0]'), 'unixepoch') AS hour, json_extract(value, '$[1]') AS measure,
+            json_extract(value, '$[2]') AS owner_id, json_extract(value, '$[3]') AS provider_slug,
+            json_extract(value, '$[4]') AS word, json_extract(value, '$[5]') AS count, json_extract(value, '$[6]') AS seconds
+        FROM messaging_countjournal, json_each(counts)""",
+}
+
+
+def _time(value: datetime | str) -> datetime:
+    """SQLite has no type for times: they come as text, or without a time zone."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

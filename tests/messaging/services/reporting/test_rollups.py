@@ -1,5 +1,6 @@
 """The counts match the rows, after any sequence of changes and compactions."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from messaging import states
-from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber, ProviderCallback, Rollup
+from messaging.models import CountJournal, DeliveryAttempt, Message, MessageEvent, PhoneNumber, ProviderCallback, Rollup
 from messaging.models.rollup import EVER
 from messaging.services import transitions
 from messaging.services.outbound import bulk_insert, receipts, recovery
@@ -184,15 +185,37 @@ def test_a_bulk_insert_is_one_row(now) -> None:
 
     bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
 
-    [row] = Rollup.objects.all()
-    assert (row.measure, row.word, row.count, row.owner_id) == ("entered", "queued", 50, owner.pk)
+    [row] = CountJournal.objects.all()
+    assert json.loads(row.counts) == [
+        [int(rollups.hour_of(prototype.created_at).timestamp()), "entered", owner.pk, "", "queued", 50, 0.0]
+    ]
     assert_counts_are_true()
 
 
 def test_an_empty_bulk_insert_is_no_row() -> None:
     bulk_insert.store(MessageFactory.build(owner=UserFactory(), queue=QueueFactory()), [], source=Source.SCHEDULE)
 
-    assert not Rollup.objects.exists()
+    assert not CountJournal.objects.exists()
+
+
+def test_a_transaction_of_any_number_of_keys_is_one_row_and_one_statement(now, django_assert_num_queries) -> None:
+    message, counters = MessageFactory(sending=True), CounterBatch()
+    counters.removed(message.owner_id, "sent", count=1, now=now)
+    counters.moved(message, Status.QUEUED, now=now)
+    counters.attempted("acme", "accepted", now=now, latency_ms=100)
+
+    with django_assert_num_queries(1):
+        counters.write()
+
+    assert [row.counts for row in CountJournal.objects.all()] == [counters.dumps()]
+    assert len(json.loads(counters.dumps())) == 5
+
+
+def test_no_counts_are_no_text_and_no_statement(django_assert_num_queries) -> None:
+    with django_assert_num_queries(0):
+        CounterBatch().write()
+
+    assert CounterBatch().dumps() == ""
 
 
 def test_a_rolled_back_change_is_not_counted(now) -> None:
@@ -211,8 +234,9 @@ def test_compacting_leaves_one_row_for_each_hour_and_one_for_all_time(now) -> No
 
     assert rollups.compact() == 3
 
-    rows = Rollup.objects.order_by("hour").values_list("hour", "count", "folded")
-    assert list(rows) == [(EVER, 6, True), (now, 4, True), (now + HOUR, 2, True)]
+    rows = Rollup.objects.order_by("hour").values_list("hour", "count")
+    assert list(rows) == [(EVER, 6), (now, 4), (now + HOUR, 2)]
+    assert not CountJournal.objects.exists()
     assert rollups.compact() == 0
 
 
@@ -237,7 +261,7 @@ def test_compacting_continues_until_nothing_is_left(now, monkeypatch) -> None:
     assert rollups.compact() == 8
 
     assert counted(Metric.ENTERED) == {"queued": 8}
-    assert not Rollup.objects.filter(folded=False).exists()
+    assert not CountJournal.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

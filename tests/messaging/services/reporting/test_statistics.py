@@ -172,10 +172,10 @@ def test_any_number_of_messages_takes_two_queries(now, size: int, django_assert_
 
 def test_current_counts_are_read_by_index_after_many_hours(now) -> None:
     Rollup.objects.bulk_create(
-        Rollup(hour=now - age * HOUR, measure="entered", word="queued", count=1, folded=True) for age in range(3_000)
+        Rollup(hour=now - age * HOUR, measure="entered", word="queued", count=1) for age in range(3_000)
     )
-    Rollup.objects.create(hour=EVER, measure="entered", word="queued", count=3_000, folded=True)
-    Rollup.objects.create(hour=now, measure="entered", word="queued", count=1)
+    Rollup.objects.create(hour=EVER, measure="entered", word="queued", count=3_000)
+    made(now)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE messaging_rollup")
     with CaptureQueriesContext(connection) as queries:
@@ -185,5 +185,5 @@ def test_current_counts_are_read_by_index_after_many_hours(now) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{query['sql']}")
         plan = str(cursor.fetchall())
-    assert "rollup_one_total" in plan
-    assert "rollup_unfolded" in plan
+    # SQLite names the index of a unique constraint by itself.
+    assert "rollup_one_total" in plan or "sqlite_autoindex_messaging_rollup" in plan
