@@ -17,6 +17,7 @@ from messaging.admin.status_styles import ICONS
 from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
 from messaging.models.encrypted import fault_of
 from messaging.retry_policy import WAITING_FOR_PROVIDER
+from messaging.services import transitions
 from messaging.services.outbound import waiting
 from messaging.services.outbound.dispatch.router import WAITING_FOR_RATE
 from messaging.states import Direction
@@ -108,7 +109,7 @@ def timeline(message: Message, *, readable: bool) -> list[HistoryEntry]:
     """Return the history by time. At equal times: the callback, then the status change, then the provider call."""
     entries = [
         *_callbacks(message.callbacks.order_by("pk"), readable=readable),
-        *_monotonic(_events(message.events.select_related("actor"))),
+        *_monotonic(_events(transitions.history(message))),
         *_attempts(message.delivery_attempts.all()),
     ]
     return sorted(entries, key=lambda entry: entry.at)

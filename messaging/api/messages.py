@@ -37,6 +37,7 @@ from messaging.api.serializers import (
 )
 from messaging.inbound_limits import inbound_limits
 from messaging.models import Message
+from messaging.services import transitions
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.inbound.receive import receive
 from messaging.services.outbound import idempotency
@@ -146,7 +147,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @extend_schema(responses=EventSerializer(many=True))
     @action(detail=True, pagination_class=None, filterset_class=None)
     def events(self, request: Request, pk: str) -> Response:
-        return Response(EventSerializer(self.get_object().events.all(), many=True).data)
+        return Response(EventSerializer(transitions.history(self.get_object()), many=True).data)
 
     @extend_schema(responses=AttemptSerializer(many=True))
     @action(detail=True, pagination_class=None, filterset_class=None)

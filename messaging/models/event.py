@@ -9,7 +9,10 @@ from messaging.states import Source
 
 
 class MessageEvent(models.Model):
-    """One status change, written in the transaction of the change. `from_status` is empty for the creation."""
+    """One status change, written in the transaction of the change. `from_status` is empty for the creation.
+
+    The creation has a row only where the message does not tell it: read with `messaging.services.transitions.history`.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="events", db_index=False)
@@ -26,7 +29,7 @@ class MessageEvent(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [
-            # Reader: GET /messages/{id}/events/
+            # Reader: transitions.history
             models.Index(name="event_message", fields=["message", "id"]),
         ]
 

@@ -1,4 +1,4 @@
-"""Status changes: the only code that changes a message's status, writes its history and counts the change."""
+"""Status changes: the only code that changes a message's status, writes and reads its history, and counts the change."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from messaging.models import Message, MessageEvent
 from messaging.services import events
 from messaging.services.errors import IllegalTransition
 from messaging.services.reporting.rollups import CounterBatch
-from messaging.states import Source, Status, can_transition
+from messaging.states import Direction, Source, Status, can_transition
 
 ALWAYS_WRITTEN = ("status", "updated_at", "claim_id", "lease_until")
 
@@ -37,22 +37,54 @@ class Transition:
 
 
 def record_creation(messages: Sequence[Message], *, source: Source, actor: User | None, detail: str = "") -> None:
-    """Write the first history row of new messages, and count them."""
+    """Count new messages, and write the first history row of those that do not tell it themselves."""
     tally = CounterBatch()
     for message in messages:
         tally.created(message)
     tally.write()
-    MessageEvent.objects.bulk_create(
-        MessageEvent(
-            message=message,
-            at=message.created_at,
-            to_status=message.status,
-            source=source,
-            actor=actor,
-            detail=detail,
+    untold = [each for each in messages if not tells_its_creation(each, source=source, actor=actor, detail=detail)]
+    if untold:
+        MessageEvent.objects.bulk_create(
+            MessageEvent(
+                message=message,
+                at=message.created_at,
+                to_status=message.status,
+                source=source,
+                actor=actor,
+                detail=detail,
+            )
+            for message in untold
         )
-        for message in messages
-    )
+
+
+def tells_its_creation(message: Message, *, source: Source, actor: User | None, detail: str = "") -> bool:
+    """Return True if `history` derives this first event from the new message, so that it needs no row."""
+    return not detail and _creation(message) == (message.status, source, actor.pk if actor else None)
+
+
+def history(message: Message) -> list[MessageEvent]:
+    """The message's status changes, oldest first. The first one is derived from the message unless it is stored."""
+    rows = list(message.events.select_related("actor"))
+    if any(not row.from_status for row in rows):
+        return rows
+    status, source, actor_id = _creation(message)
+    first = MessageEvent(message=message, at=message.created_at, to_status=status, source=source, actor_id=actor_id)
+    return [first, *rows]
+
+
+def _creation(message: Message) -> tuple[Status, Source, int | None]:
+    """The first status, its source and its actor, as most messages have them, from columns that never change."""
+    if message.direction == Direction.INBOUND:
+        return (Status.RECEIVED, Source.PROVIDER, None) if message.provider_id else _posted(message, Status.RECEIVED)
+    if message.schedule_id is not None:
+        return Status.QUEUED, Source.SCHEDULE, None
+    is_later = message.send_at is not None and message.send_at > message.created_at
+    status = Status.SCHEDULED if is_later else Status.QUEUED
+    return (status, Source.INBOUND, message.owner_id) if message.is_automatic else _posted(message, status)
+
+
+def _posted(message: Message, status: Status) -> tuple[Status, Source, int | None]:
+    return status, Source.API, message.owner_id
 
 
 def apply(

@@ -12,6 +12,7 @@ from django.db import connection, models
 from messaging.models import Message, MessageEvent
 from messaging.models.encrypted import EncryptedTextField
 from messaging.segments import Encoding
+from messaging.services import transitions
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.states import Source
 
@@ -46,20 +47,21 @@ def batch_size() -> int:
 
 
 def store(prototype: Message, variants: Sequence[Variant], *, source: Source) -> None:
-    """Insert one message and its first history row per variant, in the caller's transaction, and count them.
+    """Insert one message per variant, in the caller's transaction, and count them; with its first history row if it needs one.
 
     Raises `IntegrityError` when a run already has a message to the same recipient, so a repeated run sends nothing twice.
     """
     ids = [str(uuid_utils.uuid7()) for _ in variants]
-    event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
-    tables = (
+    tables = [
         _Table(
             prototype,
             ("id", *Variant._fields),
             [(key, *variant) for key, variant in zip(ids, variants, strict=True)],
-        ),
-        _Table(event, ("id", "message_id"), [(str(uuid_utils.uuid7()), key) for key in ids]),
-    )
+        )
+    ]
+    if not transitions.tells_its_creation(prototype, source=source, actor=None):
+        event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
+        tables.append(_Table(event, ("id", "message_id"), [(str(uuid_utils.uuid7()), key) for key in ids]))
     for table in tables:
         if connection.vendor == "postgresql":
             _copy(table)

@@ -14,11 +14,15 @@ MAGIC = ("+15005559901", "+15005559902", "+15005559906", "+15005559907", "+15005
 IN_DATABASE = """
 import json
 from django.db.models import Count
-from messaging.models import DeliveryAttempt, Message, MessageEvent, ProviderCallback
+from collections import Counter
+from messaging.models import DeliveryAttempt, Message, ProviderCallback
+from messaging.services import transitions
 def rows(queryset, *names):
     return [[*map(str, key), n] for *key, n in queryset.order_by().values_list(*names).annotate(n=Count("pk"))]
 print(json.dumps({
-    "statuses": rows(MessageEvent.objects, "to_status"),
+    "statuses": [[word, n] for word, n in Counter(
+        event.to_status for message in Message.objects.all() for event in transitions.history(message)
+    ).items()],
     "now": rows(Message.objects, "status"),
     "attempts": rows(DeliveryAttempt.objects, "provider_id", "outcome"),
     "callbacks": rows(ProviderCallback.objects, "provider_id", "state"),

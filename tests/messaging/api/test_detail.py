@@ -137,7 +137,7 @@ class TestRetry:
             response = api.post(f"messages/{message.pk}/retry/", {"reason": "carrier is back"})
 
         assert (response.status_code, response.json()["status"], response.json()["error"]) == (200, "queued", None)
-        [event] = api.get(f"messages/{message.pk}/events/").json()
+        [_, event] = api.get(f"messages/{message.pk}/events/").json()
         assert (event["from"], event["to"]) == (status, "queued")
         assert (event["source"], event["detail"]) == ("operator", "carrier is back")
         assert broker.notified == ["express"]

@@ -1,17 +1,22 @@
 """The one function that changes a status."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
 
 from messaging.models import Message, MessageEvent
 from messaging.services import transitions
 from messaging.services.errors import IllegalTransition
+from messaging.services.reporting import statistics
 from messaging.services.transitions import Transition
 from messaging.states import Source, Status
-from tests.factories import AccountFactory, MessageFactory, UserFactory
+from tests.factories import NOW, AccountFactory, EventFactory, MessageFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
 
 
 def test_the_status_and_its_history_are_written(now) -> None:
@@ -134,3 +139,92 @@ def test_different_values_of_every_kind_are_written_to_their_rows(now) -> None:
     assert len(queries) == 1
     rows = list(Message.objects.order_by("pk").values_list("provider", "sent_at", "attempts"))
     assert rows == [(accounts[0].slug, now, 1), (accounts[1].slug, None, 2), (None, now.replace(year=2027), 3)]
+
+
+# --- The first event --------------------------------------------------------------------------------------------------
+
+
+def first_facts(message: Message) -> tuple:
+    """The first event as a reader gets it from the stored message."""
+    event, *_ = transitions.history(Message.objects.get(pk=message.pk))
+    return event.at, event.from_status, event.to_status, event.source, event.actor, event.detail
+
+
+@pytest.mark.parametrize(
+    ("values", "source", "has_actor"),
+    [
+        ({}, Source.API, True),
+        ({"send_at": NOW + HOUR, "expires_at": NOW + 2 * HOUR, "status": Status.SCHEDULED}, Source.API, True),
+        ({"send_at": NOW}, Source.API, True),
+        ({"send_at": NOW - HOUR}, Source.API, True),
+        ({"is_automatic": True}, Source.INBOUND, True),
+        ({"schedule_id": uuid7()}, Source.SCHEDULE, False),
+        ({"inbound": True, "is_owned": True}, Source.API, True),
+        ({"inbound": True, "is_owned": True, "is_automatic": True}, Source.API, True),
+        ({"inbound": True, "from_account": True}, Source.PROVIDER, False),
+        ({"inbound": True, "from_account": True, "is_owned": True}, Source.PROVIDER, False),
+    ],
+)
+def test_a_first_event_that_the_message_tells_is_no_row_and_reads_the_same(
+    values: dict, source: Source, has_actor: bool
+) -> None:
+    made = dict(values)
+    rows = {"provider": AccountFactory()} if made.pop("from_account", False) else {}
+    rows |= {"owner": UserFactory()} if made.pop("is_owned", False) else {}
+    message = MessageFactory(created_at=NOW, **made, **rows)
+    actor = message.owner if has_actor else None
+
+    transitions.record_creation([message], source=source, actor=actor)
+
+    assert not MessageEvent.objects.exists()
+    assert first_facts(message) == (NOW, "", message.status, source, actor, "")
+    assert statistics.current()[message.status] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "source", "actor", "detail"),
+    [
+        ({}, Source.ADMIN, "owner", ""),
+        ({}, Source.API, "other", ""),
+        ({}, Source.API, None, ""),
+        ({}, Source.API, "owner", "a note"),
+        ({"is_automatic": True}, Source.API, "owner", ""),
+        ({"schedule_id": uuid7()}, Source.API, "owner", ""),
+        ({"send_at": NOW + HOUR, "expires_at": NOW + 2 * HOUR}, Source.API, "owner", ""),
+        ({"inbound": True}, Source.API, None, "stop"),
+        ({"inbound": True}, Source.PROVIDER, None, ""),
+    ],
+)
+def test_any_other_first_event_is_stored_and_shown_once(
+    values: dict, source: Source, actor: str | None, detail: str
+) -> None:
+    message = MessageFactory(created_at=NOW, **values)
+    user = {"owner": message.owner, "other": UserFactory(), None: None}[actor]
+
+    transitions.record_creation([message], source=source, actor=user, detail=detail)
+
+    assert MessageEvent.objects.count() == 1
+    assert len(transitions.history(message)) == 1
+    assert first_facts(message) == (NOW, "", message.status, source, user, detail)
+
+
+def test_a_stored_first_event_of_an_earlier_version_is_shown_once(now) -> None:
+    message = MessageFactory()
+    stored = EventFactory(message=message)
+    transitions.apply([Transition(message, Status.CANCELED, Source.API)], now=now)
+
+    assert [event.to_status for event in transitions.history(message)] == ["queued", "canceled"]
+    assert transitions.history(message)[0] == stored
+
+
+def test_the_first_event_stays_the_same_when_the_message_has_moved(now) -> None:
+    due = now + HOUR
+    message = MessageFactory(status=Status.SCHEDULED, send_at=due, next_attempt_at=due, expires_at=due + HOUR)
+    transitions.record_creation([message], source=Source.API, actor=message.owner)
+    before = first_facts(message)
+    message.next_attempt_at = None
+
+    transitions.apply([Transition(message, Status.QUEUED, Source.SWEEP)], now=due, fields=["next_attempt_at"])
+
+    assert first_facts(message) == before
+    assert [event.to_status for event in transitions.history(message)] == ["scheduled", "queued"]

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Attachment, Message, Suppression
+from messaging.services import transitions
 from messaging.services.errors import OptedOut, SenderRateLimited
 from messaging.services.inbound import process
 from messaging.services.inbound.incoming import IncomingMessage
@@ -89,7 +90,7 @@ def replies() -> list[str]:
 
 
 def history(message: Message) -> list[tuple[str, str]]:
-    return [(event.to_status, event.detail) for event in message.events.all()]
+    return [(event.to_status, event.detail) for event in transitions.history(message)]
 
 
 # --- When it takes effect ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from media_store import services as media
 from messaging.models import Attachment, Message, PhoneNumber
+from messaging.services import transitions
 from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.services.inbound import receive as inbound
 from messaging.services.inbound.incoming import IncomingMessage
@@ -69,7 +70,7 @@ def test_a_text_is_received(post, owner, now) -> None:
     assert (message.encoding, message.segments, message.media_count) == ("gsm7", 1, 0)
     assert (message.received_at, message.created_at, message.updated_at) == (now, now, now)
     assert (message.provider, message.provider_message_id, message.error_code) == (None, "", "")
-    [event] = message.events.all()
+    [event] = transitions.history(message)
     assert (event.at, event.to_status, event.source, event.actor) == (now, "received", "api", owner)
 
 
@@ -335,7 +336,7 @@ def test_a_text_that_replies_to_no_message_has_no_owner(bring, now) -> None:
     message = bring().message
 
     assert message.owner is None
-    assert message.events.get().source == "provider"
+    assert [event.source for event in transitions.history(message)] == ["provider"]
 
 
 def test_the_senders_number_is_stored(bring) -> None:

@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from messaging.models import Message, MessageEvent
 from messaging.segments import Encoding
+from messaging.services import transitions
 from messaging.services.outbound import bulk_insert
 from messaging.services.outbound.bulk_insert import Variant
 from messaging.states import Direction, Source, Status
@@ -60,8 +61,22 @@ def test_every_column_is_what_bulk_create_would_write(prototype) -> None:
     assert [row["text"] for row in stored][:2] == [HARD, ""]
 
 
-def test_every_message_has_its_first_history_row(prototype) -> None:
+def test_a_first_event_that_the_message_tells_is_no_row(prototype) -> None:
     bulk_insert.store(prototype, variants(3), source=Source.SCHEDULE)
+
+    assert not MessageEvent.objects.exists()
+    for message in Message.objects.all():
+        [event] = transitions.history(message)
+        assert (event.at, event.to_status, event.source, event.actor_id) == (
+            prototype.created_at,
+            "queued",
+            "schedule",
+            None,
+        )
+
+
+def test_every_message_has_its_first_history_row_if_it_does_not_tell_it(prototype) -> None:
+    bulk_insert.store(prototype, variants(3), source=Source.ADMIN)
 
     events = MessageEvent.objects.order_by("pk")
     assert list(events.values_list("message_id", flat=True)) == list(
@@ -73,7 +88,7 @@ def test_every_message_has_its_first_history_row(prototype) -> None:
             "at": prototype.created_at,
             "from_status": "",
             "to_status": "queued",
-            "source": "schedule",
+            "source": "admin",
             "provider_slug": "",
             "detail": "",
             "actor_id": None,
