@@ -6,6 +6,7 @@ lower ones. The same transaction creates the deliveries.
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -18,6 +19,16 @@ CHUNK = 500
 KEPT_FOR = timedelta(days=7)
 PURGE_CHUNK = 2_000
 MAX_PURGE_CHUNKS = 500
+
+
+class Unnumbered(NamedTuple):
+    """The columns of an event that decide its deliveries."""
+
+    pk: int
+    owner_id: int
+    type: str
+    message_id: UUID | None
+    has_callback_url: bool
 
 
 def number(*, now: datetime, notify: Callable[[Collection[int]], None] = lambda _owners: None) -> int:
@@ -41,7 +52,9 @@ def _number_chunk(now: datetime) -> list[int]:
     EventLog.objects.get_or_create(pk=1)
     with transaction.atomic():
         log = EventLog.objects.select_for_update().get(pk=1)
-        events = list(ClientEvent.objects.filter(sequence__isnull=True).order_by("pk")[:CHUNK])
+        # Not the snapshots, which only the readers of a delivery or a stream need.
+        waiting = ClientEvent.objects.filter(sequence__isnull=True).order_by("pk")
+        events = [Unnumbered(*row) for row in waiting.values_list(*Unnumbered._fields)[:CHUNK]]
         if not events:
             return []
         # The number is the id, raised above the last number when a transaction committed later than its id suggests.
@@ -53,7 +66,7 @@ def _number_chunk(now: datetime) -> list[int]:
     return [event.owner_id for event in events]
 
 
-def _fan_out(events: Sequence[ClientEvent], now: datetime) -> None:
+def _fan_out(events: Sequence[Unnumbered], now: datetime) -> None:
     endpoints = WebhookEndpoint.objects.filter(
         owner__in={event.owner_id for event in events}, kind=WebhookEndpoint.Kind.ENDPOINT, is_enabled=True
     )
@@ -61,7 +74,7 @@ def _fan_out(events: Sequence[ClientEvent], now: datetime) -> None:
     for endpoint in endpoints:
         by_owner.setdefault(endpoint.owner_id, []).append(endpoint)
     pairs = [
-        (event, endpoint.pk)
+        (event.pk, endpoint.pk)
         for event in events
         for endpoint in by_owner.get(event.owner_id, ())
         if not endpoint.events or event.type in endpoint.events
@@ -69,18 +82,18 @@ def _fan_out(events: Sequence[ClientEvent], now: datetime) -> None:
     pairs += _to_callback_urls([event for event in events if event.has_callback_url], now)
     if pairs:
         WebhookDelivery.objects.bulk_create(
-            WebhookDelivery(event=event, endpoint_id=endpoint_id, next_attempt_at=now, created_at=now)
-            for event, endpoint_id in pairs
+            WebhookDelivery(event_id=event_id, endpoint_id=endpoint_id, next_attempt_at=now, created_at=now)
+            for event_id, endpoint_id in pairs
         )
 
 
-def _to_callback_urls(events: Sequence[ClientEvent], now: datetime) -> list[tuple[ClientEvent, UUID]]:
+def _to_callback_urls(events: Sequence[Unnumbered], now: datetime) -> list[tuple[int, UUID]]:
     if not events:
         return []
     urls = dict(Message.objects.filter(pk__in=[event.message_id for event in events]).values_list("pk", "callback_url"))
     keys = {event.pk: (event.owner_id, _origin(urls[event.message_id])) for event in events if event.message_id in urls}
     endpoints = _origin_endpoints(set(keys.values()), now)
-    return [(event, endpoints[keys[event.pk]]) for event in events if event.pk in keys]
+    return [(event.pk, endpoints[keys[event.pk]]) for event in events if event.pk in keys]
 
 
 def _origin(url: str) -> str:
