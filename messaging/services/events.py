@@ -6,34 +6,38 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
+from uuid_utils.compat import uuid7
 
 from messaging.event_types import OF_STATUS, EventType
 from messaging.models import ClientEvent, Message
+from messaging.services import statements
 from messaging.services.representation import isoformat_utc, serialize_message
+from messaging.services.statements import Statement
 from messaging.states import Status
 
 # The fields of a message that change and that its owner sees. A snapshot leaves out empty values.
 VALUE_FIELDS = ("status", "from_number", "provider_id", "provider_message_id", "attempts", "error_code", "error_detail")
 TIME_FIELDS = ("sent_at", "delivered_at")
+COLUMNS = ("public_id", "owner", "type", "at", "message_id", "has_callback_url", "snapshot")
 DEFAULTS: dict[str, Any] = {"attempts": 0, "provider_id": None}
 
 
-def record(messages: Iterable[Message], *, at: datetime) -> None:
-    """Record the events of these messages' new statuses, in at most one query, in the transaction of the change."""
-    events = [
-        ClientEvent(
-            owner_id=message.owner_id,
-            type=OF_STATUS[Status(message.status)],
-            at=at,
-            message_id=message.pk,
-            has_callback_url=bool(message.callback_url),
-            snapshot=_snapshot(message),
+def recorded(messages: Iterable[Message], *, at: datetime) -> list[Statement]:
+    """Return the INSERT of the events of these messages' new statuses, if any, for the transaction of the change."""
+    rows = [
+        (
+            uuid7(),
+            message.owner_id,
+            OF_STATUS[Status(message.status)],
+            at,
+            message.pk,
+            bool(message.callback_url),
+            _snapshot(message),
         )
         for message in messages
-        if message.owner_id is not None and Status(message.status) in OF_STATUS
+        if message.owner_id is not None and message.status in OF_STATUS
     ]
-    if events:
-        ClientEvent.objects.bulk_create(events)
+    return [statements.insert(ClientEvent, COLUMNS, rows)] if rows else []
 
 
 def record_data(*, owner_id: int, event_type: EventType, data: dict[str, Any], at: datetime) -> None:

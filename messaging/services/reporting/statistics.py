@@ -11,6 +11,7 @@ from django.db import connection
 from messaging import states
 from messaging.models import Rollup
 from messaging.models.rollup import EVER
+from messaging.services.reporting import rollups
 from messaging.services.reporting.rollups import BOUNDS, BUCKETS, hour_of
 from messaging.states import Status
 
@@ -159,21 +160,25 @@ def _sums(
     One statement, so that a concurrent compaction is included wholly or not at all.
     """
     chosen = f"measure IN ({', '.join(['%s'] * len(metrics))}){'' if owner_id is None else ' AND owner_id = %s'}"
-    values = [*metrics, *([] if owner_id is None else [owner_id])]
+    values: list[str | int] = [*metrics, *([] if owner_id is None else [owner_id])]
     columns = ", ".join(labels)
     sums_of = f"SELECT {columns}, CAST(SUM(count) AS bigint), SUM(seconds) FROM"
     total_hours, journal_hours = ("hour = %s", "hour >= %s") if since is None else ("hour >= %s", "hour >= %s")
     first_total = EVER if since is None else max(since, EVER + timedelta(hours=1))
-    statement = (
-        f"{sums_of} messaging_rollup WHERE {total_hours} AND {chosen} GROUP BY {columns} UNION ALL "
-        f"{sums_of} ({_EXPANDED[connection.vendor]}) AS journal WHERE {journal_hours} AND {chosen} GROUP BY {columns}"
+    parts = (
+        f"{sums_of} messaging_rollup WHERE {total_hours} AND {chosen} GROUP BY {columns}",
+        f"{sums_of} ({_EXPANDED[connection.vendor]}) AS journal WHERE {journal_hours} AND {chosen} GROUP BY {columns}",
+        f"SELECT {', '.join(['NULL'] * len(labels))}, COUNT(*), 0 FROM messaging_countjournal",  # noqa: S608
     )
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
-        cursor.execute(statement, [adapt(first_total), *values, adapt(since or EVER), *values])
+        cursor.execute(" UNION ALL ".join(parts), [adapt(first_total), *values, adapt(since or EVER), *values])
         rows = cursor.fetchall()
     sums: dict[tuple[Any, ...], tuple[int, float]] = {}
     for *raw, count, seconds in rows:
+        if raw[0] is None:
+            rollups.relieve(waiting=count)
+            continue
         key = tuple(_time(value) if name == "hour" else value for name, value in zip(labels, raw, strict=True))
         before = sums.get(key, (0, 0.0))
         sums[key] = before[0] + count, before[1] + seconds

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 
 from messaging.event_types import OF_STATUS, EventType
 from messaging.models import ClientEvent, Message
@@ -75,7 +76,7 @@ def test_an_inbound_message_records_its_event_when_processed() -> None:
 def test_a_batch_costs_one_query_however_large(django_assert_num_queries) -> None:
     for size in (1, 5):
         messages = [MessageFactory(sending=True) for _ in range(size)]
-        with django_assert_num_queries(4):  # with history and counts
+        with django_assert_num_queries(1 if connection.vendor == "postgresql" else 4):  # with history and counts
             transitions.apply([Transition(row, Status.FAILED, Source.DISPATCH) for row in messages], now=NOW)
 
 

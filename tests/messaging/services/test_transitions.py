@@ -1,22 +1,25 @@
 """The one function that changes a status."""
 
+import base64
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from messaging.models import Message, MessageEvent
+from messaging.encryption import MARK
+from messaging.models import ClientEvent, Message, MessageEvent
 from messaging.services import transitions
 from messaging.services.errors import IllegalTransition
 from messaging.services.reporting import statistics
 from messaging.services.transitions import Transition
 from messaging.states import Source, Status
-from tests.factories import NOW, AccountFactory, EventFactory, MessageFactory, UserFactory
+from tests.factories import NOW, AccountFactory, ClientEventFactory, EventFactory, MessageFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
+KEY = f"one:{base64.urlsafe_b64encode(b'k' * 32).decode()}"
 
 
 def test_the_status_and_its_history_are_written(now) -> None:
@@ -110,7 +113,9 @@ def test_nothing_to_do_costs_nothing(now, django_assert_num_queries) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 20])
-def test_any_number_of_transitions_takes_as_many_queries_as_one(now, size: int, django_assert_num_queries) -> None:
+def test_any_number_of_transitions_takes_one_statement_or_four_on_sqlite(
+    now, size: int, django_assert_num_queries
+) -> None:
     messages = MessageFactory.create_batch(size, sending=True)
     for place, message in enumerate(messages):
         message.error_code = f"code_{place}"
@@ -119,7 +124,7 @@ def test_any_number_of_transitions_takes_as_many_queries_as_one(now, size: int, 
         for place, message in enumerate(messages)
     ]
 
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(1 if connection.vendor == "postgresql" else 4):
         transitions.apply(moves, now=now, fields=["error_code"])
 
     rows = Message.objects.order_by("pk").values_list("status", "error_code")
@@ -139,6 +144,43 @@ def test_different_values_of_every_kind_are_written_to_their_rows(now) -> None:
     assert len(queries) == 1
     rows = list(Message.objects.order_by("pk").values_list("provider", "sent_at", "attempts"))
     assert rows == [(accounts[0].slug, now, 1), (accounts[1].slug, None, 2), (None, now.replace(year=2027), 3)]
+
+
+def test_an_encrypted_column_is_written_encrypted(settings) -> None:
+    settings.FIELD_ENCRYPTION_KEYS = [KEY]
+    rows = MessageFactory.create_batch(2)
+    rows[0].text, rows[1].text = "first {text}", 'second, "text" \\ with 100 %s'
+
+    transitions.save_together(rows, ["text"])
+
+    for row in rows:
+        assert Message.objects.get(pk=row.pk).text == row.text
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT text FROM messaging_message")
+        assert all(text.startswith(MARK) for (text,) in cursor.fetchall())
+
+
+def test_json_is_written_to_its_rows() -> None:
+    events = ClientEventFactory.create_batch(2)
+    events[0].snapshot, events[1].snapshot = {"status": "sent", "error_detail": 'a "b" {c}'}, {}
+
+    transitions.save_together(events, ["snapshot"])
+
+    assert [ClientEvent.objects.get(pk=event.pk).snapshot for event in events] == [event.snapshot for event in events]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_text_that_is_too_long_for_its_column_is_refused_not_cut(size: int) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no lengths of columns")
+    rows = MessageFactory.create_batch(size)
+    for place, row in enumerate(rows):
+        row.error_code = f"{place}" * 65
+
+    with pytest.raises(DataError), transaction.atomic():
+        transitions.save_together(rows, ["error_code"])
+
+    assert set(Message.objects.values_list("error_code", flat=True)) == {""}
 
 
 # --- The first event --------------------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import Message, Rollup
+from messaging.models import CountJournal, Message, Rollup
 from messaging.models.rollup import EVER
 from messaging.services import transitions
 from messaging.services.reporting import rollups, statistics
@@ -168,6 +168,32 @@ def test_any_number_of_messages_takes_two_queries(now, size: int, django_assert_
 
     with django_assert_num_queries(2):
         statistics.statistics(owner_id=None, since=None)
+
+
+def test_readers_compact_a_part_of_the_journal_when_sweeps_do_not(now, monkeypatch) -> None:
+    monkeypatch.setattr(rollups, "BACKLOG", 5)
+    monkeypatch.setattr(rollups, "CHUNK", 1)
+    for _ in range(5):
+        made(now)
+    assert statistics.current()[Status.QUEUED] == 5
+    assert CountJournal.objects.count() == 5
+    made(now)
+
+    assert [statistics.current()[Status.QUEUED] for _ in range(2)] == [6, 6]
+
+    assert CountJournal.objects.count() == 6 - rollups.RELIEF_CHUNKS
+
+
+def test_a_reader_that_cannot_compact_still_reads(now, monkeypatch) -> None:
+    monkeypatch.setattr(rollups, "BACKLOG", 0)
+    monkeypatch.setattr(rollups, "compact", fails)
+    made(now)
+
+    assert statistics.current()[Status.QUEUED] == 1
+
+
+def fails(**_: int) -> int:
+    raise OperationalError("the database is locked")
 
 
 def test_current_counts_are_read_by_index_after_many_hours(now) -> None:
