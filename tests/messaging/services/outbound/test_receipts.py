@@ -145,7 +145,7 @@ def test_a_report_without_a_target_status_changes_nothing(account, sent, now, re
 def test_an_unrecognized_status_is_logged_without_its_text(account, sent, now, caplog) -> None:
     receive(account, StatusReport("p1", status=R.UNRECOGNIZED, raw_status="+14155550101"), now=now)
 
-    [record] = [record for record in caplog.records if record.name == "messaging.services.outbound.receipts"]
+    [record] = [record for record in caplog.records if record.name == "messaging.services.outbound.receipt_effects"]
     assert record.levelname == "WARNING"
     assert "acme" in record.getMessage()
     assert "+14155550101" not in record.getMessage()
