@@ -13,7 +13,6 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from messaging import notifier
@@ -22,7 +21,7 @@ from messaging.models import ProviderCallback
 from messaging.request_bodies import read_bounded
 from messaging.services.inbound import receive
 from messaging.services.outbound import receipts
-from providers import callback_tokens, registry
+from providers import account_cache, callback_tokens, registry
 from providers.contract.callbacks import (
     CallbackParser,
     CallbackRequest,
@@ -37,10 +36,10 @@ Kind, State = ProviderCallback.Kind, ProviderCallback.State
 
 MAX_BODY_BYTES = 64 * 1024
 # The response to well-formed receipts: the first of these states that one of them has.
-RESULTS: dict[ProviderCallback.State, tuple[str, int]] = {
-    State.UNMATCHED: ("kept", 202),
-    State.APPLIED: ("applied", 200),
-    State.IGNORED: ("ignored", 200),
+RESULTS: dict[ProviderCallback.State, CallbackResponse] = {
+    State.UNMATCHED: CallbackResponse("application/json", '{"result":"kept"}', 202),
+    State.APPLIED: CallbackResponse("application/json", '{"result":"applied"}'),
+    State.IGNORED: CallbackResponse("application/json", '{"result":"ignored"}'),
 }
 BODIES = {"application/json": OpenApiTypes.OBJECT, "application/x-www-form-urlencoded": OpenApiTypes.OBJECT}
 STATUS_RESPONSES = {200: OpenApiTypes.OBJECT, 202: OpenApiTypes.OBJECT}
@@ -76,7 +75,7 @@ class _CallbackView(APIView):
 
         Raises `Http404` for an unknown account and for one without callbacks, and `InvalidSignature`.
         """
-        account = ProviderAccount.objects.filter(pk=slug).first()
+        account = account_cache.get(slug)
         if account is None:
             raise Http404
         callback = _callback_request(request)
@@ -114,10 +113,8 @@ class StatusCallbackView(_CallbackView):
         states = receipts.ingest(reports, account=account, body=body, attempt_id=attempt_id, now=now)
         if State.APPLIED in states:
             notifier.notify_webhooks()
-        if parser.status_response is not None:
-            return _response(parser.status_response)
-        result, status = RESULTS[next((state for state in RESULTS if state in states), State.IGNORED)]
-        return Response({"result": result}, status=status)
+        result = next((state for state in RESULTS if state in states), State.IGNORED)
+        return _response(parser.status_response or RESULTS[result])
 
 
 class InboundCallbackView(_CallbackView):

@@ -4,6 +4,7 @@ A token binds a callback to one account and names an attempt. With it a receipt 
 response, with the provider's message id, was lost.
 """
 
+from functools import lru_cache
 from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
@@ -17,8 +18,12 @@ def make(*, slug: str, attempt_id: str, keys: tuple[str, ...]) -> str:
     return _signer(slug, keys).sign(attempt_id)
 
 
+@lru_cache(maxsize=256)
 def read(token: str, *, slug: str, keys: tuple[str, ...]) -> str | None:
-    """The id of the attempt in the token, "" for a token of the account only, None for an invalid token."""
+    """The id of the attempt in the token, "" for a token of the account only, None for an invalid token.
+
+    Cached, because authentication, parser and view ask for the same token.
+    """
     try:
         return _signer(slug, keys).unsign(token)
     except BadSignature:

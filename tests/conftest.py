@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
 
+from providers import account_cache
 from providers.state import account_state, redis_client
 from tests import static_files, tiers
 from tests.emptying import delete_all_rows
@@ -61,6 +62,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     ENVIRONMENT.empty_redis()
     cache._in_memory.clear()
     account_state.invalidate()
+    account_cache.clear()
 
 
 @pytest.fixture

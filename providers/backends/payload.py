@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from email.message import Message
+from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 from xml.etree.ElementTree import Element, ParseError
@@ -36,15 +37,21 @@ def read_content(body: bytes, content_type: str) -> Any:
     That is also how JSON is found in a body labelled as a form, which is the label that some HTTP clients set by themselves. A
     body that cannot be read in the charset of its label is read as UTF-8.
     """
-    header = Message()
-    header["content-type"] = content_type
-    kind, charset = header.get_content_type() if content_type else "", header.get_param("charset")
-    if not isinstance(charset, str):
+    kind, charset = _kind_and_charset(content_type)
+    if charset is None:
         return _content(body, kind)
     try:
         return _content(body, kind, charset)
     except ValueError:
         return _content(body, kind)
+
+
+@lru_cache(maxsize=128)
+def _kind_and_charset(content_type: str) -> tuple[str, str | None]:
+    header = Message()
+    header["content-type"] = content_type
+    kind, charset = header.get_content_type() if content_type else "", header.get_param("charset")
+    return kind, charset if isinstance(charset, str) else None
 
 
 def _content(body: bytes, kind: str, encoding: str | None = None) -> Any:

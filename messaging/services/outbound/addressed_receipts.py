@@ -69,12 +69,17 @@ def ingest(
             before = receipt_effects.apply_to_message(
                 callback, attempt, message, now=now, may_have_parts=may_have_parts
             )
-            if not receipt_storage.insert(callback):
-                raise _StoredMeanwhile
+            _insert(callback)
     except _StoredMeanwhile:
         return None
     receipt_effects.note_applied(callback, message, before, now=now)
     return State(callback.state)
+
+
+def _insert(callback: ProviderCallback) -> None:
+    """Raises `_StoredMeanwhile`, which undoes what the receipt has changed."""
+    if not receipt_storage.insert(callback):
+        raise _StoredMeanwhile
 
 
 def _lock(attempt_id: UUID, account: ProviderAccount, digests: Sequence[str]) -> _Found | None:
@@ -82,7 +87,9 @@ def _lock(attempt_id: UUID, account: ProviderAccount, digests: Sequence[str]) ->
 
     A receipt that waited for the lock would be lost with this process, and its provider may not repeat it.
     """
-    if connection.vendor != "postgresql":  # no arrays, and other types of values; its transactions have locked everything
+    if (
+        connection.vendor != "postgresql"
+    ):  # no arrays, and other types of values; its transactions have locked everything
         return _lock_by_orm(attempt_id, account, digests)
     with connection.cursor() as cursor:
         cursor.execute(_SELECT, [list(digests), attempt_id, account.pk])

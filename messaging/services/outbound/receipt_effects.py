@@ -39,7 +39,12 @@ DELIVERY_OUTCOME: dict[ReportedStatus, ReceiptOutcome] = {
 
 
 def apply_to_message(
-    callback: ProviderCallback, attempt: DeliveryAttempt, message: Message, *, now: datetime, may_have_parts: bool = True
+    callback: ProviderCallback,
+    attempt: DeliveryAttempt,
+    message: Message,
+    *,
+    now: datetime,
+    may_have_parts: bool = True,
 ) -> ReportedStatus | None:
     """Apply a receipt to its locked message, and set the callback's new state; the caller saves the callback.
 
@@ -47,15 +52,13 @@ def apply_to_message(
     """
     callback.attempt, callback.message = attempt, message
     before = receipt_results.reported_so_far(message)
-    callback.state, callback.note = _apply(callback, attempt, message, before, now, may_have_parts)
+    callback.state, callback.note = _apply(callback, attempt, message, before, now=now, may_have_parts=may_have_parts)
     if callback.state == State.IGNORED:
         _tally(callback, State.IGNORED, now).write()
     return before
 
 
-def note_applied(
-    callback: ProviderCallback, message: Message, before: ReportedStatus | None, *, now: datetime
-) -> None:
+def note_applied(callback: ProviderCallback, message: Message, before: ReportedStatus | None, *, now: datetime) -> None:
     """Log a receipt, and count it in the account's delivery rate. Call it after the commit."""
     if callback.state == State.APPLIED:
         _record_delivery(callback, message, before, now)
@@ -85,6 +88,7 @@ def _apply(
     attempt: DeliveryAttempt,
     message: Message,
     before: ReportedStatus | None,
+    *,
     now: datetime,
     may_have_parts: bool,
 ) -> tuple[ProviderCallback.State, str]:
