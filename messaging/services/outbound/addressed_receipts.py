@@ -24,7 +24,7 @@ SETTLED = (State.APPLIED, State.IGNORED)
 
 
 class _StoredMeanwhile(Exception):
-    """Another request has stored the identical receipt."""
+    """Undoes the transaction: another request has stored the identical receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,7 @@ def _lock(attempt_id: UUID, account: ProviderAccount, digests: Sequence[str]) ->
 
     A receipt that waited for the lock would be lost with this process, and its provider may not repeat it.
     """
-    if (
-        connection.vendor != "postgresql"
-    ):  # no arrays, and other types of values; its transactions have locked everything
+    if connection.vendor != "postgresql":
         return _lock_by_orm(attempt_id, account, digests)
     with connection.cursor() as cursor:
         cursor.execute(_SELECT, [list(digests), attempt_id, account.pk])
@@ -103,6 +101,7 @@ def _lock(attempt_id: UUID, account: ProviderAccount, digests: Sequence[str]) ->
 
 
 def _lock_by_orm(attempt_id: UUID, account: ProviderAccount, digests: Sequence[str]) -> _Found | None:
+    """For SQLite, which has no arrays and no UUIDs. There the transaction has locked everything already."""
     parts = AttemptPart.objects.filter(attempt=OuterRef("pk"))
     stored = ProviderCallback.objects.filter(provider=account, digest__in=digests, attempt=OuterRef("pk"))
     attempts = DeliveryAttempt.objects.select_related("message").defer("message__text")
