@@ -20,7 +20,7 @@ TIERS_JOURNEYS := smoke,journeys,embedded,browser
 PYTEST = $(BIN)/python -m pytest --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dev run test test-all journeys chaos lint format lock token manage clean
+.PHONY: help venv dev run test test-all journeys chaos benchmark lint format lock token manage clean
 .SUFFIXES:
 
 # USER is set in every shell: only the one on make's own command line counts.
@@ -56,6 +56,9 @@ journeys: $(VENV)/.installed-dev ## run the tests that start the real processes,
 
 chaos: $(VENV)/.installed-dev ## break everything on purpose and print what became of each message (ARGS='--only killed')
 	@eval "exec $(BIN)/python -m tests.journeys.chaos $$ARGS"
+
+benchmark: $(VENV)/.installed-dev ## measure beside other programs and an older build, on DATABASE_URL (ARGS='--only accept --against REV')
+	@eval "exec $(BIN)/python -m benchmarks.all $$ARGS"
 
 lint: $(VENV)/.installed-dev ## check style, formatting, who imports whom, and types
 	@$(BIN)/ruff check .

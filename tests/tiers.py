@@ -31,6 +31,7 @@ ON_BOTH_DATABASES = {DATABASE, SMOKE, FUZZ, MIGRATIONS, JOURNEYS}
 
 _ENTRIES = {
     PURE: (
+        "benchmarks",
         "config/test_client_ip.py",
         "config/test_checks.py",
         "config/test_documents.py",

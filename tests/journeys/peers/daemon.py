@@ -29,6 +29,10 @@ class Daemon:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def wait_for_port(self, port: int) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:

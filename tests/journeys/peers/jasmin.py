@@ -125,6 +125,10 @@ class Jasmin:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._http_port}/send"
 
+    @property
+    def pids(self) -> list[int]:
+        return [self._daemon.pid] if self._daemon else []
+
     def start(self, *, replies: str) -> None:
         """Return when it has a user, a connector to the carrier and routes."""
         [packages] = Path(VENV).glob("lib/python3*/site-packages")

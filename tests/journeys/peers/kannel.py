@@ -79,6 +79,10 @@ class Kannel:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._sendsms_port}/cgi-bin/sendsms"
 
+    @property
+    def pids(self) -> list[int]:
+        return [daemon.pid for daemon in self._daemons]
+
     def start(self, *, replies: str) -> None:
         """Return when both processes accept connections."""
         box_port = services.free_port()
