@@ -83,9 +83,10 @@ def opened(options: Options) -> Iterator[Bench]:
 def save(name: str, found: Report, bench: Bench) -> None:
     """Write the report of one benchmark and print its figures."""
     with redis.Redis.from_url(bench.now.redis_url) as client:
-        version = str(client.info("server")["redis_version"])
+        server = client.info("server")
+    broker = {"Valkey": server["valkey_version"]} if "valkey_version" in server else {"Redis": server["redis_version"]}
     revisions = {build.name: build.checkout.revision for build in bench.builds}
-    file = report.write(name, found, revisions=revisions, options=asdict(bench.options), redis=version)
+    file = report.write(name, found, revisions=revisions, options=asdict(bench.options), broker=broker)
     print(f"{name} ({file})")
     for side, measures in found.rounds.medians().items():
         print(f"  {side:<12}" + "  ".join(f"{measure} {value:,.4g}" for measure, value in measures.items()))

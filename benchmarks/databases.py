@@ -27,13 +27,6 @@ def database(*, template: str = "") -> Iterator[str]:
         _execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
-def value(url: str, query: str) -> int:
-    """The first column of the first row, a number."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(query.encode()).fetchone()
-    return int(row[0]) if row else 0
-
-
 def vacuum(url: str) -> None:
     """Make plans and visibility the same for all copies, and leave nothing for autovacuum to do during a round."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -48,11 +41,10 @@ def rows_written(url: str) -> dict[str, int]:
         return {str(name): int(count) for name, count in connection.execute(query)}
 
 
-def cpu_of_backends(url: str) -> dict[int, float]:
-    """CPU seconds by server process that serves this database; empty where the server runs on another machine."""
+def cpu_of_backends(connection: psycopg.Connection) -> dict[int, float]:
+    """CPU seconds by server process that serves another connection to this database, if the server is on this machine."""
     query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    with psycopg.connect(url, autocommit=True) as connection:
-        return cpu_of_processes([int(pid) for (pid,) in connection.execute(query)])
+    return cpu_of_processes([int(pid) for (pid,) in connection.execute(query)])
 
 
 def server_version() -> str:

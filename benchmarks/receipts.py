@@ -8,6 +8,7 @@ Then only the web processes run, and each receipt is that of another message: 16
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -70,7 +71,7 @@ def receipt(number: int, call: Call) -> bytes:
 def post(run: Run, prepared: Iterator[bytes], *, count: int) -> Measured:
     """Raises `RuntimeError` if a receipt has delivered no message."""
     delivered = run.count("delivered")
-    mine = [request for request, _ in zip(prepared, range(count), strict=False)]
+    mine = list(itertools.islice(prepared, count))
     before = run.cpu()
     done = load.send(run.url, mine, connections=CONNECTIONS, seconds=LONGEST_SECONDS)
     spent = run.cpu().since(before)

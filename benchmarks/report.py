@@ -30,12 +30,14 @@ class Report:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def write(name: str, report: Report, *, revisions: Mapping[str, str], options: Mapping[str, Any], redis: str) -> Path:
-    """Write `results/NAME.json`. `redis` is the version of the server."""
+def write(
+    name: str, report: Report, *, revisions: Mapping[str, str], options: Mapping[str, Any], broker: dict[str, str]
+) -> Path:
+    """Write `results/NAME.json`. `broker` has the name and version of the Redis or Valkey server."""
     content = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "versions": versions() | {"Redis": redis},
+        "versions": versions() | broker,
         "revisions": dict(revisions),
         "options": dict(options),
         "rows": report.rows,

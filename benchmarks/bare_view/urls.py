@@ -15,6 +15,8 @@ class Row(models.Model):
     text = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = models.Manager["Row"]()
+
     class Meta:
         app_label = "bare_view"
         db_table = "bare_row"

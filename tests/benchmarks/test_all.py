@@ -64,7 +64,7 @@ def test_the_report_has_rounds_medians_hardware_load_and_versions(
         rounds.add("now", {"per_second": number})
     found = Report(rounds, rows={"accept_to_bare": {"now": 0.4}}, left_out={"kannel": "not installed"})
 
-    file = report.write("accept", found, revisions={"now": "abc"}, options={"rounds": 3}, redis="7.0.15")
+    file = report.write("accept", found, revisions={"now": "abc"}, options={"rounds": 3}, broker={"Redis": "7.0.15"})
 
     content = json.loads(file.read_text())
     assert file == tmp_path / "results" / "accept.json"
