@@ -43,7 +43,7 @@ def checkout(revision: str) -> Iterator[Checkout]:
     name = _git("rev-parse", "--short", f"{revision}^{{commit}}")
     with tempfile.TemporaryDirectory(prefix=f"switchboard-{name}-") as parent:
         folder = Path(parent) / "checkout"
-        _git("worktree", "add", "--detach", str(folder), name)
+        _git("worktree", "add", "--quiet", "--detach", str(folder), name)
         try:
             # Python's own path is that of this environment; the link serves what looks for the folder, such as make.
             (folder / ".venv").symlink_to(HERE / ".venv")

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -69,6 +70,8 @@ Measure = Callable[[Bench], Report]
 
 @contextlib.contextmanager
 def opened(options: Options) -> Iterator[Bench]:
+    """Everything is stopped and dropped at the end, at Ctrl-C, and at SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with contextlib.ExitStack() as stack:
         checkouts = {NOW: against.current()}
         if options.against:
