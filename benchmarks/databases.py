@@ -55,4 +55,4 @@ def server_version() -> str:
 
 def _execute(statement: str, *names: str) -> None:
     with psycopg.connect(SERVER, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -59,6 +59,8 @@ def sent_in(run: Run, *, seconds: float) -> Measured:
         time.sleep(POLL_SECONDS)
     sent = _after_next(run) - count
     spent, elapsed = run.cpu().since(before), time.monotonic() - begun
+    if not sent:
+        raise RuntimeError("the queue was empty before the measurement began: it needs more messages")
     return {
         "per_second": sent / elapsed,
         "cpu_ms": spent["worker"] / sent * 1000,

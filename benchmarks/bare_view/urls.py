@@ -1,6 +1,7 @@
 """One view with one insert, in autocommit."""
 
 import json
+from typing import ClassVar
 
 from django.db import models
 from django.http import HttpRequest, JsonResponse
@@ -15,7 +16,7 @@ class Row(models.Model):
     text = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = models.Manager["Row"]()
+    objects: ClassVar[models.Manager["Row"]] = models.Manager()
 
     class Meta:
         app_label = "bare_view"
