@@ -27,6 +27,12 @@ def test_the_table_has_both_builds_the_goal_and_whether_it_is_met() -> None:
     assert line_of(text, "SQL statements of one accept") == ["not measured", "not measured", "≤ 4", ""]
 
 
+def test_a_goal_beside_the_older_build_is_not_judged_without_it() -> None:
+    text = table.text({"latency": {"rows": {"latency_p50": {"now": 41.0}}}})
+
+    assert line_of(text, "accepted → carrier called, idle, p50,") == ["not measured", "41.0", "no worse", ""]
+
+
 def test_figures_from_before_the_work_are_marked() -> None:
     assert line_of(table.text({"accept": ACCEPT}), "`/readyz`,") == ["169.00 †", "not measured", "≤ 1.5", ""]
 
