@@ -1,6 +1,6 @@
 """A carrier that costs little, in a process of its own: it accepts each message, at once or after a delay.
 
-`POST` accepts a message in the format of the sandbox carriers. `GET /calls` has what was received since the last reset,
+`POST` accepts a message in the format of the sandbox carriers. `GET /` counts and `GET /calls` has what was received since the last reset,
 `DELETE /calls?delay=0.2` resets it and sets the delay in seconds of the responses that follow. Times are those of
 `time.monotonic`, which all processes of a machine share.
 """
@@ -40,7 +40,7 @@ class Server:
             self.calls = []
         elif target == b"/calls":
             return 0.0, json.dumps([[at, json.loads(body)] for at, body in self.calls]).encode()
-        return 0.0, json.dumps({"count": len(self.calls), "first": self.calls[0][0] if self.calls else None}).encode()
+        return 0.0, json.dumps({"count": len(self.calls)}).encode()
 
 
 class Connection(asyncio.Protocol):
@@ -96,11 +96,6 @@ class Carrier:
 
     def count(self) -> int:
         return int(self._session.get(f"{self.url}/", timeout=10).json()["count"])
-
-    def first_call(self) -> float | None:
-        """The time of arrival of the first call since the reset."""
-        first: float | None = self._session.get(f"{self.url}/", timeout=10).json()["first"]
-        return first
 
     def calls(self) -> list[Call]:
         return [Call(at, content) for at, content in self._session.get(f"{self.url}/calls", timeout=60).json()]
