@@ -22,6 +22,9 @@ class ConfigConfig(AppConfig):
     system_checks = checks  # the import registers them
 
     def ready(self) -> None:
+        import_module(
+            "config.celery"
+        )  # the application of all tasks; not in `config`, which the supervisor imports, too
         log_uncaught_exceptions()  # first, because Sentry wraps the installed hook
         for setting, module in INTEGRATIONS.items():
             if getattr(settings, setting):

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 INVALID_TASK_RETRY_SECONDS = 60.0
 RETRY_SECONDS = 1.0
+# A tick that sends a task is followed at once by one that finds the next; both would ask whether the rows have changed.
+CHECK_CHANGES_SECONDS = 0.5
 
 
 class BeatEntry(ModelEntry):
@@ -122,7 +124,7 @@ class Scheduler(DatabaseScheduler):
         self.schedule.update(entries)
 
     def schedule_changed(self) -> bool:
-        """Return False while the database is unavailable, which is checked once a second."""
+        """Ask the database, unless it was asked just now. Return False while it is unavailable."""
         if time.monotonic() < self._query_database_at:
             return False
         try:
@@ -131,6 +133,7 @@ class Scheduler(DatabaseScheduler):
         except (DatabaseError, InterfaceError) as error:
             self._failed("checking for changes", error)
             return False
+        self._query_database_at = time.monotonic() + CHECK_CHANGES_SECONDS
         if not self._must_read:
             self._faults.end("the database")
         return self._must_read or bool(seen and self._last_timestamp and self._last_timestamp > seen)

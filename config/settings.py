@@ -228,11 +228,8 @@ BEAT_HEARTBEAT_FILE: str = env.str("BEAT_HEARTBEAT_FILE", default="")
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "messaging.tick", "schedule": 1.0, "options": {"expires": 5}},
-    "inbound_media": {"task": "messaging.fetch_inbound_media", "schedule": 5.0, "options": {"expires": 5}},
     "recover": {"task": "messaging.recover", "schedule": 5.0, "options": {"expires": 10}},
-    "schedules": {"task": "scheduling.tick", "schedule": 1.0, "options": {"expires": 5}},
     "media": {"task": "media_store.sweep", "schedule": 3600.0, "options": {"expires": 600}},
-    "callbacks": {"task": "messaging.deliver", "schedule": 1.0, "options": {"expires": 5}},
     "reconcile": {"task": "messaging.reconcile", "schedule": 30.0, "options": {"expires": 30}},
     "retain": {"task": "messaging.retain", "schedule": 60.0, "options": {"expires": 50}},
     "retain-schedules": {"task": "scheduling.retain", "schedule": 600.0, "options": {"expires": 300}},

@@ -17,12 +17,13 @@ from messaging import notifier
 from messaging.database_faults import drop_connection, may_pass
 from messaging.inbound_limits import inbound_limits
 from messaging.live import pubsub
+from messaging.open_work import OpenWork
 from messaging.services.inbound import late_parts, media, process
 from messaging.services.outbound import missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
 from messaging.services.reporting import heartbeats, rollups
-from messaging.services.webhooks import Deliverer
+from messaging.services.webhooks import Deliverer, claim, event_log
 from providers.http.public_addresses import Guard
 from providers.http.public_http import PublicHttp
 
@@ -39,6 +40,17 @@ deliverer = Deliverer(
     concurrency=settings.CALLBACK_CONCURRENCY,
     after_numbering=pubsub.publish,
 )
+
+# What a second may bring, by the task that does it. The tick itself makes due messages ready and notifies the queues.
+_RELEASE, _DISPATCH = "messaging.tick", notifier.DISPATCH_TASK
+open_work = OpenWork()
+open_work.add(_RELEASE, recovery.due)
+open_work.add(_DISPATCH, lambda _now: pacing.with_ready_messages())
+open_work.add(notifier.INBOUND_TASK, process.open_texts, late_parts.due)
+open_work.add(notifier.INBOUND_MEDIA_TASK, media.due)
+open_work.add(notifier.DELIVER_TASK, lambda _now: event_log.unnumbered(), claim.due, claim.expired)
+# Longer than a tick takes to be repeated; a task that waits longer has been requested again.
+REQUEST_EXPIRES_SECONDS = 5
 
 
 @worker_shutting_down.connect
@@ -100,7 +112,7 @@ def dispatch(queue_name: str) -> None:
 
 @shared_task(name="messaging.deliver")
 def deliver() -> None:
-    """Number new events and make due callbacks. Beat starts it every second, and `notify_webhooks` in between."""
+    """Number new events and make due callbacks. `notify_webhooks` requests it, and the tick if a request was lost."""
     notifier.gather()
     notifier.acknowledge(notifier.CALLBACKS)
     deliverer.run()
@@ -117,13 +129,19 @@ def paced_tick(queue_name: str) -> None:
 
 @shared_task(name="messaging.tick")
 def tick() -> None:
-    """Make due messages ready and notify every queue that has ready messages. Beat starts it every second."""
+    """Find what is waiting and request the tasks that do it; nothing else finds what a lost notification has left.
+
+    Beat starts it every second. While nothing is waiting, it is the only task of that second, with one statement.
+    """
     now = timezone.now()
-    recovery.release_due(now=now)
-    for queue_name in pacing.queues_to_dispatch():
-        notifier.notify_queue(queue_name)
-    if process.is_anything_open(now=now):
-        notifier.notify_inbound()
+    waiting = open_work.waiting(now=now)
+    for task in sorted(waiting - {_RELEASE, _DISPATCH}):
+        notifier.publish(task, expires=REQUEST_EXPIRES_SECONDS)
+    if _RELEASE in waiting:
+        recovery.release_due(now=now)
+    if waiting & {_RELEASE, _DISPATCH}:
+        for queue_name in pacing.queues_to_dispatch():
+            notifier.notify_queue(queue_name)
     try:
         heartbeats.tick()
     except RedisError:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from messaging import notifier
-from messaging.tasks import dispatcher
+from messaging.tasks import dispatcher, open_work
 from scheduling import zone_data
 from scheduling.services import expansion, retention, runs, schedules, zone_update
 
@@ -21,13 +21,25 @@ _expanding = threading.Lock()
 
 @shared_task(name="scheduling.tick")
 def tick() -> None:
-    """Every second: start due runs, request the expansion of unleased runs, and resume interrupted cancels."""
+    """Start due runs, request the expansion of unleased runs, and resume interrupted cancels.
+
+    `messaging.tick` requests it in each second in which it finds any of these.
+    """
     now = timezone.now()
     zone_update.recompute_waiting(now=now)
     runs.start_due(now=now, max_lateness=timedelta(seconds=settings.SCHEDULE_MAX_LATENESS))
     if expansion.unfinished(now=now):
         notifier.publish(expand.name)
     schedules.finish_cancels(clock=timezone.now)
+
+
+open_work.add(
+    tick.name,
+    lambda _now: zone_update.outdated(),
+    runs.due,
+    expansion.unleased,
+    schedules.interrupted_cancels,
+)
 
 
 @shared_task(name="scheduling.expand")

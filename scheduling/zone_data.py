@@ -3,7 +3,7 @@
 import re
 import zoneinfo
 from datetime import date
-from importlib import resources
+from pathlib import Path
 
 import tzdata
 
@@ -14,7 +14,7 @@ RELEASE = tzdata.IANA_VERSION + "".join(re.findall(r"\.post\d+", tzdata.__versio
 
 def use_pinned() -> None:
     """Make `zoneinfo` read the package first. Clears its cache, so zones are read again at their next use."""
-    zoneinfo.reset_tzpath([str(resources.files(tzdata) / "zoneinfo")])
+    zoneinfo.reset_tzpath([str(Path(tzdata.__file__).with_name("zoneinfo"))])
     zoneinfo.ZoneInfo.clear_cache()
 
 

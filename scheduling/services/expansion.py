@@ -8,7 +8,7 @@ from typing import cast
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from messaging import segments
@@ -40,11 +40,15 @@ COUNTED_AS = {
 }
 
 
+def unleased(now: datetime) -> QuerySet[ScheduleRun]:
+    """Unfinished runs that no worker has leased."""
+    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    return ScheduleRun.objects.filter(free, status__in=runs.UNFINISHED)
+
+
 def unfinished(*, now: datetime) -> list[UUID]:
     """Return up to 100 unfinished runs that no worker has leased, oldest first."""
-    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    rows = ScheduleRun.objects.filter(free, status__in=runs.UNFINISHED).order_by("due_at")
-    return list(rows.values_list("pk", flat=True)[:100])
+    return list(unleased(now).order_by("due_at").values_list("pk", flat=True)[:100])
 
 
 def expand_all(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from messaging.event_types import EventType
 from messaging.services import events
@@ -20,18 +21,19 @@ UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
 MAX_STARTS = 200
 
 
-def start_due(*, now: datetime, max_lateness: timedelta) -> int:
-    """Create a run for each due schedule, each in its own transaction; returns how many. Safe with any number of beats.
-
-    Schedules whose next run was computed with older zone data wait for `zone_update`.
-    """
-    due = Schedule.objects.filter(
+def due(now: datetime) -> QuerySet[Schedule]:
+    """Schedules whose next run was computed with older zone data wait for `zone_update`."""
+    return Schedule.objects.filter(
         status=Schedule.Status.ACTIVE, next_run_at__lte=now, zone_release__gte=zone_data.RELEASE
-    ).order_by("next_run_at")
+    )
+
+
+def start_due(*, now: datetime, max_lateness: timedelta) -> int:
+    """Create a run for each due schedule, each in its own transaction; returns how many. Safe with any number of beats."""
     started = 0
-    for schedule_id in list(due.values_list("pk", flat=True)[:MAX_STARTS]):
+    for schedule_id in list(due(now).order_by("next_run_at").values_list("pk", flat=True)[:MAX_STARTS]):
         with transaction.atomic():
-            schedule = due.select_for_update(skip_locked=True).filter(pk=schedule_id).first()
+            schedule = due(now).select_for_update(skip_locked=True).filter(pk=schedule_id).first()
             if schedule is not None and schedule.next_run_at is not None:
                 _start(schedule, schedule.next_run_at, now, max_lateness)
                 started += 1

@@ -159,11 +159,14 @@ def is_cancelable(schedule: Schedule) -> bool:
     return schedule.status not in ENDED or _cancelable_messages(schedule).exists()
 
 
+def interrupted_cancels(now: datetime) -> QuerySet[Schedule]:
+    return Schedule.objects.filter(cancel_lease_until__lte=now)
+
+
 def finish_cancels(*, clock: Callable[[], datetime]) -> int:
     """Resume cancels whose process died; returns how many messages were canceled."""
     canceled = 0
-    interrupted = Schedule.objects.filter(cancel_lease_until__lte=clock()).select_related("canceled_by")
-    for schedule in interrupted[:CANCELS_AT_ONCE]:
+    for schedule in interrupted_cancels(clock()).select_related("canceled_by")[:CANCELS_AT_ONCE]:
         now = clock()
         expired = Schedule.objects.filter(pk=schedule.pk, cancel_lease_until__lte=now)
         if expired.update(cancel_lease_until=now + CANCEL_LEASE):

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from messaging.services.representation import isoformat_utc
 from scheduling import zone_data
@@ -19,18 +19,21 @@ CHANGED_FIELDS = ("start_wall", "last_wall", "occurrences", *timing.NEXT_FIELDS)
 _REFUSALS = (ValueError, ArithmeticError)
 
 
+def outdated() -> QuerySet[Schedule]:
+    return Schedule.objects.filter(next_run_at__isnull=False, zone_release__lt=zone_data.RELEASE)
+
+
 def recompute_waiting(*, now: datetime) -> int:
     """Recompute one chunk, next runs first, and log each run that moved; returns how many rows were checked.
 
     Each row stores the release that its time was computed with, so the next tick continues an interrupted update. Only newer
     data recomputes: during an upgrade two versions do not undo each other's work. Paused schedules are included.
     """
-    outdated = Schedule.objects.filter(next_run_at__isnull=False, zone_release__lt=zone_data.RELEASE)
-    if not outdated.exists():
+    if not outdated().exists():
         return 0
     with transaction.atomic():
         newest_run = ScheduleRun.objects.filter(schedule=OuterRef("pk")).order_by("-due_at").values("due_at")[:1]
-        rows = outdated.annotate(last_run=Subquery(newest_run)).defer("text").select_for_update(skip_locked=True)
+        rows = outdated().annotate(last_run=Subquery(newest_run)).defer("text").select_for_update(skip_locked=True)
         chunk = [(row, row.next_run_at, row.last_run) for row in rows.order_by("zone_release", "next_run_at")[:CHUNK]]
         changed = [
             (schedule, old)

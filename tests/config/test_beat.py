@@ -39,6 +39,12 @@ def _no_other_connection(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(name, lambda: None, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _each_tick_asks_for_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests call ticks without a pause between them."""
+    monkeypatch.setattr("config.beat.CHECK_CHANGES_SECONDS", 0.0)
+
+
 @pytest.fixture
 def _due() -> None:
     """Store all tasks of the settings and make them due."""
@@ -101,6 +107,23 @@ def test_an_interval_that_cannot_be_expressed_does_not_stop_other_tasks(every: i
 
     assert due["right"].is_due
     assert "wrong" not in due or not due["wrong"].is_due
+
+
+def test_two_ticks_of_the_same_moment_ask_once_whether_the_rows_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("config.beat.CHECK_CHANGES_SECONDS", 0.5)
+    monkeypatch.setattr("config.beat.time.monotonic", lambda: now)
+    scheduler = new_scheduler()
+    passes(scheduler)
+    asked = []
+    monkeypatch.setattr(Scheduler.Changes, "last_change", lambda: asked.append(now))
+
+    now += 1.0
+    passes(scheduler, 2)
+    now += 1.0
+    passes(scheduler, 2)
+
+    assert asked == [1001.0, 1002.0]
 
 
 # --- The database -----------------------------------------------------------------------------------------------------

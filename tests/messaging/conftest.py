@@ -22,7 +22,7 @@ class Broker:
         self.inbound_notifications: list[str] = []
         self.error: Exception | None = None
 
-    def send_task(self, name: str, args: list[str]) -> None:
+    def send_task(self, name: str, args: list[str], **options: object) -> None:
         if self.error is not None:
             raise self.error
         if name == "messaging.deliver":

@@ -19,17 +19,13 @@ CHUNK = 200
 RETRY_DELAY = timedelta(minutes=1)
 
 
-def are_due(*, now: datetime) -> bool:
-    return _due(now).exists()
-
-
 def store_due(*, limits: InboundLimits, now: datetime) -> int:
     """Store the texts that have waited long enough, each in its own transaction; return how many."""
-    texts = _due(now).order_by("due_at").values_list("group", "from_number").distinct()
+    texts = due(now).order_by("due_at").values_list("group", "from_number").distinct()
     return sum(_store_or_defer(group, sender, limits, now) for group, sender in texts[:CHUNK])
 
 
-def _due(now: datetime) -> QuerySet[InboundPart]:
+def due(now: datetime) -> QuerySet[InboundPart]:
     return InboundPart.objects.filter(message=None, due_at__lte=now)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from media_store import services as media
 from media_store.errors import MediaError
@@ -95,12 +95,16 @@ def fetch_due(*, clock: Callable[[], datetime], fetcher: Fetcher | None = None) 
         _running.release()
 
 
+def due(now: datetime) -> QuerySet[Attachment]:
+    return Attachment.objects.filter(next_attempt_at__lte=now)
+
+
 def _claim(now: datetime) -> list[Attachment]:
     """Claim due files by moving `next_attempt_at` past the lease: if this worker dies, another one retries them then."""
     with transaction.atomic():
         rows = list(
-            Attachment.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(next_attempt_at__lte=now)
+            due(now)
+            .select_for_update(skip_locked=True, of=("self",))
             .order_by("next_attempt_at")
             .select_related("message__provider", "message__owner")[:BATCH]
         )

@@ -15,7 +15,7 @@ from messaging.database_faults import may_pass
 from messaging.keywords import Action
 from messaging.models import Attachment, Message
 from messaging.services import transitions
-from messaging.services.inbound import keyword_effects, keyword_rules, late_parts, ownership, replies
+from messaging.services.inbound import keyword_effects, keyword_rules, ownership, replies
 from messaging.services.recipients import phone_numbers
 from messaging.services.transitions import Transition
 from messaging.states import INBOUND_OPEN, Direction, Source, Status
@@ -29,18 +29,14 @@ SUPPRESSION_ACTIONS = frozenset({Action.STOP, Action.STOP_ALL, Action.START})
 _to_fetch = Attachment.objects.filter(message=OuterRef("pk"), next_attempt_at__isnull=False)
 
 
-def is_anything_open(*, now: datetime) -> bool:
-    """Return True if any text has a reply to send, all of its files, or a keyword to apply, or has waited for its parts."""
-    return _open(now).exists() or late_parts.are_due(now=now)
-
-
 def process(*, default_queue: str, now: datetime) -> int:
     """Process open texts, oldest first, each in its own transaction; return how many were processed."""
-    ids = list(_open(now).order_by("pk").values_list("pk", flat=True)[:CHUNK])
+    ids = list(open_texts(now).order_by("pk").values_list("pk", flat=True)[:CHUNK])
     return sum(_process_or_defer(message_id, default_queue, now) for message_id in ids)
 
 
-def _open(now: datetime) -> QuerySet[Message]:
+def open_texts(now: datetime) -> QuerySet[Message]:
+    """Texts with a reply to send, all of their files, or a keyword to apply."""
     is_due = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now)
     has_a_step = Q(keyword_read_at__isnull=True) | ~Q(pending_reply="") | ~Exists(_to_fetch)
     return Message.objects.filter(has_a_step, is_due, direction=Direction.INBOUND, status__in=INBOUND_OPEN)

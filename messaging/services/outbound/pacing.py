@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce, Greatest
 
 from messaging.models import Message, OutboundQueue
@@ -18,10 +18,14 @@ PAGE, PAGES = 500, 20
 _ready = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED, next_attempt_at__isnull=True)
 
 
+def with_ready_messages() -> QuerySet[OutboundQueue]:
+    """The queues that are neither paced nor paused and have ready messages."""
+    return OutboundQueue.objects.filter(Exists(_ready), is_paused=False, batch_size__isnull=True)
+
+
 def queues_to_dispatch() -> list[str]:
-    """Names of the queues that are neither paced nor paused and have ready messages."""
-    queues = OutboundQueue.objects.filter(Exists(_ready), is_paused=False, batch_size__isnull=True)
-    return list(queues.values_list("name", flat=True))
+    """The names of `with_ready_messages`."""
+    return list(with_ready_messages().values_list("name", flat=True))
 
 
 def take_tick(*, queue_name: str, now: datetime) -> int:

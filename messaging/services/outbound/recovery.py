@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from knox.models import get_token_model
 
 from messaging.models import DeliveryAttempt, IdempotencyRecord, InboundPart, Message, ProviderCallback
@@ -39,6 +39,11 @@ def _in_chunks(step: Callable[[], int]) -> int:
     return total
 
 
+def due(now: datetime) -> QuerySet[Message]:
+    """The messages that `release_due` makes ready."""
+    return Message.objects.filter(status__in=DEFERRABLE, next_attempt_at__lte=now)
+
+
 def release_due(*, now: datetime) -> int:
     """Make due deferred messages ready again, and queue due scheduled ones."""
     return _in_chunks(lambda: _release_chunk(now))
@@ -46,12 +51,7 @@ def release_due(*, now: datetime) -> int:
 
 def _release_chunk(now: datetime) -> int:
     with transaction.atomic():
-        rows = list(
-            Message.objects.filter(status__in=DEFERRABLE, next_attempt_at__lte=now)
-            .defer("text")
-            .order_by("next_attempt_at")
-            .select_for_update(skip_locked=True)[:CHUNK]
-        )
+        rows = list(due(now).defer("text").order_by("next_attempt_at").select_for_update(skip_locked=True)[:CHUNK])
         deferred = [row.pk for row in rows if row.status == Status.QUEUED]
         if deferred:
             Message.objects.filter(pk__in=deferred).update(next_attempt_at=None, updated_at=now)

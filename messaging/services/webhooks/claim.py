@@ -34,7 +34,7 @@ def claim(*, limit: int, in_flight: Collection[WebhookJob], now: datetime, lease
     Concurrent workers claim different deliveries. A delivery whose message was erased fails here; one whose text cannot be
     decrypted is tried again later, like a failed call.
     """
-    if not _due(now).exists():  # the usual case; on SQLite, even a read inside a transaction blocks all writers
+    if not due(now).exists():  # the usual case; on SQLite, even a read inside a transaction blocks all writers
         return []
     claim_id = uuid7()
     with transaction.atomic():
@@ -43,8 +43,8 @@ def claim(*, limit: int, in_flight: Collection[WebhookJob], now: datetime, lease
         concurrency = EndpointConcurrency(limit=limit, in_flight=in_flight, endpoints=endpoints)
         for endpoint in endpoints:
             if free := concurrency.available(endpoint):
-                due = _due(now).filter(endpoint=endpoint).order_by("next_attempt_at")
-                claimed = list(due.select_for_update(skip_locked=True)[:free])
+                its_due = due(now).filter(endpoint=endpoint).order_by("next_attempt_at")
+                claimed = list(its_due.select_for_update(skip_locked=True)[:free])
                 concurrency.acquire(endpoint, len(claimed))
                 rows += claimed
         if not rows:
@@ -57,13 +57,13 @@ def claim(*, limit: int, in_flight: Collection[WebhookJob], now: datetime, lease
     return jobs
 
 
-def _due(now: datetime) -> QuerySet[WebhookDelivery]:
+def due(now: datetime) -> QuerySet[WebhookDelivery]:
     return WebhookDelivery.objects.filter(state=State.PENDING, next_attempt_at__lte=now)
 
 
 def _endpoints_with_due(now: datetime) -> list[WebhookEndpoint]:
     """In random order, for fairness; failing endpoints come last."""
-    endpoints = list(WebhookEndpoint.objects.filter(Exists(_due(now).filter(endpoint=OuterRef("pk"))), is_enabled=True))
+    endpoints = list(WebhookEndpoint.objects.filter(Exists(due(now).filter(endpoint=OuterRef("pk"))), is_enabled=True))
     random.shuffle(endpoints)
     return sorted(endpoints, key=lambda endpoint: endpoint.failing_since is not None)
 
@@ -128,13 +128,16 @@ def _test_event(now: datetime) -> dict[str, Any]:
     return {"type": event_types.TEST, "timestamp": isoformat_utc(now), "data": {"message": "This is a test."}}
 
 
+def expired(now: datetime) -> QuerySet[WebhookDelivery]:
+    return WebhookDelivery.objects.filter(state=State.SENDING, lease_until__lte=now)
+
+
 def return_expired_claims(*, now: datetime) -> int:
     """Retry deliveries whose worker died. They may have arrived; receivers recognise a repeat by its `webhook-id`."""
-    expired = WebhookDelivery.objects.filter(state=State.SENDING, lease_until__lte=now)
-    if not expired.exists():
+    if not expired(now).exists():
         return 0
     with transaction.atomic():
-        rows = list(expired.order_by("lease_until").select_for_update(skip_locked=True)[:SWEEP_CHUNK])
+        rows = list(expired(now).order_by("lease_until").select_for_update(skip_locked=True)[:SWEEP_CHUNK])
         _retry(rows, "The worker ended during the call.", now)
     return len(rows)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from messaging.models import ClientEvent, EventLog, Message, WebhookDelivery, WebhookEndpoint
 
@@ -31,13 +31,17 @@ class Unnumbered(NamedTuple):
     has_callback_url: bool
 
 
+def unnumbered() -> QuerySet[ClientEvent]:
+    return ClientEvent.objects.filter(sequence__isnull=True)
+
+
 def number(*, now: datetime, notify: Callable[[Collection[int]], None] = lambda _owners: None) -> int:
     """Number committed events, oldest first, and create their deliveries; return the number of events.
 
     `notify` gets the ids of their owners after each commit.
     """
     total = 0
-    while ClientEvent.objects.filter(sequence__isnull=True).exists():
+    while unnumbered().exists():
         owners = _number_chunk(now)
         if owners:
             notify(set(owners))
@@ -53,8 +57,8 @@ def _number_chunk(now: datetime) -> list[int]:
     with transaction.atomic():
         log = EventLog.objects.select_for_update().get(pk=1)
         # Not the snapshots, which only the readers of a delivery or a stream need.
-        waiting = ClientEvent.objects.filter(sequence__isnull=True).order_by("pk")
-        events = [Unnumbered(*row) for row in waiting.values_list(*Unnumbered._fields)[:CHUNK]]
+        waiting = unnumbered().order_by("pk").values_list(*Unnumbered._fields)
+        events = [Unnumbered(*row) for row in waiting[:CHUNK]]
         if not events:
             return []
         # The number is the id, raised above the last number when a transaction committed later than its id suggests.

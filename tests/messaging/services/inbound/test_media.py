@@ -75,13 +75,13 @@ def outcome(row: Attachment) -> tuple[bool, int, object, str]:
 def test_an_image_is_stored_and_its_text_is_processed(site, message, file) -> None:
     row = file(f"{site.url}/1.png")
     Message.objects.filter(pk=message.pk).update(keyword_read_at=NOW)
-    assert process.is_anything_open(now=NOW) is False
+    assert process.open_texts(NOW).exists() is False
 
     assert fetch() == 1
 
     assert outcome(row) == (True, 1, None, "")
     assert MediaAsset.objects.get().ownerships.get().owner == message.owner
-    assert process.is_anything_open(now=NOW) is True
+    assert process.open_texts(NOW).exists() is True
     assert fetch() == 0
     assert len(site.received) == 1
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from messaging import tasks
 from messaging.models import InboundPart, Message, PhoneNumber, Suppression
-from messaging.services.inbound import late_parts, process
+from messaging.services.inbound import late_parts
 from messaging.services.inbound.late_parts import RETRY_DELAY
 from messaging.services.inbound.receive import InboundLimits, Received, ingest, ingest_all
 from messaging.services.outbound import recovery
@@ -212,13 +212,13 @@ def test_a_late_part_completes_a_text_that_no_worker_has_stored_yet(bring) -> No
 def test_the_tick_finds_late_parts_and_the_worker_stores_and_processes_their_text(bring, now, broker, settings) -> None:
     bring(1, 2, "A1", after=-10_000_000)  # due at the real time, too
 
-    assert process.is_anything_open(now=now - timedelta(days=200)) is False
-    assert process.is_anything_open(now=now) is True
+    assert late_parts.due(now - timedelta(days=200)).exists() is False
+    assert late_parts.due(now).exists() is True
     tasks.process_inbound()
 
     message = Message.objects.get()
     assert (message.text, message.status) == ("A1 …", "processed")
-    assert process.is_anything_open(now=now) is False
+    assert late_parts.due(now).exists() is False
 
 
 def test_one_text_that_cannot_be_stored_does_not_hold_up_the_others(bring, finish, caplog) -> None:

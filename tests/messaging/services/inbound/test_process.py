@@ -6,7 +6,7 @@ import pytest
 
 from messaging.models import Attachment, ClientEvent, KeywordRule, Message, MessageEvent, Suppression
 from messaging.services.inbound import keyword_rules
-from messaging.services.inbound.process import RETRY_DELAY, _process_one, is_anything_open, process
+from messaging.services.inbound.process import RETRY_DELAY, _process_one, open_texts, process
 from messaging.services.inbound.replies import MIN_INTERVAL, SERVICE_USER
 from messaging.services.recipients import suppressions
 from tests.database_faults import passing_faults
@@ -70,13 +70,13 @@ def test_no_history_row_is_older_than_the_text(write, now) -> None:
 def test_a_text_is_stored_and_then_processed(write, now) -> None:
     message = write("Hello")
 
-    assert is_anything_open(now=now) is True
+    assert open_texts(now).exists() is True
     assert run(now) == 1
 
     message.refresh_from_db()
     assert (message.status, message.updated_at) == ("processed", now)
     assert steps(message) == [("received", "stored", ""), ("stored", "processed", "")]
-    assert is_anything_open(now=now) is False
+    assert open_texts(now).exists() is False
     assert run(now) == 0
     assert replies() == []
 
@@ -96,12 +96,12 @@ def test_a_text_waits_for_its_files(write, now) -> None:
     message = write("Look", media_count=1)
     file = Attachment.objects.create(message=message, position=0, source_url="https://a.example/1", next_attempt_at=now)
 
-    assert (is_anything_open(now=now), run(now)) == (True, 1)  # for a keyword that it may have
+    assert (open_texts(now).exists(), run(now)) == (True, 1)  # for a keyword that it may have
     assert steps(message) == []
-    assert (is_anything_open(now=now), run(now)) == (False, 0)
+    assert (open_texts(now).exists(), run(now)) == (False, 0)
     Attachment.objects.filter(pk=file.pk).update(next_attempt_at=None, error="gone")
 
-    assert (is_anything_open(now=now), run(now)) == (True, 1)
+    assert (open_texts(now).exists(), run(now)) == (True, 1)
     assert [step[:2] for step in steps(message)] == [("received", "stored"), ("stored", "processed")]
 
 
@@ -148,7 +148,7 @@ def test_a_text_that_cannot_be_processed_does_not_block_the_others(write, now, m
     assert (bad.status, bad.next_attempt_at, good.status) == ("received", now + RETRY_DELAY, "processed")
     assert not MessageEvent.objects.filter(message=bad).exists()
     assert caplog.messages == [f"message {bad.pk} cannot be processed: KeyError"]
-    assert (is_anything_open(now=now), is_anything_open(now=now + RETRY_DELAY)) == (False, True)
+    assert (open_texts(now).exists(), open_texts(now + RETRY_DELAY).exists()) == (False, True)
     assert run(now + RETRY_DELAY) == 1
 
 
