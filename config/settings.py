@@ -91,7 +91,7 @@ CONTENT_SECURITY_POLICY = {  # config.content_security adds one source under /ad
 INSTALLED_APPS = [
     "unfold",  # before the admin: templates of the first application win
     "unfold.contrib.filters",
-    "config.apps.AdminConfig",
+    "config.admin_app.AdminConfig",
     "django.contrib.auth",
     "django.contrib.humanize",
     "django.contrib.contenttypes",

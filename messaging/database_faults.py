@@ -8,11 +8,17 @@ import sqlite3
 from collections.abc import Iterator
 from itertools import chain, repeat
 
-import psycopg
 from django.db import Error, InterfaceError, OperationalError, connection
 
+_DRIVER: tuple[type[Exception], ...] = ()
+_DRIVER_CONNECTION: tuple[type[Exception], ...] = ()
+if connection.vendor == "postgresql":  # on SQLite no process loads the driver, a tenth of a worker's memory
+    import psycopg
+
+    _DRIVER, _DRIVER_CONNECTION = (psycopg.Error,), (psycopg.OperationalError, psycopg.InterfaceError)
+
 # All faults of the database. A full pool raises psycopg's own class, not Django's.
-DATABASE_FAULTS = (Error, psycopg.Error)
+DATABASE_FAULTS: tuple[type[Exception], ...] = (Error, *_DRIVER)
 
 # SQLSTATE: connection, authorization, rollback, resources, operator intervention, system.
 PASSING_CLASSES = frozenset({"08", "28", "40", "53", "57", "58"})
@@ -42,7 +48,7 @@ PASSING_SQLITE_CODES = frozenset(
     }
 )
 # Faults without a code: a connection that failed or was lost.
-_CONNECTION_FAULTS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+_CONNECTION_FAULTS: tuple[type[Exception], ...] = (OperationalError, InterfaceError, *_DRIVER_CONNECTION)
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 LONGEST_PAUSE = 5.0
@@ -52,7 +58,7 @@ def may_pass(fault: BaseException) -> bool:
     """True if the same statement may succeed later, without a change of code, data or schema."""
     if not isinstance(fault, DATABASE_FAULTS):
         return False
-    cause = fault if isinstance(fault, psycopg.Error) else fault.__cause__
+    cause = fault if isinstance(fault, _DRIVER) else fault.__cause__
     state = getattr(cause, "sqlstate", None)
     if state is not None:
         return (state[:2] in PASSING_CLASSES or state in PASSING_STATES) and state not in LASTING_STATES
@@ -75,6 +81,6 @@ def drop_connection() -> None:
     """
     if connection.in_atomic_block:
         return
-    if isinstance(connection.connection, psycopg.Connection):
+    if connection.vendor == "postgresql" and connection.connection is not None:
         connection.connection.close()
     connection.close()

@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from providers import secret_names
-from providers.backends.aws import AwsBackend
-from providers.backends.generic_http import GenericHttpBackend
-from providers.backends.twilio import TwilioBackend
 from providers.contract.config_types import STORED
 from providers.contract.sender import BackendContext, Capabilities, CommonConfig, Sender, Timeouts
 from providers.errors import ConfigError, Misconfigured
 from providers.models import ProviderAccount
 
-BACKENDS: Mapping[str, type[Sender]] = {
-    "aws": AwsBackend,
-    "generic_http": GenericHttpBackend,
-    "twilio": TwilioBackend,
+# Where each backend is. A process imports those that an account of its installation uses: some bring their provider's library.
+BACKENDS: Mapping[str, str | type[Sender]] = {
+    "aws": "providers.backends.aws.AwsBackend",
+    "generic_http": "providers.backends.generic_http.GenericHttpBackend",
+    "twilio": "providers.backends.twilio.TwilioBackend",
 }
 
 logger = logging.getLogger(__name__)
@@ -46,21 +45,27 @@ _lock = threading.Lock()
 _instances: dict[str, _Instance] = {}
 
 
+def backend_class(name: str) -> type[Sender] | None:
+    """The class, imported at its first use; None for an unknown name."""
+    found = BACKENDS.get(name)
+    return import_string(found) if isinstance(found, str) else found
+
+
 def callback_keys() -> tuple[str, ...]:
     return (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
 
 
 def check_config(backend: str, config: Any) -> CommonConfig:
     """Validate a configuration with its secrets unresolved. Raises `ConfigError` with one line."""
-    backend_class = BACKENDS.get(backend)
-    if backend_class is None:
+    sender = backend_class(backend)
+    if sender is None:
         raise ConfigError(f"unknown backend {backend!r}; known: {', '.join(sorted(BACKENDS))}")
     if not isinstance(config, dict):
         raise ConfigError("config must be a JSON object")
     try:
-        checked = backend_class.Config.model_validate(config, context=STORED)
+        checked = sender.Config.model_validate(config, context=STORED)
     except ValidationError as error:
-        raise ConfigError(_one_line(error, known=backend_class.Config.model_fields)) from None
+        raise ConfigError(_one_line(error, known=sender.Config.model_fields)) from None
     for place, name in secret_names.references(config):
         if not secret_names.may_be_read(name, settings.PROVIDER_SECRET_NAMES):
             raise ConfigError(f"{place}: {secret_names.refusal(name)}")
@@ -161,11 +166,8 @@ def _version(account: ProviderAccount) -> tuple[str, str]:
 
 
 def _resolved_config(account: ProviderAccount) -> CommonConfig:
-    backend_class = BACKENDS.get(account.backend)
-    if backend_class is None:
-        raise Misconfigured(f"unknown backend {account.backend!r}")
     try:
-        return backend_class.Config.model_validate(resolve_secrets(account.config, os.environ))
+        return _sender_of(account).Config.model_validate(resolve_secrets(account.config, os.environ))
     except ValidationError as error:
         raise Misconfigured(_one_line(error)) from None
 
@@ -178,7 +180,14 @@ def _build(account: ProviderAccount) -> Sender:
         timeouts=Timeouts(connect=settings.PROVIDER_CONNECT_TIMEOUT, read=settings.PROVIDER_READ_TIMEOUT),
         pool_size=settings.DISPATCH_CONCURRENCY,
     )
-    return BACKENDS[account.backend](config, context)
+    return _sender_of(account)(config, context)
+
+
+def _sender_of(account: ProviderAccount) -> type[Sender]:
+    sender = backend_class(account.backend)
+    if sender is None:
+        raise Misconfigured(f"unknown backend {account.backend!r}")
+    return sender
 
 
 def resolve_secrets(value: Any, environ: Mapping[str, str]) -> Any:

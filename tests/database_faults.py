@@ -1,7 +1,7 @@
 """Database faults that pass by themselves, as Django raises them."""
 
 import psycopg
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from psycopg_pool import PoolTimeout
 
 
@@ -19,4 +19,6 @@ def deadlock() -> OperationalError:
 
 
 def passing_faults() -> list[Exception]:
-    return [read_only(), deadlock(), OperationalError("gone"), InterfaceError("closed"), PoolTimeout("full")]
+    """On PostgreSQL also the one that Django does not translate."""
+    own = [PoolTimeout("full")] if connection.vendor == "postgresql" else []
+    return [read_only(), deadlock(), OperationalError("gone"), InterfaceError("closed"), *own]

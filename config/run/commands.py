@@ -64,7 +64,8 @@ def worker(name: str = "worker", *, concurrency: int = 8) -> Command:
 
 
 def beat() -> Command:
-    return Command("beat", (*_celery(), "beat", "--loglevel", "WARNING", "--pidfile", ""))
+    argv = (*_celery(), "beat", "--loglevel", "WARNING", "--pidfile", "")
+    return Command("beat", argv, environment={"DJANGO_SETTINGS_MODULE": "config.beat_settings"})
 
 
 def sandbox(port: int, *options: str) -> Command:
@@ -94,7 +95,7 @@ def valkey_configuration(*, port: int, password: str, data: Path, log: Path | No
 
 def _celery() -> tuple[str, ...]:
     # Celery would run Django's checks, which load every page, and ignore the result. `prepare` has run them already.
-    return (sys.executable, "-m", "celery", "--quiet", "--skip-checks", "--app", "config")
+    return (sys.executable, "-m", "config.run.celery_command", "--quiet", "--skip-checks", "--app", "config")
 
 
 def _is_root() -> bool:

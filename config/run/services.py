@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
-import redis
 from django.conf import settings
 
+from config.run import probes
 from config.run.child import Child
 from config.run.errors import StartError, StopRequested
 
@@ -38,6 +37,14 @@ def check_port(port: int) -> None:
         raise StartError(f"port {port} is in use by another program; choose another with PORT=…") from error
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         raise StartError(f"port {port} is in use by another program; choose another with PORT=…")
+
+
+def is_free(port: int) -> bool:
+    try:
+        check_port(port)
+    except StartError:
+        return False
+    return True
 
 
 def free_port() -> int:
@@ -73,6 +80,8 @@ def close_database() -> None:
 
 def check_database(database: dict[str, Any]) -> None:
     """Connect to the database. `database` is an entry of `DATABASES`. Raises `StartError` with one line."""
+    import psycopg  # noqa: PLC0415 (the supervisor lives as long as the others; only an external database needs it)
+
     address = {name.lower(): database[name] for name in ("HOST", "PORT", "USER", "PASSWORD") if database.get(name)}
     options = {name: value for name, value in database.get("OPTIONS", {}).items() if name != "pool"}
     try:
@@ -86,6 +95,8 @@ def check_database(database: dict[str, Any]) -> None:
 
 def check_broker(url: str) -> None:
     """Connect to the broker. Raises `StartError` with one line."""
+    import redis  # noqa: PLC0415 (as above)
+
     try:
         client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS)
     except ValueError as error:
@@ -104,18 +115,15 @@ def check_broker(url: str) -> None:
 def wait_for_broker(child: Child, url: str, *, stop_requested: Callable[[], bool]) -> None:
     """Wait until the embedded broker has loaded its data. Raises `StartError` or `StopRequested`."""
     deadline = time.monotonic() + BROKER_START_SECONDS
-    with redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
-        while time.monotonic() < deadline:
-            if stop_requested():
-                raise StopRequested
-            if (code := child.exit_code()) is not None:
-                raise StartError(
-                    f"the embedded Valkey stopped at once (exit code {code}); see valkey.log in the folder"
-                )
-            with contextlib.suppress(redis.RedisError, OSError):
-                if client.ping():
-                    return
-            time.sleep(0.05)
+    while time.monotonic() < deadline:
+        if stop_requested():
+            raise StopRequested
+        if (code := child.exit_code()) is not None:
+            raise StartError(f"the embedded Valkey stopped at once (exit code {code}); see valkey.log in the folder")
+        with contextlib.suppress(OSError):
+            if probes.redis_answers(url):
+                return
+        time.sleep(0.02)
     raise StartError(f"the embedded Valkey did not answer within {BROKER_START_SECONDS:.0f} s")
 
 

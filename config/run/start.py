@@ -1,6 +1,7 @@
 """The order of a start: check, start the broker, prepare the database, start the processes, wait, print the banner."""
 
 import contextlib
+import json
 import os
 import secrets
 import sys
@@ -9,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
 from django.conf import settings
 
-from config.run import commands, services
+from config.run import commands, prepared, probes, services
 from config.run.banner import banner
 from config.run.checks import check_settings
 from config.run.child import Child
@@ -28,6 +28,7 @@ READY_SECONDS = 90.0
 HEALTHY_SECONDS = 15.0
 STARTING = {"beat", "workers"}
 POLL_SECONDS = 0.2
+START_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,30 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
         broker = child(plan.valkey)
         supervisor.add(broker)
         services.wait_for_broker(broker, plan.redis_url, stop_requested=signals.stop_requested)
-    sandbox_port = services.free_port()
-    _prepare(plan, f"http://127.0.0.1:{sandbox_port}", signals)
+    sandbox_port = _prepare_if_needed(plan, signals)
     public_url = plan.environment["PUBLIC_URL"]
     run_values = {"redis_url": plan.redis_url, "secret_key": plan.environment["SECRET_KEY"], "public_url": public_url}
     plan.folder.write_run(run_values)
     for command in (commands.sandbox(sandbox_port), commands.worker(), commands.web(plan.port), commands.beat()):
         supervisor.add(child(command))
-    address = f"http://127.0.0.1:{plan.port}"
-    _wait_until_ready(address, supervisor, signals)
-    say(_banner(plan, _faults(address, supervisor, signals)))
+    _wait_until_ready(plan.port, supervisor, signals)
+    say(_banner(plan, _faults(plan.port, supervisor, signals)))
+
+
+def _prepare_if_needed(plan: Plan, signals: StopSignals) -> int:
+    """Return the port of the sandbox, which the prepared accounts name."""
+    if not settings.EMBEDDED:
+        sandbox_port = services.free_port()
+        _prepare(plan, f"http://127.0.0.1:{sandbox_port}", signals)
+        return sandbox_port
+    kept = prepared.read_port(plan.folder)
+    if kept is not None and services.is_free(kept):
+        return kept
+    prepared.forget(plan.folder)
+    sandbox_port = services.free_port()
+    _prepare(plan, f"http://127.0.0.1:{sandbox_port}", signals)
+    prepared.write(plan.folder, sandbox_port=sandbox_port)
+    return sandbox_port
 
 
 def _prepare(plan: Plan, sandbox_url: str, signals: StopSignals) -> None:
@@ -134,34 +149,34 @@ def _prepare(plan: Plan, sandbox_url: str, signals: StopSignals) -> None:
         raise StartError("the database cannot be prepared: " + "\n".join(lines))
 
 
-def _wait_until_ready(address: str, supervisor: Supervisor, signals: StopSignals) -> None:
+def _wait_until_ready(port: int, supervisor: Supervisor, signals: StopSignals) -> None:
     deadline = time.monotonic() + READY_SECONDS
     state = "no response"
     while time.monotonic() < deadline:
         _check(supervisor, signals)
-        with contextlib.suppress(requests.RequestException):
-            response = requests.get(f"{address}/readyz", timeout=2, allow_redirects=False)
+        with contextlib.suppress(OSError):
+            response = probes.get(port, "/readyz", seconds=2)
             if response.ok:
                 return
-            state = response.text.strip()
-        time.sleep(POLL_SECONDS)
+            state = response.body.decode(errors="replace").strip()
+        time.sleep(START_POLL_SECONDS)
     raise StartError(f"not ready after {READY_SECONDS:.0f} s: {state}")
 
 
-def _faults(address: str, supervisor: Supervisor, signals: StopSignals) -> dict[str, str]:
+def _faults(port: int, supervisor: Supervisor, signals: StopSignals) -> dict[str, str]:
     """Return the failed checks of `/healthz/system`. They are printed and do not end the start: the web server is ready."""
     deadline = time.monotonic() + HEALTHY_SECONDS
     faults = {"health": "no response"}
     while True:
         _check(supervisor, signals)
-        with contextlib.suppress(requests.RequestException):
-            response = requests.get(f"{address}/healthz/system", timeout=5, allow_redirects=False)
-            faults = {name: result for name, result in response.json()["checks"].items() if result != "ok"}
+        with contextlib.suppress(OSError, ValueError, LookupError):
+            response = probes.get(port, "/healthz/system", seconds=5)
+            faults = {name: result for name, result in json.loads(response.body)["checks"].items() if result != "ok"}
             if not STARTING & faults.keys():
                 return faults
         if time.monotonic() > deadline:
             return faults
-        time.sleep(POLL_SECONDS)
+        time.sleep(START_POLL_SECONDS)
 
 
 def _keep_running(supervisor: Supervisor, signals: StopSignals) -> None:

@@ -228,14 +228,15 @@ class Web(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def web() -> Iterator[str]:
+def web() -> Iterator[int]:
+    """Its port."""
     with HTTPServer(("127.0.0.1", 0), Web) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.server_port
         server.shutdown()
 
 
-def test_the_banner_waits_for_beat_and_workers_and_for_nothing_else(web: str) -> None:
+def test_the_banner_waits_for_beat_and_workers_and_for_nothing_else(web: int) -> None:
     overdue = "a message has been due for 400 s"
     Web.states = [
         {"beat": "no tick yet", "workers": "no worker", "oldest_due": "ok"},
@@ -246,7 +247,7 @@ def test_the_banner_waits_for_beat_and_workers_and_for_nothing_else(web: str) ->
     assert start._faults(web, Supervisor(print), StopSignals()) == {"oldest_due": overdue}
 
 
-def test_a_beat_that_does_not_start_is_reported_after_a_while(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_beat_that_does_not_start_is_reported_after_a_while(web: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "HEALTHY_SECONDS", 0)
     Web.states = [{"beat": "no tick yet", "workers": "ok"}]
 

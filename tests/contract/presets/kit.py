@@ -21,7 +21,7 @@ from providers.contract.config_types import STORED, is_reference
 from providers.contract.messages import OutboundMessage
 from providers.contract.sender import BackendContext, Sender, Timeouts
 from providers.errors import InvalidSignature, OutcomeUnknown, RateLimited, SendError
-from providers.registry import BACKENDS, resolve_secrets
+from providers.registry import backend_class, resolve_secrets
 from tests.contract.fake_carrier import FakeCarrier, Play, Received, answer
 
 TO, SENDER = "+447911123456", "+447700900123"
@@ -114,7 +114,7 @@ class PresetContract(ABC):
     def make(self, url: str) -> Sender:
         """The preset as it is shipped; only the vendor's host is replaced by ours."""
         preset = presets.load(self.preset)
-        backend = BACKENDS[preset.backend]
+        backend = backend_class(preset.backend)
         config = presets.merge(preset.config, self.overrides)
         backend.Config.model_validate(config, context=STORED)
         resolved = resolve_secrets(config, self.environment)
@@ -158,7 +158,7 @@ class PresetContract(ABC):
         preset = presets.load(self.preset)
         complete = presets.merge(preset.config, preset.example)
 
-        BACKENDS[preset.backend].Config.model_validate(complete, context=STORED)
+        backend_class(preset.backend).Config.model_validate(complete, context=STORED)
         assert set(variables_in(preset.config)) == set(preset.variables) == set(self.environment)
 
     @pytest.mark.parametrize(("text", "encoding"), [(GSM_TEXT, "gsm7"), (UCS2_TEXT, "ucs2")])
