@@ -28,8 +28,7 @@ ROWS = (
     "SELECT group_id, permission_id FROM auth_group_permissions ORDER BY group_id, permission_id",
     "SELECT id, username FROM auth_user ORDER BY id",
     "SELECT name, batch_size, interval_seconds, is_paused FROM messaging_outboundqueue ORDER BY name",
-    "SELECT name, args, enabled, interval_id, expire_seconds FROM django_celery_beat_periodictask"
-    " WHERE task = 'messaging.paced_tick' ORDER BY name",
+    "SELECT name, args, enabled, interval_id FROM django_celery_beat_periodictask WHERE name LIKE 'queue %' ORDER BY name",
     "SELECT slug, config FROM providers_provideraccount ORDER BY slug",
     "SELECT number, is_default, owner_id FROM providers_sendernumber ORDER BY number",
     "SELECT digest, user_id, name, expiry FROM messaging_apitoken ORDER BY digest",

@@ -1,29 +1,79 @@
-"""Processes load the admin pages only if they serve or check them."""
+"""Processes import what they use: each megabyte counts in five of them, and each import in the time of a start."""
 
+import os
 import subprocess
 import sys
 
+import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.core.checks import Tags, run_checks
 
+from config import beat_settings
 from config.run.environment import BASE_DIR
 
 WORKER = """
-import sys
+import config.run.celery_command
 from config.celery import app
 app.loader.import_default_modules()
-print(*sys.modules)
 """
+BEAT = f"{WORKER}\nimport config.beat"
+SUPERVISOR = """
+import config.run.__main__
+from django.conf import settings
+assert settings.EMBEDDED
+"""
+SANDBOX = "import providers.simulator.__main__"
+PAGES = {"config.urls", "messaging.admin", "unfold.admin", "prompt_toolkit"}
+LIBRARIES = {"botocore", "twilio", "psycopg", "pydantic", "cryptography.fernet", "phonenumbers", "requests", "PIL"}
 
 
-def test_a_worker_loads_the_tasks_and_no_page(monkeypatch) -> None:
-    monkeypatch.setenv("CELERY_SKIP_CHECKS", "true")
+@pytest.mark.parametrize(
+    ("code", "settings_module", "needed", "not_needed"),
+    [
+        (WORKER, "config.settings", {"messaging.tasks"}, PAGES | {"botocore", "twilio", "psycopg"}),
+        (
+            BEAT,
+            "config.beat_settings",
+            {"django_celery_beat.schedulers"},
+            PAGES | LIBRARIES | {"messaging.models", "rest_framework", "django.contrib.auth"},
+        ),
+        (
+            SUPERVISOR,
+            "config.settings",
+            {"config.run.supervisor", "config.settings"},
+            PAGES | LIBRARIES | {"celery", "redis", "django.db", "http.client"},
+        ),
+        (SANDBOX, "", {"providers.simulator.carrier"}, LIBRARIES | {"django", "redis"}),
+    ],
+    ids=["worker", "beat", "supervisor", "sandbox"],
+)
+def test_a_process_imports_what_it_uses(
+    code: str, settings_module: str, needed: set[str], not_needed: set[str]
+) -> None:
+    environment = os.environ | {
+        "CELERY_SKIP_CHECKS": "true",
+        "DJANGO_SETTINGS_MODULE": settings_module,
+        "DATABASE_URL": "",
+        "SECRET_KEY": "unused",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        cwd=BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
-    done = subprocess.run([sys.executable, "-c", WORKER], cwd=BASE_DIR, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert needed <= loaded
+    assert not_needed & loaded == set()
 
-    loaded = done.stdout.split()
-    assert "messaging.tasks" in loaded
-    assert [name for name in loaded if name in {"config.urls", "messaging.admin", "unfold.admin"}] == []
+
+def test_beat_has_the_schedule_of_the_settings_and_some_of_the_applications() -> None:
+    assert beat_settings.CELERY_BEAT_SCHEDULE == settings.CELERY_BEAT_SCHEDULE
+    assert set(beat_settings.INSTALLED_APPS) < set(settings.INSTALLED_APPS)
 
 
 def test_a_broken_page_of_the_admin_is_still_found(monkeypatch) -> None:
