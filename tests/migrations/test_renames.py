@@ -1,4 +1,4 @@
-"""Data migrations that rename what groups hold and what beat's rows name."""
+"""Data migrations that rename what groups hold, and change beat's rows."""
 
 from importlib import import_module
 
@@ -12,6 +12,7 @@ from messaging.models import Message
 
 pytestmark = pytest.mark.django_db
 RENAMES = import_module("messaging.migrations.0019_words_of_the_field")
+ONE_TASK = import_module("messaging.migrations.0024_one_periodic_task_per_second")
 
 
 @pytest.fixture
@@ -47,3 +48,19 @@ def test_the_row_of_a_paced_queue_names_the_new_task() -> None:
 
     RENAMES.backwards(apps, None)
     assert PeriodicTask.objects.get(pk=row.pk).task == "messaging.drain_tick"
+
+
+def test_the_rows_of_tasks_that_the_tick_requests_are_deleted_and_no_other() -> None:
+    interval = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.SECONDS)
+    for name, task in (
+        ("callbacks", "messaging.deliver"),
+        ("schedules", "scheduling.tick"),
+        ("inbound_media", "messaging.fetch_inbound_media"),
+        ("tick", "messaging.tick"),
+        ("of an operator", "messaging.deliver"),
+    ):
+        PeriodicTask.objects.create(name=name, task=task, interval=interval)
+
+    ONE_TASK.forwards(apps, None)
+
+    assert set(PeriodicTask.objects.filter(interval=interval).values_list("name", flat=True)) == {"tick", "of an operator"}
