@@ -12,7 +12,7 @@ from messaging.models import Message
 
 pytestmark = pytest.mark.django_db
 RENAMES = import_module("messaging.migrations.0019_words_of_the_field")
-ONE_TASK = import_module("messaging.migrations.0024_one_periodic_task_per_second")
+ONE_TASK = import_module("messaging.migrations.0025_one_periodic_task_per_second")
 
 
 @pytest.fixture

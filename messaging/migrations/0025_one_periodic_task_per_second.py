@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('django_celery_beat', '0019_alter_periodictasks_options'),
-        ('messaging', '0023_one_form_of_each_number'),
+        ('messaging', '0024_count_journal'),
     ]
 
     operations = [
