@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.fixups import django as celery_django
+from celery.fixups.django import DjangoFixup, DjangoWorkerFixup  # type: ignore[attr-defined]  # missing in celery-types
 from django.db import close_old_connections
 from kombu import Connection
 
@@ -20,7 +20,7 @@ PUBLISHING = {
 }
 
 
-class WorkerFixup(celery_django.DjangoWorkerFixup):
+class WorkerFixup(DjangoWorkerFixup):  # type: ignore[misc]  # as above
     """Keeps connections as long as requests do. Celery would close them before and after each task, also on SQLite, where
     opening one takes longer than all statements of a tick."""
 
@@ -28,16 +28,20 @@ class WorkerFixup(celery_django.DjangoWorkerFixup):
         close_old_connections()
 
 
-class Fixup(celery_django.DjangoFixup):
+class Fixup(DjangoFixup):
+    _own: WorkerFixup | None = None
+
     @property
-    def worker_fixup(self) -> celery_django.DjangoWorkerFixup:
-        if self._worker_fixup is None:
-            self._worker_fixup = WorkerFixup(self.app)
-        return self._worker_fixup
+    def worker_fixup(self) -> WorkerFixup:
+        if self._own is None:
+            self._own = WorkerFixup(self.app)
+        return self._own
 
 
 def fixup(app: Celery) -> Fixup:
-    return Fixup(app).install()
+    installed = Fixup(app)
+    installed.install()
+    return installed
 
 
 class Application(Celery):
