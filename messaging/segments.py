@@ -6,8 +6,8 @@ units; neither pair may be split.
 Source: 3GPP TS 23.038 (alphabets) and TS 23.040 (concatenation).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from providers.senders import GSM_PRINTABLE
 
@@ -24,12 +24,12 @@ GSM_BASIC = GSM_PRINTABLE | {"\n", "\r"}
 GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 
 _GSM_ALL = GSM_BASIC | GSM_EXTENSION
+_GSM_BASIC_ASCII = "".join(filter(str.isascii, GSM_BASIC)).encode()
 _LAST_OF_BMP = 0xFFFF
 _LIMITS = {Encoding.GSM7: (160, 153), Encoding.UCS2: (70, 67)}
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentCount:
+class SegmentCount(NamedTuple):
     encoding: Encoding
     units: int
     segments: int
@@ -37,16 +37,30 @@ class SegmentCount:
 
 def measure(text: str) -> SegmentCount:
     """Return the encoding, the length in septets or UTF-16 units, and the number of segments. An empty text has one."""
-    single, part = _LIMITS[Encoding.GSM7]
-    if len(text) <= single and GSM_BASIC.issuperset(text):  # fast path: schedules count a million texts in one run
-        return SegmentCount(Encoding.GSM7, len(text), 1)
-    encoding = Encoding.GSM7 if _GSM_ALL.issuperset(text) else Encoding.UCS2
-    sizes = _septets(text) if encoding is Encoding.GSM7 else _utf16_units(text)
-    units = sum(sizes)
+    if _is_gsm_basic(text):
+        return _uniform(Encoding.GSM7, len(text))
+    if _GSM_ALL.issuperset(text):
+        return _mixed(Encoding.GSM7, _septets(text))
+    if len(text.encode("utf-16-le", "surrogatepass")) == 2 * len(text):
+        return _uniform(Encoding.UCS2, len(text))
+    return _mixed(Encoding.UCS2, _utf16_units(text))
+
+
+def _is_gsm_basic(text: str) -> bool:
+    """Most texts are ASCII, for which `bytes.translate` is ten times as fast as the set."""
+    return not text.encode().translate(None, _GSM_BASIC_ASCII) if text.isascii() else GSM_BASIC.issuperset(text)
+
+
+def _uniform(encoding: Encoding, units: int) -> SegmentCount:
+    """Count a text in which every character takes one unit, so that no part has to stay shorter."""
     single, part = _LIMITS[encoding]
-    if units <= single:
-        return SegmentCount(encoding, units, 1)
-    return SegmentCount(encoding, units, _parts(sizes, part))
+    return SegmentCount(encoding, units, 1 if units <= single else -(-units // part))
+
+
+def _mixed(encoding: Encoding, sizes: list[int]) -> SegmentCount:
+    single, part = _LIMITS[encoding]
+    units = sum(sizes)
+    return SegmentCount(encoding, units, 1 if units <= single else _parts(sizes, part))
 
 
 def _septets(text: str) -> list[int]:

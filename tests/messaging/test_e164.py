@@ -7,9 +7,12 @@ import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from messaging.e164 import InvalidNumber, normalise
+from providers import numbers
 
+E164, MOBILE = PhoneNumberFormat.E164, PhoneNumberType.MOBILE
 COUNTRY_CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
 
@@ -147,6 +150,63 @@ def test_any_text_is_a_stable_number_or_refused(raw: str) -> None:
 )
 def test_text_like_a_number_becomes_e164_or_is_refused(raw: str) -> None:
     e164_or_refused(raw)
+
+
+def by_the_library(text: str) -> str | None:
+    """What the library alone makes of `+` and digits; None for a refusal."""
+    with suppress(InvalidNumber):
+        return numbers._normalised(text)
+    return None
+
+
+def test_what_is_told_from_the_form_is_what_the_library_says(subtests: pytest.Subtests) -> None:
+    for code in COUNTRY_CODES:
+        with subtests.test(code=code):
+            listed = numbers_of(code)
+            told = [raw for raw in listed if numbers.is_canonical(raw)]
+
+            assert [by_the_library(raw) for raw in told] == told
+            assert [number_or_none(raw) for raw in listed] == [by_the_library(raw) for raw in listed]
+
+
+@settings(max_examples=1_000, derandomize=True, deadline=None)
+@given(st.tuples(st.sampled_from(COUNTRY_CODES), st.from_regex(r"[0-9]{1,15}", fullmatch=True)))
+def test_any_digits_after_a_country_code_are_read_as_by_the_library(parts: tuple[int, str]) -> None:
+    raw = f"+{parts[0]}{parts[1]}"
+
+    assert number_or_none(raw) == by_the_library(raw)
+
+
+def test_numbers_of_most_countries_are_told_from_their_form() -> None:
+    examples = [phonenumbers.example_number_for_type(region, MOBILE) for region in phonenumbers.SUPPORTED_REGIONS]
+    texts = [phonenumbers.format_number(number, E164) for number in examples if number is not None]
+
+    assert sum(map(numbers.is_canonical, texts)) > 0.95 * len(texts)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "+",
+        "+1",
+        "14155550101",
+        "+1415555010",
+        "+1 4155550101",
+        "+14155550101\n",
+        "+\u0661\u0664155550101",
+        "+04155550101",
+    ]
+    + ["+5215512345678", "+541123456789", "+114155550101", "+4407911123456", "+390612345678", "+99912345678"],
+)
+def test_the_form_alone_does_not_tell_anything_else(raw: str) -> None:
+    assert not numbers.is_canonical(raw)
+
+
+def number_or_none(raw: str) -> str | None:
+    with suppress(InvalidNumber):
+        return normalise(raw)
+    return None
 
 
 def e164_or_refused(raw: str) -> str | None:

@@ -89,6 +89,10 @@ def test_ucs2_boundaries(text: str, units: int, segments: int) -> None:
     assert measure(text) == SegmentCount(Encoding.UCS2, units, segments)
 
 
+def test_a_lone_surrogate_is_one_unit() -> None:
+    assert measure("a\ud800") == SegmentCount(Encoding.UCS2, 2, 1)
+
+
 def naive(text: str) -> SegmentCount:
     """The standard, word by word: cut a part off for as long as something is left."""
     is_gsm = all(character in BASIC_TABLE + EXTENSION_TABLE for character in text)
@@ -113,6 +117,11 @@ gsm_texts = st.text(st.sampled_from(sorted(GSM_BASIC)[:8] + sorted(GSM_EXTENSION
 ucs2_texts = st.text(st.sampled_from(["я", "a", "€", FACE]), max_size=300)
 
 
-@given(st.one_of(gsm_texts, ucs2_texts, st.text(max_size=200)))
+ascii_texts = st.text(st.characters(max_codepoint=127), max_size=400)
+# Without a character of two units, whose parts are counted by division.
+long_texts = st.tuples(st.sampled_from(["a", "é", "я", "`"]), st.integers(0, 1700)).map(lambda pair: pair[0] * pair[1])
+
+
+@given(st.one_of(gsm_texts, ucs2_texts, ascii_texts, long_texts, st.text(max_size=200)))
 def test_every_text_is_counted_like_a_naive_reading_of_the_standard(text: str) -> None:
     assert measure(text) == naive(text)
