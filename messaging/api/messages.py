@@ -1,6 +1,6 @@
 """REST views of messages: choose the rows, call the service, build the response."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,6 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -19,6 +18,7 @@ from rest_framework.reverse import reverse
 from messaging import log_context, notifier, states
 from messaging.api import examples
 from messaging.api.access import messages_of, user_of
+from messaging.api.batches import submit_batch
 from messaging.api.filters import MessageFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.serializers import (
@@ -32,18 +32,17 @@ from messaging.api.serializers import (
     NewMessageSerializer,
     ReasonSerializer,
     RetryReportSerializer,
-    message_input_of,
     serialize_retry_report,
 )
 from messaging.inbound_limits import inbound_limits
 from messaging.models import Message
 from messaging.services import transitions
-from messaging.services.errors import DomainError, InvalidField
+from messaging.services.errors import InvalidField
 from messaging.services.inbound.receive import receive
 from messaging.services.outbound import idempotency
 from messaging.services.outbound.cancel import cancel
 from messaging.services.outbound.retry import retry, retry_many
-from messaging.services.outbound.submit import submit, submit_many
+from messaging.services.outbound.submit import submit
 from messaging.services.representation import serialize_message_for, serialize_message_lenient_for
 from messaging.states import Status
 
@@ -223,49 +222,7 @@ def _notify_queues(messages: list[Message]) -> None:
 
 
 def _submit_batch(request: Request, items: list[Any]) -> dict[str, Any]:
-    results: list[dict[str, Any]] = [{"index": index} for index in range(len(items))]
-    valid: list[int] = []
-    drafts = []
-    for index, item in enumerate(items):
-        serializer = NewMessageSerializer(data=item)
-        if serializer.is_valid():
-            valid.append(index)
-            drafts.append(message_input_of(serializer.validated_data))
-        else:
-            results[index]["error"] = _invalid_body(_field_errors(serializer.errors))
-    stored = submit_many(
-        owner=user_of(request), drafts=drafts, default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
-    )
-    for index, outcome in zip(valid, stored, strict=True):
-        if isinstance(outcome, DomainError):
-            results[index]["error"] = _refusal_body(outcome)
-        else:
-            results[index]["id"] = str(outcome.pk)
-    accepted = [outcome for outcome in stored if isinstance(outcome, Message)]
+    accepted, results = submit_batch(owner=user_of(request), items=items, now=timezone.now())
     log_context.log_accepted([message.pk for message in accepted])
     _notify_queues(accepted)
     return {"accepted": len(accepted), "rejected": len(items) - len(accepted), "results": results}
-
-
-def _field_errors(errors: Mapping[str, Any]) -> list[dict[str, str | None]]:
-    found = []
-    for name, details in errors.items():
-        field = "" if name == "non_field_errors" else name
-        by_path = {field: details} if isinstance(details, list) else {f"{field}.{at}": d for at, d in details.items()}
-        found += [
-            {"field": path, "code": detail.code, "detail": str(detail)}
-            for path, flat in by_path.items()
-            for detail in flat
-            if isinstance(detail, ErrorDetail)
-        ]
-    return found
-
-
-def _invalid_body(errors: Sequence[Mapping[str, str | None]]) -> dict[str, Any]:
-    return {"code": "invalid", "detail": "The message is not valid.", "errors": errors}
-
-
-def _refusal_body(error: DomainError) -> dict[str, Any]:
-    if isinstance(error, InvalidField):
-        return _invalid_body([{"field": error.field, "code": error.field_code, "detail": error.detail}])
-    return {"code": error.code, "detail": error.detail}

@@ -133,7 +133,7 @@ class NewBatchSerializer(StrictSerializer):
 
 
 class BatchEnvelopeSerializer(StrictSerializer):
-    messages = BoundedListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_BATCH)
+    messages = BoundedListField(min_length=1, max_length=MAX_BATCH)
 
 
 class FieldErrorSerializer(serializers.Serializer):
