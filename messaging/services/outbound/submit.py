@@ -8,13 +8,13 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
+from uuid_utils.compat import uuid7
 
 from messaging import segments
-from messaging.models import Message, OutboundQueue, PhoneNumber
+from messaging.models import Message, OutboundQueue
 from messaging.segments import SegmentCount
-from messaging.services import transitions
 from messaging.services.errors import DomainError, InvalidField
-from messaging.services.outbound import attachments
+from messaging.services.outbound import attachments, bulk_insert
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.eligibility import Batch, Moment
 from messaging.states import Direction, Source, Status
@@ -69,29 +69,25 @@ def submit_many(
     checks, so a change in between is noticed.
     """
     checks = _Checks(owner, drafts, default_queue)
-    built = [_build(draft, owner=owner, checks=checks, now=now) for draft in drafts]
+    prototype = Message(direction=Direction.OUTBOUND, owner=owner, created_at=now, updated_at=now)
+    built = [_build(draft, prototype=prototype, checks=checks, now=now) for draft in drafts]
     built = _without_refused(built, now)
     with transaction.atomic():
         results = _with_media_checked(built, drafts, owner)
         accepted = [result for result in results if isinstance(result, Message)]
         if accepted:
-            # Sorted, so that two batches that insert the same numbers cannot deadlock.
-            new_numbers = sorted({message.to_number for message in accepted} - checks.known_numbers)
-            PhoneNumber.objects.bulk_create(
-                [PhoneNumber(number=number) for number in new_numbers], ignore_conflicts=True
-            )
-            Message.objects.bulk_create(accepted)
+            bulk_insert.store_numbers(message.to_number for message in accepted)
+            bulk_insert.store_messages(accepted, source=source, actor=owner)
             attachments.create(
                 (result, draft.media)
                 for result, draft in zip(results, drafts, strict=True)
                 if isinstance(result, Message) and draft.media
             )
-            transitions.record_creation(accepted, source=source, actor=owner)
     return results
 
 
 class _Checks:
-    """Queues, senders and known numbers for a batch of drafts, fetched once."""
+    """Queues and senders for a batch of drafts, fetched once."""
 
     def __init__(self, owner: User, drafts: Sequence[MessageInput], default_queue: str) -> None:
         self.default_queue = default_queue
@@ -104,8 +100,6 @@ class _Checks:
         self.senders = {number for number, _, _ in rows}
         defaults: dict[int | None, str] = {owner_id: number for number, owner_id, is_default in rows if is_default}
         self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
-        recipients = PhoneNumber.objects.filter(number__in={draft.to for draft in drafts})
-        self.known_numbers = set(recipients.values_list("number", flat=True))
 
 
 def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
@@ -147,16 +141,16 @@ def _field_error(draft: MessageInput, *, checks: _Checks, size: SegmentCount) ->
     return None
 
 
-def _build(draft: MessageInput, *, owner: User, checks: _Checks, now: datetime) -> Message | DomainError:
+def _build(draft: MessageInput, *, prototype: Message, checks: _Checks, now: datetime) -> Message | DomainError:
     size = segments.measure(draft.text)
     error = _field_error(draft, checks=checks, size=size)
     if error is not None:
         return error
     due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
-    return Message(
-        direction=Direction.OUTBOUND,
+    return bulk_insert.like(
+        prototype,
+        id=uuid7(),
         status=Status.SCHEDULED if due else Status.QUEUED,
-        owner=owner,
         queue_id=draft.queue or checks.default_queue,
         from_number=draft.sender or checks.default_sender,
         to_number=draft.to,
@@ -171,6 +165,4 @@ def _build(draft: MessageInput, *, owner: User, checks: _Checks, now: datetime) 
         valid_for=draft.valid_for,
         expires_at=(due or now) + timedelta(seconds=draft.valid_for),
         next_attempt_at=due,
-        created_at=now,
-        updated_at=now,
     )
