@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -149,7 +149,15 @@ def _write(
         numbers=ScheduleRecipient.objects.filter(schedule=schedule, pk__range=(first, last)).values("number"),
     )
     refused = cast("dict[int, Refusal]", batch.refusals(Moment.ACCEPT))  # by recipient: see `_addressed`
-    variants: list[Variant] = []
+    made = bulk_insert.store(prototype, _variants(run, template, recipients, refused), source=Source.SCHEDULE)
+    run.created_messages += made
+    return made
+
+
+def _variants(
+    run: ScheduleRun, template: Template, recipients: list[tuple[int, str, dict[str, str]]], refused: dict[int, Refusal]
+) -> Iterator[Variant]:
+    """Render the messages one by one, while the database inserts the previous ones; count the skipped recipients in the run."""
     for pk, number, variables in recipients:
         if pk in refused:
             column = COUNTED_AS.get(refused[pk].check.code, "skipped_invalid")
@@ -158,10 +166,7 @@ def _write(
             run.skipped_invalid += 1
         else:
             text, counted = rendered
-            variants.append(Variant(number, text, counted.encoding, counted.segments))
-    bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
-    run.created_messages += len(variants)
-    return len(variants)
+            yield Variant(number, text, counted.encoding, counted.segments)
 
 
 def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:

@@ -251,11 +251,12 @@ class TestChunks:
         with monkeypatch.context() as patched:
             store, calls = expansion.bulk_insert.store, []
 
-            def crash(*args, **options) -> None:
-                store(*args, **options)
+            def crash(*args, **options) -> int:
+                made = store(*args, **options)
                 calls.append(1)
                 if len(calls) == 2:
                     raise Crash
+                return made
 
             patched.setattr(expansion.bulk_insert, "store", crash)
             with pytest.raises(Crash):
@@ -526,11 +527,12 @@ class TestForReal:
         run = due_run(owner, 10)
         store, calls = expansion.bulk_insert.store, []
 
-        def crash(*args, **options) -> None:
-            store(*args, **options)
+        def crash(*args, **options) -> int:
+            made = store(*args, **options)
             calls.append(1)
             if len(calls) == 3:
                 raise Crash
+            return made
 
         monkeypatch.setattr(expansion.bulk_insert, "store", crash)
         with pytest.raises(Crash):
