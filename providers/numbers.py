@@ -177,6 +177,8 @@ def _unchanged(first_digits: str) -> re.Pattern[str] | None:
 def _unchanged_in(code: int) -> re.Pattern[str] | None:
     region = phonenumbers.region_code_for_country_code(code)
     plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    if plan is None or plan.general_desc is None:
+        return None
     digits = range(MIN_DIGITS - len(str(code)), MAX_E164 - len(str(code)))
     lengths = [f"[0-9]{{{length - 1}}}" for length in plan.general_desc.possible_length if length in digits]
     prefix = f"(?!{plan.national_prefix_for_parsing})" if plan.national_prefix_for_parsing else ""

@@ -7,13 +7,13 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from messaging.models import Message, MessageEvent
+from messaging.models import Message, MessageEvent, PhoneNumber
 from messaging.segments import Encoding
 from messaging.services import transitions
 from messaging.services.outbound import bulk_insert
 from messaging.services.outbound.bulk_insert import Variant
 from messaging.states import Direction, Source, Status
-from tests.factories import UserFactory
+from tests.factories import PhoneNumberFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
 A, B = "+14155550101", "+14155550102"
@@ -136,3 +136,46 @@ def test_the_cost_does_not_grow_with_the_batch(prototype) -> None:
         costs.append(len(queries))
 
     assert costs[0] == costs[1]
+
+
+def test_messages_of_a_batch_are_stored_as_they_are_in_memory(prototype, now) -> None:
+    prototype.run_id = None
+    listed = [
+        bulk_insert.like(prototype, id=uuid7(), to_number=A, text=HARD, encoding=Encoding.UCS2, segments=2),
+        bulk_insert.like(prototype, id=uuid7(), to_number=A, text="b", encoding=Encoding.GSM7, segments=1, reference="r"),
+        bulk_insert.like(
+            prototype, id=uuid7(), to_number=B, text="c", encoding=Encoding.GSM7, segments=1, status=Status.SCHEDULED,
+            send_at=now + timedelta(hours=1), next_attempt_at=now + timedelta(hours=1), expires_at=now + timedelta(hours=2),
+        ),
+    ]  # fmt: skip
+
+    bulk_insert.store_messages(listed, source=Source.API, actor=prototype.owner)
+
+    names = [field.attname for field in Message._meta.concrete_fields]
+    stored = list(Message.objects.order_by("pk"))
+    assert [[getattr(row, name) for name in names] for row in stored] == [
+        [getattr(row, name) for name in names] for row in listed
+    ]
+    assert {(row._state.adding, row._state.db) for row in listed} == {(False, "default")}
+
+
+def test_a_copy_shares_nothing_that_can_change_with_its_prototype(prototype) -> None:
+    first, second = (bulk_insert.like(prototype, id=uuid7()) for _ in range(2))
+
+    first.queue_id = "elsewhere"
+    first._state.adding = False
+
+    assert (second.queue_id, prototype.queue_id, second._state.adding) == ("express", "express", True)
+    assert first.owner is prototype.owner
+
+
+def test_known_numbers_stay_as_they_are(prototype) -> None:
+    known = PhoneNumberFactory(number=A, inactive=True)
+
+    bulk_insert.store_numbers([B, A, B])
+
+    assert list(PhoneNumber.objects.values_list("number", "status", "reason", "changed_at")) == [
+        (A, "inactive", known.reason, known.changed_at),
+        (B, "active", "", None),
+    ]
+    assert PhoneNumber.objects.get(pk=B).created_at is not None

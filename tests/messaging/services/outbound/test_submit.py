@@ -6,13 +6,21 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import Message, MessageEvent, PhoneNumber
+from messaging.models import Message, MessageEvent, PhoneNumber, Suppression
 from messaging.services import transitions
-from messaging.services.errors import InvalidField, RecipientInactive
+from messaging.services.errors import InvalidField, OptedOut, RecipientInactive
 from messaging.services.outbound.submit import LATEST, MessageInput, submit, submit_many
+from messaging.services.recipients import suppressions
 from messaging.services.reporting import statistics
 from messaging.states import Status
-from tests.factories import NOW, AccountFactory, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
+from tests.factories import (
+    NOW,
+    AccountFactory,
+    PhoneNumberFactory,
+    QueueFactory,
+    SenderFactory,
+    UserFactory,
+)
 from tests.messaging.parallel import at_once
 
 pytestmark = pytest.mark.usefixtures("express")
@@ -212,6 +220,20 @@ def test_bad_drafts_do_not_stop_good_ones_and_the_order_is_kept(owner, now) -> N
     assert isinstance(third, RecipientInactive)
     assert set(Message.objects.values_list("pk", flat=True)) == {first.pk, fourth.pk}
     assert statistics.current()[Status.QUEUED] == 2
+
+
+def test_one_inactive_and_one_opted_out_number_are_found_among_hundreds(owner, now) -> None:
+    numbers = [f"+1415555{n:04d}" for n in range(1000, 1250)]
+    PhoneNumberFactory(number=numbers[7], inactive=True)
+    suppressions.add(number=numbers[200], sender="", source=Suppression.Source.KEYWORD, reason="", now=now)
+
+    results = submit_many(
+        owner=owner, drafts=[draft(to=number) for number in numbers], default_queue="express", now=now
+    )
+
+    refused = {place: type(result) for place, result in enumerate(results) if not isinstance(result, Message)}
+    assert refused == {7: RecipientInactive, 200: OptedOut}
+    assert Message.objects.count() == 248
 
 
 def test_ids_follow_the_order_of_the_drafts(owner, now) -> None:
