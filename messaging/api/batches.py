@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -31,7 +31,7 @@ def submit_batch(*, owner: User, items: Sequence[Any], now: datetime) -> tuple[l
         try:
             drafts.append(reader.read(item))
         except ValidationError as error:
-            result["error"] = _invalid_body(_field_errors(error.detail))
+            result["error"] = _invalid_body(_field_errors(cast("Mapping[str, Any]", error.detail)))  # by field
         else:
             valid.append(result)
     stored = submit_many(owner=owner, drafts=drafts, default_queue=settings.DEFAULT_QUEUE, now=now)
@@ -51,7 +51,7 @@ class ItemReader:
 
     def __init__(self) -> None:
         self._serializer = NewMessageSerializer()
-        self._fields = self._serializer.fields
+        self._fields: Mapping[str, Any] = self._serializer.fields
         self._longest_text = self._fields["message"].max_length
         self._longest_reference = self._fields["reference"].max_length
         self._known: dict[tuple[str, type, Any], Any] = {}
