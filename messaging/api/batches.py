@@ -51,7 +51,7 @@ class ItemReader:
 
     def __init__(self) -> None:
         self._serializer = NewMessageSerializer()
-        self._fields: Mapping[str, Any] = self._serializer.fields
+        self._fields = cast("Mapping[str, Any]", self._serializer.fields)
         self._longest_text = self._fields["message"].max_length
         self._longest_reference = self._fields["reference"].max_length
         self._known: dict[tuple[str, type, Any], Any] = {}
