@@ -96,7 +96,7 @@ _ENTRIES = {
         "journeys/test_make_run.py::test_the_pasted_commands_send_a_message_and_show_it_delivered",
     ),
     PROCESSES: (
-        "config/test_apps.py::test_a_worker_loads_the_tasks_and_no_page",
+        "config/test_apps.py",
         "config/test_run_deployment.py::test_redis_takes_its_password_where_no_command_line_shows_it",
         "config/test_run_supervisor.py",
         "config/test_tracing.py::test_while_traces_are_off_nothing_is_kept_and_nothing_imported",
