@@ -89,11 +89,12 @@ def insert(callback: ProviderCallback) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {quote(ProviderCallback._meta.db_table)} "  # noqa: S608, SLF001
-            f"({', '.join(quote(field.column) for field in fields)}) "
+            f"({', '.join(quote(str(field.column)) for field in fields)}) "
             f"VALUES ({', '.join(['%s'] * len(fields))}) ON CONFLICT DO NOTHING",
             values,
         )
-        return cursor.rowcount == 1
+        is_new: bool = cursor.rowcount == 1
+    return is_new
 
 
 def _storable(body: bytes) -> str:
