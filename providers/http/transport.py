@@ -5,19 +5,25 @@ The outcome of a later failure is unknown. Nothing is retried, no redirect is fo
 are ignored (the account may name a proxy of its own), and cookies are dropped.
 """
 
+import contextlib
+import functools
 import http.client
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import unquote
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.exceptions import InvalidHeader, InvalidSchema, InvalidURL
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ClosedPoolError, HTTPError
+from requests import PreparedRequest, RequestException
+from requests.certs import where as certificates  # type: ignore[attr-defined]  # it is certifi's, in this public module
+from requests.structures import CaseInsensitiveDict
+from requests.utils import check_header_validity
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
+from urllib3.exceptions import ClosedPoolError, HTTPError, LocationValueError
+from urllib3.util import Timeout, make_headers, parse_url
 
 from providers import exchanges
 from providers.contract.sender import Timeouts
@@ -28,6 +34,9 @@ from providers.http.connections import BoundedConnection, BoundedTLSConnection, 
 MAX_RESPONSE_BYTES = 64 * 1024
 MAX_RETRY_AFTER = 86_400.0
 USER_AGENT = "Switchboard/1"
+DEFAULT_HEADERS: Final = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"}
+CANNOT_BE_MADE: Final = "the request cannot be made with this configuration"
+MAX_ADDRESSES = 16
 # Of one account: for messages, for asking about them, and for OAuth.
 MAX_HOSTS = 4
 PROXY_CREDENTIALS_REFUSED = 407
@@ -82,42 +91,36 @@ class _TLSPool(HTTPSConnectionPool):
 POOL_CLASSES: Final[Mapping[str, type[HTTPConnectionPool]]] = {"http": _PlainPool, "https": _TLSPool}
 
 
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = dict(POOL_CLASSES)
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """A prepared URL. `target` is what the request line has: the whole URL for a proxy without TLS, else path and query."""
 
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = dict(POOL_CLASSES)
-        return manager
+    url: str = field(repr=False)
+    scheme: str
+    host: str
+    port: int | None
+    target: str = field(repr=False)
 
-    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            super().cert_verify(*args, **kwargs)
-        except OSError:
-            raise Misconfigured("the file of ca_file or client_certificate has gone") from None
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    address: _Address
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | str | None = field(repr=False)
 
 
 class Transport:
     """The client; thread-safe."""
 
     def __init__(self, timeouts: Timeouts, *, pool_size: int, options: ConnectionOptions = DIRECT) -> None:
-        self._timeout = (timeouts.connect, timeouts.read)
+        self._timeout = Timeout(connect=timeouts.connect, read=timeouts.read)
         self._options = options
-        self._route = _route(options)
-        self._are_files_checked = options.ca_file is None and options.client_certificate is None
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers.clear()
-        self._session.headers.update(
-            {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"}
-        )
-        for scheme in ("http://", "https://"):
-            adapter = _Adapter(pool_connections=MAX_HOSTS, pool_maxsize=pool_size, max_retries=0)
-            if options.proxy is not None:  # here, where no other thread can make a manager without our connections
-                adapter.proxy_manager_for(options.proxy.get_secret_value())
-            self._session.mount(scheme, adapter)
+        self._files = _files(options)
+        self._are_files_checked = not self._files
+        self._manager = _manager(options, pool_size=pool_size)
+        # Most accounts have one address for all messages.
+        self._address = functools.lru_cache(maxsize=MAX_ADDRESSES)(self._prepared_address)
 
     def call(
         self,
@@ -138,74 +141,134 @@ class Transport:
         """
         if credentials is not None and not _fits_header("".join(credentials)):
             raise Misconfigured("the credentials contain a character that no header can carry")
-        request = requests.Request(
-            method, url, headers=dict(headers or {}), params=query, json=json, data=form or body, auth=credentials
-        )
-        prepared = self._prepare(request)
-        self._check_files()
-        exchanges.note_request(method, prepared.url or url, prepared.headers, prepared.body)
+        request = self._prepare(method, url, headers, query, json=json, data=form or body, credentials=credentials)
+        self._check_files(request)
+        exchanges.note_request(method, request.address.url, request.headers, request.body)
         try:
-            with self._response(prepared) as response:
-                self._check_proxy(prepared, response)
+            with contextlib.closing(self._response(request)) as response:
+                self._check_proxy(request, response)
                 received = HttpResponse(
-                    status=response.status_code,
+                    status=response.status,
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=_read(response),
                 )
-                exchanges.note_response(received.status, received.headers, received.body)
-                return received
         except NotConnectedError as error:
             raise Unavailable(str(error), code="provider_unreachable") from None
-        except (InvalidURL, InvalidSchema, InvalidHeader):
-            raise Misconfigured("the request cannot be made with this configuration") from None
-        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-            if _was_never_sent(error):
-                raise Unavailable("the account's connections were just closed", code="provider_unreachable") from None
+        except ClosedPoolError:  # by another thread, before this one took a connection out of it
+            raise Unavailable("the account's connections were just closed", code="provider_unreachable") from None
+        except LocationValueError:
+            raise Misconfigured(CANNOT_BE_MADE) from None
+        except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise OutcomeUnknown(response_fault(error)) from None
+        exchanges.note_response(received.status, received.headers, received.body)
+        return received
 
     def close(self) -> None:
-        self._session.close()
+        self._manager.clear()
 
-    def _response(self, request: requests.PreparedRequest) -> requests.Response:
+    def _response(self, request: _Request) -> BaseHTTPResponse:
         """Make the request; the body of the response is not read yet."""
-        # Not through the session: it would read the whole body of a redirect, of any size, before it returns.
-        adapter = self._session.get_adapter(request.url or "")
+        address = request.address
+        pool = self._manager.connection_from_host(address.host, address.port, address.scheme)
         try:
-            return adapter.send(request, stream=True, timeout=self._timeout, **self._route)
-        except requests.RequestException as error:
+            return pool.urlopen(
+                request.method,
+                address.target,
+                body=request.body,
+                headers=request.headers,
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except HTTPError as error:
             if _is_certificate_refused(error):
                 raise CredentialsRefused("the provider refuses the client certificate") from None
             raise
 
-    def _check_files(self) -> None:
+    def _check_files(self, request: _Request) -> None:
         """Check the files at the first call only. Each new connection reads them, so that they can be replaced."""
         if not self._are_files_checked:
             check_files(self._options)
             self._are_files_checked = True
+        if request.address.scheme == "https" and not all(map(os.path.exists, self._files)):
+            raise Misconfigured("the file of ca_file or client_certificate has gone")
 
-    def _check_proxy(self, request: requests.PreparedRequest, response: requests.Response) -> None:
+    def _check_proxy(self, request: _Request, response: BaseHTTPResponse) -> None:
         """Without TLS, a proxy answers in the provider's place; this status is its own."""
-        is_forwarded = self._options.proxy is not None and (request.url or "").startswith("http://")
-        if is_forwarded and response.status_code == PROXY_CREDENTIALS_REFUSED:
+        is_forwarded = self._options.proxy is not None and request.address.scheme == "http"
+        if is_forwarded and response.status == PROXY_CREDENTIALS_REFUSED:
             raise Unavailable("the proxy refuses its credentials", code="provider_unreachable")
 
-    def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
+    def _prepare(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, Any] | None,
+        *,
+        json: Any,
+        data: Any,
+        credentials: tuple[str, str] | None,
+    ) -> _Request:
+        """The request as `requests` prepares it: its rules for parameters, bodies and headers are widely known."""
+        prepared = PreparedRequest()
+        prepared.headers = CaseInsensitiveDict(DEFAULT_HEADERS)
         try:
-            return self._session.prepare_request(request)
+            prepared.headers.update(headers or {})
+            for header in prepared.headers.items():
+                check_header_validity(header)
+            address = self._prepared_address(url, query) if query else self._address(url)
+            prepared.method = method
+            prepared.prepare_body(data, None, json)
+            if credentials is not None or "@" in address.url:  # also credentials in the address
+                prepared.url = address.url
+                prepared.prepare_auth(credentials)
         except UnicodeError:
             raise Rejected("the text cannot be encoded", code="text_not_encodable") from None
-        except (requests.RequestException, HTTPError, ValueError):
-            raise Misconfigured("the request cannot be made with this configuration") from None
+        except (RequestException, HTTPError, ValueError):
+            raise Misconfigured(CANNOT_BE_MADE) from None
+        return _Request(method, address, dict(prepared.headers), prepared.body)
+
+    def _prepared_address(self, url: str, query: Mapping[str, Any] | None = None) -> _Address:
+        prepared = PreparedRequest()
+        prepared.prepare_url(url, query)  # type: ignore[arg-type]  # the stubs know fewer kinds of parameters
+        parts = parse_url(prepared.url or url)
+        is_forwarded = self._options.proxy is not None and parts.scheme == "http"
+        return _Address(
+            url=prepared.url or url,
+            scheme=parts.scheme or "",
+            host=parts.host or "",
+            port=parts.port,
+            target=parts._replace(auth=None, fragment=None).url if is_forwarded else prepared.path_url,
+        )
 
 
-def _route(options: ConnectionOptions) -> Mapping[str, Any]:
-    """The arguments of `HTTPAdapter.send`."""
-    certificate, proxy = options.client_certificate, options.proxy.get_secret_value() if options.proxy else None
-    return {
-        "verify": options.ca_file or True,
-        "cert": certificate and (certificate.cert_file, certificate.key_file),
-        "proxies": {"http": proxy, "https": proxy} if proxy else None,
+def _manager(options: ConnectionOptions, *, pool_size: int) -> PoolManager:
+    certificate = options.client_certificate
+    pool_options: dict[str, Any] = {
+        "num_pools": MAX_HOSTS,
+        "maxsize": pool_size,
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_certs": options.ca_file or certificates(),
+        "cert_file": certificate and certificate.cert_file,
+        "key_file": certificate and certificate.key_file,
     }
+    manager = PoolManager(**pool_options)
+    if options.proxy is not None:
+        proxy = parse_url(options.proxy.get_secret_value())
+        credentials = make_headers(proxy_basic_auth=unquote(proxy.auth)) if proxy.auth else {}
+        manager = ProxyManager(proxy._replace(auth=None).url, proxy_headers=credentials, **pool_options)
+    manager.pool_classes_by_scheme = dict(POOL_CLASSES)
+    return manager
+
+
+def _files(options: ConnectionOptions) -> tuple[str, ...]:
+    certificate = options.client_certificate
+    named = (options.ca_file, certificate and certificate.cert_file, certificate and certificate.key_file)
+    return tuple(filter(None, named))
 
 
 def _fits_header(text: str) -> bool:
@@ -216,20 +279,13 @@ def _fits_header(text: str) -> bool:
     return True
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: BaseHTTPResponse) -> bytes:
     body = bytearray()
-    for chunk in response.raw.stream(8192, decode_content=True):
+    for chunk in response.stream(8192, decode_content=True):
         body += chunk
         if len(body) > MAX_RESPONSE_BYTES:
             raise OutcomeUnknown("the response is too large")
     return bytes(body)
-
-
-def _was_never_sent(error: Exception) -> bool:
-    """Whether another thread closed the pool before this one took a connection out of it."""
-    return isinstance(error, requests.ConnectionError) and any(
-        isinstance(cause, ClosedPoolError) for cause in error.args
-    )
 
 
 def _is_certificate_refused(error: Exception) -> bool:

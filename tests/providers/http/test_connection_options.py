@@ -194,12 +194,13 @@ def test_a_slow_proxy_leaves_the_whole_time_for_the_request(start: Callable[...,
         assert connection.sock.gettimeout() == 5
 
 
-def test_no_thread_can_be_first_to_make_the_connections_of_the_proxy() -> None:
-    address = "http://127.0.0.1:9"
+def test_all_connections_through_a_proxy_are_ours() -> None:
+    with closing(transport(proxy="http://127.0.0.1:9")) as http:
+        pools = [
+            http._manager.connection_from_host("a", port, scheme) for scheme, port in (("http", 80), ("https", 443))
+        ]
 
-    with closing(transport(proxy=address)) as http:
-        adapters = [http._session.get_adapter(url) for url in ("http://a", "https://a")]
-        assert [adapter.proxy_manager[address].pool_classes_by_scheme for adapter in adapters] == [POOL_CLASSES] * 2
+    assert [type(pool) for pool in pools] == [POOL_CLASSES["http"], POOL_CLASSES["https"]]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,19 @@
 """The transport, besides what the contract tests cover."""
 
+from contextlib import closing
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import requests
+from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import ClosedPoolError
 
 from providers.contract.sender import Timeouts
-from providers.errors import Misconfigured, Unavailable
-from providers.http.transport import HttpResponse, Transport, _Adapter
+from providers.errors import Misconfigured, OutcomeUnknown, Unavailable
+from providers.http.transport import DEFAULT_HEADERS, HttpResponse, Transport
+from tests.contract.fake_carrier import FakeCarrier
+from tests.contract.fake_carrier import send as respond
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -60,9 +65,63 @@ def test_credentials_that_no_header_can_carry_are_a_misconfiguration_of_the_acco
 
 def test_a_pool_that_another_thread_closed_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(*_args: object, **_kwargs: object) -> None:
-        raise requests.ConnectionError(ClosedPoolError(None, "Pool is closed."))  # type: ignore[arg-type]
+        raise ClosedPoolError(None, "Pool is closed.")  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_Adapter, "send", closed)
+    monkeypatch.setattr(HTTPConnectionPool, "urlopen", closed)
 
     with pytest.raises(Unavailable):
         Transport(Timeouts(), pool_size=1).call("POST", "http://127.0.0.1/")
+
+
+@pytest.mark.parametrize(
+    ("url", "given"),
+    [
+        ("http://carrier.example/send", {"json": {"to": "+1", "text": "ä\ud800"}}),
+        ("http://carrier.example/send", {"json": []}),
+        (
+            "http://carrier.example/send",
+            {"form": {"to": "+1", "text": "a b&ä", "several": ["x", None, "y"], "no": None}},
+        ),
+        ("http://carrier.example/send", {"body": b"<xml/>", "headers": {"content-type": "text/xml", "Accept": "*/*"}}),
+        ("http://carrier.example/send", {}),
+        ("https://Carrier.Example:8443/a b/%7e?key=1#part", {"query": {"to": "+1", "text": "ä ~", "no": None}}),
+        ("http://b\u00fccher.example", {"query": {"a": ["1", "2"]}}),
+        ("http://user:pass@[::1]:80/", {"json": {}}),
+        ("http://carrier.example/", {"credentials": ("üser", ""), "headers": {"X-Key": "k"}}),
+    ],
+)
+def test_a_request_is_prepared_as_requests_prepares_it(url: str, given: dict[str, Any]) -> None:
+    with closing(Transport(Timeouts(), pool_size=1)) as http:
+        made = http._prepare(
+            "POST",
+            url,
+            given.get("headers"),
+            given.get("query"),
+            json=given.get("json"),
+            data=given.get("form") or given.get("body"),
+            credentials=given.get("credentials"),
+        )
+
+    session = requests.Session()
+    session.headers.clear()
+    session.headers.update(DEFAULT_HEADERS)
+    expected = session.prepare_request(
+        requests.Request(
+            "POST",
+            url,
+            headers=given.get("headers"),
+            params=given.get("query"),
+            json=given.get("json"),
+            data=given.get("form") or given.get("body"),
+            auth=given.get("credentials"),
+        )
+    )
+    assert (made.address.url, made.address.target, made.body) == (expected.url, expected.path_url, expected.body)
+    assert made.headers == dict(expected.headers)
+
+
+def test_a_response_of_two_lengths_may_be_to_an_accepted_message(carrier: FakeCarrier, http: Transport) -> None:
+    carrier.play = respond(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
+
+    with pytest.raises(OutcomeUnknown):
+        http.call("POST", carrier.url)
