@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -35,7 +36,7 @@ class _Instance:
     """The backend of one version of an account. `users` counts the blocks of `backend_for` that use it now."""
 
     slug: str
-    version: tuple[str, str]
+    version: tuple[str, datetime]
     backend: Sender
     users: int = 0
     is_replaced: bool = False
@@ -161,8 +162,8 @@ def _close(instance: _Instance) -> None:
         logger.error("the backend of account %s could not be closed: %s", instance.slug, type(error).__name__)
 
 
-def _version(account: ProviderAccount) -> tuple[str, str]:
-    return account.backend, account.updated_at.isoformat()
+def _version(account: ProviderAccount) -> tuple[str, datetime]:
+    return account.backend, account.updated_at
 
 
 def _resolved_config(account: ProviderAccount) -> CommonConfig:

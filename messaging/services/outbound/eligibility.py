@@ -79,9 +79,12 @@ class Batch:
             self._cache[fetch] = fetch(self)
         return cast("Found", self._cache[fetch])
 
-    def refusals(self, moment: Moment) -> dict[UUID, "Refusal"]:
-        """Return, by primary key, the refusal of each message that must not be sent now. Writes nothing."""
-        checks = [check for check in CHECKS if moment in check.moments]
+    def refusals(self, *moments: Moment) -> dict[UUID, "Refusal"]:
+        """Return, by primary key, the refusal of each message that must not be sent now. Writes nothing.
+
+        Runs the checks of all given moments, in their order.
+        """
+        checks = [check for check in CHECKS if not check.moments.isdisjoint(moments)]
         refused = {}
         for message in self.messages:
             check = next((check for check in checks if check.applies(message, self)), None)

@@ -52,14 +52,9 @@ class Attempt:
 
 def start_attempts(claimed: Sequence[Message], *, now: datetime, lease: timedelta) -> list[Attempt]:
     """Write the first attempts of freshly claimed messages. A message without a route is queued again or fails."""
-    # Only mypy needs the condition: a claimed message has a claim id.
     refusals = earlier_refusals(claimed)
-    requests = [
-        RoutingRequest(message, Round(message.claim_id, tried=_refused_by(refusals.get(message.pk))))
-        for message in claimed
-        if message.claim_id
-    ]
-    decisions = Router(requests, now=now).route()
+    requests = _requests(claimed, refusals)
+    decisions = Router(now=now).route(requests)
     attempts: list[Attempt] = []
     try:
         with transaction.atomic():
@@ -71,6 +66,51 @@ def start_attempts(claimed: Sequence[Message], *, now: datetime, lease: timedelt
     finally:
         release_unused_probes(decisions, attempts)
     return attempts
+
+
+class FirstAttempts:
+    """Writes first attempts in the transaction of their claim, which saves a second one and a second version of each row.
+
+    Make it before the transaction. Messages whose account has to be asked for in Redis are left to `start_attempts`.
+    """
+
+    def __init__(self, *, now: datetime, lease: timedelta) -> None:
+        self._now = now
+        self._lease = lease
+        self._router: Router | None = None
+        self._written: list[Attempt] = []
+
+    def prepare(self) -> None:
+        """Read the accounts and their state. Call it before each transaction."""
+        self._router = Router(now=self._now)
+
+    def write(self, claimed: Sequence[Message]) -> None:
+        """Write the attempts and set what they change in the messages, which the caller saves.
+
+        The caller has locked the messages and set their claim, and `eligibility` allows their calls.
+        """
+        if self._router is None:
+            raise ValueError("prepare() comes first")
+        requests = _requests(claimed, earlier_refusals(claimed))
+        routes = self._router.route_at_once(requests)
+        held = {message.pk: message for message in claimed}
+        self._written += open_attempts(requests, held, routes, now=self._now, lease=self._lease)
+
+    def after(self, claimed: Sequence[Message]) -> tuple[list[Attempt], list[Message]]:
+        """The attempts, and the messages that have none yet. `claimed` are the messages of committed claims."""
+        committed = {message.pk for message in claimed}
+        attempts = [attempt for attempt in self._written if attempt.message.pk in committed]
+        started = {attempt.message.pk for attempt in attempts}
+        return attempts, [message for message in claimed if message.pk not in started]
+
+
+def _requests(claimed: Sequence[Message], refusals: Mapping[UUID, Refusals]) -> list[RoutingRequest]:
+    # Only mypy needs the condition: a claimed message has a claim id.
+    return [
+        RoutingRequest(message, Round(message.claim_id, tried=_refused_by(refusals.get(message.pk))))
+        for message in claimed
+        if message.claim_id
+    ]
 
 
 def release_unused_probes(decisions: Mapping[UUID, RoutingDecision], attempts: Sequence[Attempt]) -> None:
@@ -124,6 +164,21 @@ def write_attempts(
 
     A constant number of queries, in the caller's transaction.
     """
+    attempts = open_attempts(requests, held, decisions, now=now, lease=lease)
+    if attempts:
+        save_together([attempt.message for attempt in attempts], ["attempts", "provider", "lease_until"])
+    return attempts
+
+
+def open_attempts(
+    requests: Sequence[RoutingRequest],
+    held: Mapping[UUID, Message],
+    decisions: Mapping[UUID, RoutingDecision],
+    *,
+    now: datetime,
+    lease: timedelta,
+) -> list[Attempt]:
+    """As `write_attempts`, but the caller saves `attempts`, `provider` and `lease_until` of the messages."""
     attempts: list[Attempt] = []
     media_urls = attachments.urls_of([message for message in held.values() if message.media_count], now=now)
     for request in requests:
@@ -160,7 +215,6 @@ def write_attempts(
             )
             for attempt in attempts
         )
-        save_together([attempt.message for attempt in attempts], ["attempts", "provider", "lease_until"])
     return attempts
 
 

@@ -17,10 +17,15 @@ from django.utils import timezone
 from messaging import database_faults
 from messaging.database_faults import DATABASE_FAULTS, drop_connection, may_pass
 from messaging.services.outbound.dispatch import sending
-from messaging.services.outbound.dispatch.attempts import Attempt, ineligible_since, start_attempts
+from messaging.services.outbound.dispatch.attempts import (
+    Attempt,
+    FirstAttempts,
+    ineligible_since,
+    start_attempts,
+)
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.delayed_calls import DelayedCalls
-from messaging.services.outbound.dispatch.in_flight import InFlight
+from messaging.services.outbound.dispatch.in_flight import Call, InFlight
 from messaging.services.outbound.dispatch.queue_runner import QueueRunner
 from messaging.services.outbound.dispatch.record_results import extend_cache, record_results
 from messaging.services.outbound.dispatch.sending import Deferred, SendResult, lease_ended
@@ -29,8 +34,9 @@ from providers.errors import NotCalled
 
 logger = logging.getLogger(__name__)
 
-# After the first result, wait this long for others: results that arrive together are settled together.
-LINGER_SECONDS = 0.01
+# After the first result, wait this long for others: results that arrive together are settled together. Longer, if there is
+# more to call than there are threads, so that no thread waits for a result to be settled.
+LINGER_SECONDS, LINGER_WHILE_BUSY_SECONDS = 0.01, 0.1
 # Delayed attempts for each call that can be in flight.
 DELAYED_PER_CALL = 4
 # A call that was delayed for longer than this is checked again before it is made.
@@ -105,11 +111,12 @@ class Dispatcher:
         runner = self._runner(queue_name)
         total = 0
         while total < size and not self._stopping.is_set():
-            claimed, attempts = self._claim(queue_name, min(size - total, self.concurrency), created_until)
+            in_flight = InFlight(self.concurrency)
+            claimed = self._claim(in_flight, queue_name, min(size - total, self.concurrency), created_until)
             if not claimed:
                 break
             total += claimed
-            self._finish(attempts, runner)
+            self._finish(in_flight, runner)
         return total
 
     def _runner(self, queue_name: str) -> QueueRunner:
@@ -122,31 +129,33 @@ class Dispatcher:
         return not self._stopping.is_set() and may_go_on()
 
     def _run(self, queue_name: str, runner: QueueRunner, may_go_on: Callable[[], bool]) -> int:
-        in_flight = InFlight()
+        in_flight = InFlight(self.concurrency)
         total = 0
         while True:
             runner.clear()
             self._start_due(in_flight, runner)
-            free = min(
-                self.concurrency - len(in_flight.calls),
-                self.concurrency * DELAYED_PER_CALL - len(in_flight.delayed),
-            )
             claimed = 0
-            # Claim in batches: claiming a few messages costs little more than claiming one.
-            if (not in_flight or free >= self.concurrency // 4) and self._may_claim(may_go_on):
-                claim_some = self._claim_while_in_flight if in_flight else self._claim
-                claimed, attempts = claim_some(queue_name, free)
+            limit = self._claim_limit(in_flight)
+            if limit and self._may_claim(may_go_on):
+                claimed = self._claim_some(in_flight, queue_name, limit)
                 total += claimed
-                in_flight.delay(attempts)
                 self._start_due(in_flight, runner)
             if in_flight:
                 self._settle_some(in_flight, runner.wakeup)
             elif not claimed:
                 return total
 
-    def _finish(self, attempts: list[Attempt], runner: QueueRunner) -> None:
-        in_flight = InFlight()
-        in_flight.delay(attempts)
+    def _claim_limit(self, in_flight: InFlight) -> int:
+        """How many messages to claim now; 0 while it is not worth a claim: a few messages cost little more than one."""
+        ahead = in_flight.ahead
+        free = min(
+            self.concurrency + ahead - len(in_flight.calls),
+            self.concurrency * DELAYED_PER_CALL - len(in_flight.delayed),
+        )
+        worth_it = not in_flight or free >= max(self.concurrency // 4, ahead * 2 // 3)
+        return free if worth_it else 0
+
+    def _finish(self, in_flight: InFlight, runner: QueueRunner) -> None:
         while in_flight:
             self._start_due(in_flight, runner)
             self._settle_some(in_flight, Future())
@@ -156,12 +165,23 @@ class Dispatcher:
 
         `sending` checks the lease again right before the first byte.
         """
-        due = in_flight.delayed.due(time.monotonic(), limit=self.concurrency - len(in_flight.calls))
+        now = self._clock()
+        in_flight.withdraw(now, older_than=CHECK_AGAIN_AFTER)
+        due = in_flight.delayed.due(time.monotonic(), limit=self.concurrency + in_flight.ahead - len(in_flight.calls))
         for attempt in self._still_eligible(due, in_flight):
-            if attempt.lease_until > self._clock():
-                in_flight.calls.add(runner.executor.submit(self._send, attempt))
+            if attempt.lease_until > now:
+                call = runner.executor.submit(self._call, attempt, in_flight, len(in_flight.calls) >= self.concurrency)
+                in_flight.calls[call] = attempt
             else:
                 in_flight.refuse(attempt, lease_ended())
+
+    def _call(self, attempt: Attempt, in_flight: InFlight, is_ahead: bool) -> SendResult | Deferred:
+        """Make the call, in a thread. One that has waited for the thread is held when an account has failed meanwhile."""
+        if is_ahead and in_flight.is_held:
+            return Deferred(attempt, 0.0)
+        result = self._send(attempt)
+        in_flight.note(result)
+        return result
 
     def _still_eligible(self, due: list[Attempt], in_flight: InFlight) -> list[Attempt]:
         """The attempts that may still be sent. If one of them was delayed for long, all delayed ones are checked."""
@@ -192,35 +212,56 @@ class Dispatcher:
         """Wait for results, the next due call or the wake-up; settle the results and keep the attempts that follow."""
         results = in_flight.collect(self._wait(in_flight, wakeup))
         if results:
-            record_results(results, now=self._clock())
+            now = self._clock()
+            record_results(results, now=now)
+            if in_flight.release(results):
+                in_flight.refuse_unavailable(now)
             in_flight.delay(self._settle_or_split(results, in_flight))
 
-    def _claim(self, queue_name: str, limit: int, created_until: datetime | None = None) -> tuple[int, list[Attempt]]:
+    def _claim(self, in_flight: InFlight, queue_name: str, limit: int, created_until: datetime | None = None) -> int:
+        """Claim messages, write their first attempts and keep these in `in_flight`. Returns the number of claimed messages."""
+        now = self._clock()
+        first = FirstAttempts(now=now, lease=self.lease)
         claimed = claim(
-            queue_name=queue_name, limit=limit, now=self._clock(), lease=self.lease, created_until=created_until
+            queue_name=queue_name, limit=limit, now=now, lease=self.lease, created_until=created_until, first=first
         )
-        if not claimed:
-            return 0, []
-        return len(claimed), start_attempts(claimed, now=self._clock(), lease=self.lease)
+        attempts, others = first.after(claimed)
+        in_flight.delay(attempts)
+        if others:
+            in_flight.delay(start_attempts(others, now=self._clock(), lease=self.lease))
+        return len(claimed)
 
-    def _claim_while_in_flight(self, queue_name: str, limit: int) -> tuple[int, list[Attempt]]:
-        """Claim, but do not end the run on a fault: the results of the calls in flight must be saved first."""
+    def _claim_some(self, in_flight: InFlight, queue_name: str, limit: int) -> int:
+        """As `_claim`, but a fault does not end the run while calls are in flight: their results must be saved first."""
         try:
-            return self._claim(queue_name, limit)
-        except Exception as error:  # noqa: BLE001 (any fault: it is raised by the next claim, when nothing is in flight)
+            return self._claim(in_flight, queue_name, limit)
+        except Exception as error:
+            if not in_flight:
+                raise
+            # It is raised by the next claim, when nothing is in flight.
             logger.error("no message could be claimed (%s); finishing the calls in flight", type(error).__name__)
             if may_pass(error):
                 drop_connection()
-            return 0, []
+            return 0
 
-    def _wait(self, in_flight: InFlight, wakeup: Future[None]) -> set[Future[SendResult | Deferred]]:
+    def _wait(self, in_flight: InFlight, wakeup: Future[None]) -> set[Call]:
         can_start = len(in_flight.calls) < self.concurrency
         until_next = in_flight.delayed.seconds_to_next(time.monotonic()) if can_start else None
+        if not in_flight.are_all_begun:  # what waits for long is checked again
+            until_next = CHECK_AGAIN_AFTER.total_seconds()
         futures: set[Future[Any]] = {*in_flight.calls, wakeup}  # Any: their results differ and are not read here
         wait(futures, timeout=until_next, return_when=FIRST_COMPLETED)
         if not any(call.done() for call in in_flight.calls):
             return set()
-        return wait(in_flight.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
+        return self._linger(in_flight)
+
+    @staticmethod
+    def _linger(in_flight: InFlight) -> set[Call]:
+        ends = time.monotonic() + LINGER_WHILE_BUSY_SECONDS
+        while True:
+            done = wait(in_flight.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
+            if in_flight.are_all_begun or in_flight.is_held or time.monotonic() >= ends:
+                return done
 
     def _settle_or_split(self, results: list[SendResult], in_flight: InFlight) -> list[Attempt]:
         """Settle; if the batch fails, settle each result on its own, so that one cannot prevent the others.

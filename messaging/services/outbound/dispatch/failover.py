@@ -30,7 +30,7 @@ def route_failovers(results: Sequence[SendResult], *, now: datetime) -> Mapping[
         for result in results
         if isinstance(result.error, Unavailable)
     ]
-    return Router(requests, now=now).route() if requests else {}
+    return Router(now=now).route(requests) if requests else {}
 
 
 def fail_over(

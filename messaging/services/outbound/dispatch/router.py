@@ -1,6 +1,6 @@
 """Chooses an account for each message of a batch, from the accounts' configuration, state and rate limits.
 
-Asks Redis, so call it outside any transaction.
+Asks Redis, so use it outside any transaction, except for `Router.route_at_once`.
 """
 
 import time
@@ -64,30 +64,43 @@ RoutingDecision = Route | Deferral | None
 
 
 class Router:
-    """A snapshot of all accounts, their state, and the sender numbers that only one of them can use."""
+    """A snapshot of all accounts and their state."""
 
-    def __init__(self, requests: Sequence[RoutingRequest], *, now: datetime) -> None:
+    def __init__(self, *, now: datetime) -> None:
         self._now = now
-        self._requests = requests
-        rows = {account.slug: account for account in ProviderAccount.objects.all()}
-        registry.close_outdated(rows.values())
-        self.by_slug = {slug: account for slug, account in rows.items() if account.is_enabled}
+        self._accounts = {account.slug: account for account in ProviderAccount.objects.all()}
+        registry.close_outdated(self._accounts.values())
+        self.by_slug = {slug: account for slug, account in self._accounts.items() if account.is_enabled}
         self._states: Mapping[str, AccountState] = account_state.cached(self.by_slug, now=now) if self.by_slug else {}
         self._candidates = [row.as_candidate(self._states[slug].factor) for slug, row in self.by_slug.items()]
-        self._disabled = [row.as_candidate() for row in rows.values() if not (row.is_enabled and row.weight)]
-        self._bound = _bound({request.message.from_number for request in requests}, rows.values())
-        self._with_media = {
-            slug
-            for slug, account in rows.items()
-            if any(request.message.media_count for request in requests) and registry.capabilities_of(account).media
-        }
-        self._unavailable = {slug for slug, state in self._states.items() if state.wait(now) > 0}
+        self._disabled = [row.as_candidate() for row in self._accounts.values() if not (row.is_enabled and row.weight)]
+        self._unavailable = frozenset(slug for slug, state in self._states.items() if state.wait(now) > 0)
+        self._bound: Mapping[str, str] = {}
+        self._with_media: Collection[str] = ()
 
-    def route(self) -> dict[UUID, RoutingDecision]:
+    def route_at_once(self, requests: Sequence[RoutingRequest]) -> dict[UUID, Route]:
+        """Routes by message id, without Redis, so that a transaction may be open.
+
+        Leaves out messages that some account could carry only by a word of Redis: one with a rate limit, or with a circuit
+        that is not closed. The choice among all accounts is left to `route`, so that shares follow the weights.
+        """
+        self._read_for(requests)
+        at_once = {slug for slug, row in self.by_slug.items() if row.max_per_second is None and self._is_callable(slug)}
+        routes = {}
+        for request in requests:
+            excluded = request.round.tried | self._unavailable
+            able = {candidate.slug for candidate in self._able(request.message, self._candidates) if candidate.weight}
+            slug = self._choose(request, excluded) if able - excluded <= at_once else None
+            if slug is not None:
+                routes[request.message.pk] = Route(self.by_slug[slug])
+        return routes
+
+    def route(self, requests: Sequence[RoutingRequest]) -> dict[UUID, RoutingDecision]:
         """A decision for each request, by message id. None: no account, enabled or not, carries it, or all were tried."""
+        self._read_for(requests)
         decisions: dict[UUID, RoutingDecision] = {}
-        excluded = {request.message.pk: request.round.tried | self._unavailable for request in self._requests}
-        unrouted = list(self._requests)
+        excluded = {request.message.pk: request.round.tried | self._unavailable for request in requests}
+        unrouted = list(requests)
         while unrouted:
             groups: dict[tuple[str, str | None, bool], list[RoutingRequest]] = defaultdict(list)
             for request in unrouted:
@@ -102,9 +115,18 @@ class Router:
                     else:
                         excluded[request.message.pk] |= {slug}
                         unrouted.append(request)
-        left = [request for request in self._requests if request.message.pk not in decisions]
+        left = [request for request in requests if request.message.pk not in decisions]
         decisions.update((request.message.pk, decision) for request, decision in self._unrouted(left))
         return decisions
+
+    def _read_for(self, requests: Sequence[RoutingRequest]) -> None:
+        """Read the sender numbers of these messages that only one account can use, and which accounts send media."""
+        self._bound = _bound({request.message.from_number for request in requests}, self._accounts.values())
+        self._with_media = {
+            slug
+            for slug, account in self._accounts.items()
+            if any(request.message.media_count for request in requests) and registry.capabilities_of(account).media
+        }
 
     def _choose(self, request: RoutingRequest, excluded: frozenset[str]) -> str | None:
         message = request.message
@@ -183,8 +205,7 @@ class Router:
 
     def _is_callable(self, slug: str) -> bool:
         """Neither paused nor behind a circuit, so only its rate limit keeps messages waiting."""
-        state = self._states[slug]
-        return not state.wait(self._now) and state.circuit.at(self._now.timestamp()) is Circuit.CLOSED
+        return self._states[slug].is_callable(self._now)
 
     def _until_callable(self, slugs: Sequence[str]) -> Deferral:
         waits = (self._states[slug].wait(self._now) or PROBE_WAIT_SECONDS for slug in slugs)
