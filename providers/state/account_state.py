@@ -15,7 +15,7 @@ import redis
 from redis.client import Pipeline
 
 from providers import routing
-from providers.errors import AccountRefused, CredentialsRefused, Misconfigured, NotCalled, RateLimited, SendError
+from providers.errors import AccountRefused, CredentialsRefused, Misconfigured, RateLimited, SendError
 from providers.state import circuit_breaker, health, rate_limit, recipients, shared_state
 from providers.state.circuit_breaker import CLOSED, BatchResults, Circuit, Step
 from providers.state.health import CallOutcome
@@ -24,7 +24,6 @@ CACHE_SECONDS = 1.0
 # How long messages wait before they check a circuit again that an operator holds open.
 HELD_WAIT_SECONDS = 30.0
 NEEDS_OPERATOR = (CredentialsRefused, Misconfigured)
-NOT_CALLABLE = "the account was paused, or its circuit opened, before the call could leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,6 @@ class AccountState:
         until_open = HELD_WAIT_SECONDS if self.circuit.is_held else (self.circuit.until or 0.0) - timestamp
         is_open = self.circuit.at(timestamp) is Circuit.OPEN
         return max(0.0, self.paused_until - timestamp, until_open if is_open else 0.0)
-
-    def is_callable(self, now: datetime) -> bool:
-        """Neither paused nor behind a circuit."""
-        return not self.wait(now) and self.circuit.at(now.timestamp()) is Circuit.CLOSED
 
 
 DEFAULT_STATE = AccountState()
@@ -93,12 +88,6 @@ class RefusalChange:
 
 
 Change = CircuitChange | RefusalChange
-
-
-def may_stop_calls(error: SendError | None) -> bool:
-    """Whether a call with this result may pause the account or open its circuit."""
-    is_fault = error is not None and health.outcome_of(error) in health.FAULTS and not isinstance(error, NotCalled)
-    return is_fault or isinstance(error, (AccountRefused, RateLimited))
 
 
 class _Cache:

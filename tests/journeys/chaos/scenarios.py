@@ -307,7 +307,7 @@ ONE_WORKERS, ALL_WORKERS = knows_all_but(CONCURRENCY), knows_all_but(CONCURRENCY
 
 SCENARIOS = (
     # Killed at its first claim, when none of its calls are in flight.
-    Scenario("worker killed after the claim", killed_at("claimed", after=0), frozenset({"sent"}), only_by_hand=True),
+    Scenario("worker killed while it claimed", killed_at("claimed", after=0), frozenset({"sent"}), only_by_hand=True),
     Scenario("worker killed after the attempt was written", killed_at("begun"), SENT_OR_NOT, ONE_WORKERS),
     Scenario("worker killed before the request left", killed_at("calling", after=8), SENT_OR_NOT, ONE_WORKERS),
     Scenario("workers killed when the carrier had accepted", all_killed_before_the_answer, SENT_OR_NOT, ALL_WORKERS),

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import django
-import requests.adapters
 from celery import Celery
 from django.conf import settings
 from django.utils import timezone
@@ -84,14 +83,27 @@ def between(step: Callable[..., Any], *, before: str = "", after: str = "") -> C
 
 
 timezone.now = now  # before other modules import it, so that the whole process uses this clock
-requests.adapters.DEFAULT_CA_BUNDLE_PATH = str(folder / "authority.pem")
 django.setup()
 
 from messaging import notifier, tasks  # noqa: E402 (after the clock and after Django)
 from messaging.services.outbound.dispatch import Dispatcher, dispatcher, settle  # noqa: E402
+from messaging.services.outbound.dispatch.attempts import FirstAttempts  # noqa: E402
 from messaging.services.outbound.dispatch.sending import send  # noqa: E402
+from providers.http import transport  # noqa: E402
 
-dispatcher.start_attempts = between(dispatcher.start_attempts, before="claimed", after="begun")
+transport.certificates = lambda: str(folder / "authority.pem")
+_claim = dispatcher.claim
+
+
+def claim(**options: Any) -> Any:  # Any: as the function itself
+    claimed = _claim(**options)
+    if claimed:
+        passing("begun")
+    return claimed
+
+
+FirstAttempts.write = between(FirstAttempts.write, after="claimed")  # type: ignore[method-assign]  # inside the transaction
+dispatcher.claim = claim
 dispatcher.settle = between(dispatcher.settle, before="answered", after="settled")
 settle.save_together = between(settle.save_together, after="settling")  # inside the transaction
 tasks.dispatcher = Dispatcher(

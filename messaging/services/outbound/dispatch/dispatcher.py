@@ -25,7 +25,7 @@ from messaging.services.outbound.dispatch.attempts import (
 )
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.delayed_calls import DelayedCalls
-from messaging.services.outbound.dispatch.in_flight import Call, InFlight
+from messaging.services.outbound.dispatch.in_flight import InFlight
 from messaging.services.outbound.dispatch.queue_runner import QueueRunner
 from messaging.services.outbound.dispatch.record_results import extend_cache, record_results
 from messaging.services.outbound.dispatch.sending import Deferred, SendResult, lease_ended
@@ -34,9 +34,10 @@ from providers.errors import NotCalled
 
 logger = logging.getLogger(__name__)
 
-# After the first result, wait this long for others: results that arrive together are settled together. Longer, if there is
-# more to call than there are threads, so that no thread waits for a result to be settled.
-LINGER_SECONDS, LINGER_WHILE_BUSY_SECONDS = 0.01, 0.1
+# After the first result, wait this long for others: results that arrive together are settled together.
+LINGER_SECONDS = 0.01
+# Claim when so many calls can be started, or all of a smaller number: a few messages cost little more than one.
+WORTH_A_CLAIM = 8
 # Delayed attempts for each call that can be in flight.
 DELAYED_PER_CALL = 4
 # A call that was delayed for longer than this is checked again before it is made.
@@ -111,7 +112,7 @@ class Dispatcher:
         runner = self._runner(queue_name)
         total = 0
         while total < size and not self._stopping.is_set():
-            in_flight = InFlight(self.concurrency)
+            in_flight = InFlight()
             claimed = self._claim(in_flight, queue_name, min(size - total, self.concurrency), created_until)
             if not claimed:
                 break
@@ -129,59 +130,54 @@ class Dispatcher:
         return not self._stopping.is_set() and may_go_on()
 
     def _run(self, queue_name: str, runner: QueueRunner, may_go_on: Callable[[], bool]) -> int:
-        in_flight = InFlight(self.concurrency)
+        in_flight = InFlight()
         total = 0
+        may_have_more = True
         while True:
+            may_have_more = may_have_more or runner.notified.is_set()
             runner.clear()
             self._start_due(in_flight, runner)
             claimed = 0
-            limit = self._claim_limit(in_flight)
+            limit = self._claim_limit(in_flight) if may_have_more else 0
             if limit and self._may_claim(may_go_on):
                 claimed = self._claim_some(in_flight, queue_name, limit)
                 total += claimed
+                may_have_more = claimed == limit
                 self._start_due(in_flight, runner)
-            if in_flight:
-                self._settle_some(in_flight, runner.wakeup)
+            if in_flight.unsettled:  # after the claim: threads that have become free make calls meanwhile
+                self._settle(in_flight)
+                may_have_more = True  # messages to the same recipients
+            elif in_flight:
+                self._collect_some(in_flight, runner.wakeup)
             elif not claimed:
                 return total
 
     def _claim_limit(self, in_flight: InFlight) -> int:
-        """How many messages to claim now; 0 while it is not worth a claim: a few messages cost little more than one."""
-        ahead = in_flight.ahead
+        """How many messages to claim now; 0 while a claim is not worth its cost."""
         free = min(
-            self.concurrency + ahead - len(in_flight.calls),
+            self.concurrency - len(in_flight.calls),
             self.concurrency * DELAYED_PER_CALL - len(in_flight.delayed),
         )
-        worth_it = not in_flight or free >= max(self.concurrency // 4, ahead * 2 // 3)
-        return free if worth_it else 0
+        is_worth_it = not in_flight or free >= min(WORTH_A_CLAIM, self.concurrency // 4)
+        return free if is_worth_it else 0
 
     def _finish(self, in_flight: InFlight, runner: QueueRunner) -> None:
         while in_flight:
             self._start_due(in_flight, runner)
-            self._settle_some(in_flight, Future())
+            self._collect_some(in_flight, Future())
+            self._settle(in_flight)
 
     def _start_due(self, in_flight: InFlight, runner: QueueRunner) -> None:
         """Start the calls that are due. After its lease a call is not made: the sweep may have taken the message.
 
         `sending` checks the lease again right before the first byte.
         """
-        now = self._clock()
-        in_flight.withdraw(now, older_than=CHECK_AGAIN_AFTER)
-        due = in_flight.delayed.due(time.monotonic(), limit=self.concurrency + in_flight.ahead - len(in_flight.calls))
+        due = in_flight.delayed.due(time.monotonic(), limit=self.concurrency - len(in_flight.calls))
         for attempt in self._still_eligible(due, in_flight):
-            if attempt.lease_until > now:
-                call = runner.executor.submit(self._call, attempt, in_flight, len(in_flight.calls) >= self.concurrency)
-                in_flight.calls[call] = attempt
+            if attempt.lease_until > self._clock():
+                in_flight.calls.add(runner.executor.submit(self._send, attempt))
             else:
                 in_flight.refuse(attempt, lease_ended())
-
-    def _call(self, attempt: Attempt, in_flight: InFlight, is_ahead: bool) -> SendResult | Deferred:
-        """Make the call, in a thread. One that has waited for the thread is held when an account has failed meanwhile."""
-        if is_ahead and in_flight.is_held:
-            return Deferred(attempt, 0.0)
-        result = self._send(attempt)
-        in_flight.note(result)
-        return result
 
     def _still_eligible(self, due: list[Attempt], in_flight: InFlight) -> list[Attempt]:
         """The attempts that may still be sent. If one of them was delayed for long, all delayed ones are checked."""
@@ -208,14 +204,16 @@ class Dispatcher:
                 attempt.attempt_id: "the message could not be checked again before the call" for attempt in attempts
             }
 
-    def _settle_some(self, in_flight: InFlight, wakeup: Future[None]) -> None:
-        """Wait for results, the next due call or the wake-up; settle the results and keep the attempts that follow."""
-        results = in_flight.collect(self._wait(in_flight, wakeup))
+    def _collect_some(self, in_flight: InFlight, wakeup: Future[None]) -> None:
+        """Wait for results, the next due call or the wake-up. Other processes know of the results before they are settled."""
+        in_flight.unsettled = in_flight.collect(self._wait(in_flight, wakeup))
+        if in_flight.unsettled:
+            record_results(in_flight.unsettled, now=self._clock())
+
+    def _settle(self, in_flight: InFlight) -> None:
+        """Save the collected results, and keep the attempts that follow."""
+        results, in_flight.unsettled = in_flight.unsettled, []
         if results:
-            now = self._clock()
-            record_results(results, now=now)
-            if in_flight.release(results):
-                in_flight.refuse_unavailable(now)
             in_flight.delay(self._settle_or_split(results, in_flight))
 
     def _claim(self, in_flight: InFlight, queue_name: str, limit: int, created_until: datetime | None = None) -> int:
@@ -232,7 +230,7 @@ class Dispatcher:
         return len(claimed)
 
     def _claim_some(self, in_flight: InFlight, queue_name: str, limit: int) -> int:
-        """As `_claim`, but a fault does not end the run while calls are in flight: their results must be saved first."""
+        """As `_claim`, but a fault does not end the run while there are calls or results: these must be saved first."""
         try:
             return self._claim(in_flight, queue_name, limit)
         except Exception as error:
@@ -244,24 +242,14 @@ class Dispatcher:
                 drop_connection()
             return 0
 
-    def _wait(self, in_flight: InFlight, wakeup: Future[None]) -> set[Call]:
+    def _wait(self, in_flight: InFlight, wakeup: Future[None]) -> set[Future[SendResult | Deferred]]:
         can_start = len(in_flight.calls) < self.concurrency
         until_next = in_flight.delayed.seconds_to_next(time.monotonic()) if can_start else None
-        if not in_flight.are_all_begun:  # what waits for long is checked again
-            until_next = CHECK_AGAIN_AFTER.total_seconds()
         futures: set[Future[Any]] = {*in_flight.calls, wakeup}  # Any: their results differ and are not read here
         wait(futures, timeout=until_next, return_when=FIRST_COMPLETED)
         if not any(call.done() for call in in_flight.calls):
             return set()
-        return self._linger(in_flight)
-
-    @staticmethod
-    def _linger(in_flight: InFlight) -> set[Call]:
-        ends = time.monotonic() + LINGER_WHILE_BUSY_SECONDS
-        while True:
-            done = wait(in_flight.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
-            if in_flight.are_all_begun or in_flight.is_held or time.monotonic() >= ends:
-                return done
+        return wait(in_flight.calls, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED).done
 
     def _settle_or_split(self, results: list[SendResult], in_flight: InFlight) -> list[Attempt]:
         """Settle; if the batch fails, settle each result on its own, so that one cannot prevent the others.

@@ -205,7 +205,8 @@ class Router:
 
     def _is_callable(self, slug: str) -> bool:
         """Neither paused nor behind a circuit, so only its rate limit keeps messages waiting."""
-        return self._states[slug].is_callable(self._now)
+        state = self._states[slug]
+        return not state.wait(self._now) and state.circuit.at(self._now.timestamp()) is Circuit.CLOSED
 
     def _until_callable(self, slugs: Sequence[str]) -> Deferral:
         waits = (self._states[slug].wait(self._now) or PROBE_WAIT_SECONDS for slug in slugs)
