@@ -234,7 +234,7 @@ class Transport:
 
     def _prepared_address(self, url: str, query: Mapping[str, Any] | None = None) -> _Address:
         prepared = PreparedRequest()
-        prepared.prepare_url(url, query)  # type: ignore[arg-type]  # the stubs know fewer kinds of parameters
+        prepared.prepare_url(url, query)
         parts = parse_url(prepared.url or url)
         is_forwarded = self._options.proxy is not None and parts.scheme == "http"
         return _Address(
@@ -267,8 +267,8 @@ def _manager(options: ConnectionOptions, *, pool_size: int) -> PoolManager:
 
 def _files(options: ConnectionOptions) -> tuple[str, ...]:
     certificate = options.client_certificate
-    named = (options.ca_file, certificate and certificate.cert_file, certificate and certificate.key_file)
-    return tuple(filter(None, named))
+    pair = (certificate.cert_file, certificate.key_file) if certificate is not None else ()
+    return tuple(name for name in (options.ca_file, *pair) if name is not None)
 
 
 def _fits_header(text: str) -> bool:

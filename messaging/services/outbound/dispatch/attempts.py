@@ -9,9 +9,11 @@ from uuid import UUID
 from django.db import transaction
 from uuid_utils.compat import uuid7
 
-from messaging.models import DeliveryAttempt, Message
+from messaging.models import Message
 from messaging.services import transitions
 from messaging.services.outbound import attachments, eligibility
+from messaging.services.outbound.dispatch import attempt_rows
+from messaging.services.outbound.dispatch.attempt_rows import AttemptRow
 from messaging.services.outbound.dispatch.refusals import Refusals, earlier_refusals
 from messaging.services.outbound.dispatch.rounds import Round
 from messaging.services.outbound.dispatch.router import Deferral, Route, Router, RoutingDecision, RoutingRequest
@@ -204,16 +206,18 @@ def open_attempts(
             )
         )
     if attempts:
-        DeliveryAttempt.objects.bulk_create(
-            DeliveryAttempt(
-                id=attempt.attempt_id,
-                message=attempt.message,
-                number=attempt.number,
-                provider=attempt.account,
-                claim_id=attempt.round.claim_id,
-                started_at=now,
-            )
-            for attempt in attempts
+        attempt_rows.insert(
+            [
+                AttemptRow(
+                    attempt.attempt_id,
+                    attempt.message.pk,
+                    attempt.number,
+                    attempt.account.slug,
+                    attempt.round.claim_id,
+                )
+                for attempt in attempts
+            ],
+            started_at=now,
         )
     return attempts
 

@@ -134,20 +134,23 @@ def _check(attempt: Attempt, clock: Callable[[], datetime]) -> None:
 
 
 def _message(attempt: Attempt, *, has_callbacks: bool) -> OutboundMessage:
-    callback_url = callback_tokens.callback_url(
-        public_url=settings.PUBLIC_URL,
-        slug=attempt.account.slug,
-        attempt_id=str(attempt.attempt_id),
-        keys=registry.callback_keys(),
-    )
     return OutboundMessage(
         to=attempt.message.to_number,
         text=attempt.message.text,
         sender=attempt.message.from_number or attempt.account.from_number,
         reference=str(attempt.message.pk),
-        callback_url=callback_url if has_callbacks else None,
+        callback_url=_callback_url(attempt) if has_callbacks else None,
         media_urls=attempt.media_urls,
         encoding=attempt.message.encoding,
         segments=attempt.message.segments,
         valid_until=attempt.message.expires_at,
+    )
+
+
+def _callback_url(attempt: Attempt) -> str:
+    return callback_tokens.callback_url(
+        public_url=settings.PUBLIC_URL,
+        slug=attempt.account.slug,
+        attempt_id=str(attempt.attempt_id),
+        keys=registry.callback_keys(),
     )
