@@ -51,7 +51,7 @@ def test_a_claim_writes_each_message_once_with_its_attempt(account) -> None:
         started, others = claimed_with_attempts()
 
     assert (len(started), others) == (3, [])
-    assert sum(sql.startswith('UPDATE "messaging_message"') for sql in statements(queries)) == 1
+    assert sum(sql.count('UPDATE "messaging_message"') for sql in statements(queries)) == 1
     for call in started:
         message, attempt = Message.objects.get(pk=call.message.pk), DeliveryAttempt.objects.get(pk=call.attempt_id)
         assert (message.status, message.attempts, message.provider, message.lease_until) == (
