@@ -15,8 +15,14 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 100
-MAX_OFFSET = 10_000_000
 EXACT_COUNT_UP_TO = 10_000
+# Of lists that cannot be paged by key: numbers, suppressions, schedules.
+MAX_OFFSET = 10_000_000
+# Of lists that can: the database reads and drops all the rows before a page.
+MAX_OFFSET_BESIDE_CURSOR = 10_000
+BEYOND_MAX_OFFSET = (
+    f"The maximum is {MAX_OFFSET_BESIDE_CURSOR:,}. Page by `cursor` instead: its pages cost the same at any depth."
+)
 
 
 class _LimitOffset(serializers.Serializer):
@@ -24,15 +30,17 @@ class _LimitOffset(serializers.Serializer):
     offset = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, default=0)
 
 
-def _page_of(request: Request) -> tuple[int, int]:
-    given = {name: request.query_params[name] for name in ("limit", "offset") if name in request.query_params}
-    page = _LimitOffset(data=given)
-    page.is_valid(raise_exception=True)
-    return page.validated_data["limit"], page.validated_data["offset"]
+class _LimitOffsetBesideCursor(_LimitOffset):
+    offset = serializers.IntegerField(
+        min_value=0, max_value=MAX_OFFSET_BESIDE_CURSOR, default=0, error_messages={"max_value": BEYOND_MAX_OFFSET}
+    )
 
 
 class BoundedLimitOffsetPagination(BasePagination):
     """Limit and offset. `count` stops at 10,000, because counting a large table costs more than reading a page of it."""
+
+    query_serializer: type[serializers.Serializer] = _LimitOffset
+    max_offset = MAX_OFFSET
 
     def paginate_queryset(  # type: ignore[override]  # narrower than DRF's: every list here is a queryset
         self, queryset: QuerySet[Any], request: Request, view: Any = None
@@ -41,13 +49,20 @@ class BoundedLimitOffsetPagination(BasePagination):
         return self._page(queryset)
 
     def _page(self, queryset: QuerySet[Any]) -> list[Any]:
-        self.limit, self.offset = _page_of(self.request)
+        self.limit, self.offset = self._read_page()
         counted = queryset.order_by()[: EXACT_COUNT_UP_TO + 1].count()
         self.is_exact = counted <= EXACT_COUNT_UP_TO
         self.count = min(counted, EXACT_COUNT_UP_TO)
         rows = list(queryset[self.offset : self.offset + self.limit + 1])
         self.has_more = len(rows) > self.limit
         return rows[: self.limit]
+
+    def _read_page(self) -> tuple[int, int]:
+        """Return limit and offset. Raises `ValidationError`."""
+        given = {name: value for name, value in self.request.query_params.items() if name in {"limit", "offset"}}
+        page = self.query_serializer(data=given)
+        page.is_valid(raise_exception=True)
+        return page.validated_data["limit"], page.validated_data["offset"]
 
     def get_paginated_response(self, data: list[Any]) -> Response:
         body = {"count": self.count, "next": self._next(), "previous": self._previous(), "results": data}
@@ -89,7 +104,7 @@ class BoundedLimitOffsetPagination(BasePagination):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         return [
             _parameter("limit", "Rows on a page.", minimum=1, maximum=MAX_LIMIT, default=DEFAULT_LIMIT),
-            _parameter("offset", "Rows to skip.", minimum=0, maximum=MAX_OFFSET, default=0),
+            _parameter("offset", "Rows to skip.", minimum=0, maximum=self.max_offset, default=0),
         ]
 
 
@@ -104,14 +119,30 @@ def _parameter(name: str, description: str, **bounds: int) -> dict[str, Any]:
 
 
 class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
-    """Page by key if the query has a `cursor` (empty for the first page), otherwise by offset. Requires ordering by `pk`."""
+    """Page by key if the query has a `cursor` (empty for the first page), otherwise by offset. Requires ordering by `pk`.
+
+    After `max_offset` rows, `next` goes on by key.
+    """
+
+    query_serializer = _LimitOffsetBesideCursor
+    max_offset = MAX_OFFSET_BESIDE_CURSOR
 
     def _page(self, queryset: QuerySet[Any]) -> list[Any]:
         self.by_key = "cursor" in self.request.query_params
-        return self._page_by_key(queryset) if self.by_key else super()._page(queryset)
+        return self._page_by_key(queryset) if self.by_key else self._page_by_offset(queryset)
+
+    def _page_by_offset(self, queryset: QuerySet[Any]) -> list[Any]:
+        rows = super()._page(queryset)
+        self.next_key = rows[-1].pk if rows else None
+        return rows
+
+    def _next(self) -> str | None:
+        if not self.has_more or self.offset + self.limit <= self.max_offset:
+            return super()._next()
+        return remove_query_param(self._link("n", self.next_key) or "", "offset")
 
     def _page_by_key(self, queryset: QuerySet[Any]) -> list[Any]:
-        self.limit, _ = _page_of(self.request)
+        self.limit, _ = self._read_page()
         descending = queryset.query.order_by != ("pk",)
         backwards, key = _read_cursor(self.request.query_params.get("cursor", ""))
         rows = list(self._slice(queryset, key, descending=descending, backwards=backwards))

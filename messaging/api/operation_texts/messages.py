@@ -9,6 +9,9 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
 
         `count` is exact up to 10,000; above that it stays at 10,000 and `count_exact` is false. Pass an empty `cursor`
         to page by key instead: the cost of a page then does not grow with its depth, and there is no `count`.
+
+        The maximum of `offset` is 10,000; a larger one is 400. If there are more rows, the `next` of the last page goes
+        on by `cursor`.
         """,
     ),
     "messages_create": (

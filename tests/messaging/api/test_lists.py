@@ -166,7 +166,7 @@ def test_the_messages_of_a_schedule(api, mine) -> None:
         ("limit=1e400", "limit"),
         ("limit=" + "9" * 5000, "limit"),
         ("offset=-1", "offset"),
-        ("offset=10000001", "offset"),
+        ("offset=10001", "offset"),
         ("offset=x", "offset"),
         ("cursor=x", "cursor"),
         ("cursor=%00", "cursor"),
@@ -238,6 +238,51 @@ class TestOffset:
 
     def test_the_cap_is_ten_thousand(self) -> None:
         assert pagination.EXACT_COUNT_UP_TO == 10_000
+
+    @pytest.mark.parametrize("offset", ["10001", "10000001", "9" * 30])
+    def test_an_offset_that_is_too_large_is_refused_and_the_cursor_named(self, api, offset: str) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            response = api.get(f"messages/?offset={offset}")
+
+        assert_problem(response, 400, "invalid")
+        assert errors_of(response) == {("offset", "max_value")}
+        assert "cursor" in response.json()["errors"][0]["detail"]
+        assert [query for query in queries if "messaging_message" in query["sql"]] == []
+
+    def test_the_largest_offset_is_ten_thousand(self, api, mine) -> None:
+        mine()
+
+        body = api.get("messages/?offset=10000").json()
+
+        assert (body["count"], body["results"], body["next"]) == (1, [], None)
+
+    @pytest.mark.parametrize("ordering", ["", "&ordering=created_at"])
+    def test_the_links_go_on_by_cursor_after_the_largest_offset(
+        self, api, twenty_five, monkeypatch, ordering: str
+    ) -> None:
+        monkeypatch.setattr(pagination.KeysetOrOffsetPagination, "max_offset", 10)
+
+        pages = [api.get(f"messages/?limit=8&status=queued{ordering}").json()]
+        while pages[-1]["next"]:
+            pages.append(api.get(pages[-1]["next"]).json())
+
+        rows = [int(row["message"]) for page in pages for row in page["results"]]
+        assert rows == (list(range(25)) if ordering else list(reversed(range(25))))
+        assert ["count" in page for page in pages] == [True, True, False, False]
+        assert "offset" not in pages[1]["next"]
+
+    def test_lists_that_have_no_cursor_keep_their_offsets(self, staff) -> None:
+        assert staff.get("phone-numbers/?offset=20000").status_code == 200
+
+
+def test_a_filter_by_status_does_not_sort_out_repeats(api, mine) -> None:
+    """DISTINCT reads all that match before the first row is counted."""
+    mine(sent=True)
+
+    with CaptureQueriesContext(connection) as queries:
+        assert api.get("messages/?status=sent&status=failed").json()["count"] == 1
+
+    assert [query["sql"] for query in queries if "DISTINCT" in query["sql"]] == []
 
 
 class TestCursor:
