@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce, Greatest
 
 from messaging.models import Message, OutboundQueue
@@ -20,7 +20,10 @@ _ready = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED, next
 
 def with_ready_messages() -> QuerySet[OutboundQueue]:
     """The queues that are neither paced nor paused and have ready messages."""
-    return OutboundQueue.objects.filter(Exists(_ready), is_paused=False, batch_size__isnull=True)
+    # One look-up in the claim's index for each queue. PostgreSQL makes a join of EXISTS, and may read all messages for it.
+    first_ready = Subquery(_ready.order_by("is_bulk", "pk").values("pk")[:1])
+    queues = OutboundQueue.objects.filter(is_paused=False, batch_size__isnull=True)
+    return queues.annotate(first_ready=first_ready).filter(first_ready__isnull=False)
 
 
 def queues_to_dispatch() -> list[str]:

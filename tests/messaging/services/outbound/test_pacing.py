@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 
 from messaging.models import Message, OutboundQueue
-from messaging.services.outbound import pacing, recovery
+from messaging.services.outbound import pacing, queues, recovery
 from tests.factories import MessageFactory, QueueFactory
 from tests.messaging.parallel import at_once
+from tests.messaging.plans import on_postgresql, plans_of
 
 pytestmark = pytest.mark.django_db
 INTERVAL = timedelta(seconds=120)
@@ -220,3 +221,23 @@ def test_the_number_of_queries_does_not_grow(now, django_assert_num_queries) -> 
             MessageFactory(queue=QueueFactory(name=f"queue{number}"))
         with django_assert_num_queries(2):
             pacing.oldest_due(now=now)
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda now: pacing.queues_to_dispatch(),
+        lambda now: pacing.oldest_due(now=now),
+        lambda now: queues.oldest_queued(["express", "paced"]),
+    ],
+    ids=["queues_to_dispatch", "oldest_due", "oldest_queued"],
+)
+def test_history_is_not_read_to_find_what_waits(express, paced, now, read) -> None:
+    MessageFactory(created_at=now)
+
+    plans = plans_of(partial(read, now))
+
+    assert plans
+    assert [plan for plan in plans if "message_ready" not in plan and "Index Cond: (id" not in plan] == []
+    assert [plan for plan in plans if "Seq Scan on messaging_message" in plan] == []
