@@ -71,7 +71,7 @@ IN_QUEUE = frozenset({S.QUEUED, S.SENDING, *INBOUND_OPEN})
 COUNTED_BY_PROVIDER = frozenset({S.SENT, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN})
 # The denominator of the delivery rate; DELIVERED is its numerator.
 DELIVERY_OUTCOMES = (S.DELIVERED, S.UNDELIVERED, S.FAILED)
-# Ended without a delivery, or not known to be delivered: few enough to be found by the index `message_ended_badly`.
+# Ended without a delivery, or not known to be delivered: few enough for the console to search them without a limit.
 ENDED_BADLY = (S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.CANCELED)
 # Where an outbound message ends, in the order of the console's chart.
 OUTBOUND_ENDINGS = (S.DELIVERED, *ENDED_BADLY)

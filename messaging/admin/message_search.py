@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 
 from messaging.models import Message
 from messaging.services.reporting.search import any_of, starts_with
-from messaging.states import Direction
 from providers.models import SenderNumber
 from providers.numbers import Notation, NumberFormat, canonical, is_number
 
@@ -55,7 +54,7 @@ def _numbers(text: str) -> list[Q]:
 
 def _to_or_from(number: str, *, exact: bool) -> list[Q]:
     lookup = "" if exact else "__startswith"
-    return [Q(**{f"to_number{lookup}": number}), Q(**{f"from_number{lookup}": number}, direction=Direction.INBOUND)]
+    return [Q(**{f"to_number{lookup}": number}), Q(**{f"from_number{lookup}": number})]
 
 
 def _national(text: str) -> list[str]:

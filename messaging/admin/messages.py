@@ -89,8 +89,12 @@ class MessageAdmin(KeysetAdmin, ReadOnlyAdmin):
 
     def finds_by_index(self, changelist: KeysetChangeList) -> bool:
         statuses = set(changelist.filter_params.get("status__exact", []))
+        is_one_status = len(statuses) == 1 and changelist.filter_params.keys() == {"status__exact"}
         return bool(
-            changelist.query or "schedule" in changelist.filter_params or (statuses and statuses.issubset(ENDED_BADLY))
+            changelist.query
+            or "schedule" in changelist.filter_params
+            or is_one_status
+            or (statuses and statuses.issubset(ENDED_BADLY))
         )
 
     @display(description="Created")

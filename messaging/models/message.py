@@ -105,20 +105,13 @@ class Message(models.Model):
             models.Index(name="message_owner", fields=["owner", "id"]),
             # Reader: GET /messages/?status=
             models.Index(name="message_owner_status", fields=["owner", "status", "id"]),
-            # Reader: the console's lists of these statuses, of all owners, and their count on the dashboard
-            models.Index(
-                name="message_ended_badly",
-                fields=["status", "id"],
-                condition=Q(status__in=list(states.ENDED_BADLY)),
-            ),
+            # Reader: GET /messages/?status= by staff, and the console's lists of one status, of all owners
+            models.Index(name="message_status", fields=["status", "id"]),
             # Reader: GET /messages/?to= and ?search=, the conversation with one number
             models.Index(name="message_to", fields=["to_number", "id"], opclasses=["varchar_pattern_ops", "uuid_ops"]),
-            # Reader: GET /messages/?from= and ?search=, inbound
+            # Reader: GET /messages/?from= and ?search=, the conversation with one number
             models.Index(
-                name="message_from_inbound",
-                fields=["from_number", "id"],
-                opclasses=["varchar_pattern_ops", "uuid_ops"],
-                condition=Q(direction=Direction.INBOUND),
+                name="message_from", fields=["from_number", "id"], opclasses=["varchar_pattern_ops", "uuid_ops"]
             ),
             # Reader: inbound.receive, the rate limit and the search for repeats
             models.Index(

@@ -236,7 +236,9 @@ def test_the_filters_of_the_list_are_those_of_the_contract(document) -> None:
 @pytest.mark.parametrize(("path", "maximum"), [("messages", 10_000), ("phone-numbers", 10_000_000)])
 def test_the_largest_offset_is_documented(document, path: str, maximum: int) -> None:
     [offset] = [
-        each["schema"] for each in document["paths"][f"/api/v1/{path}/"]["get"]["parameters"] if each["name"] == "offset"
+        each["schema"]
+        for each in document["paths"][f"/api/v1/{path}/"]["get"]["parameters"]
+        if each["name"] == "offset"
     ]
 
     assert offset["maximum"] == maximum

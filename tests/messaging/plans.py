@@ -1,4 +1,4 @@
-"""PostgreSQL's plans with statistics that mislead it. Nothing is switched off."""
+"""PostgreSQL's plans, with statistics that are right and with others that mislead it. Nothing is switched off."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,24 +8,27 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import Message
-from tests.factories import MessageFactory, QueueFactory, UserFactory
+from tests.factories import NOW, MessageFactory, QueueFactory, UserFactory
 
 MANY = 500
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="the plans are PostgreSQL's")
 
 
-def plans_of(call: Callable[[], Any], **values: Any) -> list[str]:
-    """Return the plan of each statement on messages that the call makes.
+def plans_of(call: Callable[[], Any], *, misled: bool = False) -> list[str]:
+    """Return the plan of each statement on messages that the call makes, with `MANY` delivered messages.
 
-    The statistics are of a moment at which there were `MANY` messages with these values, which by now have all been delivered:
-    the planner takes any message for a match.
+    If `misled`, the statistics are of a moment at which all of them were queued: the planner takes any message for a match.
     """
-    values = {"owner": UserFactory(), "queue": QueueFactory()} | values
+    values = {"owner": UserFactory(), "queue": QueueFactory()}
     keys = [message.pk for message in Message.objects.bulk_create(MessageFactory.build_batch(MANY, **values))]
+    delivered = Message.objects.filter(pk__in=keys)
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE messaging_message")
-        Message.objects.filter(pk__in=keys).update(status="delivered", delivered_at="2026-11-22T09:00:00Z")
+        if misled:
+            cursor.execute("ANALYZE messaging_message")
+        delivered.update(status="delivered", delivered_at=NOW)
+        if not misled:
+            cursor.execute("ANALYZE messaging_message")
         with CaptureQueriesContext(connection) as queries:
             call()
         asked = [query["sql"] for query in queries if '"messaging_message"' in query["sql"]]

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
-from django.db.models.lookups import StartsWith
+from django.db.models.lookups import In, StartsWith
 
 from messaging.models import Message
-from messaging.states import Direction
-from providers.models import ProviderAccount, SenderNumber
 
+# A condition with more matches than this has many.
 FEW = 1_000
+# Matches are recent if the newest `RECENT` messages have at least `FULL_PAGE` of them.
+RECENT, FULL_PAGE = 20_000, 100
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -26,39 +27,30 @@ class _Begins(StartsWith):
         return sql, [*params, self.rhs, *params, self.rhs + LAST_CHARACTER]
 
 
+class _AmongKeys(In):
+    """`IN`, for which PostgreSQL reads the keys once and then their rows in order. For a plain `IN` it makes a join."""
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        column, params = self.process_lhs(compiler, connection)
+        keys, more = self.process_rhs(compiler, connection)
+        return f"{column} = ANY(ARRAY{keys})", [*params, *more]
+
+
 def starts_with(field: str, text: str) -> Q:
     """Match a prefix of a column whose partial index excludes ''. PostgreSQL needs the same condition to use the index."""
     return Q(_Begins(F(field), text)) & ~Q(**{field: ""})
 
 
 def number_starts_with(text: str) -> list[Q]:
-    """Conditions for messages whose recipient, or sender, begins with `text`.
-
-    Outbound messages have no index by sender, because a few numbers send all of them. So the sender numbers are matched first:
-    usually none matches, and no condition is needed; one that matches is so frequent that a scan fills a page soon.
-    """
-    conditions = [
-        Q(_Begins(F("to_number"), text)),
-        Q(_Begins(F("from_number"), text), direction=Direction.INBOUND),
-    ]
-    senders = _senders(text)
-    if senders:
-        conditions.append(Q(from_number__in=senders, direction=Direction.OUTBOUND))
-    return conditions
-
-
-def _senders(text: str) -> list[str]:
-    """Our sender numbers that begin with `text`."""
-    registered = SenderNumber.objects.filter(_Begins(F("number"), text)).values_list("number", flat=True)
-    accounts = (account.from_number or "" for account in ProviderAccount.objects.all())
-    return sorted({*registered, *(number for number in accounts if number.startswith(text))})
+    """Conditions for messages whose recipient, or sender, begins with `text`."""
+    return [Q(_Begins(F("to_number"), text)), Q(_Begins(F("from_number"), text))]
 
 
 def any_of(queryset: QuerySet[Message], conditions: Iterable[Q]) -> QuerySet[Message]:
     """Filter by any of the conditions.
 
     With all conditions in one ordered query, PostgreSQL scans the whole table for a few matches. So each condition is queried
-    alone first; only when one matches many rows is the scan right, because it fills a page soon.
+    alone first. Only when one matches many rows, and recent ones among them, is the scan right, because it fills a page soon.
     """
     conditions = list(conditions)
     found: set[UUID] = set()
@@ -66,5 +58,20 @@ def any_of(queryset: QuerySet[Message], conditions: Iterable[Q]) -> QuerySet[Mes
         ids = queryset.filter(condition).order_by().values_list("pk", flat=True)[: FEW + 1]
         found.update(ids)
         if len(found) > FEW:
-            return queryset.filter(reduce(or_, conditions))
+            return _any_of_many(queryset, conditions)
     return queryset.filter(pk__in=found)
+
+
+def _any_of_many(queryset: QuerySet[Message], conditions: list[Q]) -> QuerySet[Message]:
+    matches = queryset.filter(reduce(or_, conditions))
+    if _fill_a_page_soon(matches):
+        return matches
+    # All matches are old, such as the orders of a day last year: a scan from the newest message on would not end soon.
+    first, *others = (queryset.filter(condition).order_by().values("pk") for condition in conditions)
+    return queryset.filter(_AmongKeys(F("pk"), first.union(*others, all=True).query))
+
+
+def _fill_a_page_soon(matches: QuerySet[Message]) -> bool:
+    newest = Message.objects.order_by("-pk").values_list("pk", flat=True)
+    floor = newest[RECENT : RECENT + 1].first()
+    return floor is None or matches.filter(pk__gt=floor).order_by()[:FULL_PAGE].count() == FULL_PAGE

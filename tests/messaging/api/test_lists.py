@@ -1,6 +1,7 @@
 """GET /messages/: filters, order and pages."""
 
 from datetime import timedelta
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -9,8 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from messaging.api import pagination
+from messaging.services.reporting import search
 from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, SenderFactory, lose_the_key
 from tests.messaging.api.conftest import assert_problem, errors_of
+from tests.messaging.plans import on_postgresql, plans_of
 
 
 @pytest.fixture
@@ -275,6 +278,63 @@ class TestOffset:
         assert staff.get("phone-numbers/?offset=20000").status_code == 200
 
 
+@pytest.fixture
+def many_old(mine, monkeypatch) -> None:
+    """Four orders of last year, which count as many, and newer messages without a reference."""
+    monkeypatch.setattr(search, "FEW", 2)
+    monkeypatch.setattr(search, "RECENT", 3)
+    for n in range(4):
+        mine(text=str(n), reference=f"order-{n}", to_number="+14155550101")
+    for _ in range(5):
+        mine(text="newer", to_number="+14155550102")
+
+
+@pytest.mark.parametrize("paging", ["", "&offset=0", "&cursor="])
+def test_a_search_finds_many_old_messages(api, many_old, paging: str) -> None:
+    first = api.get(f"messages/?search=order&limit=3{paging}").json()
+    second = api.get(first["next"]).json()
+
+    assert [row["message"] for page in (first, second) for row in page["results"]] == ["3", "2", "1", "0"]
+    assert (first.get("count"), second["next"]) == (None if "cursor" in paging else 4, None)
+
+
+def test_a_search_for_many_old_messages_obeys_the_other_filters(api, many_old) -> None:
+    assert texts(api.get("messages/?search=order&to=14155550102")) == []
+    assert texts(api.get("messages/?search=order&created_after=2027-01-01T00:00:00Z")) == []
+    assert texts(api.get("messages/?search=order&ordering=created_at")) == ["0", "1", "2", "3"]
+
+
+@on_postgresql
+def test_a_search_for_many_old_messages_begins_at_them(staff, many_old) -> None:
+    plans = plans_of(partial(staff.get, "messages/?search=order&cursor="))
+
+    assert "Index Cond: (id = ANY ($" in plans[-1]
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("status=sent", "message_status"),
+        ("status=failed", "message_status"),
+        ("from=%2B14155550101", "message_from"),
+    ],
+)
+def test_a_list_of_all_owners_is_read_in_the_order_of_its_index(staff, query: str, index: str) -> None:
+    plans = plans_of(partial(staff.get, f"messages/?{query}&cursor="))
+
+    assert f"using {index} " in plans[0]
+    assert "Sort" not in plans[0]
+
+
+@on_postgresql
+def test_inbound_messages_are_counted_by_the_index_of_statuses(api) -> None:
+    plans = plans_of(partial(api.get, "messages/?direction=inbound"))
+
+    assert "Seq Scan" not in plans[0]
+    assert "direction" not in plans[0]
+
+
 def test_a_filter_by_status_does_not_sort_out_repeats(api, mine) -> None:
     """DISTINCT reads all that match before the first row is counted."""
     mine(sent=True)
@@ -353,7 +413,7 @@ def test_the_cost_does_not_grow_with_the_rows(api, mine, query: str) -> None:
 @pytest.mark.skipif(
     connection.vendor != "postgresql", reason="only PostgreSQL has these indexes in a part of the table"
 )
-@pytest.mark.parametrize(("term", "look_ups"), [("+141555501", 4), ("+150055500", 5), ("order-4", 4)])
+@pytest.mark.parametrize(("term", "look_ups"), [("+141555501", 4), ("+150055500", 4), ("order-4", 4)])
 def test_each_query_of_a_search_uses_an_index(api, mine, term: str, look_ups: int) -> None:
     mine()
     SenderFactory(number="+15005550006")
