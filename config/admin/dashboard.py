@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.core.cache import cache
 from django.urls import reverse
 from django.utils.timesince import timesince
 from redis.exceptions import RedisError
@@ -25,6 +26,9 @@ from providers.models import ProviderAccount
 from scheduling.models import Schedule, ScheduleRun
 
 HOURS, DAYS = 24, 30
+# Today and yesterday are read each time. The days before no longer change, and are many rows: they are read once an hour.
+LIVE_DAYS = timedelta(days=1)
+DAYS_CACHED_FOR = 3600
 SERIES = (*OUTBOUND_ENDINGS, Status.SENT, Status.RECEIVED)
 BEAT_SILENT_SECONDS = 30.0
 # A message in a queue without a pace is stuck after waiting this long, or this long after its worker's claim ended.
@@ -63,7 +67,7 @@ class Dashboard:
 
 
 def read(*, now: datetime) -> Dashboard:
-    hourly = statistics.hourly(since=now - timedelta(days=DAYS - 1, hours=now.hour))
+    hourly = statistics.hourly(since=_midnight(now) - LIVE_DAYS)
     current = statistics.current()
     queue_rows = _queues()
     accounts = _providers(now)
@@ -91,9 +95,29 @@ def _by_hour(hourly: list[HourlyCount], now: datetime) -> dict[str, Any]:
 def _by_day(hourly: list[HourlyCount], now: datetime) -> dict[str, Any]:
     slots = [now.date() - timedelta(days=age) for age in range(DAYS - 1, -1, -1)]
     counts: dict[tuple[date | datetime, Status], int] = defaultdict(int)
+    for day, status, count in _past_days(_midnight(now)):
+        counts[date.fromisoformat(day), status] = count
     for row in hourly:
         counts[row.hour.date(), row.status] += row.count
     return _series([f"{slot:%d %b}" for slot in slots], slots, counts)
+
+
+def _past_days(midnight: datetime) -> list[tuple[str, Status, int]]:
+    """The counts of the chart's days before the `LIVE_DAYS`: day in ISO 8601, status, count."""
+    since, until = midnight - timedelta(days=DAYS - 1), midnight - LIVE_DAYS
+    key = f"dashboard:{since:%Y%m%d}"
+    rows: list[tuple[str, Status, int]] | None = cache.get(key)
+    if rows is None:
+        counts: dict[tuple[str, Status], int] = defaultdict(int)
+        for row in statistics.hourly(since=since, until=until):
+            counts[row.hour.date().isoformat(), row.status] += row.count
+        rows = [(*of, count) for of, count in counts.items() if of[1] in SERIES]
+        cache.set(key, rows, DAYS_CACHED_FOR)
+    return rows
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _series(

@@ -108,9 +108,13 @@ def totals(
     return [Total(Metric(metric), slug, word, *sums[metric, slug, word]) for metric, slug, word in sorted(sums)]
 
 
-def hourly(*, since: datetime, owner_id: int | None = None) -> list[HourlyCount]:
-    """The number of messages that entered each status in each hour, oldest first, without empty hours."""
-    sums = _sums(("hour", "word"), metrics=(Metric.ENTERED,), owner_id=owner_id, since=hour_of(since))
+def hourly(*, since: datetime, until: datetime | None = None, owner_id: int | None = None) -> list[HourlyCount]:
+    """The number of messages that entered each status in each hour, oldest first, without empty hours.
+
+    From the hour of `since` on; before that of `until`, if given.
+    """
+    end = None if until is None else hour_of(until)
+    sums = _sums(("hour", "word"), metrics=(Metric.ENTERED,), owner_id=owner_id, since=hour_of(since), until=end)
     return [HourlyCount(hour, Status(word), sums[hour, word][0]) for hour, word in sorted(sums)]
 
 
@@ -153,14 +157,22 @@ def quantile(buckets: Mapping[str, int], share: float) -> float | None:
 
 
 def _sums(
-    labels: tuple[str, ...], *, metrics: tuple[Metric, ...], owner_id: int | None, since: datetime | None
+    labels: tuple[str, ...],
+    *,
+    metrics: tuple[Metric, ...],
+    owner_id: int | None,
+    since: datetime | None,
+    until: datetime | None = None,
 ) -> dict[tuple[Any, ...], tuple[int, float]]:
     """Counts and seconds by the columns `labels`. Any: the columns differ in type.
 
     One statement, so that a concurrent compaction is included wholly or not at all.
     """
-    chosen = f"measure IN ({', '.join(['%s'] * len(metrics))}){'' if owner_id is None else ' AND owner_id = %s'}"
-    values: list[str | int] = [*metrics, *([] if owner_id is None else [owner_id])]
+    adapt = connection.ops.adapt_datetimefield_value
+    conditions: dict[str, Any] = {} if owner_id is None else {"owner_id = %s": owner_id}
+    conditions |= {} if until is None else {"hour < %s": adapt(until)}
+    chosen = " AND ".join([f"measure IN ({', '.join(['%s'] * len(metrics))})", *conditions])
+    values = [*metrics, *conditions.values()]
     columns = ", ".join(labels)
     sums_of = f"SELECT {columns}, CAST(SUM(count) AS bigint), SUM(seconds) FROM"
     total_hours, journal_hours = ("hour = %s", "hour >= %s") if since is None else ("hour >= %s", "hour >= %s")
@@ -170,7 +182,6 @@ def _sums(
         f"{sums_of} ({_EXPANDED[connection.vendor]}) AS journal WHERE {journal_hours} AND {chosen} GROUP BY {columns}",
         f"SELECT {', '.join(['NULL'] * len(labels))}, COUNT(*), 0 FROM messaging_countjournal",  # noqa: S608
     )
-    adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), [adapt(first_total), *values, adapt(since or EVER), *values])
         rows = cursor.fetchall()

@@ -178,3 +178,18 @@ def test_figures_require_the_permission_to_view_messages(staff: Staff) -> None:
     assert client.get("/admin/live/").status_code == 403
     assert "Your role has no access to the figures" in client.get("/admin/").content.decode()
     assert Client().get("/admin/live/").status_code == 302
+
+
+def test_past_days_are_read_once_and_the_last_two_each_time() -> None:
+    record_messages(Status.DELIVERED, at=NOW - timedelta(days=2))
+    record_messages(Status.DELIVERED, at=NOW - timedelta(days=1))
+    first = dashboard.read(now=NOW).chart
+    record_messages(Status.DELIVERED, at=NOW - timedelta(days=1))
+
+    with CaptureQueriesContext(connection) as queries:
+        second = dashboard.read(now=NOW).chart
+
+    assert first["days"]["series"]["delivered"][-3:] == [1, 1, 0]
+    assert second["days"]["series"]["delivered"][-3:] == [1, 2, 0]
+    assert len([query for query in queries if '."hour" AS "hour"' in query["sql"]]) == 1
+    assert dashboard.read(now=NOW + timedelta(days=1)).chart["days"]["series"]["delivered"][-4:] == [1, 2, 0, 0]
