@@ -3,8 +3,8 @@
     python -m benchmarks.growth --small postgresql://…/SMALL --large postgresql://…/LARGE [--rounds 5] [--only TEXT] [--plans]
 
 `benchmarks.load_rows` fills both databases. Each has a process of its own, in which requests go through all of Django without
-a server; the two take turns. Printed are medians in milliseconds, their ratio, and with `--plans` what the large database does for
-each statement that takes longer than `SLOW_MS`. Only reads, apart from the tokens of two users.
+a server; the two take turns. Printed are medians in milliseconds, their ratio, and with `--plans` what the large database
+does for each statement that takes longer than `SLOW_MS`. Only reads, apart from the tokens of two users.
 
 With PostgreSQL on this machine, times are those that the processors spent on a request, in this program and in PostgreSQL:
 other programs hardly disturb them. Otherwise, and with `--wall`, they are what a client waits.
