@@ -157,6 +157,21 @@ def test_the_window_of_a_day_begins_with_the_day(admin: Client, monkeypatch) -> 
     assert (page.result_list, page.older) == ([wanted], None)
 
 
+@pytest.mark.parametrize(("query", "is_searched_whole"), [("", True), ("&queue__name__exact=express", False)])
+def test_a_list_of_one_status_has_no_window_unless_another_filter_needs_it(
+    admin: Client, monkeypatch, query: str, is_searched_whole: bool
+) -> None:
+    monkeypatch.setattr(keyset, "WINDOW", 3)
+    old = MessageFactory(sent=True)
+    for _ in range(10):
+        MessageFactory()
+
+    page = admin.get(f"{LIST}?status__exact=sent{query}").context["cl"]
+
+    assert page.result_list == ([old] if is_searched_whole else [])
+    assert (page.scanned is None) == is_searched_whole
+
+
 @pytest.mark.skipif(
     connection.vendor != "postgresql", reason="only PostgreSQL has these indexes in a part of the table"
 )
