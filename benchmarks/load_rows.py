@@ -135,7 +135,7 @@ FROM messaging_message JOIN {STEPS} USING (status) WHERE {RECENT} ORDER BY id, s
 """  # noqa: S608
 # One row an hour and one ever, as `rollups.compact` leaves them.
 ROLLUPS = f"""
-INSERT INTO messaging_rollup (hour, measure, owner_id, provider_slug, word, count, seconds, folded)
+INSERT INTO messaging_rollup (hour, measure, owner_id, provider_slug, word, count, seconds)
 WITH hours AS MATERIALIZED (
   SELECT date_trunc('hour', created_at, 'UTC') AS hour, owner_id, coalesce(provider_id, '') AS provider, direction, status,
     count(*) AS count
@@ -159,9 +159,9 @@ WITH hours AS MATERIALIZED (
   SELECT hour, measure, owner, provider, word, sum(count) AS count, sum(count * seconds) AS seconds
   FROM counted GROUP BY 1, 2, 3, 4, 5
 )
-SELECT hour, measure, owner, provider, word, count, seconds, true FROM summed
+SELECT hour, measure, owner, provider, word, count, seconds FROM summed
 UNION ALL
-SELECT %(ever)s, measure, owner, provider, word, sum(count), sum(seconds), true FROM summed GROUP BY 2, 3, 4, 5
+SELECT %(ever)s, measure, owner, provider, word, sum(count), sum(seconds) FROM summed GROUP BY 2, 3, 4, 5
 """  # noqa: S608
 STAGES = {"messages": MESSAGES, "phone numbers": NUMBERS, "attempts": ATTEMPTS, "events": EVENTS, "rollups": ROLLUPS}
 TABLES = ("message", "phonenumber", "deliveryattempt", "messageevent", "rollup")
