@@ -1,8 +1,8 @@
 """A carrier that costs little, in a process of its own: it accepts each message, at once or after a delay.
 
-`POST` accepts a message in the format of the sandbox carriers. `GET /` counts and `GET /calls` has what was received since the last reset,
-`DELETE /calls?delay=0.2` resets it and sets the delay in seconds of the responses that follow. Times are those of
-`time.monotonic`, which all processes of a machine share.
+`POST` accepts a message in the format of the sandbox carriers. `GET /` counts what was received since the last reset, and
+`GET /calls` has it. `DELETE /calls?delay=0.2` resets, and sets the delay in seconds of the responses that follow. Times are
+those of `time.monotonic`, which all processes of a machine share.
 """
 
 import argparse
