@@ -193,9 +193,10 @@ def _about(results: Results) -> str:
     machine, versions = newest["machine"], ", ".join(f"{name} {each}" for name, each in newest["versions"].items())
     revisions = ", ".join(f"{side}: {revision}" for side, revision in newest["revisions"].items())
     load = ", ".join(f"{each:.1f}" for each in machine["load"])
+    quick = " With `--quick`: one short round, which proves nothing." if newest.get("options", {}).get("quick") else ""
     return (
         f"Measured {newest['measured_at'][:10]} on {machine['cores']} cores ({machine['cpu']}), "
-        f"{machine['memory_gb']} GB; load {load}. Revisions: {revisions}. {versions}."
+        f"{machine['memory_gb']} GB; load {load}. Revisions: {revisions}. {versions}.{quick}"
     )
 
 
