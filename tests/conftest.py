@@ -55,7 +55,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.Djan
 
 @pytest.fixture(autouse=True)
 def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No counter, cached answer or doorbell of one test is seen by the next."""
+    """No counter, cached answer, doorbell or remembered token of one test is seen by the next."""
+    from messaging.api.token_memory import remembered  # noqa: PLC0415 (it imports models: see above)
+
     if tiers.of_item(request.node) == tiers.PURE:
         monkeypatch.setattr("redis.connection.AbstractConnection.send_packed_command", _refuse)
         return
@@ -63,6 +65,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     cache._in_memory.clear()
     account_state.invalidate()
     account_cache.clear()
+    remembered.clear()
 
 
 @pytest.fixture
