@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
 
+from messaging import notifier
 from providers import account_cache
 from providers.state import account_state, redis_client
 from tests import static_files, tiers
@@ -66,6 +67,8 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     account_state.invalidate()
     account_cache.clear()
     remembered.clear()
+    # At once instead of by a thread, so that what a test reads is there. Tests of the thread put it back.
+    monkeypatch.setattr(notifier._sender, "request", notifier._send_request)
 
 
 @pytest.fixture

@@ -1,5 +1,11 @@
 """A burst is merged into one notification, and an unavailable broker raises nothing."""
 
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -9,6 +15,15 @@ from redis.exceptions import ResponseError
 
 from messaging import notifier
 from providers.state import redis_client
+
+SECONDS = 20.0
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_a_burst_is_one_notification(broker) -> None:
@@ -105,3 +120,97 @@ def test_the_notification_of_another_process_does_not_suppress_the_next_one(brok
     notifier.notify_webhooks()
 
     assert broker.webhook_notifications == 1
+
+
+class TestTheThread:
+    """Everything above is sent in the caller's thread; here it is the process's own."""
+
+    @pytest.fixture
+    def sender(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[notifier._Sender]:
+        sender = notifier._Sender()
+        monkeypatch.setattr(notifier, "_sender", sender)
+        yield sender
+        wait_until(lambda: not sender._requested)
+
+    def test_sends_what_a_request_leaves(self, broker, sender) -> None:
+        notifier.notify_queue("express")
+        notifier.notify_inbound()
+
+        wait_until(lambda: broker.notified and broker.inbound_notifications)
+        assert broker.notified == ["express"]
+        assert broker.inbound_notifications == ["messaging.process_inbound"]
+
+    def test_the_caller_exchanges_nothing(self, broker, sender, monkeypatch: pytest.MonkeyPatch) -> None:
+        threads: list[str] = []
+        monkeypatch.setattr(notifier, "_send_request", lambda *_: threads.append(threading.current_thread().name))
+
+        notifier.notify_queue("express")
+
+        wait_until(lambda: threads)
+        assert threads == ["notifier"]
+
+    def test_merges_what_comes_while_it_is_busy(self, sender, monkeypatch: pytest.MonkeyPatch) -> None:
+        begun, go_on, sent = threading.Event(), threading.Event(), []
+
+        def send(name: str, _task: str, _args: list[str]) -> None:
+            sent.append(name)
+            begun.set()
+            assert go_on.wait(SECONDS)
+
+        monkeypatch.setattr(notifier, "_send_request", send)
+        notifier.notify_queue("express")
+        assert begun.wait(SECONDS)
+        for _ in range(100):
+            notifier.notify_queue("express")
+            notifier.notify_queue("bulk")
+        go_on.set()
+
+        wait_until(lambda: len(sent) == 3)
+        assert sent == ["express", "express", "bulk"]  # once more: the first may have been too early for the others
+
+    def test_flush_sends_in_the_callers_thread(self, broker, sender, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sender, "_start_thread", lambda: None)
+        notifier.notify_queue("express")
+        assert broker.notified == []
+
+        notifier.flush()
+
+        assert broker.notified == ["express"]
+
+    def test_a_thread_that_died_is_replaced(self, broker, sender) -> None:
+        sender._thread = threading.Thread()
+        sender._thread.start()
+        sender._thread.join()
+
+        notifier.notify_queue("express")
+
+        wait_until(lambda: broker.notified)
+
+    def test_a_forked_process_has_its_own(self, broker, sender) -> None:
+        notifier.notify_queue("express")
+        wait_until(lambda: broker.notified)
+
+        sender.start_anew()  # as in the child
+        notifier.acknowledge("express")
+        notifier.notify_queue("express")
+
+        wait_until(lambda: len(broker.notified) == 2)
+
+
+@pytest.mark.parametrize("how", ["sys.exit()", "multiprocessing"])
+def test_what_is_left_at_the_end_of_a_process_is_sent(how: str) -> None:
+    script = f"""
+import multiprocessing, sys
+from messaging import notifier
+notifier._send_request = lambda *given: print("sent", given[0], flush=True)
+notifier._Sender._run = lambda self: None  # the process ends before its thread comes to it
+def leave():
+    notifier.notify_queue("express")
+if {how!r} == "multiprocessing":
+    child = multiprocessing.get_context("fork").Process(target=leave)
+    child.start(); child.join()
+else:
+    leave()
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["sent express"]
