@@ -20,6 +20,12 @@ logger = logging.getLogger(__name__)
 MAX_ENTRIES = 10_000
 OPERATIONS = ("add", "get", "set", "touch", "delete", "get_many", "has_key", "incr", "set_many", "delete_many")
 
+# A pipeline of two commands would do, but costs redis-py twice as much.
+COUNT = """
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return count
+"""
 
 Key = str | bytes | memoryview
 
@@ -84,6 +90,24 @@ class Cache(RedisCache):
             super().clear()
         return True
 
+    def count(self, key: str, seconds: int) -> int:
+        """Add one to a counter and return it, in one round trip. The counter ends `seconds` after its first count."""
+        try:
+            with redis_client.exchange() as client:
+                name = self.make_and_validate_key(key)
+                return int(client.register_script(COUNT)(keys=[name], args=[seconds]))
+        except redis_client.UNREACHABLE:
+            pass
+        except redis.RedisError as error:
+            _log_refusal(error)
+        with contextlib.suppress(ValueError):  # it ended between the two
+            return 1 if self._in_memory.add(key, 1, seconds) else self._in_memory.incr(key)
+        return 1
+
+
+def _log_refusal(error: redis.RedisError) -> None:
+    logger.warning("Redis refused a command of the cache (%s)", type(error).__name__)
+
 
 def _operation(name: str) -> Callable[..., Any]:
     in_redis = getattr(RedisCache, name)
@@ -95,7 +119,7 @@ def _operation(name: str) -> Callable[..., Any]:
         except redis_client.UNREACHABLE:
             pass
         except redis.RedisError as error:  # Redis refused: out of memory, or a value of another type
-            logger.warning("Redis refused a command of the cache (%s)", type(error).__name__)
+            _log_refusal(error)
         return getattr(cache._in_memory, name)(*args, **options)  # noqa: SLF001
 
     return operation

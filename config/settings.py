@@ -123,11 +123,11 @@ MIDDLEWARE = [
     "config.static_files.StaticFilesMiddleware",
     "config.responses.ApiCompressionMiddleware",  # before the next one, which hashes the uncompressed body
     "config.responses.ApiConditionalGetMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.console_middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "config.console_middleware.AuthenticationMiddleware",
+    "config.console_middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.nul_bytes.NulByteMiddleware",
 ]
@@ -322,6 +322,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["messaging.api.throttling.TokenThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["messaging.api.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "messaging.api.negotiation.ContentNegotiation",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "messaging.api.pagination.BoundedLimitOffsetPagination",
     "DEFAULT_SCHEMA_CLASS": "config.openapi.ProblemAutoSchema",

@@ -22,6 +22,10 @@ INBOUND_CALLBACK = "webhooks/<slug:slug>/inbound/"
 handler500 = "config.problems.server_error"
 
 urlpatterns = [
+    # First, because most requests are for them and patterns are tried in order.
+    path("api/v1/", include("messaging.api.urls")),
+    path("api/v1/", include("media_store.api.urls")),
+    path("api/v1/", include("scheduling.api.urls")),
     path("", TemplateView.as_view(template_name="index.html"), name="index"),
     path("favicon.ico", RedirectView.as_view(url=FAVICON)),
     path("healthz", health.healthz, name="healthz"),
@@ -34,9 +38,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("api/v1/", include("messaging.api.urls")),
-    path("api/v1/", include("media_store.api.urls")),
-    path("api/v1/", include("scheduling.api.urls")),
     path(f"api/v1/{STATUS_CALLBACK}", StatusCallbackView.as_view(), name="webhook-status"),
     path(f"api/v1/{INBOUND_CALLBACK}", InboundCallbackView.as_view(), name="webhook-inbound"),
     # The console shows the short addresses; both work.

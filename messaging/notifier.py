@@ -29,7 +29,7 @@ INBOUND_TASK, INBOUND_MEDIA_TASK = "messaging.process_inbound", "messaging.fetch
 # Long enough to merge a burst into one notification, short enough to repeat soon one that was lost with the broker.
 COALESCE_SECONDS = 2
 # After each exchange with the broker; requests of this time are merged. When idle, a request is sent at once.
-MERGE_SECONDS = 0.005
+MERGE_SECONDS = 0.02
 # How long a delivery run waits before it begins. Events of this time are delivered together: a run costs about the same for
 # one event as for fifty.
 GATHER_SECONDS = 0.1

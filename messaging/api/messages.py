@@ -18,7 +18,7 @@ from rest_framework.reverse import reverse
 from messaging import log_context, notifier, states
 from messaging.api import examples
 from messaging.api.access import messages_of, user_of
-from messaging.api.batches import submit_batch
+from messaging.api.batches import ItemReader, submit_batch
 from messaging.api.filters import MessageFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.serializers import (
@@ -40,9 +40,10 @@ from messaging.services import transitions
 from messaging.services.errors import InvalidField
 from messaging.services.inbound.receive import receive
 from messaging.services.outbound import idempotency
+from messaging.services.outbound.accept import accept
 from messaging.services.outbound.cancel import cancel
+from messaging.services.outbound.idempotency import IdempotencyKey
 from messaging.services.outbound.retry import retry, retry_many
-from messaging.services.outbound.submit import submit
 from messaging.services.representation import serialize_message_for, serialize_message_lenient_for
 from messaging.states import Status
 
@@ -92,20 +93,20 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         examples=examples.NEW_MESSAGE,
     )
     def create(self, request: Request) -> Response:
-        serializer = NewMessageSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        draft = serializer.message_input()
-
-        def store() -> dict[str, Any]:
-            message = submit(
-                owner=user_of(request), draft=draft, default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
-            )
-            log_context.log_accepted([message.pk])
-            _notify_queues([message])
-            return serialize_message_for(user_of(request), message)
-
-        body, headers = _idempotently(request, store)
-        headers["Location"] = reverse("messages-detail", args=[body["id"]], request=request)
+        accepted = accept(
+            owner=user_of(request),
+            draft=ItemReader().read(request.data),
+            default_queue=settings.DEFAULT_QUEUE,
+            now=timezone.now(),
+            key=_idempotency_key(request),
+        )
+        body, headers = accepted.response, {}
+        if accepted.message is None:
+            headers[REPLAY_HEADER] = "true"
+        else:
+            log_context.log_accepted([accepted.message.pk])
+            _notify_queues([accepted.message])
+        headers["Location"] = request.build_absolute_uri(f"{request.path}{body['id']}/")
         return Response(body, status=202, headers=headers)
 
     @extend_schema(
@@ -194,15 +195,22 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         return Response(serialize_retry_report(report))
 
 
+def _idempotency_key(request: Request) -> IdempotencyKey | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    return IdempotencyKey(idempotency.check_key(key), idempotency.fingerprints(request.path, request.data))
+
+
 def _idempotently(request: Request, store: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the response body and headers. With an Idempotency-Key, a repeat gets the stored body of the first request."""
-    key = request.headers.get("Idempotency-Key")
+    key = _idempotency_key(request)
     if key is None:
         return store(), {}
     body, replayed = idempotency.once(
         owner=user_of(request),
-        key=idempotency.check_key(key),
-        request_fingerprints=idempotency.fingerprints(request.path, request.data),
+        key=key.key,
+        request_fingerprints=key.fingerprints,
         now=timezone.now(),
         operation=store,
     )

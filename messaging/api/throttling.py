@@ -1,11 +1,28 @@
-"""Request limits, counted by django-ratelimit in the shared cache, or per process while Redis is unavailable."""
+"""Request limits, counted in the shared cache, or per process while Redis is unavailable.
+
+django-ratelimit reads the rates and names the windows; its `get_usage` counts failed log-ins. A request of the API is counted
+here, in one round trip instead of three.
+"""
+
+import time
+from typing import Protocol, cast
 
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpRequest
-from django_ratelimit.core import get_usage
+from django_ratelimit import ALL
+from django_ratelimit.core import EXPIRATION_FUDGE, _get_window, _make_cache_key, _split_rate, get_usage
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
+
+GROUP = "api"
+
+
+class CountingCache(Protocol):
+    """What this module needs of `config.cache.Cache`."""
+
+    def count(self, key: str, seconds: int) -> int: ...
 
 
 class TokenThrottle(BaseThrottle):
@@ -15,15 +32,13 @@ class TokenThrottle(BaseThrottle):
         if not request.user or not request.user.is_authenticated:
             return True
         identity = getattr(request.auth, "digest", None) or f"user:{request.user.pk}"
-        usage = get_usage(
-            request,
-            group="api",
-            key=lambda *_: identity,
-            rate=settings.RATE_LIMIT_PER_TOKEN,
-            increment=True,
-        )
-        self._wait = 1.0 if usage is None else max(1.0, usage["time_left"])
-        return usage is None or not usage["should_limit"]
+        rate = settings.RATE_LIMIT_PER_TOKEN
+        limit, period = _split_rate(rate)
+        window = _get_window(identity, period)
+        key = _make_cache_key(GROUP, window, rate, identity, ALL)
+        count = cast("CountingCache", cache).count(key, period + EXPIRATION_FUDGE)
+        self._wait = max(1.0, window - int(time.time()))
+        return count <= limit
 
     def wait(self) -> float:
         return self._wait

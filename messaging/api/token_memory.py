@@ -43,9 +43,9 @@ class TokenMemory:
 
     def put(self, row: ApiToken, begun: tuple[int, float]) -> None:
         """Remember a valid token. Loads its user's permissions. Does nothing after a change: the row may be from before it."""
+        row.user.get_all_permissions()  # which the backend keeps in the user
         kept = copy(row)
         kept.user = copy(row.user)
-        kept.user.get_all_permissions()  # which the backend keeps in the user
         changes, read_at = begun
         with self._lock:
             if changes != self._changes:

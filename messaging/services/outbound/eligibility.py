@@ -79,6 +79,10 @@ class Batch:
             self._cache[fetch] = fetch(self)
         return cast("Found", self._cache[fetch])
 
+    def provide(self, fetch: Callable[["Batch"], Found], value: Found) -> None:
+        """Use `value` for `fetch(batch)`: the caller knows it."""
+        self._cache[fetch] = value
+
     def refusals(self, *moments: Moment) -> dict[UUID, "Refusal"]:
         """Return, by primary key, the refusal of each message that must not be sent now. Writes nothing.
 
@@ -172,6 +176,9 @@ class Recipients:
 
     inactive: frozenset[str] = field(repr=False)
     opt_outs: OptOuts
+
+
+NOTHING_KNOWN = Recipients(frozenset(), OptOuts({}, frozenset()))
 
 
 def recipients(batch: Batch) -> Recipients:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,14 @@ from messaging.services.privacy.fingerprints import hmac_digest
 
 KEPT_FOR = timedelta(hours=24)
 MAX_KEY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The key of one request: the client's text and the request's fingerprints."""
+
+    key: str
+    fingerprints: Sequence[str]
 
 
 def check_key(key: str) -> str:

@@ -1,6 +1,6 @@
 """Validate and store outbound messages. Callers notify the dispatcher after the commit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -68,9 +68,9 @@ def submit_many(
     Checks that need no lock run before the transaction, which on SQLite excludes all other writers. Dispatch repeats the
     checks, so a change in between is noticed.
     """
-    checks = _Checks(owner, drafts, default_queue)
-    prototype = Message(direction=Direction.OUTBOUND, owner=owner, created_at=now, updated_at=now)
-    built = [_build(draft, prototype=prototype, checks=checks, now=now) for draft in drafts]
+    checks = _fetch_checks(owner, drafts, default_queue)
+    prototype = prototype_of(owner, now)
+    built = [build(draft, prototype=prototype, checks=checks, now=now) for draft in drafts]
     built = _without_refused(built, now)
     with transaction.atomic():
         results = _with_media_checked(built, drafts, owner)
@@ -86,20 +86,40 @@ def submit_many(
     return results
 
 
-class _Checks:
-    """Queues and senders for a batch of drafts, fetched once."""
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Queues and usable senders: what the checks of a draft's fields need."""
 
-    def __init__(self, owner: User, drafts: Sequence[MessageInput], default_queue: str) -> None:
-        self.default_queue = default_queue
-        names = {draft.queue or default_queue for draft in drafts}
-        self.queues = set(OutboundQueue.objects.filter(name__in=names).values_list("name", flat=True))
-        usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
-        wanted = {draft.sender for draft in drafts if draft.sender}
-        found = usable.filter(Q(number__in=wanted) | Q(is_default=True))
-        rows = list(found.values_list("number", "owner_id", "is_default"))
-        self.senders = {number for number, _, _ in rows}
-        defaults: dict[int | None, str] = {owner_id: number for number, owner_id, is_default in rows if is_default}
-        self.default_sender = defaults.get(owner.pk) or defaults.get(None) or ""
+    default_queue: str
+    queues: Collection[str]
+    senders: Collection[str]
+    default_sender: str
+
+
+def _fetch_checks(owner: User, drafts: Sequence[MessageInput], default_queue: str) -> Checks:
+    """For a batch of drafts, with two queries."""
+    names = {draft.queue or default_queue for draft in drafts}
+    usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
+    wanted = {draft.sender for draft in drafts if draft.sender}
+    found = usable.filter(Q(number__in=wanted) | Q(is_default=True))
+    rows = list(found.values_list("number", "owner_id", "is_default"))
+    defaults: dict[int | None, str] = {owner_id: number for number, owner_id, is_default in rows if is_default}
+    return Checks(
+        default_queue=default_queue,
+        queues=set(OutboundQueue.objects.filter(name__in=names).values_list("name", flat=True)),
+        senders={number for number, _, _ in rows},
+        default_sender=defaults.get(owner.pk) or defaults.get(None) or "",
+    )
+
+
+_NEW = Message(direction=Direction.OUTBOUND)
+
+
+def prototype_of(owner: User, now: datetime) -> Message:
+    """The values that all new messages of one request have."""
+    prototype = bulk_insert.like(_NEW, created_at=now, updated_at=now)
+    prototype.owner = owner
+    return prototype
 
 
 def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
@@ -125,7 +145,7 @@ def _with_media_checked(
     ]
 
 
-def _field_error(draft: MessageInput, *, checks: _Checks, size: SegmentCount) -> InvalidField | None:
+def _field_error(draft: MessageInput, *, checks: Checks, size: SegmentCount) -> InvalidField | None:
     if (draft.queue or checks.default_queue) not in checks.queues:
         return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
     if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
@@ -141,7 +161,8 @@ def _field_error(draft: MessageInput, *, checks: _Checks, size: SegmentCount) ->
     return None
 
 
-def _build(draft: MessageInput, *, prototype: Message, checks: _Checks, now: datetime) -> Message | DomainError:
+def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datetime) -> Message | DomainError:
+    """Return the message, not stored, or the error of a field. Who may be sent to is not checked here: `eligibility`."""
     size = segments.measure(draft.text)
     error = _field_error(draft, checks=checks, size=size)
     if error is not None:

@@ -1,12 +1,42 @@
 """A client that repeats a request, even two hundred times at once, sends one message."""
 
+import contextlib
+import threading
 import uuid
+from collections.abc import Iterator
 
+import psycopg
+import pytest
 import requests
 
+from tests.environment import GIVEN_DATABASE_URL
 from tests.journeys.client import ON_THE_WAY, Client, in_parallel
+from tests.journeys.stack import Stack
 
 REQUESTS = 200
+TRIES = 100
+CUT_EVERY_SECONDS = 0.05
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+@contextlib.contextmanager
+def connections_cut_again_and_again(stack: Stack) -> Iterator[list[int]]:
+    """The server ends all connections of all processes every few milliseconds. Yields the number of each time."""
+    cuts: list[int] = []
+    stopping = threading.Event()
+
+    def cut() -> None:
+        with psycopg.connect(stack.environment["DATABASE_URL"], autocommit=True) as own:
+            while not stopping.wait(CUT_EVERY_SECONDS):
+                cuts.append(len(own.execute(CUT).fetchall()))
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        yield cuts
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def replayed(answers: list[requests.Response]) -> int:
@@ -26,6 +56,35 @@ def test_two_hundred_concurrent_requests_with_one_key_create_one_message(client:
     assert client.get("messages/", reference="at-once")["count"] == 1
     message_id = answers[0].json()["id"]
     client.wait_for(message_id, "delivered")
+    assert [entry["reference"] for entry in client.stack.sandbox_log()["accepted"] if entry["to"] == body["to"]] == [
+        message_id
+    ]
+
+
+@pytest.mark.skipif(not GIVEN_DATABASE_URL, reason="SQLite has no connections to cut")
+def test_one_key_makes_one_message_while_connections_are_cut(client: Client) -> None:
+    """Also the answer to the request that stored the message may be lost: then a repeat gets it."""
+    body = {"to": "+14155550304", "message": "Your code is 123456", "reference": "cut"}
+    key = str(uuid.uuid4())
+
+    def try_until_accepted() -> list[requests.Response]:
+        answers = [client.post("messages/", body, Idempotency_Key=key)]
+        while answers[-1].status_code != 202 and len(answers) < TRIES:
+            answers.append(client.post("messages/", body, Idempotency_Key=key))
+        return answers
+
+    with connections_cut_again_and_again(client.stack) as cuts:
+        tried = in_parallel([try_until_accepted] * REQUESTS, threads=32)
+
+    answers = [answer for each in tried for answer in each]
+    assert sum(cuts) > 0
+    assert {answer.status_code for answer in answers} <= {202, 503}
+    assert 503 in {answer.status_code for answer in answers}  # or nothing was cut at a bad moment
+    assert {each[-1].status_code for each in tried} == {202}
+    assert all(each[-1].json() == tried[0][-1].json() for each in tried)
+    assert client.get("messages/", reference="cut")["count"] == 1
+    message_id = tried[0][-1].json()["id"]
+    client.wait_for(message_id, "delivered", seconds=60)
     assert [entry["reference"] for entry in client.stack.sandbox_log()["accepted"] if entry["to"] == body["to"]] == [
         message_id
     ]

@@ -7,9 +7,12 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
+from redis.connection import AbstractConnection
 
+from messaging.api import token_memory
 from messaging.models import ApiToken, Message
 from messaging.services.installation import API_OPERATOR, API_READER, API_SENDER
+from providers.state import redis_client
 from tests.factories import MessageFactory, UserFactory, make_token
 from tests.messaging.api.conftest import Api, assert_problem
 
@@ -99,7 +102,10 @@ class TestTokens:
         assert len(api.token) > len(row.token_key)
         assert api.token[len(row.token_key) :] not in row.digest
 
-    def test_authentication_costs_three_queries_and_then_none(self, api, django_assert_num_queries) -> None:
+    def test_authentication_costs_three_queries_and_then_none(
+        self, api, django_assert_num_queries, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(token_memory, "SECONDS", 60.0)
         for queries in (3, 0):  # the token with its user, the user's permissions, those of the groups
             with django_assert_num_queries(queries):
                 assert_problem(api("DELETE", "messages/"), 405, "method_not_allowed")
@@ -284,3 +290,22 @@ class TestRate:
         settings.RATE_LIMIT_PER_TOKEN = "3/h"
 
         assert [api.get("messages/").status_code for _ in range(4)] == [200, 200, 200, 429]
+
+    def test_a_request_is_counted_in_one_round_trip(self, api, monkeypatch: pytest.MonkeyPatch) -> None:
+        sent = []
+        send = AbstractConnection.send_packed_command
+        monkeypatch.setattr(
+            AbstractConnection, "send_packed_command", lambda *given, **more: (sent.append(1), send(*given, **more))
+        )
+
+        for _ in range(3):
+            assert api.get("messages/").status_code == 200
+
+        assert len(sent) == 3
+
+    def test_a_counter_ends_after_its_window(self, api, settings) -> None:
+        settings.RATE_LIMIT_PER_TOKEN = "3/h"
+        api.get("messages/")
+
+        [key] = redis_client.client().keys("*:rl:*")
+        assert 0 < redis_client.client().ttl(key) <= 3605

@@ -272,7 +272,7 @@ def test_an_unavailable_database_is_503(api, monkeypatch) -> None:
     def away(**_options) -> None:
         raise OperationalError("could not connect to 10.0.0.5 password=hunter2")
 
-    monkeypatch.setattr("messaging.api.messages.submit", away)
+    monkeypatch.setattr("messaging.api.messages.accept", away)
 
     response = api.post("messages/", BODY)
 

@@ -18,6 +18,11 @@ from tests.messaging.parallel import at_once
 BODY = {"to": "+14155550101", "message": "Hello"}
 
 
+@pytest.fixture(autouse=True)
+def _memory_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_memory, "SECONDS", SECONDS)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
