@@ -14,14 +14,14 @@ from tests.journeys.client import ON_THE_WAY, Client, in_parallel
 from tests.journeys.stack import Stack
 
 REQUESTS = 200
-TRIES = 100
-CUT_EVERY_SECONDS = 0.05
+TRIES = 1_000
+CUT_EVERY_SECONDS = 0.2
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
 @contextlib.contextmanager
 def connections_cut_again_and_again(stack: Stack) -> Iterator[list[int]]:
-    """The server ends all connections of all processes every few milliseconds. Yields the number of each time."""
+    """The server ends all connections of all processes every `CUT_EVERY_SECONDS`. Yields the number of each time."""
     cuts: list[int] = []
     stopping = threading.Event()
 
