@@ -18,8 +18,8 @@ def has_token(request: HttpRequest) -> bool:
     """Return True for a request that `messaging.api.authentication` accepts or refuses by its token alone."""
     if not request.path_info.startswith(API):
         return False
-    scheme = request.META.get("HTTP_AUTHORIZATION", "").split(maxsplit=1)[:1]
-    return scheme != [] and scheme[0].lower() == SCHEME
+    header: str = request.META.get("HTTP_AUTHORIZATION", "")
+    return [word.lower() for word in header.split(maxsplit=1)[:1]] == [SCHEME]
 
 
 class _ForSessions:

@@ -1,6 +1,6 @@
 """Choice of the response's format."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
@@ -11,8 +11,9 @@ class ContentNegotiation(DefaultContentNegotiation):
     """Without a wish the client gets the view's first format, as REST framework finds in several steps."""
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
+        renderers = list(renderers)
         first = renderers[0]
         if request.META.get("HTTP_ACCEPT", "*/*") in {"*/*", first.media_type} and not format_suffix:
             return first, first.media_type

@@ -34,11 +34,11 @@ class TokenThrottle(BaseThrottle):
         identity = getattr(request.auth, "digest", None) or f"user:{request.user.pk}"
         rate = settings.RATE_LIMIT_PER_TOKEN
         limit, period = _split_rate(rate)
-        window = _get_window(identity, period)
+        window: int = _get_window(identity, period)
         key = _make_cache_key(GROUP, window, rate, identity, ALL)
         count = cast("CountingCache", cache).count(key, period + EXPIRATION_FUDGE)
         self._wait = max(1.0, window - int(time.time()))
-        return count <= limit
+        return count <= int(limit)
 
     def wait(self) -> float:
         return self._wait
