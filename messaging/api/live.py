@@ -189,7 +189,7 @@ def _subscriber(request: Request, message: Message | None = None) -> Subscriber:
     return Subscriber(
         user_id=user.pk,
         token=request.auth.digest if isinstance(request.auth, ApiToken) else "",
-        session=getattr(request._request.session, "session_key", None) or "",  # noqa: SLF001
+        session=_session_key(request),
         as_staff=message is not None and message.owner_id != user.pk,
         reads_texts=message is None or may_read_texts(user, message.owner_id),
     )
@@ -200,3 +200,9 @@ def _stream(request: Request, order: Stream) -> HttpResponseBase:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     options = {"content_type": EventStreamRenderer.media_type, "headers": headers}
     return HttpResponse(**options) if request.method == "HEAD" else AcceptedStream(order, **options)
+
+
+def _session_key(request: Request) -> str:
+    """The key of the browser session; empty for a request with a token, which has none."""
+    session = getattr(request._request, "session", None)  # noqa: SLF001
+    return getattr(session, "session_key", None) or ""
