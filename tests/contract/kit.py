@@ -262,7 +262,7 @@ class SenderContract(ABC):
     def test_a_certificate_of_another_name_is_provably_not_accepted(
         self, certificate_of_another_name: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate_of_another_name))
+        monkeypatch.setattr("providers.http.transport.certificates", lambda: str(certificate_of_another_name))
         with (
             closing(FakeCarrier(_server_tls(certificate_of_another_name))) as carrier,
             closing(self.make(carrier.url)) as backend,
@@ -273,7 +273,7 @@ class SenderContract(ABC):
             assert carrier.received == []
 
     def test_a_trusted_certificate_is_accepted(self, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+        monkeypatch.setattr("providers.http.transport.certificates", lambda: str(certificate))
         with closing(FakeCarrier(_server_tls(certificate))) as carrier, closing(self.make(carrier.url)) as backend:
             carrier.play = answer(self.success_status, self.accepting_body("id-1"))
 
