@@ -240,7 +240,7 @@ CELERY_BEAT_SCHEDULE = {
 # --- Sending ----------------------------------------------------------------------------------------------------------
 
 DEFAULT_QUEUE: str = env.str("DEFAULT_QUEUE", default="express")
-DISPATCH_CONCURRENCY: int = env.int("DISPATCH_CONCURRENCY", default=64)
+DISPATCH_CONCURRENCY: int = env.int("DISPATCH_CONCURRENCY", default=32)
 PROVIDER_CONNECT_TIMEOUT: float = env.float("PROVIDER_CONNECT_TIMEOUT", default=3.0)
 PROVIDER_READ_TIMEOUT: float = env.float("PROVIDER_READ_TIMEOUT", default=10.0)
 PROVIDER_SECRET_NAMES: list[str] = env.list(

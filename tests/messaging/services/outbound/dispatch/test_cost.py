@@ -18,7 +18,7 @@ from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, Clo
 from tests.messaging.services.outbound.dispatch.test_dispatcher import statuses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
-CONCURRENCY = 64
+CONCURRENCY = 32
 A = "+14155550101"
 
 
