@@ -113,11 +113,11 @@ class Dispatcher:
         total = 0
         while total < size and not self._stopping.is_set():
             in_flight = InFlight()
-            claimed = self._claim(in_flight, queue_name, min(size - total, self.concurrency), created_until)
+            claimed = self._claim_some(in_flight, queue_name, min(size - total, self.concurrency), created_until)
+            total += claimed
+            self._finish(in_flight, runner)  # also after a fault, which may leave attempts that are written
             if not claimed:
                 break
-            total += claimed
-            self._finish(in_flight, runner)
         return total
 
     def _runner(self, queue_name: str) -> QueueRunner:
@@ -229,10 +229,12 @@ class Dispatcher:
             in_flight.delay(start_attempts(others, now=self._clock(), lease=self.lease))
         return len(claimed)
 
-    def _claim_some(self, in_flight: InFlight, queue_name: str, limit: int) -> int:
+    def _claim_some(
+        self, in_flight: InFlight, queue_name: str, limit: int, created_until: datetime | None = None
+    ) -> int:
         """As `_claim`, but a fault does not end the run while there are calls or results: these must be saved first."""
         try:
-            return self._claim(in_flight, queue_name, limit)
+            return self._claim(in_flight, queue_name, limit, created_until)
         except Exception as error:
             if not in_flight:
                 raise

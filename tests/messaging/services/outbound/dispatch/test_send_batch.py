@@ -4,6 +4,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.db import OperationalError
 
 from messaging import tasks
 from messaging.models import OutboundQueue, Suppression
@@ -17,6 +18,7 @@ from tests.messaging.services.outbound.dispatch.test_dispatcher import statuses
 pytestmark = pytest.mark.django_db
 INTERVAL = 120
 A = "+14155550101"
+URL = {"url": "http://127.0.0.1:9/send"}
 
 
 class Beat:
@@ -240,3 +242,23 @@ class TestBulk:
         MessageFactory(text="single", to_number=A, sending=True)
 
         assert self.claimed() == ["bulk"]
+
+
+def test_a_fault_after_some_attempts_were_written_leaves_none_of_them_uncalled(monkeypatch) -> None:
+    """Their calls are begun as far as the database knows: without them the sweep would end the messages as `unknown`."""
+    AccountFactory(slug="at-once", config={**URL, "denied_prefixes": ["+44"]})
+    AccountFactory(slug="limited", config={**URL, "denied_prefixes": ["+1"], "max_per_second": 1000})
+    QueueFactory(paced=True)
+    ready("first", to_number=A)
+    ready("second", to_number="+447400123456")
+    carrier = Carrier()
+
+    def fail(*_args, **_options) -> None:
+        raise OperationalError("the connection was cut")
+
+    monkeypatch.setattr("messaging.services.outbound.dispatch.dispatcher.start_attempts", fail)
+
+    dispatcher(carrier).send_batch("paced", size=2, created_until=NOW)
+
+    assert carrier.texts == ["first"]
+    assert statuses() == {"sent": 1, "sending": 1}  # the second one is queued again when its lease ends
