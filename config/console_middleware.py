@@ -11,15 +11,16 @@ from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest
 
 API = "/api/"
-SCHEME = "bearer"
+SCHEME = b"bearer"
 
 
 def has_token(request: HttpRequest) -> bool:
     """Return True for a request that `messaging.api.authentication` accepts or refuses by its token alone."""
     if not request.path_info.startswith(API):
         return False
-    header: str = request.META.get("HTTP_AUTHORIZATION", "")
-    return [word.lower() for word in header.split(maxsplit=1)[:1]] == [SCHEME]
+    # As bytes, like REST framework: text would also be split at a no-break space, for example.
+    scheme = request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace").split(maxsplit=1)[:1]
+    return scheme != [] and scheme[0].lower() == SCHEME
 
 
 class _ForSessions:

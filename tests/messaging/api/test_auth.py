@@ -212,6 +212,13 @@ class TestSession:
     def test_a_browser_session_reads(self, browser) -> None:
         assert browser.get("/api/v1/messages/").status_code == 200
 
+    @pytest.mark.parametrize("space", ["\xa0", "\x85", "\x1f"])
+    def test_a_browser_session_reads_beside_a_header_that_is_no_bearer_token(self, browser, space: str) -> None:
+        """REST framework splits the header at ASCII spaces only, so the session counts."""
+        response = browser.get("/api/v1/messages/", headers={"Authorization": f"Bearer{space}x"})
+
+        assert response.status_code == 200
+
     def test_a_browser_session_needs_a_csrf_token_to_write(self, browser) -> None:
         response = browser.post("/api/v1/messages/", BODY, content_type="application/json")
         assert_problem(response, 403, "permission_denied")
