@@ -149,7 +149,7 @@ class Transport:
                 self._check_proxy(request, response)
                 received = HttpResponse(
                     status=response.status,
-                    headers={name.lower(): value for name, value in response.headers.items()},
+                    headers={name.lower(): value for name, value in response.headers.itermerged()},
                     body=_read(response),
                 )
         except NotConnectedError as error:

@@ -125,3 +125,9 @@ def test_a_response_of_two_lengths_may_be_to_an_accepted_message(carrier: FakeCa
 
     with pytest.raises(OutcomeUnknown):
         http.call("POST", carrier.url)
+
+
+def test_a_header_that_comes_twice_has_both_values(carrier: FakeCarrier, http: Transport) -> None:
+    carrier.play = respond(b"HTTP/1.1 200 OK\r\nX-Id: 1\r\nx-id: 2\r\nContent-Length: 0\r\n\r\n")
+
+    assert http.call("POST", carrier.url).headers["x-id"] == "1, 2"
