@@ -129,6 +129,8 @@ class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
 
     def _page(self, queryset: QuerySet[Any]) -> list[Any]:
         self.by_key = "cursor" in self.request.query_params
+        if self.by_key:  # which ignores the offset
+            self.query_serializer = _LimitOffset
         return self._page_by_key(queryset) if self.by_key else self._page_by_offset(queryset)
 
     def _page_by_offset(self, queryset: QuerySet[Any]) -> list[Any]:

@@ -274,6 +274,9 @@ class TestOffset:
         assert ["count" in page for page in pages] == [True, True, False, False]
         assert "offset" not in pages[1]["next"]
 
+    def test_beside_a_cursor_the_offset_is_ignored_however_large(self, api) -> None:
+        assert api.get("messages/?cursor=&offset=20000").status_code == 200
+
     def test_lists_that_have_no_cursor_keep_their_offsets(self, staff) -> None:
         assert staff.get("phone-numbers/?offset=20000").status_code == 200
 
