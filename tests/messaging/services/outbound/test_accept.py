@@ -42,6 +42,12 @@ def do(owner, *, key: IdempotencyKey | None = None, **values) -> AcceptedMessage
     return accept(owner=owner, draft=draft(**values), default_queue="express", now=NOW, key=key)
 
 
+def do_impatiently(owner, **values) -> AcceptedMessage:
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+    return do(owner, **values)
+
+
 def opt_out(*, from_: str) -> None:
     Suppression.objects.create(number=TO, sender=from_, source=Suppression.Source.ADMIN, created_at=NOW)
 
@@ -277,17 +283,23 @@ def test_parallel_requests_with_one_key_store_one_message(owner) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("commits", [True, False])
 def test_the_second_waits_for_the_first(owner, commits: bool) -> None:
-    def second() -> AcceptedMessage:
-        with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = '100ms'")
-        return do(owner, key=KEY)
-
     with transaction.atomic():
         first = do(owner, key=KEY)
-        [waited] = at_once([second])
+        [waited] = at_once([partial(do_impatiently, owner, key=KEY)])
         transaction.set_rollback(not commits)
 
     assert isinstance(waited, OperationalError)  # it waited until its time-out
     again = do(owner, key=KEY)
     assert (again == AcceptedMessage(first.response, None)) is commits
     assert Message.objects.count() == 1
+
+
+@pytest.mark.skipif(ON_SQLITE, reason="a writing transaction excludes all others")
+@pytest.mark.django_db(transaction=True)
+def test_it_does_not_wait_for_a_change_of_the_number(owner) -> None:
+    PhoneNumberFactory(number=TO)
+    with transaction.atomic():
+        PhoneNumber.objects.filter(pk=TO).update(auto_replied_at=NOW)
+        [accepted] = at_once([partial(do_impatiently, owner)])
+
+    assert isinstance(accepted, AcceptedMessage)
