@@ -124,7 +124,7 @@ class KeysetOrOffsetPagination(BoundedLimitOffsetPagination):
     After `max_offset` rows, `next` goes on by key.
     """
 
-    query_serializer = _LimitOffsetBesideCursor
+    query_serializer: type[serializers.Serializer] = _LimitOffsetBesideCursor
     max_offset = MAX_OFFSET_BESIDE_CURSOR
 
     def _page(self, queryset: QuerySet[Any]) -> list[Any]:
