@@ -19,7 +19,7 @@ def has_token(request: HttpRequest) -> bool:
     if not request.path_info.startswith(API):
         return False
     # As bytes, like REST framework: text would also be split at a no-break space, for example.
-    scheme = request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace").split(maxsplit=1)[:1]
+    scheme: list[bytes] = request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace").split(maxsplit=1)[:1]
     return scheme != [] and scheme[0].lower() == SCHEME
 
 
