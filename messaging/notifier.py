@@ -66,7 +66,10 @@ class _Sender:
         with self._lock:
             requested, self._requested = self._requested, {}
         for name, (task, args) in requested.items():
-            _send_request(name, task, args)
+            try:
+                _send_request(name, task, args)
+            except Exception as error:  # noqa: BLE001 (any fault: the others are to be sent, and the tick finds this one's work)
+                logger.error("notification of %s failed (%s)", name, type(error).__name__)
 
     def _start_thread(self) -> None:
         if self._thread is None:

@@ -214,3 +214,25 @@ else:
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == ["sent express"]
+
+
+def test_a_request_that_fails_unexpectedly_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[str] = []
+
+    def send(name: str, _task: str, _args: list[str]) -> None:
+        if name == "broken":
+            raise KeyError(name)
+        sent.append(name)
+
+    monkeypatch.setattr(notifier, "_send_request", send)
+    sender = notifier._Sender()
+    monkeypatch.setattr(sender, "_start_thread", lambda: None)
+
+    for name in ("broken", "express"):
+        sender.request(name, notifier.DISPATCH_TASK, [name])
+    sender.flush()
+
+    assert sent == ["express"]
+    assert "notification of broken failed (KeyError)" in caplog.text
