@@ -114,15 +114,17 @@ def _change(change: Transition, now: datetime, tally: CounterBatch) -> tuple[Any
     corrects_receipt = change.corrects_receipt and change.source is Source.RECEIPT
     if not can_transition(before, change.to, by_operator=change.by_operator, corrects_receipt=corrects_receipt):
         raise IllegalTransition(f"a message cannot go from {before} to {change.to}")
+    # A claim may find a message that was accepted after the claim's `now` was read, or by a host whose clock is ahead.
+    at = max(now, message.created_at)
     message.status = change.to
-    message.updated_at = now
+    message.updated_at = at
     if change.to is not Status.SENDING:
         message.claim_id = None
         message.lease_until = None
     tally.moved(message, before, now=now)
     actor_id = change.actor.pk if change.actor else None
     detail = change.detail[:300]
-    return uuid7(), message.pk, now, before, change.to, change.source, change.provider_slug, detail, actor_id
+    return uuid7(), message.pk, at, before, change.to, change.source, change.provider_slug, detail, actor_id
 
 
 def save_together(rows: Sequence[models.Model], fields: Iterable[str]) -> None:

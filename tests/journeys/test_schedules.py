@@ -145,7 +145,7 @@ def assert_one_message_each(rows: Callable[[str], list[tuple[Any, ...]]]) -> Non
         (RECIPIENTS, RECIPIENTS, 1)
     ]
     assert rows(f"SELECT DISTINCT status {messages}") == [("queued",)]
-    assert rows("SELECT count(*), count(DISTINCT message_id) FROM messaging_messageevent") == [(RECIPIENTS, RECIPIENTS)]
+    assert rows("SELECT count(*) FROM messaging_messageevent") == [(0,)]  # the message tells its first event
     assert rows("SELECT status, created_messages FROM scheduling_schedulerun") == [("done", RECIPIENTS)]
     assert rows("SELECT status FROM scheduling_schedule") == [("completed",)]
 

@@ -34,6 +34,17 @@ def test_the_status_and_its_history_are_written(now) -> None:
     assert (event.provider_slug, event.detail, event.at, event.actor) == ("acme", "why", now, None)
 
 
+def test_no_event_is_before_the_message(now) -> None:
+    """A claim reads its time before it finds the message, which another process may accept in between."""
+    message = MessageFactory(created_at=now + timedelta(milliseconds=1))
+
+    transitions.apply([Transition(message, Status.CANCELED, Source.API)], now=now)
+
+    message.refresh_from_db()
+    [event] = message.events.all()
+    assert event.at == message.updated_at == message.created_at
+
+
 def test_leaving_sending_ends_the_claim(now) -> None:
     message = MessageFactory(sending=True)
 
