@@ -64,9 +64,22 @@ def sent(url: str = settings.REDIS_URL) -> list[str]:
         return [json.loads(each)["headers"]["task"] for each in reversed(client.lrange(QUEUE, 0, -1))]
 
 
+_made: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_connections_to_the_broker() -> Iterator[None]:
+    """Of schedulers that have sent something: the garbage collector finds their sockets in any order, and warns."""
+    yield
+    while _made:
+        if connection := vars(_made.pop()).get("connection"):
+            connection.release()
+
+
 def new_scheduler(celery: Celery = app) -> Any:
     scheduler = Scheduler(app=celery)
     scheduler._finalize.cancel()  # it would write to the database when pytest ends
+    _made.append(scheduler)
     return scheduler
 
 
