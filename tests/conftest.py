@@ -56,7 +56,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.Djan
 
 @pytest.fixture(autouse=True)
 def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No counter, cached answer, doorbell or remembered token of one test is seen by the next."""
+    """No counter, cached response, notification or remembered token of one test is left for the next."""
     from messaging.api import token_memory  # noqa: PLC0415 (it imports models: see above)
 
     if tiers.of_item(request.node) == tiers.PURE:
