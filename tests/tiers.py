@@ -56,6 +56,7 @@ _ENTRIES = {
         "providers/test_masking.py",
         "providers/backends",
         "providers/http",
+        "providers/smpp",
         "providers/test_numbers.py",
         "providers/test_routing.py",
         "providers/test_senders.py",
