@@ -158,3 +158,38 @@ class SenderNumber(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class SmppBind(models.Model):
+    """One bind of an SMPP account: the connector that holds it, and its state. Only connectors write it.
+
+    A connector holds a bind until `lease_until`, which it extends while it lives; after that another one may take it.
+    """
+
+    class State(models.TextChoices):
+        CONNECTING = "connecting"
+        BOUND = "bound"
+        DOWN = "down"
+        REFUSED = "refused"  # the carrier does not accept our credentials; an operator has to act
+        UNBOUND = "unbound"
+
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="smpp_binds", db_index=False)
+    number = models.PositiveSmallIntegerField()
+    # The connector: its host, its process and a random part.
+    holder = models.CharField(max_length=80, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.UNBOUND)
+    state_since = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=200, blank=True)
+    in_flight = models.PositiveIntegerField(default=0)
+    window = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["account", "number"]
+        constraints = [
+            # Reader: smpp_leases, the console's page of an account, GET /providers/
+            models.UniqueConstraint(name="smpp_bind_once", fields=["account", "number"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.number}"

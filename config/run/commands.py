@@ -68,6 +68,12 @@ def beat() -> Command:
     return Command("beat", argv, environment={"DJANGO_SETTINGS_MODULE": "config.beat_settings"})
 
 
+def smpp(port: int, name: str = "smpp") -> Command:
+    """The connector, which holds the binds of SMPP accounts. It waits for open submissions when it is stopped."""
+    argv = (sys.executable, "manage.py", "run_smpp", "--port", str(port))
+    return Command(name, argv, stop_seconds=30.0)
+
+
 def sandbox(port: int, *options: str) -> Command:
     argv = (sys.executable, "-m", "providers.simulator", "--host", "127.0.0.1", "--port", str(port), *options)
     return Command("sandbox", argv)

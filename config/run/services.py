@@ -78,14 +78,21 @@ def close_database() -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def check_database(database: dict[str, Any]) -> None:
-    """Connect to the database. `database` is an entry of `DATABASES`. Raises `StartError` with one line."""
+def connect_to_database(database: dict[str, Any]) -> Any:
+    """A connection of psycopg to an entry of `DATABASES`. Raises `psycopg.Error`."""
     import psycopg  # noqa: PLC0415 (the supervisor lives as long as the others; only an external database needs it)
 
     address = {name.lower(): database[name] for name in ("HOST", "PORT", "USER", "PASSWORD") if database.get(name)}
     options = {name: value for name, value in database.get("OPTIONS", {}).items() if name != "pool"}
+    return psycopg.connect(dbname=database["NAME"], **address, **options)
+
+
+def check_database(database: dict[str, Any]) -> None:
+    """Connect to the database. `database` is an entry of `DATABASES`. Raises `StartError` with one line."""
+    import psycopg  # noqa: PLC0415 (as above)
+
     try:
-        with psycopg.connect(dbname=database["NAME"], **address, **options) as connection:
+        with connect_to_database(database) as connection:
             version = connection.info.server_version // 10000
     except psycopg.Error as error:
         raise StartError(f"DATABASE_URL: {_first_line(error)}") from error

@@ -20,6 +20,7 @@ from config.run.environment import BASE_DIR, load_environment, local_dir, port
 from config.run.errors import StartError, StopRequested
 from config.run.folder import ADMIN_PASSWORD, DEMO_TOKEN, SECRET_KEY, VALKEY_CONFIGURATION, LocalFolder
 from config.run.signals import StopSignals
+from config.run.smpp_accounts import SmppAccounts
 from config.run.supervisor import Supervisor
 from config.run.terminal import say, say_for
 
@@ -33,7 +34,10 @@ START_POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Plan:
-    """The parameters of a start. `environment` is passed to every process."""
+    """The parameters of a start. `environment` is passed to every process.
+
+    `smpp_port` is for the SMPP connector, once an account needs it; None if SMPP_CONNECTOR_URL names others.
+    """
 
     port: int
     folder: LocalFolder
@@ -41,6 +45,7 @@ class Plan:
     redis_url: str
     valkey: commands.Command | None
     first_start: bool
+    smpp_port: int | None
 
 
 def run(signals: StopSignals) -> None:
@@ -63,7 +68,7 @@ def _run(plan: Plan, signals: StopSignals) -> None:
     say("Switchboard is starting …")
     try:
         _start(plan, supervisor, signals)
-        _keep_running(supervisor, signals)
+        _keep_running(plan, supervisor, signals)
     except StopRequested:
         pass
     finally:
@@ -83,11 +88,14 @@ def _plan(web_port: int, folder: LocalFolder) -> Plan:
     if not redis_url:
         redis_url, valkey = _embedded_broker(folder)
     environment["REDIS_URL"] = redis_url
+    smpp_port = None if os.environ.get("SMPP_CONNECTOR_URL") else services.free_port()
+    if smpp_port is not None:
+        environment["SMPP_CONNECTOR_URL"] = f"http://127.0.0.1:{smpp_port}"
     os.environ.update(environment)  # this process reads the settings, too
     check_settings()
     if valkey is None:
         services.check_broker(redis_url)
-    return Plan(web_port, folder, environment, redis_url, valkey, first_start)
+    return Plan(web_port, folder, environment, redis_url, valkey, first_start, smpp_port)
 
 
 def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
@@ -101,11 +109,8 @@ def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
 
 
 def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
-    def child(command: commands.Command) -> Child:
-        return Child(command, plan.environment, BASE_DIR, say_for)
-
     if plan.valkey:
-        broker = child(plan.valkey)
+        broker = _child(plan, plan.valkey)
         supervisor.add(broker)
         services.wait_for_broker(broker, plan.redis_url, stop_requested=signals.stop_requested)
     sandbox_port = _prepare_if_needed(plan, signals)
@@ -113,9 +118,13 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
     run_values = {"redis_url": plan.redis_url, "secret_key": plan.environment["SECRET_KEY"], "public_url": public_url}
     plan.folder.write_run(run_values)
     for command in (commands.sandbox(sandbox_port), commands.worker(), commands.web(plan.port), commands.beat()):
-        supervisor.add(child(command))
+        supervisor.add(_child(plan, command))
     _wait_until_ready(plan.port, supervisor, signals)
     say(_banner(plan, _faults(plan.port, supervisor, signals)))
+
+
+def _child(plan: Plan, command: commands.Command) -> Child:
+    return Child(command, plan.environment, BASE_DIR, say_for)
 
 
 def _prepare_if_needed(plan: Plan, signals: StopSignals) -> int:
@@ -179,9 +188,16 @@ def _faults(port: int, supervisor: Supervisor, signals: StopSignals) -> dict[str
         time.sleep(START_POLL_SECONDS)
 
 
-def _keep_running(supervisor: Supervisor, signals: StopSignals) -> None:
+def _keep_running(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
+    accounts = SmppAccounts()
+    smpp_port = plan.smpp_port
     while True:
         _check(supervisor, signals)
+        if smpp_port is not None and accounts.exist():
+            say("An SMPP account is enabled: starting the connector")
+            supervisor.add(_child(plan, commands.smpp(smpp_port)))
+            smpp_port = None
+            accounts.close()
         time.sleep(POLL_SECONDS)
 
 

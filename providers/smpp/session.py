@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -129,19 +129,29 @@ class Session(asyncio.Protocol):
         timeout: float | None = None,  # noqa: ASYNC109 (of the response alone, counted from the write)
         wait: float = 0.0,
         context: object = None,
-        before_write: Callable[[], None] | None = None,
+        before_write: Callable[[], Awaitable[None]] | None = None,
     ) -> Pdu:
         """Write a request and return its response, whatever its status.
 
-        Waits at most `wait` seconds for a place in the window; `before_write` is called immediately before the PDU is written.
+        Waits at most `wait` seconds for a place in the window; `before_write` is awaited immediately before the PDU is written.
         Raises `NotWritten` or `NoResponse`. A request that is canceled stays in the window until it is answered or given up.
         """
         await self._wait_for_room(wait)
-        if before_write is not None:
-            before_write()
-        seconds = self._limits.response_seconds if timeout is None else timeout
         self._in_flight += 1
+        if before_write is not None:
+            await self._announce(before_write)
+        seconds = self._limits.response_seconds if timeout is None else timeout
         return await self._write_request(command, body, seconds, context, in_window=True)
+
+    async def _announce(self, before_write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await before_write()
+            if not self._can_write():
+                raise NotWritten("the session is closed")
+        except BaseException:
+            self._in_flight -= 1
+            self._admit()
+            raise
 
     async def unbind(self) -> None:
         """Stop new requests, let the open ones of both sides be answered, unbind, and close."""

@@ -132,16 +132,34 @@ def test_without_a_place_in_time_nothing_is_written() -> None:
             open_ones = [asyncio.create_task(session.request(CommandId.SUBMIT_SM, b"x")) for _ in range(2)]
             pdus = [await peer.read() for _ in open_ones]
             written: list[bool] = []
+
+            async def note() -> None:
+                written.append(True)
+
             for wait in (0.0, 0.01):
                 with pytest.raises(NotWritten, match="window is full"):
                     await session.request(
-                        CommandId.SUBMIT_SM, b"y", wait=wait, before_write=lambda: written.append(True)
+                        CommandId.SUBMIT_SM, b"y", wait=wait, before_write=note
                     )
             assert written == []
             for pdu in pdus:
                 peer.answer(pdu)
             await asyncio.gather(*open_ones)
             assert (await _answered(session, peer)).status == 0
+
+    run(scenario)
+
+
+def test_a_session_that_closes_while_the_write_is_announced_has_written_nothing() -> None:
+    async def scenario() -> None:
+        async with connected(QUICK) as (session, _, peer):
+
+            async def close() -> None:
+                session.close("stopped")
+
+            with pytest.raises(NotWritten):
+                await session.request(CommandId.SUBMIT_SM, b"x", before_write=close)
+            assert (session.in_flight, await peer.ends()) == (0, b"")
 
     run(scenario)
 

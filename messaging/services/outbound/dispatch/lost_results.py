@@ -80,6 +80,21 @@ def settle_cached(messages: Collection[UUID], *, now: datetime, grace: GracePeri
     return CachedResults(settled, frozenset(attempts[attempt_id].message_id for attempt_id in cached.held))
 
 
+def settle_late(
+    attempt_id: UUID, *, provider_message_id: str, part_ids: tuple[str, ...], now: datetime
+) -> bool:
+    """Save an acceptance that no worker waits for any more; returns False if the attempt has another result already."""
+    unsettled = (DeliveryAttempt.Outcome.CALLING, DeliveryAttempt.Outcome.UNKNOWN)
+    rows = DeliveryAttempt.objects.filter(pk=attempt_id, outcome__in=unsettled)
+    attempt = rows.select_related("message", "provider").first()
+    if attempt is None:
+        return False
+    latency_ms = int((now - attempt.started_at).total_seconds() * 1000)
+    accepted = CachedResult(provider_message_id, now, latency_ms, part_ids if len(part_ids) > 1 else ())
+    settle([_result(attempt, accepted)], now=now, lease=NO_LEASE, position=lambda: NO_JITTER)
+    return True
+
+
 def _open_attempts(messages: Collection[UUID], now: datetime) -> Iterable[DeliveryAttempt]:
     return DeliveryAttempt.objects.filter(
         message__in=messages,

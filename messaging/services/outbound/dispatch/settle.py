@@ -21,6 +21,7 @@ from messaging.services.transitions import save_together
 
 logger = logging.getLogger(__name__)
 
+Outcome = DeliveryAttempt.Outcome
 ATTEMPT_FIELDS = ("outcome", "error_code", "error_detail", "provider_message_id", "latency_ms", "finished_at")
 RESULT_FIELDS = ("provider", "provider_message_id", "from_number", "sent_at")
 MESSAGE_FIELDS = (*RESULT_FIELDS, "error_code", "error_detail", "rounds_failed", "next_attempt_at")
@@ -76,11 +77,18 @@ def _settle(
 
 
 def _count(outcomes: Outcomes, now: datetime) -> CounterBatch:
-    """Count each attempt once for each outcome. One that is settled again may already have the same outcome."""
+    """Count each attempt once for each outcome. One that is settled again may already have the same outcome.
+
+    An acceptance stays one: it was saved while the worker still waited for it (`lost_results.settle_late`).
+    """
     counters, before = CounterBatch(), {}
     if outcomes.late_attempts:
         late = DeliveryAttempt.objects.filter(pk__in=outcomes.late_attempts)
         before = dict(late.values_list("pk", "outcome"))
+        accepted = {pk for pk, outcome in before.items() if outcome == Outcome.ACCEPTED}
+        outcomes.attempts = [
+            each for each in outcomes.attempts if each.outcome != Outcome.UNKNOWN or each.pk not in accepted
+        ]
     for attempt in outcomes.attempts:
         if before.get(attempt.pk) != attempt.outcome:
             counters.attempted(attempt.provider_id, attempt.outcome, now=now, latency_ms=attempt.latency_ms)
