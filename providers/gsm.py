@@ -1,6 +1,6 @@
-"""The GSM 03.38 alphabet, one octet for each septet (unpacked), as HTTP gateways and SMPP hand it over.
+"""The GSM 03.38 alphabet, one octet for each septet (unpacked), as HTTP gateways and SMPP hand it over, and packed.
 
-Source: 3GPP TS 23.038, section 6.2.1.
+Source: 3GPP TS 23.038, sections 6.2.1 (alphabet) and 6.1.2 (packing).
 """
 
 from typing import Final
@@ -27,6 +27,10 @@ _OCTETS: Final = {
     **{character: bytes([ESCAPE, code]) for code, character in EXTENSION.items()},
 }
 _UNKNOWN: Final = _OCTETS["?"]
+CHARACTERS: Final = frozenset(_OCTETS)
+
+SEPTET_BITS, OCTET_BITS = 7, 8
+CARRIAGE_RETURN: Final = 0x0D
 
 
 def encode(text: str) -> bytes:
@@ -50,3 +54,23 @@ def decode(octets: bytes) -> str:
         characters.append(EXTENSION.get(octet, basic) if escaped else basic)
         escaped = False
     return "".join(characters) + (" " if escaped else "")
+
+
+def pack(septets: bytes, *, fill_bits: int = 0) -> bytes:
+    """Eight septets in seven octets, lowest bits first, behind so many bits that are zero.
+
+    Seven bits that are left over at the end become a carriage return: zeros would be read as one more `@`.
+    """
+    used = fill_bits + SEPTET_BITS * len(septets)
+    spare = -used % OCTET_BITS
+    bits = sum(septet << (fill_bits + SEPTET_BITS * at) for at, septet in enumerate(septets))
+    if spare == SEPTET_BITS:
+        bits |= CARRIAGE_RETURN << used
+    return bits.to_bytes((used + spare) // OCTET_BITS, "little")
+
+
+def unpack(octets: bytes, *, fill_bits: int = 0) -> bytes:
+    """The septets, one an octet. What `pack` appended to fill the last octet is among them."""
+    bits = int.from_bytes(octets, "little") >> fill_bits
+    count = max(OCTET_BITS * len(octets) - fill_bits, 0) // SEPTET_BITS
+    return bytes(bits >> (SEPTET_BITS * at) & (len(BASIC) - 1) for at in range(count))

@@ -1,0 +1,184 @@
+"""Texts of incoming PDUs: what octets and a data_coding mean, and which part of a long text they are.
+
+Networks pass on what others got wrong, and a reply must not be lost for it: octets that fit no alphabet are read by the nearest
+one that they fit.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from providers import gsm
+from providers.contract.messages import MessagePart
+from providers.smpp.text import (
+    SAR_MSG_REF_NUM,
+    SAR_SEGMENT_SEQNUM,
+    SAR_TOTAL_SEGMENTS,
+    Alphabet,
+    fill_bits,
+)
+
+MAX_USER_DATA = 140
+_ASCII_CONTROLS = frozenset(b"\t\n\r")
+_FIRST_PRINTABLE, _FIRST_NON_ASCII = 0x20, 0x80
+_LITTLE_ENDIAN_MARK = b"\xff\xfe"
+_REFERENCE_OCTETS: Final[Mapping[int, int]] = {
+    0x00: 1,
+    0x08: 2,
+}  # the two elements of concatenation, by their identifiers
+
+_BINARY_CLASS, _GSM_CLASS, _UCS2_CLASS = 4, 0, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A user data header. `octets` is its length with the length octet, 0 if there is none that can be read."""
+
+    octets: int = 0
+    part: MessagePart | None = None
+
+
+def decode(octets: bytes, data_coding: int, default_alphabet: Alphabet, *, header_octets: int = 0) -> str:
+    """The text, without characters that cannot be stored. `header_octets` tells where packed septets begin.
+
+    Raises `ValueError` for binary data (data_coding 2 and 4, and the message classes of 8-bit data) that is no readable text.
+    """
+    text = _decode(octets, data_coding, default_alphabet, header_octets)
+    return text.replace("\x00", "")
+
+
+def read_udh(octets: bytes) -> Header:
+    """The header at the beginning of these octets, which esm_class announces.
+
+    A broken header is no header, and a broken element of concatenation no part.
+    """
+    if not octets or octets[0] + 1 > len(octets):
+        return Header()
+    length, part, at = octets[0] + 1, None, 1
+    while at + 2 <= length:
+        identifier, size = octets[at], octets[at + 1]
+        value = octets[at + 2 : min(at + 2 + size, length)]
+        reference_octets = _REFERENCE_OCTETS.get(identifier)
+        if reference_octets is not None and size == len(value) == reference_octets + 2:
+            part = _part(value[:-2], count=value[-2], number=value[-1]) or part
+        at += 2 + size
+    return Header(length, part)
+
+
+def sar_part(tlvs: Mapping[int, bytes]) -> MessagePart | None:
+    """The part that the three TLVs of SAR name; None without all of them."""
+    reference, count, number = (tlvs.get(tag, b"") for tag in (SAR_MSG_REF_NUM, SAR_TOTAL_SEGMENTS, SAR_SEGMENT_SEQNUM))
+    if not (0 < len(reference) <= 2 and len(count) == len(number) == 1):  # noqa: PLR2004 (two octets by the standard)
+        return None
+    return _part(reference, count=count[0], number=number[0])
+
+
+def _part(reference: bytes, *, count: int, number: int) -> MessagePart | None:
+    """None for a text of one part, and for numbers that cannot be."""
+    if count <= 1 or not 1 <= number <= count:
+        return None
+    return MessagePart(str(int.from_bytes(reference, "big")), number=number, count=count)
+
+
+def _decode(octets: bytes, data_coding: int, default: Alphabet, header_octets: int) -> str:
+    coding = _coding_of_class(data_coding)
+    if coding in _READERS:
+        return _READERS[coding](octets)
+    # A message class names GSM's alphabet itself, whatever the default is.
+    is_gsm = coding == _GSM_CLASS != data_coding and default is not Alphabet.GSM7_PACKED
+    return _default(octets, Alphabet.GSM7 if is_gsm else default, header_octets)
+
+
+def _coding_of_class(data_coding: int) -> int:
+    """The simple coding for a message class or waiting indication of GSM (3GPP TS 23.038, section 4); others as they are."""
+    match data_coding >> 4:
+        case 0x1:
+            return {0: _GSM_CLASS, 1: _BINARY_CLASS, 2: _UCS2_CLASS}.get(data_coding >> 2 & 0b11, data_coding)
+        case 0xC | 0xD:
+            return _GSM_CLASS
+        case 0xE:
+            return _UCS2_CLASS
+        case 0xF:
+            return _BINARY_CLASS if data_coding & 0b100 else _GSM_CLASS
+        case _:
+            return data_coding
+
+
+def _default(octets: bytes, alphabet: Alphabet, header_octets: int) -> str:
+    match alphabet:
+        case Alphabet.GSM7:
+            return _gsm(octets)
+        case Alphabet.GSM7_PACKED:
+            return gsm.decode(_unpacked(octets, header_octets))
+        case Alphabet.LATIN1 | Alphabet.ASCII:
+            return octets.decode("latin-1")
+
+
+def _gsm(octets: bytes) -> str:
+    """Octets above 127 are none of GSM's: some message centres put UTF-8 or Latin-1 there."""
+    if max(octets, default=0) < _FIRST_NON_ASCII:
+        return gsm.decode(octets)
+    return _utf8_or_latin1(octets)
+
+
+def _unpacked(octets: bytes, header_octets: int) -> bytes:
+    """Without what fills the last octet: a carriage return, or with a careless sender zeros, which are an `@`.
+
+    A part that is full may well end in an `@` of its own.
+    """
+    fill = fill_bits(header_octets)
+    septets = gsm.unpack(octets, fill_bits=fill)
+    is_filled = bool(septets) and (gsm.OCTET_BITS * len(octets) - fill) % gsm.SEPTET_BITS == 0
+    is_full = header_octets + len(octets) >= MAX_USER_DATA
+    if is_filled and (septets[-1] == gsm.CARRIAGE_RETURN or (septets[-1] == 0 and not is_full)):
+        return septets[:-1]
+    return septets
+
+
+def _ascii_or_gsm(octets: bytes) -> str:
+    """ASCII by the standard, but node-smpp sends GSM octets here. A control character that no text has tells them apart."""
+    if any(octet < _FIRST_PRINTABLE and octet not in _ASCII_CONTROLS for octet in octets):
+        return _gsm(octets)
+    return _utf8_or_latin1(octets)
+
+
+def _ucs2(octets: bytes) -> str:
+    """UTF-16BE. A last odd octet, a byte order mark and half a surrogate pair do no harm."""
+    even = octets[: len(octets) // 2 * 2]
+    if even.startswith(_LITTLE_ENDIAN_MARK):
+        return even[2:].decode("utf-16-le", "replace")
+    return even.decode("utf-16-be", "replace").removeprefix("\ufeff")
+
+
+def _readable(octets: bytes) -> str:
+    """Some carriers declare texts as 8-bit data."""
+    text = _utf8_or_latin1(octets)
+    if not all(each.isprintable() or each in "\t\n\r" for each in text):
+        raise ValueError("the message is binary data, not a text")
+    return text
+
+
+def _utf8_or_latin1(octets: bytes) -> str:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
+
+
+def _codec(name: str) -> Callable[[bytes], str]:
+    return lambda octets: octets.decode(name, "replace")
+
+
+# The codings of SMPP 3.4, section 5.2.19, but for 0 and what it reserves, which are read as the default alphabet.
+_READERS: Final[Mapping[int, Callable[[bytes], str]]] = {
+    1: _ascii_or_gsm,
+    2: _readable,
+    3: _codec("latin-1"),
+    4: _readable,
+    5: _codec("shift_jis"),
+    6: _codec("iso8859-5"),
+    7: _codec("iso8859-8"),
+    8: _ucs2,
+    10: _codec("iso2022_jp"),
+    14: _codec("euc_kr"),
+}
