@@ -10,13 +10,8 @@ from typing import Final
 
 from providers import gsm
 from providers.contract.messages import MessagePart
-from providers.smpp.text import (
-    SAR_MSG_REF_NUM,
-    SAR_SEGMENT_SEQNUM,
-    SAR_TOTAL_SEGMENTS,
-    Alphabet,
-    fill_bits,
-)
+from providers.smpp.constants import Tag
+from providers.smpp.text import Alphabet, fill_bits
 
 MAX_USER_DATA = 140
 _ASCII_CONTROLS = frozenset(b"\t\n\r")
@@ -27,6 +22,7 @@ _REFERENCE_OCTETS: Final[Mapping[int, int]] = {
     0x08: 2,
 }  # the two elements of concatenation, by their identifiers
 
+_SAR_TAGS: Final = (Tag.SAR_MSG_REF_NUM, Tag.SAR_TOTAL_SEGMENTS, Tag.SAR_SEGMENT_SEQNUM)
 _BINARY_CLASS, _GSM_CLASS, _UCS2_CLASS = 4, 0, 8
 
 
@@ -67,7 +63,7 @@ def read_udh(octets: bytes) -> Header:
 
 def sar_part(tlvs: Mapping[int, bytes]) -> MessagePart | None:
     """The part that the three TLVs of SAR name; None without all of them."""
-    reference, count, number = (tlvs.get(tag, b"") for tag in (SAR_MSG_REF_NUM, SAR_TOTAL_SEGMENTS, SAR_SEGMENT_SEQNUM))
+    reference, count, number = (tlvs.get(tag, b"") for tag in _SAR_TAGS)
     if not (0 < len(reference) <= 2 and len(count) == len(number) == 1):  # noqa: PLR2004 (two octets by the standard)
         return None
     return _part(reference, count=count[0], number=number[0])

@@ -27,11 +27,9 @@ from enum import StrEnum
 from typing import Final
 
 from providers import gsm
+from providers.smpp.constants import UDH, Tag
 
-BINARY: Final = 0x04
-UDH_INDICATOR: Final = 0x40  # of esm_class
 MAX_PARTS = 255
-SAR_MSG_REF_NUM, SAR_TOTAL_SEGMENTS, SAR_SEGMENT_SEQNUM, MESSAGE_PAYLOAD = 0x020C, 0x020E, 0x020F, 0x0424
 _LAST_OF_BMP = 0xFFFF
 _MASK_8, _MASK_16 = 0xFF, 0xFFFF
 
@@ -104,7 +102,7 @@ def split(text: str, *, alphabet: Alphabet, long_text: LongText, reference: int)
     if _fits(coding.sizes, coding.limits[0]):
         return [Part(coding.encode(text), coding.data_coding, text)]
     if long_text is LongText.MESSAGE_PAYLOAD:
-        return [Part(b"", coding.data_coding, text, tlvs={MESSAGE_PAYLOAD: coding.encode(text)})]
+        return [Part(b"", coding.data_coding, text, tlvs={Tag.MESSAGE_PAYLOAD: coding.encode(text)})]
     limits = coding.limits[7 if long_text is LongText.UDH16 else 6]
     pieces = [text[begin:end] for begin, end in _cuts(coding.sizes, limits)]
     if len(pieces) > MAX_PARTS:
@@ -117,10 +115,10 @@ def split(text: str, *, alphabet: Alphabet, long_text: LongText, reference: int)
 
 def _part(piece: str, coding: _Coding, long_text: LongText, reference: int, *, number: int, count: int) -> Part:
     if long_text is LongText.SAR:
-        tlvs = {
-            SAR_MSG_REF_NUM: (reference & _MASK_16).to_bytes(2, "big"),
-            SAR_TOTAL_SEGMENTS: bytes([count]),
-            SAR_SEGMENT_SEQNUM: bytes([number]),
+        tlvs: dict[int, bytes] = {
+            Tag.SAR_MSG_REF_NUM: (reference & _MASK_16).to_bytes(2, "big"),
+            Tag.SAR_TOTAL_SEGMENTS: bytes([count]),
+            Tag.SAR_SEGMENT_SEQNUM: bytes([number]),
         }
         return Part(coding.encode(piece), coding.data_coding, piece, tlvs=tlvs)
     if long_text is LongText.UDH16:
@@ -128,7 +126,7 @@ def _part(piece: str, coding: _Coding, long_text: LongText, reference: int, *, n
     else:
         header = bytes([5, 0x00, 3, reference & _MASK_8, count, number])
     octets = header + coding.encode(piece, header=header)
-    return Part(octets, coding.data_coding, piece, esm_class=UDH_INDICATOR)
+    return Part(octets, coding.data_coding, piece, esm_class=UDH)
 
 
 def _coding(text: str, alphabet: Alphabet) -> _Coding:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from messaging import segments
 from messaging.segments import Encoding
 from providers import gsm
-from providers.smpp import text as smpp_text
+from providers.smpp.constants import UDH, Tag
 from providers.smpp.reading import decode, read_udh, sar_part
-from providers.smpp.text import Alphabet, LongText, Part, split
+from providers.smpp.text import Alphabet, LongText, Part, fill_bits, split
 
 GSM_TEXTS = st.text(st.sampled_from(sorted(gsm.CHARACTERS - {"\r"})), max_size=700)
 UCS2_TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\ufeff"), max_size=300)
@@ -18,14 +18,14 @@ USER_DATA_OCTETS, SINGLE_SEPTETS = 140, 160
 
 
 def header_octets(part: Part) -> int:
-    return read_udh(part.octets).octets if part.esm_class & smpp_text.UDH_INDICATOR else 0
+    return read_udh(part.octets).octets if part.esm_class & UDH else 0
 
 
 def user_data_octets(part: Part, alphabet: Alphabet) -> int:
     """What the part takes on the air, where septets are packed."""
     header, is_septets = header_octets(part), part.data_coding == 0 and alphabet is not Alphabet.GSM7_PACKED
     content = len(part.octets) - header
-    return -(-(header * 8 + smpp_text.fill_bits(header) + content * 7) // 8) if is_septets else header + content
+    return -(-(header * 8 + fill_bits(header) + content * 7) // 8) if is_septets else header + content
 
 
 @given(
@@ -42,7 +42,7 @@ def test_the_parts_of_any_text_fit_and_are_read_as_the_text(
     read = []
     for number, part in enumerate(parts, start=1):
         header = header_octets(part)
-        octets = part.octets[header:] or part.tlvs.get(smpp_text.MESSAGE_PAYLOAD, b"")
+        octets = part.octets[header:] or part.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
         read.append(decode(octets, part.data_coding, alphabet, header_octets=header))
         assert user_data_octets(part, alphabet) <= USER_DATA_OCTETS
         place = read_udh(part.octets).part if header else sar_part(part.tlvs)
