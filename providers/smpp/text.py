@@ -56,7 +56,7 @@ class LongText(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextPart:
     """The fields of one PDU. `octets` is its short_message, header included. `text` is the part in clear."""
 
     octets: bytes = field(repr=False)
@@ -92,7 +92,7 @@ def fill_bits(header_octets: int) -> int:
     return -gsm.OCTET_BITS * header_octets % gsm.SEPTET_BITS
 
 
-def split(text: str, *, alphabet: Alphabet, long_text: LongText, reference: int) -> list[Part]:
+def split(text: str, *, alphabet: Alphabet, long_text: LongText, reference: int) -> list[TextPart]:
     """The text as one part or several, never cut within a character, an escape pair or a surrogate pair.
 
     The lowest bits of `reference` are used, 8 with `udh`, else 16. Raises `ValueError` for a text with half a surrogate pair,
@@ -100,9 +100,9 @@ def split(text: str, *, alphabet: Alphabet, long_text: LongText, reference: int)
     """
     coding = _coding(text, alphabet)
     if _fits(coding.sizes, coding.limits[0]):
-        return [Part(coding.encode(text), coding.data_coding, text)]
+        return [TextPart(coding.encode(text), coding.data_coding, text)]
     if long_text is LongText.MESSAGE_PAYLOAD:
-        return [Part(b"", coding.data_coding, text, tlvs={Tag.MESSAGE_PAYLOAD: coding.encode(text)})]
+        return [TextPart(b"", coding.data_coding, text, tlvs={Tag.MESSAGE_PAYLOAD: coding.encode(text)})]
     limits = coding.limits[7 if long_text is LongText.UDH16 else 6]
     pieces = [text[begin:end] for begin, end in _cuts(coding.sizes, limits)]
     if len(pieces) > MAX_PARTS:
@@ -113,20 +113,20 @@ def split(text: str, *, alphabet: Alphabet, long_text: LongText, reference: int)
     ]
 
 
-def _part(piece: str, coding: _Coding, long_text: LongText, reference: int, *, number: int, count: int) -> Part:
+def _part(piece: str, coding: _Coding, long_text: LongText, reference: int, *, number: int, count: int) -> TextPart:
     if long_text is LongText.SAR:
         tlvs: dict[int, bytes] = {
             Tag.SAR_MSG_REF_NUM: (reference & _MASK_16).to_bytes(2, "big"),
             Tag.SAR_TOTAL_SEGMENTS: bytes([count]),
             Tag.SAR_SEGMENT_SEQNUM: bytes([number]),
         }
-        return Part(coding.encode(piece), coding.data_coding, piece, tlvs=tlvs)
+        return TextPart(coding.encode(piece), coding.data_coding, piece, tlvs=tlvs)
     if long_text is LongText.UDH16:
         header = bytes([6, 0x08, 4, *(reference & _MASK_16).to_bytes(2, "big"), count, number])
     else:
         header = bytes([5, 0x00, 3, reference & _MASK_8, count, number])
     octets = header + coding.encode(piece, header=header)
-    return Part(octets, coding.data_coding, piece, esm_class=UDH)
+    return TextPart(octets, coding.data_coding, piece, esm_class=UDH)
 
 
 def _coding(text: str, alphabet: Alphabet) -> _Coding:

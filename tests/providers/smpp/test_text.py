@@ -8,8 +8,8 @@ from messaging import segments
 from messaging.segments import Encoding
 from providers import gsm
 from providers.smpp.constants import UDH, Tag
-from providers.smpp.reading import decode, read_udh, sar_part
-from providers.smpp.text import Alphabet, LongText, Part, fill_bits, split
+from providers.smpp.decoding import decode, read_udh, sar_part
+from providers.smpp.text import Alphabet, LongText, TextPart, fill_bits, split
 
 GSM_TEXTS = st.text(st.sampled_from(sorted(gsm.CHARACTERS - {"\r"})), max_size=700)
 UCS2_TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\ufeff"), max_size=300)
@@ -17,11 +17,11 @@ TEXTS = st.one_of(GSM_TEXTS, UCS2_TEXTS, st.text(st.sampled_from("a€👋é{"),
 USER_DATA_OCTETS, SINGLE_SEPTETS = 140, 160
 
 
-def header_octets(part: Part) -> int:
+def header_octets(part: TextPart) -> int:
     return read_udh(part.octets).octets if part.esm_class & UDH else 0
 
 
-def user_data_octets(part: Part, alphabet: Alphabet) -> int:
+def user_data_octets(part: TextPart, alphabet: Alphabet) -> int:
     """What the part takes on the air, where septets are packed."""
     header, is_septets = header_octets(part), part.data_coding == 0 and alphabet is not Alphabet.GSM7_PACKED
     content = len(part.octets) - header
@@ -166,4 +166,4 @@ def test_what_no_part_can_hold_is_refused() -> None:
 
 
 def test_an_empty_text_is_one_empty_part() -> None:
-    assert split("", alphabet=Alphabet.GSM7, long_text=LongText.UDH, reference=7) == [Part(b"", 0, "")]
+    assert split("", alphabet=Alphabet.GSM7, long_text=LongText.UDH, reference=7) == [TextPart(b"", 0, "")]

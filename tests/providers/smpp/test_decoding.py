@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from providers import gsm
 from providers.contract.messages import MessagePart
-from providers.smpp.reading import Header, decode, read_udh, sar_part
+from providers.smpp.decoding import DataHeader, decode, read_udh, sar_part
 from providers.smpp.text import Alphabet
 
 UCS2_TEXT = "Grüße 👋"
@@ -88,22 +88,22 @@ def test_zeros_at_the_end_of_packed_septets_fill_an_octet_unless_the_part_is_ful
 @pytest.mark.parametrize(
     ("octets", "header"),
     [
-        (b"\x05\x00\x03\x2a\x02\x01abc", Header(6, MessagePart("42", 1, 2))),
-        (b"\x06\x08\x04\x01\x2a\x03\x03abc", Header(7, MessagePart("298", 3, 3))),
-        (b"\x0b\x05\x04\x0b\x84\x00\x00\x00\x03\x01\x02\x02abc", Header(12, MessagePart("1", 2, 2))),
-        (b"\x05\x00\x03\x2a\x01\x01abc", Header(6, None)),  # a text of one part
-        (b"\x05\x00\x03\x2a\x02\x00abc", Header(6, None)),
-        (b"\x05\x00\x03\x2a\x02\x03abc", Header(6, None)),
-        (b"\x05\x00\x03\x2a\x00\x00abc", Header(6, None)),
-        (b"\x05\x00\x04\x2a\x02\x01abc", Header(6, None)),  # the element is longer than the header
-        (b"\x04\x00\x02\x2a\x02abc", Header(5, None)),
-        (b"\x01\x00abc", Header(2, None)),
-        (b"\x00abc", Header(1, None)),
-        (b"\xffabc", Header()),
-        (b"", Header()),
+        (b"\x05\x00\x03\x2a\x02\x01abc", DataHeader(6, MessagePart("42", 1, 2))),
+        (b"\x06\x08\x04\x01\x2a\x03\x03abc", DataHeader(7, MessagePart("298", 3, 3))),
+        (b"\x0b\x05\x04\x0b\x84\x00\x00\x00\x03\x01\x02\x02abc", DataHeader(12, MessagePart("1", 2, 2))),
+        (b"\x05\x00\x03\x2a\x01\x01abc", DataHeader(6, None)),  # a text of one part
+        (b"\x05\x00\x03\x2a\x02\x00abc", DataHeader(6, None)),
+        (b"\x05\x00\x03\x2a\x02\x03abc", DataHeader(6, None)),
+        (b"\x05\x00\x03\x2a\x00\x00abc", DataHeader(6, None)),
+        (b"\x05\x00\x04\x2a\x02\x01abc", DataHeader(6, None)),  # the element is longer than the header
+        (b"\x04\x00\x02\x2a\x02abc", DataHeader(5, None)),
+        (b"\x01\x00abc", DataHeader(2, None)),
+        (b"\x00abc", DataHeader(1, None)),
+        (b"\xffabc", DataHeader()),
+        (b"", DataHeader()),
     ],
 )
-def test_a_header_is_read_and_a_broken_one_names_no_part(octets: bytes, header: Header) -> None:
+def test_a_header_is_read_and_a_broken_one_names_no_part(octets: bytes, header: DataHeader) -> None:
     assert read_udh(octets) == header
 
 

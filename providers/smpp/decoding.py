@@ -27,7 +27,7 @@ _BINARY_CLASS, _GSM_CLASS, _UCS2_CLASS = 4, 0, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class DataHeader:
     """A user data header. `octets` is its length with the length octet, 0 if there is none that can be read."""
 
     octets: int = 0
@@ -43,13 +43,13 @@ def decode(octets: bytes, data_coding: int, default_alphabet: Alphabet, *, heade
     return text.replace("\x00", "")
 
 
-def read_udh(octets: bytes) -> Header:
+def read_udh(octets: bytes) -> DataHeader:
     """The header at the beginning of these octets, which esm_class announces.
 
     A broken header is no header, and a broken element of concatenation no part.
     """
     if not octets or octets[0] + 1 > len(octets):
-        return Header()
+        return DataHeader()
     length, part, at = octets[0] + 1, None, 1
     while at + 2 <= length:
         identifier, size = octets[at], octets[at + 1]
@@ -58,7 +58,7 @@ def read_udh(octets: bytes) -> Header:
         if reference_octets is not None and size == len(value) == reference_octets + 2:
             part = _part(value[:-2], count=value[-2], number=value[-1]) or part
         at += 2 + size
-    return Header(length, part)
+    return DataHeader(length, part)
 
 
 def sar_part(tlvs: Mapping[int, bytes]) -> MessagePart | None:
