@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.services.outbound import pacing
 from messaging.services.reporting import heartbeats
+from providers import smpp_leases
 from scheduling import zone_data
 
 HEARTBEAT_MAX_AGE = 30.0
@@ -53,6 +54,7 @@ def system(request: HttpRequest) -> JsonResponse:
     for name, check in (("beat", _beat), ("workers", _workers)):
         checks[name] = check() if checks["broker"] == "ok" else "unknown: the broker is unavailable"
     checks["oldest_due"] = _oldest_due() if checks["database"] == "ok" else "unknown: the database is unavailable"
+    checks["smpp"] = _smpp() if checks["database"] == "ok" else "unknown: the database is unavailable"
     checks["routing"] = "ok" if checks["broker"] == "ok" else DEGRADED_ROUTING
     return _respond(checks, passed="healthy", failed="unhealthy", tzdata=_zone_data())
 
@@ -95,6 +97,10 @@ def _beat() -> str:
 
 def _workers() -> str:
     return "ok" if heartbeats.workers() else f"no worker heartbeat for {heartbeats.WORKER_SILENT_SECONDS} s"
+
+
+def _smpp() -> str:
+    return "; ".join(smpp_leases.faults(now=timezone.now())) or "ok"
 
 
 def _oldest_due() -> str:

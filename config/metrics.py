@@ -29,7 +29,8 @@ from messaging.services.reporting import heartbeats, statistics
 from messaging.services.reporting.rollups import BUCKETS
 from messaging.services.reporting.statistics import Total
 from messaging.states import Direction
-from providers.models import ProviderAccount
+from providers import smpp_leases
+from providers.models import ProviderAccount, SmppBind
 from providers.state import account_state
 from providers.state.circuit_breaker import Circuit
 
@@ -141,6 +142,27 @@ def _from_database() -> Iterator[Metric]:
         present.add_metric([status], count)
     yield present
     yield from _queues()
+    yield from _smpp_binds()
+
+
+def _smpp_binds() -> Iterator[Metric]:
+    """Binds that no connector holds have the state `unbound`."""
+    now = timezone.now()
+    states_of = GaugeMetricFamily(
+        "switchboard_smpp_bind", "1 for the state that a bind is in.", labels=["provider", "bind", "state"]
+    )
+    in_flight = GaugeMetricFamily(
+        "switchboard_smpp_in_flight", "Submissions of a bind that are not answered yet.", labels=["provider", "bind"]
+    )
+    for bind in SmppBind.objects.filter(account__is_enabled=True).order_by("account", "number"):
+        state = smpp_leases.state_of(bind, now=now)
+        for each in SmppBind.State:
+            states_of.add_metric([bind.account_id, str(bind.number), each], 1 if each == state else 0)
+        in_flight.add_metric(
+            [bind.account_id, str(bind.number)], bind.in_flight if smpp_leases.is_live(bind, now=now) else 0
+        )
+    yield states_of
+    yield in_flight
 
 
 def _accepted(totals: Iterable[Total]) -> Metric:

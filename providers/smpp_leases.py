@@ -4,7 +4,7 @@ A connector takes at most one free bind of an account in each round, so that sev
 comes later takes over the binds of one that dies, when their leases end.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -111,6 +111,20 @@ def is_live(bind: SmppBind, *, now: datetime) -> bool:
     return bind.lease_until is not None and bind.lease_until > now
 
 
+def state_of(bind: SmppBind, *, now: datetime) -> SmppBind.State:
+    """The state of a bind; `unbound` while no connector holds it."""
+    return State(bind.state) if is_live(bind, now=now) else State.UNBOUND
+
+
+def binds_of(rows: Sequence[ProviderAccount]) -> Mapping[str, Sequence[SmppBind]]:
+    """The binds of these accounts by slug: one query, or none without an SMPP account."""
+    found: dict[str, list[SmppBind]] = {row.slug: [] for row in rows}
+    slugs = [row.slug for row in rows if row.backend == BACKEND]
+    for bind in SmppBind.objects.filter(account__in=slugs).order_by("number") if slugs else ():
+        found[bind.account_id].append(bind)
+    return found
+
+
 def faults(*, now: datetime) -> list[str]:
     """A sentence for each enabled SMPP account that has no bind, for operators."""
     sentences = []
@@ -119,5 +133,7 @@ def faults(*, now: datetime) -> list[str]:
         live = [bind for bind in binds if is_live(bind, now=now)]
         if not any(bind.state == State.BOUND for bind in live):
             reason = next((bind.last_error for bind in live if bind.last_error), "")
-            sentences.append(f"{account.slug}: {reason or ('not bound yet' if live else 'no connector (run_smpp) runs')}")
+            sentences.append(
+                f"{account.slug}: {reason or ('not bound yet' if live else 'no connector (run_smpp) runs')}"
+            )
     return sentences

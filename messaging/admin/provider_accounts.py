@@ -23,7 +23,7 @@ from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin, ReadOnlyAdmin, ReadOnlyMixin, TabularInline
 from messaging.console.row_actions import RowAction
 from messaging.console.staff import staff_of
-from providers import health_summary, registry, senders, services
+from providers import health_summary, registry, senders, services, smpp_leases
 from providers.errors import ConfigError, Misconfigured, SharedStateUnavailable
 from providers.health_summary import REFUSES_MANY, HealthSummary
 from providers.models import ProviderAccount, ProviderEvent, SenderNumber
@@ -204,6 +204,7 @@ class ProviderAccountAdmin(ModelAdmin):
         return {
             "fault": _fault_of(account),
             "addresses": addresses_of(account) if self.has_change_permission(request, account) else None,
+            "binds": _binds_of(account),
             "exchanges": exchange_log.recent(account.pk, since=account.created_at),
             "links_to_messages": staff_of(request).has_perm(MAY_SEE_MESSAGES),
         }
@@ -252,6 +253,15 @@ class ProviderAccountAdmin(ModelAdmin):
         if found is not None:
             self.prepare(request, [found])
         return found
+
+
+def _binds_of(account: ProviderAccount) -> list[dict[str, Any]]:
+    """The binds of an SMPP account, for the template."""
+    now = timezone.now()
+    return [
+        {"row": bind, "state": smpp_leases.state_of(bind, now=now), "is_live": smpp_leases.is_live(bind, now=now)}
+        for bind in smpp_leases.binds_of([account])[account.slug]
+    ]
 
 
 def _fault_of(account: ProviderAccount) -> str:

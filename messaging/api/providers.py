@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from messaging.api.access import user_of
 from messaging.api.serializers import OptionalReasonSerializer, ReasonSerializer
 from messaging.services.representation import isoformat_utc
-from providers import services
-from providers.models import ProviderAccount
+from providers import services, smpp_leases
+from providers.models import ProviderAccount, SmppBind
 from providers.state import account_state, health
 from providers.state.account_state import AccountState
 from providers.state.circuit_breaker import Circuit
@@ -49,6 +49,16 @@ class WindowSerializer(serializers.Serializer):
     )
 
 
+class SmppBindSerializer(serializers.Serializer):
+    number = serializers.IntegerField(help_text="From 1 to the account's `binds`.")
+    state = serializers.ChoiceField([state.value for state in SmppBind.State])
+    since = serializers.DateTimeField(allow_null=True)
+    connector = serializers.CharField(allow_null=True, help_text="The process that holds the bind.")
+    window = serializers.IntegerField(help_text="How many submissions may be unanswered at a time.")
+    in_flight = serializers.IntegerField(help_text="Submissions that are not answered yet, a few seconds ago.")
+    error = serializers.CharField(allow_null=True, help_text="Why the bind is down.")
+
+
 class ProviderSerializer(serializers.Serializer):
     slug = serializers.CharField()
     backend = serializers.CharField()
@@ -65,6 +75,7 @@ class ProviderSerializer(serializers.Serializer):
     paused_until = serializers.DateTimeField(
         allow_null=True, help_text="The end of a pause that the provider requested."
     )
+    binds = SmppBindSerializer(many=True, help_text="The binds of an SMPP account; empty for all others.")
     last_minute = WindowSerializer()
     last_15_minutes = WindowSerializer()
 
@@ -73,12 +84,18 @@ def serialize_accounts(rows: Sequence[ProviderAccount], *, now: datetime) -> lis
     slugs = [row.slug for row in rows]
     states = account_state.fetch(slugs, now=now)
     windows = health.windows(slugs, now=now.timestamp(), minutes=MINUTES)
-    return [_serialize(row, states[row.slug], *windows[row.slug], now=now) for row in rows]
+    binds = smpp_leases.binds_of(rows)
+    return [
+        {
+            **_serialize(row, states[row.slug], now=now),
+            "binds": [_serialize_bind(bind, now=now) for bind in binds[row.slug]],
+            **dict(zip(("last_minute", "last_15_minutes"), map(_serialize_window, windows[row.slug]), strict=True)),
+        }
+        for row in rows
+    ]
 
 
-def _serialize(
-    row: ProviderAccount, account: AccountState, minute: Window, quarter: Window, *, now: datetime
-) -> dict[str, Any]:
+def _serialize(row: ProviderAccount, account: AccountState, *, now: datetime) -> dict[str, Any]:
     circuit = account.circuit
     state = circuit.at(now.timestamp())
     until = None if state is Circuit.CLOSED or circuit.is_held else circuit.until
@@ -96,8 +113,19 @@ def _serialize(
         },
         "refuses_many": account.refuses_many,
         "paused_until": _isoformat(account.paused_until) if account.paused_until > now.timestamp() else None,
-        "last_minute": _serialize_window(minute),
-        "last_15_minutes": _serialize_window(quarter),
+    }
+
+
+def _serialize_bind(bind: SmppBind, *, now: datetime) -> dict[str, Any]:
+    is_live = smpp_leases.is_live(bind, now=now)
+    return {
+        "number": bind.number,
+        "state": smpp_leases.state_of(bind, now=now),
+        "since": isoformat_utc(bind.state_since) if bind.state_since else None,
+        "connector": bind.holder if is_live else None,
+        "window": bind.window,
+        "in_flight": bind.in_flight if is_live else 0,
+        "error": bind.last_error or None,
     }
 
 

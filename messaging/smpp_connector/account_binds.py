@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from providers.backends.smpp_config import SmppConfig
+
 from messaging.database_threads import DatabaseThreads
 from messaging.smpp_connector.deliveries import Deliveries
 from messaging.smpp_connector.late_answers import LateAnswers
 from messaging.smpp_connector.links import Link, LinkSettings, tls_context
 from messaging.smpp_connector.submissions import PartOf, Submission, Submitter
-from providers.backends.smpp_config import SmppConfig
 from providers.models import ProviderAccount, SmppBind
 from providers.smpp.constants import CommandId
 from providers.smpp.pdu import Bind, Pdu
@@ -94,7 +95,7 @@ class AccountBinds:
 
     def _answered_late(self, context: object, pdu: Pdu) -> None:
         if isinstance(context, PartOf):
-            context.submission.answers[context.index] = pdu
+            context.submission.answers[context.position] = pdu
             self._save_late(context.submission, after=SETTLING_SECONDS)
 
     def _save_late(self, submission: Submission, *, after: float) -> None:

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.utils import timezone
+from providers.backends.smpp_config import SmppConfig
 
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.database_threads import DatabaseThreads
 from messaging.smpp_connector.account_binds import AccountBinds
 from messaging.smpp_connector.links import Link
 from providers import registry, services, smpp_leases
-from providers.backends.smpp_config import SmppConfig
 from providers.errors import Misconfigured
 from providers.models import ProviderAccount, SmppBind
 from providers.smpp_leases import LEASE, BindKey, BindReport
@@ -165,9 +165,7 @@ class Connector:
         }
         self._unusable = {}
         now = self._clock()
-        renew = functools.partial(
-            smpp_leases.renew, holder=self.holder, reports=reports, now=now, lease=self._lease
-        )
+        renew = functools.partial(smpp_leases.renew, holder=self.holder, reports=reports, now=now, lease=self._lease)
         kept = await self._round_thread.run(renew)
         self._held = {key: now + self._lease if key in kept else end for key, end in self._held.items()}
         for key in set(reports) - kept:
@@ -216,7 +214,9 @@ class Connector:
             if available:
                 logger.warning("the database is available again")
             else:
-                logger.warning("the database is unavailable (%s); binds are kept until their leases end", type(error).__name__)
+                logger.warning(
+                    "the database is unavailable (%s); binds are kept until their leases end", type(error).__name__
+                )
 
 
 def _log_failure(task: "asyncio.Future[None]") -> None:

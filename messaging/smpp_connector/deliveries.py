@@ -1,6 +1,6 @@
 """Receipts and replies of a carrier: stored first, then acknowledged.
 
-`deliver_sm_resp` with status 0 is sent after the commit. `ESME_RX_T_APPN` makes the carrier repeat what could not be stored now;
+`deliver_sm_resp` with status 0 is sent after the commit. `ESME_RX_T_APPN` makes the carrier repeat what could not be stored;
 `ESME_RX_P_APPN` answers what can never be understood, which is kept as a malformed callback.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.utils import timezone
+from providers.backends.smpp_config import SmppConfig
 
 from messaging import notifier
 from messaging.database_threads import DatabaseThreads
@@ -18,13 +19,13 @@ from messaging.inbound_limits import inbound_limits
 from messaging.models import ProviderCallback
 from messaging.services.inbound import receive
 from messaging.services.outbound import receipts
-from providers.backends.smpp_config import SmppConfig
 from providers.contract.callbacks import StatusReport
 from providers.errors import MalformedCallback
 from providers.models import ProviderAccount
 from providers.smpp.constants import CommandStatus
+from providers.smpp.deliveries import raw_record, read_deliver
 from providers.smpp.pdu import MalformedPdu, Pdu, ShortMessage
-from providers.smpp.receipts import is_receipt, raw_record, read_deliver
+from providers.smpp.receipts import is_receipt
 from providers.smpp.session import Session
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Deliveries:
         try:
             self._ingest(message, record)
         except MalformedCallback as fault:
-            self._keep(record, str(fault), Kind.STATUS if is_receipt(message) else Kind.INBOUND)
+            self._keep(record, str(fault), Kind.STATUS if is_receipt(message.esm_class, message.tlvs) else Kind.INBOUND)
             return CommandStatus.RX_P_APPN
         return CommandStatus.ROK
 
@@ -89,7 +90,7 @@ class Deliveries:
             receive.ingest(read, account=self._account, limits=inbound_limits(), now=now)
             notifier.notify_inbound()
 
-    def _keep(self, body: bytes, note: str, kind: Kind) -> None:
+    def _keep(self, body: bytes, note: str, kind: ProviderCallback.Kind) -> None:
         receipts.record(
             account=self._account, body=body, report=None, attempt_id=None, now=self._clock(), kind=kind, note=note
         )

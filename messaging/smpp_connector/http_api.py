@@ -2,7 +2,8 @@
 
 `POST /accounts/{slug}/submit` with `{"attempt", "reference", "within", "pdus": [hex, …]}`. The headers of the response leave
 immediately before the first PDU is written, its body when all answers are there or `within` seconds are over. So a worker whose
-connection ends before the headers knows that nothing was written. `GET /healthz` and `GET /status` are for operators.
+connection ends before the headers knows that nothing was written. `GET /healthz`, `/readyz` and
+`/status` are for operators.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ class HttpApi:
             return
         if scope["path"] == "/healthz":
             await _respond(send, 200, {"status": "ok"})
+        elif scope["path"] == "/readyz":
+            await self._readyz(send)
         elif not self._is_authenticated(scope):
             await _respond(send, 401, {"error": "unauthorized"})
         elif scope["path"] == "/status" and scope["method"] == "GET":
@@ -56,10 +59,15 @@ class HttpApi:
         else:
             await _respond(send, 404, {"error": "not_found"})
 
+    async def _readyz(self, send: Send) -> None:
+        """Ready while each account with a bind in this process has one that is up; also without any account."""
+        down = [slug for slug, binds in self._connector.status().items() if not _is_up(binds)]
+        await _respond(send, 503 if down else 200, {"status": "not ready" if down else "ready", "without_bind": down})
+
     def _is_authenticated(self, scope: Scope) -> bool:
         headers = dict(scope["headers"])
         given = headers.get(b"authorization", b"").removeprefix(b"Bearer ").decode("latin-1")
-        return any([hmac.compare_digest(given.encode(), key.encode()) for key in self._keys])
+        return any(hmac.compare_digest(given.encode(), key.encode()) for key in self._keys)
 
     async def _submit(self, slug: str, receive: Receive, send: Send) -> None:
         body = await _read(receive)
@@ -117,6 +125,10 @@ def _submission(slug: str, body: bytes) -> Submission:
     return Submission(slug, attempt, reference, pdus, within)
 
 
+def _is_up(binds: Mapping[str, Mapping[str, Any]]) -> bool:
+    return any(bind["state"] == "bound" for bind in binds.values())
+
+
 async def _read(receive: Receive) -> bytes:
     """The body; too large or broken ones are empty, which is malformed."""
     body = b""
@@ -124,7 +136,7 @@ async def _read(receive: Receive) -> bytes:
         event = await receive()
         if event["type"] != "http.request":
             return b""
-        body += event.get("body", b"")
+        body += bytes(event.get("body", b""))
         if len(body) > MAX_BODY_BYTES:
             return b""
         if not event.get("more_body"):

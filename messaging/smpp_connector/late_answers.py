@@ -1,7 +1,7 @@
 """Answers of a carrier that no worker waits for: they came too late, or the worker has died.
 
-An acceptance makes its message `sent`, with the carrier's ids; a refusal makes it `failed`. Without them it would stay `unknown`,
-and its receipt would match nothing.
+An acceptance makes its message `sent`, with the carrier's ids; a refusal makes it `failed`. Without them it would stay
+`unknown`, and its receipt would match nothing.
 """
 
 import functools

@@ -63,7 +63,7 @@ class PartOf(NamedTuple):
     """What a session keeps with the request of one part."""
 
     submission: Submission
-    index: int
+    position: int
 
 
 class Submitter:

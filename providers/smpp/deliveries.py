@@ -9,8 +9,8 @@ from providers.errors import MalformedCallback
 from providers.numbers import NumberFormat
 from providers.smpp import addresses
 from providers.smpp.constants import UDH
-from providers.smpp.pdu import ShortMessage, SmppAddress
 from providers.smpp.decoding import decode, read_udh, sar_part
+from providers.smpp.pdu import ShortMessage, SmppAddress
 from providers.smpp.receipts import is_receipt, read_receipt
 from providers.smpp.text import Alphabet
 

@@ -8,13 +8,14 @@ never got it, `NoResponse` that it may have.
 import asyncio
 import itertools
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from providers.smpp.constants import RESPONSE, CommandId, CommandStatus
 from providers.smpp.pdu import HEADER, MAX_PDU_BYTES, Pdu, encode
+from providers.smpp.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +87,7 @@ class Session(asyncio.Protocol):
         self._sequences = itertools.cycle(range(1, MAX_SEQUENCE + 1))
         self._pending: dict[int, _Pending] = {}
         self._late: OrderedDict[int, object] = OrderedDict()
-        self._waiting: deque[asyncio.Future[bool]] = deque()
-        self._in_flight = 0
-        self._granted = 0  # places in the window of those that are about to write
+        self._window = Window(limits.window, can_write=self._can_write)
         self._unanswered = 0
         self._is_writable = True
         self._is_unbinding = False
@@ -104,7 +103,7 @@ class Session(asyncio.Protocol):
     @property
     def in_flight(self) -> int:
         """Requests of ours in the window."""
-        return self._in_flight
+        return self._window.used
 
     @property
     def is_open(self) -> bool:
@@ -114,7 +113,7 @@ class Session(asyncio.Protocol):
     @property
     def has_room(self) -> bool:
         """A request would be written at once."""
-        return self._can_write() and self._in_flight + self._granted < self._limits.window
+        return self._window.has_room
 
     def _can_write(self) -> bool:
         return self.is_open and self._is_writable
@@ -136,8 +135,11 @@ class Session(asyncio.Protocol):
         Waits at most `wait` seconds for a place in the window; `before_write` is awaited immediately before the PDU is written.
         Raises `NotWritten` or `NoResponse`. A request that is canceled stays in the window until it is answered or given up.
         """
-        await self._wait_for_room(wait)
-        self._in_flight += 1
+        if not await self._window.acquire(wait):
+            raise NotWritten("the window is full" if self.is_open else "the session is closed")
+        if not self._can_write():
+            self._window.release()
+            raise NotWritten("the session is closed")
         if before_write is not None:
             await self._announce(before_write)
         seconds = self._limits.response_seconds if timeout is None else timeout
@@ -146,12 +148,12 @@ class Session(asyncio.Protocol):
     async def _announce(self, before_write: Callable[[], Awaitable[None]]) -> None:
         try:
             await before_write()
-            if not self._can_write():
-                raise NotWritten("the session is closed")
         except BaseException:
-            self._in_flight -= 1
-            self._admit()
+            self._window.release()
             raise
+        if not self._can_write():
+            self._window.release()
+            raise NotWritten("the session is closed")
 
     async def unbind(self) -> None:
         """Stop new requests, let the open ones of both sides be answered, unbind, and close."""
@@ -176,41 +178,6 @@ class Session(asyncio.Protocol):
             self._transport.close()
             self._after(CLOSING_SECONDS, self._transport.abort)
 
-    async def _wait_for_room(self, wait: float) -> None:
-        """Raises `NotWritten`. First come, first served."""
-        if self.has_room and not self._waiting:
-            return
-        if not self.is_open:
-            raise NotWritten(self._reason or "the session is closed")
-        if wait <= 0:
-            raise NotWritten("the window is full")
-        turn: asyncio.Future[bool] = self._loop.create_future()
-        self._waiting.append(turn)
-        try:
-            is_granted = await asyncio.wait_for(asyncio.shield(turn), wait)
-        except (TimeoutError, asyncio.CancelledError) as ended:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif turn.result():
-                self._granted -= 1
-                self._admit()
-            if isinstance(ended, TimeoutError):
-                raise NotWritten("the window is full") from None
-            raise
-        self._granted -= is_granted
-        if not is_granted or not self._can_write():
-            raise NotWritten("the session is closed")
-
-    def _admit(self) -> None:
-        """Grant places in the window to those that wait for one."""
-        while self._waiting and self.has_room:
-            self._granted += 1
-            self._waiting.popleft().set_result(True)
-
-    def _dismiss(self) -> None:
-        while self._waiting:
-            self._waiting.popleft().set_result(False)
-
     async def _write_request(
         self, command: CommandId, body: bytes, seconds: float, context: object, *, in_window: bool
     ) -> Pdu:
@@ -233,8 +200,7 @@ class Session(asyncio.Protocol):
         pending = self._pending.pop(sequence)
         pending.timer.cancel()
         if pending.in_window:
-            self._in_flight -= 1
-            self._admit()
+            self._window.release()
         self._check_quiet()
         return pending
 
@@ -324,7 +290,7 @@ class Session(asyncio.Protocol):
             pending = self._remove(sequence)
             if not pending.response.done():
                 pending.response.set_exception(NoResponse(self._reason))
-        self._dismiss()
+        self._window.dismiss()
         for quiet in self._quiet:
             if not quiet.done():
                 quiet.set_result(None)
@@ -335,7 +301,7 @@ class Session(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_writable = True
-        self._admit()
+        self._window.admit()
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -346,7 +312,7 @@ class Session(asyncio.Protocol):
 
     def _stop_requests(self) -> None:
         self._is_unbinding = True
-        self._dismiss()
+        self._window.dismiss()
 
     # --- timers -------------------------------------------------------------------------------------------------------
 
@@ -391,7 +357,7 @@ class Session(asyncio.Protocol):
             self._quiet.remove(quiet)
 
     def _is_quiet(self) -> bool:
-        return self._in_flight == 0 and self._unanswered == 0
+        return self._window.used == 0 and self._unanswered == 0
 
     def _check_quiet(self) -> None:
         if self._quiet and self._is_quiet():

@@ -11,11 +11,11 @@ from django.utils import timezone
 from messaging.services.reporting import heartbeats
 from providers.state import redis_client
 from scheduling import zone_data
-from tests.factories import MessageFactory, QueueFactory
+from tests.factories import AccountFactory, MessageFactory, QueueFactory
 
 pytestmark = pytest.mark.django_db
 ZONE_DATA = {"release": f"{timezone.now().year}a", "warning": None}
-FINE = dict.fromkeys(("database", "broker", "beat", "workers", "oldest_due", "routing"), "ok")
+FINE = dict.fromkeys(("database", "broker", "beat", "workers", "oldest_due", "smpp", "routing"), "ok")
 READY = dict.fromkeys(("database", "broker"), "ok")
 
 
@@ -108,7 +108,15 @@ def test_an_unavailable_database(client: Client, monkeypatch, error: type[Except
 
     monkeypatch.setattr("config.health.pacing.queues_to_dispatch", away)
 
-    assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due="unknown: the database is unavailable")
+    unknown = "unknown: the database is unavailable"
+    assert_unhealthy(client, database=f"failed: {error.__name__}", oldest_due=unknown, smpp=unknown)
+
+
+def test_an_smpp_account_without_a_bind(client: Client) -> None:
+    AccountFactory(slug="carrier", backend="smpp")
+    AccountFactory(slug="off", backend="smpp", is_enabled=False)
+
+    assert_unhealthy(client, smpp="carrier: no connector (run_smpp) runs")
 
 
 def test_an_unavailable_broker(client: Client, no_redis) -> None:

@@ -21,6 +21,7 @@ from messaging.services.outbound.dispatch.settle import settle
 from messaging.services.outbound.submit import MessageInput, submit_many
 from messaging.services.reporting import heartbeats, rollups
 from providers.errors import RecipientInvalid, Refused
+from providers.models import SmppBind
 from providers.state import account_state, circuit_breaker
 from providers.state.account_state import CallResult
 from tests.factories import NOW as TODAY
@@ -141,6 +142,23 @@ def test_an_unavailable_source_does_not_stop_the_others(client: Client, sent, mo
     assert (("switchboard_queue_depth", ("queue", "express")) in found) is (source == "redis")
 
 
+def test_smpp_binds_have_the_state_that_their_connector_reports(client: Client) -> None:
+    now = timezone.now()
+    account = AccountFactory(slug="carrier", backend="smpp")
+    lease = {"account": account, "state": "bound", "in_flight": 3}
+    SmppBind.objects.create(number=1, holder="a", lease_until=now + timedelta(seconds=30), **lease)
+    SmppBind.objects.create(number=2, holder="dead", lease_until=now - timedelta(seconds=1), **lease)
+
+    found = scrape(client)
+
+    states = {
+        tuple(dict(key[1:]).values()) for key, value in found.items() if key[0] == "switchboard_smpp_bind" and value
+    }
+    assert states == {("1", "carrier", "bound"), ("2", "carrier", "unbound")}
+    in_flight = [value for key, value in found.items() if key[0] == "switchboard_smpp_in_flight"]
+    assert in_flight == [3, 0]
+
+
 def test_every_metric_has_a_help_a_type_and_few_labels(client: Client, sent) -> None:
     families = list(text_string_to_metric_families(client.get("/metrics").content.decode()))
 
@@ -160,7 +178,7 @@ def test_a_scrape_costs_the_same_queries_whatever_there_is(
         draft = MessageInput(to=f"+1415555{place:04d}", text="hello", valid_for=14_400)
         submit_many(owner=UserFactory(), drafts=[draft], default_queue="express", now=NOW)
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         client.get("/metrics")
 
 

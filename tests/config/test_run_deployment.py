@@ -32,12 +32,12 @@ def procfile() -> dict[str, str]:
 
 
 def test_compose_runs_every_process_of_the_procfile(services: dict[str, dict], procfile: dict[str, str]) -> None:
-    assert set(procfile) == {"release", "web", "live", "worker", "beat"}
+    assert set(procfile) == {"release", "web", "live", "worker", "beat", "smpp"}
     assert set(services) == {*procfile, "postgres", "redis", "caddy"}
 
 
 def test_every_process_waits_for_the_migrations(services: dict[str, dict]) -> None:
-    for name in ("web", "live", "worker", "beat"):
+    for name in ("web", "live", "worker", "beat", "smpp"):
         assert services[name]["depends_on"]["release"] == {"condition": "service_completed_successfully"}
     for name in ("postgres", "redis"):
         assert services["release"]["depends_on"][name] == {"condition": "service_healthy"}
@@ -52,7 +52,7 @@ def test_redis_has_a_password_and_no_port(services: dict[str, dict]) -> None:
 
     assert not {"ports", "network_mode"} & services["redis"].keys()
     assert services["redis"]["environment"] == {"REDISCLI_AUTH": password}
-    for name in ("release", "web", "live", "worker", "beat"):
+    for name in ("release", "web", "live", "worker", "beat", "smpp"):
         assert services[name]["environment"]["REDIS_URL"] == f"redis://:{password}@redis:6379/0"
     assert "\nREDIS_PASSWORD=\n" in (BASE_DIR / ".env.example").read_text()
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from messaging.api.providers import ProviderSerializer
 from providers.errors import CredentialsRefused, RateLimited, Refused, Rejected, Unavailable
-from providers.models import ProviderAccount, ProviderEvent
+from providers.models import ProviderAccount, ProviderEvent, SmppBind
 from providers.state import account_state, shared_state
 from providers.state.account_state import CallResult
 from providers.state.health import ReceiptOutcome
@@ -34,6 +34,7 @@ ACME = {
     "circuit": CLOSED,
     "refuses_many": False,
     "paused_until": None,
+    "binds": [],
     "last_minute": NOTHING,
     "last_15_minutes": NOTHING,
 }
@@ -57,6 +58,42 @@ def test_the_list_and_one_account(api) -> None:
 
 def test_an_account_has_the_documented_keys(api) -> None:
     assert set(api.get("providers/acme/").json()) == set(ProviderSerializer().fields)
+
+
+def test_the_binds_of_an_smpp_account_are_shown(api) -> None:
+    now = timezone.now()
+    account = AccountFactory(slug="carrier", backend="smpp")
+    live = {"account": account, "holder": "host-1", "lease_until": now + timedelta(seconds=30), "state_since": now}
+    SmppBind.objects.create(number=1, state="bound", window=10, in_flight=3, **live)
+    SmppBind.objects.create(number=2, state="down", last_error="the carrier cannot be reached", window=10, **live)
+    SmppBind.objects.create(
+        account=account, number=3, state="bound", holder="dead", lease_until=now - timedelta(seconds=1), in_flight=2
+    )
+
+    binds = api.get("providers/carrier/").json()["binds"]
+
+    since = binds[0]["since"]
+    assert binds == [
+        {
+            "number": 1,
+            "state": "bound",
+            "since": since,
+            "connector": "host-1",
+            "window": 10,
+            "in_flight": 3,
+            "error": None,
+        },
+        {
+            "number": 2,
+            "state": "down",
+            "since": since,
+            "connector": "host-1",
+            "window": 10,
+            "in_flight": 0,
+            "error": "the carrier cannot be reached",
+        },
+        {"number": 3, "state": "unbound", "since": None, "connector": None, "window": 0, "in_flight": 0, "error": None},
+    ]
 
 
 def test_the_health_of_the_account_is_shown(api) -> None:

@@ -138,9 +138,7 @@ def test_without_a_place_in_time_nothing_is_written() -> None:
 
             for wait in (0.0, 0.01):
                 with pytest.raises(NotWritten, match="window is full"):
-                    await session.request(
-                        CommandId.SUBMIT_SM, b"y", wait=wait, before_write=note
-                    )
+                    await session.request(CommandId.SUBMIT_SM, b"y", wait=wait, before_write=note)
             assert written == []
             for pdu in pdus:
                 peer.answer(pdu)

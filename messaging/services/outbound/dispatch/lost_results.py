@@ -80,9 +80,7 @@ def settle_cached(messages: Collection[UUID], *, now: datetime, grace: GracePeri
     return CachedResults(settled, frozenset(attempts[attempt_id].message_id for attempt_id in cached.held))
 
 
-def settle_late(
-    attempt_id: UUID, *, provider_message_id: str, part_ids: tuple[str, ...], now: datetime
-) -> bool:
+def settle_late(attempt_id: UUID, *, provider_message_id: str, part_ids: tuple[str, ...], now: datetime) -> bool:
     """Save an acceptance that no worker waits for any more; returns False if the attempt has another result already."""
     unsettled = (DeliveryAttempt.Outcome.CALLING, DeliveryAttempt.Outcome.UNKNOWN)
     rows = DeliveryAttempt.objects.filter(pk=attempt_id, outcome__in=unsettled)
