@@ -14,7 +14,7 @@ from django.utils import timezone
 from requests.certs import where as certificates  # type: ignore[attr-defined]  # it is certifi's, in this public module
 
 from providers.models import SmppBind
-from providers.smpp.constants import BINDS, CommandId, CommandStatus, status_name
+from providers.smpp.constants import CommandId, CommandStatus, status_name
 from providers.smpp.pdu import Bind, Pdu
 from providers.smpp.session import NoResponse, NotWritten, Session, SessionHandler, SessionLimits
 
@@ -154,7 +154,6 @@ class Link(SessionHandler):
             raise _BindFailed("connecting took too long") from None
         except OSError:
             raise _BindFailed("the carrier cannot be reached") from None
-        self.session = session
         try:
             response = await session.request(self.mode, settings.bind.encode())
         except (NoResponse, NotWritten) as error:
@@ -165,6 +164,9 @@ class Link(SessionHandler):
             detail = f"the carrier refused the bind as {MODES[self.mode]}: {status_name(response.status)}"
             raise _BindFailed(detail, refused_for=REFUSED_PAUSES.get(response.status))
         session.bound = self.mode
+        self.session = session
+        if not session.is_open:  # it closed after its response
+            self.on_closed(session, "the carrier closed the connection after the bind")
 
     def _set(self, state: SmppBind.State, error: str = "") -> None:
         if (state, error) != (self.state, self.error):
@@ -176,11 +178,10 @@ class Link(SessionHandler):
     # --- SessionHandler -----------------------------------------------------------------------------------------------
 
     def on_request(self, session: Session, pdu: Pdu) -> None:
-        if pdu.command == CommandId.DELIVER_SM and session.bound is not None:
+        if pdu.command == CommandId.DELIVER_SM:  # the first one may come together with the response to the bind
             self._receive(session, pdu)
         else:
-            is_early = session.bound is None and pdu.command not in BINDS
-            session.respond(pdu, status=CommandStatus.RINVBNDSTS if is_early else CommandStatus.RINVCMDID)
+            session.respond(pdu, status=CommandStatus.RINVCMDID)
 
     def on_late_response(self, session: Session, context: object, pdu: Pdu) -> None:
         if context is not None:
