@@ -28,7 +28,7 @@ class AccountFormats(Protocol):
 def read_deliver(message: ShortMessage, formats: AccountFormats) -> StatusReport | InboundMessage:
     """Raises `MalformedCallback` for what is neither a receipt that names a message, nor a text of a sender."""
     text, part = read_text(message, formats.default_alphabet)
-    if is_receipt(message.esm_class, message.tlvs):
+    if is_receipt(message):
         return read_receipt(text or "", message.tlvs, esm_class=message.esm_class)
     if text is None:
         raise MalformedCallback("the message is binary data, not a text")

@@ -15,6 +15,7 @@ from typing import Final
 from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.errors import MalformedCallback
 from providers.smpp.constants import DELIVERY_RECEIPT, MessageState, Tag
+from providers.smpp.pdu import ShortMessage
 
 INTERMEDIATE_NOTIFICATION: Final = 0x20  # of esm_class, like a receipt, before the message has ended
 MAX_ID_LENGTH, MAX_WORD_LENGTH, MAX_SHORT_MESSAGE = 128, 64, 254
@@ -76,10 +77,10 @@ class DeliveryReceipt:
     text: str = ""
 
 
-def is_receipt(esm_class: int, tlvs: Mapping[int, bytes]) -> bool:
+def is_receipt(message: ShortMessage) -> bool:
     """Whether a `deliver_sm` is a receipt, by what the carrier says of it."""
-    is_declared = bool(esm_class & (DELIVERY_RECEIPT | INTERMEDIATE_NOTIFICATION))
-    return is_declared or Tag.RECEIPTED_MESSAGE_ID in tlvs or Tag.MESSAGE_STATE in tlvs
+    is_declared = bool(message.esm_class & (DELIVERY_RECEIPT | INTERMEDIATE_NOTIFICATION))
+    return is_declared or Tag.RECEIPTED_MESSAGE_ID in message.tlvs or Tag.MESSAGE_STATE in message.tlvs
 
 
 def read_receipt(text: str, tlvs: Mapping[int, bytes], *, esm_class: int = DELIVERY_RECEIPT) -> StatusReport:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.errors import MalformedCallback
 from providers.smpp.constants import MessageState, Tag
+from providers.smpp.pdu import ShortMessage, SmppAddress
 from providers.smpp.receipts import (
     DELIVERY_RECEIPT,
     INTERMEDIATE_NOTIFICATION,
@@ -158,7 +159,9 @@ def test_any_text_is_a_report_or_malformed(text: str, value: bytes) -> None:
     ],
 )
 def test_the_carrier_says_what_is_a_receipt(esm_class: int, tlvs: dict[int, bytes], *, expected: bool) -> None:
-    assert is_receipt(esm_class, tlvs) is expected
+    message = ShortMessage(SmppAddress("1"), SmppAddress("2"), esm_class=esm_class, tlvs=tlvs)
+
+    assert is_receipt(message) is expected
 
 
 def test_a_receipt_is_written_in_the_usual_form() -> None:
