@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from urllib3 import HTTPResponse
@@ -41,11 +41,16 @@ class NotConnectedError(Exception):
     """The connection could not be made. A class that urllib3 does not know, so that it is not wrapped."""
 
 
+class NoResponseError(http.client.HTTPException):
+    """The connection ended before the first byte of the response. urllib3 wraps it."""
+
+
 class _BoundedReader(io.RawIOBase):
     """Reads from a socket until a deadline; the time-out of a socket limits each read only."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, deadline: float, note: Callable[[], None]) -> None:
         self._sock = sock
+        self._note = note
         self._raw = sock.makefile("rb", buffering=0)
         self._deadline = deadline
 
@@ -57,7 +62,10 @@ class _BoundedReader(io.RawIOBase):
         if seconds_left <= 0:
             raise TimeoutError("the response took too long")
         self._sock.settimeout(seconds_left)
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        if count:
+            self._note()
+        return count
 
     def close(self) -> None:
         self._raw.close()
@@ -65,14 +73,18 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _BoundedResponse(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, deadline: float, **kwargs: Any) -> None:
+    def __init__(
+        self, sock: socket.socket, *args: Any, deadline: float, note: Callable[[], None], **kwargs: Any
+    ) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
-        self.fp = io.BufferedReader(_BoundedReader(sock, deadline))
+        self.fp = io.BufferedReader(_BoundedReader(sock, deadline, note))
 
 
 class BoundedConnection(HTTPConnection):
     """Raises `NotConnectedError` before the first byte is sent, asks the send gate, and gives the response one deadline."""
+
+    _is_answered = False
 
     def connect(self) -> None:
         seconds = seconds_of(self.timeout)
@@ -97,12 +109,23 @@ class BoundedConnection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3's own override has this type too
         # urllib3 has set the read time-out here; on a socket it would limit each read only.
         self._limit_response(seconds_of(self.timeout))
-        return super().getresponse()
+        try:
+            return super().getresponse()
+        except ConnectionError as error:
+            if self._is_answered:
+                raise
+            raise NoResponseError from error
 
     def _limit_response(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
+        self._is_answered = False
         # http.client only calls it: a partial does where a class is declared
-        self.response_class = functools.partial(_BoundedResponse, deadline=deadline)  # type: ignore[assignment]
+        self.response_class = functools.partial(  # type: ignore[assignment]
+            _BoundedResponse, deadline=deadline, note=self._note_answer
+        )
+
+    def _note_answer(self) -> None:
+        self._is_answered = True
 
 
 class BoundedTLSConnection(BoundedConnection, HTTPSConnection):

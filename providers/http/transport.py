@@ -29,7 +29,13 @@ from providers import exchanges
 from providers.contract.sender import Timeouts
 from providers.errors import CredentialsRefused, Misconfigured, OutcomeUnknown, Rejected, Unavailable
 from providers.http.connection_options import DIRECT, ConnectionOptions, check_files
-from providers.http.connections import BoundedConnection, BoundedTLSConnection, NotConnectedError, response_fault
+from providers.http.connections import (
+    BoundedConnection,
+    BoundedTLSConnection,
+    NoResponseError,
+    NotConnectedError,
+    response_fault,
+)
 
 MAX_RESPONSE_BYTES = 64 * 1024
 MAX_RETRY_AFTER = 86_400.0
@@ -133,9 +139,13 @@ class Transport:
         form: Mapping[str, Any] | None = None,
         body: bytes | None = None,
         credentials: tuple[str, str] | None = None,
+        is_answered_first: bool = False,
+        is_recorded: bool = True,
     ) -> HttpResponse:
         """Make one request and return the complete response, whatever its status. `body` is sent as it is, without a type.
 
+        With `is_answered_first` the peer begins its response before it does anything with the message: then a connection that
+        ends before that is `Unavailable`. With `is_recorded` false the caller notes the exchange (`providers.exchanges`).
         Raises `Unavailable` (not accepted), `OutcomeUnknown`, `Misconfigured` and `Rejected` for a request that cannot be
         made, and what `providers.send_gate` raises.
         """
@@ -143,7 +153,8 @@ class Transport:
             raise Misconfigured("the credentials contain a character that no header can carry")
         request = self._prepare(method, url, headers, query, json=json, data=form or body, credentials=credentials)
         self._check_files(request)
-        exchanges.note_request(method, request.address.url, request.headers, request.body)
+        if is_recorded:
+            exchanges.note_request(method, request.address.url, request.headers, request.body)
         try:
             with contextlib.closing(self._response(request)) as response:
                 self._check_proxy(request, response)
@@ -159,8 +170,11 @@ class Transport:
         except LocationValueError:
             raise Misconfigured(CANNOT_BE_MADE) from None
         except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            if is_answered_first and any(isinstance(cause, NoResponseError) for cause in error.args):
+                raise Unavailable("the connection ended before a response", code="provider_unreachable") from None
             raise OutcomeUnknown(response_fault(error)) from None
-        exchanges.note_response(received.status, received.headers, received.body)
+        if is_recorded:
+            exchanges.note_response(received.status, received.headers, received.body)
         return received
 
     def close(self) -> None:

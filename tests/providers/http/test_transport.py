@@ -9,10 +9,12 @@ import requests
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import ClosedPoolError
 
+from providers.contract.messages import OutboundMessage
 from providers.contract.sender import Timeouts
 from providers.errors import Misconfigured, OutcomeUnknown, Unavailable
+from providers.exchanges import Recording
 from providers.http.transport import DEFAULT_HEADERS, HttpResponse, Transport
-from tests.contract.fake_carrier import FakeCarrier
+from tests.contract.fake_carrier import FakeCarrier, Play, hang_up, reset, say_nothing, trickle
 from tests.contract.fake_carrier import send as respond
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -131,3 +133,47 @@ def test_a_header_that_comes_twice_has_both_values(carrier: FakeCarrier, http: T
     carrier.play = respond(b"HTTP/1.1 200 OK\r\nX-Id: 1\r\nx-id: 2\r\nContent-Length: 0\r\n\r\n")
 
     assert http.call("POST", carrier.url).headers["x-id"] == "1, 2"
+
+
+@pytest.mark.parametrize("ended", [hang_up, reset])
+def test_a_peer_that_answers_first_has_done_nothing_before_its_answer(
+    carrier: FakeCarrier, http: Transport, ended: Play
+) -> None:
+    carrier.play = ended
+
+    with pytest.raises(Unavailable) as caught:
+        http.call("POST", carrier.url, body=b"x", is_answered_first=True)
+
+    assert caught.value.error_code == "provider_unreachable"
+    assert len(carrier.received) == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        say_nothing,
+        trickle(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", then_close=True),
+        respond(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", then_close=True),
+        respond(b"\x00\xff\r\n\r\n", then_close=True),
+    ],
+    ids=["no answer", "endless headers", "no body", "half a body", "not HTTP"],
+)
+def test_a_peer_that_answers_first_may_have_acted_once_it_began_or_went_silent(
+    carrier: FakeCarrier, broken: Play
+) -> None:
+    carrier.play = broken
+
+    with closing(Transport(Timeouts(connect=5, read=0.3), pool_size=1)) as http, pytest.raises(OutcomeUnknown):
+        http.call("POST", carrier.url, body=b"x", is_answered_first=True)
+
+    assert len(carrier.received) == 1
+
+
+def test_an_exchange_that_its_caller_notes_is_not_recorded(carrier: FakeCarrier, http: Transport) -> None:
+    recording = Recording()
+
+    with recording.of(OutboundMessage(to="+14155550123", text="x", sender=None, reference="r")):
+        http.call("POST", carrier.url, body=b"x", is_recorded=False)
+
+    assert (recording.calls, len(carrier.received)) == ([], 1)
