@@ -59,6 +59,7 @@ _ENTRIES = {
         "providers/smpp",
         "providers/test_numbers.py",
         "providers/test_routing.py",
+        "providers/test_send_gate.py",
         "providers/test_senders.py",
         "scheduling/services/test_timing.py",
         "scheduling/test_recipients_csv.py",

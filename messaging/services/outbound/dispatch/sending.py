@@ -77,7 +77,8 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
         with registry.backend_for(attempt.account) as backend:
             message = _message(attempt, has_callbacks=backend.capabilities.callbacks)
             _check(attempt, clock)
-            with send_gate.through(functools.partial(_send_delay, attempt, clock)), recording.of(message):
+            gate, recheck = functools.partial(_send_delay, attempt, clock), functools.partial(_check, attempt, clock)
+            with send_gate.through(gate, recheck=recheck), recording.of(message):
                 accepted = backend.send(message)
     except RetryAfter as wait:
         return Deferred(attempt, wait.seconds)
@@ -144,6 +145,7 @@ def _message(attempt: Attempt, *, has_callbacks: bool) -> OutboundMessage:
         encoding=attempt.message.encoding,
         segments=attempt.message.segments,
         valid_until=attempt.message.expires_at,
+        attempt=str(attempt.attempt_id),
     )
 
 
