@@ -16,7 +16,7 @@ KEEP_ALIVE_SECONDS = 75
 STOP_SECONDS = 15
 
 
-class _Server(uvicorn.Server):
+class InnerServer(uvicorn.Server):
     """Leaves the signals to `serve`: the binds are ended after the last response."""
 
     @contextlib.contextmanager
@@ -39,7 +39,7 @@ async def serve(*, host: str, port: int, secret_keys: Sequence[str], started: "a
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
-    server = _Server(config)
+    server = InnerServer(config)
 
     def stop() -> None:
         server.should_exit = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import uvicorn
 
 from messaging.smpp_connector import http_api
 from messaging.smpp_connector.http_api import HttpApi, key_of
+from messaging.smpp_connector.process import InnerServer
 from messaging.smpp_connector.submissions import NotSubmitted, Submission
 from providers.smpp.constants import CommandId
 from providers.smpp.pdu import Pdu, message_id_body
@@ -86,13 +88,10 @@ class Client:
 @asynccontextmanager
 async def serving(binds: FakeBinds, state: str = "bound") -> AsyncIterator[Client]:
     app = HttpApi(FakeConnector(binds, state), secret_keys=[SECRET, "former"])  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False))
-    server.capture_signals = _no_signals  # type: ignore[method-assign]
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(5):
-        while not server.started:
-            await asyncio.sleep(0.001)
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.servers[0].sockets[0].getsockname()[1])
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = InnerServer(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
     try:
         yield Client(reader, writer)
     finally:
@@ -101,12 +100,6 @@ async def serving(binds: FakeBinds, state: str = "bound") -> AsyncIterator[Clien
         binds.answer.set()
         server.should_exit = True
         await task
-
-
-def _no_signals() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

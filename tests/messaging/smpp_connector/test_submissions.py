@@ -29,7 +29,7 @@ THROTTLED = refuse(CommandStatus.RTHROTTLED)
 class Rig:
     def __init__(self, made: list[Link]) -> None:
         self.links = made
-        self.late: list[tuple[PartOf, Pdu]] = []
+        self.late: asyncio.Queue[tuple[PartOf, Pdu]] = asyncio.Queue()
         self.announced = 0
         self.submitter = Submitter(lambda: made, response_seconds=0.5)
 
@@ -60,7 +60,7 @@ async def bound(carrier: FakeSmsc, *, password: str = PASSWORD, window: int = 10
                 settings,
                 CommandId.BIND_TRANSCEIVER,
                 receive=lambda *_: None,
-                late=lambda context, pdu: rig.late.append((context, pdu)),
+                late=lambda context, pdu: rig.late.put_nowait((context, pdu)),
                 changed=lambda _: changed.set(),
             )
             made.append(link)
@@ -158,10 +158,7 @@ def test_an_answer_that_comes_too_late_is_told_with_its_part() -> None:
             submission = await rig.submit()
             session, pdu = carrier.unanswered[0]
             session.respond(pdu, body=message_id_body("late"))
-            async with asyncio.timeout(5):
-                while not rig.late:
-                    await asyncio.sleep(0.001)
-            [(context, answer)] = rig.late
+            context, answer = await asyncio.wait_for(rig.late.get(), 5)
             assert (context.submission is submission, context.position, answer.body) == (True, 0, b"late\0")
 
     run(scenario)
