@@ -4,7 +4,7 @@ A connector takes at most one free bind of an account in each round, so that sev
 comes later takes over the binds of one that dies, when their leases end.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -15,7 +15,8 @@ from django.db.models import Q
 from providers.models import ProviderAccount, SmppBind
 
 BACKEND = "smpp"
-LEASE = timedelta(seconds=30)
+# A connector extends its leases every two seconds. A restart of the database should not end them.
+LEASE = timedelta(seconds=15)
 
 State = SmppBind.State
 
@@ -42,15 +43,23 @@ def accounts() -> list[ProviderAccount]:
 
 
 def acquire(
-    *, holder: str, wanted: Mapping[str, int], held: Collection[BindKey], now: datetime, lease: timedelta = LEASE
+    *,
+    holder: str,
+    wanted: Mapping[str, int],
+    held: Collection[BindKey],
+    now: datetime,
+    lease: timedelta = LEASE,
+    is_dead: Callable[[str], bool] = lambda _holder: False,
 ) -> list[BindKey]:
     """Take at most one free bind of each account. `wanted` is the number of binds by account.
 
-    One that this connector already holds by the database, but not by `held`, is taken too: its lease was lost and regained.
+    Binds of a connector that `is_dead` are free. One that this connector already holds by the database, but not by `held`, is
+    taken too: its lease was lost and regained.
     """
     taken = []
     for slug, count in wanted.items():
         _create_rows(slug, count)
+        _free_dead(slug, is_dead, now)
         free = Q(lease_until=None) | Q(lease_until__lte=now) | Q(holder=holder)
         rows = SmppBind.objects.filter(free, account=slug, number__lte=count).order_by("number")
         for number in rows.values_list("number", flat=True):
@@ -69,6 +78,13 @@ def _create_rows(slug: str, count: int) -> None:
     if any(number > count for number in known):
         now_unused = SmppBind.objects.filter(account=slug, number__gt=count)
         now_unused.filter(Q(lease_until=None) | Q(holder="")).delete()
+
+
+def _free_dead(slug: str, is_dead: Callable[[str], bool], now: datetime) -> None:
+    leased = SmppBind.objects.filter(account=slug, lease_until__gt=now)
+    for row in leased:
+        if is_dead(row.holder):
+            leased.filter(pk=row.pk, holder=row.holder).update(lease_until=None)
 
 
 def _take(key: BindKey, holder: str, now: datetime, lease: timedelta) -> bool:

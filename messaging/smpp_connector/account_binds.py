@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from providers.backends.smpp_config import SmppConfig
-
 from messaging.database_threads import DatabaseThreads
+from messaging.smpp_connector import late_answers
 from messaging.smpp_connector.deliveries import Deliveries
-from messaging.smpp_connector.late_answers import LateAnswers
 from messaging.smpp_connector.links import Link, LinkSettings, tls_context
 from messaging.smpp_connector.submissions import PartOf, Submission, Submitter
+from providers.backends.smpp_config import SmppConfig
 from providers.models import ProviderAccount, SmppBind
 from providers.smpp.constants import CommandId
 from providers.smpp.pdu import Bind, Pdu
@@ -46,7 +45,7 @@ class AccountBinds:
         self._links: dict[int, list[Link]] = {}
         self._settings = _settings(config)
         self._deliveries = Deliveries(account, config, threads)
-        self._late_answers = LateAnswers(threads)
+        self._threads = threads
         self._submitter = Submitter(self.links, response_seconds=config.response_timeout)
         self._changed = changed
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +100,7 @@ class AccountBinds:
     def _save_late(self, submission: Submission, *, after: float) -> None:
         async def save() -> None:
             await asyncio.sleep(after)
-            await self._late_answers.save(submission)
+            await late_answers.save_in(self._threads, submission)
 
         task = asyncio.create_task(save())
         self._tasks.add(task)

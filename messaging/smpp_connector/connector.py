@@ -3,21 +3,19 @@
 import asyncio
 import functools
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.utils import timezone
-from providers.backends.smpp_config import SmppConfig
 
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.database_threads import DatabaseThreads
+from messaging.smpp_connector import holder
 from messaging.smpp_connector.account_binds import AccountBinds
 from messaging.smpp_connector.links import Link
 from providers import registry, services, smpp_leases
+from providers.backends.smpp_config import SmppConfig
 from providers.errors import Misconfigured
 from providers.models import ProviderAccount, SmppBind
 from providers.smpp_leases import LEASE, BindKey, BindReport
@@ -35,7 +33,7 @@ class Connector:
     """`run` until `stop`. One thread reads accounts and leases; `DATABASE_THREADS` others store receipts and replies."""
 
     def __init__(self, *, clock: Callable[[], datetime] = timezone.now, lease: timedelta = LEASE) -> None:
-        self.holder = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.holder = holder.new_name()
         self._clock = clock
         self._lease = lease
         self._threads = DatabaseThreads(DATABASE_THREADS, name="smpp")
@@ -99,6 +97,7 @@ class Connector:
             held=set(self._held),
             now=self._clock(),
             lease=self._lease,
+            is_dead=holder.is_dead,
         )
         for key in await self._round_thread.run(acquire):
             self._held[key] = self._clock() + self._lease

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.utils import timezone
-from providers.backends.smpp_config import SmppConfig
 
 from messaging import notifier
 from messaging.database_threads import DatabaseThreads
@@ -19,6 +18,7 @@ from messaging.inbound_limits import inbound_limits
 from messaging.models import ProviderCallback
 from messaging.services.inbound import receive
 from messaging.services.outbound import receipts
+from providers.backends.smpp_config import SmppConfig
 from providers.contract.callbacks import StatusReport
 from providers.errors import MalformedCallback
 from providers.models import ProviderAccount
@@ -57,40 +57,40 @@ class Deliveries:
         task.add_done_callback(self._tasks.discard)
 
     async def _receive(self, session: Session, pdu: Pdu) -> None:
+        job = functools.partial(store, pdu.body, account=self._account, config=self._config, now=self._clock())
         try:
-            status = await self._threads.run(functools.partial(self._store, pdu.body))
+            status = await self._threads.run(job)
         except Exception as error:  # noqa: BLE001 (whatever it was, the carrier has to repeat it)
             logger.error("%s: a delivery could not be stored (%s)", self._account.slug, type(error).__name__)
             status = CommandStatus.RX_T_APPN
         session.respond(pdu, status=status, body=b"\0")
 
-    def _store(self, body: bytes) -> int:
-        """Store a receipt or a reply. Returns the status of the response."""
-        try:
-            message = ShortMessage.decode(body)
-        except MalformedPdu as fault:
-            self._keep(body, str(fault), Kind.STATUS)
-            return fault.status
-        record = raw_record(message)
-        try:
-            self._ingest(message, record)
-        except MalformedCallback as fault:
-            self._keep(record, str(fault), Kind.STATUS if is_receipt(message.esm_class, message.tlvs) else Kind.INBOUND)
-            return CommandStatus.RX_P_APPN
-        return CommandStatus.ROK
 
-    def _ingest(self, message: ShortMessage, record: bytes) -> None:
-        """Raises `MalformedCallback`; then nothing is stored."""
-        read, now = read_deliver(message, self._config), self._clock()
-        if isinstance(read, StatusReport):
-            states = receipts.ingest([read], account=self._account, body=record, attempt_id=None, now=now)
-            if State.APPLIED in states:
-                notifier.notify_webhooks()
-        else:
-            receive.ingest(read, account=self._account, limits=inbound_limits(), now=now)
-            notifier.notify_inbound()
+def store(body: bytes, *, account: ProviderAccount, config: SmppConfig, now: datetime) -> int:
+    """Store the receipt or reply in the body of a `deliver_sm`. Returns the status of the response."""
+    keep = functools.partial(receipts.record, account=account, report=None, attempt_id=None, now=now)
+    try:
+        message = ShortMessage.decode(body)
+    except MalformedPdu as fault:
+        keep(body=body, note=str(fault))
+        return fault.status
+    record = raw_record(message)
+    try:
+        _ingest(message, record, account, config, now)
+    except MalformedCallback as fault:
+        kind = Kind.STATUS if is_receipt(message) else Kind.INBOUND
+        keep(body=record, note=str(fault), kind=kind)
+        return CommandStatus.RX_P_APPN
+    return CommandStatus.ROK
 
-    def _keep(self, body: bytes, note: str, kind: ProviderCallback.Kind) -> None:
-        receipts.record(
-            account=self._account, body=body, report=None, attempt_id=None, now=self._clock(), kind=kind, note=note
-        )
+
+def _ingest(message: ShortMessage, record: bytes, account: ProviderAccount, config: SmppConfig, now: datetime) -> None:
+    """Raises `MalformedCallback`; then nothing is stored."""
+    read = read_deliver(message, config)
+    if isinstance(read, StatusReport):
+        states = receipts.ingest([read], account=account, body=record, attempt_id=None, now=now)
+        if State.APPLIED in states:
+            notifier.notify_webhooks()
+    else:
+        receive.ingest(read, account=account, limits=inbound_limits(), now=now)
+        notifier.notify_inbound()

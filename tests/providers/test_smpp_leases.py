@@ -49,6 +49,16 @@ def test_the_binds_of_a_dead_connector_are_taken_over_when_their_leases_end() ->
     assert acquire("b", binds=1, seconds=30) == [BindKey("acme", 1)]
 
 
+def test_the_binds_of_a_connector_that_is_known_to_be_dead_are_free_at_once() -> None:
+    acquire("a", binds=1)
+    wanted = {"acme": 1}
+    taken = smpp_leases.acquire(
+        holder="b", wanted=wanted, held=(), now=at(1), lease=LEASE, is_dead=lambda name: name == "a"
+    )
+    assert taken == [BindKey("acme", 1)]
+    assert SmppBind.objects.get().holder == "b"
+
+
 def test_a_lease_lasts_while_it_is_renewed_and_the_state_is_written() -> None:
     [key] = acquire("a", binds=1)
     assert smpp_leases.renew(holder="a", reports={key: report(error="x" * 300)}, now=at(20), lease=LEASE) == {key}
