@@ -14,7 +14,10 @@ from providers.contract.messages import OutboundMessage
 
 @dataclass(slots=True)
 class RecordedCall:
-    """One HTTP call as it was sent. `status` is None without a complete response."""
+    """One call as it was sent, by HTTP unless `method` says otherwise. `status` is None without a complete response.
+
+    `private` are values of the request that carry the message's text in a form of their own.
+    """
 
     method: str
     url: str = field(repr=False)
@@ -23,6 +26,7 @@ class RecordedCall:
     status: int | None = None
     response_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     response_body: bytes = field(default=b"", repr=False)
+    private: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(slots=True)
@@ -47,12 +51,14 @@ class Recording:
 _recording: ContextVar[Recording | None] = ContextVar("recording", default=None)
 
 
-def note_request(method: str, url: str, headers: Mapping[str, str], body: bytes | str | None) -> None:
+def note_request(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | str | None, *, private: tuple[str, ...] = ()
+) -> None:
     """Called by the client of a provider before each request. The request may still be stopped by the send gate."""
     recording = _recording.get()
     if recording is not None:
         content = body.encode("utf-8", "replace") if isinstance(body, str) else body or b""
-        recording.calls.append(RecordedCall(method, url, headers, content))
+        recording.calls.append(RecordedCall(method, url, headers, content, private=private))
 
 
 def note_response(status: int, headers: Mapping[str, str], body: bytes) -> None:

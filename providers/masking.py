@@ -57,12 +57,22 @@ def secrets_of(config: Mapping[str, Any], environ: Mapping[str, str] = os.enviro
 
 
 class Mask:
-    """Masks the secrets of an account and the private values of one message. `hides_text` is False for a test of staff."""
+    """Masks the secrets of an account and the private values of one message. `hides_text` is False for a test of staff.
+
+    `private` are further values that carry the text, as they are written.
+    """
 
     def __init__(
-        self, secrets: Mapping[str, str], message: OutboundMessage | None = None, *, hides_text: bool = True
+        self,
+        secrets: Mapping[str, str],
+        message: OutboundMessage | None = None,
+        *,
+        hides_text: bool = True,
+        private: Iterable[str] = (),
     ) -> None:
         known = {form: f"<{name}>" for name, value in secrets.items() for form in _forms_of_secret(value)}
+        if hides_text:
+            known |= dict.fromkeys(private, TEXT)
         self._text = message.text if message is not None and hides_text else ""
         self._number: re.Pattern[str] | None = None
         self._shown_number = ""

@@ -132,7 +132,8 @@ def describe(recording: Recording, outcome: Outcome, *, config: Mapping[str, Any
     Without `hides_text` the text stays in clear: for a test, whose reader wrote it.
     """
     secrets = {**_access_tokens(recording.calls), **secrets_of(config)}
-    mask = Mask(secrets, recording.message, hides_text=hides_text)
+    private = [value for call in recording.calls for value in call.private]
+    mask = Mask(secrets, recording.message, hides_text=hides_text, private=private)
     verdict, consequence = _verdict(outcome.error)
     return Exchange(
         at=outcome.at,

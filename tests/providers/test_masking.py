@@ -192,3 +192,10 @@ def test_the_secrets_of_an_account_are_all_values_from_the_environment() -> None
     environment = {"A_URL": "https://a.example/", "A_KEY": "12345", "SHORT": "123", "OTHER": "unused"}
 
     assert secrets_of(config, environment) == {"A_URL": "https://a.example/", "A_KEY": "12345"}
+
+
+def test_values_that_carry_the_text_are_hidden_where_the_text_is() -> None:
+    septets = "c8329bfd06"
+
+    assert Mask({}, MESSAGE, private=[septets])(f'{{"octets": "{septets}"}}') == '{"octets": "<text>"}'
+    assert septets in Mask({}, MESSAGE, hides_text=False, private=[septets])(f'{{"octets": "{septets}"}}')
