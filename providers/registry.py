@@ -25,6 +25,7 @@ from providers.models import ProviderAccount
 BACKENDS: Mapping[str, str | type[Sender]] = {
     "aws": "providers.backends.aws.AwsBackend",
     "generic_http": "providers.backends.generic_http.GenericHttpBackend",
+    "smpp": "providers.backends.smpp.SmppBackend",
     "twilio": "providers.backends.twilio.TwilioBackend",
 }
 
@@ -180,6 +181,7 @@ def _build(account: ProviderAccount) -> Sender:
         callback_keys=callback_keys(),
         timeouts=Timeouts(connect=settings.PROVIDER_CONNECT_TIMEOUT, read=settings.PROVIDER_READ_TIMEOUT),
         pool_size=settings.DISPATCH_CONCURRENCY,
+        smpp_connector_urls=tuple(settings.SMPP_CONNECTOR_URLS),
     )
     return _sender_of(account)(config, context)
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One message to send. `reference` is our message's id.
+    """One message to send. `reference` is our message's id, `attempt` that of this attempt; a test has none.
 
     `callback_url` is complete, with its token; None where the backend takes no callbacks. `encoding` is `gsm7` or `ucs2`.
     After `valid_until` the text is of no use to its recipient: a provider that can be told is told.
@@ -22,6 +22,7 @@ class OutboundMessage:
     encoding: str = "gsm7"
     segments: int = 1
     valid_until: datetime | None = None
+    attempt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

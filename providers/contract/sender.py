@@ -55,12 +55,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:
-    """What a backend gets besides its account's configuration. `callback_keys` sign and check callback tokens, newest first."""
+    """What a backend gets besides its account's configuration. `callback_keys` sign and check callback tokens, newest first.
+
+    `smpp_connector_urls` are the processes that may hold binds of SMPP accounts.
+    """
 
     slug: str
     callback_keys: tuple[str, ...] = field(repr=False)
     timeouts: Timeouts = Timeouts()
     pool_size: int = 16
+    smpp_connector_urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ def _named_file(value: Any) -> Any:
     return {"cert_file": value} if isinstance(value, str) or is_reference(value) else value
 
 
+# One file's name, or both.
+CertificateFiles = Annotated[ClientCertificate, BeforeValidator(_named_file)]
+
+
 def _proxy_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
     if not url.isascii() or not url.isprintable() or " " in url:
@@ -59,7 +63,7 @@ class ConnectionOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     ca_file: Text | None = None
-    client_certificate: Annotated[ClientCertificate, BeforeValidator(_named_file)] | None = None
+    client_certificate: CertificateFiles | None = None
     proxy: ProxyUrl | None = None
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from providers.backends.aws import AwsBackend
 from providers.backends.generic_http import GenericHttpBackend
+from providers.backends.smpp import SmppBackend
 from providers.backends.twilio import TwilioBackend
 from providers.contract.config_types import STORED
 from providers.contract.sender import CommonConfig, Sender
@@ -16,7 +17,12 @@ from providers.simulator.__main__ import _arguments
 from providers.simulator.magic_numbers import MAGIC_NUMBERS
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "providers.md").read_text()
-BACKENDS: dict[str, type[Sender]] = {"aws": AwsBackend, "generic_http": GenericHttpBackend, "twilio": TwilioBackend}
+BACKENDS: dict[str, type[Sender]] = {
+    "aws": AwsBackend,
+    "generic_http": GenericHttpBackend,
+    "smpp": SmppBackend,
+    "twilio": TwilioBackend,
+}
 
 
 def section(title: str) -> str:
@@ -58,7 +64,7 @@ def test_every_example_is_a_configuration_that_can_be_stored() -> None:
     examples = re.findall(
         r"^make manage ARGS='(upsert_provider [^']*)' <<'END'\n(.*?)^END$", DOCUMENT, re.DOTALL | re.MULTILINE
     )
-    assert len(examples) == 5
+    assert len(examples) == 6
 
     for arguments, config in examples:
         words = shlex.split(arguments)

@@ -84,7 +84,7 @@ def test_a_configuration_that_is_no_longer_accepted_can_still_be_switched_off(ac
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"backend": "carrier-pigeon"}, "unknown backend 'carrier-pigeon'; known: aws, generic_http, twilio"),
+        ({"backend": "carrier-pigeon"}, "unknown backend 'carrier-pigeon'; known: aws, generic_http, smpp, twilio"),
         ({"weight": 1001}, "weight must be from 0 to 1000"),
         ({"weight": -1}, "weight must be from 0 to 1000"),
         ({"config": []}, "config must be a JSON object"),

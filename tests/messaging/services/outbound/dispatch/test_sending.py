@@ -57,7 +57,7 @@ def test_the_backend_gets_the_message_and_a_callback_address_of_the_attempt(acco
 
     [text] = backend.texts
     assert (text.to, text.text, text.sender) == ("+14155550101", SECRET, "+15005550006")
-    assert text.reference == str(call.message.pk)
+    assert (text.reference, text.attempt) == (str(call.message.pk), str(call.attempt_id))
     address, _, token = text.callback_url.partition("?token=")
     assert address == "https://sms.example/webhooks/acme/status/"
     named = callback_tokens.read(token.replace("%3A", ":"), slug="acme", keys=registry.callback_keys())
@@ -91,6 +91,21 @@ def test_a_rate_limited_call_is_not_made_and_tells_how_long_to_wait(send, caplog
     assert result == sending.Deferred(call, pytest.approx(0.5, abs=0.4))
     assert backend.texts == []
     assert caplog.records == []
+
+
+def test_a_further_try_of_a_call_takes_no_second_slot(send) -> None:
+    AccountFactory(config={"url": "http://127.0.0.1:9/", "max_per_second": 1})
+
+    class OfTwoTries(Backend):
+        def send(self, text):
+            with send_gate.one_call():
+                send_gate.check_gate()
+                send_gate.check_gate()
+            return super().send(text)
+
+    _, result = send(OfTwoTries(Accepted("p1")))
+
+    assert (result.provider_message_id, result.error) == ("p1", None)
 
 
 def test_an_account_without_a_limit_needs_no_rate_limiter(account, send, monkeypatch) -> None:
