@@ -51,6 +51,7 @@ _ENTRIES = {
         "messaging/test_retry_policy.py",
         "messaging/test_segments.py",
         "messaging/test_states.py",
+        "providers/simulator/smpp",
         "providers/simulator/test_sandbox.py",
         "providers/test_documentation.py",
         "providers/test_masking.py",

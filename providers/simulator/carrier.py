@@ -1,4 +1,4 @@
-"""Two simulated carriers: they accept or refuse messages, and post receipts."""
+"""Two simulated carriers: they accept or refuse messages, and post receipts. A third one speaks SMPP, if it was started."""
 
 import random
 import threading
@@ -7,12 +7,17 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from providers.simulator.magic_numbers import Behaviour, MagicResponse, behaviour_of
 from providers.simulator.receipts import ReceiptPoster, SimulatedReceipt
 from providers.simulator.request_log import RequestLog
 
+if TYPE_CHECKING:  # it takes memory, and most sandboxes have none
+    from providers.simulator.smpp.server import SmppCarrierServer
+    from providers.simulator.smpp.settings import SmppCarrierSettings
+
+SMPP = "smpp"
 CARRIERS = ("provider1", "provider2")
 MAX_REMEMBERED = 200_000
 
@@ -58,24 +63,41 @@ class Sandbox:
     """Both carriers. `hand_over` takes as long as the carrier does; it returns the status and the body of the response."""
 
     def __init__(
-        self, settings: Mapping[str, CarrierSettings], *, request_log: RequestLog, receipts: ReceiptPoster
+        self,
+        settings: Mapping[str, CarrierSettings],
+        *,
+        request_log: RequestLog,
+        receipts: ReceiptPoster,
+        smpp: "SmppCarrierServer | None" = None,
     ) -> None:
         self._settings = {carrier: settings.get(carrier, CarrierSettings()) for carrier in CARRIERS}
         self._lock = threading.Lock()
         self._failed_once: OrderedDict[str, None] = OrderedDict()
         self.request_log = request_log
         self.receipts = receipts
+        self.smpp = smpp
 
     def settings(self) -> dict[str, CarrierSettings]:
         with self._lock:
             return dict(self._settings)
 
+    def all_settings(self) -> "dict[str, CarrierSettings | SmppCarrierSettings]":
+        with self._lock:
+            return {**self._settings, **({SMPP: self.smpp.carrier.settings} if self.smpp else {})}
+
     def change(self, changes: Any) -> None:
         """Apply all changes or none. Raises `ValueError` with the reason."""
-        if not isinstance(changes, dict) or not set(changes) <= set(CARRIERS):
-            raise ValueError(f"send an object with any of: {', '.join(CARRIERS)}")
+        known = (*CARRIERS, SMPP) if self.smpp else CARRIERS
+        if not isinstance(changes, dict) or not set(changes) <= set(known):
+            raise ValueError(f"send an object with any of: {', '.join(known)}")
         with self._lock:
-            changed = {carrier: self._settings[carrier].changed(values) for carrier, values in changes.items()}
+            changed = {
+                carrier: self._settings[carrier].changed(values)
+                for carrier, values in changes.items()
+                if carrier in CARRIERS
+            }
+            if self.smpp and SMPP in changes:
+                self.smpp.carrier.settings = self.smpp.carrier.settings.changed(changes[SMPP])
             self._settings.update(changed)
 
     def hand_over(self, carrier: str, request: TextRequest) -> tuple[int, dict[str, str]]:

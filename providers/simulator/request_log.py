@@ -1,9 +1,10 @@
-"""The calls to the simulated carriers and their results, for tests. Texts are not kept."""
+"""The calls to the simulated carriers and their results, for tests. Texts are kept only of the SMPP carrier's messages."""
 
 import json
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,7 +21,17 @@ class RequestLog:
         self._next = 0
         self._file: TextIO | None = path.open("a", encoding="utf-8") if path else None
 
-    def accept(self, *, carrier: str, message_id: str, reference: str, to: str, status_code: int) -> None:
+    def accept(
+        self,
+        *,
+        carrier: str,
+        message_id: str,
+        reference: str,
+        to: str,
+        status_code: int,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`more` has further values of the entry."""
         self._add(
             self._accepted,
             {
@@ -29,6 +40,7 @@ class RequestLog:
                 "reference": reference,
                 "to": to,
                 "status_code": status_code,
+                **(more or {}),
             },
         )
 

@@ -1,14 +1,17 @@
-"""The sandbox over HTTP: two carriers, and a request log and settings for tests."""
+"""The sandbox over HTTP: two carriers, and a request log and settings for tests, also of the SMPP carrier."""
 
 import json
 import socketserver
 from collections.abc import Callable
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from providers.simulator.carrier import CARRIERS, Sandbox, TextRequest
+from providers.simulator.carrier import CARRIERS, SMPP, Sandbox, TextRequest
+
+if TYPE_CHECKING:
+    from providers.simulator.smpp.server import SmppCarrierServer
 
 MAX_REQUEST_BYTES = 1024 * 1024
 IDLE_SECONDS = 60
@@ -47,11 +50,11 @@ class SandboxHandler(BaseHTTPRequestHandler):
         self._serve({"/healthz": self._health, "/_log": self._read_log, "/_settings": self._read_settings})
 
     def do_DELETE(self) -> None:
-        self._serve({"/_log": self._clear_log})
+        self._serve({"/_log": self._clear_log, "/_links": self._close_links})
 
     def do_POST(self) -> None:
         carriers = {f"/{carrier}": self._hand_over for carrier in CARRIERS}
-        self._serve({**carriers, "/_settings": self._change_settings})
+        self._serve({**carriers, "/_settings": self._change_settings, "/_replies": self._reply})
 
     def do_PATCH(self) -> None:
         self._serve({"/_settings": self._change_settings})
@@ -97,7 +100,11 @@ class SandboxHandler(BaseHTTPRequestHandler):
     # --- for tests ----------------------------------------------------------------------------------------------------
 
     def _health(self) -> tuple[int, Any]:
-        return 200, {"status": "ok", "receipts": self.server.sandbox.receipts.counts()}
+        sandbox = self.server.sandbox
+        health = {"status": "ok", "receipts": sandbox.receipts.counts()}
+        if sandbox.smpp:
+            health[SMPP] = sandbox.smpp.call(sandbox.smpp.carrier.counts)
+        return 200, health
 
     def _read_log(self) -> tuple[int, Any]:
         since = parse_qs(urlsplit(self.path).query).get("since", ["0"])[-1]
@@ -110,7 +117,7 @@ class SandboxHandler(BaseHTTPRequestHandler):
         return 200, {}
 
     def _read_settings(self) -> tuple[int, Any]:
-        return 200, {carrier: asdict(settings) for carrier, settings in self.server.sandbox.settings().items()}
+        return 200, {carrier: asdict(settings) for carrier, settings in self.server.sandbox.all_settings().items()}
 
     def _change_settings(self) -> tuple[int, Any]:
         try:
@@ -118,6 +125,25 @@ class SandboxHandler(BaseHTTPRequestHandler):
         except ValueError as error:
             raise BadRequestError(str(error)) from None
         return self._read_settings()
+
+    def _close_links(self) -> tuple[int, Any]:
+        smpp = self._smpp()
+        return 200, {"closed": smpp.call(smpp.carrier.close_links)}
+
+    def _reply(self) -> tuple[int, Any]:
+        content = self._read_json()
+        sender, to, text = (_text(content, name, is_needed=True) for name in ("from", "to", "message"))
+        smpp = self._smpp()
+        try:
+            smpp.call(smpp.carrier.reply, sender=sender, to=to, text=text)
+        except ValueError:
+            raise BadRequestError("from and to must be numbers of at most 20 digits") from None
+        return 200, {}
+
+    def _smpp(self) -> "SmppCarrierServer":
+        if self.server.sandbox.smpp is None:
+            raise BadRequestError("the SMPP carrier was not started (--smpp-port)")
+        return self.server.sandbox.smpp
 
     def _read_json(self) -> dict[str, Any]:
         length = self.headers.get("Content-Length", "")

@@ -44,7 +44,7 @@ LIBRARIES = {"botocore", "twilio", "psycopg", "pydantic", "cryptography.fernet",
             {"config.run.supervisor", "config.settings"},
             PAGES | LIBRARIES | {"celery", "redis", "django.db", "http.client"},
         ),
-        (SANDBOX, "", {"providers.simulator.carrier"}, LIBRARIES | {"django", "redis"}),
+        (SANDBOX, "", {"providers.simulator.carrier"}, LIBRARIES | {"django", "redis", "asyncio", "smpp34"}),
     ],
     ids=["worker", "beat", "supervisor", "sandbox"],
 )

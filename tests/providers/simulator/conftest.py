@@ -15,6 +15,8 @@ from providers.simulator.carrier import CARRIERS, CarrierSettings, Sandbox
 from providers.simulator.receipts import ReceiptPoster
 from providers.simulator.request_log import RequestLog
 from providers.simulator.server import SandboxServer
+from providers.simulator.smpp.carrier import CarrierLogin, SmppCarrier
+from providers.simulator.smpp.server import SmppCarrierServer
 
 QUICK = CarrierSettings(latency_ms=0, latency_jitter_ms=0, receipt_delay_ms=10, hang_ms=300)
 
@@ -93,6 +95,15 @@ def sandbox() -> Iterator[Sandbox]:
         closing(ReceiptPoster(retry_delays=(0.01, 0.02), threads=2)) as receipts,
     ):
         yield Sandbox(dict.fromkeys(CARRIERS, QUICK), request_log=request_log, receipts=receipts)
+
+
+@pytest.fixture
+def smpp(sandbox: Sandbox) -> Iterator[SmppCarrierServer]:
+    """The sandbox with its SMPP carrier."""
+    carrier = SmppCarrier(CarrierLogin(), request_log=sandbox.request_log)
+    with closing(SmppCarrierServer(("127.0.0.1", 0), carrier)) as server:
+        sandbox.smpp = server
+        yield server
 
 
 @pytest.fixture

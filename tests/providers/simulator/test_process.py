@@ -2,6 +2,8 @@
 
 import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -40,6 +42,26 @@ def test_it_prints_its_address_and_ends_at_once_without_output(name: signal.Sign
 
         assert (process.returncode, output, errors) == (0, "", "")
         assert time.monotonic() - began < 2
+
+
+def test_with_a_port_for_it_the_smpp_carrier_takes_the_login_of_the_environment(monkeypatch) -> None:
+    monkeypatch.setenv("SANDBOX_SMPP_SYSTEM_ID", "carrier")
+    monkeypatch.setenv("SANDBOX_SMPP_PASSWORD", "made-up")
+    with running("--smpp-port", "0") as (process, _line):
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        login = b"carrier\0made-up\0\0\x34\0\0\0"
+        bind = struct.pack(">LLLL", 16 + len(login), 9, 0, 1) + login
+        with socket.create_connection(("127.0.0.1", int(line.rsplit(":", 1)[1])), timeout=5) as connection:
+            connection.sendall(bind)
+            answer = connection.recv(16, socket.MSG_WAITALL)
+
+        process.terminate()
+        output, errors = process.communicate(timeout=5)
+
+    assert line.startswith("SMPP carrier on 127.0.0.1:")
+    assert struct.unpack(">LLL", answer[4:]) == (0x80000009, 0, 1)
+    assert (process.returncode, output, errors) == (0, "", "")
 
 
 def test_it_writes_its_request_log_to_a_file(tmp_path: Path) -> None:

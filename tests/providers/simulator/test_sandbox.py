@@ -8,6 +8,7 @@ import pytest
 
 from providers.simulator.carrier import Sandbox
 from providers.simulator.magic_numbers import MAGIC_NUMBERS
+from providers.simulator.smpp.server import SmppCarrierServer
 from tests.providers.simulator.conftest import App, Client
 
 
@@ -205,6 +206,78 @@ def test_many_calls_at_once_are_all_accepted(client: Client) -> None:
         thread.join()
 
     assert len(set(ids)) == 160
+
+
+def test_the_smpp_carrier_has_its_settings_and_counts_beside_the_others(
+    client: Client, smpp: SmppCarrierServer
+) -> None:
+    status, settings = client.call("PATCH", "/_settings", {"smpp": {"response_ids": "decimal", "throttle_rate": 0.5}})
+    _status, health = client.call("GET", "/healthz")
+
+    assert (status, set(settings)) == (200, {"provider1", "provider2", "smpp"})
+    assert (settings["smpp"]["response_ids"], settings["smpp"]["throttle_rate"]) == ("decimal", 0.5)
+    assert health["smpp"] == {
+        "sessions": 0,
+        "incomplete": 0,
+        "receipts": {"posted": 0, "refused": 0, "pending": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"smpp": 5},
+        {"smpp": {"response_ids": "octal"}},
+        {"smpp": {"response_ids": []}},
+        {"smpp": {"throttle_rate": 2}},
+        {"smpp": {"failure_rate": True}},
+        {"smpp": {"close_at": ""}},
+        {"smpp": {"unknown": 1}},
+        {"provider1": {"failure_rate": 0.5}, "smpp": {"unknown": 1}},
+        {"smpp": {"failure_rate": 0.5}, "provider1": {"unknown": 1}},
+    ],
+)
+def test_settings_of_the_smpp_carrier_that_make_no_sense_change_nothing(
+    client: Client, smpp: SmppCarrierServer, changes: Any
+) -> None:
+    _status, before = client.call("GET", "/_settings")
+
+    status, answer = client.call("PATCH", "/_settings", changes)
+
+    assert (status, list(answer)) == (400, ["error"])
+    assert client.call("GET", "/_settings") == (200, before)
+
+
+def test_a_reply_waits_for_a_receiver(client: Client, smpp: SmppCarrierServer) -> None:
+    reply = {"from": "+14155550123", "to": "+15005550006", "message": "STOP"}
+
+    assert client.call("POST", "/_replies", reply) == (200, {})
+    assert client.call("GET", "/healthz")[1]["smpp"]["receipts"]["pending"] == 1
+
+
+@pytest.mark.parametrize("missing", ["from", "to", "message"])
+def test_a_reply_without_a_field_or_with_an_impossible_number_is_refused(
+    client: Client, smpp: SmppCarrierServer, missing: str
+) -> None:
+    reply = {"from": "+14155550123", "to": "+15005550006", "message": "STOP"}
+    del reply[missing]
+
+    assert client.call("POST", "/_replies", reply)[0] == 400
+    assert client.call("POST", "/_replies", {**reply, missing: "STOP", "to": "1" * 30})[0] == 400
+    assert client.call("GET", "/healthz")[1]["smpp"]["receipts"]["pending"] == 0
+
+
+def test_all_links_of_the_smpp_carrier_can_be_closed(client: Client, smpp: SmppCarrierServer) -> None:
+    assert client.call("DELETE", "/_links") == (200, {"closed": 0})
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/_replies"), ("DELETE", "/_links")])
+def test_without_the_smpp_carrier_its_addresses_say_so(client: Client, method: str, path: str) -> None:
+    reply = {"from": "+14155550123", "to": "+15005550006", "message": "STOP"}
+
+    status, answer = client.call(method, path, reply)
+
+    assert (status, answer) == (400, {"error": "the SMPP carrier was not started (--smpp-port)"})
 
 
 def pending(client: Client) -> int:
