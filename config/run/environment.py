@@ -22,7 +22,16 @@ def local_dir() -> Path:
 
 
 def port() -> int:
-    value = os.environ.get("PORT") or DEFAULT_PORT
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= LAST_PORT:
-        raise StartError(f"PORT must be a number from 1 to {LAST_PORT}, not {value!r}")
+    return _port("PORT", os.environ.get("PORT") or DEFAULT_PORT)
+
+
+def sandbox_smpp_port() -> int | None:
+    """The port of the simulated SMPP carrier; None: it is not started."""
+    value = os.environ.get("SANDBOX_SMPP_PORT") or ""
+    return _port("SANDBOX_SMPP_PORT", value) if value else None
+
+
+def _port(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= LAST_PORT:
+        raise StartError(f"{name} must be a number from 1 to {LAST_PORT}, not {value!r}")
     return int(value)

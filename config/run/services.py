@@ -23,8 +23,11 @@ BROKER_START_SECONDS = 20.0
 CONNECT_SECONDS = 5
 
 
-def check_port(port: int) -> None:
-    """Raise `StartError` for a port in use. On macOS, binding alone does not detect a listener on all addresses."""
+def check_port(port: int, *, variable: str = "PORT") -> None:
+    """Raise `StartError` for a port in use; `variable` is the setting that names it.
+
+    On macOS, binding alone does not detect a listener on all addresses.
+    """
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -32,11 +35,11 @@ def check_port(port: int) -> None:
     except OSError as error:
         if error.errno == errno.EACCES:
             raise StartError(
-                f"port {port} needs more rights than you have; choose one above 1023 with PORT=…"
+                f"port {port} needs more rights than you have; choose one above 1023 with {variable}=…"
             ) from error
-        raise StartError(f"port {port} is in use by another program; choose another with PORT=…") from error
+        raise StartError(f"port {port} is in use by another program; choose another with {variable}=…") from error
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        raise StartError(f"port {port} is in use by another program; choose another with PORT=…")
+        raise StartError(f"port {port} is in use by another program; choose another with {variable}=…")
 
 
 def is_free(port: int) -> bool:

@@ -16,7 +16,7 @@ from config.run import commands, prepared, probes, services
 from config.run.banner import banner
 from config.run.checks import check_settings
 from config.run.child import Child
-from config.run.environment import BASE_DIR, load_environment, local_dir, port
+from config.run.environment import BASE_DIR, load_environment, local_dir, port, sandbox_smpp_port
 from config.run.errors import StartError, StopRequested
 from config.run.folder import ADMIN_PASSWORD, DEMO_TOKEN, SECRET_KEY, VALKEY_CONFIGURATION, LocalFolder
 from config.run.signals import StopSignals
@@ -40,6 +40,7 @@ class Plan:
     """
 
     port: int
+    sandbox_smpp_port: int | None
     folder: LocalFolder
     environment: Mapping[str, str]
     redis_url: str
@@ -51,13 +52,15 @@ class Plan:
 def run(signals: StopSignals) -> None:
     """Start everything and return after an orderly stop. Raises `StartError`."""
     load_environment()
-    web_port = port()
+    web_port, sandbox_port = port(), sandbox_smpp_port()
     folder = LocalFolder(local_dir())
     folder.prepare()
     folder.lock()
     try:
         services.check_port(web_port)
-        _run(_plan(web_port, folder), signals)
+        if sandbox_port is not None:
+            services.check_port(sandbox_port, variable="SANDBOX_SMPP_PORT")
+        _run(_plan(web_port, sandbox_port, folder), signals)
     finally:
         folder.remove_run()
         folder.unlock()
@@ -78,7 +81,7 @@ def _run(plan: Plan, signals: StopSignals) -> None:
         say(f"Stopped. The data stays in {plan.folder.path}" if settings.EMBEDDED else "Stopped.")
 
 
-def _plan(web_port: int, folder: LocalFolder) -> Plan:
+def _plan(web_port: int, sandbox_port: int | None, folder: LocalFolder) -> Plan:
     first_start = not (folder.path / ADMIN_PASSWORD).exists()
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "LOCAL_DIR": str(folder.path)}
     environment["SECRET_KEY"] = os.environ.get("SECRET_KEY") or folder.secret(SECRET_KEY)
@@ -95,7 +98,7 @@ def _plan(web_port: int, folder: LocalFolder) -> Plan:
     check_settings()
     if valkey is None:
         services.check_broker(redis_url)
-    return Plan(web_port, folder, environment, redis_url, valkey, first_start, smpp_port)
+    return Plan(web_port, sandbox_port, folder, environment, redis_url, valkey, first_start, smpp_port)
 
 
 def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
@@ -117,7 +120,8 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
     public_url = plan.environment["PUBLIC_URL"]
     run_values = {"redis_url": plan.redis_url, "secret_key": plan.environment["SECRET_KEY"], "public_url": public_url}
     plan.folder.write_run(run_values)
-    for command in (commands.sandbox(sandbox_port), commands.worker(), commands.web(plan.port), commands.beat()):
+    sandbox = commands.sandbox(sandbox_port, *_smpp_options(plan.sandbox_smpp_port))
+    for command in (sandbox, commands.worker(), commands.web(plan.port), commands.beat()):
         supervisor.add(_child(plan, command))
     _wait_until_ready(plan.port, supervisor, signals)
     say(_banner(plan, _faults(plan.port, supervisor, signals)))
@@ -125,6 +129,10 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
 
 def _child(plan: Plan, command: commands.Command) -> Child:
     return Child(command, plan.environment, BASE_DIR, say_for)
+
+
+def _smpp_options(port: int | None) -> tuple[str, ...]:
+    return () if port is None else ("--smpp-port", str(port))
 
 
 def _prepare_if_needed(plan: Plan, signals: StopSignals) -> int:

@@ -106,6 +106,20 @@ def test_the_port_is_8000_unless_set(value: str, port: int, monkeypatch: pytest.
     assert environment.port() == port
 
 
+@pytest.mark.parametrize(("value", "port"), [("", None), ("2775", 2775)])
+def test_the_smpp_carrier_has_no_port_unless_set(value: str, port: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANDBOX_SMPP_PORT", value)
+
+    assert environment.sandbox_smpp_port() == port
+
+
+def test_a_wrong_port_of_the_smpp_carrier_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANDBOX_SMPP_PORT", "smpp")
+
+    with pytest.raises(StartError, match="SANDBOX_SMPP_PORT must be a number from 1 to 65535, not 'smpp'"):
+        environment.sandbox_smpp_port()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
 def test_a_port_in_use_is_refused(address: str) -> None:
     with socket.create_server((address, 0)) as taken:
