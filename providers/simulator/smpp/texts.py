@@ -110,7 +110,7 @@ def _text(message: ShortMessage, ids: tuple[str, ...], octets: bytes, default_al
 
 
 def decoded(octets: bytes, data_coding: int, *, default_alphabet: str) -> str:
-    """Of packed septets, the unpacked ones. What cannot be read is given in hexadecimal, so that no test takes it for a text."""
+    """Of packed septets, the unpacked ones. What cannot be read is given in hexadecimal, which no test takes for a text."""
     try:
         if data_coding == UCS2:
             return octets.decode("utf-16-be")
@@ -126,7 +126,7 @@ def decoded(octets: bytes, data_coding: int, *, default_alphabet: str) -> str:
 
 
 def _unpacked(octets: bytes, *, header_octets: int) -> bytes:
-    """One octet for each septet. Septets begin at a multiple of 7 bits behind the header; the filling at the end is left out."""
+    """One octet for each septet. Septets begin at a multiple of 7 bits; the filling at the end is left out."""
     skipped = -header_octets * 8 % 7
     bits, count = int.from_bytes(octets, "little") >> skipped, (len(octets) * 8 - skipped) // 7
     septets = bytes(bits >> 7 * index & 0x7F for index in range(count))
