@@ -35,6 +35,7 @@ from tests.journeys.databases import migrated_database
 READY_SECONDS = 60.0
 CONNECTIONS = 64
 LOG_CHARACTERS = 20_000
+SANDBOX_PASSWORD = "PROVIDER_SANDBOX_SMPP_PASSWORD"  # the name of a variable
 
 running: list["Stack"] = []
 """The running stacks; a failed test shows their logs."""
@@ -45,7 +46,8 @@ class Stack:
 
     The accounts `sandbox1` and `sandbox2` send to the simulator, or to `carriers_url` if a test acts as the carriers.
     `worker_command` takes a name and the concurrency. A given `broker` is started and stopped by the test.
-    With `live`, the live process runs beside the web process, at `live_url`.
+    With `live`, the live process runs beside the web process, at `live_url`. With `connectors`, that many processes hold the
+    binds of SMPP accounts, and the simulator has a carrier that speaks SMPP, at `smpp_port`.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Stack:
         worker_command: Callable[..., commands.Command] = commands.worker,
         broker: EmbeddedValkey | None = None,
         live: bool = False,
+        connectors: int = 0,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="switchboard-journey-"))
         self.workers: list[Child] = []
@@ -73,6 +76,9 @@ class Stack:
         self._broker = broker
         self._live_port = services.free_port() if live else 0
         self.live_url = f"http://127.0.0.1:{self._live_port}" if live else ""
+        self._connector_ports = [services.free_port() for _ in range(connectors)]
+        self.smpp_port = services.free_port() if connectors else 0
+        self.connectors: list[Child] = []
         self._others: list[Child] = []
         self._cleanup = contextlib.ExitStack()
         self._tokens: dict[str, str] = {}
@@ -103,10 +109,14 @@ class Stack:
             "SECRET_KEY": secrets.token_urlsafe(50),
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "PUBLIC_URL": self.base_url,
+            **self._smpp_environment(),
             **self._extra,
         }
         self._run("-m", "config.run.prepare", self._carriers_url or self.sandbox_url)
-        self._start(commands.sandbox(sandbox_port, *self._sandbox_options))
+        smpp_options = ("--smpp-port", str(self.smpp_port)) if self.smpp_port else ()
+        self._start(commands.sandbox(sandbox_port, *smpp_options, *self._sandbox_options))
+        for index in range(len(self._connector_ports)):
+            self.start_connector(index)
         for _ in range(self._first_workers):
             self.start_worker()
         self._start(commands.deployed_web(web_port, workers=self._web_workers))
@@ -122,9 +132,10 @@ class Stack:
         running.remove(self)
         if hasattr(self, "session"):
             self.session.close()
-        for child in (*reversed(self._others), *self.workers):
+        children = (*reversed(self._others), *self.workers, *self.connectors)
+        for child in children:
             child.terminate()
-        for child in (*reversed(self._others), *self.workers):
+        for child in children:
             if not child.wait(child.command.stop_seconds):
                 child.kill()
         self._cleanup.close()
@@ -214,6 +225,41 @@ class Stack:
 
     def beats(self) -> list[Child]:
         return [child for child in self._others if child.name == "beat"]
+
+    # --- SMPP connectors ----------------------------------------------------------------------------------------------
+
+    def start_connector(self, index: int) -> None:
+        """The same address again for one that has ended."""
+        child = self._child(commands.smpp(self._connector_ports[index], f"smpp{index}"))
+        child.start()
+        self.connectors[index : index + 1] = [child]
+
+    def kill_connector(self, index: int) -> None:
+        """SIGKILL: no unbind, and its leases stay until they end."""
+        os.kill(self.connectors[index].pid, signal.SIGKILL)
+        assert self.connectors[index].wait(10)
+
+    def stop_connector(self, index: int) -> None:
+        connector = self.connectors[index]
+        connector.terminate()
+        assert connector.wait(connector.command.stop_seconds), f"{connector.name} does not stop"
+
+    def smpp_sessions(self) -> int:
+        """The number of sessions that are bound to the simulated carrier."""
+        answer = requests.get(f"{self.sandbox_url}/healthz", timeout=10)
+        answer.raise_for_status()
+        return answer.json()["smpp"]["sessions"]
+
+    def deliver_reply(self, *, sender: str, to: str, text: str) -> None:
+        """The simulated SMPP carrier delivers a text from a phone."""
+        reply = {"from": sender, "to": to, "message": text}
+        requests.post(f"{self.sandbox_url}/_replies", json=reply, timeout=10).raise_for_status()
+
+    def _smpp_environment(self) -> dict[str, str]:
+        if not self._connector_ports:
+            return {}
+        urls = ",".join(f"http://127.0.0.1:{port}" for port in self._connector_ports)
+        return {"SMPP_CONNECTOR_URL": urls, SANDBOX_PASSWORD: "sandbox"}
 
     # --- Workers ------------------------------------------------------------------------------------------------------
 
