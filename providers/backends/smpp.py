@@ -5,7 +5,9 @@ not accepted, and the next connector is tried: of several, some hold no bind of 
 """
 
 import hmac
+import itertools
 import json
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -27,6 +29,7 @@ from providers.smpp.text import TextPart, split
 WITH_RECEIPT: Final = 1  # of registered_delivery: a receipt, whatever becomes of the message
 # A relative time has two digits for days, and its months have no fixed length.
 MAX_VALIDITY: Final = 31 * 86_400 - 1
+ASKED_LAST_SECONDS: Final = 2.0
 # The time in which the connector reports what the carrier has answered by then.
 MARGIN_SECONDS: Final = 0.5
 MAX_SHOWN_OCTETS: Final = 254
@@ -41,7 +44,8 @@ class SmppBackend(Sender):
         self._transport = Transport(context.timeouts, pool_size=context.pool_size)
         self._references = References()
         self._urls = [f"{url.rstrip('/')}/accounts/{context.slug}/submit" for url in context.smpp_connector_urls]
-        self._first = 0  # the connector that had a bind when it was asked last
+        self._turns = itertools.count()
+        self._asked_last: dict[int, float] = {}  # connectors that could not write, until when they are asked last
         self._headers = {"Authorization": f"Bearer {connector_key(context.callback_keys[0])}"}
 
     # --- send ---------------------------------------------------------------------------------------------------------
@@ -61,9 +65,8 @@ class SmppBackend(Sender):
     def _handed_over(self, body: Any, described: bytes, messages: Sequence[ShortMessage]) -> HttpResponse:
         """The response of the first connector that wrote something, or may have."""
         faults: list[Unavailable] = []
-        first = self._first
         with send_gate.one_call():
-            for index in (*range(first, len(self._urls)), *range(first)):
+            for index in self._order():
                 self._note_request(self._urls[index], described, messages)
                 try:
                     response = self._call(self._urls[index], body)
@@ -71,12 +74,18 @@ class SmppBackend(Sender):
                     raise
                 except Unavailable as fault:
                     faults.append(fault)
+                    self._asked_last[index] = time.monotonic() + ASKED_LAST_SECONDS
                 else:
-                    self._first = index
                     return response
         if not faults:
             raise Misconfigured("SMPP_CONNECTOR_URL names no connector")
         raise smpp_answers.most_telling(faults)
+
+    def _order(self) -> list[int]:
+        """In turn, because each may hold some of the binds; those that could not write a moment ago come last."""
+        count, now, turn = len(self._urls), time.monotonic(), next(self._turns)
+        in_turn = [(turn + place) % count for place in range(count)]
+        return sorted(in_turn, key=lambda index: self._asked_last.get(index, 0.0) > now)
 
     def _call(self, url: str, body: Any) -> HttpResponse:
         """Raises `Unavailable` where nothing was written."""

@@ -219,6 +219,31 @@ def test_a_refusal_of_the_carrier_is_not_asked_for_twice(
     assert other.received == []
 
 
+def test_connectors_are_asked_in_turn_because_each_may_hold_a_bind(
+    connector: FakeCarrier, other: FakeCarrier, make: Make
+) -> None:
+    backend = make(connector, other)
+    for _ in range(4):
+        backend.send(TEXT)
+    assert (len(connector.received), len(other.received)) == (2, 2)
+
+
+def test_a_connector_without_a_bind_is_asked_last_for_a_while(
+    connector: FakeCarrier, other: FakeCarrier, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector.play = NO_BIND
+    backend = make(connector, other)
+    for _ in range(4):
+        backend.send(TEXT)
+    assert (len(connector.received), len(other.received)) == (1, 4)
+    monkeypatch.setattr(smpp, "ASKED_LAST_SECONDS", -1.0)
+    connector.play = answers(OK)
+    backend = make(connector, other)
+    for _ in range(2):
+        backend.send(TEXT)
+    assert (len(connector.received), len(other.received)) == (2, 5)
+
+
 @pytest.mark.parametrize(
     ("plays", "error"),
     [
