@@ -21,6 +21,8 @@ from providers.state.exchange_log import Exchange, Outcome
 logger = logging.getLogger(__name__)
 
 DEFAULT_TEXT = "Test message from Switchboard."
+# Characters that a carrier with another alphabet than the account's shows as others: the phone tells.
+SMPP_TEXT = "@£$€[]{}é"
 MAX_TEXT = 160
 VALIDITY = timedelta(hours=1)
 
@@ -33,6 +35,11 @@ class TestMessage:
     text: str
     encoding: str = "gsm7"
     segments: int = 1
+
+
+def default_text(backend: str) -> str:
+    """The text of a test message for an account of this backend."""
+    return SMPP_TEXT if backend == "smpp" else DEFAULT_TEXT
 
 
 def send_test_message(account: ProviderAccount, test: TestMessage) -> Exchange:

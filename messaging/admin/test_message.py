@@ -14,14 +14,14 @@ from messaging.console.staff import staff_of
 from messaging.segments import measure
 from providers.models import ProviderAccount
 from providers.state.exchange_log import Exchange
-from providers.test_send import DEFAULT_TEXT, MAX_TEXT, TestMessage, send_test_message
+from providers.test_send import MAX_TEXT, TestMessage, default_text, send_test_message
 
 
 class TestMessageForm(StyledForm):
     to = forms.CharField(
         label="To", max_length=e164.MAX_INPUT, help_text="A phone that you can check, with + and the country code."
     )
-    text = forms.CharField(max_length=MAX_TEXT, initial=DEFAULT_TEXT)
+    text = forms.CharField(max_length=MAX_TEXT)
 
     def clean_to(self) -> str:
         try:
@@ -36,7 +36,7 @@ def test_message_page(request: HttpRequest, slug: str, model_admin: Any) -> Http
         raise Http404
     if not model_admin.has_change_permission(request, account):
         raise PermissionDenied
-    form = TestMessageForm(request.POST or None)
+    form = TestMessageForm(request.POST or None, initial={"text": default_text(account.backend)})
     result = _send(account, form) if request.method == "POST" and form.is_valid() else None
     if result is not None:
         outcome = result.error_code or "accepted"

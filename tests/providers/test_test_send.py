@@ -5,6 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from messaging.models import Message
+from providers.test_send import DEFAULT_TEXT, default_text
 from tests.factories import AccountFactory, UserFactory
 from tests.journeys.carrier import Carrier
 
@@ -70,3 +71,8 @@ def test_a_user_without_the_permission_sends_nothing(admin: Client) -> None:
 
     assert send(client, "acme").status_code == 403
     assert send(admin, "nobody").status_code == 404
+
+
+def test_the_text_for_smpp_shows_how_the_carrier_reads_our_alphabet() -> None:
+    assert default_text("smpp") == "@£$€[]{}é"
+    assert default_text("twilio") == DEFAULT_TEXT

@@ -10,7 +10,7 @@ from messaging.segments import measure
 from providers.models import ProviderAccount
 from providers.numbers import canonical
 from providers.state.exchange_log import Exchange, ExchangedCall
-from providers.test_send import DEFAULT_TEXT, MAX_TEXT, TestMessage, send_test_message
+from providers.test_send import MAX_TEXT, TestMessage, default_text, send_test_message
 
 
 class Command(BaseCommand):
@@ -20,13 +20,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug")
         parser.add_argument("number", help="a phone that you can check, with + and the country code")
-        parser.add_argument("--text", default=DEFAULT_TEXT, help=f"at most {MAX_TEXT} characters")
+        parser.add_argument("--text", default=None, help=f"at most {MAX_TEXT} characters")
 
-    def handle(self, *_args: Any, slug: str, number: str, text: str, **_options: Any) -> None:
+    def handle(self, *_args: Any, slug: str, number: str, text: str | None, **_options: Any) -> None:
         to = canonical(number) if number.startswith("+") else None
         if to is None:
             raise CommandError("the number must be a possible one, with + and the country code")
-        if not text.strip() or len(text) > MAX_TEXT:
+        if text is not None and not (text.strip() and len(text) <= MAX_TEXT):
             raise CommandError(f"--text must have 1 to {MAX_TEXT} characters")
         try:
             account = ProviderAccount.objects.get(pk=slug)
@@ -34,6 +34,7 @@ class Command(BaseCommand):
             raise CommandError(f"there is no account {slug!r}") from None
         except DatabaseError as error:
             raise CommandError(f"the database refused: {' '.join(str(error).split())}") from None
+        text = text or default_text(account.backend)
         size = measure(text)
         exchange = send_test_message(account, TestMessage(to, text, encoding=size.encoding, segments=size.segments))
         self.stdout.write("\n".join(_lines(exchange)))
