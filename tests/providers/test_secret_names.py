@@ -79,6 +79,7 @@ def test_no_pattern_allows_a_secret_of_the_program() -> None:
         "PUBLIC_URL",
         "PROVIDER_SECRET_NAMES",
         "RATE_LIMIT_PER_TOKEN",
+        "SMPP_CONNECTOR_URL",
     }
 
     assert {name for name in secrets if may_be_read(name, ["*"])} <= {"TOKEN_TTL_HOURS"}
