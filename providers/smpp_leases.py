@@ -59,7 +59,7 @@ def acquire(
     taken = []
     for slug, count in wanted.items():
         _create_rows(slug, count)
-        _free_dead(slug, is_dead, now)
+        _free_dead(slug, holder, is_dead, now)
         free = Q(lease_until=None) | Q(lease_until__lte=now) | Q(holder=holder)
         rows = SmppBind.objects.filter(free, account=slug, number__lte=count).order_by("number")
         for number in rows.values_list("number", flat=True):
@@ -80,8 +80,8 @@ def _create_rows(slug: str, count: int) -> None:
         now_unused.filter(Q(lease_until=None) | Q(holder="")).delete()
 
 
-def _free_dead(slug: str, is_dead: Callable[[str], bool], now: datetime) -> None:
-    leased = SmppBind.objects.filter(account=slug, lease_until__gt=now)
+def _free_dead(slug: str, holder: str, is_dead: Callable[[str], bool], now: datetime) -> None:
+    leased = SmppBind.objects.filter(account=slug, lease_until__gt=now).exclude(holder=holder)
     for row in leased:
         if is_dead(row.holder):
             leased.filter(pk=row.pk, holder=row.holder).update(lease_until=None)

@@ -127,7 +127,8 @@ class Link(SessionHandler):
                 began = loop.time()
                 self._set(State.BOUND)
                 await self._ended.wait()
-                self._set(State.DOWN, self.error)
+                if not self._stopping.is_set():
+                    self._set(State.DOWN, self.error)
                 pause = FIRST_PAUSE if loop.time() - began > STEADY_SECONDS else pause
             seconds = refused_for or pause
             pause = min(pause * 2, LONGEST_PAUSE)

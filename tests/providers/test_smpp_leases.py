@@ -59,6 +59,12 @@ def test_the_binds_of_a_connector_that_is_known_to_be_dead_are_free_at_once() ->
     assert SmppBind.objects.get().holder == "b"
 
 
+def test_the_own_binds_are_never_taken_for_those_of_a_dead_connector() -> None:
+    keys = acquire("a", binds=1)
+    smpp_leases.acquire(holder="a", wanted={"acme": 1}, held=keys, now=at(1), lease=LEASE, is_dead=lambda _: True)
+    assert SmppBind.objects.get().lease_until == at(30)
+
+
 def test_a_lease_lasts_while_it_is_renewed_and_the_state_is_written() -> None:
     [key] = acquire("a", binds=1)
     assert smpp_leases.renew(holder="a", reports={key: report(error="x" * 300)}, now=at(20), lease=LEASE) == {key}
