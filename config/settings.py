@@ -243,7 +243,9 @@ DEFAULT_QUEUE: str = env.str("DEFAULT_QUEUE", default="express")
 DISPATCH_CONCURRENCY: int = env.int("DISPATCH_CONCURRENCY", default=32)
 PROVIDER_CONNECT_TIMEOUT: float = env.float("PROVIDER_CONNECT_TIMEOUT", default=3.0)
 PROVIDER_READ_TIMEOUT: float = env.float("PROVIDER_READ_TIMEOUT", default=10.0)
-SMPP_CONNECTOR_URLS: list[str] = env.list("SMPP_CONNECTOR_URL", default=["http://127.0.0.1:8775"])
+SMPP_CONNECTOR_URLS: list[str] = env.list("SMPP_CONNECTOR_URL", default=[]) or [
+    _RUN.get("smpp_connector_url", "http://127.0.0.1:8775")
+]
 PROVIDER_SECRET_NAMES: list[str] = env.list(
     "PROVIDER_SECRET_NAMES",
     default=[

@@ -119,6 +119,8 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
     sandbox_port = _prepare_if_needed(plan, signals)
     public_url = plan.environment["PUBLIC_URL"]
     run_values = {"redis_url": plan.redis_url, "secret_key": plan.environment["SECRET_KEY"], "public_url": public_url}
+    if plan.smpp_port is not None:
+        run_values["smpp_connector_url"] = plan.environment["SMPP_CONNECTOR_URL"]
     plan.folder.write_run(run_values)
     sandbox = commands.sandbox(sandbox_port, *_smpp_options(plan.sandbox_smpp_port))
     for command in (sandbox, commands.worker(), commands.web(plan.port), commands.beat()):
