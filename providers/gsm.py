@@ -28,9 +28,12 @@ _OCTETS: Final = {
 }
 _UNKNOWN: Final = _OCTETS["?"]
 CHARACTERS: Final = frozenset(_OCTETS)
+EXTENDED: Final = frozenset(EXTENSION.values())
+"""The characters that take two septets."""
 
 SEPTET_BITS, OCTET_BITS = 7, 8
 CARRIAGE_RETURN: Final = 0x0D
+_SEPTET, _OCTET = 0x7F, 0xFF
 
 
 def encode(text: str) -> bytes:
@@ -61,16 +64,30 @@ def pack(septets: bytes, *, fill_bits: int = 0) -> bytes:
 
     Seven bits that are left over at the end become a carriage return: zeros would be read as one more `@`.
     """
-    used = fill_bits + SEPTET_BITS * len(septets)
-    spare = -used % OCTET_BITS
-    bits = sum(septet << (fill_bits + SEPTET_BITS * at) for at, septet in enumerate(septets))
-    if spare == SEPTET_BITS:
-        bits |= CARRIAGE_RETURN << used
-    return bits.to_bytes((used + spare) // OCTET_BITS, "little")
+    packed, bits, held = bytearray(), 0, fill_bits
+    for septet in septets:
+        bits |= septet << held
+        held += SEPTET_BITS
+        if held >= OCTET_BITS:
+            packed.append(bits & _OCTET)
+            bits >>= OCTET_BITS
+            held -= OCTET_BITS
+    if held:
+        packed.append(bits | CARRIAGE_RETURN << 1 if held == 1 else bits)
+    return bytes(packed)
 
 
 def unpack(octets: bytes, *, fill_bits: int = 0) -> bytes:
     """The septets, one an octet. What `pack` appended to fill the last octet is among them."""
-    bits = int.from_bytes(octets, "little") >> fill_bits
-    count = max(OCTET_BITS * len(octets) - fill_bits, 0) // SEPTET_BITS
-    return bytes(bits >> (SEPTET_BITS * at) & (len(BASIC) - 1) for at in range(count))
+    septets, bits, held = bytearray(), 0, -fill_bits
+    for octet in octets:
+        bits |= octet << (held + fill_bits)
+        held += OCTET_BITS
+        if fill_bits:
+            bits >>= fill_bits
+            fill_bits = 0
+        while held >= SEPTET_BITS:
+            septets.append(bits & _SEPTET)
+            bits >>= SEPTET_BITS
+            held -= SEPTET_BITS
+    return bytes(septets)

@@ -30,13 +30,13 @@ from providers import gsm
 from providers.smpp.constants import UDH, Tag
 
 MAX_PARTS = 255
-_LAST_OF_BMP = 0xFFFF
+_LAST_OF_LATIN1, _LAST_OF_BMP = "\xff", "\uffff"
 _MASK_8, _MASK_16 = 0xFF, 0xFFFF
 
-# Capacities in octets and in septets, or in UTF-16 units, without a header and beside one of 6 or 7 octets.
-_GSM_LIMITS: Final = {0: (160,), 6: (153,), 7: (152,)}
+# Capacities of a message without a header and beside one of 6 or 7 octets: characters, and septets or UTF-16 units.
+_GSM_LIMITS: Final = {0: (160, 160), 6: (153, 153), 7: (152, 152)}
 _OCTET_LIMITS: Final = {0: (140, 160), 6: (134, 153), 7: (133, 152)}
-_UCS2_LIMITS: Final = {0: (70,), 6: (67,), 7: (66,)}
+_UCS2_LIMITS: Final = {0: (70, 70), 6: (67, 67), 7: (66, 66)}
 
 
 class Alphabet(StrEnum):
@@ -68,11 +68,11 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class _Coding:
-    """How one text is written. `sizes` has for each character what it takes of each limit."""
+    """How one text is written. `sizes` has the septets or units of each character."""
 
     data_coding: int
-    limits: Mapping[int, tuple[int, ...]]
-    sizes: Sequence[tuple[int, ...]] = field(repr=False)
+    limits: Mapping[int, tuple[int, int]]
+    sizes: Sequence[int] = field(repr=False)
     alphabet: Alphabet | None  # None is UCS-2
 
     def encode(self, text: str, *, header: bytes = b"") -> bytes:
@@ -99,7 +99,8 @@ def split(text: str, *, alphabet: Alphabet, long_text: LongText, reference: int)
     and for one that needs more than 255 parts.
     """
     coding = _coding(text, alphabet)
-    if _fits(coding.sizes, coding.limits[0]):
+    longest, most_units = coding.limits[0]
+    if len(text) <= longest and sum(coding.sizes) <= most_units:
         return [TextPart(coding.encode(text), coding.data_coding, text)]
     if long_text is LongText.MESSAGE_PAYLOAD:
         return [TextPart(b"", coding.data_coding, text, tlvs={Tag.MESSAGE_PAYLOAD: coding.encode(text)})]
@@ -132,27 +133,26 @@ def _part(piece: str, coding: _Coding, long_text: LongText, reference: int, *, n
 def _coding(text: str, alphabet: Alphabet) -> _Coding:
     match alphabet:
         case Alphabet.GSM7 | Alphabet.GSM7_PACKED if gsm.CHARACTERS.issuperset(text):
-            return _Coding(0, _GSM_LIMITS, [(len(gsm.encode(each)),) for each in text], alphabet)
-        case Alphabet.LATIN1 if all(each <= "\xff" for each in text):
-            return _Coding(3, _OCTET_LIMITS, [(1, len(gsm.encode(each))) for each in text], alphabet)
+            return _Coding(0, _GSM_LIMITS, _septets(text), alphabet)
+        case Alphabet.LATIN1 if max(text, default="") <= _LAST_OF_LATIN1:
+            return _Coding(3, _OCTET_LIMITS, _septets(text), alphabet)
         case Alphabet.ASCII if text.isascii():
-            return _Coding(1, _OCTET_LIMITS, [(1, len(gsm.encode(each))) for each in text], alphabet)
+            return _Coding(1, _OCTET_LIMITS, _septets(text), alphabet)
         case _:
-            sizes = [(2 if ord(each) > _LAST_OF_BMP else 1,) for each in text]
-            return _Coding(8, _UCS2_LIMITS, sizes, None)
+            return _Coding(8, _UCS2_LIMITS, [2 if each > _LAST_OF_BMP else 1 for each in text], None)
 
 
-def _fits(sizes: Sequence[tuple[int, ...]], limits: tuple[int, ...]) -> bool:
-    return all(sum(each[at] for each in sizes) <= limit for at, limit in enumerate(limits))
+def _septets(text: str) -> list[int]:
+    return [2 if each in gsm.EXTENDED else 1 for each in text]
 
 
-def _cuts(sizes: Sequence[tuple[int, ...]], limits: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def _cuts(sizes: Sequence[int], limits: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """The parts, each as long as it can be, as positions in the text."""
-    begin, used = 0, (0,) * len(limits)
+    longest, most_units = limits
+    begin, units = 0, 0
     for at, size in enumerate(sizes):
-        total = tuple(map(sum, zip(used, size, strict=True)))
-        if any(each > limit for each, limit in zip(total, limits, strict=True)):
+        if at - begin == longest or units + size > most_units:
             yield begin, at
-            begin, total = at, size
-        used = total
+            begin, units = at, 0
+        units += size
     yield begin, len(sizes)
