@@ -1,6 +1,8 @@
 """What a carrier delivers to us: a `deliver_sm` is a receipt or an incoming message."""
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from providers.contract.callbacks import StatusReport
@@ -13,6 +15,8 @@ from providers.smpp.decoding import decode, read_udh, sar_part
 from providers.smpp.pdu import ShortMessage, SmppAddress
 from providers.smpp.receipts import is_receipt, read_receipt
 from providers.smpp.text import Alphabet
+
+_LATIN_1 = 3  # of data_coding
 
 
 class AccountFormats(Protocol):
@@ -27,9 +31,9 @@ class AccountFormats(Protocol):
 
 def read_deliver(message: ShortMessage, formats: AccountFormats) -> StatusReport | InboundMessage:
     """Raises `MalformedCallback` for what is neither a receipt that names a message, nor a text of a sender."""
-    text, part = read_text(message, formats.default_alphabet)
     if is_receipt(message):
-        return read_receipt(text or "", message.tlvs, esm_class=message.esm_class)
+        return _receipt(message, formats.default_alphabet)
+    text, part = read_text(message, formats.default_alphabet)
     if text is None:
         raise MalformedCallback("the message is binary data, not a text")
     sender = addresses.read(message.source, formats.numbers)
@@ -38,6 +42,16 @@ def read_deliver(message: ShortMessage, formats: AccountFormats) -> StatusReport
     return InboundMessage(
         "", sender=sender, recipient=addresses.read(message.destination, formats.numbers), text=text, part=part
     )
+
+
+def _receipt(message: ShortMessage, default_alphabet: Alphabet) -> StatusReport:
+    """Most carriers write receipts in ASCII, whatever their default alphabet is: an id may have an underscore."""
+    if message.data_coding == 0:
+        plain, _part = read_text(replace(message, data_coding=_LATIN_1), default_alphabet)
+        with suppress(MalformedCallback):
+            return read_receipt(plain or "", message.tlvs, esm_class=message.esm_class)
+    text, _part = read_text(message, default_alphabet)
+    return read_receipt(text or "", message.tlvs, esm_class=message.esm_class)
 
 
 def read_text(message: ShortMessage, default_alphabet: Alphabet) -> tuple[str | None, MessagePart | None]:

@@ -70,6 +70,34 @@ def test_a_delivery_is_read_as_what_it_is(message: ShortMessage, read: StatusRep
     assert read_deliver(message, Formats()) == read
 
 
+@pytest.mark.parametrize("alphabet", Alphabet)
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"id:ab_1 stat:DELIVRD err:000 text:plain @ text",
+        b"id:ab_1 stat:DELIVRD err:000 text:caf\x05 \x1b\x65",
+        b"id:ab_1 stat:DELIVRD err:000 text:caf\xe9",
+    ],
+)
+def test_a_receipt_in_ascii_is_read_whatever_the_default_alphabet_is(octets: bytes, alphabet: Alphabet) -> None:
+    read = read_deliver(delivery(octets, esm_class=DELIVERY_RECEIPT), Formats(alphabet))
+
+    assert read == StatusReport("ab_1", ReportedStatus.DELIVERED, "DELIVRD")
+
+
+@pytest.mark.parametrize(
+    ("octets", "alphabet"),
+    [
+        (gsm.encode("id:ab_1 stat:DELIVRD text:é"), Alphabet.GSM7),
+        (gsm.pack(gsm.encode("id:ab_1 stat:DELIVRD text:é")), Alphabet.GSM7_PACKED),
+    ],
+)
+def test_a_receipt_in_the_default_alphabet_is_read_too(octets: bytes, alphabet: Alphabet) -> None:
+    read = read_deliver(delivery(octets, esm_class=DELIVERY_RECEIPT), Formats(alphabet))
+
+    assert read == StatusReport("ab_1", ReportedStatus.DELIVERED, "DELIVRD")
+
+
 @pytest.mark.parametrize(
     "message",
     [
