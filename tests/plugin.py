@@ -27,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.tiers = config.workerinput["tiers"]
     elif config.option.tiers is None or config.args_source is pytest.Config.ArgsSource.ARGS:
         config.option.tiers = list(tiers.COMMANDS)
+    if tiers.FUZZ in config.option.tiers:
+        config.pluginmanager.import_plugin("schemathesis.pytest.plugin")  # switched off in pyproject.toml: it costs a second
 
 
 @pytest.hookimpl(optionalhook=True)
