@@ -14,7 +14,7 @@ override ARGS := $(value ARGS)
 export ARGS
 # What the tiers are: tests/tiers.py. TIERS_BOTH depend on the database.
 TIERS_TEST := pure,either,database,smoke
-TIERS_ALL := pure,either,database,processes,fuzz,memory,migrations
+TIERS_ALL := pure,either,database,processes,fuzz,generated,memory,migrations
 TIERS_BOTH := database,fuzz,migrations
 TIERS_JOURNEYS := smoke,journeys,embedded,browser
 PYTEST = $(BIN)/python -m pytest --dist loadgroup

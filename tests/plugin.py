@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests import tiers
+from tests import generated, tiers
 from tests.environment import GIVEN_DATABASE_URL, TestEnvironment
 
 ENVIRONMENT = TestEnvironment()
@@ -27,8 +27,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.tiers = config.workerinput["tiers"]
     elif config.option.tiers is None or config.args_source is pytest.Config.ArgsSource.ARGS:
         config.option.tiers = list(tiers.COMMANDS)
+    if {tiers.FUZZ, tiers.GENERATED} & set(config.option.tiers):
+        generated.use_all()
     if tiers.FUZZ in config.option.tiers:
-        config.pluginmanager.import_plugin("schemathesis.pytest.plugin")  # switched off in pyproject.toml: it costs a second
+        config.pluginmanager.import_plugin(
+            "schemathesis.pytest.plugin"
+        )  # switched off in pyproject.toml: it costs a second
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,10 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if tiers.of_item(item) == tiers.PURE and tiers.uses_database(item):
             raise pytest.UsageError(f"{item.nodeid} uses the database: tests/tiers.py must not list it as `pure`")
-    left_out = [item for item in items if tiers.of_item(item) not in config.option.tiers]
+    left_out = [item for item in items if not tiers.is_selected(item, config.option.tiers)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if tiers.of_item(item) in config.option.tiers]
+        items[:] = [item for item in items if tiers.is_selected(item, config.option.tiers)]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -42,7 +42,12 @@ def test_the_longest_entry_decides(path: str, function: str, tier: str) -> None:
 
 def test_a_file_is_imported_if_one_of_its_tests_runs() -> None:
     assert tiers.in_path(tiers.TESTS / "journeys" / "test_make_run.py") == {tiers.JOURNEYS, tiers.EMBEDDED, tiers.SMOKE}
-    assert tiers.in_path(tiers.TESTS / "messaging" / "api") == {tiers.DATABASE, tiers.EITHER, tiers.FUZZ}
+    assert tiers.in_path(tiers.TESTS / "messaging" / "api") == {
+        tiers.DATABASE,
+        tiers.EITHER,
+        tiers.FUZZ,
+        tiers.GENERATED,
+    }
     assert tiers.in_path(tiers.TESTS / "messaging" / "test_states.py") == {tiers.PURE}
 
 
@@ -70,6 +75,13 @@ def test_ci_runs_all_tiers_and_twice_those_that_depend_on_the_database() -> None
     assert found[True] == tiers.ON_BOTH_DATABASES
 
 
+def test_what_make_test_runs_with_a_part_of_its_examples_is_run_with_all_by_another_command() -> None:
+    for entry in tiers.SAMPLED:
+        assert tiers.TIER_OF[entry] in {tiers.FUZZ, tiers.GENERATED}
+        text = (tiers.TESTS / entry.partition("::")[0]).read_text()
+        assert "examples(" in text or "some(" in text, entry
+
+
 def test_what_runs_on_one_database_knows_neither() -> None:
     names = re.compile(r"postgres|sqlite|transactional_db|transaction=True|\.vendor", re.IGNORECASE)
 
@@ -79,7 +91,7 @@ def test_what_runs_on_one_database_knows_neither() -> None:
 
 def test_what_was_not_run_is_said_with_the_command() -> None:
     assert tiers.not_run([tiers.PURE, tiers.EITHER, tiers.DATABASE, tiers.SMOKE], on_postgresql=False) == [
-        "Not run: processes, fuzz, memory, migrations (make test-all runs them)",
+        "Not run: processes, fuzz, generated, memory, migrations (make test-all runs them)",
         "Not run: journeys, embedded, browser (make journeys runs them)",
         "Not run: anything on PostgreSQL and Redis (DATABASE_URL=… REDIS_URL=… make test-all)",
     ]

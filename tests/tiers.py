@@ -10,7 +10,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 PURE, EITHER, DATABASE, SMOKE, PROCESSES = "pure", "either", "database", "smoke", "processes"
-FUZZ, MEMORY, MIGRATIONS = "fuzz", "memory", "migrations"
+FUZZ, GENERATED, MEMORY, MIGRATIONS = "fuzz", "generated", "memory", "migrations"
 JOURNEYS, EMBEDDED, BROWSER = "journeys", "embedded", "browser"
 
 COMMANDS = {
@@ -20,6 +20,7 @@ COMMANDS = {
     SMOKE: "make test",  # two of the journeys
     PROCESSES: "make test-all",  # starts Python processes
     FUZZ: "make test-all",  # much generated input
+    GENERATED: "make test-all",  # the same without a database
     MEMORY: "make test-all",
     MIGRATIONS: "make test-all",
     JOURNEYS: "make journeys",
@@ -109,8 +110,19 @@ _ENTRIES = {
     FUZZ: (
         "config/admin/test_lists.py::test_a_list_accepts_only_the_lookups_of_its_own_filters",
         "messaging/api/test_schema_fuzz.py",
+        "messaging/services/inbound/test_nothing_lost.py::test_no_text_of_any_callback_is_lost_or_half_stored",
+        "messaging/services/outbound/test_receipt_results.py::test_the_result_is_the_same_in_every_order",
         "messaging/services/reporting/test_rollups.py::test_after_any_steps_the_sums_match_the_rows",
+        "messaging/test_webhook_batches.py::test_no_receipt_of_any_body_is_lost_or_half_used",
         "scheduling/test_recurrence_set.py::test_stepping_gives_the_library_s_series",
+    ),
+    GENERATED: (
+        "messaging/api/test_batch_items.py::test_a_batch_is_read_as_its_items_one_by_one",
+        "messaging/test_e164.py::test_any_digits_after_a_country_code_are_read_as_by_the_library",
+        "messaging/test_e164.py::test_numbers_of_every_country_and_length_become_e164_or_are_refused",
+        "messaging/test_e164.py::test_text_like_a_number_becomes_e164_or_is_refused",
+        "messaging/test_e164.py::test_what_is_told_from_the_form_is_what_the_library_says",
+        "scheduling/test_recurrence_rule.py::test_any_text_is_a_rule_or_refused_and_never_keeps_us_waiting",
     ),
     MEMORY: ("media_store/validation/test_memory.py",),
     MIGRATIONS: ("migrations",),
@@ -126,6 +138,13 @@ _ENTRIES = {
         "journeys/test_third_provider.py",
     ),
     BROWSER: ("browser",),
+}
+# Also in `make test`, with a fifth of their examples (tests/generated.py).
+SAMPLED = {
+    *_ENTRIES[GENERATED],
+    "messaging/services/inbound/test_nothing_lost.py::test_no_text_of_any_callback_is_lost_or_half_stored",
+    "messaging/services/outbound/test_receipt_results.py::test_the_result_is_the_same_in_every_order",
+    "messaging/test_webhook_batches.py::test_no_receipt_of_any_body_is_lost_or_half_used",
 }
 TIER_OF = {entry: tier for tier, entries in _ENTRIES.items() for entry in entries}
 
@@ -150,6 +169,15 @@ def in_path(path: Path) -> set[str]:
 
 def of_item(item: pytest.Item) -> str:
     return of_path(item.path, getattr(item, "originalname", None) or item.name)
+
+
+def is_selected(item: pytest.Item, names: Collection[str]) -> bool:
+    return of_item(item) in names or (PURE in names and _name_of(item) in SAMPLED)
+
+
+def _name_of(item: pytest.Item) -> str:
+    path = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+    return f"{path}::{getattr(item, 'originalname', None) or item.name}"
 
 
 def uses_database(item: pytest.Item) -> bool:

@@ -16,6 +16,7 @@ from providers import callback_tokens, registry
 from providers.backends.generic_http import GenericHttpBackend
 from providers.contract.callbacks import CallbackResponse
 from tests.factories import AccountFactory, AttemptFactory, MessageFactory
+from tests.generated import examples
 from tests.messaging.api.conftest import assert_problem
 from tests.messaging.test_webhooks import client
 
@@ -266,7 +267,7 @@ numbers = itertools.count()
 
 
 @given(st.one_of(st.lists(ENTRIES, max_size=6), ENTRIES))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_receipt_of_any_body_is_lost_or_half_used(client, results) -> None:
     slug = f"carrier-{next(numbers)}"
     account = AccountFactory(slug=slug, config={"url": "http://127.0.0.1:9/", "status": {"list": "results"}})

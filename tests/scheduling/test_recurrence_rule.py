@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduling.recurrence import InvalidRecurrence, Position, check, next_occurrence
+from tests.generated import examples
 from tests.work import counted
 
 KEYS = [
@@ -145,7 +146,7 @@ garbage = st.one_of(
 )
 
 
-@settings(max_examples=600, derandomize=True, deadline=None)
+@settings(max_examples=examples(600), derandomize=True, deadline=None)
 @given(garbage, st.datetimes())
 def test_any_text_is_a_rule_or_refused_and_never_keeps_us_waiting(text: str, start: datetime) -> None:
     def canonical_if_any() -> str | None:

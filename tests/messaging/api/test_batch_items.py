@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 from messaging.api.batches import ItemReader
 from messaging.api.serializers import NewMessageSerializer, message_input_of
 from messaging.services.outbound.submit import MessageInput
+from tests.generated import examples
 
 GOOD = {"to": "+14155550101", "message": "Hello"}
 ASSET = "0195e0a4-3c1e-7f6b-8d59-0f6c3a3a6a11"
@@ -67,7 +68,7 @@ def coded(details: Any) -> Any:
     return (str(details), details.code)
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=examples(400), derandomize=True, deadline=None)
 @given(st.lists(items, min_size=1, max_size=8))
 @example([GOOD | {"reference": 0}, GOOD | {"reference": False}, GOOD | {"reference": []}, GOOD | {"reference": None}])
 @example([GOOD | {"valid_for": 1}, GOOD | {"valid_for": True}, GOOD | {"valid_for": 1.0}, GOOD | {"valid_for": 1}])

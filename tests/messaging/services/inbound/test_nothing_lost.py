@@ -14,6 +14,7 @@ from messaging.services.inbound.receive import InboundLimits, ingest_all
 from providers.contract.messages import InboundMessage, MessagePart, ProviderKeyword
 from providers.errors import MalformedCallback
 from tests.factories import NOW
+from tests.generated import examples
 from tests.messaging.parallel import at_once
 
 LIMITS = InboundLimits(160, 5, timedelta(seconds=60), timedelta(seconds=2))
@@ -57,7 +58,7 @@ def everything_stored() -> str:
 
 
 @pytest.mark.django_db
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(callback=CALLBACKS)
 def test_no_text_of_any_callback_is_lost_or_half_stored(account, callback) -> None:
     with transaction.atomic():

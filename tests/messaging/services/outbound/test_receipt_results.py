@@ -17,6 +17,7 @@ from providers.contract.callbacks import ReportedStatus as R
 from providers.contract.callbacks import StatusReport
 from providers.state import health
 from tests.factories import NOW, AccountFactory, AttemptFactory, EventFactory, MessageFactory, QueueFactory, UserFactory
+from tests.generated import examples
 from tests.messaging.services.outbound.test_receipts import receive, report, steps
 
 pytestmark = pytest.mark.django_db
@@ -210,7 +211,7 @@ REPORTS = st.tuples(st.sampled_from([*receipt_results.TARGETS, R.PROGRESS]), st.
         lambda reports: st.tuples(st.just(reports), st.permutations(reports))
     ),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_result_is_the_same_in_every_order(account, segments: int, parts, start: str, shuffled) -> None:
     owner, queue = UserFactory(), QueueFactory()
     results = []
