@@ -1,5 +1,6 @@
 """What every test stands on: a database and a broker of its own, and an empty cache."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,9 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Schemathesis gives all operations of a schema one id, of which pytest-xdist would run a single one.
         if not item.nodeid.endswith(item.name):
             item._nodeid = f"{item.nodeid.rpartition('::')[0]}::{item.name}"
-        group = next((name for name, folder in WITH_PROCESSES.items() if item.path.is_relative_to(folder)), None)
+        group = _group_of(item.path)
         if group is not None:
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+@functools.cache
+def _group_of(path: Path) -> str | None:
+    return next((name for name, folder in WITH_PROCESSES.items() if path.is_relative_to(folder)), None)
 
 
 @pytest.fixture(scope="session")

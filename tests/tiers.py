@@ -3,6 +3,7 @@
 Entries are folders, files or test functions below `tests/`; of several that match, the longest decides.
 """
 
+import functools
 from collections.abc import Collection
 from pathlib import Path
 
@@ -149,6 +150,7 @@ SAMPLED = {
 TIER_OF = {entry: tier for tier, entries in _ENTRIES.items() for entry in entries}
 
 
+@functools.cache
 def of_path(path: Path, function: str = "") -> str:
     """The tier of a test function; without one, that of a file or a folder as a whole."""
     if not path.is_relative_to(TESTS):

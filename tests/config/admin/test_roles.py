@@ -82,10 +82,11 @@ def test_a_viewer_changes_nothing_anywhere() -> None:
     client = member("Viewer")
     queue = QueueFactory()
     message = MessageFactory(status="failed", queue=queue)
+    request = client.get("/admin/").wsgi_request
 
     for row in django_admin.site._registry.values():
         name = f"admin:{row.opts.app_label}_{row.opts.model_name}"
-        if row.has_view_permission(client.get("/admin/").wsgi_request):
+        if row.has_view_permission(request):
             offered = client.get(reverse(f"{name}_changelist")).context["action_form"]
             assert offered is None, name
         assert client.post(reverse(f"{name}_add"), {}).status_code == 403, name
@@ -118,10 +119,11 @@ def test_an_operator_can_pause_but_not_create_or_delete_a_queue() -> None:
 def pages_of(client: Client) -> dict[str, str]:
     """Return the list and one row's page of every model that this client may view, by path."""
     found = {}
+    request = client.get("/admin/").wsgi_request
     for model, row in django_admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         MAKERS[f"{model._meta.app_label}/{model._meta.model_name}"](1)
-        if row.has_view_permission(client.get("/admin/").wsgi_request):
+        if row.has_view_permission(request):
             newest = model._default_manager.order_by("-pk").first()
             for path in (reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[newest.pk])):
                 found[path] = client.get(path).content.decode()
