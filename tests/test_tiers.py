@@ -66,7 +66,7 @@ def test_each_tier_is_run_by_the_command_that_is_said_to() -> None:
 
 
 def test_ci_runs_all_tiers_and_twice_those_that_depend_on_the_database() -> None:
-    runs = re.findall(r"^(.*)make (test|journeys)\b(?:.* TIERS=(\S+))?$", CI, re.MULTILINE)
+    runs = re.findall(r"^(.*)make (test|journeys)(?: WORKERS=\d)?(?: TIERS=(\S+))?$", CI, re.MULTILINE)
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for before, target, named in runs:
         found["DATABASE_URL=" in before] |= set(tiers.parse(named)) if named else tiers_of_target(target)
