@@ -98,7 +98,7 @@ class Client:
             return self.count(statuses) == 0
 
         none_left.__name__ = f"none of the messages of this user is {'/'.join(statuses)}"
-        self.stack.wait_until(none_left, seconds=seconds, pause=0.5)
+        self.stack.wait_until(none_left, seconds=seconds, pause=0.2)
 
 
 def statuses(messages: Iterable[Message]) -> Counter[str]:

@@ -70,7 +70,7 @@ def test_four_workers_keep_one_rate_limit_without_delaying_other_accounts(client
     singles = [client.send(to) for to in numbers(SINGLE, prefix=BRITISH)]
     sent = [client.wait_for(message["id"], "delivered", seconds=SECONDS) for message in singles]
     waiting = client.count(["queued"])
-    client.stack.wait_until(lambda: len(limited(client)) >= ENOUGH, seconds=SECONDS, pause=0.5)
+    client.stack.wait_until(lambda: len(limited(client)) >= ENOUGH, seconds=SECONDS, pause=0.2)
 
     times = limited(client)
     assert most_in_a_second(times) <= PER_SECOND + ON_THE_WAY

@@ -273,7 +273,7 @@ class Run:
     def wait_until_settled(self) -> None:
         """Wait until no message is in flight and all prompt receipts have arrived; the table shows the rest."""
         with contextlib.suppress(AssertionError):
-            self.arena.stack.wait_until(self._is_settled, seconds=SETTLED_SECONDS, pause=0.5)
+            self.arena.stack.wait_until(self._is_settled, seconds=SETTLED_SECONDS, pause=0.2)
 
     def _is_settled(self) -> bool:
         self._sweeps.send_task(
