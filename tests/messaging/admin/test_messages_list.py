@@ -248,10 +248,10 @@ def test_a_filter_without_an_index_searches_one_window_and_offers_to_continue(ad
 )
 def test_the_list_costs_the_same_for_one_row_and_for_fifty(admin: Client, query: str) -> None:
     costs = []
+    admin.get(f"{LIST}?{query}")  # what is remembered after the first request
     for more in (1, 49):
         for _ in range(more):
             MessageFactory(status="failed" if "failed" in query else "queued", provider=AccountFactory())
-        admin.get(f"{LIST}?{query}")
         with CaptureQueriesContext(connection) as queries:
             assert len(listed(admin, query)) == (1 if more == 1 else 50)
         costs.append(len(queries))
