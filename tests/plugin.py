@@ -11,7 +11,9 @@ from tests.environment import GIVEN_DATABASE_URL, TestEnvironment
 
 ENVIRONMENT = TestEnvironment()
 _last: dict[str, Path] = {}
-gc.set_threshold(50_000, 20, 50)  # the usual 700 objects are made by one request; collecting took a thirtieth of the time
+gc.set_threshold(
+    50_000, 20, 50
+)  # the usual 700 objects are made by one request; collecting took a thirtieth of the time
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

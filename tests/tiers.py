@@ -112,6 +112,9 @@ _ENTRIES = {
         "config/admin/test_lists.py::test_a_list_accepts_only_the_lookups_of_its_own_filters",
         "messaging/api/test_schema_fuzz.py",
         "messaging/services/inbound/test_nothing_lost.py::test_no_text_of_any_callback_is_lost_or_half_stored",
+        "messaging/services/outbound/test_addressed_receipts.py::test_after_another_receipt",
+        "messaging/services/outbound/test_addressed_receipts.py::test_for_every_outcome",
+        "messaging/services/outbound/test_addressed_receipts.py::test_in_every_status",
         "messaging/services/outbound/test_receipt_results.py::test_the_result_is_the_same_in_every_order",
         "messaging/services/reporting/test_rollups.py::test_after_any_steps_the_sums_match_the_rows",
         "messaging/test_webhook_batches.py::test_no_receipt_of_any_body_is_lost_or_half_used",
@@ -144,6 +147,9 @@ _ENTRIES = {
 SAMPLED = {
     *_ENTRIES[GENERATED],
     "messaging/services/inbound/test_nothing_lost.py::test_no_text_of_any_callback_is_lost_or_half_stored",
+    "messaging/services/outbound/test_addressed_receipts.py::test_after_another_receipt",
+    "messaging/services/outbound/test_addressed_receipts.py::test_for_every_outcome",
+    "messaging/services/outbound/test_addressed_receipts.py::test_in_every_status",
     "messaging/services/outbound/test_receipt_results.py::test_the_result_is_the_same_in_every_order",
     "messaging/test_webhook_batches.py::test_no_receipt_of_any_body_is_lost_or_half_used",
 }
