@@ -22,8 +22,8 @@ OPERATIONS = ("add", "get", "set", "touch", "delete", "get_many", "has_key", "in
 
 # A pipeline of two commands would do, but costs redis-py twice as much.
 COUNT = """
-local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+local count = redis.call('INCRBY', KEYS[1], ARGV[2])
+if count == tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return count
 """
 
@@ -90,19 +90,19 @@ class Cache(RedisCache):
             super().clear()
         return True
 
-    def count(self, key: str, seconds: int) -> int:
-        """Add one to a counter and return it, in one round trip. The counter ends `seconds` after its first count."""
+    def count(self, key: str, seconds: int, *, by: int = 1) -> int:
+        """Add to a counter and return it, in one round trip. The counter ends `seconds` after its first count."""
         try:
             with redis_client.exchange() as client:
                 name = self.make_and_validate_key(key)
-                return int(client.register_script(COUNT)(keys=[name], args=[seconds]))
+                return int(client.register_script(COUNT)(keys=[name], args=[seconds, by]))
         except redis_client.UNREACHABLE:
             pass
         except redis.RedisError as error:
             _log_refusal(error)
         with contextlib.suppress(ValueError):  # it ended between the two
-            return 1 if self._in_memory.add(key, 1, seconds) else self._in_memory.incr(key)
-        return 1
+            return by if self._in_memory.add(key, by, seconds) else self._in_memory.incr(key, by)
+        return by
 
 
 def _log_refusal(error: redis.RedisError) -> None:
