@@ -5,6 +5,8 @@ from typing import Any
 
 import factory
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 from django.db import models
 from uuid_utils.compat import uuid7
 
@@ -12,6 +14,9 @@ from messaging.models import (
     ApiToken,
     ClientEvent,
     DeliveryAttempt,
+    GatewayCredential,
+    GatewayPart,
+    GatewayReceipt,
     InboundPart,
     Message,
     MessageEvent,
@@ -248,3 +253,61 @@ def make_token(user, *, valid_for: timedelta | None = None) -> str:
     """Create a bearer token and return its text."""
     _, token = ApiToken.objects.create(user=user, expiry=valid_for)
     return token
+
+
+class GatewayCredentialFactory(factory.django.DjangoModelFactory):
+    """A credential of an owner who may send. Its password is `secret12`."""
+
+    class Meta:
+        model = GatewayCredential
+        skip_postgeneration_save = True
+
+    user = factory.SubFactory(UserFactory)
+    system_id = factory.Sequence(lambda n: f"client{n}")
+    password = factory.LazyFunction(lambda: make_password("secret12"))
+    created_at = NOW
+
+    @factory.post_generation
+    def may_send(self, create: bool, _extracted: object, **_options: object) -> None:
+        permission = Permission.objects.get(content_type__app_label="messaging", codename="add_message")
+        self.user.user_permissions.add(permission)
+
+
+class GatewayReceiptFactory(factory.django.DjangoModelFactory):
+    """Asked for with a message that has not ended."""
+
+    class Meta:
+        model = GatewayReceipt
+
+    credential = factory.SubFactory(GatewayCredentialFactory)
+    message = factory.SubFactory(MessageFactory, owner=factory.SelfAttribute("..credential.user"))
+    id = factory.LazyAttribute(lambda receipt: receipt.message.pk if receipt.message else uuid7())
+    wanted = 1
+    source = "15005550006"
+    destination = "14155550101"
+    submitted_at = NOW
+    give_up_at = NOW + timedelta(hours=76)
+
+    class Params:
+        due = factory.Trait(state="pending", message_state=2, done_at=NOW, next_attempt_at=NOW)
+
+
+class GatewayPartFactory(factory.django.DjangoModelFactory):
+    """The first of two parts of a text that waits until five minutes after `NOW`."""
+
+    class Meta:
+        model = GatewayPart
+
+    credential = factory.SubFactory(GatewayCredentialFactory)
+    group = factory.SelfAttribute("id")
+    from_number = "+15005550006"
+    to_number = "+14155550101"
+    reference = "7"
+    count = 2
+    number = 1
+    octets = b"Hello, ".hex()
+    data_coding = 0
+    digest = factory.Sequence(lambda n: f"{n:064x}")
+    received_at = NOW
+    due_at = NOW + timedelta(minutes=5)
+    id = factory.LazyFunction(uuid7)

@@ -4,6 +4,7 @@ from messaging.models.attempt import AttemptPart, DeliveryAttempt
 from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
 from messaging.models.event import MessageEvent
+from messaging.models.gateway import GatewayCredential, GatewayPart, GatewayReceipt, GatewaySession
 from messaging.models.idempotency import IdempotencyRecord
 from messaging.models.inbound_part import InboundPart
 from messaging.models.message import Message
@@ -23,6 +24,10 @@ __all__ = [
     "DeliveryAttempt",
     "Erasure",
     "EventLog",
+    "GatewayCredential",
+    "GatewayPart",
+    "GatewayReceipt",
+    "GatewaySession",
     "IdempotencyRecord",
     "InboundPart",
     "KeywordRule",

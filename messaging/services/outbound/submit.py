@@ -31,6 +31,7 @@ class MessageInput:
     `valid_for` is in seconds from the time the message is due.
 
     `is_automatic` marks the reply to a keyword: it may use any sender, and also goes to a recipient who has just opted out.
+    `id` is given, as a UUIDv7 of a moment ago, where the client has been told it already.
     """
 
     to: str
@@ -43,6 +44,7 @@ class MessageInput:
     callback_url: str = ""
     media: tuple[UUID, ...] = ()
     is_automatic: bool = False
+    id: UUID | None = None
 
 
 def submit(
@@ -170,7 +172,7 @@ def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datet
     due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
     return bulk_insert.like(
         prototype,
-        id=uuid7(),
+        id=draft.id or uuid7(),
         status=Status.SCHEDULED if due else Status.QUEUED,
         queue_id=draft.queue or checks.default_queue,
         from_number=draft.sender or checks.default_sender,

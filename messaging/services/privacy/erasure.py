@@ -12,7 +12,16 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from uuid_utils.compat import uuid7
 
-from messaging.models import ClientEvent, Erasure, InboundPart, Message, PhoneNumber, ProviderCallback
+from messaging.models import (
+    ClientEvent,
+    Erasure,
+    GatewayPart,
+    GatewayReceipt,
+    InboundPart,
+    Message,
+    PhoneNumber,
+    ProviderCallback,
+)
 from messaging.services import transitions
 from messaging.services.errors import NotErasable
 from messaging.services.privacy import fingerprints, redaction, retention
@@ -50,6 +59,11 @@ def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
     # Calls that began meanwhile are not retried.
     _messages(number).filter(status=Status.SENDING).update(cancel_requested=True)
     InboundPart.objects.filter(Q(from_number=number) | Q(to_number=number, message=None)).delete()
+    submitted = GatewayPart.objects.filter(to_number=number)
+    GatewayReceipt.objects.filter(message=None).filter(
+        Q(pk__in=submitted.values("pk")) | Q(destination__in=[number, number.removeprefix("+")])
+    ).delete()
+    submitted.delete()
     messages = _in_chunks(lambda: _erase_chunk(number, pseudonym, now))
     redaction.redact_references(number, pseudonym)
     with transaction.atomic():
@@ -120,4 +134,5 @@ def _delete_related(message_ids: list[UUID]) -> None:
         return
     InboundPart.objects.filter(message__in=message_ids).delete()
     ClientEvent.objects.filter(message_id__in=message_ids).delete()
+    GatewayReceipt.objects.filter(message__in=message_ids).delete()
     ProviderCallback.objects.filter(attempt__message__in=message_ids).delete()

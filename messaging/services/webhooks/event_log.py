@@ -1,7 +1,7 @@
 """The event log: number committed events, and create a delivery for each subscribed endpoint.
 
 Only one transaction assigns numbers at a time, so they become visible in order: a reader that has seen a number has seen all
-lower ones. The same transaction creates the deliveries.
+lower ones. The same transaction creates the deliveries, and makes the receipts for clients that speak SMPP due.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from messaging.models import ClientEvent, EventLog, Message, WebhookDelivery, WebhookEndpoint
+from messaging.services.webhooks import gateway_receipts
 
 CHUNK = 500
 KEPT_FOR = timedelta(days=7)
@@ -67,6 +68,8 @@ def _number_chunk(now: datetime) -> list[int]:
         log.last_sequence = events[-1].pk + raised_by
         log.save(update_fields=["last_sequence"])
         _fan_out(events, now)
+        ended = {event.message_id for event in events if event.type in gateway_receipts.EVENT_TYPES}
+        gateway_receipts.make_due({pk for pk in ended if pk is not None}, now=now)
     return [event.owner_id for event in events]
 
 

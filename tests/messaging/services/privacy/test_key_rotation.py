@@ -14,7 +14,15 @@ from messaging.services.outbound.bulk_insert import Variant
 from messaging.services.privacy import key_rotation
 from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRecipient
-from tests.factories import NOW, CallbackFactory, InboundPartFactory, MessageFactory, UserFactory, lose_the_key
+from tests.factories import (
+    NOW,
+    CallbackFactory,
+    GatewayPartFactory,
+    InboundPartFactory,
+    MessageFactory,
+    UserFactory,
+    lose_the_key,
+)
 from tests.scheduling.making import due_run, recipient_list
 
 pytestmark = pytest.mark.django_db
@@ -45,12 +53,14 @@ def test_every_text_is_encrypted_and_read_back(use_keys) -> None:
     MessageFactory(text="Your code is 123456")
     CallbackFactory(body='{"text": "hello"}')
     InboundPartFactory(text="Part one", unabridged={"from": "somebody@example.com"})
+    GatewayPartFactory()
     IdempotencyRecord.objects.create(owner=owner, key="k", fingerprint="f", response='{"message": "x"}', created_at=NOW)
     due_run(owner, recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
 
     columns = key_rotation.encrypted_columns(apps.get_models())
     assert {f"{model.__name__}.{field.name}" for model, field in columns} == {
         "Message.text",
+        "GatewayPart.octets",
         "InboundPart.text",
         "InboundPart.unabridged",
         "ProviderCallback.body",

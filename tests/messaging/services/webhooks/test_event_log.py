@@ -200,7 +200,7 @@ def test_any_number_of_events_takes_the_same_queries(size: int) -> None:
         event_log.number(now=NOW)
 
     statements = [query["sql"].split(" ")[0] for query in queries if "SAVEPOINT" not in query["sql"]]
-    assert statements == ["SELECT"] * 4 + ["UPDATE"] * 2 + ["SELECT"] * 3 + ["INSERT"] * 2
+    assert statements == ["SELECT"] * 4 + ["UPDATE"] * 2 + ["SELECT"] * 3 + ["INSERT"] * 2 + ["SELECT"]
 
 
 # --- Purge ------------------------------------------------------------------------------------------------------------
