@@ -51,6 +51,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
         MenuEntry("Users", "person", "auth.user"),
         MenuEntry("Groups", "group", "auth.group"),
         MenuEntry("API tokens", "key", "messaging.apitoken"),
+        MenuEntry("Gateway credentials", "vpn_key", "messaging.gatewaycredential"),
     ),
     "Clients": (
         MenuEntry("Webhook endpoints", "webhook", "messaging.webhookendpoint"),

@@ -1,5 +1,6 @@
 from messaging.admin.access import ApiTokenAdmin
 from messaging.admin.callbacks import ProviderCallbackAdmin
+from messaging.admin.gateway import GatewayCredentialAdmin
 from messaging.admin.images import MediaAssetAdmin
 from messaging.admin.messages import MessageAdmin
 from messaging.admin.phone_numbers import PhoneNumberAdmin
@@ -12,6 +13,7 @@ from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 __all__ = [
     "ApiTokenAdmin",
     "ErasureAdmin",
+    "GatewayCredentialAdmin",
     "KeywordRuleAdmin",
     "MediaAssetAdmin",
     "MessageAdmin",

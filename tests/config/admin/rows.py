@@ -15,6 +15,7 @@ from tests.factories import (
     AccountFactory,
     CallbackFactory,
     EndpointFactory,
+    GatewayCredentialFactory,
     MessageFactory,
     PhoneNumberFactory,
     QueueFactory,
@@ -55,6 +56,7 @@ MAKERS: dict[str, Callable[[int], object]] = {
     "messaging/erasure": lambda n: Erasure.objects.create(
         digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1
     ),
+    "messaging/gatewaycredential": lambda _n: GatewayCredentialFactory(),
     "messaging/keywordrule": lambda _n: KeywordRule.objects.create(
         sender_number=SenderFactory(), action="stop", words="STOP"
     ),

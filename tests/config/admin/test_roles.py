@@ -31,6 +31,7 @@ PATHS = {
     "users": "/admin/auth/user/",
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
+    "gateway credentials": "/admin/messaging/gatewaycredential/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks"}
 SEEN = {
