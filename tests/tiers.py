@@ -46,6 +46,7 @@ _ENTRIES = {
         "media_store/test_checks.py",
         "media_store/validation",
         "messaging/services/outbound/dispatch/test_worker_slots.py",
+        "messaging/smpp_server/test_submit_pdus.py",
         "messaging/test_encryption.py",
         "messaging/test_keywords.py",
         "messaging/test_e164.py",
@@ -106,6 +107,9 @@ _ENTRIES = {
         "config/test_run_supervisor.py",
         "config/test_tracing.py::test_while_traces_are_off_nothing_is_kept_and_nothing_imported",
         "config/test_zone_data.py::test_every_process_uses_the_pinned_data",
+        "messaging/management/test_gateway_commands.py::test_a_certificate_that_cannot_be_used_is_one_clear_line",
+        "messaging/management/test_gateway_commands.py::test_a_port_in_use_is_one_clear_line",
+        "messaging/management/test_gateway_commands.py::test_the_server_says_where_it_listens_and_ends_on_sigterm",
         "providers/simulator/test_process.py",
     ),
     FUZZ: (
