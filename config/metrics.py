@@ -24,10 +24,12 @@ from redis.exceptions import RedisError
 from messaging import states
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
+from messaging.services.gateway import sessions
 from messaging.services.outbound import pacing, queues
-from messaging.services.reporting import heartbeats, statistics
+from messaging.services.reporting import gateway_counts, heartbeats, statistics
 from messaging.services.reporting.rollups import BUCKETS
 from messaging.services.reporting.statistics import Total
+from messaging.services.webhooks import gateway_receipts
 from messaging.states import Direction
 from providers import smpp_leases
 from providers.models import ProviderAccount, SmppBind
@@ -143,6 +145,7 @@ def _from_database() -> Iterator[Metric]:
     yield present
     yield from _queues()
     yield from _smpp_binds()
+    yield from _smpp_server()
 
 
 def _smpp_binds() -> Iterator[Metric]:
@@ -163,6 +166,23 @@ def _smpp_binds() -> Iterator[Metric]:
         )
     yield states_of
     yield in_flight
+
+
+def _smpp_server() -> Iterator[Metric]:
+    bound = GaugeMetricFamily(
+        "switchboard_smpp_sessions", "Bound sessions of clients that speak SMPP.", labels=["bind"]
+    )
+    for kind, count in sessions.by_kind(now=timezone.now()).items():
+        bound.add_metric([kind], count)
+    yield bound
+    receipts = GaugeMetricFamily(
+        "switchboard_smpp_receipts",
+        "Receipts that SMPP clients have asked for and not acknowledged: waiting for the end of the message, or to be taken.",
+        labels=["state"],
+    )
+    for state, count in gateway_receipts.counts().items():
+        receipts.add_metric([state], count)
+    yield receipts
 
 
 def _accepted(totals: Iterable[Total]) -> Metric:
@@ -234,6 +254,12 @@ def _from_redis() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "switchboard_seconds_since_tick", "Since beat's last tick; NaN before the first.", value=_or_nan(age)
     )
+    submissions = CounterMetricFamily(
+        "switchboard_smpp_submissions", "Texts submitted by SMPP, by the status of the response.", labels=["status"]
+    )
+    for status, count in sorted(gateway_counts.totals().items()):
+        submissions.add_metric([status], count)
+    yield submissions
     yield GaugeMetricFamily(
         "switchboard_workers", "Worker processes that have shown life lately.", value=len(heartbeats.workers())
     )

@@ -311,6 +311,11 @@ MAX_UPLOAD_BYTES = max(MAX_BODY_BYTES, 50 * 1024 * 1024, 10 * MEDIA_MAX_BYTES) +
 MAX_SPOOLED_BYTES = max(256 * 1024 * 1024, 2 * MAX_UPLOAD_BYTES)
 WEB_THREADS: int = env.int("WEB_THREADS", default=4)
 
+# --- SMPP server ------------------------------------------------------------------------------------------------------
+
+ENABLE_SMPP_SERVER: bool = env.bool("ENABLE_SMPP_SERVER", default=False)  # `make run` starts it
+SMPP_SERVER_PORT: int = env.int("SMPP_SERVER_PORT", default=2775)
+
 # --- API --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {

@@ -8,9 +8,20 @@ MESSAGE = '{"to": "+14155550101", "message": "Hello from Switchboard"}'
 
 
 def banner(
-    *, address: str, password: str, token: str, database: str, broker: str, folder: Path, faults: Mapping[str, str]
+    *,
+    address: str,
+    password: str,
+    token: str,
+    database: str,
+    broker: str,
+    folder: Path,
+    faults: Mapping[str, str],
+    smpp: str = "",
 ) -> str:
-    """`password` is the password or says where it is stored; `faults` has the failed checks. Commands work as pasted."""
+    """`password` is the password or says where it is stored; `faults` has the failed checks. Commands work as pasted.
+
+    `smpp` is the address of the SMPP server, empty if it is not started.
+    """
     bearer = shlex.quote(f"Authorization: Bearer {token}")
     send = f"curl -sS -X POST {address}/api/v1/messages/ -H {bearer} -H 'Content-Type: application/json' -d '{MESSAGE}'"
     watch = f"curl -sS {address}/api/v1/messages/ID/events/ -H {bearer}"
@@ -21,6 +32,7 @@ def banner(
         f"  Admin     {address}/admin/  user: admin  password: {password}",
         f"  API       {address}/api/docs/",
         f"  Token     {token}",
+        *([f"  SMPP      {smpp}  (credentials: make manage ARGS='issue_gateway_credential NAME')"] if smpp else []),
         f"  Database  {database}",
         f"  Broker    {broker}",
         f"  Folder    {folder}",

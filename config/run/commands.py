@@ -74,6 +74,13 @@ def smpp(port: int, name: str = "smpp") -> Command:
     return Command(name, argv, stop_seconds=30.0)
 
 
+def smpp_server(port: int) -> Command:
+    """For clients that speak SMPP. Finishes open submissions and unbinds when it is stopped."""
+    address = ("--host", "127.0.0.1", "--port", str(port))
+    argv = (sys.executable, str(BASE_DIR / "manage.py"), "run_smpp_server", *address)
+    return Command("smpp-server", argv, stop_seconds=20.0)
+
+
 def sandbox(port: int, *options: str) -> Command:
     argv = (sys.executable, "-m", "providers.simulator", "--host", "127.0.0.1", "--port", str(port), *options)
     return Command("sandbox", argv)

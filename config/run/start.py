@@ -96,6 +96,8 @@ def _plan(web_port: int, sandbox_port: int | None, folder: LocalFolder) -> Plan:
         environment["SMPP_CONNECTOR_URL"] = f"http://127.0.0.1:{smpp_port}"
     os.environ.update(environment)  # this process reads the settings, too
     check_settings()
+    if settings.ENABLE_SMPP_SERVER:
+        services.check_port(settings.SMPP_SERVER_PORT, variable="SMPP_SERVER_PORT")
     if valkey is None:
         services.check_broker(redis_url)
     return Plan(web_port, sandbox_port, folder, environment, redis_url, valkey, first_start, smpp_port)
@@ -125,6 +127,8 @@ def _start(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
     sandbox = commands.sandbox(sandbox_port, *_smpp_options(plan.sandbox_smpp_port))
     for command in (sandbox, commands.worker(), commands.web(plan.port), commands.beat()):
         supervisor.add(_child(plan, command))
+    if settings.ENABLE_SMPP_SERVER:
+        supervisor.add(_child(plan, commands.smpp_server(settings.SMPP_SERVER_PORT)))
     _wait_until_ready(plan.port, supervisor, signals)
     say(_banner(plan, _faults(plan.port, supervisor, signals)))
 
@@ -229,6 +233,7 @@ def _banner(plan: Plan, faults: Mapping[str, str]) -> str:
         database=name,
         broker=f"embedded Valkey, {path / 'valkey'}" if plan.valkey else "the one at REDIS_URL",
         folder=path,
+        smpp=f"127.0.0.1:{settings.SMPP_SERVER_PORT}" if settings.ENABLE_SMPP_SERVER else "",
         faults=faults,
     )
 

@@ -165,7 +165,7 @@ def test_every_metric_has_a_help_a_type_and_few_labels(client: Client, sent) -> 
     assert len(families) >= 14
     assert all(family.documentation.endswith(".") and family.type in SUFFIXES for family in families)
     labels = {label for family in families for sample in family.samples for label in sample.labels}
-    assert labels == {"direction", "provider", "status", "outcome", "le", "queue", "source", "state"}
+    assert labels == {"direction", "provider", "status", "outcome", "le", "queue", "source", "state", "bind"}
 
 
 @pytest.mark.parametrize("size", [1, 20])
@@ -178,7 +178,7 @@ def test_a_scrape_costs_the_same_queries_whatever_there_is(
         draft = MessageInput(to=f"+1415555{place:04d}", text="hello", valid_for=14_400)
         submit_many(owner=UserFactory(), drafts=[draft], default_queue="express", now=NOW)
 
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(11):
         client.get("/metrics")
 
 

@@ -32,12 +32,18 @@ def procfile() -> dict[str, str]:
 
 
 def test_compose_runs_every_process_of_the_procfile(services: dict[str, dict], procfile: dict[str, str]) -> None:
-    assert set(procfile) == {"release", "web", "live", "worker", "beat", "smpp"}
+    assert set(procfile) == {"release", "web", "live", "worker", "beat", "smpp", "smpp-server"}
     assert set(services) == {*procfile, "postgres", "redis", "caddy"}
 
 
+def test_the_smpp_server_is_off_by_default(services: dict[str, dict]) -> None:
+    assert {name: service["profiles"] for name, service in services.items() if "profiles" in service} == {
+        "smpp-server": ["smpp-server"]
+    }
+
+
 def test_every_process_waits_for_the_migrations(services: dict[str, dict]) -> None:
-    for name in ("web", "live", "worker", "beat", "smpp"):
+    for name in ("web", "live", "worker", "beat", "smpp", "smpp-server"):
         assert services[name]["depends_on"]["release"] == {"condition": "service_completed_successfully"}
     for name in ("postgres", "redis"):
         assert services["release"]["depends_on"][name] == {"condition": "service_healthy"}

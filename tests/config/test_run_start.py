@@ -182,7 +182,7 @@ def test_without_a_wheel_for_the_broker_redis_url_is_required(monkeypatch: pytes
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def shown(**faults: str) -> str:
+def shown(*, smpp: str = "", **faults: str) -> str:
     return banner(
         address="http://127.0.0.1:8000",
         password="secret",
@@ -191,6 +191,7 @@ def shown(**faults: str) -> str:
         broker="there",
         folder=Path("/data"),
         faults=faults,
+        smpp=smpp,
     )
 
 
@@ -212,6 +213,11 @@ def test_the_commands_of_the_banner_can_be_pasted() -> None:
     assert words[-1] == '{"to": "+14155550101", "message": "Hello from Switchboard"}'
     assert "Authorization: Bearer tok'en" in words
     assert "http://127.0.0.1:8000/api/v1/messages/ID/events/" in watch
+
+
+def test_the_banner_names_the_smpp_server_only_where_it_is_started() -> None:
+    assert "SMPP" not in shown()
+    assert "  SMPP      127.0.0.1:2775  (" in shown(smpp="127.0.0.1:2775")
 
 
 def test_the_banner_lists_failed_checks_if_there_are_any() -> None:
