@@ -20,7 +20,14 @@ from messaging.models import GatewayCredential, GatewayPart, GatewayReceipt, Mes
 from messaging.models.encrypted import fault_of
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.gateway import texts
-from messaging.services.gateway.submissions import ClientSubmission, Submitted, SubmittedPart, give_up_at, receipt
+from messaging.services.gateway.submissions import (
+    ClientSubmission,
+    Submitted,
+    SubmittedPart,
+    give_up_at,
+    receipt,
+    store_receipts,
+)
 from messaging.services.outbound.submit import submit_many
 from messaging.services.privacy import fingerprints, retention
 from messaging.services.webhooks import gateway_receipts
@@ -110,7 +117,7 @@ def _ask_for_receipt(submission: ClientSubmission, told_id: UUID, now: datetime)
     if submission.wanted:
         row = receipt(submission, told_id, message=None, now=now)
         row.give_up_at = give_up_at(now + WAIT, now)
-        GatewayReceipt.objects.bulk_create([row])
+        store_receipts([row])
 
 
 def _submit(
@@ -154,7 +161,7 @@ def _settle(last: ClientSubmission, rows: Sequence[GatewayPart], message: Messag
     receipts = GatewayReceipt.objects.filter(pk__in=[row.pk for row in rows[:-1]])
     receipts.update(message=message, give_up_at=give_up_at(message.expires_at, now))
     if last.wanted:
-        GatewayReceipt.objects.bulk_create([receipt(last, rows[-1].pk, message=message, now=now)])
+        store_receipts([receipt(last, rows[-1].pk, message=message, now=now)])
 
 
 def give_up(*, now: datetime) -> int:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from messaging.models import GatewayReceipt, Message
 from messaging.models.gateway import MAX_ADDRESS
+from messaging.services import statements
 from messaging.services.errors import DomainError
 from messaging.services.outbound.accept import accept
 from messaging.services.outbound.submit import MessageInput, submit_many
@@ -65,8 +66,7 @@ def store(
             for submission, result in zip(submissions, results, strict=True)
             if isinstance(result, Message) and submission.wanted
         ]
-        if receipts:
-            GatewayReceipt.objects.bulk_create(receipts)
+        store_receipts(receipts)
     return [Submitted(result.pk, result) if isinstance(result, Message) else result for result in results]
 
 
@@ -76,7 +76,7 @@ def _store_one(owner: User, submission: ClientSubmission, default_queue: str, no
             return _accept(owner, submission.draft, default_queue, now)
         with transaction.atomic():
             stored = _accept(owner, submission.draft, default_queue, now)
-            GatewayReceipt.objects.bulk_create([receipt(submission, stored.id, message=stored.message, now=now)])
+            store_receipts([receipt(submission, stored.id, message=stored.message, now=now)])
     except DomainError as error:
         return error
     return stored
@@ -87,6 +87,13 @@ def _accept(owner: User, draft: MessageInput, default_queue: str, now: datetime)
     if message is None:
         raise TypeError("without an idempotency key there is no repeat")
     return Submitted(message.pk, message)
+
+
+def store_receipts(receipts: Sequence[GatewayReceipt]) -> None:
+    if receipts:
+        fields = GatewayReceipt._meta.concrete_fields  # noqa: SLF001 (public in all but its name)
+        rows = [tuple(getattr(each, field.attname) for field in fields) for each in receipts]
+        statements.execute([statements.insert(GatewayReceipt, tuple(field.name for field in fields), rows)])
 
 
 def receipt(submission: ClientSubmission, told_id: UUID, *, message: Message | None, now: datetime) -> GatewayReceipt:

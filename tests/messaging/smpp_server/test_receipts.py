@@ -121,7 +121,7 @@ def test_it_waits_for_a_receiver_and_outlives_the_server(connect, credential, ga
     assert str(message.pk).encode() in pdu.short_message
 
 
-def test_a_refused_one_is_repeated_later_and_a_new_bind_hastens_it(connect, credential, gateway) -> None:
+def test_a_refused_one_is_repeated_later_and_a_new_bind_hastens_it(connect, credential, gateway, start_server) -> None:
     client = connect()
     refusals = []
     client.set_message_received_handler(lambda pdu: refusals.append(pdu) or 0x64)
@@ -130,12 +130,12 @@ def test_a_refused_one_is_repeated_later_and_a_new_bind_hastens_it(connect, cred
         client.read_once(auto_send_enquire_link=False)
     client.unbind()
     client.close()
-    gateway.call(gateway.server._courier._settle)
+    gateway.stop()
     row = GatewayReceipt.objects.get()
     assert (row.state, row.attempts) == ("pending", 1)
     assert row.next_attempt_at > timezone.now()
 
-    [pdu] = connect().read_until(1)
+    [pdu] = connect(port=start_server().port).read_until(1)
 
     assert pdu.short_message == refusals[0].short_message
 
