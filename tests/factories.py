@@ -269,8 +269,10 @@ class GatewayCredentialFactory(factory.django.DjangoModelFactory):
 
     @factory.post_generation
     def may_send(self, create: bool, _extracted: object, **_options: object) -> None:
-        permission = Permission.objects.get(content_type__app_label="messaging", codename="add_message")
-        self.user.user_permissions.add(permission)
+        permissions = Permission.objects.filter(
+            content_type__app_label="messaging", codename__in=["add_message", "change_message"]
+        )
+        self.user.user_permissions.add(*permissions)
 
 
 class GatewayReceiptFactory(factory.django.DjangoModelFactory):

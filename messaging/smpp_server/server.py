@@ -42,13 +42,15 @@ logger = logging.getLogger(__name__)
 SYSTEM_ID = "Switchboard"
 DATABASE_THREADS = 4
 MAX_CONNECTIONS = 1_000
+# Of one address, so that a stranger cannot take the places of clients.
+MAX_UNBOUND_CONNECTIONS = 50
 SWEEP_SECONDS = 15.0
 LIMITS = SessionLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """`limits` and `max_connections` are for tests."""
+    """`limits` and the numbers of connections are for tests."""
 
     host: str
     port: int
@@ -56,6 +58,7 @@ class ServerOptions:
     tls: ssl.SSLContext | None = None
     limits: SessionLimits = LIMITS
     max_connections: int = MAX_CONNECTIONS
+    max_unbound_connections: int = MAX_UNBOUND_CONNECTIONS
 
 
 class SmppServer(SessionHandler):
@@ -132,6 +135,9 @@ class SmppServer(SessionHandler):
     def admit(self, session: Session) -> bool:
         """False if there are too many connections, or the server stops."""
         if self._is_stopping or len(self._connections) >= self._options.max_connections:
+            return False
+        unbound = sum(each.bound is None and each.peer == session.peer for each in self._connections)
+        if unbound >= self._options.max_unbound_connections:
             return False
         self._connections.add(session)
         return True

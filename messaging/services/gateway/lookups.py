@@ -6,8 +6,10 @@ from uuid import UUID
 from django.contrib.auth.models import User
 
 from messaging.models import GatewayPart, Message
-from messaging.services.errors import DomainError
+from messaging.services.errors import DomainError, NotCancelable
 from messaging.services.outbound import cancel
+
+MAY_CANCEL = "messaging.change_message"
 
 
 class NoSuchMessage(DomainError):
@@ -34,6 +36,8 @@ def find(*, owner: User, told_id: str) -> Message:
 
 def cancel_own(*, owner: User, told_id: str, now: datetime) -> Message:
     """Cancel a message that no worker has claimed. Raises what `find` raises, and `NotCancelable`."""
+    if not owner.has_perm(MAY_CANCEL):
+        raise NotCancelable("The user may not change messages.")
     return cancel.cancel(message_id=find(owner=owner, told_id=told_id).pk, actor=owner, now=now)
 
 

@@ -4,13 +4,16 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Count
 
 from messaging.models import GatewayCredential, GatewaySession
 from messaging.services.errors import DomainError
+from messaging.services.gateway.credentials import PERMISSION
 
 LEASE = timedelta(seconds=60)
+BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class TooManySessions(DomainError):
@@ -31,14 +34,15 @@ def bind(*, credential: GatewayCredential, kind: GatewaySession.Bind, address: s
 
 
 def renew(session_ids: Collection[UUID], *, now: datetime) -> set[UUID]:
-    """Renew the leases; return the sessions that may go on: their credential is not revoked, and its user is active.
+    """Renew the leases; return the sessions that may go on: their credential is not revoked, and its user may send.
 
     A session whose lease has ended unnoticed has its row no more, and is not among them.
     """
     if not session_ids:
         return set()
+    users = get_user_model().objects.with_perm(PERMISSION, backend=BACKEND)
     allowed = GatewaySession.objects.filter(
-        pk__in=session_ids, credential__revoked_at__isnull=True, credential__user__is_active=True
+        pk__in=session_ids, credential__revoked_at__isnull=True, credential__user__in=users.values("pk")
     )
     ids = set(allowed.values_list("pk", flat=True))
     GatewaySession.objects.filter(pk__in=ids).update(lease_until=now + LEASE)

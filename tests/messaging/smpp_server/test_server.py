@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from django.contrib.auth.models import Permission
 from django.db import OperationalError
 from django.utils import timezone
 
@@ -113,6 +114,15 @@ class TestBind:
 
         assert raw(other.port).read_pdu() is None
         assert message_id(first.answer_to_submit())
+
+    def test_a_stranger_does_not_take_all_connections(self, raw, gateway, start_server, connect, credential) -> None:
+        other = start_server(max_unbound_connections=2)
+        bound = connect(port=other.port)
+        raw(other.port)
+        raw(other.port)
+
+        assert raw(other.port).read_pdu() is None
+        assert message_id(bound.answer_to_submit())
 
     def test_sessions_of_a_revoked_credential_are_unbound(self, connect, credential, gateway) -> None:
         client = connect()
@@ -328,6 +338,13 @@ class TestQueryAndCancel:
         client = connect()
 
         assert cancel(client, told) == RINVMSGID
+        assert Message.objects.get().status == "queued"
+
+    def test_a_user_who_may_not_change_messages_cancels_none(self, connect, credential) -> None:
+        credential.user.user_permissions.remove(Permission.objects.get(codename="change_message"))
+        client = connect()
+
+        assert cancel(client, message_id(client.answer_to_submit())) == RCANCELFAIL
         assert Message.objects.get().status == "queued"
 
     def test_cancel_cancels_once(self, connect, credential) -> None:
