@@ -11,7 +11,7 @@ S = CommandStatus
 # The code of a refusal, or of the field that is refused.
 OF_SUBMISSION: Final[Mapping[str, CommandStatus]] = {
     "recipient_opted_out": S.RSUBMITFAIL,
-    "recipient_inactive": S.RINVDSTADR,
+    "recipient_inactive": S.RSUBMITFAIL,
     "invalid_recipient": S.RINVDSTADR,
     "invalid_sender": S.RINVSRCADR,
     "sender_not_allowed": S.RINVSRCADR,

@@ -179,7 +179,7 @@ class TestSubmit:
     def test_an_inactive_recipient_is_refused(self, connect, credential) -> None:
         PhoneNumberFactory(number="+14155550101", inactive=True)
 
-        assert connect().answer_to_submit().status == RINVDSTADR
+        assert connect().answer_to_submit().status == RSUBMITFAIL
 
     def test_the_sender_of_another_owner_is_refused(self, connect, credential) -> None:
         SenderFactory(number="+15005550077", owner=UserFactory())
