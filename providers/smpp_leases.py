@@ -64,7 +64,7 @@ def acquire(
         rows = SmppBind.objects.filter(free, account=slug, number__lte=count).order_by("number")
         for number in rows.values_list("number", flat=True):
             key = BindKey(slug, number)
-            if key not in held and _take(key, holder, now, lease):
+            if key not in held and _acquire_row(key, holder, now, lease):
                 taken.append(key)
                 break
     return taken
@@ -87,7 +87,7 @@ def _free_dead(slug: str, holder: str, is_dead: Callable[[str], bool], now: date
             leased.filter(pk=row.pk, holder=row.holder).update(lease_until=None)
 
 
-def _take(key: BindKey, holder: str, now: datetime, lease: timedelta) -> bool:
+def _acquire_row(key: BindKey, holder: str, now: datetime, lease: timedelta) -> bool:
     """Two connectors may try at once: the row's condition decides."""
     row = SmppBind.objects.filter(account=key.slug, number=key.number)
     free = row.filter(Q(lease_until=None) | Q(lease_until__lte=now) | Q(holder=holder))

@@ -12,11 +12,11 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from hashlib import sha256
 from typing import Any, Final
 
 from messaging.smpp_connector.connector import Connector
 from messaging.smpp_connector.submissions import NotSubmitted, Submission
+from providers.backends.smpp import connector_key
 
 logger = logging.getLogger(__name__)
 
@@ -30,17 +30,12 @@ MAX_WITHIN: Final = 120.0
 _SUBMIT = re.compile(r"/accounts/([a-z0-9][a-z0-9_-]{0,39})/submit")
 
 
-def key_of(secret_key: str) -> str:
-    """What a worker proves itself with. It is derived, so that the secret itself is on no wire."""
-    return hmac.new(secret_key.encode(), b"smpp-connector", sha256).hexdigest()
-
-
 class HttpApi:
     """An ASGI application. `secret_keys` are the current `SECRET_KEY` and the former ones."""
 
     def __init__(self, connector: Connector, *, secret_keys: Sequence[str]) -> None:
         self._connector = connector
-        self._keys = [key_of(secret) for secret in secret_keys]
+        self._keys = [connector_key(secret) for secret in secret_keys]
         self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from providers.smpp.constants import RESPONSE, CommandId, CommandStatus
 from providers.smpp.pdu import HEADER, MAX_PDU_BYTES, Pdu, encode
-from providers.smpp.window import Window
+from providers.smpp.window import RequestWindow
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Session(asyncio.Protocol):
         self._sequences = itertools.cycle(range(1, MAX_SEQUENCE + 1))
         self._pending: dict[int, _Pending] = {}
         self._late: OrderedDict[int, object] = OrderedDict()
-        self._window = Window(limits.window, can_write=self._can_write)
+        self._window = RequestWindow(limits.window, can_write=self._can_write)
         self._unanswered = 0
         self._is_writable = True
         self._is_unbinding = False

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Window:
+class RequestWindow:
     """`size` places, given to those that wait in their order, while `can_write` returns True."""
 
     def __init__(self, size: int, *, can_write: Callable[[], bool]) -> None:

@@ -11,9 +11,10 @@ import pytest
 import uvicorn
 
 from messaging.smpp_connector import http_api
-from messaging.smpp_connector.http_api import HttpApi, key_of
+from messaging.smpp_connector.http_api import HttpApi
 from messaging.smpp_connector.process import InnerServer
 from messaging.smpp_connector.submissions import NotSubmitted, Submission
+from providers.backends.smpp import connector_key
 from providers.smpp.constants import CommandId
 from providers.smpp.pdu import Pdu, message_id_body
 
@@ -62,7 +63,9 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self.writer = reader, writer
 
-    def send(self, path: str, body: Any = None, *, method: str = "POST", key: str | None = key_of(SECRET)) -> None:
+    def send(
+        self, path: str, body: Any = None, *, method: str = "POST", key: str | None = connector_key(SECRET)
+    ) -> None:
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         proof = f"Authorization: Bearer {key}\r\n" if key else ""
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{proof}Content-Length: {len(content)}\r\n\r\n"
@@ -161,7 +164,7 @@ def test_an_account_that_is_not_held_here() -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize("key", [None, "", key_of("another"), SECRET])
+@pytest.mark.parametrize("key", [None, "", connector_key("another"), SECRET])
 def test_only_workers_may_submit(key: str | None) -> None:
     async def scenario() -> None:
         binds = FakeBinds()
@@ -176,7 +179,7 @@ def test_only_workers_may_submit(key: str | None) -> None:
 def test_workers_with_the_former_secret_may_submit() -> None:
     async def scenario() -> None:
         async with serving(FakeBinds()) as client:
-            assert (await client.call("/status", method="GET", key=key_of("former")))[0] == 200
+            assert (await client.call("/status", method="GET", key=connector_key("former")))[0] == 200
 
     run(scenario)
 
