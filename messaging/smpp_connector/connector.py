@@ -14,6 +14,7 @@ from messaging.database_threads import DatabaseThreads
 from messaging.smpp_connector import holder
 from messaging.smpp_connector.account_binds import AccountBinds
 from messaging.smpp_connector.links import Link
+from messaging.smpp_connector.stalls import StallWatch
 from providers import registry, services, smpp_leases
 from providers.backends.smpp_config import SmppConfig
 from providers.errors import Misconfigured
@@ -41,6 +42,7 @@ class Connector:
         self._accounts: dict[str, AccountBinds] = {}
         self._held: dict[BindKey, datetime] = {}  # with the end of its lease
         self._wake = asyncio.Event()
+        self.stalls = StallWatch()
         self._stopping = False
         self._is_database_available = True
         self._faults: dict[str, str] = {}
@@ -66,6 +68,7 @@ class Connector:
 
     async def run(self) -> None:
         """Hold the binds until `stop` is called; then unbind, and give the leases back."""
+        self.stalls.start()
         while not self._stopping:
             self._wake.clear()
             try:
@@ -184,6 +187,7 @@ class Connector:
                     await binds.stop(key.number)
 
     async def _end(self) -> None:
+        self.stalls.stop()
         for binds in list(self._accounts.values()):
             numbers = binds.numbers
             try:

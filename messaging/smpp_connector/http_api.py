@@ -80,6 +80,8 @@ class HttpApi:
 
         async def start() -> None:
             nonlocal is_started
+            if self._connector.stalls.just_ended():
+                raise NotSubmitted("stalled", "this connector stood still, and its worker may have given up")
             is_started = True
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
 

@@ -13,6 +13,7 @@ import uvicorn
 from messaging.smpp_connector import http_api
 from messaging.smpp_connector.http_api import HttpApi
 from messaging.smpp_connector.process import InnerServer
+from messaging.smpp_connector.stalls import StallWatch
 from messaging.smpp_connector.submissions import NotSubmitted, Submission
 from providers.backends.smpp import connector_key
 from providers.smpp.constants import CommandId
@@ -49,6 +50,9 @@ class FakeConnector:
     def __init__(self, binds: FakeBinds, state: str = "bound") -> None:
         self.binds = binds
         self.state = state
+        self.stalls = StallWatch(lambda: self.now)
+
+    now = 0.0
 
     def binds_of(self, slug: str) -> FakeBinds | None:
         return self.binds if slug == "acme" else None
@@ -60,8 +64,8 @@ class FakeConnector:
 class Client:
     """One connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self.writer = reader, writer
+    def __init__(self, connector: FakeConnector, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connector, self._reader, self.writer = connector, reader, writer
 
     def send(
         self, path: str, body: Any = None, *, method: str = "POST", key: str | None = connector_key(SECRET)
@@ -90,13 +94,14 @@ class Client:
 
 @asynccontextmanager
 async def serving(binds: FakeBinds, state: str = "bound") -> AsyncIterator[Client]:
-    app = HttpApi(FakeConnector(binds, state), secret_keys=[SECRET, "former"])  # type: ignore[arg-type]
+    connector = FakeConnector(binds, state)
+    app = HttpApi(connector, secret_keys=[SECRET, "former"])  # type: ignore[arg-type]
     listening = socket.create_server(("127.0.0.1", 0))
     server = InnerServer(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     reader, writer = await asyncio.open_connection(*listening.getsockname())
     try:
-        yield Client(reader, writer)
+        yield Client(connector, reader, writer)
     finally:
         writer.close()
         binds.write.set()
@@ -151,6 +156,22 @@ def test_a_refusal_says_that_nothing_was_written(code: str) -> None:
         async with serving(FakeBinds(NotSubmitted(code, "because"))) as client:
             answer = await client.call("/accounts/acme/submit", ORDER)
             assert answer == (503, {"error": code, "detail": "because"})
+
+    run(scenario)
+
+
+def test_what_was_handed_over_while_the_process_stood_still_is_not_written() -> None:
+    async def scenario() -> None:
+        binds = FakeBinds()
+        async with serving(binds) as client:
+            client.send("/accounts/acme/submit", ORDER)
+            client.connector.now += 3600
+            binds.write.set()
+            assert await client.head() == 503
+            assert (await client.body())["error"] == "stalled"
+            binds.answer.set()
+            client.connector.now += 2
+            assert (await client.call("/accounts/acme/submit", ORDER))[0] == 200
 
     run(scenario)
 
