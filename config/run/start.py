@@ -203,15 +203,15 @@ def _faults(port: int, supervisor: Supervisor, signals: StopSignals) -> dict[str
 
 
 def _keep_running(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> None:
-    accounts = SmppAccounts()
-    smpp_port = plan.smpp_port
+    if plan.smpp_port is not None:
+        with contextlib.closing(SmppAccounts()) as accounts:
+            while not accounts.exist():
+                _check(supervisor, signals)
+                time.sleep(POLL_SECONDS)
+        say("An SMPP account is enabled: starting the connector")
+        supervisor.add(_child(plan, commands.smpp(plan.smpp_port)))
     while True:
         _check(supervisor, signals)
-        if smpp_port is not None and accounts.exist():
-            say("An SMPP account is enabled: starting the connector")
-            supervisor.add(_child(plan, commands.smpp(smpp_port)))
-            smpp_port = None
-            accounts.close()
         time.sleep(POLL_SECONDS)
 
 

@@ -99,7 +99,8 @@ SET_BY_A_START = {"SECRET_KEY", "PUBLIC_URL", "DJANGO_SETTINGS_MODULE", "LOCAL_D
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    with Run(tmp_path_factory.mktemp("run") / "local") as started:
+    environment = {"SANDBOX_SMPP_PORT": str(services.free_port()), "SMS_CARRIER_PASSWORD": "sandbox"}
+    with Run(tmp_path_factory.mktemp("run") / "local", environment) as started:
         started.wait_for(LAST_LINE)
         yield started
 
@@ -186,6 +187,36 @@ def test_a_token_can_be_issued_while_it_runs_and_only_the_token_is_printed(run: 
     )
     assert answer.status_code == 200
     assert answer.json()["count"] == 0
+
+
+def test_the_first_smpp_account_starts_the_connector(run: Run) -> None:
+    line = next(each for each in run.lines if "SMPP carrier on" in each)
+    config = {"host": "127.0.0.1", "port": int(line.rpartition(":")[2]), "system_id": "sandbox"}
+    config["password"] = {"env": "SMS_CARRIER_PASSWORD"}
+    manage(run, "upsert_provider", "smpp", "--backend", "smpp", "--config", json.dumps(config))
+    run.wait_for("An SMPP account is enabled: starting the connector")
+
+    token = (run.folder / "demo_token").read_text().strip()
+    deadline = time.monotonic() + 30
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {token}"
+        address = f"http://127.0.0.1:{run.port}/api/v1/providers/smpp/"
+        while [bind["state"] for bind in session.get(address, timeout=10).json()["binds"]] != ["bound"]:
+            assert time.monotonic() < deadline, run.text()
+            time.sleep(0.2)
+    tried = manage(run, "try_provider", "smpp", "+14155550101")
+    assert "verdict: accepted" in tried
+    manage(run, "upsert_provider", "smpp", "--disable")
+
+
+def manage(run: Run, *arguments: str) -> str:
+    environment = {"LOCAL_DIR": str(run.folder), "DATABASE_URL": "", "REDIS_URL": "", "SECRET_KEY": ""}
+    environment["SMS_CARRIER_PASSWORD"] = "sandbox"
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(
+        command, cwd=BASE_DIR, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return done.stdout
 
 
 def test_its_single_server_serves_live_requests_too(run: Run) -> None:
