@@ -6,6 +6,7 @@ from typing import Any
 from tests.journeys.stack import SANDBOX_PASSWORD, Stack
 
 RESPONSE_SECONDS = 2.0
+BINDS, WINDOW = 2, 10
 SENDER = "+15005550006"
 
 
@@ -28,5 +29,5 @@ def bind_of(stack: Stack, slug: str) -> dict[str, Any]:
     """The first bind of an account as `GET /providers/` shows it."""
     answer = stack.session.get(stack.url("providers/"), timeout=30)
     answer.raise_for_status()
-    [account] = [each for each in answer.json() if each["slug"] == slug]
+    [account] = [each for each in answer.json()["results"] if each["slug"] == slug]
     return account["binds"][0] if account["binds"] else {}

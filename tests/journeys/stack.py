@@ -1,10 +1,12 @@
 """The product as real processes, for journeys: web, workers, beat and sandbox over a fresh database and broker."""
 
 import contextlib
+import dataclasses
 import os
 import secrets
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -47,7 +49,8 @@ class Stack:
     The accounts `sandbox1` and `sandbox2` send to the simulator, or to `carriers_url` if a test acts as the carriers.
     `worker_command` takes a name and the concurrency. A given `broker` is started and stopped by the test.
     With `live`, the live process runs beside the web process, at `live_url`. With `connectors`, that many processes hold the
-    binds of SMPP accounts, and the simulator has a carrier that speaks SMPP, at `smpp_port`.
+    binds of SMPP accounts, and the simulator has a carrier that speaks SMPP, at `smpp_port`. With `smpp_server`, clients can
+    bind at `smpp_server_port`.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Stack:
         broker: EmbeddedValkey | None = None,
         live: bool = False,
         connectors: int = 0,
+        smpp_server: bool = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="switchboard-journey-"))
         self.workers: list[Child] = []
@@ -79,6 +83,7 @@ class Stack:
         self._connector_ports = [services.free_port() for _ in range(connectors)]
         self.smpp_port = services.free_port() if connectors else 0
         self.connectors: list[Child] = []
+        self.smpp_server_port = services.free_port() if smpp_server else 0
         self._others: list[Child] = []
         self._cleanup = contextlib.ExitStack()
         self._tokens: dict[str, str] = {}
@@ -122,6 +127,8 @@ class Stack:
         self._start(commands.deployed_web(web_port, workers=self._web_workers))
         if self._live_port:
             self.start_live()
+        if self.smpp_server_port:
+            self.start_smpp_server()
         self.start_beat()
         self.session = self.new_session((self.folder / "demo_token").read_text().strip())
         self.wait_until(self._is_ready, seconds=READY_SECONDS)
@@ -214,11 +221,23 @@ class Stack:
         return child
 
     def stop_live(self) -> None:
-        """SIGTERM, and wait until it has stopped."""
-        [live] = [child for child in self._others if child.name == "live"]
-        self._others.remove(live)
-        live.terminate()
-        assert live.wait(live.command.stop_seconds), "live does not stop"
+        self._stop("live")
+
+    def start_smpp_server(self) -> None:
+        """Return when it accepts connections."""
+        self._start(commands.smpp_server(self.smpp_server_port))
+
+        def accepts() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", self.smpp_server_port), timeout=1).close()
+            except OSError:
+                return False
+            return True
+
+        self.wait_until(accepts, seconds=READY_SECONDS)
+
+    def stop_smpp_server(self) -> None:
+        self._stop("smpp-server")
 
     def start_beat(self) -> Child:
         return self._start(commands.beat())
@@ -230,7 +249,9 @@ class Stack:
 
     def start_connector(self, index: int) -> None:
         """The same address again for one that has ended."""
-        child = self._child(commands.smpp(self._connector_ports[index], f"smpp{index}"))
+        command = commands.smpp(self._connector_ports[index], f"smpp{index}")
+        # It claims nothing, but its system checks would refuse the short leases of some tests.
+        child = self._child(dataclasses.replace(command, environment={"CLAIM_LEASE_SECONDS": "30"}))
         child.start()
         self.connectors[index : index + 1] = [child]
 
@@ -333,6 +354,13 @@ class Stack:
         child.start()
         self._others.append(child)
         return child
+
+    def _stop(self, name: str) -> None:
+        """SIGTERM, and wait until it has stopped."""
+        [child] = [child for child in self._others if child.name == name]
+        self._others.remove(child)
+        child.terminate()
+        assert child.wait(child.command.stop_seconds), f"{name} does not stop"
 
     def _child(self, command: commands.Command) -> Child:
         logs = self.folder / "logs"
