@@ -102,11 +102,12 @@ PROMPTS = (b"jcli : ", b"> ")
 class Jasmin:
     """A context manager. `start` takes the address for replies."""
 
-    username, password = "switchboard", "made-up-pass"
+    username, password = "switchboard", "made-up"  # SMPP allows a password of 8 characters
 
     def __init__(self, folder: Path, *, smsc_port: int) -> None:
         self._folder, self._smsc_port = folder, smsc_port
         self._http_port = services.free_port()
+        self.smpp_server_port = services.free_port()
         self._valkey = EmbeddedValkey(folder)
         self._daemon: Daemon | None = None
 
@@ -141,7 +142,7 @@ class Jasmin:
                 router=services.free_port(),
                 clients=services.free_port(),
                 spec=packages / "txamqp/specs/standard/amqp0-9-1.stripped.xml",
-                smpp_server=services.free_port(),
+                smpp_server=self.smpp_server_port,
                 smpp_server_pb=services.free_port(),
                 redis=urlsplit(self._valkey.url),
             )

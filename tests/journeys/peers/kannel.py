@@ -27,8 +27,8 @@ smsc-id = carrier
 host = 127.0.0.1
 port = {smsc}
 transceiver-mode = true
-smsc-username = made-up
-smsc-password = made-up
+smsc-username = {system_id}
+smsc-password = {smsc_password}
 system-type = ""
 address-range = ""
 reconnect-delay = 1
@@ -61,8 +61,10 @@ class Kannel:
 
     username, password = "switchboard", "made-up-password"
 
-    def __init__(self, folder: Path, *, smsc_port: int, denied: str) -> None:
-        self._folder, self._smsc_port, self._denied = folder, smsc_port, denied
+    def __init__(
+        self, folder: Path, *, smsc_port: int, denied: str, login: tuple[str, str] = ("made-up", "made-up")
+    ) -> None:
+        self._folder, self._smsc_port, self._denied, self._login = folder, smsc_port, denied, login
         self._sendsms_port = services.free_port()
         self._daemons: list[Daemon] = []
 
@@ -93,6 +95,8 @@ class Kannel:
                 admin=services.free_port(),
                 box=box_port,
                 smsc=self._smsc_port,
+                system_id=self._login[0],
+                smsc_password=self._login[1],
                 sendsms=self._sendsms_port,
                 username=self.username,
                 password=self.password,
