@@ -31,6 +31,7 @@ from tests.journeys.chaos.table import ON_THE_WAY, Row, row_of
 from tests.journeys.chaos.worker_orders import Orders
 from tests.journeys.client import Client, Message, numbers
 from tests.journeys.proxy import Proxy
+from tests.journeys.smpp_accounts import BINDS, WINDOW, add_account
 from tests.journeys.stack import Stack
 
 CONNECT_TIMEOUT, READ_TIMEOUT, LEASE = 1.0, 1.5, 3.0
@@ -40,9 +41,10 @@ SETTLED_SECONDS = 90.0
 SWEEPS = 12
 STOP_TRIES = 20
 SOON_MS, NEVER_MS = 100, 3_600_000
-GOOD, BAD = "provider1", "provider2"
+GOOD, BAD, SMPP = "provider1", "provider2", "smpp"
+CONNECTORS = 2
 PACED_SIZE, PACED_SECONDS = 5, 2
-EVERYBODY, BRITISH = "+1415200", "+44207946"
+EVERYBODY, BRITISH, GERMAN = "+1415200", "+44207946", "+4915112"
 
 # The accounts of this stack: most messages go to the carrier that will fail.
 SET_UP = """
@@ -79,6 +81,7 @@ class Arena:
                     environment=self._environment(),
                     worker_command=worker_with_orders,
                     broker=self.broker,
+                    connectors=CONNECTORS,
                 )
             )
             tls = wrong_name(self.orders.authority)
@@ -114,6 +117,9 @@ class Arena:
             },
         ]
         self.stack.manage("shell", "--command", SET_UP.format(accounts=json.dumps(accounts)))
+        options = {"allowed_prefixes": [GERMAN], "binds": BINDS, "window": WINDOW, "response_timeout": READ_TIMEOUT}
+        add_account(self.stack, SMPP, port=self.stack.smpp_port, prefix=GERMAN, **options)
+        self.stack.wait_until(lambda: self.stack.smpp_sessions() == BINDS, seconds=90)
         change = {"batch_size": PACED_SIZE, "interval_seconds": PACED_SECONDS}
         answer = self.client.session.patch(self.stack.url("queues/paced/"), json=change, timeout=30)
         assert answer.status_code == 200, answer.text
@@ -130,8 +136,10 @@ class Arena:
             each.visits = 0
             each.listen()
         self.set_carriers(latency_ms=50, receipt_delay_ms=SOON_MS, failure_rate=0)
+        self.set_smpp(latency_ms=50, receipt_delay_ms=SOON_MS, failure_rate=0, close_every=0)
         for _ in range(WORKERS - len(self.workers())):
             self.stack.start_worker()
+        self.stack.wait_until(lambda: self.stack.smpp_sessions() == BINDS, seconds=60)
         with self.redis() as client:
             for key in client.scan_iter("switchboard:provider:*"):
                 client.delete(key)
@@ -140,6 +148,9 @@ class Arena:
 
     def set_carriers(self, *, only: str = "", **settings: float) -> None:
         self.stack.change_sandbox({carrier: settings for carrier in (GOOD, BAD) if only in {"", carrier}})
+
+    def set_smpp(self, **settings: Any) -> None:
+        self.stack.change_sandbox({SMPP: settings})
 
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.broker.url)
@@ -206,6 +217,7 @@ class Run:
         self.client = arena.client
         self.count = count
         self.ids: list[str] = []
+        self._by_recipient: dict[str, str] = {}
         self.on_the_way = ON_THE_WAY
         self.started = time.monotonic()
         self._reference = f"{name} {time.time():.0f}"
@@ -218,11 +230,17 @@ class Run:
         """Send in one request; without `count`, all messages of the run."""
         start = len(self.ids)
         recipients = numbers(start + (count or self.count), prefix=prefix)[start:]
-        self.ids += self.client.send_batch(recipients, reference=self._reference, **more)
+        ids = self.client.send_batch(recipients, reference=self._reference, **more)
+        self.ids += ids
+        self._by_recipient |= dict(zip(recipients, ids, strict=True))
 
     def log(self) -> dict[str, Any]:
+        """What the carriers accepted and refused. SMPP carries no reference of ours: there the recipient names the message."""
         wanted = set(self.ids)
         log = self.client.stack.sandbox_log(self._since)
+        for entry in (*log["accepted"], *log["refused"]):
+            if entry["carrier"] == SMPP:
+                entry["reference"] = self._by_recipient.get(entry["to"], "")
         return {
             kind: [entry for entry in log[kind] if entry["reference"] in wanted] for kind in ("accepted", "refused")
         }
@@ -281,13 +299,17 @@ class Run:
         )  # beat does this every five seconds, which is too slow for this test
         settings = self.arena.stack.sandbox_settings()
         soon = {carrier for carrier, values in settings.items() if values["receipt_delay_ms"] == SOON_MS}
-        due = {entry["reference"] for entry in self.log()["accepted"] if entry["carrier"] in soon}
+        accepted = self.log()["accepted"]
+        due = {entry["reference"] for entry in accepted if entry["carrier"] in soon}
+        # A receipt by SMPP names its message by the id in a response, which may have been lost.
+        lost = {entry["reference"] for entry in accepted if entry["carrier"] == SMPP}
         try:
             messages = self.messages()
         except (AssertionError, requests.RequestException):  # right after the database was unavailable
             return False
         return all(
-            message["status"] not in self.on_the_way and (message["status"] == "delivered" or pk not in due)
+            message["status"] not in self.on_the_way
+            and (message["status"] == "delivered" or pk not in due or (pk in lost and message["status"] == "unknown"))
             for pk, message in messages.items()
         )
 

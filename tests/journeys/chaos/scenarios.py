@@ -23,6 +23,7 @@ from tests.journeys.chaos.arena import (
 )
 from tests.journeys.chaos.outages import database_read_only, database_unavailable
 from tests.journeys.chaos.postgresql_faults import beats_cut, beats_lived, failed_over, was_answered
+from tests.journeys.chaos.smpp_faults import connector_killed, cut_at, knows_what_was_answered, worker_killed
 from tests.journeys.chaos.table import TAKEN, Row
 from tests.journeys.proxy import Fault
 
@@ -429,6 +430,21 @@ SCENARIOS = (
         many=2000,
         only_by_hand=True,
     ),
+)
+
+
+SCENARIOS += tuple(
+    Scenario(f"SMPP: {name}", act, KNOWN_OR_NOT, knows_what_was_answered(met=met), many=2000, only_by_hand=by_hand)
+    for name, act, met, by_hand in (
+        ("worker killed with texts handed over", worker_killed, False, False),
+        ("connector killed", connector_killed, False, False),
+        ("link cut at the bind", cut_at("bind"), False, True),
+        ("link cut after the bind", cut_at("bound"), False, True),
+        ("link cut before the carrier took the text", cut_at("submit"), True, True),
+        ("link cut between text and response", cut_at("accepted"), True, False),
+        ("link cut after the response", cut_at("answered"), False, True),
+        ("link cut in a receipt", cut_at("receipt"), False, True),
+    )
 )
 
 
