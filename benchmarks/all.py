@@ -14,11 +14,35 @@ import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from benchmarks import accept, batch, dispatch, journey, latency, receipts, slow_carrier, statements, table
+from benchmarks import (
+    accept,
+    batch,
+    dispatch,
+    journey,
+    latency,
+    receipts,
+    slow_carrier,
+    smpp_dispatch,
+    smpp_server,
+    statements,
+    table,
+)
 from benchmarks.bench import Bench, Measure, opened, parse, save
 
 BENCHMARKS: dict[str, Measure] = {
-    each.NAME: each.measure for each in (accept, batch, statements, dispatch, slow_carrier, receipts, journey, latency)
+    each.NAME: each.measure
+    for each in (
+        accept,
+        batch,
+        statements,
+        dispatch,
+        slow_carrier,
+        receipts,
+        journey,
+        latency,
+        smpp_dispatch,
+        smpp_server,
+    )
 }
 LONGEST_SECONDS = 600
 

@@ -124,6 +124,11 @@ class Build:
     ) -> None:
         self._cleanup.close()
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What all its processes have in their environment, besides the addresses of their servers."""
+        return dict(self._environment)
+
     @contextlib.contextmanager
     def copy(self, *, of: str = "") -> Iterator[str]:
         """The address of a copy of the prepared database, or of a database that a run has filled."""
