@@ -45,7 +45,8 @@ MAX_CONNECTIONS = 1_000
 # Of one address, so that a stranger cannot take the places of clients.
 MAX_UNBOUND_CONNECTIONS = 50
 SWEEP_SECONDS = 15.0
-LIMITS = SessionLimits()
+# A client needs one PDU to bind; who sends more than these is none.
+LIMITS = SessionLimits(before_bind=50)
 
 
 @dataclass(frozen=True, slots=True)

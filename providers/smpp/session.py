@@ -24,6 +24,8 @@ MAX_SEQUENCE: Final = 0x7FFF_FFFF
 MAX_LATE: Final = 1_000
 # After this many seconds a connection is closed with what it still has to send: the peer may have stopped reading.
 CLOSING_SECONDS: Final = 5.0
+# Octets that are kept for a peer that does not read. With more, nothing of it is read either.
+MAX_UNTAKEN: Final = 256 * 1024
 _KNOWN: Final = frozenset(int(command) for command in CommandId)
 _WITHOUT_RESPONSE: Final = frozenset({CommandId.OUTBIND, CommandId.ALERT_NOTIFICATION})
 
@@ -41,7 +43,7 @@ class SessionLimits:
     """`window`: unanswered requests of ours; `max_unanswered`: of the peer, before reading pauses. Times in seconds.
 
     `enquire_link_seconds`: silence of the peer before it is asked whether it is there. `bind_seconds`: how long a connection
-    may stay without a bind.
+    may stay without a bind, and `before_bind` how many PDUs it may send until then; None is no limit.
     """
 
     window: int = 10
@@ -49,6 +51,7 @@ class SessionLimits:
     enquire_link_seconds: float = 30.0
     response_seconds: float = 8.0
     bind_seconds: float = 10.0
+    before_bind: int | None = None
 
 
 class SessionHandler:
@@ -89,8 +92,11 @@ class Session(asyncio.Protocol):
         self._late: OrderedDict[int, object] = OrderedDict()
         self._window = RequestWindow(limits.window, can_write=self._can_write)
         self._unanswered = 0
+        self._untaken = 0
+        self._before_bind = 0
         self._is_writable = True
         self._is_unbinding = False
+        self._is_peer_unbinding = False
         self._is_reading = True
         self._is_closed = False
         self._reason = ""
@@ -108,7 +114,7 @@ class Session(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Requests can be made."""
-        return self._transport is not None and not self._is_closed and not self._is_unbinding
+        return not self._is_closing() and not self._is_closed and not self._is_unbinding
 
     @property
     def has_room(self) -> bool:
@@ -210,28 +216,46 @@ class Session(asyncio.Protocol):
         """Answer a request that the handler got. Does nothing if the connection has ended."""
         self._unanswered -= 1
         self._write(encode(request.command | RESPONSE, body, status=status, sequence=request.sequence))
-        if not self._is_reading and self._unanswered <= self._limits.max_unanswered // 2 and self._transport:
-            self._is_reading = True
-            self._transport.resume_reading()
+        self._check_reading()
         self._check_quiet()
 
+    def _check_reading(self) -> None:
+        """Read no faster than the handler answers, and than the peer takes the answers."""
+        if self._transport is None:
+            return
+        is_behind = self._unanswered >= self._limits.max_unanswered or self._untaken > MAX_UNTAKEN
+        if self._is_reading and is_behind:
+            self._is_reading = False
+            self._transport.pause_reading()
+        elif not self._is_reading and not is_behind and self._unanswered <= self._limits.max_unanswered // 2:
+            self._is_reading = True
+            self._transport.resume_reading()
+
     def _received(self, pdu: Pdu) -> None:
-        if pdu.is_response:
+        if self._is_too_much_before_bind():
+            self.close("too many PDUs before a bind")
+        elif pdu.is_response:
             self._received_response(pdu)
         elif pdu.command == CommandId.ENQUIRE_LINK:
             self._write(encode(CommandId.ENQUIRE_LINK | RESPONSE, sequence=pdu.sequence))
         elif pdu.command == CommandId.UNBIND:
-            self._loop.create_task(self._serve_unbind(pdu)).add_done_callback(_log_failure)
+            if not self._is_peer_unbinding:
+                self._is_peer_unbinding = True
+                self._loop.create_task(self._serve_unbind(pdu)).add_done_callback(_log_failure)
         elif pdu.command in _WITHOUT_RESPONSE:
             pass
         elif pdu.command not in _KNOWN:
             self._write(encode(CommandId.GENERIC_NACK, status=CommandStatus.RINVCMDID, sequence=pdu.sequence))
         else:
             self._unanswered += 1
-            if self._is_reading and self._unanswered >= self._limits.max_unanswered and self._transport:
-                self._is_reading = False
-                self._transport.pause_reading()
+            self._check_reading()
             self._handler.on_request(self, pdu)
+
+    def _is_too_much_before_bind(self) -> bool:
+        if self.bound is not None or self._limits.before_bind is None:
+            return False
+        self._before_bind += 1
+        return self._before_bind > self._limits.before_bind
 
     def _received_response(self, pdu: Pdu) -> None:
         if pdu.sequence in self._pending:
@@ -281,6 +305,10 @@ class Session(asyncio.Protocol):
         if self._is_closing():
             self._buffer.clear()
 
+    def eof_received(self) -> None:
+        """The peer has closed its side. It need not read what is still to be sent, so this is no longer a link."""
+        self.close("the peer closed the connection")
+
     def connection_lost(self, error: Exception | None) -> None:
         self._is_closed = True
         self._reason = self._reason or ("the connection broke" if error else "the peer closed the connection")
@@ -301,11 +329,16 @@ class Session(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_writable = True
+        self._untaken = 0
+        self._check_reading()
         self._window.admit()
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+            if not self._is_writable:
+                self._untaken += len(data)
+                self._check_reading()
 
     def _is_closing(self) -> bool:
         return self._transport is None or self._transport.is_closing()
@@ -328,6 +361,9 @@ class Session(asyncio.Protocol):
         """Ask the peer whether it is there when it has been silent for long."""
         if self._is_closing():
             return
+        if self._is_deaf():  # the handler has to catch up first
+            self._after(self._limits.enquire_link_seconds, self._check_link)
+            return
         silent = self._loop.time() - self._heard_at
         if silent < self._limits.enquire_link_seconds:
             self._after(self._limits.enquire_link_seconds - silent, self._check_link)
@@ -339,9 +375,14 @@ class Session(asyncio.Protocol):
         try:
             await self._write_request(CommandId.ENQUIRE_LINK, b"", seconds, None, in_window=False)
         except NoResponse:
-            self.close("no response to enquire_link")
-            return
+            if not self._is_deaf():
+                self.close("no response to enquire_link")
+                return
         self._after(self._limits.enquire_link_seconds, self._check_link)
+
+    def _is_deaf(self) -> bool:
+        """The peer may speak, but is not read, because too many of its requests are unanswered."""
+        return not self._is_reading and self._untaken <= MAX_UNTAKEN
 
     async def _wait_until_quiet(self) -> None:
         """Wait until no request of either side is open, at most as long as a response may take."""

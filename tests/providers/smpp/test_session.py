@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from providers.smpp import session as session_module
 from providers.smpp.constants import RESPONSE, CommandId, CommandStatus
 from providers.smpp.pdu import HEADER, MAX_PDU_BYTES, Pdu, encode
 from providers.smpp.session import NoResponse, NotWritten, Session, SessionHandler, SessionLimits
@@ -349,5 +351,99 @@ def test_reading_pauses_while_too_many_requests_are_unanswered() -> None:
                     if len(handler.requests) == answered < 400:
                         await handler.changed.wait()
             assert [pdu.sequence for pdu in handler.requests] == list(range(1, 401))
+
+    run(scenario)
+
+
+def test_a_peer_that_has_closed_its_side_gets_no_more_requests_and_does_not_keep_the_connection(monkeypatch) -> None:
+    monkeypatch.setattr(session_module, "CLOSING_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with connected(SessionLimits(window=10_000, response_seconds=5)) as (session, handler, peer):
+            tasks = []
+            while session._transport.get_write_buffer_size() == 0:  # the peer does not read
+                tasks.append(asyncio.create_task(session.request(CommandId.SUBMIT_SM, bytes(10_000))))
+                await asyncio.sleep(0)
+            peer.writer.write_eof()
+            async with asyncio.timeout(5):
+                while session.is_open:
+                    await asyncio.sleep(0)
+            with pytest.raises(NotWritten):
+                await session.request(CommandId.SUBMIT_SM, b"never written")
+            async with asyncio.timeout(5):
+                await handler.closed.wait()
+            assert handler.reasons == ["the peer closed the connection"]
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(scenario)
+
+
+def test_nothing_more_is_kept_for_a_peer_that_does_not_read() -> None:
+    async def scenario() -> None:
+        async with connected(QUICK) as (session, _, peer):
+            asked = 0
+            session._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+            peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            async with asyncio.timeout(15):
+                while session._is_reading:
+                    peer.writer.write(encode(CommandId.ENQUIRE_LINK, sequence=1) * 1024)
+                    asked += 1024
+                    await asyncio.sleep(0)
+                    assert session._transport.get_write_buffer_size() < 4 * session_module.MAX_UNTAKEN
+            assert session.is_open
+            async with asyncio.timeout(15):
+                await peer.reader.readexactly(asked * HEADER.size)  # now it reads, and gets everything
+            assert session._is_reading
+
+    run(scenario)
+
+
+def test_a_repeated_unbind_costs_nothing() -> None:
+    async def scenario() -> None:
+        async with connected(QUICK) as (session, handler, peer):
+            peer.write(CommandId.SUBMIT_SM)
+            await until(handler, lambda: len(handler.requests) == 1)
+            before = len(asyncio.all_tasks())
+            for _ in range(1000):
+                peer.write(CommandId.UNBIND)
+            peer.write(CommandId.DELIVER_SM)
+            await until(handler, lambda: len(handler.requests) == 2)
+            assert len(asyncio.all_tasks()) <= before + 1
+            for request in handler.requests:
+                session.respond(request)
+            assert (await peer.ends()).count(encode(CommandId.UNBIND | RESPONSE, sequence=1)) == 1
+
+    run(scenario)
+
+
+def test_a_stranger_sends_few_pdus() -> None:
+    async def scenario() -> None:
+        limits = SessionLimits(before_bind=3, enquire_link_seconds=60, bind_seconds=60)
+        async with connected(limits) as (_, handler, peer):
+            for _ in range(5):
+                peer.write(CommandId.ENQUIRE_LINK)
+            assert len(await peer.ends()) == 3 * HEADER.size
+            await until(handler, lambda: handler.reasons == ["too many PDUs before a bind"])
+        async with connected(limits, reply=0) as (session, handler, peer):
+            session.bound = CommandId.BIND_TRANSCEIVER
+            for _ in range(5):
+                peer.write(CommandId.ENQUIRE_LINK)
+                assert (await peer.read()).command == CommandId.ENQUIRE_LINK | RESPONSE
+
+    run(scenario)
+
+
+def test_a_link_is_not_ended_for_silence_while_it_is_not_read() -> None:
+    async def scenario() -> None:
+        limits = SessionLimits(max_unanswered=2, enquire_link_seconds=0.02, response_seconds=0.02, bind_seconds=60)
+        async with connected(limits) as (session, handler, peer):
+            for sequence in (1, 2):
+                peer.write(CommandId.SUBMIT_SM, sequence=sequence)
+            await until(handler, lambda: len(handler.requests) == 2)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(handler.closed.wait(), 0.2)
+            for request in handler.requests:
+                session.respond(request)
+            await until(handler, lambda: handler.reasons == ["no response to enquire_link"])
 
     run(scenario)
