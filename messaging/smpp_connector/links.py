@@ -110,8 +110,11 @@ class Link(SessionHandler):
                 await asyncio.wait_for(session.unbind(), UNBIND_SECONDS)
             except TimeoutError:
                 session.close("no response to unbind")
+        elif self._task is not None:  # it connects, or waits before it does
+            self._task.cancel()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])
+        self._set(State.UNBOUND)
 
     async def _run(self) -> None:
         pause, loop = FIRST_PAUSE, asyncio.get_running_loop()
@@ -135,7 +138,6 @@ class Link(SessionHandler):
             with contextlib.suppress(TimeoutError):
                 jitter = 0.5 + random.random() / 2  # noqa: S311 (not a secret)
                 await asyncio.wait_for(self._stopping.wait(), seconds * jitter)
-        self._set(State.UNBOUND)
 
     async def _connect(self) -> None:
         """Connect and bind. Raises `_BindFailed`."""
@@ -153,13 +155,16 @@ class Link(SessionHandler):
             raise _BindFailed("the TLS handshake failed") from None
         except TimeoutError:
             raise _BindFailed("connecting took too long") from None
-        except OSError:
+        except (OSError, UnicodeError):  # the latter for a name that has no form in DNS
             raise _BindFailed("the carrier cannot be reached") from None
         try:
             response = await session.request(self.mode, settings.bind.encode())
         except (NoResponse, NotWritten) as error:
             session.close(str(error))
             raise _BindFailed(f"no response to the bind: {error}") from None
+        except asyncio.CancelledError:
+            session.close("the bind is not wanted any more")
+            raise
         if response.status != CommandStatus.ROK:
             session.close("the bind was refused")
             detail = f"the carrier refused the bind as {MODES[self.mode]}: {status_name(response.status)}"

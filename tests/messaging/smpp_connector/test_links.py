@@ -18,13 +18,20 @@ RECEIPT = ShortMessage(SmppAddress("1"), SmppAddress("2"), b"id:1 stat:DELIVRD",
 class Watched:
     """A link with the states that it went through."""
 
-    def __init__(self, port: int, *, password: str = PASSWORD, mode: CommandId = CommandId.BIND_TRANSCEIVER) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        password: str = PASSWORD,
+        mode: CommandId = CommandId.BIND_TRANSCEIVER,
+    ) -> None:
         self.states: list[tuple[SmppBind.State, str]] = []
         self.received: list[Pdu] = []
         self.changed = asyncio.Event()
         limits = SessionLimits(response_seconds=1, enquire_link_seconds=60)
         bind = Bind(SYSTEM_ID, password)
-        settings = LinkSettings(host="127.0.0.1", port=port, bind=bind, limits=limits)
+        settings = LinkSettings(host=host, port=port, bind=bind, limits=limits)
         self.link = Link(settings, mode, receive=self._receive, late=lambda *_: None, changed=self._note)
 
     def _receive(self, session: Session, pdu: Pdu) -> None:
@@ -161,5 +168,40 @@ def test_a_receiver_sends_nothing() -> None:
             assert not watched.link.can_submit
             assert (await carrier.deliver(RECEIPT)).status == CommandStatus.ROK
             await watched.link.stop()
+
+    run(scenario)
+
+
+def test_a_link_that_is_stopped_while_it_binds_holds_no_connection() -> None:
+    async def scenario() -> None:
+        requests: list[tuple[Session, Pdu]] = []
+
+        class Slow(FakeSmsc):
+            def on_request(self, session: Session, pdu: Pdu) -> None:
+                requests.append((session, pdu))
+                self._notify()
+
+        async with running(Slow()) as carrier:
+            watched = Watched(carrier.port)
+            watched.link.start()
+            await carrier.until(lambda: bool(requests))
+            stopping = asyncio.create_task(watched.link.stop())
+            await asyncio.sleep(0)
+            session, bind = requests[0]
+            session.respond(bind, body=b"carrier\0")
+            await asyncio.wait_for(stopping, 5)
+            assert watched.states[-1][0] == State.UNBOUND
+            await carrier.until(lambda: len(carrier.closed) == 1)
+
+    run(scenario)
+
+
+def test_a_host_that_no_name_can_be_is_reported() -> None:
+    async def scenario() -> None:
+        watched = Watched(1, host="smpp..example.com")
+        watched.link.start()
+        await watched.until(State.DOWN)
+        assert watched.states[-1][1] == "the carrier cannot be reached"
+        await watched.link.stop()
 
     run(scenario)

@@ -366,7 +366,7 @@ def test_a_peer_that_has_closed_its_side_gets_no_more_requests_and_does_not_keep
                 await asyncio.sleep(0)
             peer.writer.write_eof()
             async with asyncio.timeout(5):
-                while session.is_open:
+                while session.is_open:  # noqa: ASYNC110 (the session tells nobody before it has ended)
                     await asyncio.sleep(0)
             with pytest.raises(NotWritten):
                 await session.request(CommandId.SUBMIT_SM, b"never written")
