@@ -5,7 +5,6 @@ from typing import Any
 
 import factory
 from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission
 from django.db import models
 from uuid_utils.compat import uuid7
@@ -27,6 +26,7 @@ from messaging.models import (
     WebhookEndpoint,
 )
 from messaging.segments import Encoding
+from messaging.services.gateway.credentials import hashed
 from messaging.states import Direction, Source, Status
 from providers.models import ProviderAccount, SenderNumber
 
@@ -264,7 +264,7 @@ class GatewayCredentialFactory(factory.django.DjangoModelFactory):
 
     user = factory.SubFactory(UserFactory)
     system_id = factory.Sequence(lambda n: f"client{n}")
-    password = factory.LazyFunction(lambda: make_password("secret12"))
+    password = factory.LazyFunction(lambda: hashed("secret12"))
     created_at = NOW
 
     @factory.post_generation

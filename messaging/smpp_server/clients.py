@@ -24,7 +24,7 @@ from providers.smpp.session import Session
 logger = logging.getLogger(__name__)
 
 RENEW_SECONDS = 10.0
-# Checking a password takes a processor a third of a second: never more than so many at once.
+# Checking a password takes the processor's time: never more than so many at once.
 BIND_THREADS = 2
 
 Kind = GatewaySession.Bind
