@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -47,6 +47,8 @@ class Connector:
         self._is_database_available = True
         self._faults: dict[str, str] = {}
         self._unusable: dict[BindKey, BindReport] = {}
+        self._unbinding: dict[BindKey, BindReport] = {}  # their leases are kept until they are unbound
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- for the workers' requests ------------------------------------------------------------------------------------
 
@@ -76,7 +78,7 @@ class Connector:
                 self._note_database(available=True)
             except DATABASE_FAULTS as error:
                 self._note_database(available=False, error=error)
-            await self._drop_ended_leases()
+            self._drop_ended_leases()
             try:
                 await asyncio.wait_for(self._wake.wait(), ROUND_SECONDS)
             except TimeoutError:
@@ -89,7 +91,7 @@ class Connector:
 
     async def _round(self) -> None:
         accounts = {account.slug: account for account in await self._round_thread.run(smpp_leases.accounts)}
-        await self._follow(accounts)
+        self._follow(accounts)
         if self._held:
             await self._renew()
         wanted = {slug: config.binds for slug, config in self._configs(accounts).items()}
@@ -122,15 +124,15 @@ class Connector:
         self._faults = faults
         return configs
 
-    async def _follow(self, accounts: Mapping[str, ProviderAccount]) -> None:
+    def _follow(self, accounts: Mapping[str, ProviderAccount]) -> None:
         """Stop the binds of accounts that have changed or gone. Those that are still wanted start again with the next lease."""
         configs = self._configs(accounts)
         for slug, binds in list(self._accounts.items()):
             account = accounts.get(slug)
             if account is None or slug not in configs or binds.version != account.updated_at:
-                await self._stop(binds, binds.numbers)
+                self._stop(binds, binds.numbers)
             else:
-                await self._stop(binds, {number for number in binds.numbers if number > configs[slug].binds})
+                self._stop(binds, {number for number in binds.numbers if number > configs[slug].binds})
 
     def _start(self, account: ProviderAccount, number: int) -> None:
         binds = self._accounts.get(account.slug)
@@ -148,23 +150,44 @@ class Connector:
             self._accounts[account.slug] = binds
         binds.start(number)
 
-    async def _stop(self, binds: AccountBinds, numbers: set[int]) -> None:
+    def _stop(self, binds: AccountBinds, numbers: set[int]) -> None:
+        """Unbind and give the leases back, in a task: a carrier that does not answer must not delay the leases of others."""
         slug = binds.account.slug
         if numbers == binds.numbers:
             self._accounts.pop(slug, None)
-        await asyncio.gather(*(binds.stop(number) for number in set(numbers)))
-        keys = [BindKey(slug, number) for number in numbers]
-        for key in keys:
-            self._held.pop(key, None)
-        release = functools.partial(smpp_leases.release, holder=self.holder, keys=keys, now=self._clock())
-        await self._round_thread.run(release)
+        self._unbinding |= {BindKey(slug, number): BindReport(State.UNBOUND, self._clock()) for number in numbers}
+        for number in numbers:
+            self._start_task(self._unbind(binds, number))
+
+    async def _unbind(self, binds: AccountBinds, number: int) -> None:
+        key = BindKey(binds.account.slug, number)
+        await binds.stop(number)
+        del self._unbinding[key]
+        release = functools.partial(smpp_leases.release, holder=self.holder, keys=[key], now=self._clock())
+        try:
+            await self._round_thread.run(release)
+        except DATABASE_FAULTS as error:
+            logger.warning("a lease is not given back (%s); it ends by itself", type(error).__name__)
+        self._held.pop(key, None)
+        self._wake.set()
+        await binds.finish()
+
+    async def _abandon(self, binds: AccountBinds, number: int) -> None:
+        await binds.stop(number)
+        await binds.finish()
+
+    def _start_task(self, job: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _renew(self) -> None:
-        reports = self._unusable | {
+        reports = {
             BindKey(slug, number): report
             for slug, binds in self._accounts.items()
             for number, report in binds.reports().items()
         }
+        reports |= self._unusable | self._unbinding
         self._unusable = {}
         now = self._clock()
         renew = functools.partial(smpp_leases.renew, holder=self.holder, reports=reports, now=now, lease=self._lease)
@@ -174,7 +197,7 @@ class Connector:
             logger.warning("another connector holds bind %d of account %s", key.number, key.slug)
             self._held[key] = now
 
-    async def _drop_ended_leases(self) -> None:
+    def _drop_ended_leases(self) -> None:
         """Another connector may hold these binds by now."""
         now = self._clock()
         for key, until in list(self._held.items()):
@@ -184,17 +207,14 @@ class Connector:
                 if binds is not None and key.number in binds.numbers:
                     if binds.numbers == {key.number}:
                         del self._accounts[key.slug]
-                    await binds.stop(key.number)
+                    self._start_task(self._abandon(binds, key.number))
 
     async def _end(self) -> None:
         self.stalls.stop()
         for binds in list(self._accounts.values()):
-            numbers = binds.numbers
-            try:
-                await self._stop(binds, numbers)
-            except DATABASE_FAULTS as error:
-                logger.warning("leases not given back (%s); they end by themselves", type(error).__name__)
-            await binds.finish()
+            self._stop(binds, binds.numbers)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         self._threads.close()
         self._round_thread.close()
 

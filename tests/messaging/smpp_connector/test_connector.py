@@ -11,10 +11,12 @@ from django.utils import timezone
 
 from messaging.smpp_connector import connector as connector_module
 from messaging.smpp_connector.connector import Connector
+from messaging.smpp_connector.submissions import Submission
 from providers import smpp_leases
 from providers.models import ProviderAccount, ProviderEvent, SmppBind
+from providers.smpp.pdu import ShortMessage, SmppAddress, message_id_body
 from tests.factories import AccountFactory
-from tests.messaging.smpp_connector.carrier import FakeSmsc, running
+from tests.messaging.smpp_connector.carrier import FakeSmsc, ignore, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -189,5 +191,36 @@ def test_a_stop_unbinds_and_gives_the_leases_back() -> None:
             await carrier.until(lambda: carrier.closed == ["the peer has unbound"])
             [row] = await rig.in_database(lambda: list(SmppBind.objects.all()))
             assert (row.holder, row.lease_until, row.state) == ("", None, "unbound")
+
+    run(scenario)
+
+
+def test_a_carrier_that_does_not_answer_delays_no_other_lease() -> None:
+    async def scenario() -> None:
+        slow, good = FakeSmsc(answers=[ignore]), FakeSmsc()
+        async with running(slow), running(good), connected() as rig:
+            await rig.in_database(lambda: account(slow.port, slug="slow", response_timeout=4.0))
+            await rig.in_database(lambda: account(good.port, slug="good"))
+            await rig.until(lambda: states() == ["bound", "bound"])
+            pdu = ShortMessage(SmppAddress("1"), SmppAddress("2"), b"x").encode()
+            binds = rig.connector.binds_of("slow")
+            submission = Submission("slow", "a", "m", [pdu], 9.0)
+            written = asyncio.create_task(binds.submit(submission, before_write=lambda: asyncio.sleep(0)))
+            await slow.until(lambda: len(slow.submitted) == 1)
+            await rig.in_database(lambda: ProviderAccount.objects.filter(pk="slow").update(is_enabled=False))
+
+            def lease(slug: str) -> datetime:
+                return SmppBind.objects.get(account=slug).lease_until
+
+            await rig.until(lambda: rig.connector.binds_of("slow") is None)
+            before = [await rig.in_database(lambda slug=slug: lease(slug)) for slug in ("slow", "good")]
+            async with asyncio.timeout(2):
+                await rig.until(lambda: lease("slow") > before[0] and lease("good") > before[1])
+            assert not written.done()
+            session, request = slow.unanswered[0]
+            session.respond(request, body=message_id_body("late"))
+            await written
+            assert submission.is_accepted
+            await rig.until(lambda: states() == ["bound", "unbound"])
 
     run(scenario)
