@@ -25,7 +25,10 @@ class InnerServer(uvicorn.Server):
 
 
 async def serve(*, host: str, port: int, secret_keys: Sequence[str], started: "asyncio.Event | None" = None) -> None:
-    """Serve until a signal: first no new texts, then the binds are ended, then the leases given back."""
+    """Serve until a signal: first no new texts, then the binds are ended, then the leases given back.
+
+    Raises what the connector raises, so that a process without binds is not taken for one that works.
+    """
     connector = Connector()
     # uvicorn writes the headers of a response at once, in the same call: decision 43 rests on it.
     config = uvicorn.Config(
@@ -48,6 +51,7 @@ async def serve(*, host: str, port: int, secret_keys: Sequence[str], started: "a
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     binds = asyncio.create_task(connector.run())
+    binds.add_done_callback(lambda _: stop())
     if started is not None:
         started.set()
     try:
