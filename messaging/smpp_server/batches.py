@@ -36,12 +36,13 @@ MAX_BATCH = 200
 # The id that the client is told, or why not.
 SubmitResult = UUID | CommandStatus
 Store = Callable[..., list[Submitted | DomainError]]
+_Item = tuple[ClientSubmission, Callable[[SubmitResult], None]]
 
 
 @dataclass(slots=True)
 class _Waiting:
     owner: User
-    items: deque[tuple[ClientSubmission, Callable[[SubmitResult], None]]] = field(default_factory=deque)
+    items: deque[_Item] = field(default_factory=deque)
 
 
 class BatchSubmitter:
@@ -69,15 +70,19 @@ class BatchSubmitter:
         try:
             while waiting.items:
                 items = [waiting.items.popleft() for _ in range(min(MAX_BATCH, len(waiting.items)))]
-                answers: Sequence[SubmitResult] = [statuses.UNAVAILABLE] * len(items)
-                try:
-                    store = partial(store_batch, waiting.owner, [item for item, _ in items], self._clock())
-                    answers = await in_database(self._executor, store)
-                finally:
-                    for (_, answer), given in zip(items, answers, strict=True):
-                        answer(given)
+                for (_, answer), given in zip(items, await self._stored(waiting.owner, items), strict=True):
+                    answer(given)
         finally:
             del self._owners[owner_id]
+
+    async def _stored(self, owner: User, items: Sequence[_Item]) -> Sequence[SubmitResult]:
+        """Whatever happens, each submission gets an answer, those that wait behind these too."""
+        store = partial(store_batch, owner, [submission for submission, _ in items], self._clock())
+        try:
+            return await in_database(self._executor, store)
+        except Exception as error:  # noqa: BLE001 (any fault: the client is told to repeat)
+            logger.error("%d submissions not stored (%s)", len(items), type(error).__name__)
+            return [statuses.UNAVAILABLE] * len(items)
 
 
 def store_batch(owner: User, batch: Sequence[ClientSubmission], now: datetime) -> list[SubmitResult]:
