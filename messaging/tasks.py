@@ -18,13 +18,13 @@ from messaging.database_faults import drop_connection, may_pass
 from messaging.inbound_limits import inbound_limits
 from messaging.live import pubsub
 from messaging.open_work import OpenWork
-from messaging.services.gateway import parts
+from messaging.services.gateway import deliveries, parts
 from messaging.services.inbound import late_parts, media, process
 from messaging.services.outbound import missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
 from messaging.services.reporting import heartbeats, rollups
-from messaging.services.webhooks import Deliverer, claim, event_log, gateway_receipts
+from messaging.services.webhooks import Deliverer, claim, event_log
 from providers.http.public_addresses import Guard
 from providers.http.public_http import PublicHttp
 
@@ -206,4 +206,4 @@ def purge() -> None:
     now = timezone.now()
     recovery.purge(now=now)
     parts.purge(now=now)
-    gateway_receipts.purge(now=now)
+    deliveries.purge(now=now)

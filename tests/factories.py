@@ -16,6 +16,7 @@ from messaging.models import (
     GatewayCredential,
     GatewayPart,
     GatewayReceipt,
+    GatewayText,
     InboundPart,
     Message,
     MessageEvent,
@@ -292,6 +293,26 @@ class GatewayReceiptFactory(factory.django.DjangoModelFactory):
 
     class Params:
         due = factory.Trait(state="pending", message_state=2, done_at=NOW, next_attempt_at=NOW)
+
+
+class GatewayTextFactory(RowFactory):
+    """A text that a person has sent to the credential's user; due at `NOW`."""
+
+    class Meta:
+        model = GatewayText
+
+    credential = factory.SubFactory(GatewayCredentialFactory, receives_texts=True)
+    message = factory.SubFactory(
+        MessageFactory,
+        inbound=True,
+        status=Status.PROCESSED,
+        owner=factory.SelfAttribute("..credential.user"),
+        from_number="+14155550101",
+        to_number="+15005550006",
+        text="Yes, please",
+    )
+    created_at = NOW
+    next_attempt_at = NOW
 
 
 class GatewayPartFactory(factory.django.DjangoModelFactory):

@@ -4,7 +4,7 @@ from messaging.models.attempt import AttemptPart, DeliveryAttempt
 from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
 from messaging.models.event import MessageEvent
-from messaging.models.gateway import GatewayCredential, GatewayPart, GatewayReceipt, GatewaySession
+from messaging.models.gateway import GatewayCredential, GatewayPart, GatewayReceipt, GatewaySession, GatewayText
 from messaging.models.idempotency import IdempotencyRecord
 from messaging.models.inbound_part import InboundPart
 from messaging.models.message import Message
@@ -28,6 +28,7 @@ __all__ = [
     "GatewayPart",
     "GatewayReceipt",
     "GatewaySession",
+    "GatewayText",
     "IdempotencyRecord",
     "InboundPart",
     "KeywordRule",

@@ -18,6 +18,7 @@ class GatewayCredential(models.Model):
     """System id and password of one client of a user. Only a hash of the password is stored.
 
     An empty list of `allowed_addresses` (networks, such as `10.1.0.0/16`) allows every address.
+    With `receives_texts` the client gets what people send to the user.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -27,6 +28,11 @@ class GatewayCredential(models.Model):
     allowed_addresses = models.JSONField(default=list, blank=True)
     max_sessions = models.PositiveSmallIntegerField(
         default=2, validators=[MinValueValidator(1), MaxValueValidator(MAX_SESSIONS)]
+    )
+    receives_texts = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Deliver what people send to the user to sessions that are bound as receivers.",
     )
     created_at = models.DateTimeField(editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
@@ -160,11 +166,11 @@ class GatewayReceipt(models.Model):
         indexes = [
             # Reader: gateway_receipts.make_due, the receipts of messages that have ended; deleting a message
             models.Index(name="gateway_receipt_message", fields=["message"], condition=Q(message__isnull=False)),
-            # Reader: gateway_receipts.claim
+            # Reader: gateway_claims.claim
             models.Index(
                 name="gateway_receipt_due", fields=["credential", "next_attempt_at"], condition=Q(state="pending")
             ),
-            # Reader: gateway_receipts.return_expired_claims
+            # Reader: gateway_claims.return_expired
             models.Index(name="gateway_receipt_lease", fields=["lease_until"], condition=Q(state="sending")),
             # Reader: gateway_receipts.give_up
             models.Index(name="gateway_receipt_overdue", fields=["give_up_at"], condition=Q(state="waiting")),
@@ -191,3 +197,52 @@ class GatewayReceipt(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class GatewayText(models.Model):
+    """A person's text that a client is to get, until the client has acknowledged all of its parts; then the row is deleted.
+
+    The text itself is read from the message. Bit 0 of `parts_taken` is set when the first part is acknowledged, and so on.
+    `claim_id` and `lease_until` belong to the server process that is delivering the text.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        SENDING = "sending"
+
+    credential = models.ForeignKey(GatewayCredential, on_delete=models.CASCADE, related_name="+", db_index=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+", db_index=False)
+    created_at = models.DateTimeField()
+    state = models.CharField(max_length=7, choices=State.choices, default=State.PENDING)
+    parts_taken = models.PositiveBigIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    claim_id = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # Reader: gateway_claims.claim
+            models.Index(
+                name="gateway_text_due", fields=["credential", "next_attempt_at"], condition=Q(state="pending")
+            ),
+            # Reader: gateway_claims.return_expired
+            models.Index(name="gateway_text_lease", fields=["lease_until"], condition=Q(state="sending")),
+            # Reader: gateway_texts.purge
+            models.Index(name="gateway_text_created", fields=["created_at"]),
+        ]
+        constraints = [
+            # Reader: retention.erase_texts; deleting a message
+            models.UniqueConstraint(name="gateway_text_once", fields=["message", "credential"]),
+            models.CheckConstraint(
+                name="gateway_text_sending_has_claim",
+                condition=Q(
+                    state="sending", claim_id__isnull=False, lease_until__isnull=False, next_attempt_at__isnull=True
+                )
+                | Q(state="pending", claim_id__isnull=True, lease_until__isnull=True, next_attempt_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

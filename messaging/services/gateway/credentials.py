@@ -68,6 +68,7 @@ def issue(
     label: str = "",
     allowed_addresses: Sequence[str] = (),
     max_sessions: int = 2,
+    receives_texts: bool = False,
 ) -> tuple[GatewayCredential, str]:
     """Return the credential and its password, which is not shown again. Without `system_id` one is made from the user's name.
 
@@ -86,6 +87,7 @@ def issue(
         label=label,
         allowed_addresses=networks,
         max_sessions=max_sessions,
+        receives_texts=receives_texts,
         created_at=now,
     )
     try:

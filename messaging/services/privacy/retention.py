@@ -12,7 +12,7 @@ from django.db import transaction
 from media_store import services as media
 from media_store.errors import AssetInUse
 from media_store.models import MediaAsset, MediaOwnership
-from messaging.models import Attachment, Message, ProviderCallback, RetentionPass, RetentionRule
+from messaging.models import Attachment, GatewayText, Message, ProviderCallback, RetentionPass, RetentionRule
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.states import NOT_ENDED
 
@@ -126,11 +126,12 @@ def _apply(rows: Iterable[Message], rules: Rules, now: datetime) -> int:
 
 
 def erase_texts(message_ids: Collection[UUID], *, now: datetime) -> None:
-    """Erase texts, files and raw callbacks of these messages; their history stays."""
+    """Erase texts, files and raw callbacks of these messages, which no client gets any more; their history stays."""
     if not message_ids:
         return
     _delete_files(message_ids)
     ProviderCallback.objects.filter(message__in=message_ids).delete()
+    GatewayText.objects.filter(message__in=message_ids).delete()
     Message.objects.filter(pk__in=message_ids).update(text="", media_count=0, erased_at=now)
 
 

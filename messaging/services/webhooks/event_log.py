@@ -1,7 +1,7 @@
 """The event log: number committed events, and create a delivery for each subscribed endpoint.
 
 Only one transaction assigns numbers at a time, so they become visible in order: a reader that has seen a number has seen all
-lower ones. The same transaction creates the deliveries, and makes the receipts for clients that speak SMPP due.
+lower ones. The same transaction creates the deliveries, and makes receipts and texts for clients that speak SMPP due.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from messaging.models import ClientEvent, EventLog, Message, WebhookDelivery, WebhookEndpoint
-from messaging.services.webhooks import gateway_receipts
+from messaging.services.webhooks import gateway_receipts, gateway_texts
 
 CHUNK = 500
 KEPT_FOR = timedelta(days=7)
@@ -70,6 +70,8 @@ def _number_chunk(now: datetime) -> list[int]:
         _fan_out(events, now)
         ended = {event.message_id for event in events if event.type in gateway_receipts.EVENT_TYPES}
         gateway_receipts.make_due({pk for pk in ended if pk is not None}, now=now)
+        received = [event for event in events if event.type == gateway_texts.EVENT_TYPE]
+        gateway_texts.add({each.message_id: each.owner_id for each in received if each.message_id is not None}, now=now)
     return [event.owner_id for event in events]
 
 

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, F, QuerySet
-from uuid_utils.compat import uuid7
+from django.db.models import Count, QuerySet
 
 from messaging.event_types import OF_STATUS
 from messaging.models import GatewayReceipt, Message
 from messaging.services.transitions import save_together
+from messaging.services.webhooks import gateway_claims
+from messaging.services.webhooks.gateway_claims import GatewayClaim
 from messaging.states import Status
 from providers.smpp.constants import MessageState
 
@@ -42,25 +43,20 @@ NO_ERROR, OTHER_ERROR = "000", "255"
 ON_FAILURE, ON_SUCCESS = 2, 3
 
 KEPT_FOR = timedelta(days=7)
-# Seconds until the next attempt after the first, second, … that was refused or not answered; then the last one.
-DELAYS = (5, 30, 120, 600, 1800, 3600)
 SWEEP_CHUNK = 500
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptJob:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptJob(GatewayClaim):
     """One receipt to deliver. `source` and `destination` are the addresses of the submission: text, TON and NPI."""
 
     id: UUID
-    credential_id: int
-    claim_id: UUID
     source: tuple[str, int, int] = field(repr=False)
     destination: tuple[str, int, int] = field(repr=False)
     submitted_at: datetime
     done_at: datetime
     state: MessageState
     error: str
-    attempts: int
 
 
 def make_due(message_ids: Collection[UUID], *, now: datetime) -> None:
@@ -132,75 +128,31 @@ def end_without_message(receipt_ids: Collection[UUID], state: MessageState, *, n
 # --- Delivery ---------------------------------------------------------------------------------------------------------
 
 
-def due(now: datetime) -> QuerySet[GatewayReceipt]:
-    return GatewayReceipt.objects.filter(state=State.PENDING, next_attempt_at__lte=now)
-
-
 def claim(*, places: Mapping[int, int], now: datetime, lease: timedelta) -> list[ReceiptJob]:
-    """Claim due receipts: of each credential in `places` at most so many. Concurrent processes claim different ones."""
-    waiting = due(now).filter(credential__in=[pk for pk, free in places.items() if free > 0])
-    credential_ids = sorted(set(waiting.order_by().values_list("credential", flat=True).distinct()))
-    if not credential_ids:
-        return []
-    claim_id = uuid7()
-    with transaction.atomic():
-        rows: list[GatewayReceipt] = []
-        for credential_id in credential_ids:
-            of_credential = due(now).filter(credential=credential_id).order_by("next_attempt_at", "pk")
-            rows += of_credential.select_for_update(skip_locked=True)[: places[credential_id]]
-        GatewayReceipt.objects.filter(pk__in=[row.pk for row in rows]).update(
-            state=State.SENDING,
-            attempts=F("attempts") + 1,
-            next_attempt_at=None,
-            claim_id=claim_id,
-            lease_until=now + lease,
-        )
-    return [_job(row, claim_id) for row in rows]
+    """Claim due receipts: of each credential in `places` at most so many."""
+    return [_job(row) for row in gateway_claims.claim(GatewayReceipt, places=places, now=now, lease=lease)]
 
 
-def _job(row: GatewayReceipt, claim_id: UUID) -> ReceiptJob:
+def _job(row: GatewayReceipt) -> ReceiptJob:
     return ReceiptJob(
-        id=row.pk,
-        credential_id=row.credential_id,
-        claim_id=claim_id,
+        **gateway_claims.held_by(row),
         source=(row.source, row.source_ton, row.source_npi),
         destination=(row.destination, row.destination_ton, row.destination_npi),
         submitted_at=row.submitted_at,
         done_at=row.done_at or row.submitted_at,
         state=MessageState(row.message_state or MessageState.UNKNOWN),
         error=row.error,
-        attempts=row.attempts + 1,
     )
 
 
 def settle(*, acknowledged: Sequence[ReceiptJob], refused: Sequence[ReceiptJob], now: datetime) -> None:
     """Forget the acknowledged receipts, and try the others again later. A receipt whose lease has ended is left alone."""
-    for job in refused:
-        seconds = DELAYS[min(job.attempts, len(DELAYS)) - 1]
-        _held(job).update(
-            state=State.PENDING, next_attempt_at=now + timedelta(seconds=seconds), claim_id=None, lease_until=None
-        )
-    by_claim: dict[UUID, list[UUID]] = {}
-    for job in acknowledged:
-        by_claim.setdefault(job.claim_id, []).append(job.id)
-    for claim_id, ids in by_claim.items():
-        GatewayReceipt.objects.filter(pk__in=ids, claim_id=claim_id).delete()
+    gateway_claims.settle(GatewayReceipt, acknowledged=acknowledged, refused=refused, now=now)
 
 
 def release(jobs: Sequence[ReceiptJob], *, now: datetime) -> None:
     """Make receipts due again that were claimed and provably not sent."""
-    for job in jobs:
-        _held(job).update(
-            state=State.PENDING,
-            next_attempt_at=now,
-            claim_id=None,
-            lease_until=None,
-            attempts=job.attempts - 1,
-        )
-
-
-def _held(job: ReceiptJob) -> QuerySet[GatewayReceipt]:
-    return GatewayReceipt.objects.filter(pk=job.id, claim_id=job.claim_id)
+    gateway_claims.release(GatewayReceipt, jobs, now=now)
 
 
 def forget(receipt_id: UUID) -> None:
@@ -210,9 +162,7 @@ def forget(receipt_id: UUID) -> None:
 
 def hasten(credential_id: int, *, now: datetime) -> None:
     """A receiver has bound: try at once what failed before it."""
-    GatewayReceipt.objects.filter(credential=credential_id, state=State.PENDING, next_attempt_at__gt=now).update(
-        next_attempt_at=now
-    )
+    gateway_claims.hasten(GatewayReceipt, credential_id, now=now)
 
 
 # --- Sweeps -----------------------------------------------------------------------------------------------------------
@@ -220,8 +170,7 @@ def hasten(credential_id: int, *, now: datetime) -> None:
 
 def sweep(*, now: datetime) -> None:
     """Return the receipts of dead processes, and report messages as unknown of whose end nothing was heard."""
-    expired = GatewayReceipt.objects.filter(state=State.SENDING, lease_until__lte=now)
-    expired.update(state=State.PENDING, next_attempt_at=now, claim_id=None, lease_until=None)
+    gateway_claims.return_expired(GatewayReceipt, now=now)
     overdue = GatewayReceipt.objects.filter(state=State.WAITING, give_up_at__lte=now).order_by("give_up_at")
     if not overdue.exists():
         return

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from messaging.models import GatewayPart, GatewayReceipt
+from messaging.models import GatewayPart, GatewayReceipt, GatewayText
 from messaging.services.gateway import parts
 from messaging.services.privacy import erasure, retention
 from messaging.services.webhooks import gateway_receipts
@@ -14,6 +14,7 @@ from tests.factories import (
     GatewayCredentialFactory,
     GatewayPartFactory,
     GatewayReceiptFactory,
+    GatewayTextFactory,
     MessageFactory,
     UserFactory,
 )
@@ -102,13 +103,15 @@ def test_receipts_nobody_takes_are_deleted_after_a_week() -> None:
     assert not GatewayReceipt.objects.filter(pk=row.pk).exists()
 
 
-def test_the_hourly_purge_covers_parts_and_receipts() -> None:
+def test_the_hourly_purge_covers_parts_receipts_and_texts() -> None:
     GatewayReceiptFactory(due=True, done_at=NOW - timedelta(days=800), next_attempt_at=NOW)
     GatewayPartFactory(received_at=NOW - timedelta(days=800), due_at=NOW - timedelta(days=800))
+    GatewayTextFactory(created_at=NOW - timedelta(days=800))
 
     purge()
 
     assert not GatewayPart.objects.exists()
+    assert not GatewayText.objects.exists()
     assert not GatewayReceipt.objects.exists()
 
 
