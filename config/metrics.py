@@ -29,7 +29,7 @@ from messaging.services.outbound import pacing, queues
 from messaging.services.reporting import gateway_counts, heartbeats, statistics
 from messaging.services.reporting.rollups import BUCKETS
 from messaging.services.reporting.statistics import Total
-from messaging.services.webhooks import gateway_receipts
+from messaging.services.webhooks import gateway_receipts, gateway_texts
 from messaging.states import Direction
 from providers import smpp_leases
 from providers.models import ProviderAccount, SmppBind
@@ -183,6 +183,12 @@ def _smpp_server() -> Iterator[Metric]:
     for state, count in gateway_receipts.counts().items():
         receipts.add_metric([state], count)
     yield receipts
+    texts = GaugeMetricFamily(
+        "switchboard_smpp_texts", "People's texts that SMPP clients have not acknowledged yet.", labels=["state"]
+    )
+    for state, count in gateway_texts.counts().items():
+        texts.add_metric([state], count)
+    yield texts
 
 
 def _accepted(totals: Iterable[Total]) -> Metric:

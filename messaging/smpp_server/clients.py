@@ -13,8 +13,7 @@ from django.contrib.auth.models import User
 
 from messaging.models import GatewaySession
 from messaging.services.errors import DomainError
-from messaging.services.gateway import credentials, sessions
-from messaging.services.webhooks import gateway_receipts
+from messaging.services.gateway import credentials, deliveries, sessions
 from messaging.smpp_server import statuses
 from messaging.smpp_server.jobs import in_database
 from providers.smpp.constants import CommandId, CommandStatus
@@ -42,6 +41,7 @@ class Client:
     session: Session = field(repr=False)
     owner: User
     credential_id: int
+    takes_texts: bool
     system_id: str
     kind: GatewaySession.Bind
     lease_id: UUID
@@ -71,10 +71,8 @@ class Clients:
     def is_binding(self, session: Session) -> bool:
         return session in self._binding
 
-    def receivers(self) -> Iterator[tuple[int, Session]]:
-        for session, client in self._by_session.items():
-            if client.takes_receipts:
-                yield client.credential_id, session
+    def receivers(self) -> Iterator[Client]:
+        return (client for client in self._by_session.values() if client.takes_receipts)
 
     async def bind(self, session: Session, command: CommandId, request: Bind) -> CommandStatus:
         """Log the session in, or return why not."""
@@ -94,8 +92,9 @@ class Clients:
             await self._release({lease.pk})
             return CommandStatus.RBINDFAIL
         session.bound = command
+        credential = lease.credential
         self._by_session[session] = Client(
-            session, owner, lease.credential_id, request.system_id, KINDS[command], lease.pk
+            session, owner, credential.pk, credential.receives_texts, request.system_id, KINDS[command], lease.pk
         )
         logger.info("%s bound as %s from %s", request.system_id, lease.bind, session.peer)
         return CommandStatus.ROK
@@ -128,5 +127,5 @@ def _log_in(request: Bind, kind: GatewaySession.Bind, address: str, now: datetim
     credential = credentials.verify(system_id=request.system_id, password=request.password, address=address, now=now)
     lease = sessions.bind(credential=credential, kind=kind, address=address, now=now)
     if kind != Kind.TRANSMITTER:
-        gateway_receipts.hasten(credential.pk, now=now)
+        deliveries.hasten(credential.pk, now=now)
     return credential.user, lease

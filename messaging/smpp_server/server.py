@@ -1,4 +1,4 @@
-"""The SMPP server: clients bind, submit texts, ask for and cancel them, and get receipts."""
+"""The SMPP server: clients bind, submit texts, ask for and cancel them, and get receipts and people's texts."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,14 @@ from django.utils import timezone
 
 from messaging import notifier
 from messaging.services.errors import DomainError, InvalidField
-from messaging.services.gateway import lookups, parts
+from messaging.services.gateway import deliveries, lookups, parts
 from messaging.services.gateway.lookups import Incomplete
 from messaging.services.webhooks import gateway_receipts
 from messaging.smpp_server import statuses, submit_pdus, times
 from messaging.smpp_server.batches import BatchSubmitter, SubmitResult
 from messaging.smpp_server.clients import RENEW_SECONDS, Client, Clients
 from messaging.smpp_server.courier import Courier
+from messaging.smpp_server.deliver_pdus import DeliveredPart
 from messaging.smpp_server.jobs import in_database, log_failure
 from providers.smpp.constants import BINDS, CommandId, CommandStatus, MessageState
 from providers.smpp.pdu import (
@@ -129,7 +130,7 @@ class SmppServer(SessionHandler):
     async def _sweep(self) -> None:
         now = self._clock()
         await in_database(self._executor, partial(parts.give_up, now=now))
-        await in_database(self._executor, partial(gateway_receipts.sweep, now=now))
+        await in_database(self._executor, partial(deliveries.sweep, now=now))
 
     # --- connections ----------------------------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class SmppServer(SessionHandler):
         self._start(self._clients.remove(session, reason))
 
     def on_late_response(self, session: Session, context: object, pdu: Pdu) -> None:
-        if isinstance(context, UUID):
+        if isinstance(context, DeliveredPart):
             self._courier.late_response(context, pdu)
 
     # --- requests -------------------------------------------------------------------------------------------------------

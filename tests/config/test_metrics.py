@@ -25,7 +25,7 @@ from providers.models import SmppBind
 from providers.state import account_state, circuit_breaker
 from providers.state.account_state import CallResult
 from tests.factories import NOW as TODAY
-from tests.factories import AccountFactory, QueueFactory, UserFactory
+from tests.factories import AccountFactory, GatewayReceiptFactory, GatewayTextFactory, QueueFactory, UserFactory
 from tests.messaging.services.outbound.dispatch.fakes import LEASE, result_of
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +159,17 @@ def test_smpp_binds_have_the_state_that_their_connector_reports(client: Client) 
     assert in_flight == [3, 0]
 
 
+def test_what_smpp_clients_have_not_taken_is_counted_by_state(client: Client) -> None:
+    GatewayTextFactory.create_batch(2)
+    GatewayReceiptFactory(due=True)
+
+    found = scrape(client)
+
+    states = ("pending", "sending")
+    assert [found["switchboard_smpp_texts", ("state", state)] for state in states] == [2, 0]
+    assert [found["switchboard_smpp_receipts", ("state", state)] for state in states] == [1, 0]
+
+
 def test_every_metric_has_a_help_a_type_and_few_labels(client: Client, sent) -> None:
     families = list(text_string_to_metric_families(client.get("/metrics").content.decode()))
 
@@ -178,7 +189,7 @@ def test_a_scrape_costs_the_same_queries_whatever_there_is(
         draft = MessageInput(to=f"+1415555{place:04d}", text="hello", valid_for=14_400)
         submit_many(owner=UserFactory(), drafts=[draft], default_queue="express", now=NOW)
 
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         client.get("/metrics")
 
 
