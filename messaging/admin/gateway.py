@@ -66,7 +66,7 @@ class NewCredentialForm(StyledModelForm):
 
     class Meta:
         model = GatewayCredential
-        fields = ["user", "label", "max_sessions"]
+        fields = ["user", "label", "max_sessions", "receives_texts"]
 
     def clean_system_id(self) -> str:
         text: str = self.cleaned_data["system_id"]
@@ -117,9 +117,9 @@ class GatewayCredentialAdmin(KeysetAdmin):
 
     def get_fields(self, request: HttpRequest, obj: GatewayCredential | None = None) -> tuple[str, ...]:
         if obj is None:
-            return ("user", "system_id", "label", "allowed", "max_sessions", "form_id")
+            return ("user", "system_id", "label", "allowed", "max_sessions", "receives_texts", "form_id")
         return (
-            *("system_id", "label", "user", "state", "sessions_open", "allowed_networks"),
+            *("system_id", "label", "user", "state", "sessions_open", "allowed_networks", "receives_texts"),
             *("created_at", "last_used_at", "revoked_at"),
         )
 
@@ -151,6 +151,7 @@ class GatewayCredentialAdmin(KeysetAdmin):
             label=obj.label,
             allowed_addresses=form.cleaned_data["allowed"],
             max_sessions=obj.max_sessions,
+            receives_texts=obj.receives_texts,
             now=timezone.now(),
         )
         vars(obj).update({name: value for name, value in vars(created).items() if name != "_state"})

@@ -27,9 +27,20 @@ class Command(BaseCommand):
         parser.add_argument(
             "--allow", nargs="*", default=[], metavar="NETWORK", help="addresses or networks (default: any)"
         )
+        parser.add_argument(
+            "--receive-texts", action="store_true", help="deliver what people send to the user (default: receipts only)"
+        )
 
     def handle(
-        self, *, username: str, system_id: str, label: str, max_sessions: int, allow: list[str], **_options: Any
+        self,
+        *,
+        username: str,
+        system_id: str,
+        label: str,
+        max_sessions: int,
+        allow: list[str],
+        receive_texts: bool,
+        **_options: Any,
     ) -> None:
         try:
             get_user_model().username.field.clean(username, None)
@@ -43,6 +54,7 @@ class Command(BaseCommand):
                     label=label[:100],
                     allowed_addresses=allow,
                     max_sessions=max_sessions,
+                    receives_texts=receive_texts,
                     now=timezone.now(),
                 )
         except InvalidField as refusal:

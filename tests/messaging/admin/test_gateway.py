@@ -69,6 +69,15 @@ def test_what_cannot_be_is_refused_at_its_field(admin: Client, values: dict[str,
     assert GatewayCredential.objects.count() == 1
 
 
+@pytest.mark.parametrize(("ticked", "expected"), [({"receives_texts": "on"}, True), ({}, False)])
+def test_texts_are_delivered_only_if_that_is_asked_for(admin: Client, ticked: dict[str, str], expected: bool) -> None:
+    page = admin.post(ADD, form(admin, **ticked))
+
+    row = GatewayCredential.objects.get()
+    assert row.receives_texts is expected
+    assert ("receipts and texts" in page.content.decode()) is expected
+
+
 def test_a_credential_is_revoked_with_a_reason(admin: Client) -> None:
     row = GatewayCredentialFactory(system_id="shop")
 

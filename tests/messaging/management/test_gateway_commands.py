@@ -36,6 +36,14 @@ def test_it_prints_the_system_id_and_the_password_on_one_line() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("arguments", "expected"), [((), False), (("--receive-texts",), True)])
+def test_texts_are_delivered_only_if_that_is_asked_for(arguments: tuple[str, ...], expected: bool) -> None:
+    issue("shop", *arguments)
+
+    assert GatewayCredential.objects.get().receives_texts is expected
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
