@@ -201,3 +201,57 @@ def test_texts_of_kannel_arrive_and_are_reported_also_after_a_restart(
     found = {each["to"][1:]: (each["message"], each["status"]) for each in texts_of(stack, login.user).values()}
     wanted = {to: text for to, (text, _) in texts.items()} | {"14155550324": "After the restart"}
     assert found == {to: (text, "delivered") for to, text in wanted.items()}, json.dumps(found)
+
+
+class Replies(LocalServer):
+    """A context manager: the people's texts that Kannel calls an address with, each with its sender and recipient."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str, str]] = []
+        self.changed = threading.Condition()
+        replies = self
+
+        class Handler(QuietHandler):
+            def do_GET(self) -> None:  # noqa: N802 (the name that its base class calls)
+                # Octets: UTF-16 with coding 2, else UTF-8.
+                query = parse_qs(urlsplit(self.path).query, encoding="latin-1")
+                octets = query["message"][0].encode("latin-1")
+                text = octets.decode("utf-16-be" if query["coding"] == ["2"] else "utf-8")
+                with replies.changed:
+                    replies.found.append((query["from"][0], query["to"][0], text))
+                    replies.changed.notify_all()
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        super().__init__(Handler)
+
+    def wait_for(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.found) >= count, 30), self.found
+
+
+@pytest.mark.skipif(not kannel.IS_INSTALLED, reason="Kannel is not installed (apt-get install kannel)")
+def test_peoples_texts_reach_kannel_also_those_of_while_it_was_away(stack: Stack, tmp_path: Path) -> None:
+    system_id, password = stack.manage("issue_gateway_credential", "answered", "--receive-texts").split()
+    texts = ["Yes, please: 5 €", "Да 👋", "€{[]}" * 30, "Жди меня 👋 " * 13, "x" * 160]
+    client = Client(stack, "answered")
+
+    def arrive(number: int) -> None:
+        body = {"from": f"+1415555033{number}", "to": "+15005550006", "message": texts[number]}
+        answer = client.post("messages/inbound/", body)
+        assert answer.status_code == 201, answer.text
+
+    arrive(0)
+    with (
+        Replies() as replies,
+        Kannel(tmp_path, smsc_port=stack.smpp_server_port, denied="+4477", login=(system_id, password)) as gateway,
+    ):
+        gateway.start(replies=f"{replies.url}/?reply")
+        replies.wait_for(1)
+        for number in range(1, len(texts)):
+            arrive(number)
+        replies.wait_for(len(texts))
+
+    wanted = [(f"+1415555033{number}", "+15005550006", text) for number, text in enumerate(texts)]
+    assert sorted(replies.found) == wanted
