@@ -91,6 +91,9 @@ class HttpApi:
             self._running.add(work)
             work.add_done_callback(self._running.discard)
             await asyncio.shield(work)
+        except asyncio.CancelledError:  # the process stops, and has waited long enough
+            work.add_done_callback(lambda _: binds.not_reported(submission))
+            raise
         except NotSubmitted as refusal:
             if not is_started:
                 await _respond(send, 503, {"error": refusal.code, "detail": str(refusal)})

@@ -150,6 +150,39 @@ def test_what_a_dead_worker_does_not_get_is_saved() -> None:
     run(scenario)
 
 
+def test_what_is_answered_after_a_stop_that_did_not_wait_is_saved() -> None:
+    async def scenario() -> None:
+        binds = FakeBinds()
+        app = HttpApi(FakeConnector(binds), secret_keys=[SECRET])  # type: ignore[arg-type]
+        requests = [{"type": "http.request", "body": json.dumps(ORDER).encode()}]
+        started = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            return requests.pop() if requests else await asyncio.Future()
+
+        async def send(_message: Any) -> None:
+            started.set()
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/accounts/acme/submit",
+            "headers": [(b"authorization", f"Bearer {connector_key(SECRET)}".encode())],
+        }
+        binds.write.set()
+        request = asyncio.create_task(app(scope, receive, send))
+        await asyncio.wait_for(started.wait(), 5)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert binds.not_delivered == []
+        binds.answer.set()
+        await asyncio.wait_for(binds.ended.wait(), 5)
+        assert binds.not_delivered == binds.submissions
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("code", ["no_bind", "window_full", "credentials"])
 def test_a_refusal_says_that_nothing_was_written(code: str) -> None:
     async def scenario() -> None:
