@@ -34,6 +34,10 @@ KINDS = {
 }
 
 
+class Gone(DomainError):
+    code = "gone"
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """A bound session, with its user as of the bind."""
@@ -45,6 +49,8 @@ class Client:
     system_id: str
     kind: GatewaySession.Bind
     lease_id: UUID
+    # Of its queries and cancels: one at a time, so that they leave the threads to others.
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     @property
     def may_submit(self) -> bool:
@@ -77,7 +83,7 @@ class Clients:
     async def bind(self, session: Session, command: CommandId, request: Bind) -> CommandStatus:
         """Log the session in, or return why not."""
         self._binding.add(session)
-        log_in = partial(_log_in, request, KINDS[command], session.peer, self._clock())
+        log_in = partial(_log_in, session, request, KINDS[command], session.peer, self._clock())
         try:
             owner, lease = await in_database(self._bind_executor, log_in)
         except DomainError as refusal:
@@ -123,7 +129,11 @@ class Clients:
             logger.error("session not released (%s)", type(error).__name__)
 
 
-def _log_in(request: Bind, kind: GatewaySession.Bind, address: str, now: datetime) -> tuple[User, GatewaySession]:
+def _log_in(
+    session: Session, request: Bind, kind: GatewaySession.Bind, address: str, now: datetime
+) -> tuple[User, GatewaySession]:
+    if not session.is_open:  # a stranger that hangs up at once must not leave the work of a password behind
+        raise Gone("The client has gone.")
     credential = credentials.verify(system_id=request.system_id, password=request.password, address=address, now=now)
     lease = sessions.bind(credential=credential, kind=kind, address=address, now=now)
     if kind != Kind.TRANSMITTER:

@@ -96,7 +96,7 @@ class SmppServer(SessionHandler):
         for session in list(self._connections):
             if session.bound is None and not self._clients.is_binding(session):
                 session.close("the server stops")
-        await asyncio.gather(*(session.unbind() for session in list(self._connections)))
+        await self._unbind_all()
         await courier
         await self._courier.finish()
         for keeper in keepers:
@@ -106,6 +106,16 @@ class SmppServer(SessionHandler):
             await asyncio.wait(self._tasks, timeout=self._options.limits.response_seconds)
         self._clients.close()
         self._executor.shutdown()
+
+    async def _unbind_all(self) -> None:
+        """Clients that do not answer are left, so that there is time to save what the others have acknowledged."""
+        sessions = list(self._connections)
+        if sessions:
+            ends = [asyncio.ensure_future(session.unbind()) for session in sessions]
+            await asyncio.wait(ends, timeout=1.5 * self._options.limits.response_seconds)
+            for session in sessions:
+                session.close("the server stops")
+            await asyncio.wait(ends)
 
     async def _listen(self) -> list[asyncio.Server]:
         loop, options = asyncio.get_running_loop(), self._options
@@ -232,7 +242,8 @@ class SmppServer(SessionHandler):
         )
         body, status = b"", CommandStatus.ROK
         try:
-            body = await in_database(self._executor, function)
+            async with client.turn:
+                body = await in_database(self._executor, function)
         except DomainError as refusal:
             status = table.get(refusal.code, otherwise)
         except Exception as error:  # noqa: BLE001 (any fault: the client repeats)

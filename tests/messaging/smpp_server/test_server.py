@@ -3,6 +3,7 @@
 import ssl
 import struct
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -19,8 +20,8 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from messaging.models import GatewayReceipt, GatewaySession, Message, Suppression
-from messaging.services.gateway import credentials, sessions
-from messaging.smpp_server import batches
+from messaging.services.gateway import credentials, lookups, sessions
+from messaging.smpp_server import batches, clients
 from providers.smpp.session import SessionLimits
 from tests.factories import NOW, GatewayCredentialFactory, PhoneNumberFactory, SenderFactory, UserFactory
 from tests.messaging.smpp_server.conftest import SENDER, SmppClient
@@ -96,6 +97,34 @@ class TestBind:
             assert refused(lambda: connect(password="wrong")) == RINVPASWD
 
         assert refused(connect) == RTHROTTLED
+
+    def test_the_bind_of_a_client_that_has_gone_costs_nothing(self, gateway, credential, connect, raw, monkeypatch):
+        began, may_end, checked = threading.Semaphore(0), threading.Event(), []
+        real = credentials.verify
+
+        def verify(*, system_id: str, **options):
+            checked.append(system_id)
+            began.release()
+            assert may_end.wait(10)
+            return real(system_id=system_id, **options)
+
+        monkeypatch.setattr(credentials, "verify", verify)
+        strangers = [raw() for _ in range(10)]
+        body = b"x\0y\0\0\x34\0\0\0"
+        for stranger in strangers:
+            stranger.write(struct.pack(">LLLL", 16 + len(body), 9, 0, 1) + body)
+        for _ in range(clients.BIND_THREADS):
+            assert began.acquire(timeout=10)
+        while len(gateway.server._clients._binding) < 10:
+            pass
+        for stranger in strangers:
+            stranger.close()
+        while gateway.server._connections:
+            pass
+        may_end.set()
+        connect()
+
+        assert checked == ["x"] * clients.BIND_THREADS + ["shop"]
 
     def test_a_second_bind_of_a_session_is_refused(self, connect, credential, refused) -> None:
         client = connect("transmitter")
@@ -278,6 +307,21 @@ def test_tls(start_server, connect, credential, certificate: Path) -> None:
 
 
 class TestStop:
+    def test_a_client_that_answers_nothing_does_not_hold_it_up(self, start_server, connect, credential) -> None:
+        running = start_server(limits=SessionLimits(response_seconds=2.0))
+        client = connect(port=running.port)
+        receipt = client.answer_to_submit(registered_delivery=1)
+        GatewayReceipt.objects.filter(pk=message_id(receipt)).update(
+            state="pending", message_state=2, done_at=NOW, next_attempt_at=NOW
+        )
+        client._socket.settimeout(10)
+        assert client._recv_exact(16)[4:8] == b"\0\0\0\x05"  # deliver_sm, which is not answered
+        began = time.monotonic()
+        running.stop()
+
+        assert time.monotonic() - began < 5
+        assert not GatewaySession.objects.exists()
+
     def test_open_submissions_are_stored_and_answered_and_further_ones_refused(
         self, connect, credential, gateway, monkeypatch
     ) -> None:
@@ -311,6 +355,29 @@ class TestStop:
 
 
 class TestQueryAndCancel:
+    def test_a_client_asks_one_question_at_a_time(self, connect, credential, monkeypatch) -> None:
+        running, most, lock = [], [], threading.Lock()
+        real = lookups.find
+
+        def find(**options):
+            with lock:
+                running.append(1)
+                most.append(len(running))
+            try:
+                return real(**options)
+            finally:
+                with lock:
+                    running.pop()
+
+        monkeypatch.setattr(lookups, "find", find)
+        client = connect()
+        body = b"01890f3e-0000-7000-8000-000000000000\0" + b"\x01\x01\0"
+        client._socket.sendall(b"".join(struct.pack(">LLLL", 16 + len(body), 3, 0, n) + body for n in range(1, 31)))
+        answers = [client._recv_exact(16) for _ in range(30)]
+
+        assert [struct.unpack(">LLLL", answer)[3] for answer in answers] == list(range(1, 31))
+        assert max(most) == 1
+
     def test_query_tells_the_state_of_an_own_message(self, connect, credential) -> None:
         client = connect()
         told = message_id(client.answer_to_submit())
