@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from uuid_utils.compat import uuid7
 
-from messaging.models import GatewayReceipt, GatewayText
+from messaging.models import GatewayCredential, GatewayReceipt, GatewayText
 
 Row = TypeVar("Row", GatewayReceipt, GatewayText)
 
@@ -42,15 +42,16 @@ def held_by(row: GatewayReceipt | GatewayText) -> dict[str, Any]:
 def claim(model: type[Row], *, places: Mapping[int, int], now: datetime, lease: timedelta) -> list[Row]:
     """Claim due rows: of each credential in `places` at most so many. Concurrent processes claim different ones."""
     due = model.objects.filter(state=PENDING, next_attempt_at__lte=now)
-    waiting = due.filter(credential__in=[pk for pk, free in places.items() if free > 0])
-    credential_ids = sorted(set(waiting.order_by().values_list("credential", flat=True).distinct()))
+    of_each = due.filter(credential=OuterRef("pk"))  # a probe of the index, however many rows there are
+    free = GatewayCredential.objects.filter(pk__in=[pk for pk, count in places.items() if count > 0])
+    credential_ids = list(free.filter(Exists(of_each)).order_by("pk").values_list("pk", flat=True))
     if not credential_ids:
         return []
     claim_id = uuid7()
     with transaction.atomic():
         rows: list[Row] = []
         for credential_id in credential_ids:
-            of_credential = due.filter(credential=credential_id).order_by("next_attempt_at", "pk")
+            of_credential = due.filter(credential=credential_id).order_by("next_attempt_at")
             rows += of_credential.select_for_update(skip_locked=True)[: places[credential_id]]
         model.objects.filter(pk__in=[row.pk for row in rows]).update(
             state=SENDING, attempts=F("attempts") + 1, next_attempt_at=None, claim_id=claim_id, lease_until=now + lease
