@@ -38,6 +38,8 @@ CONNECT_TIMEOUT, READ_TIMEOUT, LEASE = 1.0, 1.5, 3.0
 CONCURRENCY = 16
 WORKERS = 2
 SETTLED_SECONDS = 90.0
+# Messages that even a busy machine sends in a second.
+SLOWEST_PER_SECOND = 15
 SWEEPS = 12
 STOP_TRIES = 20
 SOON_MS, NEVER_MS = 100, 3_600_000
@@ -291,7 +293,8 @@ class Run:
     def wait_until_settled(self) -> None:
         """Wait until no message is in flight and all prompt receipts have arrived; the table shows the rest."""
         with contextlib.suppress(AssertionError):
-            self.arena.stack.wait_until(self._is_settled, seconds=SETTLED_SECONDS, pause=0.2)
+            seconds = SETTLED_SECONDS + self.count / SLOWEST_PER_SECOND
+            self.arena.stack.wait_until(self._is_settled, seconds=seconds, pause=0.2)
 
     def _is_settled(self) -> bool:
         self._sweeps.send_task(
