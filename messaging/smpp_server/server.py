@@ -24,6 +24,7 @@ from messaging.smpp_server.clients import RENEW_SECONDS, Client, Clients
 from messaging.smpp_server.courier import Courier
 from messaging.smpp_server.deliver_pdus import DeliveredPart
 from messaging.smpp_server.jobs import in_database, log_failure
+from messaging.smpp_server.tls_entrance import TlsEntrance
 from providers.smpp.constants import BINDS, CommandId, CommandStatus, MessageState
 from providers.smpp.pdu import (
     Bind,
@@ -75,6 +76,7 @@ class SmppServer(SessionHandler):
         self._clients = Clients(self._executor, clock=clock)
         self._courier = Courier(self._executor, receivers=self._clients.receivers, clock=clock)
         self._connections: set[Session] = set()
+        self._handshakes: set[TlsEntrance] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -93,6 +95,8 @@ class SmppServer(SessionHandler):
         for listener in listeners:
             listener.close()
         self._courier.stop()
+        for entrance in list(self._handshakes):
+            entrance.cancel()
         for session in list(self._connections):
             if session.bound is None and not self._clients.is_binding(session):
                 session.close("the server stops")
@@ -121,9 +125,15 @@ class SmppServer(SessionHandler):
         loop, options = asyncio.get_running_loop(), self._options
         listeners = [await loop.create_server(self._connection, options.host, options.port)]
         if options.tls is not None:
-            listeners.append(
-                await loop.create_server(self._connection, options.host, options.tls_port or 0, ssl=options.tls)
+            entrance = partial(
+                TlsEntrance,
+                options.tls,
+                seconds=options.limits.bind_seconds,
+                connection=self._connection,
+                admit=self._admit_handshake,
+                left=self._handshakes.discard,
             )
+            listeners.append(await loop.create_server(entrance, options.host, options.tls_port or 0))
         return listeners
 
     def _connection(self) -> "GatewayConnection":
@@ -146,13 +156,23 @@ class SmppServer(SessionHandler):
 
     def admit(self, session: Session) -> bool:
         """False if there are too many connections, or the server stops."""
-        if self._is_stopping or len(self._connections) >= self._options.max_connections:
-            return False
-        unbound = sum(each.bound is None and each.peer == session.peer for each in self._connections)
-        if unbound >= self._options.max_unbound_connections:
+        if not self._has_place(session.peer):
             return False
         self._connections.add(session)
         return True
+
+    def _admit_handshake(self, entrance: TlsEntrance) -> bool:
+        if not self._has_place(entrance.peer):
+            return False
+        self._handshakes.add(entrance)
+        return True
+
+    def _has_place(self, peer: str) -> bool:
+        if self._is_stopping or len(self._connections) + len(self._handshakes) >= self._options.max_connections:
+            return False
+        unbound = sum(each.bound is None and each.peer == peer for each in self._connections)
+        handshakes = sum(each.peer == peer for each in self._handshakes)
+        return unbound + handshakes < self._options.max_unbound_connections
 
     def on_closed(self, session: Session, reason: str) -> None:
         self._connections.discard(session)
@@ -264,11 +284,22 @@ class GatewayConnection(Session):
     def __init__(self, server: SmppServer, limits: SessionLimits) -> None:
         super().__init__(server, limits)
         self._server = server
+        self._is_made = False
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._is_made = True
         if not self._server.admit(self):
             self.close("too many connections")
+        elif self._early:
+            super().data_received(self._early)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_made:
+            super().data_received(data)
+        else:  # with TLS, together with the end of the handshake
+            self._early += data
 
 
 def _answer_submission(session: Session, pdu: Pdu, answer: SubmitResult) -> None:

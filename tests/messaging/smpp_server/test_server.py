@@ -1,5 +1,6 @@
 """Binds, submissions and what strangers may not do, with smpplib and with raw sockets."""
 
+import socket
 import ssl
 import struct
 import threading
@@ -304,6 +305,26 @@ def test_tls(start_server, connect, credential, certificate: Path) -> None:
     assert message_id(client.answer_to_submit())
     client.unbind()
     client.close()
+
+
+def test_a_stranger_without_a_handshake_does_not_take_all_connections(
+    start_server, raw, credential, certificate: Path
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    limits = SessionLimits(bind_seconds=0.5, response_seconds=3.0)
+    running = start_server(tls=context, tls_port=0, max_unbound_connections=2, limits=limits)
+    port = running.server.addresses[1][1]
+    silent = [raw(port), raw(port)]
+
+    assert raw(port).read_pdu() is None
+    assert [each.read_pdu() for each in silent] == [None, None]
+    trusting = ssl.create_default_context(cafile=certificate)
+    trusting.check_hostname = False
+    body = b"shop\0secret12\0\0\x34\0\0\0"
+    with socket.create_connection(("127.0.0.1", port), 10) as plain, trusting.wrap_socket(plain) as client:
+        client.sendall(struct.pack(">LLLL", 16 + len(body), 9, 0, 1) + body)
+        assert struct.unpack(">LLLL", client.recv(16))[1:] == (0x80000009, 0, 1)
 
 
 class TestStop:
