@@ -85,11 +85,11 @@ class HttpApi:
             is_started = True
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
 
+        # Shielded: what is written has an answer, which is saved even if the worker dies.
+        work = asyncio.ensure_future(binds.submit(submission, before_write=start))
+        self._running.add(work)
+        work.add_done_callback(self._running.discard)
         try:
-            # Shielded: what is written has an answer, which is saved even if the worker dies.
-            work = asyncio.ensure_future(binds.submit(submission, before_write=start))
-            self._running.add(work)
-            work.add_done_callback(self._running.discard)
             await asyncio.shield(work)
         except asyncio.CancelledError:  # the process stops, and has waited long enough
             work.add_done_callback(lambda _: binds.not_reported(submission))
