@@ -10,7 +10,7 @@ import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from providers.smpp.constants import RESPONSE, CommandId, CommandStatus
@@ -258,6 +258,10 @@ class Session(asyncio.Protocol):
         return self._before_bind > self._limits.before_bind
 
     def _received_response(self, pdu: Pdu) -> None:
+        if (
+            pdu.command == CommandId.GENERIC_NACK and pdu.status == CommandStatus.ROK
+        ):  # it accepts nothing, whatever it says
+            pdu = replace(pdu, status=int(CommandStatus.RUNKNOWNERR))
         if pdu.sequence in self._pending:
             pending = self._remove(pdu.sequence)
             if not pending.response.done():

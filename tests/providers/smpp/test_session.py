@@ -447,3 +447,13 @@ def test_a_link_is_not_ended_for_silence_while_it_is_not_read() -> None:
             await until(handler, lambda: handler.reasons == ["no response to enquire_link"])
 
     run(scenario)
+
+
+def test_a_generic_nack_without_a_status_accepts_nothing() -> None:
+    async def scenario() -> None:
+        async with connected(QUICK) as (session, _, peer):
+            request = asyncio.create_task(session.request(CommandId.SUBMIT_SM))
+            peer.write(CommandId.GENERIC_NACK, sequence=(await peer.read()).sequence)
+            assert (await request).status == CommandStatus.RUNKNOWNERR
+
+    run(scenario)
