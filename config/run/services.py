@@ -50,6 +50,14 @@ def is_free(port: int) -> bool:
     return True
 
 
+def reserve_port() -> tuple[socket.socket, int]:
+    """A port that no other program gets until the socket is closed."""
+    reserved = socket.socket()
+    reserved.bind(("127.0.0.1", 0))
+    port: int = reserved.getsockname()[1]
+    return reserved, port
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -36,7 +37,8 @@ START_POLL_SECONDS = 0.05
 class Plan:
     """The parameters of a start. `environment` is passed to every process.
 
-    `smpp_port` is for the SMPP connector, once an account needs it; None if SMPP_CONNECTOR_URL names others.
+    `smpp_port` is for the SMPP connector, once an account needs it, and reserved until then; None if SMPP_CONNECTOR_URL names
+    others.
     """
 
     port: int
@@ -47,6 +49,7 @@ class Plan:
     valkey: commands.Command | None
     first_start: bool
     smpp_port: int | None
+    smpp_reserved: socket.socket | None
 
 
 def run(signals: StopSignals) -> None:
@@ -91,8 +94,9 @@ def _plan(web_port: int, sandbox_port: int | None, folder: LocalFolder) -> Plan:
     if not redis_url:
         redis_url, valkey = _embedded_broker(folder)
     environment["REDIS_URL"] = redis_url
-    smpp_port = None if os.environ.get("SMPP_CONNECTOR_URL") else services.free_port()
-    if smpp_port is not None:
+    smpp_port, smpp_reserved = None, None
+    if not os.environ.get("SMPP_CONNECTOR_URL"):
+        smpp_reserved, smpp_port = services.reserve_port()
         environment["SMPP_CONNECTOR_URL"] = f"http://127.0.0.1:{smpp_port}"
     os.environ.update(environment)  # this process reads the settings, too
     check_settings()
@@ -100,7 +104,7 @@ def _plan(web_port: int, sandbox_port: int | None, folder: LocalFolder) -> Plan:
         services.check_port(settings.SMPP_SERVER_PORT, variable="SMPP_SERVER_PORT")
     if valkey is None:
         services.check_broker(redis_url)
-    return Plan(web_port, sandbox_port, folder, environment, redis_url, valkey, first_start, smpp_port)
+    return Plan(web_port, sandbox_port, folder, environment, redis_url, valkey, first_start, smpp_port, smpp_reserved)
 
 
 def _embedded_broker(folder: LocalFolder) -> tuple[str, commands.Command]:
@@ -208,6 +212,8 @@ def _keep_running(plan: Plan, supervisor: Supervisor, signals: StopSignals) -> N
             while not accounts.exist():
                 _check(supervisor, signals)
                 time.sleep(POLL_SECONDS)
+        if plan.smpp_reserved is not None:
+            plan.smpp_reserved.close()
         say("An SMPP account is enabled: starting the connector")
         supervisor.add(_child(plan, commands.smpp(plan.smpp_port)))
     while True:

@@ -35,8 +35,10 @@ from providers.smpp.constants import MessageState
 
 logger = logging.getLogger(__name__)
 
-# How long a text waits for its parts, from the first that arrives; repeats are recognised for as long.
+# How long a text waits for its parts, from the first that arrives; repeats of a part that waits are recognised for as long.
 WAIT = timedelta(minutes=5)
+# After that a part of a text that is complete is no repeat: some clients use the same reference for every text.
+REPEATED_WITHIN = timedelta(minutes=1)
 # How long clients may ask for a message by the id of a part.
 KEPT_FOR = timedelta(days=7)
 CHUNK = 500
@@ -64,7 +66,10 @@ def _store(owner: User, submission: ClientSubmission, default_queue: str, now: d
     row = _new_row(submission, part, now)
     recent = list(_of_one_reference(row).filter(received_at__gte=now - WAIT))
     digests = fingerprints.hmac_digest(PURPOSE, part.octets)
-    known = next((each for each in recent if each.number == row.number and each.digest in digests), None)
+    known = next(
+        (each for each in recent if each.number == row.number and each.digest in digests and _may_repeat(each, now)),
+        None,
+    )
     if known is not None:
         return Submitted(known.pk)
     row.digest = digests[0]
@@ -101,6 +106,10 @@ def _of_one_reference(row: GatewayPart) -> QuerySet[GatewayPart]:
         reference=row.reference,
         count=row.count,
     ).order_by("-received_at", "-pk")
+
+
+def _may_repeat(part: GatewayPart, now: datetime) -> bool:
+    return part.due_at is not None or part.received_at > now - REPEATED_WITHIN
 
 
 def _open_group_without(row: GatewayPart, recent: Sequence[GatewayPart], now: datetime) -> list[GatewayPart]:

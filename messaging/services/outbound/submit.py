@@ -1,7 +1,7 @@
 """Validate and store outbound messages. Callers notify the dispatcher after the commit."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -34,8 +34,8 @@ class MessageInput:
     `id` is given, as a UUIDv7 of a moment ago, where the client has been told it already.
     """
 
-    to: str
-    text: str
+    to: str = field(repr=False)
+    text: str = field(repr=False)
     valid_for: int
     sender: str | None = None
     queue: str | None = None

@@ -1,8 +1,11 @@
 """Long texts by header, SAR parameters or payload become one message."""
 
+from datetime import timedelta
+
 import pytest
 import smpplib.consts
 import smpplib.gsm
+from django.db.models import F
 from django.utils import timezone
 
 from messaging.models import GatewayPart, GatewayReceipt, Message, Suppression
@@ -100,6 +103,17 @@ def test_a_repeated_part_is_no_second_text(connect, credential) -> None:
     assert told[5] == told[4]
     assert told[6] == told[1]
     assert Message.objects.count() == 1
+
+
+def test_a_minute_after_a_text_is_complete_the_same_parts_are_another_text(connect, credential) -> None:
+    client = connect()
+    for part in in_parts(LONG):
+        message_id(client.answer_to_submit(**part))
+    GatewayPart.objects.update(received_at=F("received_at") - timedelta(minutes=1))
+    for part in in_parts(LONG):
+        message_id(client.answer_to_submit(**part))
+
+    assert list(Message.objects.values_list("text", flat=True)) == [LONG, LONG]
 
 
 def test_the_same_reference_with_another_content_is_another_text(connect, credential) -> None:
