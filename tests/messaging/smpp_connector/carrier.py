@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -92,8 +93,9 @@ class FakeSmsc(SessionHandler):
 
 
 @contextlib.asynccontextmanager
-async def running(carrier: FakeSmsc) -> AsyncIterator[FakeSmsc]:
-    server = await asyncio.get_running_loop().create_server(lambda: Session(carrier, LIMITS), "127.0.0.1", carrier.port)
+async def running(carrier: FakeSmsc, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeSmsc]:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Session(carrier, LIMITS), "127.0.0.1", carrier.port, ssl=tls)
     carrier.port = server.sockets[0].getsockname()[1]
     try:
         yield carrier

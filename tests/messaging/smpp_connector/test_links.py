@@ -1,4 +1,5 @@
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -25,13 +26,14 @@ class Watched:
         host: str = "127.0.0.1",
         password: str = PASSWORD,
         mode: CommandId = CommandId.BIND_TRANSCEIVER,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.states: list[tuple[SmppBind.State, str]] = []
         self.received: list[Pdu] = []
         self.changed = asyncio.Event()
         limits = SessionLimits(response_seconds=1, enquire_link_seconds=60)
         bind = Bind(SYSTEM_ID, password)
-        settings = LinkSettings(host=host, port=port, bind=bind, limits=limits)
+        settings = LinkSettings(host=host, port=port, bind=bind, limits=limits, tls=tls)
         self.link = Link(settings, mode, receive=self._receive, late=lambda *_: None, changed=self._note)
 
     def _receive(self, session: Session, pdu: Pdu) -> None:
