@@ -21,7 +21,7 @@ from messaging.services.privacy import erasure
 from messaging.services.reporting import heartbeats
 from messaging.states import Source, Status
 from providers import services as providers
-from providers.models import ProviderAccount, SenderNumber
+from providers.models import ProviderAccount, SenderNumber, SmppBind
 from scheduling.models import Schedule, ScheduleRun
 from tests.browser import demo_exchanges
 from tests.factories import (
@@ -31,6 +31,7 @@ from tests.factories import (
     ClientEventFactory,
     EndpointFactory,
     EventFactory,
+    GatewayCredentialFactory,
     MessageFactory,
     PhoneNumberFactory,
     QueueFactory,
@@ -112,6 +113,12 @@ def _carriers(mara: AbstractUser, now: datetime) -> None:
         "headers": {"Authorization": {"env": "PROVIDER_CARRIER_EU_KEY"}},
     })  # fmt: skip
     AccountFactory(slug="carrier-us-west-backup", weight=100)
+    smpp = AccountFactory(slug="carrier-smpp", backend="smpp", weight=20, config={
+        "host": "smpp.carrier.example", "port": 2775, "system_id": "clinic", "password": {"env": "SMS_CARRIER_PASSWORD"},
+    })  # fmt: skip
+    held = {"account": smpp, "holder": "sms-1/5f0c/42/a1b2c3d4", "lease_until": now + timedelta(hours=1), "window": 10}
+    SmppBind.objects.create(number=1, state="bound", state_since=now - timedelta(days=3), in_flight=4, **held)
+    SmppBind.objects.create(number=2, state="down", state_since=now, last_error="the carrier cannot be reached", **held)
     AccountFactory(slug="old-gateway", weight=0)
     providers.hold_open(slug="carrier-us-west-backup", reason="They bill twice, see ticket 8812", actor=mara, now=now)
     providers.set_enabled(slug="old-gateway", is_enabled=False, reason="The contract has ended", actor=mara, now=now)
@@ -257,6 +264,10 @@ def _clients(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
         owner=shop, url="https://shop.example/hooks/switchboard/messages?tenant=europe-and-middle-east",
         events=["message.delivered", "message.failed", "message.undelivered", "schedule.completed"],
         description="The order database", created_at=now, updated_at=now,
+    )  # fmt: skip
+    GatewayCredentialFactory(
+        user=clinic, system_id="clinic-smpp", label="The practice software", max_sessions=4,
+        allowed_addresses=["192.0.2.0/24", "2001:db8::/32"], last_used_at=now - timedelta(minutes=3),
     )  # fmt: skip
     bad = EndpointFactory(owner=clinic, url="https://clinic.example/sms", failing_since=now - timedelta(hours=3),
                           created_at=now, updated_at=now)  # fmt: skip

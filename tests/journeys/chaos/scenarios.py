@@ -436,7 +436,7 @@ SCENARIOS = (
 SCENARIOS += tuple(
     Scenario(f"SMPP: {name}", act, KNOWN_OR_NOT, knows_what_was_answered(met=met), many=2000, only_by_hand=by_hand)
     for name, act, met, by_hand in (
-        ("worker killed with texts handed over", worker_killed, False, False),
+        ("worker killed with texts handed over", worker_killed, False, True),
         ("connector killed", connector_killed, False, False),
         ("link cut at the bind", cut_at("bind"), False, True),
         ("link cut after the bind", cut_at("bound"), False, True),
