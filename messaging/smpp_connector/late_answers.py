@@ -7,7 +7,6 @@ An acceptance makes its message `sent`, with the carrier's ids; a refusal makes 
 import functools
 import logging
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from django.utils import timezone
@@ -16,14 +15,13 @@ from messaging import notifier
 from messaging.database_threads import DatabaseThreads
 from messaging.services.outbound import receipts
 from messaging.services.outbound.dispatch import lost_results
+from messaging.services.outbound.dispatch.sending import MAX_ID_LENGTH
 from messaging.smpp_connector.submissions import Submission
 from providers import account_cache
 from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.smpp.constants import CommandStatus, status_name
 
 logger = logging.getLogger(__name__)
-
-MAX_ID_LENGTH: Final = 128
 
 
 async def save_in(threads: DatabaseThreads, submission: Submission) -> None:

@@ -24,7 +24,7 @@ class InnerServer(uvicorn.Server):
         yield
 
 
-async def serve(*, host: str, port: int, secret_keys: Sequence[str], started: "asyncio.Event | None" = None) -> None:
+async def serve(*, host: str, port: int, secret_keys: Sequence[str]) -> None:
     """Serve until a signal: first no new texts, then the binds are ended, then the leases given back.
 
     Raises what the connector raises, so that a process without binds is not taken for one that works.
@@ -52,8 +52,6 @@ async def serve(*, host: str, port: int, secret_keys: Sequence[str], started: "a
         loop.add_signal_handler(number, stop)
     binds = asyncio.create_task(connector.run())
     binds.add_done_callback(lambda _: stop())
-    if started is not None:
-        started.set()
     try:
         await server.serve()
     finally:

@@ -76,7 +76,7 @@ class Courier:
         self._wake.set()
 
     async def finish(self) -> None:
-        """Wait for the open deliveries, whose sessions are being closed, and save what became of them."""
+        """Wait for the deliveries in flight, whose sessions are being closed, and save their results."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=RESPONSE_SECONDS)
         try:

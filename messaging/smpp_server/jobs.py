@@ -33,6 +33,6 @@ def _run(function: Callable[[], Result]) -> Result:
 
 
 def log_failure(task: "asyncio.Task[None]") -> None:
-    """The callback of a task that nobody waits for."""
+    """Log the failure of a task that is not awaited. Its done callback."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("a task of the SMPP server failed (%s)", type(error).__name__)

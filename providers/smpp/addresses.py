@@ -35,7 +35,7 @@ class NumberingPlan(IntEnum):
     ISDN = 1
 
 
-NOBODY = SmppAddress("")
+NO_ADDRESS = SmppAddress("")
 _ISDN = NumberingPlan.ISDN
 # Types of what is no telephone number, whatever digits it has.
 _NO_NUMBERS = frozenset({TypeOfNumber.NETWORK_SPECIFIC, TypeOfNumber.ALPHANUMERIC, TypeOfNumber.ABBREVIATED})
@@ -46,7 +46,7 @@ DOUBLE_ZERO = "00"
 def write(sender_or_recipient: str | None, number_format: NumberFormat) -> SmppAddress:
     """The address of a number in E.164, a short code or a name; an empty one for None."""
     if not sender_or_recipient:
-        return NOBODY
+        return NO_ADDRESS
     if numbers.is_number(sender_or_recipient):
         return _number(sender_or_recipient, number_format)
     if sender_or_recipient.isascii() and sender_or_recipient.isdigit():

@@ -1,8 +1,8 @@
 """Delivery receipts: a `deliver_sm` that says what became of a message, read and written.
 
 Optional parameters count before the text, which has no standard, only an example that everybody follows a little:
-`id:… sub:… dlvrd:… submit date:… done date:… stat:… err:… text:…`. A text that merely looks like a receipt is a reply: whoever
-can send us a text could otherwise report deliveries.
+`id:… sub:… dlvrd:… submit date:… done date:… stat:… err:… text:…`. A text that merely looks like a receipt is a
+reply: otherwise any sender of a text could report deliveries.
 Source: SMPP 3.4, section 5.2.12, 5.3.2.31, 5.3.2.35 and appendix B.
 """
 

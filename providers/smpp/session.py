@@ -62,7 +62,7 @@ class SessionHandler:
         session.respond(pdu, status=CommandStatus.RINVCMDID)
 
     def on_late_response(self, session: "Session", context: object, pdu: Pdu) -> None:
-        """The response to a request that nobody waits for any more. `context` is what `Session.request` got."""
+        """A response arrived after its request was given up. `context` is what `Session.request` got."""
 
     def on_closed(self, session: "Session", reason: str) -> None:
         """The connection has ended. Called once, also if it ends before a bind."""

@@ -60,7 +60,7 @@ class ReceiptJob(GatewayClaim):
 
 
 def make_due(message_ids: Collection[UUID], *, now: datetime) -> None:
-    """Make the receipts of those of these messages due that have ended, or delete the ones nobody asked for.
+    """Make the receipts of the ended messages due; delete those that were not requested.
 
     One query for messages without receipts. The caller's transaction has numbered the events of the messages.
     """
