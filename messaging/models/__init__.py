@@ -13,6 +13,7 @@ from messaging.models.queue import OutboundQueue
 from messaging.models.retention import Erasure, RetentionPass, RetentionRule
 from messaging.models.rollup import CountJournal, Rollup
 from messaging.models.suppression import KeywordRule, Suppression
+from messaging.models.twilio import TwilioAccount, TwilioApiKey
 from messaging.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookSecret
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
     "RetentionRule",
     "Rollup",
     "Suppression",
+    "TwilioAccount",
+    "TwilioApiKey",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookSecret",

@@ -58,6 +58,8 @@ class Message(models.Model):
     segments = models.PositiveSmallIntegerField()
     reference = models.CharField(max_length=100, blank=True)
     callback_url = models.CharField(max_length=500, blank=True)
+    # In which form `callback_url` is called: `messaging.callback_dialects`.
+    callback_dialect = models.CharField(max_length=16, blank=True, default="", db_default="")
     media_count = models.PositiveSmallIntegerField(default=0)
     # The reply to a keyword: it also goes to a recipient who has just opted out.
     is_automatic = models.BooleanField(default=False)

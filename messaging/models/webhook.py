@@ -6,6 +6,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from messaging.models.client_event import ClientEvent
+from messaging.models.message import MAX_PARTY_LENGTH
 
 
 class WebhookEndpoint(models.Model):
@@ -19,11 +20,22 @@ class WebhookEndpoint(models.Model):
         ENDPOINT = "endpoint"
         ORIGIN = "origin"
 
+    class Dialect(models.TextChoices):
+        """`twilio` calls the endpoint as Twilio would, signed with the auth token of the owner's Twilio credential."""
+
+        STANDARD = "", "Standard Webhooks"
+        TWILIO = "twilio", "Twilio"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.ENDPOINT, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     url = models.CharField(max_length=500)
     events = models.JSONField(default=list, blank=True)
+    dialect = models.CharField(
+        max_length=8, choices=Dialect.choices, blank=True, default=Dialect.STANDARD, db_default=""
+    )
+    # Only what is sent from, or received at, this number of ours; all if empty.
+    number = models.CharField(max_length=MAX_PARTY_LENGTH, blank=True, default="", db_default="")
     description = models.CharField(max_length=200, blank=True)
     is_enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=100, blank=True)

@@ -208,18 +208,30 @@ class PublicHttp:
             parts = self._next_hop(parts, location, hosts)
         raise FetchFailed("there are too many redirects", retryable=False)
 
-    def post(self, url: str, *, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
-        """Make one request without following redirects. The body of the response is dropped; it may be broken or endless.
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout_seconds: float,
+        max_bytes: int = 0,
+    ) -> HttpResponse:
+        """Make one request without following redirects. Returns at most `max_bytes` of the response's body; it may be broken or
+        endless, and what follows is dropped.
 
         Raises `AddressRefused` before connecting, and `FetchFailed`, after which the endpoint may have received the request.
         """
         parts = self._guard.check_url(url)
         deadline = time.monotonic() + timeout_seconds
-        with self._response("POST", parts, headers=headers, deadline=deadline, body=body) as response:
+        with self._response(method, parts, headers=headers, deadline=deadline, body=body or None) as response:
+            kept = b""
             with contextlib.suppress(*FAULTS):  # a connection can be reused when its response was read to the end
+                kept = response.read(max_bytes, decode_content=False) if max_bytes else b""
                 response.read(MAX_RESPONSE_BYTES, decode_content=False)
             names = {name.lower(): value for name, value in response.headers.items()}
-            return HttpResponse(status=response.status, headers=names, body=b"")
+            return HttpResponse(status=response.status, headers=names, body=kept)
 
     def close(self) -> None:
         self._manager.clear()

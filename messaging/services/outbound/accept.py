@@ -223,8 +223,8 @@ _MESSAGE = _Insert(
             "encoding",
             "segments",
         ),
-        *("reference", "callback_url", "is_automatic", "send_at", "valid_for", "expires_at", "next_attempt_at"),
-        *("created_at", "updated_at"),
+        *("reference", "callback_url", "callback_dialect", "is_automatic", "send_at", "valid_for", "expires_at"),
+        *("next_attempt_at", "created_at", "updated_at"),
     ),
 )
 _NUMBER = _Insert(

@@ -42,6 +42,7 @@ class MessageInput:
     send_at: datetime | None = None
     reference: str = ""
     callback_url: str = ""
+    callback_dialect: str = ""
     media: tuple[UUID, ...] = ()
     is_automatic: bool = False
     id: UUID | None = None
@@ -182,6 +183,7 @@ def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datet
         segments=size.segments,
         reference=draft.reference,
         callback_url=draft.callback_url,
+        callback_dialect=draft.callback_dialect,
         media_count=len(draft.media),
         is_automatic=draft.is_automatic,
         send_at=draft.send_at,

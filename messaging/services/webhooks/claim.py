@@ -1,26 +1,23 @@
 """Claim due deliveries under a lease: a few of each endpoint, so that a slow one does not delay the others."""
 
-import json
 import logging
 import random
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from uuid_utils.compat import uuid7
 
-from messaging import callback_policy, event_types
+from messaging import callback_policy
 from messaging.encryption import CannotBeOpened
 from messaging.models import ClientEvent, Message, WebhookDelivery, WebhookEndpoint
-from messaging.services import events
 from messaging.services.reporting.rollups import CounterBatch
-from messaging.services.representation import isoformat_utc
 from messaging.services.transitions import save_together
-from messaging.services.webhooks import secrets
+from messaging.services.webhooks import dialects
 from messaging.services.webhooks.concurrency import EndpointConcurrency, WebhookJob
+from messaging.services.webhooks.dialects import Occasion
 
 logger = logging.getLogger(__name__)
 
@@ -90,42 +87,73 @@ def _jobs(
     messages = Message.objects.prefetch_related("attachments").in_bulk(
         {event.message_id for event in event_by_id.values() if event.message_id}
     )
-    signing = secrets.valid([endpoints[pk] for pk in {row.endpoint_id for row in rows}], now=now)
+    occasions = [
+        _occasion(row, endpoints[row.endpoint_id], event_by_id.get(row.event_id), messages, now) for row in rows
+    ]
+    secrets = _secrets(occasions, now)
     jobs, unreadable = [], []
-    for row in rows:
-        event, endpoint = event_by_id.get(row.event_id), endpoints[row.endpoint_id]
-        message = messages.get(event.message_id) if event else None
+    for row, (dialect, occasion) in zip(rows, occasions, strict=True):
         try:
-            body = events.body(event, message) if event else _test_event(now)
+            request = dialects.named(dialect).request(occasion)
         except CannotBeOpened as fault:
-            logger.error("webhook about message %s deferred: %s", event and event.message_id, fault)
+            logger.error("webhook about message %s deferred: %s", occasion.message and occasion.message.pk, fault)
             unreadable.append(row)
             continue
-        if body is not None:
+        if request is not None:
+            endpoint = occasion.endpoint
             jobs.append(
                 WebhookJob(
                     delivery_id=row.pk,
-                    endpoint_id=row.endpoint_id,
+                    endpoint_id=endpoint.pk,
                     owner_id=endpoint.owner_id,
                     claim_id=claim_id,
-                    webhook_id=str(event.public_id if event else row.pk),
-                    url=_url(endpoint, message),
-                    body=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
-                    secrets=signing[row.endpoint_id],
+                    webhook_id=occasion.webhook_id,
+                    dialect=dialect,
+                    request=request,
+                    secrets=secrets.get((dialect, endpoint.pk), ()),
+                    message_id=occasion.message.pk if occasion.message is not None else None,
                     is_failing=endpoint.failing_since is not None,
                 )
             )
     return jobs, unreadable
 
 
-def _url(endpoint: WebhookEndpoint, message: Message | None) -> str:
+_Dialected = tuple[str, Occasion]
+
+
+def _occasion(
+    row: WebhookDelivery,
+    endpoint: WebhookEndpoint,
+    event: ClientEvent | None,
+    messages: Mapping[UUID, Message],
+    now: datetime,
+) -> _Dialected:
+    """The name of the dialect, and what it is to tell. A `callback_url` has the dialect of its message."""
+    message = messages.get(event.message_id) if event is not None and event.message_id else None
+    url, dialect = endpoint.url, endpoint.dialect
     if endpoint.kind == WebhookEndpoint.Kind.ORIGIN and message is not None:
-        return message.callback_url
-    return endpoint.url
+        url, dialect = message.callback_url, message.callback_dialect
+    return dialect, Occasion(
+        endpoint=endpoint,
+        webhook_id=str(event.public_id if event else row.pk),
+        url=url,
+        now=now,
+        event=event,
+        message=message,
+        options=dialects.options_of(dialect),
+    )
 
 
-def _test_event(now: datetime) -> dict[str, Any]:
-    return {"type": event_types.TEST, "timestamp": isoformat_utc(now), "data": {"message": "This is a test."}}
+def _secrets(occasions: Sequence[_Dialected], now: datetime) -> dict[tuple[str, UUID], tuple[str, ...]]:
+    """The secrets to sign with, by dialect and endpoint."""
+    by_dialect: dict[str, dict[UUID, WebhookEndpoint]] = {}
+    for name, occasion in occasions:
+        by_dialect.setdefault(name, {})[occasion.endpoint.pk] = occasion.endpoint
+    return {
+        (name, pk): found
+        for name, endpoints in by_dialect.items()
+        for pk, found in dialects.named(name).secrets(endpoints.values(), now=now).items()
+    }
 
 
 def expired(now: datetime) -> QuerySet[WebhookDelivery]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from messaging.models import WebhookEndpoint
+from messaging.services.webhooks.dialects import ClientCall
 
 CALLS_AT_ONCE = 4
 
@@ -19,9 +20,11 @@ class WebhookJob:
     owner_id: int
     claim_id: UUID
     webhook_id: str
-    url: str = field(repr=False)
-    body: str = field(repr=False)
+    dialect: str
+    request: ClientCall
     secrets: tuple[str, ...] = field(repr=False)
+    # The message that the event is about.
+    message_id: UUID | None = None
     # The endpoint's last call failed, so this one may take until the time-out.
     is_failing: bool = False
 

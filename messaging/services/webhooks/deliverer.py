@@ -3,26 +3,31 @@
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from django.utils import timezone
-from standardwebhooks import Webhook
 
 from messaging import database_faults
 from messaging.database_faults import drop_connection, may_pass
-from messaging.services.webhooks import event_log
+from messaging.services.webhooks import dialects, event_log
 from messaging.services.webhooks.claim import claim, return_expired_claims
 from messaging.services.webhooks.concurrency import WebhookJob
+from messaging.services.webhooks.dialects import ClientCall, Dialect
 from messaging.services.webhooks.settle import Result, settle
 from providers.http.public_addresses import AddressRefused
 from providers.http.public_http import FetchFailed, PublicHttp
+from providers.http.transport import HttpResponse
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 15.0
 LEASE = timedelta(seconds=60)
+# Requests of one delivery, where a client's answer may ask for another one.
+MAX_HOPS = 6
 # While all calls in flight are slow, check this often for newly due deliveries.
 POLL_SECONDS = 0.5
 
@@ -30,7 +35,8 @@ POLL_SECONDS = 0.5
 class Deliverer:
     """Delivers due webhooks until nothing is due: up to `concurrency` calls at once, a few for each endpoint.
 
-    Collaborators are arguments, so that tests can replace them. `after_numbering` gets the owners of newly numbered events.
+    Collaborators are arguments, so that tests can replace them. `after_numbering` gets the owners of newly numbered events;
+    `obey` does what a client's answers ask for, in the transaction that records their delivery.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Deliverer:
         executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
         position: Callable[[], float] = random.random,
         after_numbering: Callable[[Collection[int]], None] = lambda _owners: None,
+        obey: Callable[[Sequence[Result]], None] = lambda _answered: None,
     ) -> None:
         self._http = http
         self._concurrency = concurrency
@@ -50,6 +57,7 @@ class Deliverer:
         self._executor: Executor | None = None
         self._position = position
         self._after_numbering = after_numbering
+        self._obey = obey
         self._stopping = threading.Event()
         self._busy = threading.Lock()
         self._requested = threading.Event()
@@ -118,26 +126,54 @@ class Deliverer:
         return claim(limit=limit, in_flight=in_flight.values(), now=now, lease=LEASE)
 
     def _call(self, job: WebhookJob) -> Result:
-        now = self._clock()
-        if not job.secrets:
+        dialect = dialects.named(job.dialect)
+        if dialect.is_signed and not job.secrets:
             return Result(job, error="The endpoint's secret cannot be read; rotate it.")
         try:
-            response = self._http.post(
-                job.url, body=job.body.encode(), headers=_headers(job, now), timeout_seconds=TIMEOUT_SECONDS
-            )
+            response = self._answer(dialect, job)
         except (AddressRefused, FetchFailed) as error:
             return Result(job, error=f"Not delivered: {error}.")
         except Exception as error:  # noqa: BLE001 (a bug in one call must not stop the loop and the other calls)
             logger.error("webhook call failed: %s", type(error).__name__)
             return Result(job, error="Not delivered: our own failure.")
-        return Result(job, status=response.status, retry_after=response.retry_after(now))
+        return Result(
+            job,
+            status=response.status,
+            retry_after=response.retry_after(self._clock()),
+            error="" if dialect.is_confirmed(response) else _refusal(response),
+            answer=response.body,
+            content_type=response.headers.get("content-type", ""),
+        )
+
+    def _answer(self, dialect: Dialect, job: WebhookJob) -> HttpResponse:
+        """Make the call, and those that its answers ask for; return the last response."""
+        request = job.request
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        for _hop in range(MAX_HOPS):
+            response = self._request(dialect, job, request, max(0.001, deadline - time.monotonic()))
+            following = dialect.follow(request, response) if dialect.is_confirmed(response) else None
+            if following is None:
+                return response
+            request = following
+        raise FetchFailed("the answers lead from one address to the next", retryable=False)
+
+    def _request(self, dialect: Dialect, job: WebhookJob, request: ClientCall, seconds: float) -> HttpResponse:
+        signature = dialect.signature(request, webhook_id=job.webhook_id, secrets=job.secrets, now=self._clock())
+        return self._http.call(
+            request.method,
+            request.url,
+            body=request.body,
+            headers={**request.headers, **signature},
+            timeout_seconds=seconds,
+            max_bytes=dialect.max_response_bytes,
+        )
 
     def _settle(self, results: Sequence[Result]) -> None:
         """Keep trying while the database is unavailable. After any other error, the lease ends and the calls are repeated."""
         pauses = database_faults.pauses()
         while results:
             try:
-                settle(results, now=self._clock(), positions=[self._position() for _ in results])
+                settle(results, now=self._clock(), positions=[self._position() for _ in results], obey=self._obey)
             except Exception as error:  # noqa: BLE001 (the other calls in flight still have to be settled)
                 passes = may_pass(error)
                 logger.error("%d webhook results could not be saved (%s)", len(results), type(error).__name__)
@@ -149,11 +185,7 @@ class Deliverer:
             threading.Event().wait(next(pauses))
 
 
-def _headers(job: WebhookJob, now: datetime) -> dict[str, str]:
-    signatures = [Webhook(secret).sign(job.webhook_id, now, job.body) for secret in job.secrets]
-    return {
-        "Content-Type": "application/json",
-        "webhook-id": job.webhook_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": " ".join(signatures),
-    }
+def _refusal(response: HttpResponse) -> str:
+    """What is recorded of a response that does not confirm the event; "" if its status tells enough."""
+    is_success = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
+    return "The endpoint's answer does not acknowledge the call." if is_success else ""

@@ -4,7 +4,7 @@ Only one transaction assigns numbers at a time, so they become visible in order:
 lower ones. The same transaction creates the deliveries, and makes receipts and texts for clients that speak SMPP due.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from messaging.models import ClientEvent, EventLog, Message, WebhookDelivery, WebhookEndpoint
-from messaging.services.webhooks import gateway_receipts, gateway_texts
+from messaging.services.webhooks import dialects, gateway_receipts, gateway_texts
+from messaging.states import Direction
 
 CHUNK = 500
 KEPT_FOR = timedelta(days=7)
@@ -82,11 +83,12 @@ def _fan_out(events: Sequence[Unnumbered], now: datetime) -> None:
     by_owner: dict[int, list[WebhookEndpoint]] = {}
     for endpoint in endpoints:
         by_owner.setdefault(endpoint.owner_id, []).append(endpoint)
+    numbers = _our_numbers(events) if any(endpoint.number for endpoint in endpoints) else {}
     pairs = [
         (event.pk, endpoint.pk)
         for event in events
         for endpoint in by_owner.get(event.owner_id, ())
-        if not endpoint.events or event.type in endpoint.events
+        if _is_for(endpoint, event, numbers)
     ]
     pairs += _to_callback_urls([event for event in events if event.has_callback_url], now)
     if pairs:
@@ -96,13 +98,39 @@ def _fan_out(events: Sequence[Unnumbered], now: datetime) -> None:
         )
 
 
+def _our_numbers(events: Sequence[Unnumbered]) -> dict[UUID | None, str]:
+    """The number of ours that each message was sent from, or received at."""
+    rows = Message.objects.filter(pk__in={event.message_id for event in events if event.message_id})
+    return {
+        pk: to if direction == Direction.INBOUND else sender
+        for pk, direction, sender, to in rows.values_list("pk", "direction", "from_number", "to_number")
+    }
+
+
+def _is_for(endpoint: WebhookEndpoint, event: Unnumbered, numbers: Mapping[UUID | None, str]) -> bool:
+    if endpoint.events and event.type not in endpoint.events:
+        return False
+    if endpoint.number and numbers.get(event.message_id) != endpoint.number:
+        return False
+    return dialects.named(endpoint.dialect).wants(event.type, "")
+
+
 def _to_callback_urls(events: Sequence[Unnumbered], now: datetime) -> list[tuple[int, UUID]]:
     if not events:
         return []
-    urls = dict(Message.objects.filter(pk__in=[event.message_id for event in events]).values_list("pk", "callback_url"))
-    keys = {event.pk: (event.owner_id, _origin(urls[event.message_id])) for event in events if event.message_id in urls}
+    rows = Message.objects.filter(pk__in=[event.message_id for event in events])
+    called = {pk: (url, name) for pk, url, name in rows.values_list("pk", "callback_url", "callback_dialect")}
+    keys = {
+        event.pk: (event.owner_id, _origin(called[event.message_id][0]))
+        for event in events
+        if event.message_id in called and _wants(called[event.message_id][1], event.type)
+    }
     endpoints = _origin_endpoints(set(keys.values()), now)
     return [(event.pk, endpoints[keys[event.pk]]) for event in events if event.pk in keys]
+
+
+def _wants(dialect: str, event_type: str) -> bool:
+    return dialects.named(dialect).wants(event_type, dialects.options_of(dialect))
 
 
 def _origin(url: str) -> str:

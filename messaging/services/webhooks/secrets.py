@@ -1,20 +1,19 @@
 """Webhook signing secrets: shown once, stored encrypted. After a rotation, the old secret stays valid for a day."""
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from messaging.callback_policy import OLD_SECRET_VALID_FOR
 from messaging.models import WebhookEndpoint, WebhookSecret
+from messaging.sealing import seal, unseal
 
+PURPOSE = "webhook-secrets"
 PREFIX = "whsec_"
 BYTES = 32
 
@@ -25,7 +24,7 @@ def rotate(*, owner_id: int, endpoint: WebhookEndpoint | None, now: datetime) ->
     with transaction.atomic():
         _of(owner_id, endpoint).filter(expires_at__isnull=True).update(expires_at=now + OLD_SECRET_VALID_FOR)
         _of(owner_id, endpoint).filter(expires_at__lte=now).delete()
-        WebhookSecret.objects.create(owner_id=owner_id, endpoint=endpoint, sealed=_seal(text), created_at=now)
+        WebhookSecret.objects.create(owner_id=owner_id, endpoint=endpoint, sealed=seal(PURPOSE, text), created_at=now)
     return text
 
 
@@ -45,7 +44,7 @@ def valid(endpoints: Iterable[WebhookEndpoint], *, now: datetime) -> Mapping[UUI
     ).order_by("-pk")
     found: dict[object, list[str | None]] = {}
     for row in kept:
-        found.setdefault(row.endpoint_id or row.owner_id, []).append(_open(row.sealed))
+        found.setdefault(row.endpoint_id or row.owner_id, []).append(unseal(PURPOSE, row.sealed))
     for owner_id in {row.owner_id for row in by_owner} - set(found):
         # The owner has no default secret yet, and every call is signed.
         found[owner_id] = [rotate(owner_id=owner_id, endpoint=None, now=now)]
@@ -56,24 +55,3 @@ def _of(owner_id: int, endpoint: WebhookEndpoint | None) -> QuerySet[WebhookSecr
     if endpoint is not None:
         return WebhookSecret.objects.filter(endpoint=endpoint)
     return WebhookSecret.objects.filter(owner=owner_id, endpoint__isnull=True)
-
-
-def _box() -> MultiFernet:
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derived(key))) for key in keys])
-
-
-def _derived(key: str) -> bytes:
-    return hashlib.sha256(b"switchboard.webhook-secrets:" + key.encode()).digest()
-
-
-def _seal(text: str) -> str:
-    return _box().encrypt(text.encode()).decode()
-
-
-def _open(sealed: str) -> str | None:
-    """None when the encryption key is gone: the endpoint needs a new secret."""
-    try:
-        return _box().decrypt(sealed.encode()).decode()
-    except InvalidToken:
-        return None

@@ -1,7 +1,7 @@
 """Save the results of a batch of calls, and update the health of their endpoints."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from uuid import UUID
@@ -22,22 +22,34 @@ FAILED_FOR_DAYS = "Every delivery has failed for five days."
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of one call: the receiver's HTTP status, or the error."""
+    """The result of one call: the receiver's HTTP status, or the error, or both if the response does not confirm the event.
+
+    `answer` is the body, where the dialect reads one.
+    """
 
     job: WebhookJob
     status: int | None = None
     error: str = ""
     retry_after: float | None = None
+    answer: bytes = field(default=b"", repr=False)
+    content_type: str = ""
 
     @property
     def succeeded(self) -> bool:
-        return self.status is not None and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return not self.error and self.status is not None and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def settle(results: Sequence[Result], *, now: datetime, positions: Sequence[float]) -> None:
+def settle(
+    results: Sequence[Result],
+    *,
+    now: datetime,
+    positions: Sequence[float],
+    obey: Callable[[Sequence[Result]], None] = lambda _answered: None,
+) -> None:
     """Save the results of deliveries that this worker still holds, in a constant number of queries.
 
-    `positions` in [0, 1) spread the next attempts.
+    `positions` in [0, 1) spread the next attempts. `obey` does what the answers ask for, in the same transaction: once for a
+    delivery, however often it was called.
     """
     with transaction.atomic():
         by_id = {result.job.delivery_id: result for result in results}
@@ -53,6 +65,8 @@ def settle(results: Sequence[Result], *, now: datetime, positions: Sequence[floa
             save_together(list(held.values()), FIELDS)
             _count(held.values(), now)
         _update_endpoints([by_id[pk] for pk in held], now)
+        if answered := [by_id[pk] for pk in held if by_id[pk].succeeded and by_id[pk].answer]:
+            obey(answered)
 
 
 def _write(row: WebhookDelivery, result: Result, now: datetime, position: float) -> None:

@@ -53,14 +53,14 @@ def fetch(http: PublicHttp, url: str, **options: Any) -> bytes:
 
 
 def post(http: PublicHttp, url: str, *, seconds: float = 5) -> HttpResponse:
-    return http.post(url, body=b"{}", headers={"Content-Type": "application/json"}, timeout_seconds=seconds)
+    return http.call("POST", url, body=b"{}", headers={"Content-Type": "application/json"}, timeout_seconds=seconds)
 
 
 def port_of(site: FakeCarrier) -> int:
     return int(site.url.rpartition(":")[2])
 
 
-CALLS: dict[str, Callable[[PublicHttp, str], object]] = {"fetch": fetch, "post": post}
+CALLS: dict[str, Callable[[PublicHttp, str], object]] = {"fetch": fetch, "call": post}
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 
 

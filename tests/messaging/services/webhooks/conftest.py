@@ -20,6 +20,8 @@ class Call:
     body: bytes
     headers: Mapping[str, str]
     at: datetime
+    method: str = "POST"
+    max_bytes: int = 0
 
 
 class Clock:
@@ -41,9 +43,18 @@ class Receiver:
     reply: Callable[[str], HttpResponse]
     calls: list[Call] = field(default_factory=list)
 
-    def post(self, url: str, *, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
-        assert timeout_seconds == 15
-        self.calls.append(Call(url, body, headers, self.clock.now))
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout_seconds: float,
+        max_bytes: int = 0,
+    ) -> HttpResponse:
+        assert 14 < timeout_seconds <= 15
+        self.calls.append(Call(url, body, headers, self.clock.now, method, max_bytes))
         return self.reply(url)
 
 

@@ -31,7 +31,7 @@ class Receivers:
         self.quick_done = threading.Event()
         self.quick_wanted = 0
 
-    def post(self, url: str, *, body: bytes, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+    def call(self, method: str, url: str, *, headers: dict[str, str], **_: object) -> HttpResponse:
         with self.lock:
             self.calls.append((url, headers["webhook-id"]))
             if url == SLOW:

@@ -1,0 +1,1 @@
+"""Twilio's Messages API, for clients that speak it: an edge over the same services as our own API."""
