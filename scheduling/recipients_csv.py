@@ -1,28 +1,40 @@
 """Recipients as a CSV file, read as a stream: memory does not grow with the file.
 
-UTF-8, with or without a byte order mark. The delimiter is the one that the header uses: comma, semicolon or tab. Quoted fields
-may contain delimiters, line ends and doubled quotes. The column `to` (in any case) has the numbers, every other column is a
-variable. A column whose name cannot be a variable's (`first name`, or an empty name after a trailing delimiter) is ignored.
+UTF-8, with or without a byte order mark, or UTF-16 with one. The delimiter is the one that the header uses, comma, semicolon or
+tab, or the one of a first line `sep=;`. Quoted fields may contain delimiters, line ends and doubled quotes. Which columns are
+used is told in `scheduling.csv_columns`, which numbers are read in `scheduling.recipient_numbers`. A row may be shorter than
+the header, and longer by empty cells.
 
-Rows are numbered as in a spreadsheet: the header is row 1 (later if blank lines precede it), blank lines count, and a quoted
+Rows are numbered as in a spreadsheet: the header is row 1 (later if other lines precede it), blank lines count, and a quoted
 record that spans several lines is one row.
 """
 
+import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import chain
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
-from messaging.e164 import InvalidNumber, normalise
-from scheduling.templates import IDENTIFIER, MAX_VALUE
+from messaging.e164 import InvalidNumber
+from scheduling import csv_columns, recipient_numbers
+from scheduling.csv_columns import BadHeader, Columns
+from scheduling.templates import MAX_VALUE
 
-MAX_COLUMNS = 50
 MAX_RECORD = 1_048_576
+# Of the names of columns that are not used.
+MAX_SHOWN, MAX_SHOWN_NAME = 20, 60
 _DELIMITERS = ",;\t"
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_NAMED_DELIMITER = re.compile(r'"?sep=(["\t;,|]|\\t)"?\s*', re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"')
+_UNDECODED: Final = {"utf-8-sig": re.compile("[\udc80-\udcff]"), "utf-16": re.compile("\ufffd")}
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Zip archives (.xlsx, .ods, .numbers), and Excel's older files.
+_WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_END_OF_FILE = "\x1a"  # some old programs write it behind the last line
 
 # This limit is global to the process and only ever raised, so no other reader starts to fail. MAX_RECORD is the real limit.
 csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
@@ -31,14 +43,25 @@ csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
 class InvalidCsv(ValueError):
     """The file cannot be read from `row` on; earlier rows may have been returned. The text never quotes the file.
 
-    `code` is one of `empty`, `not_utf8`, `nul`, `too_long`, `unclosed_quote`, `no_header`, `missing_to`, `bad_column_name`,
-    `duplicate_column`, `too_many_columns`.
+    `code` is one of `workbook`, `empty`, `not_utf8`, `nul`, `too_long`, `unclosed_quote`, `bad_column_name`, and those of
+    `BadHeader`.
     """
 
     def __init__(self, detail: str, *, code: str, row: int) -> None:
         super().__init__(detail)
         self.code = code
         self.row = row
+
+
+@dataclass(frozen=True, slots=True)
+class ListFormat:
+    """How a list is written: the header of the column with the numbers ("": it is found), the country of numbers without a
+    plus (two capital letters; "": none), and the variables that the text uses.
+    """
+
+    to_column: str = ""
+    country: str = ""
+    used: Collection[str] = ()
 
 
 class Row(NamedTuple):
@@ -58,24 +81,46 @@ class RowError(NamedTuple):
     detail: str
 
 
-def read_rows(stream: BinaryIO) -> Iterator[Row | RowError]:
-    """Yield valid and invalid rows in file order, without blank rows. Raises `InvalidCsv`, possibly after some rows."""
-    with _reader(stream) as reader:
+class RowNote(NamedTuple):
+    """What was decided for the user in a row that is taken, or about the columns."""
+
+    row: int
+    field: str
+    code: str
+    detail: str
+
+
+Read = Row | RowError | RowNote
+
+
+def read_rows(stream: BinaryIO, form: ListFormat = ListFormat()) -> Iterator[Read]:
+    """Yield rows, errors and notes in file order, without blank rows; a note follows its row.
+
+    Raises `InvalidCsv`, possibly after some rows.
+    """
+    with _reader(stream, form) as reader:
         yield from reader.rows()
 
 
-def check_readable(stream: BinaryIO) -> None:
+def check_readable(stream: BinaryIO, form: ListFormat = ListFormat()) -> None:
     """Read to the end without validating rows. Raises `InvalidCsv` where `read_rows` would raise it."""
-    with _reader(stream) as reader:
+    with _reader(stream, form) as reader:
         reader.read_to_end()
 
 
 @contextmanager
-def _reader(stream: BinaryIO) -> Iterator["_Reader"]:
+def _reader(stream: BinaryIO, form: ListFormat) -> Iterator["_Reader"]:
+    start = stream.tell()
+    begin = stream.read(4)
+    stream.seek(start)
+    if begin.startswith(_WORKBOOKS):
+        detail = "This is a workbook, not a CSV file; save it as CSV UTF-8 in Excel (or Numbers, or Calc)."
+        raise InvalidCsv(detail, code="workbook", row=1)
     # A byte that is not UTF-8 becomes a lone surrogate, which valid UTF-8 never contains: `_lines` then knows its row.
-    text = TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    encoding, errors = ("utf-16", "replace") if begin.startswith(_UTF_16) else ("utf-8-sig", "surrogateescape")
+    text = TextIOWrapper(stream, encoding=encoding, errors=errors, newline="")
     try:
-        yield _Reader(text)
+        yield _Reader(text, form)
     finally:
         with suppress(ValueError):  # the caller has closed the stream
             text.detach()
@@ -84,12 +129,13 @@ def _reader(stream: BinaryIO) -> Iterator["_Reader"]:
 class _Reader:
     """`_row` is the number of the current record, `_size` its characters so far."""
 
-    def __init__(self, text: TextIOWrapper) -> None:
+    def __init__(self, text: TextIOWrapper, form: ListFormat) -> None:
         self._text = text
+        self._undecoded = _UNDECODED[text.encoding]
+        self._form = form
         self._row = 0
         self._size = 0
         self._ended = False
-        self._ignored: list[str] = []
 
     def read_to_end(self) -> None:
         records = self._records()
@@ -97,43 +143,53 @@ class _Reader:
         for _ in records:
             pass
 
-    def rows(self) -> Iterator[Row | RowError]:
+    def rows(self) -> Iterator[Read]:
         records = self._records()
-        names = self._columns(next(records))
-        to, width = names.index("to"), len(names)
-        variables = names[:to] + names[to + 1 :]
-        self._ignored = [name for name in variables if not IDENTIFIER.fullmatch(name)]
+        columns = self._columns(next(records))
+        if columns.ignored:
+            detail = f"Not used: {_names(columns.ignored)}."
+            yield RowNote(self._row, "", "columns_ignored", detail)
         for record in records:
             if isinstance(record, RowError):
                 yield record
-            elif len(record) != width:
-                if not _is_blank(record):
-                    fields = "1 field" if len(record) == 1 else f"{len(record)} fields"
-                    detail = f"This row has {fields}, the header has {width}."
-                    yield RowError(self._row, "", "wrong_number_of_fields", detail)
-            elif (row := self._row_of(record, to, variables)) is not None:
-                yield row
+            elif len(record) > columns.width and not _is_blank(record[columns.width :]):
+                detail = f"This row has {len(record)} fields, the header has {columns.width}."
+                yield RowError(self._row, "", "wrong_number_of_fields", detail)
+            else:
+                yield from self._row_of(record, columns)
 
-    def _row_of(self, record: list[str], to: int, variables: list[str]) -> Row | RowError | None:
-        raw = record.pop(to)
+    def _row_of(self, record: list[str], columns: Columns) -> Iterator[Read]:
+        raw = record[columns.to] if columns.to < len(record) else ""
         try:
-            number = normalise(raw)
+            number, of = recipient_numbers.read(raw, self._form.country)
         except InvalidNumber as error:
-            if not raw.strip() and _is_blank(record):
-                return None
-            return RowError(self._row, "to", error.code, str(error))
-        if record and max(map(len, record)) > MAX_VALUE:
-            name = next(name for name, value in zip(variables, record, strict=True) if len(value) > MAX_VALUE)
-            return RowError(self._row, name, "too_long", f"A value has at most {MAX_VALUE} characters.")
-        values = dict(zip(variables, record, strict=True))
-        for name in self._ignored:
-            values.pop(name, None)
-        return Row(self._row, number, values)
+            if raw.strip() or not _is_blank(record):
+                yield RowError(self._row, "to", error.code, str(error))
+            return
+        record += [""] * (columns.width - len(record))
+        values = {name: record[position] for position, name in columns.variables.items()}
+        if values and max(map(len, values.values())) > MAX_VALUE:
+            long = [name for name, value in values.items() if len(value) > MAX_VALUE]
+            if needed := [name for name in long if name in self._form.used]:
+                detail = f"A value has at most {MAX_VALUE} characters."
+                yield RowError(self._row, needed[0], "too_long", detail)
+                return
+            for name in long:
+                del values[name]
+        yield Row(self._row, number, values)
+        if of > 1:
+            detail = f"There are {of} numbers; the first mobile one is taken, or else the first."
+            yield RowNote(self._row, "to", "several_numbers", detail)
 
     def _records(self) -> Iterator[list[str] | RowError]:
         lines = self._lines()
         header = self._header(lines)
-        delimiter = max(_DELIMITERS, key=header.count)
+        if (named := _NAMED_DELIMITER.fullmatch(header)) is not None:
+            delimiter = named[1].replace("\\t", "\t")
+            header = self._header(lines)
+        else:
+            delimiter = max(_DELIMITERS, key=_QUOTED.sub("", header).count)
+        self._header_is_quoted = '"' in header
         reader = csv.reader(chain([header], lines), delimiter=delimiter, strict=True)
         while True:
             record: list[str] | RowError | None
@@ -149,6 +205,7 @@ class _Reader:
             self._row, self._size = self._row + 1, 0
 
     def _header(self, lines: Iterator[str]) -> str:
+        """The next line that is not blank."""
         for line in lines:
             self._row, self._size = self._row + 1, 0
             if line.strip():
@@ -160,34 +217,26 @@ class _Reader:
             self._size += len(line)
             if self._size >= MAX_RECORD:
                 raise self._invalid("too_long", "This row is too long; perhaps a quote is never closed.")
-            if not line.isascii() and _NOT_UTF8.search(line):
-                raise self._invalid("not_utf8", "The file is not UTF-8; save it as CSV UTF-8.")
+            if not line.isascii() and self._undecoded.search(line):
+                raise self._invalid("not_utf8", "The file is not UTF-8 throughout; save it as CSV UTF-8.")
             if "\0" in line:
                 raise self._invalid("nul", "The file has NUL bytes; save it as UTF-8.")
+            if line.endswith(_END_OF_FILE):
+                line = line.rstrip(_END_OF_FILE)
             yield line
         self._ended = True
 
-    def _columns(self, header: list[str] | RowError) -> list[str]:
-        """Return the column names, with `to` in lower case. Errors never quote the header: it may be a row of numbers."""
+    def _columns(self, header: list[str] | RowError) -> Columns:
+        """Choose the columns. Errors never quote the header: it may be a row of numbers."""
         if isinstance(header, RowError):
             raise self._invalid("bad_column_name", "The quotes in the header do not match.")
-        if len(header) > MAX_COLUMNS:
-            raise self._invalid("too_many_columns", f"There are more than {MAX_COLUMNS} columns.")
-        names = [name.strip() for name in header]
-        names = ["to" if name.lower() == "to" else name for name in names]
-        if "to" not in names:
-            if any(name.startswith("+") or name.isdecimal() for name in names):
-                raise self._invalid("no_header", "The first row must name the columns, one of them to.")
-            raise self._invalid("missing_to", "There is no column named to.")
-        for index, name in enumerate(names):
-            if set(name) & set(_DELIMITERS):
-                detail = (
-                    f"The name of column {index + 1} contains a comma, semicolon or tab; use one delimiter throughout."
-                )
-                raise self._invalid("bad_column_name", detail)
-            if name in names[:index] and IDENTIFIER.fullmatch(name):
-                raise self._invalid("duplicate_column", f"There are two columns named {name}.")
-        return names
+        if not self._header_is_quoted and any(set(name) & set(_DELIMITERS) for name in header):
+            detail = "The header contains more than one of comma, semicolon and tab; use one delimiter throughout."
+            raise self._invalid("bad_column_name", detail)
+        try:
+            return csv_columns.choose(header, to_column=self._form.to_column, used=self._form.used)
+        except BadHeader as error:
+            raise self._invalid(error.code, str(error)) from None
 
     def _invalid(self, code: str, detail: str) -> InvalidCsv:
         return InvalidCsv(f"Row {max(self._row, 1)}: {detail}", code=code, row=max(self._row, 1))
@@ -195,3 +244,8 @@ class _Reader:
 
 def _is_blank(record: list[str]) -> bool:
     return not any(value.strip() for value in record)
+
+
+def _names(columns: tuple[str, ...]) -> str:
+    shown = [name[:MAX_SHOWN_NAME] for name in columns[:MAX_SHOWN]]
+    return ", ".join(shown) if len(columns) <= MAX_SHOWN else f"{', '.join(shown)} and {len(columns) - MAX_SHOWN} more"

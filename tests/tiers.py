@@ -72,6 +72,7 @@ _ENTRIES = {
         "providers/test_send_gate.py",
         "providers/test_senders.py",
         "scheduling/services/test_timing.py",
+        "scheduling/test_recipient_numbers.py",
         "scheduling/test_recipients_csv.py",
         "scheduling/test_recurrence.py",
         "scheduling/test_recurrence_rule.py",

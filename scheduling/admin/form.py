@@ -22,6 +22,7 @@ from messaging.services.errors import DomainError, InvalidField
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
 from scheduling.admin.recipient_list import rejected_rows, to_csv
 from scheduling.models import Schedule
+from scheduling.recipient_numbers import is_country
 from scheduling.services import schedules
 from scheduling.services.recipients import ImportReport, add_csv
 from scheduling.services.schedules import ScheduleInput
@@ -71,7 +72,19 @@ class ScheduleForm(StyledModelForm):
     file = forms.FileField(
         required=False,
         label="or a CSV file",
-        help_text="UTF-8; the column to has the numbers, the others are variables.",
+        help_text="The column to, phone or mobile has the numbers, the others are variables: First Name is {First_Name}.",
+    )
+    to_column = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Column with the numbers",
+        help_text="Only if it is called otherwise.",
+    )
+    country = forms.CharField(
+        required=False,
+        max_length=2,
+        label="Country of numbers without +",
+        help_text="Two letters, such as DE. Without it, numbers need + and their country code.",
     )
 
     class Meta:
@@ -98,6 +111,12 @@ class ScheduleForm(StyledModelForm):
         if upload is not None and upload.size > MAX_FILE_BYTES:
             raise forms.ValidationError(f"The file is larger than {MAX_FILE_BYTES // 1024 // 1024} MB.")
         return upload
+
+    def clean_country(self) -> str:
+        country: str = self.cleaned_data["country"].upper()
+        if country and not is_country(country):
+            raise forms.ValidationError("Give the country as two letters, such as DE.")
+        return country
 
     def clean_run_at(self) -> datetime:
         try:
@@ -174,8 +193,15 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
 def _add_recipients(schedule: Schedule, cleaned: dict[str, Any]) -> ImportReport:
     """Store the valid rows. Raises `NoValidRecipients` if there are none."""
     stream, added_rows = (cleaned["file"].file, 0) if cleaned.get("file") else to_csv(cleaned["pasted"])
-    report = add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now())
+    report = add_csv(
+        schedule_id=schedule.pk,
+        stream=stream,
+        now=timezone.now(),
+        to_column=cleaned["to_column"],
+        country=cleaned["country"],
+    )
     report.errors = [error._replace(row=error.row - added_rows) for error in report.errors]
+    report.notes = [note._replace(row=note.row - added_rows) for note in report.notes]
     if not report.added + report.duplicates:
         raise NoValidRecipients(report)
     return report

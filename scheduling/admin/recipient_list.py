@@ -17,29 +17,35 @@ from django.utils.safestring import SafeString
 
 from messaging.console import csv_export
 from messaging.services.representation import HIDDEN
+from providers.numbers import plain
 from scheduling.models import Schedule
-from scheduling.recipients_csv import RowError
+from scheduling.recipients_csv import RowError, RowNote
 from scheduling.services.recipients import ImportReport
 
 SHOWN = 20
 NAMED_ROWS = 20
 KEPT_SECONDS = 3_600
 COLUMNS: dict[str, Callable[[Any], Any]] = {name: itemgetter(index) for index, name in enumerate(RowError._fields)}
-_NUMBER = re.compile(r"\+?\d[\d ().\-/]{4,}")
+_NUMBER = re.compile(r"\+?\d{5,}")
 
 
 def to_csv(pasted: str) -> tuple[io.BytesIO, int]:
     """Convert a pasted list to a CSV file; returns it and how many rows were added: 1 if the header was missing, else 0."""
     pieces = [piece.strip() for piece in re.split(r"[\n,;]", pasted)]
     numbers = [piece for piece in pieces if piece]
-    if numbers and all(_NUMBER.fullmatch(number) for number in numbers):
+    if numbers and all(_is_number(number) for number in numbers):
         return io.BytesIO("\n".join(["to", *numbers]).encode()), 1
     text = pasted.lstrip()
-    has_header = not text.startswith("+")
+    first_line, _, _ = text.partition("\n")
+    has_header = not any(_is_number(cell) for cell in re.split(r"[,;\t]", first_line))
     return io.BytesIO((text if has_header else f"to\n{text}").encode()), 0 if has_header else 1
 
 
-def _line(error: RowError) -> str:
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(plain(text).replace("/", "")) is not None
+
+
+def _line(error: RowError | RowNote) -> str:
     return f"Row {error.row}, {error.field}: {error.detail}" if error.field else f"Row {error.row}: {error.detail}"
 
 
@@ -54,6 +60,9 @@ def show_report(request: HttpRequest, schedule: Schedule, report: ImportReport) 
     counts = [f"{report.added:,} added to the list"]
     if report.duplicates:
         counts.append(f"{report.duplicates:,} already on it")
+    if report.notes:
+        notes = format_html_join("", "<br>{}", ((_line(note),) for note in report.notes[:NAMED_ROWS]))
+        messages.info(request, format_html("Decided for you:{}", notes))
     if not report.rejected:
         messages.success(request, f"{', '.join(counts)}.")
         return

@@ -91,11 +91,19 @@ class ScheduleAdmin(ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
         form = ("name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for")
         if obj is None:
-            return (*form, "pasted", "file")
+            return (*form, "pasted", "file", "country", "to_column")
         listed = "on_the_list" if _may_read(request) else "numbers_on_the_list"
         moved = ("moved",) if obj.moved_from else ()
         if self.has_change_permission(request, obj):
-            return (*form, *moved, listed, "pasted", "file")  # the recurrence widget shows the next runs
+            return (
+                *form,
+                *moved,
+                listed,
+                "pasted",
+                "file",
+                "country",
+                "to_column",
+            )  # the recurrence widget shows the next runs
         text = "text" if _may_read(request) else "hidden_text"
         timing = ("first_run", "time_zone", "repeats", "next_runs", *moved)
         return ("name", text, *timing, "queue", "validity", "owner_name", listed)

@@ -96,8 +96,13 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
     "schedules_recipients": (
         "Add recipients to a schedule",
         """
-        Adds recipients from a JSON list, or from a CSV file in the multipart field `file`: one column is called `to`,
-        the others are variables. Valid rows are added and invalid ones reported in `errors`, so check `rejected`. A
+        Adds recipients from a JSON list, or from a CSV file in the multipart field `file`. The column `to` has the
+        numbers, or the one that is called as in other programs (`phone`, `Mobile Phone`, `Phone 1 - Value`), or the one
+        that `to_column` names; the others are variables (`First Name` is `{First_Name}`). Numbers without a plus need
+        `default_country`.
+
+        Valid rows are added and invalid ones reported in `errors`, so check `rejected`. `notes` tells what was decided
+        for you: columns that are not used (`columns_ignored`), and cells with several numbers (`several_numbers`). A
         number that is on the list already counts as a duplicate, so the same file can be sent again. With `report=csv`
         the response is a CSV file of the rejected rows.
 

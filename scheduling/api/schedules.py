@@ -29,6 +29,7 @@ from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
 from messaging.services.access import owned_by
+from messaging.services.errors import InvalidField
 from messaging.services.outbound.waiting import serialize_list_for
 from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
 from messaging.states import Source
@@ -54,6 +55,18 @@ INCLUDE = OpenApiParameter(
     "include", str, enum=["messages"], description="`messages` adds the 10 newest messages of each schedule."
 )
 REPORT = OpenApiParameter("report", str, enum=["csv"], description="`csv` returns the rejected rows as a CSV file.")
+TO_COLUMN = OpenApiParameter(
+    "to_column",
+    {"type": "string", "maxLength": 200},
+    description="The header of the column with the numbers, if the file does not call it `to`, `phone` or `mobile`.",
+)
+DEFAULT_COUNTRY = OpenApiParameter(
+    "default_country",
+    {"type": "string", "pattern": "^[A-Z]{2}$"},
+    description="The country of numbers without a plus, as two letters: `0151 …`, `0049151…` and `49151…` for `DE`.",
+)
+
+MAX_HEADER = 200  # characters of `to_column`
 
 
 class _JSONParser(StrictJSONParser):
@@ -101,7 +114,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         "list": (INCLUDE,),
         "retrieve": (INCLUDE,),
         "preview": (PreviewQuerySerializer,),
-        "recipients": (REPORT,),
+        "recipients": (REPORT, TO_COLUMN, DEFAULT_COUNTRY),
     }
     action_permissions = {
         "create": "scheduling.add_schedule",
@@ -242,7 +255,16 @@ def _add_recipients(schedule: Schedule, request: Request) -> ImportReport:
             raise ValidationError({"file": ["Send the CSV as the form field file."]}, code="required")
         # django-stubs allow a file that is None, which an upload never has.
         stream = cast("BinaryIO", upload.file)
-        return recipients.add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now())
+        return recipients.add_csv(
+            schedule_id=schedule.pk,
+            stream=stream,
+            now=timezone.now(),
+            to_column=request.query_params.get(TO_COLUMN.name, "")[:MAX_HEADER],
+            country=request.query_params.get(DEFAULT_COUNTRY.name, ""),
+        )
+    for parameter in (TO_COLUMN, DEFAULT_COUNTRY):
+        if request.query_params.get(parameter.name):
+            raise InvalidField(parameter.name, "only_with_a_file", "This applies to a CSV file, not to a JSON list.")
     body = {"recipients": data} if isinstance(data, list) else data
     serializer = MoreRecipientsSerializer(data=body)
     serializer.is_valid(raise_exception=True)
@@ -310,6 +332,9 @@ def serialize_report(report: ImportReport) -> dict[str, Any]:
         "errors": [
             {"row": error.row, "field": error.field, "code": error.code, "detail": error.detail}
             for error in report.errors
+        ],
+        "notes": [
+            {"row": note.row, "field": note.field, "code": note.code, "detail": note.detail} for note in report.notes
         ],
     }
 

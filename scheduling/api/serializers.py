@@ -286,9 +286,16 @@ class RowErrorSerializer(FieldErrorSerializer):
     row = serializers.IntegerField(help_text="The row of the file; in a list the position, counted from 0.")
 
 
+class RowNoteSerializer(FieldErrorSerializer):
+    row = serializers.IntegerField(help_text="The row of the file.")
+
+
 class RecipientsReportSerializer(serializers.Serializer):
     added = serializers.IntegerField()
     duplicates = serializers.IntegerField()
     rejected = serializers.IntegerField(help_text="Invalid rows; `errors` has the first 10,000 of them.")
     # A field named `errors` hides the property of the same name, which a response serializer does not need.
     errors = RowErrorSerializer(many=True)  # type: ignore[assignment]
+    notes = RowNoteSerializer(
+        many=True, help_text="Of a CSV file: what was decided about rows that are taken, and columns."
+    )

@@ -13,14 +13,15 @@ from django.db.models import F
 from messaging import segments
 from messaging.models import PhoneNumber
 from messaging.services.errors import InvalidField
-from scheduling import templates
+from scheduling import recipient_numbers, templates
 from scheduling.models import Schedule, ScheduleRecipient
-from scheduling.recipients_csv import InvalidCsv, Row, RowError, check_readable, read_rows
+from scheduling.recipients_csv import InvalidCsv, ListFormat, Read, Row, RowError, RowNote, check_readable, read_rows
 from scheduling.services.errors import ScheduleEnded
 from scheduling.templates import MissingVariable, Template
 
 CHUNK = 2_000
 MAX_REPORTED_ERRORS = 10_000
+MAX_REPORTED_NOTES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,30 @@ class Recipient:
     variables: Mapping[str, str]
 
 
+Listed = Recipient | RowError | RowNote
+
+
 @dataclass(slots=True)
 class ImportReport:
-    """The result of adding recipients. `errors` has the first 10,000 rejected rows, `rejected` counts all of them."""
+    """The result of adding recipients. `errors` has the first 10,000 rejected rows, `rejected` counts all of them.
+
+    `notes` has the first 1,000 decisions that were made about rows that were taken, and about columns.
+    """
 
     added: int = 0
     duplicates: int = 0
     rejected: int = 0
     errors: list[RowError] = field(default_factory=list)
+    notes: list[RowNote] = field(default_factory=list)
 
     def reject(self, error: RowError) -> None:
         self.rejected += 1
         if len(self.errors) < MAX_REPORTED_ERRORS:
             self.errors.append(error)
+
+    def note(self, note: RowNote) -> None:
+        if len(self.notes) < MAX_REPORTED_NOTES:
+            self.notes.append(note)
 
 
 def compiled(text: str) -> Template:
@@ -70,7 +82,7 @@ def check(recipient: Recipient, template: Template) -> RowError | None:
     return None
 
 
-def add(*, schedule_id: UUID, rows: Iterable[Recipient | RowError], now: datetime) -> ImportReport:
+def add(*, schedule_id: UUID, rows: Iterable[Listed], now: datetime) -> ImportReport:
     """Store the valid rows in chunks. A number that is already on the list counts as a duplicate and is not changed.
 
     Each chunk is one transaction, so after a crash the same list can be sent again. Raises `ScheduleEnded`.
@@ -81,41 +93,49 @@ def add(*, schedule_id: UUID, rows: Iterable[Recipient | RowError], now: datetim
     return report
 
 
-def add_csv(*, schedule_id: UUID, stream: BinaryIO, now: datetime) -> ImportReport:
-    """Like `add`, from a seekable CSV file.
+def add_csv(
+    *, schedule_id: UUID, stream: BinaryIO, now: datetime, to_column: str = "", country: str = ""
+) -> ImportReport:
+    """Like `add`, from a seekable CSV file. `to_column` and `country` are as in `ListFormat`.
 
     The file is read twice: a file that cannot be read to its end raises `InvalidField` before any recipient is stored.
     """
+    if country and not recipient_numbers.is_country(country):
+        raise InvalidField("default_country", "invalid", "Give the country as two letters, such as DE.")
+    used = compiled(Schedule.objects.get(pk=schedule_id).text).variables
+    form = ListFormat(to_column=to_column, country=country, used=used)
     try:
-        check_readable(stream)
+        check_readable(stream, form)
         stream.seek(0)
-        return add(schedule_id=schedule_id, rows=_of_csv(read_rows(stream)), now=now)
+        return add(schedule_id=schedule_id, rows=_of_csv(read_rows(stream, form)), now=now)
     except InvalidCsv as error:
         raise InvalidField("file", error.code, str(error)) from None
 
 
-def _of_csv(rows: Iterable[Row | RowError]) -> Iterator[Recipient | RowError]:
+def _of_csv(rows: Iterable[Read]) -> Iterator[Listed]:
     for row in rows:
-        yield row if isinstance(row, RowError) else Recipient(row.row, row.number, row.variables)
+        yield Recipient(row.row, row.number, row.variables) if isinstance(row, Row) else row
 
 
-def _chunks(rows: Iterable[Recipient | RowError]) -> Iterator[list[Recipient | RowError]]:
+def _chunks(rows: Iterable[Listed]) -> Iterator[list[Listed]]:
     iterator = iter(rows)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
 
 
-def _valid(chunk: Iterable[Recipient | RowError], template: Template, report: ImportReport) -> Iterator[Recipient]:
+def _valid(chunk: Iterable[Listed], template: Template, report: ImportReport) -> Iterator[Recipient]:
     for row in chunk:
         if isinstance(row, RowError):
             report.reject(row)
+        elif isinstance(row, RowNote):
+            report.note(row)
         elif (error := check(row, template)) is not None:
             report.reject(error)
         else:
             yield row
 
 
-def _add_chunk(schedule_id: UUID, chunk: list[Recipient | RowError], report: ImportReport, now: datetime) -> None:
+def _add_chunk(schedule_id: UUID, chunk: list[Listed], report: ImportReport, now: datetime) -> None:
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
         if schedule.status in {Schedule.Status.CANCELED, Schedule.Status.COMPLETED}:

@@ -180,7 +180,9 @@ class TestAdd:
             ({"valid_for": "604801"}, "valid_for"),
             ({"pasted": ""}, "pasted"),
             ({"pasted": "to,name\n"}, "pasted"),
-            ({"pasted": f"phone\n{A}"}, "pasted"),
+            ({"country": "XX"}, "country"),
+            ({"to_column": "Private"}, "pasted"),
+            ({"pasted": f"fax\n{A}"}, "pasted"),
             ({"pasted": "to,name\nnobody,Bob"}, "pasted"),
             ({"file": SimpleUploadedFile("people.csv", f"to,name\n{A},Ada\n".encode())}, "file"),
         ],
@@ -192,18 +194,42 @@ class TestAdd:
         assert_nothing_stored()
 
     def test_invalid_rows_are_listed_and_valid_ones_added(self, admin, user) -> None:
-        page = add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada\n{B}\n{A},again", follow=True)
+        page = add(admin, pasted=f"to,name\nnobody,Bob\n{A},Ada\n{B},x,y\n{A},again", follow=True)
 
         assert listed() == [(A, {"name": "Ada"})]
         assert Schedule.objects.get().recipient_count == 1
         lines = next(str(message) for message in page.context["messages"]).split("<br>")
         assert lines[0] == "1 added to the list, 1 already on it, 2 invalid rows not added:"
         assert lines[1].startswith("Row 2, to: Give the number in international notation")
-        assert lines[2] == "Row 4: This row has 1 field, the header has 2."
+        assert lines[2] == "Row 4: This row has 3 fields, the header has 2."
         assert str(Schedule.objects.get().pk) in lines[3]
 
+    @pytest.mark.parametrize(
+        "pasted", ["0151 12345678\n0151 12345679", "Handy,Name\n0151 12345678,Ada\n0151 12345679,Bob"]
+    )
+    def test_numbers_of_a_named_country_need_no_plus(self, admin, pasted: str) -> None:
+        add(admin, text="Hello", pasted=pasted, country="de")
+
+        assert [number for number, _ in listed()] == ["+4915112345678", "+4915112345679"]
+
+    def test_what_was_decided_is_told(self, admin) -> None:
+        page = add(admin, text="Hi", pasted=f"phone,Home,Home\n{A} / {B},1,2\n", follow=True)
+
+        lines = next(str(message) for message in page.context["messages"]).split("<br>")
+        assert lines == [
+            "Decided for you:",
+            "Row 1: Not used: Home, Home.",
+            "Row 2, to: There are 2 numbers; the first mobile one is taken, or else the first.",
+        ]
+        assert listed() == [(A, {})]
+
+    def test_the_column_of_the_numbers_can_be_named(self, admin) -> None:
+        add(admin, text="Hi", pasted=f"phone,Private\n{B},{A}\n", to_column="Private")
+
+        assert listed() == [(A, {"phone": B})]
+
     def test_they_can_be_had_as_the_file_that_the_api_gives(self, admin, user) -> None:
-        pasted = f"to,name\nnobody,Bob\n{A},Ada\n{B}"
+        pasted = f"to,name\nnobody,Bob\n{A},Ada\n{B},x,y"
         add(admin, pasted=pasted)
         schedule = Schedule.objects.get()
         address = f"{LIST}{schedule.pk}/bad-rows/"
@@ -310,14 +336,14 @@ class TestEdit:
     def test_recipients_are_added_to_the_list(self, admin, owner) -> None:
         schedule = create(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}")
 
-        page = edit(admin, schedule, text="Dear {name}", pasted=f"to,name\n{A},again\n{B},Bob\n{C}", follow=True)
+        page = edit(admin, schedule, text="Dear {name}", pasted=f"to,name\n{A},again\n{B},Bob\n{C},x,y", follow=True)
 
         assert listed() == [(A, {"name": "Ada"}), (B, {"name": "Bob"})]
         schedule.refresh_from_db()
         assert (schedule.text, schedule.recipient_count) == ("Dear {name}", 2)
         assert next(str(message).split("<br>")[:2] for message in page.context["messages"]) == [
             "1 added to the list, 1 already on it, 1 invalid row not added:",
-            "Row 4: This row has 1 field, the header has 2.",
+            "Row 4: This row has 3 fields, the header has 2.",
         ]
 
     def test_if_none_of_them_is_valid_nothing_is_changed(self, admin, owner) -> None:

@@ -6,19 +6,21 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduling.recipients_csv import MAX_RECORD, InvalidCsv, Row, RowError, read_rows
+from scheduling.recipients_csv import MAX_RECORD, InvalidCsv, ListFormat, Read, Row, RowError, RowNote, read_rows
 
 ADA, BOB = "+14155550101", "+14155550102"
 
 
-def rows_of(content: str | bytes) -> list[Row | RowError]:
-    return list(read_rows(io.BytesIO(content if isinstance(content, bytes) else content.encode())))
+def rows_of(content: str | bytes, **form: Any) -> list[Read]:
+    octets = content if isinstance(content, bytes) else content.encode()
+    return list(read_rows(io.BytesIO(octets), ListFormat(**form)))
 
 
 def refusal_of(content: str | bytes) -> tuple[str, int]:
@@ -85,7 +87,7 @@ def test_invalid_rows_are_reported_and_valid_ones_returned() -> None:
             "4155550101,x",
             "+1415555,x",
             ",x",
-            f"{ADA}",
+            f"x,{ADA}",
             f"{ADA},x,y",
             f'{ADA},"x"y',
             f"{ADA},{'x' * 501}",
@@ -93,22 +95,22 @@ def test_invalid_rows_are_reported_and_valid_ones_returned() -> None:
         ]
     )
 
-    found = rows_of(content)
+    found = rows_of(content, used={"name"})
 
     assert [row for row in found if isinstance(row, Row)] == [
         Row(2, ADA, {"name": "Ada"}),
         Row(10, BOB, {"name": "Bob"}),
     ]
     assert [row[:3] for row in found if isinstance(row, RowError)] == [
-        (3, "to", "invalid_number"),
+        (3, "to", "country_missing"),
         (4, "to", "impossible_number"),
         (5, "to", "invalid_number"),
-        (6, "", "wrong_number_of_fields"),
+        (6, "to", "invalid_number"),
         (7, "", "wrong_number_of_fields"),
         (8, "", "bad_quotes"),
         (9, "name", "too_long"),
     ]
-    assert found[4].detail == "This row has 1 field, the header has 2."
+    assert found[5].detail == "This row has 3 fields, the header has 2."
 
 
 @pytest.mark.parametrize(
@@ -123,12 +125,13 @@ def test_invalid_rows_are_reported_and_valid_ones_returned() -> None:
         ("14155550101\n", "no_header", 1),
         ("to,name;time\n", "bad_column_name", 1),
         ('to,"na"me\n', "bad_column_name", 1),
-        ("to,name,name\n", "duplicate_column", 1),
         ("to,TO\n", "duplicate_column", 1),
-        ("to," + ",".join(f"v{number}" for number in range(50)), "too_many_columns", 1),
+        ("to," + ",".join(f"v{number}" for number in range(1_000)), "too_many_columns", 1),
         (f"to,name\n{ADA},Ada\n{BOB},B\0b\n", "nul", 3),
         (f"to,name\n{ADA},Ada\n{BOB},Zo\u00eb\n".encode("latin-1"), "not_utf8", 3),
-        (f"to,name\n{ADA},Ada\n".encode("utf-16"), "not_utf8", 1),
+        (f"to,name\n{ADA},Ada\n".encode("utf-16") + b"\x00\xd8", "not_utf8", 3),
+        (b"PK\x03\x04\x14\x00\x06\x00", "workbook", 1),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "workbook", 1),
         (f"to,name\n{ADA},Ada\n".encode("utf-16-le"), "nul", 1),
         (b"to,name\n+14155550101,\xed\xa0\x80\n", "not_utf8", 2),
         (b"to,name\n+14155550101,\xc3", "not_utf8", 2),
@@ -141,19 +144,132 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_row(content: str | bytes
     assert refusal_of(content) == (code, row)
 
 
-@pytest.mark.parametrize("name", ["first name", "", "1st", "n\u00e4me", "n" * 41])
-def test_a_column_that_cannot_be_a_variable_is_ignored(name: str) -> None:
-    assert rows_of(f"to,{name},time\n{ADA},Ada,10:00\n") == [Row(2, ADA, {"time": "10:00"})]
+@pytest.mark.parametrize(
+    ("header", "variable"),
+    [
+        ("First Name", "First_Name"),
+        ("1st", "_1st"),
+        ("n\u00e4me", "name"),
+        ("Gr\u00f6\u00dfe (cm)", "Grosse_cm"),
+        ("E-mail 1 - Value", "E_mail_1_Value"),
+        ("n" * 41, "n" * 40),
+    ],
+)
+def test_the_name_of_a_column_becomes_a_variable_s(header: str, variable: str) -> None:
+    assert rows_of(f"to,{header},time\n{ADA},Ada,10:00\n") == [Row(2, ADA, {variable: "Ada", "time": "10:00"})]
+
+
+@pytest.mark.parametrize("header", ["\u540d\u524d", "---"])
+def test_a_column_without_a_name_that_a_text_can_use_is_passed_over_and_named(header: str) -> None:
+    note, row = rows_of(f"to,{header},time\n{ADA},Ada,10:00\n")
+
+    assert note == RowNote(1, "", "columns_ignored", f"Not used: {header}.")
+    assert row == Row(2, ADA, {"time": "10:00"})
 
 
 def test_the_blank_column_after_a_trailing_delimiter_is_ignored() -> None:
     assert rows_of(f"to;time;;\n{ADA};10:00;;\n") == [Row(2, ADA, {"time": "10:00"})]
 
 
-def test_fifty_columns_are_allowed() -> None:
-    names = [f"v{number}" for number in range(49)]
+class TestManyColumns:
+    NAMES = tuple(f"v{number}" for number in range(91))
 
-    assert rows_of(f"to,{','.join(names)}\n{ADA}{',' * 49}\n") == [Row(2, ADA, dict.fromkeys(names, ""))]
+    def test_the_first_fifty_are_variables_and_the_others_are_named(self) -> None:
+        note, row = rows_of(f"to,{','.join(self.NAMES)}\n{ADA}{',x' * 91}\n")
+
+        assert row == Row(2, ADA, dict.fromkeys(self.NAMES[:50], "x"))
+        assert (note.code, note.detail) == ("columns_ignored", f"Not used: {', '.join(self.NAMES[50:70])} and 21 more.")
+
+    def test_those_that_the_text_uses_come_first(self) -> None:
+        _, row = rows_of(f"to,{','.join(self.NAMES)}\n{ADA}{',x' * 91}\n", used={"v90"})
+
+        assert row.variables == dict.fromkeys((*self.NAMES[:49], "v90"), "x")
+
+    def test_a_long_value_that_the_text_does_not_use_is_left_out(self) -> None:
+        content = f"to,name,notes\n{ADA},Ada,{'x' * 501}\n"
+
+        assert rows_of(content, used={"name"}) == [Row(2, ADA, {"name": "Ada"})]
+        [error] = rows_of(content, used={"notes"})
+        assert error[:3] == (2, "notes", "too_long")
+
+
+class TestTwoColumnsOfOneName:
+    CONTENT = f"to,Name,name,name\n{ADA},1,2,3\n"
+
+    def test_they_are_passed_over_and_named(self) -> None:
+        note, row = rows_of(self.CONTENT)
+
+        assert (note.detail, row) == ("Not used: name, name.", Row(2, ADA, {"Name": "1"}))
+
+    def test_they_are_refused_if_the_text_uses_the_name(self) -> None:
+        with pytest.raises(InvalidCsv, match=r"two columns for \{name\}") as refusal:
+            rows_of(self.CONTENT, used={"name"})
+
+        assert refusal.value.code == "duplicate_column"
+
+    def test_the_one_that_is_written_just_so_is_the_variable(self) -> None:
+        note, row = rows_of(f"to,First Name,First_Name\n{ADA},1,2\n", used={"First_Name"})
+
+        assert (note.detail, row) == ("Not used: First Name.", Row(2, ADA, {"First_Name": "2"}))
+
+
+class TestTheColumnOfNumbers:
+    @pytest.mark.parametrize(
+        "header",
+        [
+            *("Phone 1 - Value", "Mobile Phone", "Phone Number", "phone", "MOBILE", "Cell", "Tel.", "Telefon", "Handy"),
+            *("T\u00e9l\u00e9phone portable", "M\u00f3vil", "Rufnummer", "msisdn", "Recipient", "number", "Home Phone"),
+        ],
+    )
+    def test_it_is_known_by_the_names_that_programs_give_it(self, header: str) -> None:
+        assert rows_of(f"Name,{header}\nAda,{ADA}\n") == [Row(2, ADA, {"Name": "Ada"})]
+
+    @pytest.mark.parametrize(
+        "header", ["Business Phone,Mobile Phone", "Phone,Mobile", "Number,Phone", "Mobile,to", "Phone 2 - Value,Phone"]
+    )
+    def test_of_several_the_surest_is_taken(self, header: str) -> None:
+        [row] = rows_of(f"{header}\n{BOB},{ADA}\n")
+
+        assert row.number == ADA
+
+    def test_it_can_be_named(self) -> None:
+        assert rows_of(f"to,Private\n{BOB},{ADA}\n", to_column=" private ") == [Row(2, ADA, {"to": BOB})]
+        with pytest.raises(InvalidCsv) as refusal:
+            rows_of(f"to\n{ADA}\n", to_column="Private")
+        assert refusal.value.code == "missing_to"
+
+
+class TestRowsAsTheyAre:
+    def test_missing_cells_are_empty(self) -> None:
+        assert rows_of(f"to,name,time\n{ADA}\n{BOB},Bob\n") == [
+            Row(2, ADA, {"name": "", "time": ""}),
+            Row(3, BOB, {"name": "Bob", "time": ""}),
+        ]
+
+    def test_empty_cells_too_many_are_dropped(self) -> None:
+        assert rows_of(f"to,name\n{ADA},Ada,, ,\n") == [Row(2, ADA, {"name": "Ada"})]
+
+    @pytest.mark.parametrize(
+        ("line", "delimiter"), [("sep=;", ";"), ("SEP=,", ","), ('"sep=|"', "|"), ("sep=\t", "\t"), ("sep=\\t", "\t")]
+    )
+    def test_the_first_line_may_name_the_delimiter(self, line: str, delimiter: str) -> None:
+        content = "\n".join([line, delimiter.join(["to", "name"]), delimiter.join([ADA, "Ada"])])
+
+        assert rows_of(content) == [Row(3, ADA, {"name": "Ada"})]
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be-bom"])
+    def test_utf_16_is_read_by_its_mark(self, encoding: str) -> None:
+        content = f"to\tname\r\n{ADA}\tZo\u00eb \U0001f642\r\n"
+        octets = content.encode("utf-16") if encoding == "utf-16" else b"\xfe\xff" + content.encode("utf-16-be")
+
+        assert rows_of(octets) == [Row(2, ADA, {"name": "Zo\u00eb \U0001f642"})]
+
+    @pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a", "\x1a\x1a"])
+    def test_a_control_z_at_the_end_is_ignored(self, end: str) -> None:
+        assert rows_of(f"to\n{ADA}{end}") == [Row(2, ADA, {})]
+
+    def test_a_quoted_header_may_hold_the_other_delimiters(self) -> None:
+        assert rows_of(f'to,"Last; First","a, b"\n{ADA},Ada,1\n') == [Row(2, ADA, {"Last_First": "Ada", "a_b": "1"})]
 
 
 def test_rows_before_the_fault_are_returned() -> None:
@@ -234,6 +350,13 @@ class Endless(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """To where it is: the reader has looked at the beginning, which its buffer still holds."""
+        return 0
+
     def readinto(self, buffer: memoryview) -> int:
         part = next(self._parts, b"")
         buffer[: len(part)] = part
@@ -280,7 +403,7 @@ def test_any_bytes_are_rows_or_one_kind_of_error(content: bytes) -> None:
         with suppress(InvalidCsv):
             found.extend(read_rows(io.BytesIO(begin + content)))
 
-        assert all(isinstance(row, Row | RowError) for row in found)
+        assert all(isinstance(row, Row | RowError | RowNote) for row in found)
         assert [row.row for row in found] == sorted({row.row for row in found})
 
 

@@ -63,6 +63,7 @@ class TestJson:
                     "detail": "The text needs a value for name.",
                 }
             ],
+            "notes": [],
         }
         assert listed() == [(A, {"name": "Ada"})]
         assert api.get(f"schedules/{schedule.pk}/").json()["recipient_count"] == 1
@@ -101,7 +102,13 @@ class TestJson:
     def test_a_list_of_numbers_is_enough(self, api, mine) -> None:
         plain = mine(0)
 
-        assert api.post(path(plain), [A, B, A]).json() == {"added": 2, "duplicates": 1, "rejected": 0, "errors": []}
+        assert api.post(path(plain), [A, B, A]).json() == {
+            "added": 2,
+            "duplicates": 1,
+            "rejected": 0,
+            "errors": [],
+            "notes": [],
+        }
 
     def test_an_ended_schedule_refuses_recipients(self, api, schedule) -> None:
         Schedule.objects.update(status="canceled", next_run_at=None, next_wall="")
@@ -156,7 +163,7 @@ class TestJson:
 
 
 class TestCsv:
-    CONTENT = f'to;name\r\n{A};Ada\r\nnobody;Bob\r\n{B};"Bob; ""B"""\r\n{A};again\r\n{C}\r\n'
+    CONTENT = f'to;name\r\n{A};Ada\r\nnobody;Bob\r\n{B};"Bob; ""B"""\r\n{A};again\r\n{C};x;y\r\n'
 
     def test_valid_rows_are_added_and_invalid_ones_reported_by_row(self, api, schedule) -> None:
         response = upload(api, schedule, self.CONTENT)
@@ -169,6 +176,47 @@ class TestCsv:
             (6, "", "wrong_number_of_fields"),
         ]
         assert listed() == [(A, {"name": "Ada"}), (B, {"name": 'Bob; "B"'})]
+
+    def test_a_list_of_another_program_is_read_as_it_is(self, api, schedule) -> None:
+        rows = ["Ada;030 123456;0151 12345678 / 0151 12345679;;", "Bob;;49151 12345670"]
+        content = "\r\n".join(["Name;Business Phone;Mobile;Fax;Fax", *rows])
+        Schedule.objects.update(text="Hi {Name}")
+
+        body = upload(api, schedule, content, query="?default_country=DE").json()
+
+        assert listed() == [
+            ("+4915112345678", {"Name": "Ada", "Business_Phone": "030 123456"}),
+            ("+4915112345670", {"Name": "Bob", "Business_Phone": ""}),
+        ]
+        assert [(note["row"], note["field"], note["code"]) for note in body["notes"]] == [
+            (1, "", "columns_ignored"),
+            (2, "to", "several_numbers"),
+        ]
+
+    def test_the_column_of_the_numbers_can_be_named(self, api, schedule) -> None:
+        content = f"phone,name,Private\n{B},Ada,{A}\n"
+
+        assert upload(api, schedule, content, query="?to_column=private").json()["added"] == 1
+
+        assert listed() == [(A, {"name": "Ada", "phone": B})]
+
+    def test_without_a_country_a_national_number_is_not_guessed(self, api, schedule) -> None:
+        [error] = upload(api, schedule, "to,name\n0151 12345678,Ada\n").json()["errors"]
+
+        assert (error["field"], error["code"]) == ("to", "country_missing")
+
+    @pytest.mark.parametrize("country", ["de", "Germany", "XX"])
+    def test_a_country_is_two_letters(self, api, schedule, country: str) -> None:
+        response = upload(api, schedule, f"to,name\n{A},Ada\n", query=f"?default_country={country}")
+
+        assert errors_of(response) == {("default_country", "invalid")}
+        assert_no_recipients(schedule)
+
+    @pytest.mark.parametrize("query", ["default_country=DE", "to_column=phone"])
+    def test_a_json_list_has_no_columns(self, api, schedule, query: str) -> None:
+        response = api.post(f"{path(schedule)}?{query}", [A])
+
+        assert errors_of(response) == {(query.partition("=")[0], "only_with_a_file")}
 
     def test_a_byte_order_mark_is_no_part_of_the_header(self, api, schedule) -> None:
         assert upload(api, schedule, f"\ufeffto,name\n{A},Ada\n").json()["added"] == 1
@@ -183,7 +231,7 @@ class TestCsv:
         assert rows == [
             ["row", "field", "code", "detail"],
             ["3", "to", "invalid_number", rows[1][3]],
-            ["6", "", "wrong_number_of_fields", "This row has 1 field, the header has 2."],
+            ["6", "", "wrong_number_of_fields", "This row has 3 fields, the header has 2."],
         ]
         assert len(listed()) == 2
 
@@ -196,11 +244,11 @@ class TestCsv:
         ("content", "code"),
         [
             (f"{A}\n{B}\n", "no_header"),
-            ("phone\n1\n", "missing_to"),
+            ("fax\n1\n", "missing_to"),
             (b"to,name\n+14155550101,J\xfcrgen\n", "not_utf8"),
             (b"to,name\n\0\n", "nul"),
             ('to,name\n+14155550101,"Ada\n', "unclosed_quote"),
-            ("to,name,name\n", "duplicate_column"),
+            (b"PK\x03\x04", "workbook"),
             (" \n", "empty"),
         ],
     )
