@@ -1,5 +1,6 @@
 """Serializer fields used by several endpoints."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from rest_framework import serializers
 from messaging import e164
 from providers import senders
 from providers.http.public_addresses import AddressRefused, Guard
+
+_TIME_OF_DAY = re.compile(r"[Tt ]\d\d")
 
 
 class NumberField(serializers.CharField):
@@ -109,16 +112,32 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
+def check_has_time(text: str) -> None:
+    """Refuse a date alone (`2027-01-04`, `2027-W01`), which Python reads as midnight. Raises DRF's `ValidationError`."""
+    if not _TIME_OF_DAY.search(text):
+        raise serializers.ValidationError("A time is missing, as in 2027-01-04T09:00.", code="time_missing")
+
+
 class UtcDateTimeField(serializers.DateTimeField):
-    """An ISO 8601 time, converted to UTC. Times outside the range of `datetime` are refused."""
+    """An ISO 8601 time, converted to UTC. Times outside the range of `datetime` are refused.
+
+    With `needs_time_of_day`, so is a date alone, which otherwise is its midnight.
+    """
+
+    def __init__(self, *, needs_time_of_day: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._needs_time_of_day = needs_time_of_day
 
     def to_internal_value(self, value: object) -> datetime:
         if not isinstance(value, str):
             raise serializers.ValidationError("Give the time as ISO 8601 text.", code="invalid")
         try:
-            return super().to_internal_value(value).astimezone(UTC)
+            moment = super().to_internal_value(value).astimezone(UTC)
         except (OverflowError, ValueError):
             raise serializers.ValidationError("This time is out of range.", code="invalid") from None
+        if self._needs_time_of_day:
+            check_has_time(value)
+        return moment
 
 
 class CallbackUrlField(StrictStringField):

@@ -59,7 +59,10 @@ class NewMessageSerializer(StrictSerializer):
     message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text, at most 10 segments.")
     queue = StrictStringField(required=False, allow_null=True, max_length=40, help_text="Default: `express`.")
     send_at = UtcDateTimeField(
-        required=False, allow_null=True, help_text="A time in the future makes the message `scheduled`."
+        needs_time_of_day=True,
+        required=False,
+        allow_null=True,
+        help_text="A time in the future makes the message `scheduled`.",
     )
     valid_for = StrictIntegerField(
         required=False,

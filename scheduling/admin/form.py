@@ -123,7 +123,7 @@ class ScheduleForm(StyledModelForm):
             value = parse_datetime(self.cleaned_data["run_at"].strip())
         except ValueError:
             value = None
-        if value is None:
+        if value is None or ":" not in self.cleaned_data["run_at"]:  # a date alone would be midnight
             raise forms.ValidationError("Write the time as 2026-12-01 09:00.")
         return value
 

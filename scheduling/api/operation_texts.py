@@ -17,7 +17,7 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         a CSV file.
 
         Everything is checked before anything is stored, and one invalid recipient fails the request. Codes in a 400
-        include `in_the_past`, `unknown_time_zone`, `never_fires`, `invalid_template`, `unknown_queue`,
+        include `in_the_past`, `time_missing`, `unknown_time_zone`, `never_fires`, `invalid_template`, `unknown_queue`,
         `sender_not_allowed` and, for `recipients.<position>`, `invalid_number`.
         """,
     ),

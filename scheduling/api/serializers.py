@@ -10,7 +10,14 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import e164
-from messaging.api.fields import BoundedListField, SenderField, StrictIntegerField, StrictStringField, TextField
+from messaging.api.fields import (
+    BoundedListField,
+    SenderField,
+    StrictIntegerField,
+    StrictStringField,
+    TextField,
+    check_has_time,
+)
 from messaging.api.known_names import NameKind, StrictSerializer, refuse_unknown
 from messaging.api.serializers import MASKED, MAX_VALID_FOR, SENDER_HELP, FieldErrorSerializer, MessageSerializer
 from messaging.models.encrypted import fault_of
@@ -39,6 +46,7 @@ class RunTimeField(serializers.Field):
             value = None
         if value is None:
             raise serializers.ValidationError("This is not a time in ISO 8601.", code="invalid")
+        check_has_time(data.strip())
         return value
 
 

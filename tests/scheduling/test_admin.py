@@ -170,6 +170,7 @@ class TestAdd:
             ({"text": "Hi {time}"}, "pasted"),
             ({"run_at": ""}, "run_at"),
             ({"run_at": "soon"}, "run_at"),
+            ({"run_at": "2027-01-04"}, "run_at"),
             ({"run_at": "2026-13-01 09:00"}, "run_at"),
             ({"run_at": "2026-11-22 09:59"}, "run_at"),
             ({"time_zone": "Mars/Olympus"}, "time_zone"),

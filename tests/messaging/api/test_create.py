@@ -166,6 +166,8 @@ BAD_FIELDS = [
     ({"queue": "q" * 41}, "queue", "max_length"),
     ({"queue": "a\u0000"}, "queue", "null_characters_not_allowed"),
     ({"send_at": "soon"}, "send_at", "invalid"),
+    ({"send_at": "2027-01-04"}, "send_at", "time_missing"),
+    ({"send_at": "2027-W01"}, "send_at", "time_missing"),
     ({"send_at": 1_800_000_000}, "send_at", "invalid"),
     ({"send_at": "2026-13-01T00:00:00Z"}, "send_at", "invalid"),
     ({"send_at": "9999-12-31T23:59:59-14:00"}, "send_at", "overflow"),

@@ -136,6 +136,8 @@ def test_a_short_code_or_name_can_be_the_sender(api, sender: str) -> None:
         ({"run_at": "2026-11-22T08:59:59Z"}, ("run_at", "in_the_past")),
         ({"run_at": "2026-11-22T09:00:00Z"}, ("run_at", "in_the_past")),
         ({"run_at": "tomorrow"}, ("run_at", "invalid")),
+        ({"run_at": "2027-01-04"}, ("run_at", "time_missing")),
+        ({"run_at": "2027-W01"}, ("run_at", "time_missing")),
         ({"run_at": "2026-13-01T09:00:00"}, ("run_at", "invalid")),
         ({"run_at": 1_800_000_000}, ("run_at", "invalid")),
         ({"run_at": None}, ("run_at", "null")),
