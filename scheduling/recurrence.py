@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from scheduling.recurrence_rule import InvalidRecurrence, check, parse
+from scheduling.recurrence_rule import InvalidRecurrence, check, parse, separate
 from scheduling.recurrence_set import wall_times
 from scheduling.wall_time import UnknownZone, to_utc, zone
 
@@ -24,6 +24,7 @@ __all__ = [
     "check",
     "first_at_or_after",
     "next_occurrence",
+    "separate",
     "to_utc",
     "upcoming",
     "zone",

@@ -91,10 +91,10 @@ class _BoundedInterval(int):
 
 def _search_by_library(rule: RecurrenceRule, start: datetime, last: datetime | None) -> Iterator[datetime]:
     begin = start if last is None else last
-    if last is not None and rule.frequency == "WEEKLY" and "BYSETPOS" in rule.by:
-        # BYSETPOS counts from the first day of the week, except in the first week, where it counts from the start.
-        week = last - timedelta(days=(last.weekday() - rule.week_start) % 7)
-        begin = max(start, week.replace(hour=0, minute=0, second=0))
+    if rule.frequency == "WEEKLY" and "BYSETPOS" in rule.by:
+        # BYSETPOS counts from the first day of the week, also in the week of the start; the library counts from the start.
+        week = begin - timedelta(days=(begin.weekday() - rule.week_start) % 7)
+        begin = week.replace(hour=0, minute=0, second=0)
     interval = _BoundedInterval(rule.interval, rule.frequency)
     recurrence_set = library.rrule(
         _FREQUENCIES[rule.frequency],

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from tzlocal.windows_tz import win_tz
+
 _NOT_ZONES = frozenset({"Factory", "localtime"})
 _FIRST_UTC = datetime.min.replace(tzinfo=UTC)
 _LAST_UTC = datetime.max.replace(tzinfo=UTC)
@@ -14,10 +16,15 @@ class UnknownZone(ValueError):
 
 
 def zone(name: object) -> ZoneInfo:
-    """Return the zone with exactly this IANA name. Raises `UnknownZone` for anything else, such as paths."""
-    if not isinstance(name, str) or name not in _names():
+    """Return the zone with exactly this IANA name, or with this name of Windows, as Outlook writes it, by CLDR's table.
+
+    Raises `UnknownZone` for anything else, such as paths.
+    """
+    names = _names()
+    found = win_tz.get(name) if isinstance(name, str) and name not in names else name
+    if not isinstance(found, str) or found not in names:
         raise UnknownZone("There is no such time zone; give an IANA name such as Europe/Berlin.")
-    return ZoneInfo(name)
+    return ZoneInfo(found)
 
 
 @cache

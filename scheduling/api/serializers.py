@@ -27,6 +27,7 @@ from messaging.services.representation import HIDDEN, isoformat_utc, may_read_te
 from scheduling import recurrence, templates
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.recipients_csv import RowError
+from scheduling.recurrence_rule import MAX_TEXT
 from scheduling.services.recipients import Recipient
 from scheduling.services.schedules import ScheduleInput
 
@@ -107,9 +108,11 @@ class NewScheduleSerializer(StrictSerializer):
     name = StrictStringField(max_length=100)
     message = TextField(max_length=MAX_OUTBOUND_CHARACTERS, help_text="May have variables such as `{name}`.")
     run_at = RunTimeField(help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
-    time_zone = StrictStringField(max_length=64, required=False, default="UTC", help_text="IANA name.")
+    time_zone = StrictStringField(
+        max_length=64, required=False, default="UTC", help_text="IANA name, or one of Windows."
+    )
     recurrence = StrictStringField(
-        max_length=510, required=False, allow_null=True, help_text="RFC 5545 RRULE; null is one run."
+        max_length=MAX_TEXT, required=False, allow_null=True, help_text="RFC 5545 RRULE; null is one run."
     )
     queue = StrictStringField(max_length=40, required=False, allow_null=True)
     valid_for = StrictIntegerField(min_value=1, max_value=MAX_VALID_FOR, required=False, default=DEFAULT_VALID_FOR)

@@ -34,8 +34,8 @@ def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime) 
     except recurrence.UnknownZone as error:
         raise InvalidField("time_zone", "unknown_time_zone", str(error)) from None
     try:
-        text = _as_given(rule) if rule else ""
         wall, start_utc = _start(run_at, zone)
+        text = _as_given(rule, wall=wall, utc=start_utc, zone=zone.key) if rule else ""
         if start_utc <= now:
             raise InvalidField("run_at", "in_the_past", "The time is in the past.")
         first = _first(wall, start_utc, zone, text)
@@ -61,10 +61,13 @@ def _first(wall: datetime, start_utc: datetime, zone: ZoneInfo, rule: str) -> Oc
     return Occurrence(wall, start_utc) if first is not None and first.wall == wall else first
 
 
-def _as_given(rule: str) -> str:
-    """Check the rule; returns it in the client's order of parts, with the prefix `RRULE:`."""
+def _as_given(rule: str, *, wall: datetime, utc: datetime, zone: str) -> str:
+    """Check the rule; returns it in the client's order of parts, with the prefix `RRULE:`. A DTSTART line must be the start."""
     recurrence.check(rule)
-    return f"RRULE:{rule.strip().upper().removeprefix('RRULE:')}"
+    body, written = recurrence.separate(rule)
+    if written is not None and not written.agrees(wall=wall, utc=utc, zone=zone):
+        raise recurrence.InvalidRecurrence("DTSTART is not the start that run_at and time_zone give; leave it out.")
+    return f"RRULE:{body}"
 
 
 def position_of(schedule: Schedule) -> Position:

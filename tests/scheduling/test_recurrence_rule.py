@@ -1,13 +1,13 @@
 """The text of a recurrence: one canonical form, or one kind of error."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduling.recurrence import InvalidRecurrence, Position, check, next_occurrence
+from scheduling.recurrence import InvalidRecurrence, Position, check, next_occurrence, separate
 from tests.generated import examples
 from tests.work import counted
 
@@ -57,13 +57,11 @@ def test_more_often_than_each_minute_is_too_frequent(rule: str) -> None:
         "",
         "RRULE:",
         "RRULE:RRULE:FREQ=DAILY",
-        "FREQ=DAILY;",
         "FREQ=DAILY;FREQ=WEEKLY",
         "INTERVAL=2",
         "FREQ",
         "FREQ=",
         "FREQ=FORTNIGHTLY",
-        "DTSTART:20260101T000000\nRRULE:FREQ=DAILY",
         "RRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY",
         "RRULE:FREQ=DAILY\nEXDATE:20260101T000000",
         "EXRULE:FREQ=DAILY",
@@ -161,3 +159,73 @@ def test_any_text_is_a_rule_or_refused_and_never_keeps_us_waiting(text: str, sta
 
     assert calls < MOST_CALLS
     assert canonical is None or check(canonical) == canonical
+
+
+DAILY = "RRULE:FREQ=DAILY"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ";FREQ=DAILY",
+        "RRULE:;FREQ=DAILY;;",
+        "RRULE:FREQ=\r\n DAILY",
+        "RRULE:FR\n\tEQ=DAILY\n",
+        "RRULE : FREQ = DAILY ; ",
+        "FREQ=DAILY;BYSECOND=0",
+        "BYSECOND=00;FREQ=DAILY",
+        "DTSTART:20270104T090000\nRRULE:FREQ=DAILY",
+        "RRULE:FREQ=DAILY\r\nDTSTART;TZID=Europe/Berlin:20270104T090000\r\n",
+    ],
+)
+def test_what_other_programs_write_around_a_rule_is_taken(written: str) -> None:
+    assert check(written) == DAILY
+
+
+@pytest.mark.parametrize("name", ["SKIP", "RSCALE", "BYEASTER", "X-FOO"])
+def test_a_part_that_is_not_supported_is_named(name: str) -> None:
+    with pytest.raises(InvalidRecurrence, match=f"^{name} "):
+        check(f"FREQ=DAILY;{name}=1")
+
+
+@pytest.mark.parametrize(
+    "line", ["EXDATE:20270104T090000", "RDATE;TZID=Europe/Berlin:20270104T090000", "EXRULE:FREQ=DAILY"]
+)
+def test_a_line_that_is_not_supported_is_named(line: str) -> None:
+    with pytest.raises(InvalidRecurrence, match=f"^{line[:5]}"):
+        check(f"{DAILY}\n{line}")
+
+
+@pytest.mark.parametrize(
+    "written", [f"{DAILY}\n{DAILY}", "DTSTART:20270104T090000", f"{DAILY}\n" + "DTSTART:20270104T090000\n" * 2, "\n"]
+)
+def test_there_is_one_rule_and_at_most_one_start(written: str) -> None:
+    with pytest.raises(InvalidRecurrence, match="one RRULE"):
+        check(written)
+
+
+@pytest.mark.parametrize("start", ["20270104", "20271304T090000", "2027-01-04T09:00", "20270104T090000+01"])
+def test_a_start_that_cannot_be_read_is_refused(start: str) -> None:
+    with pytest.raises(InvalidRecurrence, match="DTSTART is a date and time"):
+        check(f"DTSTART:{start}\n{DAILY}")
+
+
+@pytest.mark.parametrize(
+    ("line", "agrees"),
+    [
+        ("DTSTART:20270104T090000", True),
+        ("DTSTART;TZID=Europe/Berlin:20270104T090000", True),
+        ("DTSTART;VALUE=DATE-TIME;TZID=europe/berlin:20270104T090000", True),
+        ("DTSTART:20270104T080000Z", True),
+        ("DTSTART:20270104T090000Z", False),
+        ("DTSTART:20270104T090001", False),
+        ("DTSTART;TZID=Europe/Paris:20270104T090000", False),
+    ],
+)
+def test_a_start_is_compared_with_the_schedule_s(line: str, agrees: bool) -> None:
+    _, start = separate(f"{line}\n{DAILY}")
+
+    assert start is not None
+    wall = datetime(2027, 1, 4, 9, 0, 0, 5)  # noqa: DTZ001
+    utc = datetime(2027, 1, 4, 8, tzinfo=UTC)
+    assert start.agrees(wall=wall, utc=utc, zone="Europe/Berlin") is agrees

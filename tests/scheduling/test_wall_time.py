@@ -173,3 +173,16 @@ def test_a_zone_is_known_by_its_iana_name(name: str) -> None:
 def test_anything_else_is_no_zone(name: object) -> None:
     with pytest.raises(UnknownZone, match=r"^There is no such time zone"):
         zone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("W. Europe Standard Time", "Europe/Berlin"),
+        ("Eastern Standard Time", "America/New_York"),
+        ("Tokyo Standard Time", "Asia/Tokyo"),
+        ("UTC", "UTC"),
+    ],
+)
+def test_a_zone_is_known_by_the_name_that_outlook_writes(name: str, key: str) -> None:
+    assert zone(name).key == key

@@ -91,6 +91,18 @@ def test_a_time_without_an_offset_is_wall_time_in_the_zone(api) -> None:
     assert (body["run_at"], body["next_run_at"]) == ("2026-12-01T14:00:00Z", "2026-12-01T14:00:00Z")
 
 
+def test_what_a_calendar_program_writes_is_taken(api) -> None:
+    written = "DTSTART;TZID=Europe/Berlin:20261201T090000\r\nRRULE:FREQ=WEEKLY;BYDAY=TU;\r\n"
+
+    body = api.post("schedules/", {**PLAIN, "time_zone": "W. Europe Standard Time", "recurrence": written}).json()
+
+    assert (body["time_zone"], body["recurrence"], body["next_run_at"]) == (
+        "Europe/Berlin",
+        "RRULE:FREQ=WEEKLY;BYDAY=TU",
+        "2026-12-01T08:00:00Z",
+    )
+
+
 def test_the_response_has_the_requested_one_of_two_equal_wall_times(api) -> None:
     asked = {**PLAIN, "run_at": "2027-10-31T02:30:00+01:00", "time_zone": "Europe/Berlin"}
 
@@ -136,6 +148,7 @@ def test_a_short_code_or_name_can_be_the_sender(api, sender: str) -> None:
         ({"run_at": "2026-11-22T08:59:59Z"}, ("run_at", "in_the_past")),
         ({"run_at": "2026-11-22T09:00:00Z"}, ("run_at", "in_the_past")),
         ({"run_at": "tomorrow"}, ("run_at", "invalid")),
+        ({"recurrence": "DTSTART:20261201T090001\nRRULE:FREQ=DAILY"}, ("recurrence", "invalid_recurrence")),
         ({"run_at": "2027-01-04"}, ("run_at", "time_missing")),
         ({"run_at": "2027-W01"}, ("run_at", "time_missing")),
         ({"run_at": "2026-13-01T09:00:00"}, ("run_at", "invalid")),
