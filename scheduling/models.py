@@ -25,6 +25,13 @@ class Schedule(models.Model):
         COMPLETED = "completed"
         CANCELED = "canceled"
 
+    class Missed(models.TextChoices):
+        """Which of the occurrences run that came due during an outage or a pause, within SCHEDULE_MAX_LATENESS."""
+
+        LATEST = "latest", "only the latest"
+        ALL = "all", "all of them"
+        NONE = "none", "none"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="schedules", db_index=False
@@ -36,6 +43,7 @@ class Schedule(models.Model):
     valid_for = models.PositiveIntegerField()
     time_zone = models.CharField(max_length=64)
     recurrence = models.CharField(max_length=510, blank=True)
+    missed = models.CharField(max_length=6, choices=Missed.choices, default=Missed.LATEST, db_default="latest")
     start_wall = models.CharField(max_length=26)
     start_moment = models.DateTimeField(null=True)
     last_wall = models.CharField(max_length=26, blank=True)

@@ -62,6 +62,12 @@ class ScheduleForm(StyledModelForm):
         initial=DEFAULT_VALID_FOR,
         help_text="Seconds; a message that was not sent by then fails.",
     )
+    missed = forms.ChoiceField(
+        choices=Schedule.Missed.choices,
+        initial=Schedule.Missed.LATEST,
+        label="Missed runs",
+        help_text="Which runs are made up for after an outage or a pause of at most an hour (SCHEDULE_MAX_LATENESS).",
+    )
     queue = forms.ModelChoiceField(OutboundQueue.objects.all(), initial=settings.DEFAULT_QUEUE)
     pasted = forms.CharField(
         required=False,
@@ -89,7 +95,7 @@ class ScheduleForm(StyledModelForm):
 
     class Meta:
         model = Schedule
-        fields = ["name", "text", "queue", "valid_for"]
+        fields = ["name", "text", "missed", "queue", "valid_for"]
         widgets = {"text": forms.Textarea(attrs={"rows": 4})}
 
     report: ImportReport | None = None
@@ -179,6 +185,7 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
         queue=cleaned["queue"].pk,
         sender=None,
         valid_for=cleaned["valid_for"],
+        missed=cleaned["missed"],
     )
     if obj is None:
         owner = cast("User", request.user)  # the admin site admits signed-in users only

@@ -89,7 +89,7 @@ class ScheduleAdmin(ModelAdmin):
         return found
 
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
-        form = ("name", "text", "run_at", "time_zone", "recurrence", "queue", "valid_for")
+        form = ("name", "text", "run_at", "time_zone", "recurrence", "missed", "queue", "valid_for")
         if obj is None:
             return (*form, "pasted", "file", "country", "to_column")
         listed = "on_the_list" if _may_read(request) else "numbers_on_the_list"

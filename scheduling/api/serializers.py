@@ -114,6 +114,12 @@ class NewScheduleSerializer(StrictSerializer):
     recurrence = StrictStringField(
         max_length=MAX_TEXT, required=False, allow_null=True, help_text="RFC 5545 RRULE; null is one run."
     )
+    missed = serializers.ChoiceField(
+        Schedule.Missed.values,
+        required=False,
+        default=Schedule.Missed.LATEST,
+        help_text="Which runs are made up for that came due in an outage or a pause of at most `SCHEDULE_MAX_LATENESS`.",
+    )
     queue = StrictStringField(max_length=40, required=False, allow_null=True)
     valid_for = StrictIntegerField(min_value=1, max_value=MAX_VALID_FOR, required=False, default=DEFAULT_VALID_FOR)
 
@@ -134,6 +140,7 @@ class NewScheduleSerializer(StrictSerializer):
             queue=data.get("queue"),
             sender=data.get("from"),
             valid_for=data["valid_for"],
+            missed=data["missed"],
         )
 
 
@@ -182,6 +189,7 @@ class ScheduleSerializer(serializers.Serializer):
     run_at = serializers.DateTimeField(help_text="The first time asked for.")
     time_zone = serializers.CharField()
     recurrence = serializers.CharField(allow_null=True)
+    missed = serializers.ChoiceField(Schedule.Missed.values)
     queue = serializers.CharField()
     valid_for = serializers.IntegerField()
     status = serializers.ChoiceField(Schedule.Status.values)
@@ -219,6 +227,7 @@ def serialize_schedule(schedule: Schedule, counts: Mapping[str, int], *, reader:
         "run_at": isoformat_utc(start),
         "time_zone": schedule.time_zone,
         "recurrence": schedule.recurrence or None,
+        "missed": str(schedule.missed),
         "queue": schedule.queue_id,
         "from": schedule.from_number or None,
         "valid_for": schedule.valid_for,

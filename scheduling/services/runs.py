@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 RunStatus = ScheduleRun.Status
 UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
 MAX_STARTS = 200
+# A run that starts later than this after its time was missed, for a schedule that makes up for none.
+PUNCTUAL = timedelta(seconds=60)
 
 
 def due(now: datetime) -> QuerySet[Schedule]:
@@ -47,8 +49,13 @@ def _start(schedule: Schedule, due_at: datetime, now: datetime, max_lateness: ti
         if schedule.moved_from
         else ""
     )
-    if due_at < now - max_lateness:
-        _miss(schedule, run, now, max_lateness)
+    latest = max_lateness if schedule.missed != Schedule.Missed.NONE else min(PUNCTUAL, max_lateness)
+    if due_at < now - latest:
+        _miss(schedule, run, now, latest)
+    elif schedule.missed == Schedule.Missed.LATEST and (superseded := timing.skip_to_latest(schedule, now)):
+        run.status, run.finished_at = RunStatus.MISSED, now
+        more = f"; {superseded - 1} more were missed after it" if superseded > 1 else ""
+        run.detail = f"a later run was due already{more}"
     elif schedule.runs.filter(status__in=UNFINISHED).exists():
         run.status, run.finished_at = RunStatus.SKIPPED, now
         run.detail = "the run before was still being expanded"

@@ -49,6 +49,7 @@ class ScheduleInput:
     queue: str | None
     sender: str | None
     valid_for: int
+    missed: str = Schedule.Missed.LATEST
 
 
 def create(
@@ -66,6 +67,7 @@ def create(
             queue_id=queue,
             from_number=_checked_sender(owner, draft.sender),
             valid_for=draft.valid_for,
+            missed=draft.missed,
             recipient_count=len(unique),
             created_at=now,
             updated_at=now,
@@ -79,8 +81,8 @@ def create(
 def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: datetime) -> Schedule:
     """Edit or reschedule a schedule that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
 
-    `changes` has any of: name, text, recipients, queue, sender, valid_for, run_at, time_zone, recurrence. `recipients`
-    replaces the whole list.
+    `changes` has any of: name, text, recipients, queue, sender, valid_for, missed, run_at, time_zone, recurrence.
+    `recipients` replaces the whole list.
     """
     with transaction.atomic():
         schedule = _locked(schedule_id)
@@ -101,6 +103,7 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
             schedule.from_number = _checked_sender(owner, changes["sender"])
         schedule.name = changes.get("name", schedule.name)
         schedule.valid_for = changes.get("valid_for", schedule.valid_for)
+        schedule.missed = changes.get("missed", schedule.missed)
         schedule.updated_at = now
         schedule.save()
     return schedule

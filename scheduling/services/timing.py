@@ -115,6 +115,31 @@ def skip_to(schedule: Schedule, at: datetime) -> int:
     return skipped
 
 
+def skip_to_latest(schedule: Schedule, at: datetime) -> int:
+    """Skip the occurrences that a later one, still not after `at`, supersedes; return how many. The caller saves the schedule.
+
+    Takes time in proportion to them.
+    """
+    skipped = 0
+    while (following := _after_next(schedule)) is not None and following.utc <= at:
+        advance(schedule)
+        skipped += 1
+    return skipped
+
+
+def _after_next(schedule: Schedule) -> Occurrence | None:
+    """The occurrence after the next one."""
+    if not schedule.recurrence or not schedule.next_wall:
+        return None
+    last = Position(last=datetime.fromisoformat(schedule.next_wall), count=schedule.occurrences + 1)
+    return recurrence.next_occurrence(
+        rule=schedule.recurrence,
+        start=datetime.fromisoformat(schedule.start_wall),
+        tz=recurrence.zone(schedule.time_zone),
+        position=last,
+    )
+
+
 def recompute(schedule: Schedule, *, last_run: datetime | None) -> None:
     """Compute the next run with this process's zone data. `last_run` is when the last run was due. The caller saves.
 

@@ -31,6 +31,7 @@ FORM = {
     "time_zone": "Europe/Berlin",
     "recurrence": "RRULE:FREQ=DAILY;COUNT=3",
     "queue": "express",
+    "missed": "latest",
     "valid_for": "900",
     "pasted": f"to,name\n{A},Ada\n{B},Bob\n{A},again\n",
 }

@@ -88,6 +88,7 @@ class TestMessages:
             "segments": 1,
             "reference": "",
             "callback_url": "",
+            "callback_dialect": "",
             "media_count": 0,
             "is_automatic": False,
             "provider_keyword": "",

@@ -30,6 +30,69 @@ def resume(schedule: Schedule, now: datetime) -> None:
     schedules.resume(schedule_id=schedule.pk, now=now)
 
 
+class TestMissed:
+    """A minutely schedule after ten minutes without a tick: ten occurrences are due, none of them too late."""
+
+    OUTAGE_ENDS = DUE + 9 * MINUTE + 30 * SECOND
+
+    def ticks(self, count: int = 20) -> list[tuple[datetime, str, str]]:
+        for number in range(count):
+            tick(self.OUTAGE_ENDS + number * SECOND)
+            expand_all(self.OUTAGE_ENDS + number * SECOND)
+        return list(ScheduleRun.objects.order_by("due_at").values_list("due_at", "status", "detail"))
+
+    def test_by_default_only_the_latest_is_made_up_for(self, owner) -> None:
+        schedule = create(owner, recurrence="FREQ=MINUTELY")
+
+        assert self.ticks() == [
+            (DUE, "missed", "a later run was due already; 8 more were missed after it"),
+            (DUE + 9 * MINUTE, "done", ""),
+        ]
+        schedule.refresh_from_db()
+        assert (schedule.occurrences, schedule.next_run_at) == (10, DUE + 10 * MINUTE)
+        assert Message.objects.count() == 1
+
+    def test_or_all_are(self, owner) -> None:
+        create(owner, recurrence="FREQ=MINUTELY", missed="all")
+
+        assert self.ticks() == [(DUE + n * MINUTE, "done", "") for n in range(10)]
+
+    def test_or_none_is(self, owner) -> None:
+        schedule = create(owner, recurrence="FREQ=MINUTELY", missed="none")
+
+        assert self.ticks(1) == [(DUE, "missed", "more than 60 s late; 8 more were missed after it")]
+        assert self.ticks() == [*self.ticks(0)[:1], (DUE + 9 * MINUTE, "done", "")]
+        schedule.refresh_from_db()
+        assert schedule.next_run_at == DUE + 10 * MINUTE
+
+    def test_a_single_late_run_is_the_latest(self, owner) -> None:
+        create(owner)
+
+        assert self.ticks(1) == [(DUE, "done", "")]
+
+    def test_but_is_none_of_the_punctual_ones(self, owner) -> None:
+        create(owner, missed="none")
+
+        assert self.ticks(1) == [(DUE, "missed", "more than 60 s late")]
+        assert Schedule.objects.get().status == "completed"
+
+    def test_count_counts_the_missed_ones(self, owner) -> None:
+        schedule = create(owner, recurrence="FREQ=MINUTELY;COUNT=5")
+
+        assert [run[:2] for run in self.ticks()] == [(DUE, "missed"), (DUE + 4 * MINUTE, "done")]
+        schedule.refresh_from_db()
+        assert (schedule.status, schedule.occurrences) == ("completed", 5)
+
+    @pytest.mark.parametrize("missed", ["latest", "all", "none"])
+    def test_in_time_every_run_runs(self, owner, missed: str) -> None:
+        create(owner, recurrence="FREQ=MINUTELY;COUNT=3", missed=missed)
+        for number in range(3):
+            tick(DUE + number * MINUTE + SECOND)
+            expand_all(DUE + number * MINUTE + SECOND)
+
+        assert rows() == [(DUE + n * MINUTE, "done") for n in range(3)]
+
+
 class TestDue:
     def test_a_run_starts_at_its_time_and_not_before(self, owner) -> None:
         schedule = create(owner)

@@ -87,6 +87,7 @@ class TestCreate:
             "text": "Hi {name}, see you at {time}",
             "queue_id": "bulk",
             "from_number": "+15005550007",
+            "missed": "latest",
             "valid_for": 900,
             "time_zone": "Europe/Berlin",
             "recurrence": "RRULE:FREQ=DAILY;COUNT=4",
