@@ -78,3 +78,55 @@ def test_stop_wins_where_two_rules_have_the_same_word() -> None:
 
 def test_a_word_that_folds_to_nothing_is_none() -> None:
     assert keywords.rule(["!", " ", "Halt"], "bye") == keywords.MatchRule(frozenset({"halt"}), "bye")
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "-- \nAda Lovelace\nExample Ltd",
+        "> Your appointment is tomorrow.\n> Reply STOP to end.",
+        "On Mon, 4 Jan 2027 at 09:00, Example <sms@example.com> wrote:\n> Hello",
+        "Am 04.01.2027 um 09:00 schrieb Example:\n> Hallo",
+        "Le lun. 4 janv. 2027 \u00e0 09:00, Example a \u00e9crit :\nBonjour",
+        "Sent from my iPhone",
+        "Von meinem iPhone gesendet",
+        "-----Original Message-----\nHello",
+        "________________\nDisclaimer",
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", "\r\n\r\n"])
+def test_a_signature_or_a_quote_below_does_not_hide_a_word(below: str, between: str) -> None:
+    assert recognise(f"Stop.{between}{below}", RULES) is Action.STOP
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please don't\nSTOP\n-- \nAda",
+        "STOP\nit is raining",
+        "Hello\n> STOP",
+        "-- \nSTOP the war",
+        "On Monday I wrote: STOP",
+    ],
+)
+def test_what_stands_in_a_quote_or_beside_other_words_is_none(text: str) -> None:
+    assert recognise(text, RULES) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "number", "is_stop"),
+    [
+        ("Arr\u00eat", "+33612345678", True),
+        ("ARRET", "+15145550100", True),
+        ("ARRET", "+447400123456", False),
+        ("alto", "+34612345678", True),
+        ("Alto!", "+393331234567", False),
+        ("Parar", "+5511912345678", True),
+        ("STOPP", "+46701234567", True),
+        ("stopp", "+4915112345678", True),
+        ("STOPP", "", False),
+        ("Stop", "+819012345678", True),
+    ],
+)
+def test_some_words_are_an_opt_out_in_some_countries(word: str, number: str, is_stop: bool) -> None:
+    assert (recognise(word, default_rules(), number) is Action.STOP) is is_stop

@@ -86,7 +86,8 @@ def _action(message: Message) -> Action | None:
     """The provider's classification wins, because the provider has already replied to the sender."""
     if message.provider_keyword in PROVIDER_ACTIONS:
         return PROVIDER_ACTIONS[message.provider_keyword]
-    return keywords.recognise(message.text, keyword_rules.rules_for(ownership.our_number(message)))
+    rules = keyword_rules.rules_for(ownership.our_number(message))
+    return keywords.recognise(message.text, rules, message.from_number)
 
 
 def _is_authorized(message: Message) -> bool:
