@@ -48,7 +48,7 @@ def unleased(now: datetime) -> QuerySet[ScheduleRun]:
 
 def unfinished(*, now: datetime) -> list[UUID]:
     """Return up to 100 unfinished runs that no worker has leased, oldest first."""
-    return list(unleased(now).order_by("due_at").values_list("pk", flat=True)[:100])
+    return list(unleased(now).order_by("due_at", "pk").values_list("pk", flat=True)[:100])
 
 
 def expand_all(

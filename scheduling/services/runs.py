@@ -33,7 +33,7 @@ def due(now: datetime) -> QuerySet[Schedule]:
 def start_due(*, now: datetime, max_lateness: timedelta) -> int:
     """Create a run for each due schedule, each in its own transaction; returns how many. Safe with any number of beats."""
     started = 0
-    for schedule_id in list(due(now).order_by("next_run_at").values_list("pk", flat=True)[:MAX_STARTS]):
+    for schedule_id in list(due(now).order_by("next_run_at", "pk").values_list("pk", flat=True)[:MAX_STARTS]):
         with transaction.atomic():
             schedule = due(now).select_for_update(skip_locked=True).filter(pk=schedule_id).first()
             if schedule is not None and schedule.next_run_at is not None:

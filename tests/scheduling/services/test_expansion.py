@@ -420,6 +420,14 @@ class TestLease:
 
 
 class TestAll:
+    def test_of_runs_that_are_due_together_the_one_that_was_started_first_is_first(self, owner) -> None:
+        first, second, third = (due_run(owner).pk for _ in range(3))
+        for due_at in (DUE + SECOND, DUE):  # an index has this row behind the second then
+            ScheduleRun.objects.filter(pk=first).update(due_at=due_at)
+        ScheduleRun.objects.filter(pk=third).update(due_at=DUE - SECOND)
+
+        assert expansion.unfinished(now=DUE) == [third, first, second]
+
     def test_runs_that_are_due_together_take_turns(self, owner, chunk) -> None:
         chunk(2)
         first, second = due_run(owner, 6), due_run(owner, 4)

@@ -146,6 +146,16 @@ class TestDue:
         assert [due for due, _ in rows()] == [DUE, DUE + MINUTE]
         assert tick(DUE + 2 * MINUTE) == 1
 
+    def test_of_those_at_one_time_the_one_that_was_made_first_is_started_first(self, owner, monkeypatch) -> None:
+        monkeypatch.setattr(runs, "MAX_STARTS", 1)
+        first, second = create(owner), create(owner)
+        for next_run_at in (DUE + SECOND, DUE):  # an index has this row behind the second then
+            Schedule.objects.filter(pk=first.pk).update(next_run_at=next_run_at)
+
+        tick()
+
+        assert (first.runs.count(), second.runs.count()) == (1, 0)
+
     def test_a_paused_one_does_not_start(self, owner, now) -> None:
         schedule = create(owner)
         pause(schedule, now)
