@@ -15,12 +15,11 @@ from tests.journeys.stack import Stack
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
-def database_unavailable(stack: Stack, *, seconds: float) -> None:
-    if GIVEN_DATABASE_URL:
-        with connections_refused(stack):
-            time.sleep(seconds)
-    else:
-        _hold_the_lock(str(stack.folder / "switchboard.sqlite3"), seconds)
+@contextlib.contextmanager
+def database_unavailable(stack: Stack) -> Iterator[None]:
+    outage = connections_refused(stack) if GIVEN_DATABASE_URL else _locked(str(stack.folder / "switchboard.sqlite3"))
+    with outage:
+        yield
 
 
 def database_read_only(stack: Stack, *, seconds: float) -> None:
@@ -50,9 +49,10 @@ def connections_refused(stack: Stack) -> Iterator[None]:
             connection.execute(switch.format(sql.Identifier(name), sql.SQL("true")))
 
 
-def _hold_the_lock(path: str, seconds: float) -> None:
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
     """SQLite has no sessions to end, only a single write lock, which is held here."""
     with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        time.sleep(seconds)
+        yield
         connection.execute("ROLLBACK")

@@ -215,7 +215,8 @@ def database_restarted(arena: Arena, run: Run) -> None:
     arena.set_carriers(latency_ms=SLOW_MS)
     run.send()
     run.wait_for_taken(1)
-    database_unavailable(arena.stack, seconds=DATABASE_SECONDS)
+    with database_unavailable(arena.stack):
+        time.sleep(DATABASE_SECONDS)
 
 
 def database_switched_over(arena: Arena, run: Run) -> None:
