@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from tests.journeys.stack import Stack
+from tests.journeys.stack import PATIENCE, Stack
 
 TIMEOUT = 60
 PAGE = 100
@@ -81,7 +81,7 @@ class Client:
                 return found
             page = self.session.get(page["next"], timeout=TIMEOUT).json()
 
-    def wait_for(self, message_id: str, status: str, *, seconds: float = 30) -> Message:
+    def wait_for(self, message_id: str, status: str, *, seconds: float = PATIENCE) -> Message:
         """Wait until the message has this status, and return it."""
         seen: list[Message] = []
 
@@ -93,7 +93,7 @@ class Client:
         self.stack.wait_until(has_status, seconds=seconds)
         return seen[-1]
 
-    def wait_until_none_is(self, statuses: Collection[str], *, seconds: float) -> None:
+    def wait_until_none_is(self, statuses: Collection[str], *, seconds: float = PATIENCE) -> None:
         def none_left() -> bool:
             return self.count(statuses) == 0
 

@@ -1,4 +1,4 @@
-"""A stack for each module of journeys, and its logs when a journey fails."""
+"""A stack for each module of journeys, and the end of its logs when a journey fails."""
 
 from collections.abc import Generator, Iterator
 
@@ -17,5 +17,5 @@ def stack() -> Iterator[stacks.Stack]:
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed:
-        report.sections.extend((f"Processes in {running.folder}", running.logs()) for running in stacks.running)
+        report.sections.extend((f"Processes in {running.folder}", running.last_lines()) for running in stacks.running)
     return report

@@ -34,9 +34,9 @@ from tests.environment import (
 )
 from tests.journeys.databases import migrated_database
 
-READY_SECONDS = 60.0
+PATIENCE = 120.0  # seconds to wait for what takes one on an idle machine
 CONNECTIONS = 64
-LOG_CHARACTERS = 20_000
+SHOWN_CHARACTERS = 20_000
 SANDBOX_PASSWORD = "PROVIDER_SANDBOX_SMPP_PASSWORD"  # the name of a variable
 
 running: list["Stack"] = []
@@ -92,7 +92,7 @@ class Stack:
         try:
             self.start()
         except BaseException:
-            sys.stderr.write(self.logs())
+            sys.stderr.write(self.last_lines())
             self.stop()
             raise
         return self
@@ -131,7 +131,7 @@ class Stack:
             self.start_smpp_server()
         self.start_beat()
         self.session = self.new_session((self.folder / "demo_token").read_text().strip())
-        self.wait_until(self._is_ready, seconds=READY_SECONDS)
+        self.wait_until(self._is_ready)
 
     def stop(self) -> None:
         if self not in running:
@@ -217,7 +217,7 @@ class Stack:
             except requests.RequestException:
                 return False
 
-        self.wait_until(live_answers, seconds=READY_SECONDS)
+        self.wait_until(live_answers)
         return child
 
     def stop_live(self) -> None:
@@ -234,7 +234,7 @@ class Stack:
                 return False
             return True
 
-        self.wait_until(accepts, seconds=READY_SECONDS)
+        self.wait_until(accepts)
 
     def stop_smpp_server(self) -> None:
         self._stop("smpp-server")
@@ -335,7 +335,7 @@ class Stack:
 
     # --- Waiting and looking ------------------------------------------------------------------------------------------
 
-    def wait_until(self, condition: Callable[[], bool], *, seconds: float, pause: float = 0.1) -> None:
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float = PATIENCE, pause: float = 0.1) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -343,9 +343,15 @@ class Stack:
             time.sleep(pause)
 
     def logs(self) -> str:
-        """The last output of each process."""
-        files = sorted((self.folder / "logs").glob("*.log"))
-        return "\n".join(f"--- {file.stem}\n{file.read_text()[-LOG_CHARACTERS:]}" for file in files)
+        """All output of all processes so far."""
+        return "\n".join(self._outputs().values())
+
+    def last_lines(self) -> str:
+        """The end of each process's output, to show with a failure."""
+        return "\n".join(f"--- {name}\n{output[-SHOWN_CHARACTERS:]}" for name, output in self._outputs().items())
+
+    def _outputs(self) -> dict[str, str]:
+        return {file.stem: file.read_text() for file in sorted((self.folder / "logs").glob("*.log"))}
 
     # --- Inside -------------------------------------------------------------------------------------------------------
 

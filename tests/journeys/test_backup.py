@@ -57,7 +57,7 @@ class Backup:
 
 
 def delivered(client: Client, message: Message) -> None:
-    client.stack.wait_until(lambda: client.message(message["id"])["status"] == "delivered", seconds=SECONDS)
+    client.stack.wait_until(lambda: client.message(message["id"])["status"] == "delivered")
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,6 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
 }
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 OUR_ID = "our own id"
-SECONDS = 30
 
 
 _numbers = itertools.count(1)
@@ -133,8 +132,8 @@ def test_an_error_inside_a_200_is_what_the_accounts_rule_says(client: Client, ca
     carrier.answer = lambda _call: (200, {"messages": [{"status": "4", "error-text": "bad credentials"}]})
 
     message_id = client.send(new(GERMAN))["id"]
-    stack.wait_until(lambda: client.attempts(message_id) != [], seconds=SECONDS)
-    stack.wait_until(lambda: client.attempts(message_id)[0]["outcome"] == "unavailable", seconds=SECONDS)
+    stack.wait_until(lambda: client.attempts(message_id) != [])
+    stack.wait_until(lambda: client.attempts(message_id)[0]["outcome"] == "unavailable")
 
     assert client.attempts(message_id)[0]["error"]["code"] == "provider_credentials_refused"
     client.post(f"messages/{message_id}/cancel/", {})
@@ -330,7 +329,7 @@ def test_a_national_number_is_not_taken_for_one_of_another_country(
 ) -> None:
     bring(stack, "plain", {"from": national, "to": "+33700000001", "message": "HELP"})
 
-    client.wait_until_none_is(["queued", "sending"], seconds=SECONDS)
+    client.wait_until_none_is(["queued", "sending"])
     assert not [call for call in carrier.calls if national in call.content["to"]]
     assert client.session.get(stack.url(f"phone-numbers/+{national}/"), timeout=10).status_code == 404
 
@@ -379,8 +378,8 @@ def test_a_text_that_waits_for_an_account_does_not_hold_the_next_one(
     carrier.answer = refuse_the_first
     to = new(FRENCH)
     first = client.send(to, "first")["id"]
-    stack.wait_until(lambda: client.attempts(first) != [] and client.message(first)["status"] == "queued", seconds=30)
-    stack.wait_until(lambda: len(refusals) >= 2, seconds=30)  # its next round is half a minute away
+    stack.wait_until(lambda: client.attempts(first) != [] and client.message(first)["status"] == "queued")
+    stack.wait_until(lambda: len(refusals) >= 2)  # its next round is half a minute away
 
     second = client.wait_for(client.send(to, "second")["id"], "sent", seconds=10)
 

@@ -18,8 +18,6 @@ from config.run.services import free_port
 from tests.journeys.client import Client, numbers
 from tests.journeys.stack import Stack
 
-SECONDS = 60
-
 
 class DocumentedReceiver:
     """The documented Python code in its own process; `events` are the lines it prints."""
@@ -71,9 +69,9 @@ def test_a_receiver_verifies_every_event(stack: Stack, client: Client, tmp_path:
     receiver.start(made["secret"])
     try:
         ids = client.send_batch(numbers(25))
-        client.wait_until_none_is(("queued", "sending", "sent"), seconds=SECONDS)
+        client.wait_until_none_is(("queued", "sending", "sent"))
 
-        stack.wait_until(lambda: len(receiver.events) >= 50, seconds=SECONDS)
+        stack.wait_until(lambda: len(receiver.events) >= 50)
     finally:
         receiver.stop()
 
@@ -85,7 +83,7 @@ def test_a_receiver_verifies_every_event(stack: Stack, client: Client, tmp_path:
     assert all(order["message.sent", message_id] < order["message.delivered", message_id] for message_id in ids)
     deliveries = functools.partial(client.get, f"webhook-endpoints/{made['id']}/deliveries/", limit=1)
     # The receiver has an event shortly before the worker saves the result.
-    stack.wait_until(lambda: deliveries(status="succeeded")["count"] == 50, seconds=SECONDS)
+    stack.wait_until(lambda: deliveries(status="succeeded")["count"] == 50)
     assert deliveries()["count"] == 50
 
 
@@ -97,7 +95,7 @@ def test_a_callback_url_is_verified_with_the_default_secret(stack: Stack, client
         message = client.send("+14155550771", callback_url=receiver.url)
         client.send("+14155550772")
 
-        stack.wait_until(lambda: len(receiver.events) >= 2, seconds=SECONDS)
+        stack.wait_until(lambda: len(receiver.events) >= 2)
     finally:
         receiver.stop()
 
@@ -107,7 +105,7 @@ def test_a_callback_url_is_verified_with_the_default_secret(stack: Stack, client
 
 def test_undelivered_events_are_delivered_on_request(stack: Stack, client: Client, tmp_path: Path) -> None:
     # A receipt for the message of an earlier test would be an event of this endpoint too.
-    client.wait_until_none_is(("queued", "sending", "sent"), seconds=SECONDS)
+    client.wait_until_none_is(("queued", "sending", "sent"))
     receiver = DocumentedReceiver(tmp_path, free_port())
     made = client.post("webhook-endpoints/", {"url": receiver.url, "events": ["message.delivered"]}).json()
     path = f"webhook-endpoints/{made['id']}"
@@ -117,16 +115,16 @@ def test_undelivered_events_are_delivered_on_request(stack: Stack, client: Clien
         rows = client.get(f"{path}/deliveries/", status="pending")["results"]
         return bool(rows) and rows[0]["attempts"] > 0
 
-    stack.wait_until(was_tried, seconds=SECONDS)
+    stack.wait_until(was_tried)
     [waiting] = client.get(f"{path}/deliveries/")["results"]
     # While the receiver is down, each try fails at once, so none stays in flight.
     span = {"since": message["created_at"], "until": "2099-01-01T00:00:00Z"}
     answer = {"redelivered": 1, "is_complete": True}
-    stack.wait_until(lambda: client.post(f"{path}/redeliver/", span).json() == answer, seconds=SECONDS)
+    stack.wait_until(lambda: client.post(f"{path}/redeliver/", span).json() == answer)
     receiver.start(made["secret"])
     try:
         client.post(f"{path}/redeliver/", span)
-        stack.wait_until(lambda: len(receiver.events) >= 1, seconds=SECONDS)
+        stack.wait_until(lambda: len(receiver.events) >= 1)
     finally:
         receiver.stop()
 

@@ -101,7 +101,7 @@ def test_each_magic_number_ends_as_documented(
     client.wait_for(magic[number]["id"], status)
 
     # Also after all further receipts: a second one, a stale one.
-    client.stack.wait_until(lambda: client.stack.receipts_posted() >= RECEIPTS, seconds=30)
+    client.stack.wait_until(lambda: client.stack.receipts_posted() >= RECEIPTS)
 
     assert client.message(magic[number]["id"])["status"] == status
     assert client.steps(magic[number]["id"]).count(status) == 1
@@ -112,7 +112,7 @@ def test_a_message_refused_by_both_carriers_waits_for_the_next_round(
 ) -> None:
     message_id = client.send(FAILS)["id"]
 
-    client.stack.wait_until(lambda: "queued" in client.steps(message_id)[1:], seconds=30, pause=0.05)
+    client.stack.wait_until(lambda: "queued" in client.steps(message_id)[1:], pause=0.05)
     message = client.message(message_id)  # the second round begins four seconds later
     attempts = client.attempts(message_id)
 

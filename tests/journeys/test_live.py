@@ -168,7 +168,7 @@ def test_the_stream_limit_is_exact(stack: Stack) -> None:
         for connection in connections[1:6]:
             reset(connection)
         for _ in range(5):
-            stack.wait_until(lambda: _opens(stack, headers, opened), seconds=SECONDS)
+            stack.wait_until(lambda: _opens(stack, headers, opened))
 
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
         assert refused.headers["Retry-After"] == "5"
@@ -234,9 +234,9 @@ def test_the_documented_follower_follows(stack: Stack, client: Client, tmp_path:
         reading = threading.Thread(target=lambda: lines.extend(line.split(" ", 2) for line in process.stdout))
         reading.start()
         try:
-            stack.wait_until(lambda: relay.passed > 0, seconds=SECONDS)
+            stack.wait_until(lambda: relay.passed > 0)
             ids = [client.send(to)["id"] for to in numbers(2, prefix="+1415201")]
-            stack.wait_until(lambda: len(lines) >= 4, seconds=SECONDS)
+            stack.wait_until(lambda: len(lines) >= 4)
         finally:
             process.terminate()
             process.wait(10)

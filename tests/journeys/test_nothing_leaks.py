@@ -18,7 +18,6 @@ TEXT = "Nobody-else-may-read-this 271828"
 PROVIDER_KEY = "key-of-a-dead-provider-31415"
 METRICS_TOKEN = "token-of-prometheus-16180"
 REQUEST_ID = "follow-me-through-the-logs"
-SECONDS = 60
 MOST_PAGES, OF_A_KIND = 120, 2
 NOT_FOLLOWED = ("/admin/logout/",)
 LIKE = re.compile(r"[0-9a-f-]{36}|(?<=/)[^/]+(?=/(?:change|delete|history|password|conversation)/)")
@@ -68,8 +67,8 @@ def answers(client: Client) -> list[requests.Response]:
     followed = client.post("messages/", {"to": "+14155550401", "message": TEXT}, X_Request_ID=REQUEST_ID).json()
     for number in (*MAGIC_NUMBERS, *numbers(30)):
         client.send(number, TEXT)
-    client.wait_for(followed["id"], "delivered", seconds=SECONDS)
-    client.wait_until_none_is(["sending"], seconds=SECONDS)
+    client.wait_for(followed["id"], "delivered")
+    client.wait_until_none_is(["sending"])
     token = client.session.headers["Authorization"]
     wrong = [
         client.post("messages/", {"to": "nobody", "message": 7}),
@@ -136,7 +135,7 @@ def test_logs_contain_no_private_data(client: Client, answers) -> None:
 
 
 def test_traces_contain_no_private_data(client: Client, collector: Collector, answers) -> None:
-    client.stack.wait_until(lambda: any(b"provider call" in body for body in collector.received), seconds=SECONDS)
+    client.stack.wait_until(lambda: any(b"provider call" in body for body in collector.received))
 
     spans = b"\n".join(collector.received).decode("utf-8", "replace")
     assert "HTTP POST" in spans

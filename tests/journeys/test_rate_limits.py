@@ -17,7 +17,6 @@ PER_SECOND = 10
 ON_THE_WAY = 1
 # The bulk takes at least half a minute; this many of its calls are checked.
 BULK, ENOUGH, SINGLE = 300, 80, 5
-SECONDS = 90
 AMERICAN, BRITISH = "+1415200", "+44207946"
 
 SET_UP = """
@@ -33,7 +32,7 @@ def stack() -> Iterator[Stack]:
     options = ("--latency-ms", "0", "--latency-jitter-ms", "0", "--receipt-delay-ms", "0")
     with Stack(workers=WORKERS, sandbox_options=options) as running:
         with redis.Redis.from_url(running.environment["REDIS_URL"]) as broker:
-            running.wait_until(lambda: broker.zcard(WORKERS_KEY) == WORKERS, seconds=SECONDS)
+            running.wait_until(lambda: broker.zcard(WORKERS_KEY) == WORKERS)
         yield running
 
 
@@ -65,12 +64,12 @@ def test_four_workers_keep_one_rate_limit_without_delaying_other_accounts(client
         "recipients": numbers(BULK, prefix=AMERICAN),
     }
     assert client.post("schedules/", schedule).status_code == 201
-    client.stack.wait_until(lambda: len(client.stack.sandbox_log()["accepted"]) >= PER_SECOND, seconds=SECONDS)
+    client.stack.wait_until(lambda: len(client.stack.sandbox_log()["accepted"]) >= PER_SECOND)
 
     singles = [client.send(to) for to in numbers(SINGLE, prefix=BRITISH)]
-    sent = [client.wait_for(message["id"], "delivered", seconds=SECONDS) for message in singles]
+    sent = [client.wait_for(message["id"], "delivered") for message in singles]
     waiting = client.count(["queued"])
-    client.stack.wait_until(lambda: len(limited(client)) >= ENOUGH, seconds=SECONDS, pause=0.2)
+    client.stack.wait_until(lambda: len(limited(client)) >= ENOUGH, pause=0.2)
 
     times = limited(client)
     assert most_in_a_second(times) <= PER_SECOND + ON_THE_WAY

@@ -14,7 +14,6 @@ from tests.journeys.client import Client, Message, in_parallel
 from tests.journeys.stack import Stack
 
 READ_TIMEOUT = 3
-WAIT = 30
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_a_receipt_before_the_response_counts(client: Client, carrier: Carrier) 
     carrier.answer = receipt_first
     message_id = client.send("+14155550201")["id"]
     client.wait_for(message_id, "delivered")
-    client.stack.wait_until(lambda: client.attempts(message_id)[0]["outcome"] == "accepted", seconds=WAIT)
+    client.stack.wait_until(lambda: client.attempts(message_id)[0]["outcome"] == "accepted")
 
     assert [receipt.status_code for receipt in receipts] == [200]
     assert client.steps(message_id) == ["queued", "sending", "delivered"]

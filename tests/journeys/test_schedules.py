@@ -190,7 +190,7 @@ def test_two_beats_and_three_workers_create_one_message_per_recipient() -> None:
         def is_completed() -> bool:
             return client.get(path)["status"] == "completed"
 
-        stack.wait_until(is_completed, seconds=SECONDS)
+        stack.wait_until(is_completed)
 
         assert_one_message_each(rows)
         schedule = client.get(path)

@@ -20,7 +20,6 @@ from tests.journeys.stack import Stack
 KEY = "acme-key-7f3a9c"
 DOCUMENTED_URL = "https://api.acme.example/v1/sms"
 README = (BASE_DIR / "README.md").read_text()
-SECONDS = 60
 
 
 class Acme(Carrier):
@@ -59,7 +58,7 @@ def client(stack: Stack) -> Client:
 def through_acme(client: Client) -> list[Message]:
     """Messages accepted by the new provider, which shares the load with the two sandbox providers."""
     ids = client.send_batch(numbers(60), reference="shared")
-    client.wait_until_none_is(["queued", "sending"], seconds=SECONDS)
+    client.wait_until_none_is(["queued", "sending"])
     return [message for message in map(client.message, ids) if message["provider"] == "acme"]
 
 
@@ -80,7 +79,7 @@ def post(call: dict[str, Any], message: Message, state: str) -> int:
 
 
 def test_it_carries_its_share_and_loses_nothing(client: Client, through_acme: list[Message]) -> None:
-    client.wait_until_none_is(["queued", "sending"], seconds=SECONDS)
+    client.wait_until_none_is(["queued", "sending"])
     shared = [message for message in client.messages().values() if message["reference"] == "shared"]
 
     assert len(shared) == 60
@@ -139,9 +138,7 @@ def test_after_it_is_disabled_it_gets_no_messages_and_its_receipts_still_count(
     try:
         before = len(acme.calls)
         ids = client.send_batch(numbers(20, prefix="+1415300"))
-        client.stack.wait_until(
-            lambda: {client.message(message_id)["status"] for message_id in ids} == {"delivered"}, seconds=SECONDS
-        )
+        client.stack.wait_until(lambda: {client.message(message_id)["status"] for message_id in ids} == {"delivered"})
         late = through_acme[4]
 
         assert post(acme.call_for(late), late, "DELIVRD") == 200

@@ -21,7 +21,6 @@ CONCURRENCY = 16
 WORKERS = 2
 TASKS = "celery"  # the broker's list
 MESSAGES, FEWER = 600, 200
-SECONDS = 120
 UNSENT = ("queued", "sending")
 AFTER_SWEEP, SOON = 16_000, 200  # the sweep runs every five seconds
 
@@ -87,7 +86,7 @@ class Run:
         return Counter(call["reference"] for call in calls if call["reference"] in self._ids_set)
 
     def wait_for_accepted(self, count: int) -> None:
-        self.client.stack.wait_until(lambda: len(self.accepted()) >= count, seconds=SECONDS, pause=0.05)
+        self.client.stack.wait_until(lambda: len(self.accepted()) >= count, pause=0.05)
 
     def messages(self) -> list[Message]:
         found = self.client.messages()
@@ -102,7 +101,7 @@ class Run:
                 message["status"] == "delivered" or message["id"] not in taken for message in self.messages()
             )
 
-        self.client.stack.wait_until(settled, seconds=SECONDS, pause=0.5)
+        self.client.stack.wait_until(settled, pause=0.5)
 
 
 def set_receipt_delay(stack: Stack, milliseconds: int) -> None:
@@ -127,7 +126,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_sent_twice(client: Client)
     stack.kill_worker(victim)
 
     assert len(run.accepted()) < MESSAGES, "the run was over before the worker was killed"
-    client.wait_until_none_is(UNSENT, seconds=SECONDS)
+    client.wait_until_none_is(UNSENT)
     taken = run.accepted()
     in_flight = [message["id"] for message in run.messages() if message["status"] == "unknown"]
     run.wait_until_settled()
@@ -171,7 +170,7 @@ def test_a_broker_that_loses_all_data_only_causes_delay(client: Client) -> None:
     with redis.Redis.from_url(stack.environment["REDIS_URL"]) as broker:
         with paused(stack, alive(stack)):
             # Each worker may hold one task that it received before it was paused; new tasks stay in the broker.
-            stack.wait_until(lambda: broker.llen(TASKS) > 0, seconds=SECONDS)
+            stack.wait_until(lambda: broker.llen(TASKS) > 0)
             run = Run(client, "forgotten", count=FEWER)
             assert broker.llen(TASKS) > 0
             broker.flushdb()

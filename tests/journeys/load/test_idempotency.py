@@ -84,7 +84,7 @@ def test_one_key_makes_one_message_while_connections_are_cut(client: Client) -> 
     assert all(each[-1].json() == tried[0][-1].json() for each in tried)
     assert client.get("messages/", reference="cut")["count"] == 1
     message_id = tried[0][-1].json()["id"]
-    client.wait_for(message_id, "delivered", seconds=60)
+    client.wait_for(message_id, "delivered")
     assert [entry["reference"] for entry in client.stack.sandbox_log()["accepted"] if entry["to"] == body["to"]] == [
         message_id
     ]
@@ -116,7 +116,7 @@ def test_keys_of_different_users_are_independent(client: Client) -> None:
     assert len({answer.json()["id"] for answer in answers}) == 2
     assert client.get("messages/", reference="two users")["count"] == 1
     assert other.get("messages/", reference="two users")["count"] == 1
-    other.wait_until_none_is(ON_THE_WAY, seconds=60)  # the next journey counts the calls to the carriers
+    other.wait_until_none_is(ON_THE_WAY)  # the next journey counts the calls to the carriers
 
 
 def test_a_key_names_one_request_and_a_refused_request_does_not_use_it(client: Client) -> None:

@@ -63,7 +63,7 @@ def test_after_a_thousand_messages_the_counters_match_the_database(stack: Stack,
         client.send(number)
     client.wait_until_none_is(ON_THE_WAY, seconds=240)
     # A second receipt and a stale one arrive after the message has its final status.
-    stack.wait_until(lambda: stack.receipts_posted() >= receipts, seconds=60)
+    stack.wait_until(lambda: stack.receipts_posted() >= receipts)
     messages = len(reached_a_carrier(stack))
 
     answers = [scrape(stack) for _ in range(8)]

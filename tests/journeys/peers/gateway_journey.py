@@ -154,9 +154,9 @@ class GatewayJourney:
         def all_processed() -> bool:
             return {message["status"] for message in found()} == {"processed"}
 
-        client.stack.wait_until(all_processed, seconds=15)
+        client.stack.wait_until(all_processed)
         return [message["message"] for message in found()]
 
     def texts_to(self, client: Client, smsc: Smsc, number: str, *, count: int) -> list[str]:
-        client.stack.wait_until(lambda: len(smsc.sent_to(number[1:])) >= count, seconds=15)
+        client.stack.wait_until(lambda: len(smsc.sent_to(number[1:])) >= count)
         return [each.text for each in smsc.sent_to(number[1:])]

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 VERSION = "0.5.1"
 SCRIPTS = Path(__file__).parent / "node"
-EVENT_SECONDS = 20.0
+EVENT_SECONDS = 120.0
 INSTALL_SECONDS = 120.0
 
 

@@ -9,7 +9,7 @@ import smpplib.client
 import smpplib.consts
 import smpplib.gsm
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

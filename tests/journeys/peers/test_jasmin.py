@@ -34,7 +34,7 @@ def stack(smsc: Smsc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
             running.manage("upsert_provider", "jasmin", "--preset", "jasmin")
             gateway.start(replies=address_for_replies(running, "jasmin"))
             disable_sandbox(Client(running))
-            running.wait_until(lambda: smsc.is_bound, seconds=10)
+            running.wait_until(lambda: smsc.is_bound)
             yield running
 
 
@@ -48,6 +48,6 @@ class TestJasmin(GatewayJourney):
         for to in recipients:
             client.send(to, "Hello")
 
-        client.wait_until_none_is(["queued", "sending", "sent"], seconds=30)
+        client.wait_until_none_is(["queued", "sending", "sent"])
         arrived = [text.to for text in smsc.submitted if f"+{text.to}" in recipients]
         assert sorted(arrived) == sorted(to[1:] for to in recipients)

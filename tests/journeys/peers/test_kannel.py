@@ -36,7 +36,7 @@ def stack(smsc: Smsc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
             running.manage("upsert_provider", "kannel", "--preset", "kannel")
             gateway.start(replies=address_for_replies(running, "kannel"))
             disable_sandbox(Client(running))
-            running.wait_until(lambda: smsc.is_bound, seconds=10)
+            running.wait_until(lambda: smsc.is_bound)
             yield running
 
 

@@ -84,7 +84,7 @@ def test_a_receipt_outlives_a_restart_of_the_server(stack: Stack, issue: Callabl
     with SmpplibClient(stack.smpp_server_port, system_id=login.system_id, password=login.password) as client:
         [(status, message_id)] = client.send("+14155550302", "Hello")
     stack.stop_smpp_server()
-    Client(stack, login.user).wait_until_none_is(["queued", "sending", "sent"], seconds=20)
+    Client(stack, login.user).wait_until_none_is(["queued", "sending", "sent"])
 
     stack.start_smpp_server()
     with SmpplibClient(stack.smpp_server_port, system_id=login.system_id, password=login.password) as client:
