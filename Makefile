@@ -18,7 +18,7 @@ export ARGS
 TIERS_TEST := pure,either,database,smoke
 TIERS_ALL := pure,either,database,processes,fuzz,generated,memory,migrations
 TIERS_BOTH := database,fuzz,migrations
-TIERS_JOURNEYS := smoke,journeys,embedded,browser
+TIERS_JOURNEYS := smoke,journeys,embedded,deployed,browser
 PYTEST = $(BIN)/python -m pytest --dist loadgroup
 
 .DEFAULT_GOAL := help

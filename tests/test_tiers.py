@@ -33,6 +33,7 @@ def test_every_entry_names_tests() -> None:
         ("config/admin/test_theme.py", "test_one", tiers.EITHER),
         ("journeys/chaos/test_faults.py", "test_one", tiers.JOURNEYS),
         ("journeys/test_make_run.py", "test_one", tiers.EMBEDDED),
+        ("journeys/load/test_new.py", "test_one", tiers.DEPLOYED),
         (*tiers._ENTRIES[tiers.SMOKE][0].split("::"), tiers.SMOKE),
     ],
 )
@@ -71,8 +72,8 @@ def test_ci_runs_all_tiers_and_twice_those_that_depend_on_the_database() -> None
     for before, target, named in runs:
         found["DATABASE_URL=" in before] |= set(tiers.parse(named)) if named else tiers_of_target(target)
 
-    assert found[False] == set(tiers.COMMANDS)
-    assert found[True] == tiers.ON_BOTH_DATABASES
+    assert found[False] == set(tiers.COMMANDS) - tiers.ON_POSTGRESQL_IN_CI
+    assert found[True] == tiers.ON_BOTH_DATABASES | tiers.ON_POSTGRESQL_IN_CI
 
 
 def test_what_make_test_runs_with_a_part_of_its_examples_is_run_with_all_by_another_command() -> None:
@@ -92,7 +93,7 @@ def test_what_runs_on_one_database_knows_neither() -> None:
 def test_what_was_not_run_is_said_with_the_command() -> None:
     assert tiers.not_run([tiers.PURE, tiers.EITHER, tiers.DATABASE, tiers.SMOKE], on_postgresql=False) == [
         "Not run: processes, fuzz, generated, memory, migrations (make test-all runs them)",
-        "Not run: journeys, embedded, browser (make journeys runs them)",
+        "Not run: journeys, embedded, deployed, browser (make journeys runs them)",
         "Not run: anything on PostgreSQL and Redis (DATABASE_URL=… REDIS_URL=… make test-all)",
     ]
     assert tiers.not_run(list(tiers.COMMANDS), on_postgresql=False) == []

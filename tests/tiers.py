@@ -12,7 +12,7 @@ import pytest
 TESTS = Path(__file__).parent
 PURE, EITHER, DATABASE, SMOKE, PROCESSES = "pure", "either", "database", "smoke", "processes"
 FUZZ, GENERATED, MEMORY, MIGRATIONS = "fuzz", "generated", "memory", "migrations"
-JOURNEYS, EMBEDDED, BROWSER = "journeys", "embedded", "browser"
+JOURNEYS, EMBEDDED, DEPLOYED, BROWSER = "journeys", "embedded", "deployed", "browser"
 
 COMMANDS = {
     PURE: "make test",  # neither a database nor Redis: the result is the same everywhere
@@ -26,10 +26,13 @@ COMMANDS = {
     MIGRATIONS: "make test-all",
     JOURNEYS: "make journeys",
     EMBEDDED: "make journeys",  # journeys with the embedded default, or about what no database decides
+    DEPLOYED: "make journeys",  # with several processes of a kind, as only a deployment has them
     BROWSER: "make journeys",  # needs Chromium
 }
 # Database, Redis, processes or the SQL dialect decide the result: these run on SQLite and on PostgreSQL.
 ON_BOTH_DATABASES = {DATABASE, SMOKE, FUZZ, MIGRATIONS, JOURNEYS}
+# These run wherever they are asked for; CI asks for them on PostgreSQL alone, as a deployment has it.
+ON_POSTGRESQL_IN_CI = {DEPLOYED}
 
 _ENTRIES = {
     PURE: (
@@ -143,19 +146,37 @@ _ENTRIES = {
     ),
     MEMORY: ("media_store/validation/test_memory.py",),
     MIGRATIONS: ("migrations",),
+    # Faults, kills, locks and concurrency, on which the two databases differ; and logs, as a driver may print what it gets.
     JOURNEYS: (
         "journeys",
+        "journeys/load/test_idempotency.py",
         "journeys/test_make_run.py::test_a_missing_database_is_one_clear_line",
         "journeys/test_make_run.py::test_given_a_database_and_a_broker_those_are_used",
         "journeys/test_smpp.py::test_a_message_is_queued_sent_and_delivered",
         "journeys/test_smpp.py::test_no_receipt_is_lost_while_the_database_is_unavailable",
     ),
+    # `make run` itself; and HTTP, SMPP and documentation as seen by carriers and clients, with one process of each kind.
     EMBEDDED: (
         "journeys/peers",
+        "journeys/test_carriers.py",
+        "journeys/test_first_message.py",
+        "journeys/test_inbound.py",
         "journeys/test_make_run.py",
+        "journeys/test_readme.py",
         "journeys/test_slow_clients.py",
         "journeys/test_smpp.py",
         "journeys/test_third_provider.py",
+    ),
+    # Many workers, web processes and beats at once, the live process, and an observability stack. On SQLite one writer works
+    # at a time, and the same journey proves less; `journeys/chaos` kills workers on SQLite too.
+    DEPLOYED: (
+        "journeys/load",
+        "journeys/test_client_callbacks.py",
+        "journeys/test_live.py",
+        "journeys/test_nothing_leaks.py",
+        "journeys/test_rate_limits.py",
+        "journeys/test_schedules.py",
+        "journeys/test_worker_killed.py",
     ),
     BROWSER: ("browser",),
 }
