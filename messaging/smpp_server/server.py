@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from messaging import notifier
 from messaging.services.errors import DomainError, InvalidField
-from messaging.services.gateway import deliveries, lookups, parts
+from messaging.services.gateway import deliveries, lookups, parts, times
 from messaging.services.gateway.lookups import Incomplete
 from messaging.services.webhooks import gateway_receipts
-from messaging.smpp_server import statuses, submit_pdus, times
+from messaging.smpp_server import statuses, submit_pdus
 from messaging.smpp_server.batches import BatchSubmitter, SubmitResult
 from messaging.smpp_server.clients import RENEW_SECONDS, Client, Clients
 from messaging.smpp_server.courier import Courier

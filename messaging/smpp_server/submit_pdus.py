@@ -9,10 +9,9 @@ from typing import Final
 
 from messaging import e164, segments
 from messaging.services.errors import InvalidField
-from messaging.services.gateway import texts
+from messaging.services.gateway import texts, times
 from messaging.services.gateway.submissions import ClientSubmission, SubmittedPart
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput
-from messaging.smpp_server import times
 from providers import senders
 from providers.contract.messages import MessagePart
 from providers.numbers import MAX_SHORT_CODE

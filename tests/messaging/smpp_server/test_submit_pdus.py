@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from messaging.services.errors import InvalidField
-from messaging.smpp_server import submit_pdus, times
+from messaging.services.gateway import times
+from messaging.smpp_server import submit_pdus
 from providers.smpp.pdu import ShortMessage, SmppAddress
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
