@@ -49,6 +49,7 @@ _ENTRIES = {
         "media_store/test_checks.py",
         "media_store/validation",
         "messaging/services/outbound/dispatch/test_worker_slots.py",
+        "messaging/services/webhooks/test_kannel_escapes.py",
         "messaging/smpp_connector/test_holder.py",
         "messaging/smpp_connector/test_http_api.py",
         "messaging/smpp_connector/test_links.py",

@@ -54,7 +54,7 @@ def body(
     """
     data = event.snapshot.get("data") if event.message_id is None else None
     if message is not None:
-        data = show(_as_of(message, event))
+        data = show(as_of(message, event))
     if data is None:
         return None
     return {"type": event.type, "timestamp": isoformat_utc(event.at), "sequence": event.sequence, "data": data}
@@ -66,7 +66,7 @@ def _snapshot(message: Message) -> dict[str, Any]:
     return {name: value for name, value in {**values, **times}.items() if value}
 
 
-def _as_of(message: Message, event: ClientEvent) -> Message:
+def as_of(message: Message, event: ClientEvent) -> Message:
     snapshot = copy(message)
     for name in VALUE_FIELDS:
         setattr(snapshot, name, event.snapshot.get(name, DEFAULTS.get(name, "")))

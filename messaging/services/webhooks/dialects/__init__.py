@@ -4,11 +4,13 @@
 """
 
 from messaging.services.webhooks.dialects.base import ClientCall, Dialect, Occasion
+from messaging.services.webhooks.dialects.jasmin import JasminDialect
+from messaging.services.webhooks.dialects.kannel import KannelDialect
 from messaging.services.webhooks.dialects.standard import StandardDialect
 
 __all__ = ["ClientCall", "Dialect", "Occasion", "named", "options_of"]
 
-_DIALECTS: dict[str, Dialect] = {"": StandardDialect()}
+_DIALECTS: dict[str, Dialect] = {"": StandardDialect(), "jasmin": JasminDialect(), "kannel": KannelDialect()}
 
 
 def named(text: str) -> Dialect:
