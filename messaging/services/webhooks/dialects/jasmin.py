@@ -49,7 +49,7 @@ class JasminDialect(Dialect):
         level, method = _read(occasion.options)
         message = events.as_of(occasion.message, occasion.event)
         is_answer = level != RECEIPT and occasion.event.type not in ENDED
-        values = _answered(message) if is_answer else _receipt(message, occasion.event.at)
+        values = _acceptance(message) if is_answer else _receipt(message, occasion.event.at)
         if method == "GET":
             return ClientCall("GET", _with_query(occasion.url, urlencode(values)), HEADERS, b"")
         return ClientCall("POST", occasion.url, HEADERS, urlencode(values).encode())
@@ -63,7 +63,7 @@ def _read(options: str) -> tuple[int, str]:
     return (int(level) if level.isdecimal() else 0), method
 
 
-def _answered(message: Message) -> dict[str, str]:
+def _acceptance(message: Message) -> dict[str, str]:
     refusal = REFUSALS.get(gateway_receipts.error_of(message), CommandStatus.RSUBMITFAIL)
     is_refused = gateway_receipts.state_of(message) is not None
     return {
