@@ -316,6 +316,11 @@ WEB_THREADS: int = env.int("WEB_THREADS", default=4)
 ENABLE_SMPP_SERVER: bool = env.bool("ENABLE_SMPP_SERVER", default=False)  # `make run` starts it
 SMPP_SERVER_PORT: int = env.int("SMPP_SERVER_PORT", default=2775)
 
+# --- HTTP interfaces of other gateways --------------------------------------------------------------------------------
+
+ENABLE_KANNEL_API: bool = env.bool("ENABLE_KANNEL_API", default=False)
+ENABLE_JASMIN_API: bool = env.bool("ENABLE_JASMIN_API", default=False)
+
 # --- API --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {

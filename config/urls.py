@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from config import health, metrics
 from config.admin.dashboard_page import live
 from config.login import login
+from messaging.gateway_http import jasmin, kannel
 from messaging.webhooks import InboundCallbackView, StatusCallbackView
 
 admin.autodiscover()
@@ -43,4 +44,10 @@ urlpatterns = [
     # The console shows the short addresses; both work.
     path(STATUS_CALLBACK, StatusCallbackView.as_view(schema=None)),
     path(INBOUND_CALLBACK, InboundCallbackView.as_view(schema=None)),
+    # The HTTP interfaces of other gateways: 404 unless ENABLE_KANNEL_API or ENABLE_JASMIN_API is set.
+    path("cgi-bin/sendsms", kannel.sendsms),
+    path("send", jasmin.send),
+    path("rate", jasmin.rate),
+    path("balance", jasmin.balance),
+    path("ping", jasmin.ping),
 ]
