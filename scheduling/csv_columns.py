@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from scheduling.templates import IDENTIFIER, MAX_VARIABLES
+from messaging.text_templates import IDENTIFIER, MAX_VARIABLES
 
 MAX_COLUMNS = 1_000
 MAX_NAME = 40

@@ -20,9 +20,9 @@ from itertools import chain
 from typing import BinaryIO, Final, NamedTuple
 
 from messaging.e164 import InvalidNumber
+from messaging.text_templates import MAX_VALUE
 from scheduling import csv_columns, recipient_numbers
 from scheduling.csv_columns import BadHeader, Columns
-from scheduling.templates import MAX_VALUE
 
 MAX_RECORD = 1_048_576
 # Of the names of columns that are not used.

@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from messaging import e164
+from messaging import e164, text_templates
 from messaging.api.fields import (
     BoundedListField,
     SenderField,
@@ -24,7 +24,7 @@ from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
 from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
-from scheduling import recurrence, templates
+from scheduling import recurrence
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.recipients_csv import RowError
 from scheduling.recurrence_rule import MAX_TEXT
@@ -95,11 +95,11 @@ class RecipientField(serializers.Field):
             raise serializers.ValidationError({"to": "A phone number is a string."}, code="invalid")
         try:
             given = data.get("variables")
-            variables = templates.check_values({} if given is None else given)
+            variables = text_templates.check_values({} if given is None else given)
             return e164.normalise(number), variables
         except e164.InvalidNumber as error:
             raise serializers.ValidationError({"to": [serializers.ErrorDetail(str(error), error.code)]}) from None
-        except templates.InvalidValues as error:
+        except text_templates.InvalidValues as error:
             detail = serializers.ErrorDetail(str(error), error.code)
             raise serializers.ValidationError({"variables": [detail]}) from None
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from messaging import segments
+from messaging import segments, text_templates
 from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message
@@ -21,10 +21,9 @@ from messaging.services.outbound import bulk_insert, eligibility
 from messaging.services.outbound.bulk_insert import Variant
 from messaging.services.outbound.eligibility import Batch, Moment, Refusal
 from messaging.states import Direction, Source, Status
-from scheduling import templates
+from messaging.text_templates import MissingVariable, Template
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from scheduling.services import runs
-from scheduling.templates import MissingVariable, Template
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +139,7 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
 def _write(
     run: ScheduleRun, schedule: Schedule, recipients: list[tuple[int, str, dict[str, str]]], now: datetime
 ) -> int:
-    template = templates.compile_template(schedule.text)
+    template = text_templates.compile_template(schedule.text)
     prototype = _prototype(run, schedule, now)
     first, last = recipients[0][0], recipients[-1][0]
     batch = Batch(

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from django.db.models import Count, OuterRef, Subquery
 
-from messaging import segments
+from messaging import segments, text_templates
 from messaging.models import Message
 from messaging.models.encrypted import opened
-from scheduling import templates
 from scheduling.models import Schedule
 
 SAMPLE = 10
@@ -48,7 +47,7 @@ def newest_messages(schedule_ids: Sequence[UUID]) -> dict[UUID, list[Message]]:
 
 def rendered_sample(schedule: Schedule) -> tuple[list[RenderedMessage], int]:
     """Return the first recipients' texts, and how many segments one run takes for all recipients."""
-    template = templates.compile_template(schedule.text)
+    template = text_templates.compile_template(schedule.text)
     sample: list[RenderedMessage] = []
     total = 0
     rows = schedule.recipients.order_by("pk").values_list("number", "variables")

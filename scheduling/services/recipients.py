@@ -10,14 +10,14 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from messaging import segments
+from messaging import segments, text_templates
 from messaging.models import PhoneNumber
 from messaging.services.errors import InvalidField
-from scheduling import recipient_numbers, templates
+from messaging.text_templates import MissingVariable, Template
+from scheduling import recipient_numbers
 from scheduling.models import Schedule, ScheduleRecipient
 from scheduling.recipients_csv import InvalidCsv, ListFormat, Read, Row, RowError, RowNote, check_readable, read_rows
 from scheduling.services.errors import ScheduleEnded
-from scheduling.templates import MissingVariable, Template
 
 CHUNK = 2_000
 MAX_REPORTED_ERRORS = 10_000
@@ -62,8 +62,8 @@ class ImportReport:
 def compiled(text: str) -> Template:
     """Compile the schedule's text. Raises `InvalidField`."""
     try:
-        return templates.compile_template(text)
-    except templates.InvalidTemplate as error:
+        return text_templates.compile_template(text)
+    except text_templates.InvalidTemplate as error:
         raise InvalidField("message", "invalid_template", str(error)) from None
 
 

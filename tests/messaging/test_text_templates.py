@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduling.templates import (
+from messaging.text_templates import (
     InvalidTemplate,
     InvalidValues,
     MissingVariable,
