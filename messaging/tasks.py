@@ -18,6 +18,7 @@ from messaging.database_faults import drop_connection, may_pass
 from messaging.inbound_limits import inbound_limits
 from messaging.live import pubsub
 from messaging.open_work import OpenWork
+from messaging.services.alerts import notices, storm_digests
 from messaging.services.gateway import deliveries, parts
 from messaging.services.inbound import late_parts, media, process
 from messaging.services.outbound import missing_receipts, pacing, receipts, reconciliation, recovery
@@ -49,6 +50,7 @@ open_work.add(_RELEASE, recovery.due)
 open_work.add(_DISPATCH, lambda _now: pacing.with_ready_messages())
 open_work.add(notifier.INBOUND_TASK, process.open_texts, late_parts.due)
 open_work.add(notifier.INBOUND_MEDIA_TASK, media.due)
+open_work.add("messaging.send_alert_digests", storm_digests.due)
 open_work.add(notifier.DELIVER_TASK, lambda _now: event_log.unnumbered(), claim.due, claim.expired)
 # Longer than a tick takes to be repeated; a task that waits longer has been requested again.
 REQUEST_EXPIRES_SECONDS = 5
@@ -170,6 +172,13 @@ def fetch_inbound_media() -> None:
         notifier.notify_inbound()
 
 
+@shared_task(name="messaging.send_alert_digests")
+def send_alert_digests() -> None:
+    messages = storm_digests.send_due(default_queue=settings.DEFAULT_QUEUE, now=timezone.now())
+    for queue_name in sorted({message.queue_id for message in messages if message.queue_id}):
+        notifier.notify_queue(queue_name)
+
+
 @shared_task(name="messaging.recover")
 def recover() -> None:
     """Steps are isolated: one that keeps failing must not block the others."""
@@ -207,3 +216,4 @@ def purge() -> None:
     recovery.purge(now=now)
     parts.purge(now=now)
     deliveries.purge(now=now)
+    notices.purge(now=now)

@@ -10,6 +10,9 @@ from django.db import models
 from uuid_utils.compat import uuid7
 
 from messaging.models import (
+    AlertChannel,
+    AlertNotice,
+    AlertReceiver,
     ApiToken,
     ClientEvent,
     DeliveryAttempt,
@@ -26,12 +29,15 @@ from messaging.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from messaging.sealing import seal
 from messaging.segments import Encoding
+from messaging.services.alerts.hooks import PURPOSE as HOOK_PURPOSE
 from messaging.services.gateway.credentials import hashed
 from messaging.states import Direction, Source, Status
 from providers.models import ProviderAccount, SenderNumber
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+HOOK_SECRET = "v1,whsec_c2VjcmV0IG9mIHRoZSBTdXBhYmFzZSBob29r"
 
 
 class RowFactory(factory.django.DjangoModelFactory):
@@ -274,6 +280,38 @@ class GatewayCredentialFactory(factory.django.DjangoModelFactory):
             content_type__app_label="messaging", codename__in=["add_message", "change_message"]
         )
         self.user.user_permissions.add(*permissions)
+
+
+class AlertReceiverFactory(RowFactory):
+    """A receiver of alerts with one recipient. `secret` is of the trait `hook`, sealed."""
+
+    class Meta:
+        model = AlertReceiver
+
+    name = factory.Sequence(lambda n: f"receiver-{n}")
+    owner = factory.SubFactory(UserFactory)
+    recipients = factory.LazyFunction(lambda: ["+14155550101"])
+    created_at = updated_at = NOW
+
+    class Params:
+        hook = factory.Trait(
+            kind="supabase", recipients=[], secret=factory.LazyFunction(lambda: seal(HOOK_PURPOSE, HOOK_SECRET))
+        )
+
+
+def _alert_channel() -> AlertChannel:
+    receiver = AlertReceiverFactory()
+    return AlertChannel.objects.create(receiver=receiver, owner=receiver.owner, used_at=NOW)
+
+
+class AlertNoticeFactory(RowFactory):
+    class Meta:
+        model = AlertNotice
+
+    channel = factory.LazyFunction(_alert_channel)
+    digest = factory.Sequence(lambda n: f"{n:064x}")
+    received_at = NOW
+    forget_at = NOW + timedelta(days=30)
 
 
 class GatewayReceiptFactory(factory.django.DjangoModelFactory):

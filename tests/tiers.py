@@ -48,6 +48,7 @@ _ENTRIES = {
         "contract",
         "media_store/test_checks.py",
         "media_store/validation",
+        "messaging/services/alerts/test_texts.py",
         "messaging/services/outbound/dispatch/test_worker_slots.py",
         "messaging/services/webhooks/test_kannel_escapes.py",
         "messaging/smpp_connector/test_holder.py",

@@ -1,4 +1,5 @@
 from messaging.models.access import ApiToken
+from messaging.models.alert import AlertChannel, AlertNotice, AlertReceiver
 from messaging.models.attachment import Attachment
 from messaging.models.attempt import AttemptPart, DeliveryAttempt
 from messaging.models.callback import ProviderCallback
@@ -17,6 +18,9 @@ from messaging.models.twilio import TwilioAccount, TwilioApiKey
 from messaging.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookSecret
 
 __all__ = [
+    "AlertChannel",
+    "AlertNotice",
+    "AlertReceiver",
     "ApiToken",
     "Attachment",
     "AttemptPart",

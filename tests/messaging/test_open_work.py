@@ -7,11 +7,12 @@ import pytest
 from django.conf import settings
 
 from messaging import tasks
-from messaging.models import Attachment
+from messaging.models import AlertChannel, Attachment
 from scheduling.models import Schedule
 from scheduling.tasks import tick as schedules_tick
 from tests.factories import (
     NOW,
+    AlertReceiverFactory,
     ClientEventFactory,
     InboundPartFactory,
     MessageFactory,
@@ -56,6 +57,11 @@ def unexpanded_run() -> None:
     started.runs.update(lease_until=NOW)
 
 
+def due_digest() -> None:
+    receiver = AlertReceiverFactory()
+    AlertChannel.objects.create(receiver=receiver, owner=receiver.owner, used_at=NOW, digest_due_at=NOW)
+
+
 @pytest.mark.parametrize(
     ("make", "expected", "before"),
     [
@@ -69,6 +75,7 @@ def unexpanded_run() -> None:
         (lambda: ClientEventFactory(message=MessageFactory(delivered=True)), "messaging.deliver", True),
         (lambda: WebhookDeliveryFactory(event=None), "messaging.deliver", False),
         (lambda: WebhookDeliveryFactory(event=None, sending=True, lease_until=NOW), "messaging.deliver", False),
+        (due_digest, "messaging.send_alert_digests", False),
         (due_schedule, "scheduling.tick", False),
         (older_zone_data, "scheduling.tick", True),
         (unexpanded_run, "scheduling.tick", False),

@@ -1,4 +1,4 @@
-"""Redacts a phone number outside the messages table: idempotency records, unmatched callbacks, audit log.
+"""Redacts a phone number outside the messages table: idempotency records, unmatched callbacks, alerts, audit log.
 
 Each table is processed in chunks, oldest first. Redacted rows are not found again, so another call completes what a crash left.
 """
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from django.contrib.admin.models import LogEntry
-from django.db.models import Model, Q, QuerySet
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
-from messaging.models import IdempotencyRecord, ProviderCallback
+from messaging.models import AlertChannel, AlertNotice, AlertReceiver, IdempotencyRecord, ProviderCallback
 from messaging.models.encrypted import fault_of
 from messaging.services.transitions import save_together
 
@@ -32,6 +34,9 @@ def redact_references(number: str, pseudonym: str) -> None:
     for callbacks in _chunks(ProviderCallback.objects.filter(state__in=ProviderCallback.LOOSE)):
         about = [row.pk for row in _readable(callbacks, "body") if pattern.search(row.body)]
         ProviderCallback.objects.filter(pk__in=about).delete()
+    _remove_recipient(AlertReceiver.objects.all(), number)
+    _remove_recipient(AlertChannel.objects.all(), number)
+    _redact_held_alerts(pattern, pseudonym)
     digits = number.removeprefix("+")
     logged = Q(object_id__contains=digits) | Q(object_repr__contains=digits) | Q(change_message__contains=digits)
     for entries in _chunks(LogEntry.objects.filter(logged)):
@@ -45,6 +50,28 @@ def redact_references(number: str, pseudonym: str) -> None:
 def _pattern(number: str) -> re.Pattern[str]:
     """Match the number with a plus, a percent-encoded plus or no plus, but not inside a longer number."""
     return re.compile(rf"(?:\+|%2B)?(?<!\d){re.escape(number.removeprefix('+'))}(?!\d)", re.IGNORECASE)
+
+
+def _remove_recipient(table: "QuerySet[AlertReceiver] | QuerySet[AlertChannel]", number: str) -> None:
+    listed = table.annotate(stored=Cast("recipients", TextField())).filter(stored__contains=number)
+    for rows in _chunks(listed):
+        with transaction.atomic():
+            current: list[AlertReceiver | AlertChannel] = list(
+                table.filter(pk__in=[row.pk for row in rows]).select_for_update(of=("self",))
+            )
+            for row in current:
+                row.recipients = [each for each in row.recipients if each != number]
+            save_together(current, ["recipients"])
+
+
+def _redact_held_alerts(pattern: re.Pattern[str], pseudonym: str) -> None:
+    """The names of alerts that wait for their digest may have been made of anything."""
+    for notices in _chunks(AlertNotice.objects.filter(is_held=True)):
+        about = [row for row in _readable(notices, "counts") if any(pattern.search(name) for name in row.counts)]
+        for notice in about:
+            notice.counts = {pattern.sub(pseudonym, name): count for name, count in notice.counts.items()}
+        if about:
+            save_together(about, ["counts"])
 
 
 def _redact_responses(number: str, pseudonym: str) -> None:

@@ -16,6 +16,7 @@ from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRecipient
 from tests.factories import (
     NOW,
+    AlertNoticeFactory,
     CallbackFactory,
     GatewayPartFactory,
     InboundPartFactory,
@@ -54,11 +55,13 @@ def test_every_text_is_encrypted_and_read_back(use_keys) -> None:
     CallbackFactory(body='{"text": "hello"}')
     InboundPartFactory(text="Part one", unabridged={"from": "somebody@example.com"})
     GatewayPartFactory()
+    AlertNoticeFactory(is_held=True, counts={"HighLoad": 9})
     IdempotencyRecord.objects.create(owner=owner, key="k", fingerprint="f", response='{"message": "x"}', created_at=NOW)
     due_run(owner, recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
 
     columns = key_rotation.encrypted_columns(apps.get_models())
     assert {f"{model.__name__}.{field.name}" for model, field in columns} == {
+        "AlertNotice.counts",
         "Message.text",
         "GatewayPart.octets",
         "InboundPart.text",
