@@ -32,6 +32,7 @@ TAGS = {
     "queues": "Named streams of outbound messages with their own pace.",
     "providers": "Provider accounts, for operators.",
     "auth": "Tokens.",
+    "integrations": "Called by monitoring systems and by Supabase, whose payloads they take.",
     "provider callbacks": "Called by providers. Clients do not need these.",
 }
 # For operations whose id does not begin with their tag.
@@ -149,6 +150,14 @@ class BasicScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "basic"}
 
 
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    target_class = "messaging.api.integrations.uptime_kuma.ApiKeyAuthentication"
+    name = "api_key"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        return {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A token, as for `bearer`."}
+
+
 def _is_filterset(parameters: Any) -> bool:
     return isinstance(parameters, type) and issubclass(parameters, django_filters.FilterSet)
 
@@ -159,13 +168,13 @@ def describe_tags(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def close_request_bodies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Postprocessing hook: forbid additional properties in request bodies, except those of providers' callbacks.
+    """Postprocessing hook: forbid additional properties in request bodies, except those of other systems.
 
     An object without `properties`, such as the variables of a recipient, remains a free map.
     """
     schemas = result["components"]["schemas"]
     for path, methods in result["paths"].items():
-        if "/webhooks/" in path:
+        if "/webhooks/" in path or "/integrations/" in path:
             continue
         for operation in methods.values():
             for media_type in operation.get("requestBody", {}).get("content", {}).values():

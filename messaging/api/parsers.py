@@ -78,6 +78,7 @@ def _lone_surrogate(data: Any) -> tuple[str, ...] | None:
 class StrictJSONParser(BaseParser):
     media_type = "application/json"
     takes_lists = False
+    takes_lone_surrogates = False
     max_values = 100_000
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
@@ -97,6 +98,6 @@ class StrictJSONParser(BaseParser):
         if not isinstance(data, (dict, list) if self.takes_lists else dict):
             raise ParseError(f"The body must be a JSON object{' or list' if self.takes_lists else ''}.")
         _refuse_depth(data)
-        if _SURROGATE_ESCAPE.search(text):
+        if not self.takes_lone_surrogates and _SURROGATE_ESCAPE.search(text):
             _refuse_lone_surrogates(data)
         return data

@@ -1,6 +1,6 @@
 """URLs under /api/v1/ that belong to messaging."""
 
-from django.urls import path
+from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from messaging.api.auth import LogoutViewSet, TokenViewSet
@@ -36,5 +36,6 @@ urlpatterns = [
     ),
     path("live/messages/<uuid:pk>/wait/", LiveWaitViewSet.as_view({"get": "wait"}, basename="live"), name="live-wait"),
     path("stats/", StatsViewSet.as_view({"get": "retrieve"}, basename="stats"), name="stats"),
+    path("integrations/", include("messaging.api.integrations.urls")),
     *router.urls,
 ]
