@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
     "Clients": (
         MenuEntry("Webhook endpoints", "webhook", "messaging.webhookendpoint"),
         MenuEntry("Webhook deliveries", "outbox", "messaging.webhookdelivery"),
+        MenuEntry("Alert receivers", "notifications", "messaging.alertreceiver"),
     ),
     "System": (
         MenuEntry("Audit log", "history", "admin.logentry"),

@@ -1,4 +1,5 @@
 from messaging.admin.access import ApiTokenAdmin
+from messaging.admin.alert_receivers import AlertReceiverAdmin
 from messaging.admin.callbacks import ProviderCallbackAdmin
 from messaging.admin.gateway import GatewayCredentialAdmin
 from messaging.admin.images import MediaAssetAdmin
@@ -11,6 +12,7 @@ from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
 from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [
+    "AlertReceiverAdmin",
     "ApiTokenAdmin",
     "ErasureAdmin",
     "GatewayCredentialAdmin",

@@ -34,6 +34,7 @@ _READ = (
 # For console users, who also need to be staff. Viewers see no message texts, tokens or passwords.
 _VIEW = (
     *_READ,
+    "messaging.view_alertreceiver",
     "messaging.view_providercallback",
     "messaging.view_suppression",
     "providers.view_provideraccount",

@@ -26,6 +26,7 @@ from scheduling.models import Schedule, ScheduleRun
 from tests.browser import demo_exchanges
 from tests.factories import (
     AccountFactory,
+    AlertReceiverFactory,
     AttemptFactory,
     CallbackFactory,
     ClientEventFactory,
@@ -268,6 +269,11 @@ def _clients(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
     GatewayCredentialFactory(
         user=clinic, system_id="clinic-smpp", label="The practice software", max_sessions=4,
         allowed_addresses=["192.0.2.0/24", "2001:db8::/32"], last_used_at=now - timedelta(minutes=3),
+    )  # fmt: skip
+    AlertReceiverFactory(name="sign-in", hook=True, owner=shop, template="{otp} is your code for the shop.")
+    AlertReceiverFactory(
+        name="on-call", owner=clinic, recipients=["+14155550151", "+4915112345671", "+442071838751"], sender="+15005550006",
+        template="{status} {severity} {alerts} {more}", sends_resolved=True,
     )  # fmt: skip
     bad = EndpointFactory(owner=clinic, url="https://clinic.example/sms", failing_since=now - timedelta(hours=3),
                           created_at=now, updated_at=now)  # fmt: skip

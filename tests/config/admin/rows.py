@@ -13,6 +13,7 @@ from providers.models import ProviderEvent
 from tests.factories import (
     NOW,
     AccountFactory,
+    AlertReceiverFactory,
     CallbackFactory,
     EndpointFactory,
     GatewayCredentialFactory,
@@ -52,6 +53,7 @@ MAKERS: dict[str, Callable[[int], object]] = {
         event="sunrise", latitude=n, longitude=1
     ),
     "media_store/mediaasset": _image,
+    "messaging/alertreceiver": lambda _n: AlertReceiverFactory(),
     "messaging/apitoken": lambda _n: ApiToken.objects.create(user=UserFactory()),
     "messaging/erasure": lambda n: Erasure.objects.create(
         digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1

@@ -31,9 +31,10 @@ PATHS = {
     "users": "/admin/auth/user/",
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
+    "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
 }
-VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks"}
+VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER | {"send", "new schedule"},
