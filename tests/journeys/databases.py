@@ -42,11 +42,18 @@ def fresh_database() -> Iterator[str]:
 def migrated_database(folder: Path) -> Iterator[str]:
     """The same with all migrations applied; on SQLite its file is copied into the folder."""
     if not GIVEN_DATABASE_URL:
-        _copy(_migrated_file(), folder / FILE)
+        copy_migrated_file(folder)
         yield ""
         return
     with _created(template=_migrated_name()) as name:
         yield _address(name)
+
+
+def copy_migrated_file(folder: Path) -> None:
+    """Put an SQLite database with all migrations applied into the folder."""
+    source = sqlite3.connect(_migrated_file())
+    with contextlib.closing(source) as template, contextlib.closing(sqlite3.connect(folder / FILE)) as copy:
+        template.backup(copy)
 
 
 @contextlib.contextmanager
@@ -91,8 +98,3 @@ def _migrate(environment: dict[str, str]) -> None:
     # `make chaos` runs without the environment of pytest.
     defaults = {"SECRET_KEY": secrets.token_urlsafe(50)}
     subprocess.run(command, cwd=BASE_DIR, env=defaults | os.environ | environment, check=True)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with contextlib.closing(sqlite3.connect(source)) as template, contextlib.closing(sqlite3.connect(target)) as copy:
-        template.backup(copy)

@@ -23,10 +23,9 @@ import requests
 from config.run import services
 from config.run.environment import BASE_DIR
 from tests.environment import GIVEN_DATABASE_URL, GIVEN_REDIS_URL, JOURNEYS_DATABASE, redis_database
-from tests.journeys.databases import fresh_database
+from tests.journeys.databases import copy_migrated_file, fresh_database, migrated_database
+from tests.journeys.stack import PATIENCE
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
 LAST_LINE = "Ctrl-C stops everything; the data stays."
 
 
@@ -65,10 +64,10 @@ class Run:
         return "\n".join(self.lines)
 
     def wait_for(self, line: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while line not in self.lines:
             assert self._process.poll() is None, f"it stopped:\n{self.text()}"
-            assert time.monotonic() < deadline, f"not within {START_SECONDS} s:\n{self.text()}"
+            assert time.monotonic() < deadline, f"not within {PATIENCE} s:\n{self.text()}"
             time.sleep(0.05)
 
     def command(self, containing: str) -> str:
@@ -81,7 +80,7 @@ class Run:
         return self.ended()
 
     def ended(self) -> int:
-        code = self._process.wait(STOP_SECONDS)
+        code = self._process.wait(PATIENCE)
         self._reader.join(5)
         if not self._process.stderr.closed:
             self.errors = self._process.stderr.read()
@@ -95,6 +94,15 @@ class Run:
 
 
 SET_BY_A_START = {"SECRET_KEY", "PUBLIC_URL", "DJANGO_SETTINGS_MODULE", "LOCAL_DIR", "PORT"}
+
+
+@pytest.fixture
+def migrated_folder(tmp_path: Path) -> Path:
+    """For a start that need not migrate an empty database, which takes longer than all else that it does."""
+    folder = tmp_path / "local"
+    folder.mkdir(mode=0o700)
+    copy_migrated_file(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +153,7 @@ def test_the_banner_is_complete_and_nothing_warns(run: Run) -> None:
     assert not re.search(r"warning|error|traceback", text, re.IGNORECASE)
 
 
+@pytest.mark.skipif(bool(GIVEN_DATABASE_URL), reason="the embedded default, whatever database is given to the tests")
 def test_the_pasted_commands_send_a_message_and_show_it_delivered(run: Run) -> None:
     body, code = paste(run.command("POST") + " -w '\\n%{http_code}'").splitlines()
     watch = run.command("/events/").replace("/ID/", f"/{json.loads(body)['id']}/")
@@ -309,15 +318,15 @@ def age_by_six_minutes(folder: Path) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: Path) -> None:
+def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(migrated_folder: Path, tmp_path: Path) -> None:
     """Also from a copy of the folder, which is the backup of such a run; messages to a dead number are not a fault."""
-    folder = tmp_path / "local"
+    folder = migrated_folder
     with Run(folder) as first:
         first.wait_for(LAST_LINE)
         children = children_of(first.pid)
@@ -351,28 +360,28 @@ def test_a_stop_leaves_nothing_behind_and_a_second_start_has_the_data(tmp_path: 
         assert second.command("POST").split(" -H ")[1:] == send.split(" -H ")[1:]
 
 
-def test_processes_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
-    with Run(tmp_path / "local") as run:
+def test_processes_do_not_outlive_a_killed_supervisor(migrated_folder: Path) -> None:
+    with Run(migrated_folder) as run:
         run.wait_for(LAST_LINE)
         children = children_of(run.pid)
 
         run.stop(signal.SIGKILL)
 
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not are_gone(children):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
 
-def test_a_dead_process_is_restarted(tmp_path: Path) -> None:
-    with Run(tmp_path / "local") as run:
+def test_a_dead_process_is_restarted(migrated_folder: Path) -> None:
+    with Run(migrated_folder) as run:
         run.wait_for(LAST_LINE)
         web = next(pid for pid in children_of(run.pid) if b"granian" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
         os.kill(web, signal.SIGKILL)
 
         run.wait_for("web ended (signal 9); restarting it in 1 s")
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(requests.RequestException):
                 if requests.get(f"http://127.0.0.1:{run.port}/healthz", timeout=1).ok:
@@ -383,7 +392,7 @@ def test_a_dead_process_is_restarted(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (GIVEN_DATABASE_URL and GIVEN_REDIS_URL), reason="needs DATABASE_URL and REDIS_URL")
 def test_given_a_database_and_a_broker_those_are_used(tmp_path: Path) -> None:
-    with fresh_database() as url:
+    with migrated_database(tmp_path) as url:
         given = {"DATABASE_URL": url, "REDIS_URL": redis_database(GIVEN_REDIS_URL, JOURNEYS_DATABASE)}
         with Run(tmp_path / "local", given) as run:
             run.wait_for(LAST_LINE)
