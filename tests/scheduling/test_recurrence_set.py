@@ -12,9 +12,10 @@ from dateutil.rrule import rrulestr
 
 from scheduling.recurrence_rule import WEEKDAYS, parse
 from scheduling.recurrence_set import wall_times
+from tests.generated import examples
 
 LENGTH = 8
-RULES_PER_SEED = 250
+RULES_PER_SEED = examples(250)
 DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY")
 ORDINALS = (-5, -2, -1, 1, 2, 3, 4, 5)
