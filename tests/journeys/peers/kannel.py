@@ -21,17 +21,7 @@ box-deny-ip = "*.*.*.*"
 box-allow-ip = "127.0.0.1"
 store-file = {folder}/kannel.store
 
-group = smsc
-smsc = smpp
-smsc-id = carrier
-host = 127.0.0.1
-port = {smsc}
-transceiver-mode = true
-smsc-username = {system_id}
-smsc-password = {smsc_password}
-system-type = ""
-address-range = ""
-reconnect-delay = 1
+{connection}
 
 group = smsbox
 bearerbox-host = 127.0.0.1
@@ -55,16 +45,52 @@ max-messages = 0
 get-url = "{replies}&id=%I&from=%p&to=%P&message=%b&coding=%c"
 """
 
+SMPP_CONNECTION = """
+group = smsc
+smsc = smpp
+smsc-id = carrier
+host = 127.0.0.1
+port = {smsc}
+transceiver-mode = true
+smsc-username = {system_id}
+smsc-password = {smsc_password}
+system-type = ""
+address-range = ""
+reconnect-delay = 1
+"""
+# To another Kannel: it appends the message's id and the mask of the reports, as parameters.
+HTTP_CONNECTION = """
+group = smsc
+smsc = http
+smsc-id = carrier
+system-type = kannel
+send-url = {send_url}
+smsc-username = {system_id}
+smsc-password = {smsc_password}
+port = {receipts}
+dlr-url = "http://127.0.0.1:{receipts}/sms?username={system_id}&password={smsc_password}&to=%p&from=%P&text=%A"
+"""
+
 
 class Kannel:
-    """A context manager. `start` takes the address for replies."""
+    """A context manager. `start` takes the address for replies.
+
+    It sends to a carrier that speaks SMPP at `smsc_port`, or with `send_url` to one that has the interface of Kannel.
+    """
 
     username, password = "switchboard", "made-up-password"
 
     def __init__(
-        self, folder: Path, *, smsc_port: int, denied: str, login: tuple[str, str] = ("made-up", "made-up")
+        self,
+        folder: Path,
+        *,
+        smsc_port: int = 0,
+        send_url: str = "",
+        denied: str,
+        login: tuple[str, str] = ("made-up", "made-up"),
     ) -> None:
-        self._folder, self._smsc_port, self._denied, self._login = folder, smsc_port, denied, login
+        self._folder, self._smsc_port, self._send_url = folder, smsc_port, send_url
+        self._denied, self._login = denied, login
         self._sendsms_port = services.free_port()
         self._daemons: list[Daemon] = []
 
@@ -89,14 +115,19 @@ class Kannel:
         """Return when both processes accept connections."""
         box_port = services.free_port()
         file = self._folder / "kannel.conf"
+        connection = HTTP_CONNECTION if self._send_url else SMPP_CONNECTION
         file.write_text(
             CONFIGURATION.format(
                 folder=self._folder,
                 admin=services.free_port(),
                 box=box_port,
-                smsc=self._smsc_port,
-                system_id=self._login[0],
-                smsc_password=self._login[1],
+                connection=connection.strip().format(
+                    smsc=self._smsc_port,
+                    send_url=self._send_url,
+                    receipts=services.free_port(),
+                    system_id=self._login[0],
+                    smsc_password=self._login[1],
+                ),
                 sendsms=self._sendsms_port,
                 username=self.username,
                 password=self.password,
