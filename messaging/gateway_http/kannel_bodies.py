@@ -98,7 +98,7 @@ def _of_body(request: HttpRequest, query: Parameters) -> Parameters:
 
 def _of_headers(request: HttpRequest) -> Parameters:
     found = {name: request.headers.get(f"X-Kannel-{name}") for name in NAMES}
-    return {name: value.strip().encode("utf-8", "replace") for name, value in found.items() if value is not None}
+    return {name: value.strip().encode("latin-1", "replace") for name, value in found.items() if value is not None}
 
 
 def _utf8_or_latin1(text: bytes) -> str:

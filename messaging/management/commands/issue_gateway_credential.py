@@ -15,8 +15,8 @@ from messaging.services.gateway import credentials
 
 class Command(BaseCommand):
     help = (
-        "Prints the system ID and the password of a new gateway credential (SMPP) of a service user, created if missing, "
-        "separated by a blank."
+        "Prints the system ID and the password of a new gateway credential (SMPP, and Kannel's and Jasmin's HTTP) of a service "
+        "user, created if missing, separated by a blank."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

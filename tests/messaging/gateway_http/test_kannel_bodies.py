@@ -72,6 +72,17 @@ class TestTextWithHeaders:
         assert message.valid_for == 3_000
         assert message.send_at > timezone.now()
 
+    def test_headers_are_octets(self, kannel: GatewayClient) -> None:
+        """A server hands them over as Latin-1."""
+        headers = {
+            "X-Kannel-DLR-URL": f"{RECEIVER}?%o",
+            "X-Kannel-DLR-Mask": "3",
+            "X-Kannel-Account": "é".encode().decode("latin-1"),
+        }
+
+        assert answer(kannel.post(b"x", "text/plain", headers={**HEADERS, **headers})) == ACCEPTED
+        assert [message.callback_url for message in stored()] == [f"{RECEIVER}?%%C3%%A9"]
+
     @pytest.mark.parametrize(
         ("content_type", "headers", "expected"),
         [
