@@ -4,10 +4,9 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -15,14 +14,18 @@ from django.views.decorators.http import require_http_methods
 from messaging import segments
 from messaging.database_faults import drop_connection, may_pass
 from messaging.gateway_http import access, jasmin_arguments, jasmin_requests, submission
-from messaging.gateway_http.jasmin_arguments import JasminRefusal
+from messaging.gateway_http.jasmin_arguments import Fields, JasminRefusal
 from messaging.gateway_http.parameters import Parameters, text_of
+from messaging.gateway_http.switches import enabled_by
 from messaging.models import GatewayCredential, Message
 from messaging.services.errors import DomainError, InvalidField
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+# What answers a client that may call; `is_json` tells that the arguments came as JSON.
+Responder = Callable[[GatewayCredential, Parameters, bool, datetime], Result]
+Values = dict[str, str | int | float]
 
 NOT_KNOWN: Final = "ND"
 # The filter that Jasmin would name, by the code of a refusal or of the field that is refused.
@@ -39,6 +42,7 @@ FILTERS: Final[Mapping[str, str]] = {
 OF_RECIPIENT: Final = "destination_address"
 
 
+@enabled_by("ENABLE_JASMIN_API")
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def send(request: HttpRequest) -> HttpResponse:
@@ -49,6 +53,7 @@ def send(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f'Success "{message.pk}"', content_type="text/plain")
 
 
+@enabled_by("ENABLE_JASMIN_API")
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def rate(request: HttpRequest) -> HttpResponse:
@@ -56,33 +61,31 @@ def rate(request: HttpRequest) -> HttpResponse:
     return _as_json(request, jasmin_arguments.RATE, _rated)
 
 
+@enabled_by("ENABLE_JASMIN_API")
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def balance(request: HttpRequest) -> HttpResponse:
     return _as_json(request, jasmin_arguments.BALANCE, _balanced)
 
 
+@enabled_by("ENABLE_JASMIN_API")
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def ping(_request: HttpRequest) -> HttpResponse:
-    _check_enabled()
     return HttpResponse("Jasmin/PONG", content_type="text/html")
 
 
-def _as_json(request: HttpRequest, fields: Any, answer: Callable[..., dict[str, Any]]) -> HttpResponse:
+def _as_json(request: HttpRequest, fields: Fields, answer: "Responder[Values]") -> HttpResponse:
+    body: Values | str
     try:
-        body: Any = _called(request, fields, answer)
-        status = 200
+        body, status = _called(request, fields, answer), 200
     except JasminRefusal as refusal:
         body, status = refusal.words, refusal.status
     return HttpResponse(json.dumps(body), status=status, content_type="application/json")
 
 
-def _called(
-    request: HttpRequest, fields: Any, answer: Callable[[GatewayCredential, Parameters, bool, datetime], Result]
-) -> Result:
+def _called(request: HttpRequest, fields: Fields, answer: "Responder[Result]") -> Result:
     """The result for a client that may call. Raises `JasminRefusal`."""
-    _check_enabled()
     arguments = jasmin_arguments.read(request, fields)
     now = timezone.now()
     username, password = (text_of(arguments, name) or "" for name in ("username", "password"))
@@ -99,11 +102,6 @@ def _called(
         drop_connection()
         logger.error("a request was not answered: database unavailable (%s)", type(error).__name__)
         raise JasminRefusal(503, "Temporarily unavailable, try again later.") from None
-
-
-def _check_enabled() -> None:
-    if not settings.ENABLE_JASMIN_API:
-        raise Http404
 
 
 def _verified(request: HttpRequest, username: str, password: str, now: datetime) -> GatewayCredential:
@@ -129,12 +127,12 @@ def _sent(credential: GatewayCredential, arguments: Parameters, is_json: bool, n
     return result
 
 
-def _rated(credential: GatewayCredential, arguments: Parameters, is_json: bool, _now: datetime) -> dict[str, Any]:
+def _rated(credential: GatewayCredential, arguments: Parameters, is_json: bool, _now: datetime) -> Values:
     access.admit(credential)
     text = jasmin_requests.text_from(arguments, is_json=is_json) or ""
     return {"unit_rate": 0.0, "submit_sm_count": max(1, segments.measure(text).segments)}
 
 
-def _balanced(credential: GatewayCredential, _arguments: Parameters, _is_json: bool, _now: datetime) -> dict[str, Any]:
+def _balanced(credential: GatewayCredential, _arguments: Parameters, _is_json: bool, _now: datetime) -> Values:
     access.admit(credential)
     return {"balance": NOT_KNOWN, "sms_count": NOT_KNOWN}

@@ -19,16 +19,19 @@ from messaging.gateway_http.parameters import (
 )
 from messaging.request_bodies import has_too_many_values
 
+# The names of the arguments, in the order in which they are checked, and what each may be.
+Fields = Mapping[str, re.Pattern[bytes]]
+
 JSON: Final = "application/json"
 CUSTOM_TLVS: Final = "custom_tlvs"
 HIDDEN: Final = "***"
 MAX_SHOWN: Final = 500
 ANYTHING: Final = re.compile(rb".*", re.DOTALL)
-_LOGIN: Final[Mapping[str, re.Pattern[bytes]]] = {
+_LOGIN: Final[Fields] = {
     "username": re.compile(rb".{1,16}"),
     "password": re.compile(rb".{1,16}"),
 }
-_TEXT: Final[Mapping[str, re.Pattern[bytes]]] = {
+_TEXT: Final[Fields] = {
     "to": re.compile(rb"\+?[0-9]+"),
     "from": ANYTHING,
     "coding": re.compile(rb"[0-9]|10|13|14"),
@@ -40,7 +43,7 @@ _TEXT: Final[Mapping[str, re.Pattern[bytes]]] = {
     "hex-content": ANYTHING,
 }
 _TIME: Final = re.compile(rb"[0-9]{15}[-+R]")
-SEND: Final[Mapping[str, re.Pattern[bytes]]] = {
+SEND: Final[Fields] = {
     **_TEXT,
     "sdt": _TIME,
     "schedule_delivery_time": _TIME,  # in Jasmin's documentation of older versions
@@ -69,8 +72,8 @@ def invalid(name: str, value: str) -> JasminRefusal:
     return JasminRefusal(400, f"Argument [{name}] has an invalid value: [{shown}].")
 
 
-def read(request: HttpRequest, fields: Mapping[str, re.Pattern[bytes]]) -> Parameters:
-    """Return the arguments, each as its field wants it. Raises `JasminRefusal`."""
+def read(request: HttpRequest, fields: Fields) -> Parameters:
+    """Return the arguments, each as its field has to be. Raises `JasminRefusal`."""
     try:
         arguments = take_query(request)
         if request.method == "POST":
@@ -113,7 +116,7 @@ def _octets(name: str, value: Any) -> bytes:
         raise invalid(name.encode("utf-8", "replace").decode(), "") from None
 
 
-def _check(arguments: Parameters, fields: Mapping[str, re.Pattern[bytes]]) -> None:
+def _check(arguments: Parameters, fields: Fields) -> None:
     """Jasmin checks whether the first argument is known, then all fields in their order, then the other arguments."""
     first, *others = [*arguments, ""]
     if first and first not in fields:

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -15,6 +14,7 @@ from messaging.database_faults import drop_connection, may_pass
 from messaging.gateway_http import access, kannel_bodies, kannel_requests, submission
 from messaging.gateway_http.kannel_bodies import KannelRefusal
 from messaging.gateway_http.parameters import text_of
+from messaging.gateway_http.switches import enabled_by
 from messaging.models import Message
 from messaging.services.errors import DomainError, InvalidField
 
@@ -33,11 +33,10 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
 }
 
 
+@enabled_by("ENABLE_KANNEL_API")
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def sendsms(request: HttpRequest) -> HttpResponse:
-    if not settings.ENABLE_KANNEL_API:
-        raise Http404
     try:
         _submit(request)
     except KannelRefusal as refusal:

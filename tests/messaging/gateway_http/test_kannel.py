@@ -42,6 +42,7 @@ def test_off_it_does_not_exist(credential: GatewayCredential) -> None:
 
     assert client.get(SMS).status_code == 404
     assert client.post(SMS).status_code == 404
+    assert client._client.put(client.path).status_code == 404
     assert stored() == []
 
 
