@@ -66,6 +66,7 @@ _ENTRIES = {
         "messaging/test_segments.py",
         "messaging/test_states.py",
         "messaging/test_text_templates.py",
+        "messaging/test_twilio_ids.py",
         "providers/simulator/smpp",
         "providers/simulator/test_sandbox.py",
         "providers/test_documentation.py",
