@@ -23,6 +23,8 @@ class EndpointInput:
     url: str
     events: tuple[str, ...] = ()
     description: str = ""
+    dialect: str = ""
+    number: str = ""
 
 
 def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> tuple[WebhookEndpoint, str]:
@@ -37,6 +39,8 @@ def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> 
             url=data.url,
             events=list(data.events),
             description=data.description,
+            dialect=data.dialect,
+            number=data.number,
             created_at=now,
             updated_at=now,
         )
