@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import Throttled
 
-from messaging.api.throttling import count_failed_login, refuse_guessing
+from messaging.api.throttling import refuse_guessing
+from messaging.request_limits import count_failure
 
 
 def login(request: HttpRequest) -> HttpResponse:
@@ -18,5 +19,5 @@ def login(request: HttpRequest) -> HttpResponse:
         return HttpResponse(text, status=429, content_type="text/plain", headers={"Retry-After": wait})
     response = admin.site.login(request)
     if not request.user.is_authenticated:
-        count_failed_login(request)
+        count_failure(request)
     return response

@@ -1,4 +1,4 @@
-"""Converts every error of the API to `application/problem+json` (RFC 9457)."""
+"""Converts every error of the API to `application/problem+json` (RFC 9457), and of Twilio's API to its JSON."""
 
 import logging
 import sys
@@ -22,6 +22,7 @@ from media_store import errors as media
 from messaging.database_faults import drop_connection, may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.services import errors
+from messaging.twilio_api import errors as twilio_errors
 from providers.errors import InvalidSignature, MalformedCallback, SharedStateUnavailable, VerificationUnavailable
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/webhooks/")
+TWILIO_PREFIX = "/2010-04-01"
 MAX_FIELD_ERRORS = 1_000  # a request may have an error in each of 100,000 recipients
 
 DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
@@ -197,23 +199,27 @@ def _is_leaf(item: Any) -> bool:
 
 
 def _as_problem(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    if not request.path.startswith(API_PREFIXES):
+    is_twilios = request.path.startswith(TWILIO_PREFIX)
+    if not is_twilios and not request.path.startswith(API_PREFIXES):
         return response
     if "Allow" in response.headers:  # the framework lists OPTIONS, which is 405 everywhere
         allowed = response.headers["Allow"].split(", ")
         response.headers["Allow"] = ", ".join(method for method in allowed if method != "OPTIONS")
-    return _without_html(response)
+    return _without_html(response, is_twilios=is_twilios)
 
 
-def _without_html(response: HttpResponse) -> HttpResponse:
-    """Replace Django's HTML error pages (unknown path, invalid host, crash) by problems."""
+def _without_html(response: HttpResponse, *, is_twilios: bool) -> HttpResponse:
+    """Replace Django's HTML error pages (unknown path, invalid host, crash) by problems, or by errors in Twilio's form."""
     if response.status_code < HTTPStatus.BAD_REQUEST:
         return response
     if response.headers.get("Content-Type", "").startswith((CONTENT_TYPE, "application/json")):
         return response
-    field_errors: list[dict[str, str]] | None = [] if response.status_code == HTTPStatus.BAD_REQUEST else None
-    body = problem(response.status_code, field_errors=field_errors)
-    replacement = JsonResponse(body, status=response.status_code, content_type=CONTENT_TYPE)
+    if is_twilios:
+        replacement = JsonResponse(twilio_errors.body_of(response.status_code), status=response.status_code)
+    else:
+        field_errors: list[dict[str, str]] | None = [] if response.status_code == HTTPStatus.BAD_REQUEST else None
+        body = problem(response.status_code, field_errors=field_errors)
+        replacement = JsonResponse(body, status=response.status_code, content_type=CONTENT_TYPE)
     for name in ("Allow", "Retry-After", "WWW-Authenticate"):
         if name in response.headers:
             replacement.headers[name] = response.headers[name]

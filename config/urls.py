@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/v1/", include("messaging.api.urls")),
     path("api/v1/", include("media_store.api.urls")),
     path("api/v1/", include("scheduling.api.urls")),
+    path("2010-04-01/", include("messaging.twilio_api.urls")),
     path("", TemplateView.as_view(template_name="index.html"), name="index"),
     path("favicon.ico", RedirectView.as_view(url=FAVICON)),
     path("healthz", health.healthz, name="healthz"),

@@ -63,7 +63,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.Djan
 @pytest.fixture(autouse=True)
 def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No counter, cached response, notification or remembered token of one test is left for the next."""
-    from messaging.api import token_memory  # noqa: PLC0415 (it imports models: see above)
+    from messaging import credential_memory  # noqa: PLC0415 (these import models: see above)
+    from messaging.api import token_memory  # noqa: PLC0415
+    from messaging.twilio_api import authentication  # noqa: PLC0415
 
     if tiers.of_item(request.node) == tiers.PURE:
         monkeypatch.setattr("redis.connection.AbstractConnection.send_packed_command", _refuse)
@@ -73,8 +75,9 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     account_state.invalidate()
     account_cache.clear()
     token_memory.remembered.clear()
+    authentication.remembered.clear()
     # Off, so that the first request of a test costs as many queries as the next. Tests of the memory put it back.
-    monkeypatch.setattr(token_memory, "SECONDS", 0.0)
+    monkeypatch.setattr(credential_memory, "SECONDS", 0.0)
     # At once instead of by a thread, so that what a test reads is there. Tests of the thread put it back.
     monkeypatch.setattr(notifier._sender, "request", notifier._send_request)
 

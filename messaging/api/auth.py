@@ -13,11 +13,12 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from messaging import request_limits
 from messaging.api.access import user_of
 from messaging.api.known_names import KnownNames
 from messaging.api.permissions import IsKnown
 from messaging.api.serializers import TokenSerializer
-from messaging.api.throttling import count_failed_login, refuse_guessing
+from messaging.api.throttling import refuse_guessing
 from messaging.models import ApiToken
 from messaging.services.representation import isoformat_utc
 
@@ -32,7 +33,7 @@ class CountedBasicAuthentication(BaseAuthentication):
         refuse_guessing(request)
         user = authenticate(request, **_credentials(parts))
         if user is None:
-            count_failed_login(request)
+            request_limits.count_failure(request)
             raise exceptions.AuthenticationFailed("Wrong user name or password.")
         return user, None
 

@@ -35,7 +35,7 @@ class BearerAuthentication(TokenAuthentication):
         for row in ApiToken.objects.filter(token_key=key).select_related("user"):
             if _is_valid(row, digest):
                 user, auth_token = self.validate_user(row)
-                remembered.put(auth_token, begun)
+                remembered.put(digest, auth_token, begun)
                 return user, auth_token
         raise exceptions.AuthenticationFailed("Invalid token.")
 

@@ -1,12 +1,6 @@
-"""Request limits, counted in the shared cache, or per process while Redis is unavailable.
+"""Request limits in REST framework's form. `messaging.request_limits` counts."""
 
-django-ratelimit reads the rates and names the windows; its `get_usage` counts failed log-ins. A request of the API is counted
-by `messaging.request_limits`, in one round trip instead of three.
-"""
-
-from django.conf import settings
 from django.http import HttpRequest
-from django_ratelimit.core import get_usage
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -31,10 +25,6 @@ class TokenThrottle(BaseThrottle):
 
 def refuse_guessing(request: HttpRequest) -> None:
     """Raise `Throttled` for an address with too many failed log-ins (`RATE_LIMIT_FAILED_LOGINS`)."""
-    usage = get_usage(request, group="login", key="ip", rate=settings.RATE_LIMIT_FAILED_LOGINS, increment=False)
-    if usage is not None and usage["count"] >= usage["limit"]:
-        raise Throttled(wait=max(1, usage["time_left"]), detail="Too many failed log-ins from this address.")
-
-
-def count_failed_login(request: HttpRequest) -> None:
-    get_usage(request, group="login", key="ip", rate=settings.RATE_LIMIT_FAILED_LOGINS, increment=True)
+    wait = request_limits.wait_after_failures(request)
+    if wait is not None:
+        raise Throttled(wait=wait, detail="Too many failed log-ins from this address.")

@@ -141,6 +141,10 @@ class Message(models.Model):
                 fields=["schedule_id", "id", "status"],
                 condition=Q(schedule_id__isnull=False),
             ),
+            # Reader: twilio.queries.page, scheduled messages by the time at which they were sent
+            models.Index(
+                name="message_scheduled_sent", fields=["owner", "sent_at"], condition=Q(send_at__isnull=False)
+            ),
             # Reader: dispatch.claim, the oldest ready messages of one queue, single ones before bulk
             models.Index(
                 name="message_ready",

@@ -1,1 +1,1 @@
-"""Twilio's Messages API, for clients that speak it: an edge over the same services as our own API."""
+"""Twilio's Messages API, for applications that have Twilio built in: an edge over the services that the REST API uses."""

@@ -70,3 +70,9 @@ def _reserve(owner: User, key: str, request_fingerprint: str, now: datetime) -> 
             )
     except IntegrityError:
         return None
+
+
+def is_known(*, owner: User, key: str, now: datetime) -> bool:
+    """Whether a request with this key has been answered, and `once` will give its response for a minute at least."""
+    newest = now - KEPT_FOR + timedelta(minutes=1)
+    return IdempotencyRecord.objects.filter(owner=owner, key=key, created_at__gte=newest).exists()

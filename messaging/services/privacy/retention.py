@@ -85,7 +85,7 @@ def step(*, now: datetime) -> int | None:
             return None
         if state.started_at is None or is_finished:
             state.started_at, state.finished_at, state.cursor = now, None, None
-        rows = list(_next(state.cursor, _id_at(now - timedelta(days=rules.shortest))))
+        rows = list(_next(state.cursor, id_at(now - timedelta(days=rules.shortest))))
         changed = _apply(rows, rules, now)
         if len(rows) < CHUNK:
             state.finished_at = now
@@ -103,7 +103,7 @@ def _next(cursor: UUID | None, end: UUID) -> Iterable[Message]:
     return rows.select_for_update(of=("self",)).order_by("pk").only(*fields)[:CHUNK]
 
 
-def _id_at(time: datetime) -> UUID:
+def id_at(time: datetime) -> UUID:
     """The smallest UUIDv7 of that millisecond: ids order by time."""
     milliseconds = int(time.timestamp() * 1000)
     return UUID(int=(milliseconds << 80) | (0x7 << 76) | (0x2 << 62))
@@ -121,7 +121,7 @@ def _apply(rows: Iterable[Message], rules: Rules, now: datetime) -> int:
         elif days.text is not None and not message.erased_at and message.created_at <= now - timedelta(days=days.text):
             expired_texts.append(message.pk)
     erase_texts(expired_texts, now=now)
-    _delete(expired_rows, now)
+    delete_messages(expired_rows, now=now)
     return len(expired_rows) + len(expired_texts)
 
 
@@ -153,7 +153,8 @@ def _delete_files(message_ids: Collection[UUID]) -> None:
             continue  # another message has it, or it is already deleted
 
 
-def _delete(messages: Collection[Message], now: datetime) -> None:
+def delete_messages(messages: Collection[Message], *, now: datetime) -> None:
+    """Delete the rows, with their files and raw callbacks. The counts of the statistics stay."""
     if not messages:
         return
     ids = [message.pk for message in messages]

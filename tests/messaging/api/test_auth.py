@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from redis.connection import AbstractConnection
 
-from messaging.api import token_memory
+from messaging import credential_memory
 from messaging.models import ApiToken, Message
 from messaging.services.installation import API_OPERATOR, API_READER, API_SENDER
 from providers.state import redis_client
@@ -105,7 +105,7 @@ class TestTokens:
     def test_authentication_costs_three_queries_and_then_none(
         self, api, django_assert_num_queries, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(token_memory, "SECONDS", 60.0)
+        monkeypatch.setattr(credential_memory, "SECONDS", 60.0)
         for queries in (3, 0):  # the token with its user, the user's permissions, those of the groups
             with django_assert_num_queries(queries):
                 assert_problem(api("DELETE", "messages/"), 405, "method_not_allowed")

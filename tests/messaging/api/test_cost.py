@@ -5,8 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from redis.connection import AbstractConnection
 
-from messaging import notifier
-from messaging.api import token_memory
+from messaging import credential_memory, notifier
 from messaging.models import Message
 from messaging.services.outbound import accept
 from tests.messaging.api.conftest import Api
@@ -33,7 +32,7 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_memory, "SECONDS", 60.0)  # a slow machine is no reason to read the token again
+    monkeypatch.setattr(credential_memory, "SECONDS", 60.0)  # a slow machine is no reason to read the token again
     monkeypatch.setattr(accept, "_default_senders", accept._DefaultSenders())
 
 

@@ -8,8 +8,10 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import connection, transaction
 from django.utils import timezone
 
+from messaging import credential_memory
 from messaging.api import token_memory
-from messaging.api.token_memory import MAX_TOKENS, SECONDS, TokenMemory, remembered
+from messaging.api.token_memory import remembered
+from messaging.credential_memory import MAX_CREDENTIALS, SECONDS, CredentialMemory
 from messaging.models import ApiToken
 from messaging.services.installation import API_SENDER
 from tests.messaging.api.conftest import Api, assert_problem
@@ -20,13 +22,13 @@ BODY = {"to": "+14155550101", "message": "Hello"}
 
 @pytest.fixture(autouse=True)
 def _memory_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_memory, "SECONDS", SECONDS)
+    monkeypatch.setattr(credential_memory, "SECONDS", SECONDS)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr("messaging.api.token_memory.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("messaging.credential_memory.time.monotonic", lambda: now[0])
     return now
 
 
@@ -161,8 +163,8 @@ def test_tokens_of_two_users_are_not_mixed_up(api: Api, member_of) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_reader_may_change_what_it_gets(api: Api) -> None:
-    memory, row = TokenMemory(), ApiToken.objects.select_related("user").get()
-    memory.put(row, memory.begin())
+    memory, row = CredentialMemory[ApiToken](), ApiToken.objects.select_related("user").get()
+    memory.put(row.digest, row, memory.begin())
 
     found = memory.get(row.digest)
     found.user.is_staff, found.name = True, "changed"
@@ -178,22 +180,22 @@ def test_a_row_read_before_a_change_is_not_remembered(api: Api) -> None:
 
     ApiToken.objects.all().delete()
     row.pk = row.digest
-    remembered.put(row, begun)
+    remembered.put(row.digest, row, begun)
 
     assert remembered.get(row.digest) is None
 
 
 @pytest.mark.usefixtures("clock")
 def test_the_longest_remembered_token_makes_room(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("messaging.api.token_memory.MAX_TOKENS", 2)
-    memory = TokenMemory()
+    monkeypatch.setattr("messaging.credential_memory.MAX_CREDENTIALS", 2)
+    memory = CredentialMemory[ApiToken]()
     rows = [ApiToken(digest=name, user=api.user) for name in "abc"]
 
     for row in rows:
-        memory.put(row, memory.begin())
+        memory.put(row.digest, row, memory.begin())
 
     assert [memory.get(row.digest) is not None for row in rows] == [False, True, True]
-    assert MAX_TOKENS == 1_000
+    assert MAX_CREDENTIALS == 1_000
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="its transactions exclude each other")
@@ -210,13 +212,13 @@ def test_a_change_is_seen_after_its_commit_too(api: Api) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_many_threads_remember_and_forget_at_once(api: Api) -> None:
-    memory, rows = TokenMemory(), [ApiToken(digest=str(number), user=api.user) for number in range(8)]
+    memory, rows = CredentialMemory[ApiToken](), [ApiToken(digest=str(number), user=api.user) for number in range(8)]
     api.user.get_all_permissions()
 
     def use(row: ApiToken) -> set[str]:
         seen = set()
         for turn in range(200):
-            memory.put(row, memory.begin())
+            memory.put(row.digest, row, memory.begin())
             found = memory.get(row.digest)
             seen.add(row.digest if found is None else found.digest)
             if turn % 50 == 0:

@@ -146,6 +146,6 @@ def test_a_deleted_message_takes_its_receipts_along(settings) -> None:
     message = MessageFactory(delivered=True)
     GatewayReceiptFactory(message=message, credential=GatewayCredentialFactory(user=message.owner), due=True)
 
-    retention._delete([message], NOW)
+    retention.delete_messages([message], now=NOW)
 
     assert not GatewayReceipt.objects.exists()

@@ -1,0 +1,19 @@
+"""Scheduled messages of one owner by the time at which they were sent."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ("messaging", "0029_front_doors"),
+    ]
+
+    operations = [
+        migrations.AddIndex(
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("send_at__isnull", False)), fields=["owner", "sent_at"], name="message_scheduled_sent"
+            ),
+        ),
+    ]

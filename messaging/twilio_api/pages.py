@@ -1,0 +1,130 @@
+"""Pages of lists: their parameters, and the body with its relative addresses.
+
+The keys are exactly Twilio's: SDKs look for the one key that they do not know, and take it for the rows.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import QueryDict
+
+from messaging.services.twilio.queries import EARLIEST, LATEST, Period
+from messaging.twilio_api.errors import BAD_REQUEST, TwilioError
+
+DEFAULT_SIZE, MAX_SIZE = 50, 1_000
+MAX_PAGE = 10_000_000
+_TOKEN = re.compile(r"P(?P<way>[AB])(?P<hex>[0-9a-f]{32})")
+_NUMBER = re.compile(r"[0-9]{1,8}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# A `+` that was not escaped in an address arrives as a blank.
+_LOST_PLUS = re.compile(r"\s+([0-9]{2}:?[0-9]{2})\Z")
+_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """`after` and `before` are the row next to the page; both are None for the first page."""
+
+    number: int
+    size: int
+    after: UUID | None = None
+    before: UUID | None = None
+
+
+def page_request(query: QueryDict) -> PageRequest:
+    size = _whole(query.get("PageSize"), "PageSize", default=DEFAULT_SIZE, most=None)
+    if size < 1:
+        raise TwilioError(BAD_REQUEST, "'PageSize' must be at least 1.")
+    number = _whole(query.get("Page"), "Page", default=0, most=MAX_PAGE)
+    token = query.get("PageToken", "")
+    if not token:
+        if number:
+            raise TwilioError(BAD_REQUEST, "Page 0 needs no 'PageToken'; others are read by their 'next_page_uri'.")
+        return PageRequest(0, min(size, MAX_SIZE))
+    found = _TOKEN.fullmatch(token)
+    if found is None:
+        raise TwilioError(BAD_REQUEST, "This is not a 'PageToken' of ours.")
+    key = UUID(hex=found["hex"])
+    if found["way"] == "A":
+        return PageRequest(number, min(size, MAX_SIZE), after=key)
+    return PageRequest(number, min(size, MAX_SIZE), before=key)
+
+
+def page_body(
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    path: str,
+    filters: Mapping[str, str],
+    request: PageRequest,
+    next_key: UUID | None = None,
+    previous_key: UUID | None = None,
+) -> dict[str, Any]:
+    number, size = request.number, request.size
+
+    def uri(page: int, token: str = "") -> str:
+        paging = {"PageSize": size, "Page": page} | ({"PageToken": token} if token else {})
+        return f"{path}?{urlencode({**filters, **paging})}"
+
+    return {
+        "first_page_uri": uri(0),
+        "next_page_uri": uri(number + 1, f"PA{next_key.hex}") if next_key else None,
+        "previous_page_uri": uri(max(0, number - 1), f"PB{previous_key.hex}") if previous_key else None,
+        "page": number,
+        "page_size": size,
+        "start": number * size,
+        "end": number * size + max(0, len(rows) - 1),
+        "uri": uri(number, _token(request)),
+        name: list(rows),
+    }
+
+
+def _token(request: PageRequest) -> str:
+    if request.after is not None:
+        return f"PA{request.after.hex}"
+    return "" if request.before is None else f"PB{request.before.hex}"
+
+
+def _whole(text: str | None, name: str, *, default: int, most: int | None) -> int:
+    if not text:
+        return default
+    if not _NUMBER.fullmatch(text) or (most is not None and int(text) > most):
+        raise TwilioError(BAD_REQUEST, f"'{name}' must be a whole number.")
+    return int(text)
+
+
+def period(query: QueryDict, name: str) -> Period | None:
+    """The period of `name`, `name<` and `name>`; None without any. A date means its midnight, in UTC."""
+    start, end, is_given = EARLIEST, LATEST, False
+    for suffix in ("", "<", ">"):
+        text = query.get(name + suffix, "").strip()
+        if not text:
+            continue
+        is_given = True
+        at, length = _named_time(text, name)
+        if suffix != "<":
+            start = max(start, at)
+        if suffix != ">":
+            # Times are shown in whole seconds: one that reads the same as the given time is within.
+            end = min(end, at + (length if not suffix else min(length, _SECOND)))
+    return Period(start, end) if is_given else None
+
+
+def _named_time(text: str, name: str) -> tuple[datetime, timedelta]:
+    """The time, and how long what was named lasts: a day or a second."""
+    try:
+        if _DATE.fullmatch(text):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC), _DAY
+        text = _LOST_PLUS.sub(r"+\1", text) if text[:1].isdigit() and "T" in text else _LOST_PLUS.sub(r" +\1", text)
+        given = datetime.fromisoformat(text) if text[:4].isdigit() else parsedate_to_datetime(text)
+        if given.tzinfo is None:
+            given = given.replace(tzinfo=UTC)
+        return given.astimezone(UTC).replace(microsecond=0), _SECOND
+    except (ValueError, OverflowError, TypeError, IndexError):
+        raise TwilioError(BAD_REQUEST, f"'{name}' must be a date, or a time in ISO 8601 or RFC 2822.") from None
