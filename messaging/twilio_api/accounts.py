@@ -80,7 +80,7 @@ class NumberListView(TwilioView):
     def get(self, request: Request, account: str) -> Response:
         query, wanted, user = request.query_params, page_request(request.query_params), user_of(request)
         rows = numbers.numbers_of(user)
-        if part := query.get("PhoneNumber", "").replace("\0", "").strip():
+        if part := query.get("PhoneNumber", "").replace("\0", "?").strip():
             rows = rows.filter(number__contains=part.removeprefix("+"))
         if wanted.before:
             found = list(rows.filter(pk__lt=wanted.before.int).order_by("-pk")[: wanted.size + 1])[::-1]

@@ -151,7 +151,7 @@ def _filters(owner_id: int, query: QueryDict) -> MessageQuery:
 
 def _party(text: str) -> str:
     """As numbers are stored; what is none is looked for as it is written, and not found."""
-    text = text.strip().replace("\0", "")[: e164.MAX_INPUT]
+    text = text.strip().replace("\0", "?")[: e164.MAX_INPUT]
     # In an address, a `+` that was not escaped arrives as a blank.
     digits = f"+{text}" if text.isdigit() and len(text) > numbers.MAX_SHORT_CODE else text
     try:

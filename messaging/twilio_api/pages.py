@@ -108,6 +108,7 @@ def period(query: QueryDict, name: str) -> Period | None:
             continue
         is_given = True
         at, length = _named_time(text, name)
+        at = min(max(at, EARLIEST), LATEST)
         if suffix != "<":
             start = max(start, at)
         if suffix != ">":
