@@ -13,9 +13,10 @@ from messaging import twilio_ids
 from messaging.models import TwilioAccount
 from messaging.services.twilio import numbers
 from messaging.twilio_api.base import VERSION, TwilioView, account_path, client_of, rfc_2822, user_of
-from messaging.twilio_api.errors import ACCESS_DENIED, BAD_REQUEST, TwilioError
+from messaging.twilio_api.errors import ACCESS_DENIED, BAD_REQUEST, BAD_URL, TwilioError
 from messaging.twilio_api.pages import page_body, page_request
 from messaging.twilio_api.parameters import parameters_of
+from messaging.twilio_api.requests import callback_url
 from providers.http.public_addresses import Guard
 from providers.models import SenderNumber
 
@@ -114,14 +115,14 @@ class NumberView(TwilioView):
         number, fields = _number_by(request, sid), parameters_of(request)
         if (fields.text("SmsMethod") or METHOD).upper() != METHOD:
             raise TwilioError(BAD_REQUEST, "'SmsMethod' must be POST.")
-        url = fields.text("SmsUrl")
+        url = callback_url(fields, "SmsUrl", BAD_URL)
         if url is not None:
             if not user_of(request).has_perm("messaging.add_webhookendpoint"):
                 raise TwilioError(ACCESS_DENIED)
             numbers.set_sms_url(
                 user=user_of(request),
                 number=number.number,
-                url=url.strip(),
+                url=url,
                 guard=Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS),
                 now=timezone.now(),
             )

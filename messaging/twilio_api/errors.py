@@ -43,6 +43,7 @@ TOO_MANY = TwilioFault(429, 20429, "Too Many Requests")
 SERVER_ERROR = TwilioFault(500, 20500, "An internal server error has occurred")
 UNAVAILABLE = TwilioFault(503, 20503, "Service unavailable; try again in a moment.")
 
+BAD_URL = TwilioFault(400, 21402, "The URL is not one that is called.")
 INVALID_TO = TwilioFault(400, 21211, "The 'To' number is not a valid phone number.")
 INVALID_FROM = TwilioFault(400, 21212, "The 'From' number is not a valid phone number, short code, or name.")
 NO_CONTENT = TwilioFault(400, 21602, "Message body is required.")
@@ -78,7 +79,7 @@ OF_FIELDS: Mapping[tuple[str, str], TwilioFault] = {
     ("message", "too_long"): BODY_TOO_LONG,
     ("media", "unknown_asset"): BAD_MEDIA_URL,
     ("media", "media_not_supported"): UNREACHABLE,
-    ("url", "address_refused"): TwilioFault(400, 21402, "The URL is not one that is called."),
+    ("url", "address_refused"): BAD_URL,
 }
 OF_SERVICES: Mapping[type[Exception], TwilioFault] = {
     errors.RecipientInactive: NOT_MOBILE,

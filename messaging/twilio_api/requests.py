@@ -11,7 +11,7 @@ from messaging.models import OutboundQueue
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput
 from messaging.twilio_api import errors
-from messaging.twilio_api.errors import TwilioError
+from messaging.twilio_api.errors import TwilioError, TwilioFault
 from messaging.twilio_api.parameters import Parameters
 from providers import senders
 from providers.http.public_addresses import AddressRefused, Guard
@@ -110,16 +110,19 @@ def send_at(fields: Parameters, now: datetime) -> datetime | None:
     return at
 
 
-def status_callback(fields: Parameters) -> str:
-    url = (fields.text("StatusCallback") or "").strip()
-    if not url:
-        return ""
+def callback_url(fields: Parameters, name: str, fault: TwilioFault) -> str | None:
+    """The address that is called; None if the request does not have this parameter. Raises `TwilioError` with `fault`."""
+    given = fields.text(name)
+    if given is None:
+        return None
+    url = given.strip()
+    if len(url) > MAX_CALLBACK_URL:
+        raise TwilioError(fault)
     try:
-        if len(url) > MAX_CALLBACK_URL:
-            raise TwilioError(errors.BAD_CALLBACK)
-        Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS).check_url(url)
+        if url:
+            Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS).check_url(url)
     except AddressRefused:
-        raise TwilioError(errors.BAD_CALLBACK) from None
+        raise TwilioError(fault) from None
     return url
 
 
@@ -127,7 +130,7 @@ def message_input(fields: Parameters, *, media: tuple[UUID, ...], now: datetime)
     """Raises `TwilioError` for the first parameter that is not valid. `media` are the assets of the URLs."""
     to, queue_name = recipient(fields), queue(fields)
     by_service = queue_name is not None
-    callback_url = status_callback(fields)
+    called = callback_url(fields, "StatusCallback", errors.BAD_CALLBACK) or ""
     return MessageInput(
         to=to,
         text=body(fields),
@@ -135,7 +138,7 @@ def message_input(fields: Parameters, *, media: tuple[UUID, ...], now: datetime)
         sender=sender(fields, by_service=by_service),
         queue=queue_name,
         send_at=send_at(fields, now),
-        callback_url=callback_url,
-        callback_dialect=CALLBACK_DIALECT if callback_url else "",
+        callback_url=called,
+        callback_dialect=CALLBACK_DIALECT if called else "",
         media=media,
     )
