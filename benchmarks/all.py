@@ -16,6 +16,7 @@ from types import FrameType
 
 from benchmarks import (
     accept,
+    accept_twilio,
     batch,
     dispatch,
     journey,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Measure] = {
     each.NAME: each.measure
     for each in (
         accept,
+        accept_twilio,
         batch,
         statements,
         dispatch,

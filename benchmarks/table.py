@@ -57,6 +57,8 @@ ROWS = (
     Row("accept_statements", "SQL statements of one accept", "≤ 4", at_most(4)),
     Row("accept_redis", "Redis round trips of one accept", "≤ 1", at_most(1)),
     Row("accept_to_jasmin", "`POST /messages/` ÷ Jasmin's `/send`", "≥ 1", at_least(1)),
+    Row("twilio_to_rest", "Twilio's `POST Messages.json` ÷ `POST /messages/`", "≥ 0.9", at_least(0.9)),
+    Row("twilio_cpu_to_rest", "the same, CPU of the web processes a request", "≤ 1.1", at_most(1.1)),
     Row("batch_to_kannel", "batch of 1,000 ÷ Kannel's `sendsms`, in messages", "≥ 1", at_least(1)),
     Row("batch_to_today", "batch of 1,000 ÷ the older build, messages a second", "≥ 4", at_least(4)),
     Row("dispatch_to_loop", "dispatch, one worker process, instant carrier ÷ `requests` loop", "≥ 0.6", at_least(0.6)),
