@@ -26,6 +26,8 @@ from messaging.models import (
     OutboundQueue,
     PhoneNumber,
     ProviderCallback,
+    TwilioAccount,
+    TwilioApiKey,
     WebhookDelivery,
     WebhookEndpoint,
 )
@@ -33,6 +35,7 @@ from messaging.sealing import seal
 from messaging.segments import Encoding
 from messaging.services.alerts.hooks import PURPOSE as HOOK_PURPOSE
 from messaging.services.gateway.credentials import hashed
+from messaging.services.twilio.credentials import digest_of
 from messaging.states import Direction, Source, Status
 from providers.models import ProviderAccount, SenderNumber
 
@@ -312,6 +315,31 @@ class AlertNoticeFactory(RowFactory):
     digest = factory.Sequence(lambda n: f"{n:064x}")
     received_at = NOW
     forget_at = NOW + timedelta(days=30)
+
+
+class TwilioAccountFactory(factory.django.DjangoModelFactory):
+    """A credential of clients of Twilio's API. Its auth token is 32 times `a`."""
+
+    class Meta:
+        model = TwilioAccount
+
+    user = factory.SubFactory(UserFactory)
+    sid = factory.Sequence(lambda n: f"AC{n:032x}")
+    auth_token = factory.LazyFunction(lambda: seal("twilio-auth-tokens", "a" * 32))
+    auth_token_digest = digest_of("a" * 32)
+    created_at = NOW
+
+
+class TwilioApiKeyFactory(factory.django.DjangoModelFactory):
+    """Its secret is 32 times `b`."""
+
+    class Meta:
+        model = TwilioApiKey
+
+    account = factory.SubFactory(TwilioAccountFactory)
+    sid = factory.Sequence(lambda n: f"SK{n:032x}")
+    secret_digest = digest_of("b" * 32)
+    created_at = NOW
 
 
 class GatewayReceiptFactory(factory.django.DjangoModelFactory):

@@ -52,6 +52,8 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
         MenuEntry("Groups", "group", "auth.group"),
         MenuEntry("API tokens", "key", "messaging.apitoken"),
         MenuEntry("Gateway credentials", "vpn_key", "messaging.gatewaycredential"),
+        MenuEntry("Twilio credentials", "passkey", "messaging.twilioaccount"),
+        MenuEntry("Twilio API keys", "key_vertical", "messaging.twilioapikey"),
     ),
     "Clients": (
         MenuEntry("Webhook endpoints", "webhook", "messaging.webhookendpoint"),

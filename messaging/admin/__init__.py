@@ -9,6 +9,7 @@ from messaging.admin.provider_accounts import ProviderAccountAdmin, ProviderEven
 from messaging.admin.queues import OutboundQueueAdmin
 from messaging.admin.retention import ErasureAdmin, RetentionRuleAdmin
 from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
+from messaging.admin.twilio import TwilioAccountAdmin, TwilioApiKeyAdmin
 from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "RetentionRuleAdmin",
     "SenderNumberAdmin",
     "SuppressionAdmin",
+    "TwilioAccountAdmin",
+    "TwilioApiKeyAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",
 ]

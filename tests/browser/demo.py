@@ -37,6 +37,8 @@ from tests.factories import (
     PhoneNumberFactory,
     QueueFactory,
     SenderFactory,
+    TwilioAccountFactory,
+    TwilioApiKeyFactory,
     UserFactory,
     WebhookDeliveryFactory,
 )
@@ -275,6 +277,11 @@ def _clients(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
         name="on-call", owner=clinic, recipients=["+14155550151", "+4915112345671", "+442071838751"], sender="+15005550006",
         template="{status} {severity} {alerts} {more}", sends_resolved=True,
     )  # fmt: skip
+    twilio = TwilioAccountFactory(
+        user=shop, sid="AC7c9e6679f4b14d0b9a5c1f3e2d8b6a40", last_used_at=now - timedelta(minutes=1)
+    )
+    TwilioApiKeyFactory(account=twilio, sid="SK0f8fad5bd9cb469fa16570867728950e", label="The shop's till, Frankfurt and Vienna",
+                        created_at=now)  # fmt: skip
     bad = EndpointFactory(owner=clinic, url="https://clinic.example/sms", failing_since=now - timedelta(hours=3),
                           created_at=now, updated_at=now)  # fmt: skip
     EndpointFactory(owner=clinic, url="https://old.example/", is_enabled=False, disabled_reason="410 Gone", created_at=now,

@@ -21,6 +21,8 @@ from tests.factories import (
     PhoneNumberFactory,
     QueueFactory,
     SenderFactory,
+    TwilioAccountFactory,
+    TwilioApiKeyFactory,
     UserFactory,
     WebhookDeliveryFactory,
 )
@@ -72,6 +74,8 @@ MAKERS: dict[str, Callable[[int], object]] = {
     "messaging/suppression": lambda n: Suppression.objects.create(
         number=f"+1415555{n:04}", source="admin", created_at=NOW, created_by=UserFactory()
     ),
+    "messaging/twilioaccount": lambda _n: TwilioAccountFactory(),
+    "messaging/twilioapikey": lambda _n: TwilioApiKeyFactory(),
     "messaging/webhookdelivery": lambda _n: WebhookDeliveryFactory(),
     "messaging/webhookendpoint": lambda _n: EndpointFactory(),
     "providers/provideraccount": lambda _n: AccountFactory(),

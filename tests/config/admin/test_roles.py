@@ -33,6 +33,8 @@ PATHS = {
     "tokens": "/admin/messaging/apitoken/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
+    "twilio credentials": "/admin/messaging/twilioaccount/",
+    "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 SEEN = {

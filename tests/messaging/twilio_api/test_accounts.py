@@ -42,7 +42,9 @@ def test_the_numbers_are_the_users_own_and_the_shared_ones(twilio: Twilio, clien
     SenderFactory(number="12345", owner=twilio.user)
 
     assert {each.phone_number for each in client.incoming_phone_numbers.list()} == {SENDER, "+15005550001"}
-    assert [each.phone_number for each in client.incoming_phone_numbers.list(phone_number="+15005550001")] == ["+15005550001"]
+    assert [each.phone_number for each in client.incoming_phone_numbers.list(phone_number="+15005550001")] == [
+        "+15005550001"
+    ]
     assert client.incoming_phone_numbers.list(phone_number="%\0_") == []
 
 
@@ -53,9 +55,10 @@ def test_numbers_are_paged_both_ways(twilio: Twilio, client) -> None:
     assert len(client.incoming_phone_numbers.list(page_size=2)) == 5
     second = twilio.get(twilio.get("IncomingPhoneNumbers.json", PageSize=2).json()["next_page_uri"]).json()
     first = twilio.get(second["previous_page_uri"]).json()
-    assert first["incoming_phone_numbers"] == twilio.get("IncomingPhoneNumbers.json", PageSize=2).json()[
-        "incoming_phone_numbers"
-    ]
+    assert (
+        first["incoming_phone_numbers"]
+        == twilio.get("IncomingPhoneNumbers.json", PageSize=2).json()["incoming_phone_numbers"]
+    )
 
 
 def test_an_sms_url_is_set_changed_and_taken_away(twilio: Twilio, client) -> None:

@@ -191,7 +191,8 @@ def test_guessing_is_limited_by_address_also_with_the_right_token(twilio: Twilio
     for _ in range(2):
         assert_error(twilio.get("Balance.json"), 401, 20003)
 
-    for twilio.login in (twilio.login, right):
+    for login in (twilio.login, right):
+        twilio.login = login
         response = twilio.get("Balance.json")
         assert_error(response, 429, 20429)
         assert int(response.headers["Retry-After"]) >= 1
@@ -235,7 +236,9 @@ def test_a_log_in_to_the_console_does_not_count(twilio: Twilio) -> None:
         ("GET", "/2010-04-01/Accounts/%00", 404, 20404),
     ],
 )
-def test_other_paths_and_methods_have_the_same_form(twilio: Twilio, method: str, path: str, status: int, code: int) -> None:
+def test_other_paths_and_methods_have_the_same_form(
+    twilio: Twilio, method: str, path: str, status: int, code: int
+) -> None:
     response = twilio(method, path)
 
     assert_error(response, status, code)

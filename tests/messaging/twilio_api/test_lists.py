@@ -100,7 +100,9 @@ def test_the_addresses_keep_the_filters(twilio: Twilio) -> None:
 
 def test_streaming_10_000_rows_while_others_are_added_neither_repeats_nor_skips(twilio: Twilio) -> None:
     built = [
-        MessageFactory.build(owner=twilio.user, queue_id="express", id=UUID(int=id_at(NOW).int + number), created_at=NOW)
+        MessageFactory.build(
+            owner=twilio.user, queue_id="express", id=UUID(int=id_at(NOW).int + number), created_at=NOW
+        )
         for number in range(10_000)
     ]
     Message.objects.bulk_create(built, batch_size=1_000)
@@ -182,10 +184,8 @@ def test_times_are_read_in_every_form(twilio: Twilio, query: str, is_found: bool
 def test_a_scheduled_message_is_found_by_the_time_at_which_it_was_sent(twilio: Twilio, backwards: bool) -> None:
     day = datetime(2026, 3, 4, tzinfo=UTC)
     early = day - timedelta(days=40)
-    scheduled = [
-        message(twilio, early, number, send_at=day, valid_for=600, sent_at=day + timedelta(hours=3), expires_at=day + timedelta(days=1))
-        for number in range(3)
-    ]
+    waited = {"send_at": day, "sent_at": day + timedelta(hours=3), "expires_at": day + timedelta(days=1)}
+    scheduled = [message(twilio, early, number, valid_for=600, **waited) for number in range(3)]
     slow = message(twilio, day - timedelta(days=6), sent_at=day + timedelta(hours=2))
     plain = message(twilio, day + timedelta(hours=1))
     message(twilio, early, 9)

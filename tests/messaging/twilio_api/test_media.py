@@ -18,6 +18,7 @@ from messaging.services.twilio import media
 from messaging.services.twilio.errors import MediaUnavailable
 from providers.http.public_addresses import AddressRefused
 from providers.http.public_http import FetchFailed, TooLarge
+from providers.models import ProviderAccount
 from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory
 from tests.media_store import pictures
 from tests.messaging.twilio_api.conftest import SENDER, TO, Twilio, message_of, sdk, twilio_of
@@ -114,8 +115,6 @@ def test_the_other_parameters_are_checked_before_anything_is_fetched(twilio: Twi
 
 
 def test_without_an_account_for_media_they_are_refused(twilio: Twilio, web: Web) -> None:
-    from providers.models import ProviderAccount
-
     ProviderAccount.objects.all().delete()
 
     assert_error(twilio.send(MediaUrl=URL), 400, 21612)

@@ -105,7 +105,15 @@ def test_it_is_too_late_to_cancel(twilio: Twilio, client, status: Status) -> Non
     assert message_of(sid(row)).status == status
 
 
-ENDED = [Status.DELIVERED, Status.UNDELIVERED, Status.FAILED, Status.CANCELED, Status.SENT, Status.UNKNOWN, Status.PROCESSED]
+ENDED = [
+    Status.DELIVERED,
+    Status.UNDELIVERED,
+    Status.FAILED,
+    Status.CANCELED,
+    Status.SENT,
+    Status.UNKNOWN,
+    Status.PROCESSED,
+]
 IN_PROGRESS = sorted((OUTBOUND | INBOUND) - set(ENDED))
 
 
