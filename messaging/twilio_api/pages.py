@@ -100,32 +100,36 @@ def _whole(text: str | None, name: str, *, default: int, most: int | None) -> in
 
 
 def period(query: QueryDict, name: str) -> Period | None:
-    """The period of `name`, `name<` and `name>`; None without any. A date means its midnight, in UTC."""
+    """The period of `name`, `name<` and `name>`; None without any.
+
+    `name` alone is a whole day in UTC, also where SDKs write its midnight. The others are up to, and from, a date's midnight or
+    a time, which is included.
+    """
     start, end, is_given = EARLIEST, LATEST, False
     for suffix in ("", "<", ">"):
         text = query.get(name + suffix, "").strip()
         if not text:
             continue
         is_given = True
-        at, length = _named_time(text, name)
-        at = min(max(at, EARLIEST), LATEST)
+        at = min(max(_named_time(text, name), EARLIEST), LATEST)
+        if not suffix:
+            at = at.replace(hour=0, minute=0, second=0)
         if suffix != "<":
             start = max(start, at)
         if suffix != ">":
             # Times are shown in whole seconds: one that reads the same as the given time is within.
-            end = min(end, at + (length if not suffix else min(length, _SECOND)))
+            end = min(end, at + (_SECOND if suffix else _DAY))
     return Period(start, end) if is_given else None
 
 
-def _named_time(text: str, name: str) -> tuple[datetime, timedelta]:
-    """The time, and how long what was named lasts: a day or a second."""
+def _named_time(text: str, name: str) -> datetime:
     try:
         if _DATE.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC), _DAY
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
         text = _LOST_PLUS.sub(r"+\1", text) if text[:1].isdigit() and "T" in text else _LOST_PLUS.sub(r" +\1", text)
         given = datetime.fromisoformat(text) if text[:4].isdigit() else parsedate_to_datetime(text)
         if given.tzinfo is None:
             given = given.replace(tzinfo=UTC)
-        return given.astimezone(UTC).replace(microsecond=0), _SECOND
+        return given.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError, TypeError, IndexError):
         raise TwilioError(BAD_REQUEST, f"'{name}' must be a date, or a time in ISO 8601 or RFC 2822.") from None

@@ -135,8 +135,9 @@ def test_the_sdk_lists_with_all_filters(twilio: Twilio, client) -> None:
     )
 
     assert [each.sid for each in found] == [sid(wanted)]
-    assert [each.sid for each in client.messages.list(to=TO, from_=SENDER, date_sent=day.replace(hour=0))] == []
-    assert [each.sid for each in client.messages.list(to=TO, from_=SENDER, date_sent=day)] == [sid(wanted)]
+    assert [each.sid for each in client.messages.list(to=TO, from_=SENDER, date_sent=day + timedelta(days=1))] == []
+    for named in (day, day.date()):
+        assert [each.sid for each in client.messages.list(to=TO, from_=SENDER, date_sent=named)] == [sid(wanted)]
 
 
 AT = datetime(2026, 3, 4, 12, 30, 15, 500_000, tzinfo=UTC)
@@ -154,7 +155,9 @@ AT = datetime(2026, 3, 4, 12, 30, 15, 500_000, tzinfo=UTC)
         ("DateSent<=2026-03-05", True),
         ("DateSent%3C=2026-03-04", False),
         ("DateSent=2026-03-04T12:30:15Z", True),
-        ("DateSent=2026-03-04T12:30:16Z", False),
+        ("DateSent=2026-03-04T00:00:00Z", True),  # as SDKs write a day
+        ("DateSent=2026-03-04T23:59:59Z", True),
+        ("DateSent=2026-03-05T00:00:00Z", False),
         ("DateSent%3C=2026-03-04T12:30:15Z", True),
         ("DateSent%3C=2026-03-04T12:30:14Z", False),
         ("DateSent%3E=2026-03-04T12:30:15Z", True),
