@@ -67,6 +67,7 @@ _ENTRIES = {
         "messaging/test_states.py",
         "messaging/test_text_templates.py",
         "messaging/test_twilio_ids.py",
+        "messaging/twilio_api/test_documentation.py",
         "providers/simulator/smpp",
         "providers/simulator/test_sandbox.py",
         "providers/test_documentation.py",

@@ -23,10 +23,17 @@ EARLIEST, FURTHEST = timedelta(minutes=15), timedelta(days=35)
 CALLBACK_DIALECT = "twilio"
 # `whatsapp:+14155550101`, `messenger:…`: another channel than SMS.
 _CHANNEL = re.compile(r"[a-z][a-z0-9_.-]*:", re.IGNORECASE)
+# In a form, a `+` that was not escaped arrives as a blank.
+_LOST_PLUS = re.compile(r" (?=[0-9]{7})")
+
+
+def _party(fields: Parameters, name: str) -> str:
+    text = fields.text(name) or ""
+    return (f"+{text[1:]}" if _LOST_PLUS.match(text) else text).strip()
 
 
 def recipient(fields: Parameters) -> str:
-    text = (fields.text("To") or "").strip()
+    text = _party(fields, "To")
     if not text:
         raise TwilioError(errors.NO_TO)
     if _CHANNEL.match(text):
@@ -39,7 +46,7 @@ def recipient(fields: Parameters) -> str:
 
 def sender(fields: Parameters, *, by_service: bool) -> str | None:
     """None for the default sender, which only a messaging service may choose."""
-    text = (fields.text("From") or "").strip()
+    text = _party(fields, "From")
     if not text:
         if by_service:
             return None

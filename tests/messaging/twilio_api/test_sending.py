@@ -103,6 +103,12 @@ def test_senders_with_a_name_are_compared_as_they_are_written(twilio: Twilio) ->
     assert_error(twilio.send(From="clinic"), 400, 21606)
 
 
+def test_a_plus_that_was_not_escaped_is_read(twilio: Twilio) -> None:
+    response = twilio("POST", "Messages.json", data=f"To={TO}&From={SENDER}&Body=Hello")
+
+    assert (response.json()["to"], response.json()["from"]) == (TO, SENDER)
+
+
 REFUSED = {
     "to is missing": ({"To": ""}, 400, 21604),
     "to is no number": ({"To": "nobody"}, 400, 21211),
