@@ -18,6 +18,7 @@ from providers.http.public_addresses import AddressRefused, Guard
 
 MAX_BODY = 1600
 MAX_CALLBACK_URL = 500
+MAX_DATE = 10  # `2026-12-01`
 LONGEST_VALIDITY = 36_000
 EARLIEST, FURTHEST = timedelta(minutes=15), timedelta(days=35)
 CALLBACK_DIALECT = "twilio"
@@ -108,7 +109,7 @@ def send_at(fields: Parameters, now: datetime) -> datetime | None:
     if not text:
         raise TwilioError(errors.NO_SEND_AT)
     try:
-        given = datetime.fromisoformat(text)
+        given = datetime.fromisoformat(text if len(text) > MAX_DATE else "")  # a date alone names no time
         at = (given if given.tzinfo is not None else given.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise TwilioError(errors.BAD_SEND_AT) from None

@@ -137,6 +137,7 @@ REFUSED = {
     "too soon": ({"SendAt": soon(minutes=10), "ScheduleType": "fixed"}, 400, 35114),
     "too late": ({"SendAt": soon(days=36), "ScheduleType": "fixed"}, 400, 35114),
     "the end of time": ({"SendAt": "9999-12-31T23:59:59-23:59", "ScheduleType": "fixed"}, 400, 35114),
+    "a date alone": ({"SendAt": soon(days=2)[:10], "ScheduleType": "fixed"}, 400, 35114),
     "no time": ({"SendAt": "tomorrow", "ScheduleType": "fixed"}, 400, 35114),
     "a type without time": ({"ScheduleType": "fixed"}, 400, 35111),
     "a time without type": ({"SendAt": soon(hours=1)}, 400, 35118),
