@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("messaging", "0029_front_doors"),
+        ("messaging", "0030_alerts"),
     ]
 
     operations = [
