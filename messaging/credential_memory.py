@@ -25,7 +25,7 @@ class _OfUser(Protocol):
 Credential = TypeVar("Credential", bound=_OfUser)
 
 
-class CredentialMemory(Generic[Credential]):
+class RecentCredentials(Generic[Credential]):
     """By a digest of what the client presents. Thread-safe; every reader gets rows of its own, which it may change."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 
 from messaging import request_limits
-from messaging.credential_memory import CredentialMemory, clear_after_changes
+from messaging.credential_memory import RecentCredentials, clear_after_changes
 from messaging.models import TwilioAccount, TwilioApiKey
 from messaging.services.twilio import credentials
 from messaging.services.twilio.credentials import TwilioClient
@@ -19,7 +19,7 @@ from messaging.twilio_api.errors import AUTHENTICATE, TOO_MANY, TwilioError
 MAX_HEADER = 1_000
 PARTS = 2  # the scheme and the credentials
 
-remembered = CredentialMemory[TwilioClient]()
+remembered = RecentCredentials[TwilioClient]()
 
 clear_after_changes(lambda: remembered.clear(), TwilioAccount, TwilioApiKey)  # noqa: PLW0108 (tests replace the method)
 

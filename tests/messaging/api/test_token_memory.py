@@ -11,7 +11,7 @@ from django.utils import timezone
 from messaging import credential_memory
 from messaging.api import token_memory
 from messaging.api.token_memory import remembered
-from messaging.credential_memory import MAX_CREDENTIALS, SECONDS, CredentialMemory
+from messaging.credential_memory import MAX_CREDENTIALS, SECONDS, RecentCredentials
 from messaging.models import ApiToken
 from messaging.services.installation import API_SENDER
 from tests.messaging.api.conftest import Api, assert_problem
@@ -163,7 +163,7 @@ def test_tokens_of_two_users_are_not_mixed_up(api: Api, member_of) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_reader_may_change_what_it_gets(api: Api) -> None:
-    memory, row = CredentialMemory[ApiToken](), ApiToken.objects.select_related("user").get()
+    memory, row = RecentCredentials[ApiToken](), ApiToken.objects.select_related("user").get()
     memory.put(row.digest, row, memory.begin())
 
     found = memory.get(row.digest)
@@ -188,7 +188,7 @@ def test_a_row_read_before_a_change_is_not_remembered(api: Api) -> None:
 @pytest.mark.usefixtures("clock")
 def test_the_longest_remembered_token_makes_room(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messaging.credential_memory.MAX_CREDENTIALS", 2)
-    memory = CredentialMemory[ApiToken]()
+    memory = RecentCredentials[ApiToken]()
     rows = [ApiToken(digest=name, user=api.user) for name in "abc"]
 
     for row in rows:
@@ -212,7 +212,7 @@ def test_a_change_is_seen_after_its_commit_too(api: Api) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_many_threads_remember_and_forget_at_once(api: Api) -> None:
-    memory, rows = CredentialMemory[ApiToken](), [ApiToken(digest=str(number), user=api.user) for number in range(8)]
+    memory, rows = RecentCredentials[ApiToken](), [ApiToken(digest=str(number), user=api.user) for number in range(8)]
     api.user.get_all_permissions()
 
     def use(row: ApiToken) -> set[str]:
