@@ -125,3 +125,11 @@ def test_a_reader_sets_nothing(twilio: Twilio) -> None:
     reader.groups.add(Group.objects.get(name=API_READER))
 
     assert_error(twilio_of(reader).post(PATH, SmsUrl=URL), 403, 20006)
+
+
+@pytest.mark.parametrize("way", ["A", "B"])
+def test_a_token_of_no_row_leads_to_an_end(twilio: Twilio, way: str) -> None:
+    for digit, is_found in (("f", way == "B"), ("0", way == "A")):
+        found = twilio.get("IncomingPhoneNumbers.json", PageToken=f"P{way}{digit * 32}").json()
+
+        assert bool(found["incoming_phone_numbers"]) == is_found

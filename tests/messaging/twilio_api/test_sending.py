@@ -161,11 +161,24 @@ def test_a_refusal_has_twilios_code_and_stores_nothing(twilio: Twilio, case: str
     assert not PhoneNumber.objects.filter(number=TO).exists()
 
 
-def test_the_sdk_raises_the_code(client) -> None:
-    with pytest.raises(TwilioRestException) as raised:
-        client.messages.create(to="nobody", from_=SENDER, body="Hello")
+NAMES_OF_THE_SDK = {
+    "To": "to", "From": "from_", "Body": "body", "StatusCallback": "status_callback", "SendAt": "send_at",
+    "MediaUrl": "media_url", "MessagingServiceSid": "messaging_service_sid", "ValidityPeriod": "validity_period",
+    "ScheduleType": "schedule_type",
+}  # fmt: skip
 
-    assert (raised.value.status, raised.value.code) == (400, 21211)
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_sdk_raises_the_code(client, case: str) -> None:
+    fields, status, code = REFUSED[case]
+    PhoneNumberFactory(number="+14155550177", inactive=True)
+    Suppression.objects.create(number="+14155550178", source="api", created_at=NOW)
+    given = {"To": TO, "From": SENDER, "Body": "Hello", **fields}
+
+    with pytest.raises(TwilioRestException) as raised:
+        client.messages.create(**{NAMES_OF_THE_SDK[name]: value for name, value in given.items()})
+
+    assert (raised.value.status, raised.value.code) == (status, code)
 
 
 BODIES = {
