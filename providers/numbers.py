@@ -151,6 +151,13 @@ def canonical(text: str) -> str | None:
     return None
 
 
+def country_of(number: str) -> str:
+    """The two letters of the country that a number in E.164 belongs to; empty for what has none, such as a short code."""
+    with suppress(phonenumbers.NumberParseException):
+        return phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) or ""
+    return ""
+
+
 def is_canonical(text: str) -> bool:
     """True only if `normalise` returns the text unchanged; False means that only the library can tell.
 

@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import save_together
 from messaging.services.webhooks import dialects
 from messaging.services.webhooks.concurrency import EndpointConcurrency, WebhookJob
-from messaging.services.webhooks.dialects import Occasion
+from messaging.services.webhooks.dialects import Occasion, SigningCredential
 
 logger = logging.getLogger(__name__)
 
@@ -84,17 +85,18 @@ def _jobs(
 ) -> tuple[list[WebhookJob], list[WebhookDelivery]]:
     """The calls to make, and the deliveries whose message's text cannot be decrypted."""
     event_by_id = ClientEvent.objects.in_bulk({row.event_id for row in rows if row.event_id})
-    messages = Message.objects.prefetch_related("attachments").in_bulk(
+    messages = Message.objects.prefetch_related("attachments__asset").in_bulk(
         {event.message_id for event in event_by_id.values() if event.message_id}
     )
     occasions = [
         _occasion(row, endpoints[row.endpoint_id], event_by_id.get(row.event_id), messages, now) for row in rows
     ]
-    secrets = _secrets(occasions, now)
+    credentials = _credentials(occasions, now)
     jobs, unreadable = [], []
     for row, (dialect, occasion) in zip(rows, occasions, strict=True):
+        credential = credentials.get((dialect, occasion.endpoint.pk), SigningCredential())
         try:
-            request = dialects.named(dialect).request(occasion)
+            request = dialects.named(dialect).request(replace(occasion, account=credential.account))
         except CannotBeOpened as fault:
             logger.error("webhook about message %s deferred: %s", occasion.message and occasion.message.pk, fault)
             unreadable.append(row)
@@ -110,7 +112,7 @@ def _jobs(
                     webhook_id=occasion.webhook_id,
                     dialect=dialect,
                     request=request,
-                    secrets=secrets.get((dialect, endpoint.pk), ()),
+                    secrets=credential.secrets,
                     message_id=occasion.message.pk if occasion.message is not None else None,
                     is_failing=endpoint.failing_since is not None,
                 )
@@ -144,15 +146,15 @@ def _occasion(
     )
 
 
-def _secrets(occasions: Sequence[_Dialected], now: datetime) -> dict[tuple[str, UUID], tuple[str, ...]]:
-    """The secrets to sign with, by dialect and endpoint."""
+def _credentials(occasions: Sequence[_Dialected], now: datetime) -> dict[tuple[str, UUID], SigningCredential]:
+    """The credentials by dialect and endpoint."""
     by_dialect: dict[str, dict[UUID, WebhookEndpoint]] = {}
     for name, occasion in occasions:
         by_dialect.setdefault(name, {})[occasion.endpoint.pk] = occasion.endpoint
     return {
         (name, pk): found
         for name, endpoints in by_dialect.items()
-        for pk, found in dialects.named(name).secrets(endpoints.values(), now=now).items()
+        for pk, found in dialects.named(name).credentials(endpoints.values(), now=now).items()
     }
 
 

@@ -17,7 +17,7 @@ from messaging.services.webhooks import dialects, event_log
 from messaging.services.webhooks.claim import claim, return_expired_claims
 from messaging.services.webhooks.concurrency import WebhookJob
 from messaging.services.webhooks.dialects import ClientCall, Dialect
-from messaging.services.webhooks.settle import Result, settle
+from messaging.services.webhooks.settle import Obey, ResponseBody, Result, ignore_answers, settle
 from providers.http.public_addresses import AddressRefused
 from providers.http.public_http import FetchFailed, PublicHttp
 from providers.http.transport import HttpResponse
@@ -48,7 +48,7 @@ class Deliverer:
         executor_factory: Callable[[int], Executor] = ThreadPoolExecutor,
         position: Callable[[], float] = random.random,
         after_numbering: Callable[[Collection[int]], None] = lambda _owners: None,
-        obey: Callable[[Sequence[Result]], None] = lambda _answered: None,
+        obey: Obey = ignore_answers,
     ) -> None:
         self._http = http
         self._concurrency = concurrency
@@ -128,9 +128,9 @@ class Deliverer:
     def _call(self, job: WebhookJob) -> Result:
         dialect = dialects.named(job.dialect)
         if dialect.is_signed and not job.secrets:
-            return Result(job, error="The endpoint's secret cannot be read; rotate it.")
+            return Result(job, error=dialect.unsigned)
         try:
-            response = self._answer(dialect, job)
+            response, answers = self._answer(dialect, job)
         except (AddressRefused, FetchFailed) as error:
             return Result(job, error=f"Not delivered: {error}.")
         except Exception as error:  # noqa: BLE001 (a bug in one call must not stop the loop and the other calls)
@@ -141,19 +141,22 @@ class Deliverer:
             status=response.status,
             retry_after=response.retry_after(self._clock()),
             error="" if dialect.is_confirmed(response) else _refusal(response),
-            answer=response.body,
-            content_type=response.headers.get("content-type", ""),
+            answers=answers,
         )
 
-    def _answer(self, dialect: Dialect, job: WebhookJob) -> HttpResponse:
-        """Make the call, and those that its answers ask for; return the last response."""
+    def _answer(self, dialect: Dialect, job: WebhookJob) -> tuple[HttpResponse, tuple[ResponseBody, ...]]:
+        """Make the call, and those that its answers ask for; return the last response, and the answers that were read."""
         request = job.request
+        answers: list[ResponseBody] = []
         deadline = time.monotonic() + TIMEOUT_SECONDS
         for _hop in range(MAX_HOPS):
             response = self._request(dialect, job, request, max(0.001, deadline - time.monotonic()))
-            following = dialect.follow(request, response) if dialect.is_confirmed(response) else None
+            if response.body:
+                answers.append(ResponseBody(request.url, response.body, response.headers.get("content-type", "")))
+            is_confirmed = dialect.is_confirmed(response)
+            following = dialect.follow(job.request, request, response) if is_confirmed else None
             if following is None:
-                return response
+                return response, tuple(answers)
             request = following
         raise FetchFailed("the answers lead from one address to the next", retryable=False)
 

@@ -1,6 +1,6 @@
 """Save the results of a batch of calls, and update the health of their endpoints."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -16,40 +16,53 @@ from messaging.services.webhooks.concurrency import WebhookJob
 
 State = WebhookDelivery.State
 FIELDS = ("state", "next_attempt_at", "claim_id", "lease_until", "response_status", "error", "finished_at")
+MAX_ERROR = 200
 GONE = "The endpoint answered 410 Gone."
 FAILED_FOR_DAYS = "Every delivery has failed for five days."
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseBody:
+    """The body of one response, and the address that it came from."""
+
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+    content_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """The result of one call: the receiver's HTTP status, or the error, or both if the response does not confirm the event.
 
-    `answer` is the body, where the dialect reads one.
+    `answers` has the bodies in the order in which they came, where the dialect reads them: more than one if they led on.
     """
 
     job: WebhookJob
     status: int | None = None
     error: str = ""
     retry_after: float | None = None
-    answer: bytes = field(default=b"", repr=False)
-    content_type: str = ""
+    answers: tuple[ResponseBody, ...] = ()
 
     @property
     def succeeded(self) -> bool:
         return not self.error and self.status is not None and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def settle(
-    results: Sequence[Result],
-    *,
-    now: datetime,
-    positions: Sequence[float],
-    obey: Callable[[Sequence[Result]], None] = lambda _answered: None,
-) -> None:
-    """Save the results of deliveries that this worker still holds, in a constant number of queries.
+# Does what the answers to some deliveries ask for, and returns what the owner is to be told of some, by delivery.
+Obey = Callable[[Sequence[Result]], Mapping[UUID, str]]
 
-    `positions` in [0, 1) spread the next attempts. `obey` does what the answers ask for, in the same transaction: once for a
-    delivery, however often it was called.
+
+def ignore_answers(_answered: Sequence[Result]) -> Mapping[UUID, str]:
+    return {}
+
+
+def settle(
+    results: Sequence[Result], *, now: datetime, positions: Sequence[float], obey: Obey = ignore_answers
+) -> None:
+    """Save the results of deliveries that this worker still holds, in a constant number of queries beside those of `obey`.
+
+    `positions` in [0, 1) spread the next attempts. `obey` is called in the same transaction, once for each success of a
+    delivery. What it returns is shown as the delivery's error, though it has succeeded: the client has the event.
     """
     with transaction.atomic():
         by_id = {result.job.delivery_id: result for result in results}
@@ -61,18 +74,19 @@ def settle(
         for (pk, result), position in zip(by_id.items(), positions, strict=True):
             if pk in held:
                 _write(held[pk], result, now, position)
+        if answered := [by_id[pk] for pk in held if by_id[pk].succeeded and by_id[pk].answers]:
+            for pk, note in obey(answered).items():
+                held[pk].error = note[:MAX_ERROR]
         if held:
             save_together(list(held.values()), FIELDS)
             _count(held.values(), now)
         _update_endpoints([by_id[pk] for pk in held], now)
-        if answered := [by_id[pk] for pk in held if by_id[pk].succeeded and by_id[pk].answer]:
-            obey(answered)
 
 
 def _write(row: WebhookDelivery, result: Result, now: datetime, position: float) -> None:
     row.claim_id = row.lease_until = None
     row.response_status = result.status
-    row.error = "" if result.succeeded else (result.error or f"The endpoint answered {result.status}.")[:200]
+    row.error = "" if result.succeeded else (result.error or f"The endpoint answered {result.status}.")[:MAX_ERROR]
     delay = callback_policy.next_delay(attempts=row.attempts, position=position, retry_after=result.retry_after)
     if result.succeeded:
         row.state, row.finished_at = State.SUCCEEDED, now

@@ -3,14 +3,20 @@
 `Message.callback_dialect` and `WebhookEndpoint.dialect` hold a name, with options after a colon: `kannel:31`.
 """
 
-from messaging.services.webhooks.dialects.base import ClientCall, Dialect, Occasion
+from messaging.services.webhooks.dialects.base import ClientCall, Dialect, Occasion, SigningCredential
 from messaging.services.webhooks.dialects.jasmin import JasminDialect
 from messaging.services.webhooks.dialects.kannel import KannelDialect
 from messaging.services.webhooks.dialects.standard import StandardDialect
+from messaging.services.webhooks.dialects.twilio import TwilioDialect
 
-__all__ = ["ClientCall", "Dialect", "Occasion", "named", "options_of"]
+__all__ = ["ClientCall", "Dialect", "Occasion", "SigningCredential", "named", "options_of"]
 
-_DIALECTS: dict[str, Dialect] = {"": StandardDialect(), "jasmin": JasminDialect(), "kannel": KannelDialect()}
+_DIALECTS: dict[str, Dialect] = {
+    "": StandardDialect(),
+    "jasmin": JasminDialect(),
+    "kannel": KannelDialect(),
+    "twilio": TwilioDialect(),
+}
 
 
 def named(text: str) -> Dialect:

@@ -21,10 +21,19 @@ class ClientCall:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningCredential:
+    """What the client of an endpoint recognises us by: `secrets` sign, newest first; `account` is its owner's name there."""
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Occasion:
     """What a client is told: `message` as it was at the time of the event. A test delivery has neither.
 
-    `webhook_id` is the same in every attempt. `options` is what follows the colon in `Message.callback_dialect`.
+    `webhook_id` is the same in every attempt. `options` is what follows the colon in `Message.callback_dialect`. `account` is
+    that of the endpoint's credential.
     """
 
     endpoint: WebhookEndpoint
@@ -34,6 +43,7 @@ class Occasion:
     event: ClientEvent | None
     message: Message | None
     options: str = ""
+    account: str = ""
 
 
 class Dialect:
@@ -41,15 +51,16 @@ class Dialect:
 
     # How many bytes of a response are read, for `is_confirmed`, `follow` and the effects of the response.
     max_response_bytes = 0
-    # Without a secret nothing is sent.
+    # Without a secret nothing is sent, for this reason.
     is_signed = False
+    unsigned = "The endpoint's secret cannot be read; rotate it."
 
     def wants(self, event_type: str, options: str) -> bool:
         """Return whether the client of a `callback_url` is told of events of this type."""
         return True
 
-    def secrets(self, endpoints: Collection[WebhookEndpoint], *, now: datetime) -> Mapping[UUID, tuple[str, ...]]:
-        """The secrets to sign with, newest first, by endpoint."""
+    def credentials(self, endpoints: Collection[WebhookEndpoint], *, now: datetime) -> Mapping[UUID, SigningCredential]:
+        """The credentials by endpoint; an endpoint without one is left out."""
         return {}
 
     def request(self, occasion: Occasion) -> ClientCall | None:
@@ -66,6 +77,9 @@ class Dialect:
         """Return whether the client has taken the event."""
         return HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
 
-    def follow(self, request: ClientCall, response: HttpResponse) -> ClientCall | None:
-        """Return the request that the response asks for, to be made next in the same delivery."""
+    def follow(self, first: ClientCall, request: ClientCall, response: HttpResponse) -> ClientCall | None:
+        """Return the request that the response to `request` asks for, to be made next in the same delivery.
+
+        `first` is the delivery's first request.
+        """
         return None

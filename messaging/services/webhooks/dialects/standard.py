@@ -13,14 +13,14 @@ from messaging.models import WebhookEndpoint
 from messaging.services import events
 from messaging.services.representation import isoformat_utc
 from messaging.services.webhooks import secrets
-from messaging.services.webhooks.dialects.base import ClientCall, Dialect, Occasion
+from messaging.services.webhooks.dialects.base import ClientCall, Dialect, Occasion, SigningCredential
 
 
 class StandardDialect(Dialect):
     is_signed = True
 
-    def secrets(self, endpoints: Collection[WebhookEndpoint], *, now: datetime) -> Mapping[UUID, tuple[str, ...]]:
-        return secrets.valid(endpoints, now=now)
+    def credentials(self, endpoints: Collection[WebhookEndpoint], *, now: datetime) -> Mapping[UUID, SigningCredential]:
+        return {pk: SigningCredential(found) for pk, found in secrets.valid(endpoints, now=now).items()}
 
     def request(self, occasion: Occasion) -> ClientCall | None:
         event = occasion.event

@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
+from messaging.models import TwilioAccount
+from messaging.sealing import seal
 from messaging.services.webhooks.deliverer import Deliverer
 from providers.http.public_http import FetchFailed
 from providers.http.transport import HttpResponse
@@ -93,3 +96,18 @@ def receiver(clock: Clock) -> Receiver:
 def deliverer(clock: Clock, receiver: Receiver) -> Deliverer:
     """No jitter: every delay is the table's."""
     return Deliverer(receiver, clock=clock, executor_factory=AtOnceExecutor, position=lambda: 0.5)  # type: ignore[arg-type]
+
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+def twilio_account(owner: User, *, token: str = TOKEN, **values: Any) -> TwilioAccount:
+    """The Twilio credential of an owner."""
+    return TwilioAccount.objects.create(
+        user=owner,
+        sid=f"AC{owner.pk:032x}",
+        auth_token=seal("twilio-auth-tokens", token),
+        auth_token_digest="unused",
+        created_at=NOW,
+        **values,
+    )
