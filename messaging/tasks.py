@@ -2,14 +2,16 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from celery import shared_task
 from celery.signals import task_failure, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -25,11 +27,27 @@ from messaging.services.outbound import missing_receipts, pacing, receipts, reco
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
 from messaging.services.reporting import heartbeats, rollups
+from messaging.services.twilio import replies
 from messaging.services.webhooks import Deliverer, claim, event_log
+from messaging.services.webhooks.settle import Result
 from providers.http.public_addresses import Guard
 from providers.http.public_http import PublicHttp
 
 logger = logging.getLogger(__name__)
+
+
+def _obey(results: Sequence[Result]) -> Mapping[UUID, str]:
+    """Do what the answers of applications ask for, in the transaction that records the deliveries."""
+    obeyed = replies.obey(
+        results,
+        default_queue=settings.DEFAULT_QUEUE,
+        guard=Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS),
+        now=timezone.now(),
+    )
+    if obeyed.stored:
+        transaction.on_commit(partial(notifier.notify_queue, settings.DEFAULT_QUEUE))
+    return obeyed.notes
+
 
 dispatcher = Dispatcher(
     concurrency=settings.DISPATCH_CONCURRENCY,
@@ -41,6 +59,7 @@ deliverer = Deliverer(
     PublicHttp(Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS)),
     concurrency=settings.CALLBACK_CONCURRENCY,
     after_numbering=pubsub.publish,
+    obey=_obey,
 )
 
 # What a second may bring, by the task that does it. The tick itself makes due messages ready and notifies the queues.

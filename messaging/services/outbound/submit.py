@@ -31,7 +31,9 @@ class MessageInput:
     `valid_for` is in seconds from the time the message is due.
 
     `is_automatic` marks the reply to a keyword: it may use any sender, and also goes to a recipient who has just opted out.
-    `id` is given, as a UUIDv7 of a moment ago, where the client has been told it already.
+    `is_reply` marks the reply to a text from a number of one of the accounts, which may be used for that.
+    `id` is given, as a UUIDv7 of a moment ago, where the client has been told it already, or where a repeat must not store it
+    again.
     """
 
     to: str = field(repr=False)
@@ -45,6 +47,7 @@ class MessageInput:
     callback_dialect: str = ""
     media: tuple[UUID, ...] = ()
     is_automatic: bool = False
+    is_reply: bool = False
     id: UUID | None = None
 
 
@@ -151,7 +154,8 @@ def _with_media_checked(
 def _field_error(draft: MessageInput, *, checks: Checks, size: SegmentCount) -> InvalidField | None:
     if (draft.queue or checks.default_queue) not in checks.queues:
         return InvalidField("queue", "unknown_queue", "There is no queue of this name.")
-    if draft.sender and draft.sender not in checks.senders and not draft.is_automatic:
+    may_use_any = draft.is_automatic or draft.is_reply
+    if draft.sender and draft.sender not in checks.senders and not may_use_any:
         return InvalidField("from", "sender_not_allowed", "This is not one of your senders.")
     if draft.send_at is not None and draft.send_at > LATEST - timedelta(seconds=draft.valid_for):
         return InvalidField("send_at", "too_far_ahead", "It would still be valid after the year 9999.")
