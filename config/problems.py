@@ -45,6 +45,7 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.NotResolvable: HTTPStatus.CONFLICT,
     errors.TooManyEndpoints: HTTPStatus.CONFLICT,
     errors.EndpointDisabled: HTTPStatus.CONFLICT,
+    errors.NoSecret: HTTPStatus.CONFLICT,
     errors.NotRedeliverable: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     media.BadImage: HTTPStatus.BAD_REQUEST,

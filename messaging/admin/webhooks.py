@@ -83,7 +83,7 @@ class WebhookEndpointAdmin(KeysetAdmin, ReadOnlyAdmin):
     search_fields = ["owner__username", "url__startswith"]
     search_help_text = "A user name, or the start of a URL"
     fields = (
-        *("url", "kind", "owner_name", "state", "event_types", "description"),
+        *("url", "kind", "owner_name", "state", "event_types", "dialect", "our_number", "description"),
         *("failing_since", "disabled_reason", "created_at", "updated_at"),
     )
     readonly_fields = fields
@@ -102,6 +102,10 @@ class WebhookEndpointAdmin(KeysetAdmin, ReadOnlyAdmin):
     @display(description="Events")
     def event_types(self, row: WebhookEndpoint) -> str:
         return ", ".join(row.events) or "all"
+
+    @display(description="Number")
+    def our_number(self, row: WebhookEndpoint) -> str:
+        return row.number or "all"
 
 
 @admin.register(WebhookDelivery)

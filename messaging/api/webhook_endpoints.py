@@ -19,6 +19,7 @@ from messaging import notifier
 from messaging.api.access import user_of
 from messaging.api.fields import (
     BoundedListField,
+    SenderField,
     StrictBooleanField,
     StrictIntegerField,
     StrictStringField,
@@ -33,6 +34,9 @@ from messaging.services.webhooks import endpoints, redelivery, secrets
 from messaging.services.webhooks.endpoints import EndpointInput
 from providers.http.public_addresses import Guard
 
+# What the API calls the dialect without a name.
+STANDARD = "standard"
+Dialect = WebhookEndpoint.Dialect
 ADD, VIEW, CHANGE = (f"messaging.{verb}_webhookendpoint" for verb in ("add", "view", "change"))
 
 
@@ -47,6 +51,16 @@ class EndpointSerializer(StrictSerializer):
         max_length=len(EventType),
         help_text="Event types to deliver. Empty: all.",
     )
+    dialect = serializers.ChoiceField(
+        [STANDARD, Dialect.TWILIO.value],
+        required=False,
+        help_text="How the address is called: as Standard Webhooks describes (the default), or as Twilio does.",
+    )
+    number = SenderField(
+        required=False,
+        allow_null=True,
+        help_text="One of your senders: only what is sent from it or received at it is delivered. Null: everything.",
+    )
     description = StrictStringField(max_length=200, required=False, allow_blank=True)
     is_enabled = StrictBooleanField(required=False)
     disabled_reason = serializers.CharField(read_only=True, allow_null=True)
@@ -59,11 +73,19 @@ class EndpointSerializer(StrictSerializer):
     def validate_events(self, events: list[str]) -> list[str]:
         return list(dict.fromkeys(map(str, events)))
 
+    def validate_dialect(self, dialect: str) -> str:
+        return Dialect.STANDARD if dialect == STANDARD else dialect
+
+    def validate_number(self, number: str | None) -> str:
+        return number or ""
+
     def to_representation(self, instance: WebhookEndpoint) -> dict[str, Any]:
         return {
             "id": str(instance.pk),
             "url": instance.url,
             "events": instance.events,
+            "dialect": instance.dialect or STANDARD,
+            "number": instance.number or None,
             "description": instance.description,
             "is_enabled": instance.is_enabled,
             "disabled_reason": instance.disabled_reason or None,
@@ -83,7 +105,11 @@ class SecretSerializer(serializers.Serializer):
 
 
 class EndpointWithSecretSerializer(EndpointSerializer):
-    secret = serializers.CharField(read_only=True, help_text="Shown only once.")
+    secret = serializers.CharField(
+        read_only=True,
+        allow_null=True,
+        help_text="Shown only once. Null if the dialect is `twilio`: the owner's auth token signs.",
+    )
 
 
 class DefaultSecretSerializer(serializers.Serializer):
@@ -198,7 +224,7 @@ class WebhookEndpointViewSet(viewsets.GenericViewSet):
         serializer = NewEndpointSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
-        wish = EndpointInput(data["url"], tuple(data.get("events", ())), data.get("description", ""))
+        wish = EndpointInput(**{**data, "events": tuple(data.get("events", ()))})
         endpoint, secret = endpoints.create(owner=user_of(request), data=wish, guard=_guard(), now=timezone.now())
         location = reverse("webhook-endpoints-detail", args=[endpoint.pk], request=request)
         body = {**EndpointSerializer(endpoint).data, "secret": secret}

@@ -64,6 +64,12 @@ class TooManyEndpoints(DomainError):
     code = "too_many_endpoints"
 
 
+class NoSecret(DomainError):
+    """A secret of ours was asked for where another credential signs."""
+
+    code = "no_secret"
+
+
 class EndpointDisabled(DomainError):
     code = "endpoint_disabled"
 

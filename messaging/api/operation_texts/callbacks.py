@@ -12,7 +12,12 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         "Add a webhook endpoint",
         """
         Adds an address to which your events are posted, signed as Standard Webhooks describes. `events` selects event
-        types; an empty list selects all. The response has the signing `secret`, which is not shown again.
+        types; an empty list selects all. `number` selects the messages of one of your senders. The response has the
+        signing `secret`, which is not shown again.
+
+        With the `dialect` `twilio` the address is called as Twilio calls a number's webhook: forms, signed with the auth
+        token of your Twilio credential, so that `secret` is null; TwiML in the response is obeyed. Without that credential
+        it is a 400 with `no_credential`.
 
         A private or loopback address is a 400 with `address_refused`. 409 `too_many_endpoints` is returned once you
         have 50.
@@ -27,9 +32,9 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
     "webhook_endpoints_partial_update": (
         "Change a webhook endpoint",
         """
-        Changes the fields that are sent: `url`, `events`, `description` or `is_enabled`. Enabling an endpoint clears
-        `disabled_reason` and `failing_since`. Events that happened while it was disabled are not delivered by
-        themselves: redeliver them for that period.
+        Changes the fields that are sent: `url`, `events`, `dialect`, `number`, `description` or `is_enabled`. Enabling an
+        endpoint clears `disabled_reason` and `failing_since`. Events that happened while it was disabled are not delivered
+        by themselves: redeliver them for that period.
 
         A field that cannot be changed is a 400 with `read_only`.
         """,
@@ -45,6 +50,8 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         """
         Creates a new signing secret and returns it; it is not shown again. For 24 hours callbacks are signed with both
         the new and the old secret, so that you can exchange it at any time. The request takes no body.
+
+        409 `no_secret` if the endpoint's dialect is `twilio`: the auth token of your Twilio credential signs.
         """,
     ),
     "webhook_endpoints_default_secret": (
@@ -65,7 +72,8 @@ CALLBACK_TEXTS: dict[str, tuple[str, str]] = {
         "Send a test event",
         """
         Posts a `webhook.test` event to the endpoint, without retries, and returns the delivery. List the endpoint's
-        deliveries to see the result. 409 `endpoint_disabled` if the endpoint is disabled. The request takes no body.
+        deliveries to see the result. With the dialect `twilio` it is the form of a text or a status that does not exist,
+        and the response is not obeyed. 409 `endpoint_disabled` if the endpoint is disabled. The request takes no body.
         """,
     ),
     "webhook_endpoints_deliveries": (

@@ -8,28 +8,37 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 
-from messaging.models import WebhookDelivery, WebhookEndpoint
-from messaging.services.errors import EndpointDisabled, InvalidField, TooManyEndpoints
+from messaging.models import TwilioAccount, WebhookDelivery, WebhookEndpoint
+from messaging.services.errors import EndpointDisabled, InvalidField, NoSecret, TooManyEndpoints
 from messaging.services.webhooks import secrets
 from providers.http.public_addresses import AddressRefused, Guard
+from providers.models import SenderNumber
 
 MAX_ENDPOINTS = 50
 Kind = WebhookEndpoint.Kind
+Dialect = WebhookEndpoint.Dialect
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointInput:
+    """`number` is as senders are stored; empty for all numbers."""
+
     url: str
     events: tuple[str, ...] = ()
     description: str = ""
-    dialect: str = ""
+    dialect: str = Dialect.STANDARD
     number: str = ""
 
 
-def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> tuple[WebhookEndpoint, str]:
-    """Return the endpoint and its secret, which is not shown again. Raises `InvalidField` or `TooManyEndpoints`."""
+def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> tuple[WebhookEndpoint, str | None]:
+    """Return the endpoint and its secret, which is not shown again; None if it is signed with another credential.
+
+    Raises `InvalidField` or `TooManyEndpoints`.
+    """
     check_url(data.url, field="url", guard=guard)
+    _check_owned({"dialect": data.dialect, "number": data.number}, owner_id=owner.pk)
     with transaction.atomic():
         type(owner)._default_manager.select_for_update().get(pk=owner.pk)  # noqa: SLF001 (lock the owner, to count)
         if WebhookEndpoint.objects.filter(owner=owner.pk, kind=Kind.ENDPOINT).count() >= MAX_ENDPOINTS:
@@ -44,6 +53,8 @@ def create(*, owner: User, data: EndpointInput, guard: Guard, now: datetime) -> 
             created_at=now,
             updated_at=now,
         )
+        if endpoint.dialect != Dialect.STANDARD:
+            return endpoint, None
         return endpoint, secrets.rotate(owner_id=owner.pk, endpoint=endpoint, now=now)
 
 
@@ -53,6 +64,10 @@ def change(*, endpoint_id: UUID, changes: Mapping[str, Any], guard: Guard, now: 
         check_url(changes["url"], field="url", guard=guard)
     with transaction.atomic():
         endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id, kind=Kind.ENDPOINT)
+        _check_owned(
+            {name: value for name, value in changes.items() if getattr(endpoint, name) != value},
+            owner_id=endpoint.owner_id,
+        )
         for name, value in changes.items():
             setattr(endpoint, name, value)
         if changes.get("is_enabled") is True:
@@ -65,8 +80,11 @@ def change(*, endpoint_id: UUID, changes: Mapping[str, Any], guard: Guard, now: 
 
 
 def rotate_secret(*, endpoint_id: UUID, now: datetime) -> str:
+    """Raises `NoSecret` for an endpoint that is signed with another credential."""
     with transaction.atomic():
         endpoint = WebhookEndpoint.objects.select_for_update().get(pk=endpoint_id, kind=Kind.ENDPOINT)
+        if endpoint.dialect != Dialect.STANDARD:
+            raise NoSecret("This endpoint's callbacks are signed with the auth token of its owner's Twilio credential.")
         return secrets.rotate(owner_id=endpoint.owner_id, endpoint=endpoint, now=now)
 
 
@@ -82,6 +100,16 @@ def test(*, endpoint_id: UUID, now: datetime) -> WebhookDelivery:
     if not endpoint.is_enabled:
         raise EndpointDisabled("The endpoint is disabled; enable it first.")
     return WebhookDelivery.objects.create(endpoint=endpoint, next_attempt_at=now, created_at=now)
+
+
+def _check_owned(values: Mapping[str, Any], *, owner_id: int) -> None:
+    """Raise `InvalidField` for a dialect without the owner's credential, or a number that is no sender of the owner."""
+    accounts = TwilioAccount.objects.filter(user=owner_id, revoked_at__isnull=True)
+    if values.get("dialect") == Dialect.TWILIO and not accounts.exists():
+        raise InvalidField("dialect", "no_credential", "The owner has no Twilio credential to sign with.")
+    usable = SenderNumber.objects.filter(Q(owner=owner_id) | Q(owner__isnull=True))
+    if values.get("number") and not usable.filter(number=values["number"]).exists():
+        raise InvalidField("number", "sender_not_allowed", "This is not one of the owner's senders.")
 
 
 def check_url(url: str, *, field: str, guard: Guard) -> None:

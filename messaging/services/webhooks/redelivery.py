@@ -7,8 +7,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from messaging.models import ClientEvent, WebhookDelivery, WebhookEndpoint
+from messaging.event_types import EventType
+from messaging.models import ClientEvent, Message, WebhookDelivery, WebhookEndpoint
 from messaging.services.errors import EndpointDisabled, NotRedeliverable
+from messaging.services.webhooks import dialects
+from messaging.states import Direction
 
 State = WebhookDelivery.State
 MAX_AT_ONCE = 10_000
@@ -66,9 +69,22 @@ def _events(
 ) -> list[tuple[int, int | None, bool]]:
     """Id, sequence and "has a delivery" of the owner's events that the endpoint subscribes to or has received."""
     known = Exists(WebhookDelivery.objects.filter(endpoint=endpoint, event=OuterRef("pk")))
+    dialect = dialects.named(endpoint.dialect)
     events = ClientEvent.objects.filter(
-        owner=endpoint.owner_id, sequence__gt=after, at__gte=since, at__lt=until
+        owner=endpoint.owner_id,
+        sequence__gt=after,
+        at__gte=since,
+        at__lt=until,
+        type__in=[name for name in EventType if dialect.wants(name, "")],
     ).annotate(is_known=known)
     if endpoint.events:
         events = events.filter(Q(is_known=True) | Q(type__in=endpoint.events))
+    if endpoint.number:
+        events = events.filter(Q(is_known=True) | Q(_is_at(endpoint.number)))
     return list(events.order_by("sequence").values_list("pk", "sequence", "is_known")[: MAX_AT_ONCE + 1])
+
+
+def _is_at(number: str) -> Exists:
+    """Whether an event's message was sent from, or received at, this number of ours."""
+    ours = Q(direction=Direction.INBOUND, to_number=number) | Q(direction=Direction.OUTBOUND, from_number=number)
+    return Exists(Message.objects.filter(ours, pk=OuterRef("message_id")))

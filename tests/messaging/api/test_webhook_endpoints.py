@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from messaging.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
+from messaging.models import TwilioAccount, WebhookDelivery, WebhookEndpoint, WebhookSecret
 from messaging.services.installation import API_READER, API_SENDER
 from messaging.services.webhooks import endpoints, event_log, redelivery
 from tests.factories import (
@@ -13,9 +13,12 @@ from tests.factories import (
     ClientEventFactory,
     EndpointFactory,
     MessageFactory,
+    SenderFactory,
+    UserFactory,
     WebhookDeliveryFactory,
 )
 from tests.messaging.api.conftest import Api, assert_problem, member
+from tests.messaging.services.webhooks.conftest import twilio_account
 
 pytestmark = pytest.mark.django_db
 
@@ -55,7 +58,7 @@ def test_events_keep_their_order_without_duplicates(api: Api) -> None:
 def test_only_the_url_is_required(api: Api) -> None:
     body = api.post("webhook-endpoints/", {"url": NEW["url"]}).json()
 
-    assert (body["events"], body["description"]) == ([], "")
+    assert (body["events"], body["description"], body["dialect"], body["number"]) == ([], "", "standard", None)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,13 @@ def test_only_the_url_is_required(api: Api) -> None:
         ({"url": None}, "url", "null"),
         ({"events": ["message.exploded"]}, "events.0", "invalid_choice"),
         ({"events": "all"}, "events", "not_a_list"),
+        ({"dialect": "kannel"}, "dialect", "invalid_choice"),
+        ({"dialect": ""}, "dialect", "invalid_choice"),
+        ({"dialect": None}, "dialect", "null"),
+        ({"dialect": "twilio"}, "dialect", "no_credential"),
+        ({"number": "+15005550006"}, "number", "sender_not_allowed"),
+        ({"number": "+1500"}, "number", "impossible_number"),
+        ({"number": 15005550006}, "number", "invalid"),
         ({"description": "a" * 201}, "description", "max_length"),
         ({"description": "a\x00b"}, "description", "null_characters_not_allowed"),
     ],
@@ -82,6 +92,70 @@ def test_invalid_input_is_refused(api: Api, change: dict, field: str, code: str)
 
     assert [(error["field"], error["code"]) for error in problem["errors"]] == [(field, code)]
     assert not WebhookEndpoint.objects.exists()
+
+
+class TestTwiliosDialect:
+    def test_an_endpoint_has_no_secret_of_ours(self, api: Api) -> None:
+        twilio_account(api.user)
+
+        made = api.post("webhook-endpoints/", NEW | {"dialect": "twilio"})
+
+        assert made.status_code == 201
+        body = made.json()
+        assert body.pop("secret") is None
+        assert body["dialect"] == "twilio"
+        assert api.get(f"webhook-endpoints/{body['id']}/").json() == body
+        assert WebhookEndpoint.objects.get().dialect == "twilio"
+        assert not WebhookSecret.objects.exists()
+
+    def test_there_is_no_secret_to_rotate(self, api: Api) -> None:
+        endpoint = EndpointFactory(owner=api.user, dialect="twilio")
+
+        problem = assert_problem(api.post(f"webhook-endpoints/{endpoint.pk}/rotate-secret/"), 409, "no_secret")
+
+        assert "auth token" in problem["detail"]
+        assert not WebhookSecret.objects.exists()
+
+    def test_a_revoked_credential_is_none(self, api: Api) -> None:
+        twilio_account(api.user, revoked_at=NOW)
+
+        assert_problem(api.post("webhook-endpoints/", NEW | {"dialect": "twilio"}), 400, "invalid")
+
+        assert not WebhookEndpoint.objects.exists()
+
+    def test_the_dialect_is_changed_and_changed_back(self, api: Api) -> None:
+        made = api.post("webhook-endpoints/", NEW).json()
+        path = f"webhook-endpoints/{made['id']}/"
+
+        refused = api("PATCH", path, {"dialect": "twilio"})
+        twilio_account(api.user)
+        changed = api("PATCH", path, {"dialect": "twilio"}).json()
+        TwilioAccount.objects.update(revoked_at=NOW)
+        kept = api("PATCH", path, {"dialect": "twilio", "description": "still"}).json()
+        back = api("PATCH", path, {"dialect": "standard"}).json()
+
+        assert_problem(refused, 400, "invalid")
+        assert (changed["dialect"], kept["description"], back["dialect"]) == ("twilio", "still", "standard")
+        assert WebhookEndpoint.objects.get().dialect == ""
+        assert api.post(f"{path}rotate-secret/").status_code == 200
+
+
+def test_an_endpoint_may_be_for_one_of_the_owners_numbers(api: Api) -> None:
+    for number, owner in (("+15005550006", api.user), ("+15005550007", None), ("Example", api.user)):
+        SenderFactory(number=number, owner=owner)
+    SenderFactory(number="+15005550008", owner=UserFactory())
+
+    made = api.post("webhook-endpoints/", NEW | {"number": "+1 500 555 0006"}).json()
+    path = f"webhook-endpoints/{made['id']}/"
+    shared = api("PATCH", path, {"number": "+15005550007"}).json()
+    name = api("PATCH", path, {"number": "Example"}).json()
+    refused = api("PATCH", path, {"number": "+15005550008"})
+    every = api("PATCH", path, {"number": None}).json()
+
+    assert [body["number"] for body in (made, shared, name, every)] == ["+15005550006", "+15005550007", "Example", None]
+    problem = assert_problem(refused, 400, "invalid")
+    assert [(error["field"], error["code"]) for error in problem["errors"]] == [("number", "sender_not_allowed")]
+    assert WebhookEndpoint.objects.get().number == ""
 
 
 def test_a_private_address_in_an_allowed_network_is_accepted(api: Api, settings) -> None:
