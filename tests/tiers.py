@@ -188,6 +188,7 @@ _ENTRIES = {
         "journeys/test_slow_clients.py",
         "journeys/test_smpp.py",
         "journeys/test_third_provider.py",
+        "journeys/test_twilio_door.py",
     ),
     # Many workers, web processes and beats at once, the live process, and an observability stack. On SQLite one writer works
     # at a time, and the same journey proves less; `journeys/chaos` kills workers on SQLite too.

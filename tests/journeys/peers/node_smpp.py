@@ -1,54 +1,23 @@
-"""Programs on node-smpp, which is installed once into a folder for temporary files."""
+"""Programs on node-smpp, and on other packages of npm."""
 
 import contextlib
-import functools
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
+from tests.journeys.peers import node_packages
+
 VERSION = "0.5.1"
 SCRIPTS = Path(__file__).parent / "node"
 EVENT_SECONDS = 120.0
-INSTALL_SECONDS = 120.0
 
 
-@functools.cache
 def missing() -> str:
     """Why node-smpp cannot be used here; "" if it can."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        return "Node.js is not installed (apt-get install nodejs npm)"
-    if _modules().is_dir():
-        return ""
-    with tempfile.TemporaryDirectory(prefix="switchboard-node-", dir=tempfile.gettempdir()) as folder:
-        command = [
-            "npm",
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-            folder,
-            f"smpp@{VERSION}",
-        ]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            return f"npm did not install smpp@{VERSION} within {INSTALL_SECONDS:.0f} s"
-        if done.returncode:
-            return f"npm cannot install smpp@{VERSION}: {done.stderr.strip().splitlines()[-1:]}"
-        with contextlib.suppress(OSError):  # another process was faster
-            (Path(folder) / "node_modules").rename(_modules())
-    return ""
-
-
-def _modules() -> Path:
-    return Path(tempfile.gettempdir()) / f"switchboard-node-smpp-{VERSION}-{os.getuid()}"
+    return node_packages.missing("smpp", VERSION)
 
 
 def decode(pdus: Iterable[bytes]) -> list[dict[str, Any]]:
@@ -60,22 +29,18 @@ def decode(pdus: Iterable[bytes]) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         check=False,
-        env=_environment(),
+        env=node_packages.environment("smpp", VERSION),
         timeout=EVENT_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _environment() -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "NODE_PATH": str(_modules())}
-
-
 class NodeProgram:
     """A context manager: a script of the folder `node`, its configuration, and the events that it has printed."""
 
-    def __init__(self, script: str, settings: dict[str, Any]) -> None:
-        self._script, self._settings = script, settings
+    def __init__(self, script: str, settings: dict[str, Any], *, package: tuple[str, str] = ("smpp", VERSION)) -> None:
+        self._script, self._settings, self._package = script, settings, package
         self.events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
 
@@ -85,7 +50,7 @@ class NodeProgram:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=node_packages.environment(*self._package),
         )
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
