@@ -2,34 +2,18 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
-from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.db import OperationalError, connection
+from django.contrib.auth.models import User
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from uuid_utils.compat import uuid7
 
 from messaging import tasks
-from messaging.inbound_limits import inbound_limits
 from messaging.models import Message, WebhookDelivery
-from messaging.services.inbound import process
-from messaging.services.inbound.marks import RATE_LIMITED
-from messaging.services.inbound.receive import ingest
 from messaging.services.recipients import suppressions
 from messaging.services.twilio import replies
-from messaging.services.twilio.replies import reply_id
-from messaging.services.webhooks import Deliverer, redelivery
-from messaging.services.webhooks.claim import claim, return_expired_claims
-from messaging.services.webhooks.concurrency import WebhookJob
-from messaging.services.webhooks.dialects import ClientCall
-from messaging.services.webhooks.settle import ResponseBody, Result, settle
-from messaging.states import Direction, Status
-from providers.contract.messages import InboundMessage
+from messaging.states import Direction
 from providers.http.public_addresses import Guard
-from providers.http.transport import HttpResponse
-from providers.models import ProviderAccount
 from tests.factories import (
     NOW,
     AccountFactory,
@@ -37,86 +21,18 @@ from tests.factories import (
     EndpointFactory,
     MessageFactory,
     PhoneNumberFactory,
-    QueueFactory,
     SenderFactory,
     UserFactory,
-    WebhookDeliveryFactory,
 )
-from tests.messaging.services.webhooks.conftest import AtOnceExecutor, Clock, Receiver, twilio_account
+from tests.messaging.services.twilio.applications import (
+    OURS,
+    PERSON,
+    result_of,
+    sent,
+    text_of,
+)
 
 pytestmark = pytest.mark.django_db
-
-PERSON, OURS = "+14155550101", "+15005550006"
-LEASE = timedelta(seconds=60)
-
-
-@pytest.fixture
-def owner() -> User:
-    owner = UserFactory()
-    owner.user_permissions.add(Permission.objects.get(codename="add_message", content_type__app_label="messaging"))
-    twilio_account(owner)
-    QueueFactory()
-    SenderFactory(number=OURS, owner=owner)
-    return owner
-
-
-def text_of(owner: User, **values: Any) -> Message:
-    """A text of a person, which is to be delivered to an application."""
-    message = MessageFactory(
-        inbound=True,
-        **{"status": Status.PROCESSED, "owner": owner, "from_number": PERSON, "to_number": OURS, **values},
-    )
-    endpoint = EndpointFactory(owner=owner, dialect="twilio")
-    event = ClientEventFactory(
-        message=message, type="message.received", snapshot={"status": "processed"}, sequence=message.pk.int % 10**9
-    )
-    WebhookDeliveryFactory(endpoint=endpoint, event=event)
-    return message
-
-
-class Application:
-    """Answers each request with `answer`, as XML unless the content type says otherwise."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.answer: str | bytes = ""
-        self.content_type = "text/xml"
-        self.clock = clock
-        self.receiver = Receiver(clock, self._reply)
-        self.obeyed = 0
-
-    def _reply(self, _url: str) -> HttpResponse:
-        body = self.answer if isinstance(self.answer, bytes) else self.answer.encode()
-        return HttpResponse(200, {"content-type": self.content_type}, body)
-
-    def _obey(self, results):
-        done = replies.obey(results, default_queue="express", guard=Guard(), now=self.clock.now)
-        self.obeyed += done.stored
-        return done.notes
-
-    def run(self, inner: str | None = None) -> str:
-        """Deliver what is due; return what is noted on the deliveries."""
-        if inner is not None:
-            self.answer = f"<Response>{inner}</Response>"
-        deliverer = Deliverer(
-            self.receiver,  # type: ignore[arg-type]
-            clock=self.clock,
-            executor_factory=AtOnceExecutor,
-            position=lambda: 0.5,
-            obey=self._obey,
-        )
-        deliverer.run()
-        assert not WebhookDelivery.objects.exclude(state="succeeded").exists()
-        return " ".join(WebhookDelivery.objects.order_by("pk").values_list("error", flat=True))
-
-
-@pytest.fixture
-def application() -> Application:
-    return Application(Clock())
-
-
-def sent() -> list[tuple[str, str, str]]:
-    rows = Message.objects.filter(direction=Direction.OUTBOUND).order_by("pk")
-    return [(row.from_number, row.to_number, row.text) for row in rows]
 
 
 def test_a_reply_goes_to_the_sender_from_the_number_that_received_the_text(owner: User, application) -> None:
@@ -329,132 +245,6 @@ class TestTheNumberThatReceivedTheText:
         assert sent() == []
 
 
-class TestLoops:
-    def test_a_text_over_the_rate_limit_gets_no_reply(self, owner: User, application) -> None:
-        text_of(owner, error_code=RATE_LIMITED.code, error_detail=RATE_LIMITED.detail)
-
-        assert application.run("<Message>Hi</Message>") == RATE_LIMITED.detail
-
-        assert sent() == []
-
-    def test_two_applications_that_answer_each_other_come_to_an_end(self, owner: User, application) -> None:
-        """Each reply arrives as a text at the other number within the same minute."""
-        other = "+15005550007"
-        SenderFactory(number=other, owner=owner)
-        account = AccountFactory()
-        application.answer = "<Response><Message>Hi</Message></Response>"
-        EndpointFactory(owner=owner, dialect="twilio")
-        arrives(account, other, OURS, "0")
-
-        for round_number in range(1, 30):
-            process.process(default_queue="express", now=NOW)
-            before = len(sent())
-            application.run()
-            fresh = sent()[before:]
-            for sender, recipient, _ in fresh:
-                arrives(account, sender, recipient, str(round_number))
-            if not fresh:
-                break
-
-        assert len(sent()) == 2 * inbound_limits().messages
-
-
-class TestExactlyOnce:
-    def test_a_lost_claim_obeys_nothing(self, owner: User) -> None:
-        message = text_of(owner)
-        [job] = claim(limit=1, in_flight=[], now=NOW, lease=LEASE)
-        WebhookDelivery.objects.update(claim_id=uuid4())  # another worker has it
-        result = Result(job, status=200, answers=(hello(),))
-
-        settle([result], now=NOW, positions=[0.5], obey=obey)
-
-        assert sent() == []
-        assert WebhookDelivery.objects.get().state == "sending"
-        assert message.status == "processed"
-
-    def test_the_same_result_twice_is_obeyed_once(self, owner: User) -> None:
-        text_of(owner)
-        [job] = claim(limit=1, in_flight=[], now=NOW, lease=LEASE)
-        result = Result(job, status=200, answers=(hello(),))
-
-        for _ in range(2):
-            settle([result], now=NOW, positions=[0.5], obey=obey)
-
-        assert sent() == [(OURS, PERSON, "Hello")]
-
-    def test_a_repeated_call_after_a_lost_worker_is_obeyed_once(self, owner: User, application) -> None:
-        """The worker died after the call: nothing was obeyed, so the repeat is."""
-        text_of(owner)
-        claim(limit=1, in_flight=[], now=NOW, lease=LEASE)
-        application.clock.forward(minutes=2)
-        application.answer = "<Response><Message>Hello</Message></Response>"
-        return_expired_claims(now=application.clock.now)
-        application.clock.forward(minutes=1)
-        application.run()
-
-        assert sent() == [(OURS, PERSON, "Hello")]
-
-    def test_nothing_is_stored_if_the_delivery_is_not(self, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        text_of(owner)
-        [job] = claim(limit=1, in_flight=[], now=NOW, lease=LEASE)
-
-        def fail(*_: object) -> None:
-            raise OperationalError("the connection is lost")
-
-        monkeypatch.setattr("messaging.services.webhooks.settle.save_together", fail)
-        with pytest.raises(OperationalError):
-            settle([Result(job, status=200, answers=(hello(),))], now=NOW, positions=[0.5], obey=obey)
-
-        assert sent() == []
-        assert WebhookDelivery.objects.get().state == "sending"
-
-    def test_a_redelivery_is_not_obeyed_again(self, owner: User, application) -> None:
-        text_of(owner)
-        application.run("<Message>Hello</Message>")
-        application.clock.forward(days=1)
-        redelivery.redeliver(delivery_id=WebhookDelivery.objects.get().pk, now=application.clock.now)
-
-        application.run("<Message>Hello again</Message><Message>and again</Message>")
-
-        assert len(application.receiver.calls) == 2
-        assert sent() == [(OURS, PERSON, "Hello")]
-
-    def test_a_redelivery_is_obeyed_if_nothing_could_be_sent_before(self, owner: User, application) -> None:
-        text_of(owner)
-        application.run("<Message>")
-        redelivery.redeliver(delivery_id=WebhookDelivery.objects.get().pk, now=NOW)
-
-        assert application.run("<Message>Hello</Message>") == ""
-
-        assert sent() == [(OURS, PERSON, "Hello")]
-
-    def test_a_bug_does_not_repeat_the_call(
-        self, owner: User, application, monkeypatch: pytest.MonkeyPatch, caplog
-    ) -> None:
-        text_of(owner)
-
-        def fail(**_: object) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute("INSERT INTO messaging_message (id) VALUES (NULL)")
-
-        monkeypatch.setattr(replies, "submit_many", fail)
-
-        assert application.run("<Message>Hello</Message>") == replies.OUR_FAILURE
-
-        assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-            "TwiML replies could not be stored: IntegrityError"
-        ]
-
-    def test_ids_of_replies_are_stable_ordered_and_distinct(self) -> None:
-        one, other = uuid7(), uuid7()
-        ids = [reply_id(one, position) for position in range(100)]
-
-        assert ids == sorted(ids) == [reply_id(one, position) for position in range(100)]
-        assert len({*ids, reply_id(other, 0)}) == 101
-        assert {(each.version, each.variant) for each in ids} == {(7, "specified in RFC 4122")}
-        assert all(each.bytes[:6] == one.bytes[:6] for each in ids)
-
-
 def test_the_number_of_queries_does_not_depend_on_the_number_of_replies(owner: User) -> None:
     def queries(count: int, inner: str) -> int:
         results = [result_of(text_of(owner), f"<Response>{inner}</Response>") for _ in range(count)]
@@ -481,32 +271,3 @@ def test_the_task_wires_it_and_notifies_the_queue_after_the_commit(
 
     assert broker.notified == ["express"]
     assert sent() == [(OURS, PERSON, "Hello")]
-
-
-def arrives(account: ProviderAccount, sender: str, recipient: str, words: str) -> None:
-    text = InboundMessage(f"in-{sender}-{words}", sender, recipient, f"Hi {words}")
-    ingest(text, account=account, limits=inbound_limits(), now=NOW)
-
-
-def hello() -> ResponseBody:
-    return ResponseBody("https://app.example.com/sms", b"<Response><Message>Hello</Message></Response>", "text/xml")
-
-
-def obey(results):
-    return replies.obey(results, default_queue="express", guard=Guard(), now=NOW).notes
-
-
-def result_of(message: Message, answer: str, *, dialect: str = "twilio") -> Result:
-    delivery = WebhookDelivery.objects.get(event__message_id=message.pk)
-    job = WebhookJob(
-        delivery_id=delivery.pk,
-        endpoint_id=delivery.endpoint_id,
-        owner_id=delivery.endpoint.owner_id,
-        claim_id=uuid4(),
-        webhook_id=str(uuid4()),
-        dialect=dialect,
-        request=ClientCall("POST", "https://app.example.com/sms", {}, b""),
-        secrets=("x",),
-        message_id=message.pk,
-    )
-    return Result(job, status=200, answers=(ResponseBody(job.request.url, answer.encode(), "text/xml"),))
