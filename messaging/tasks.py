@@ -11,7 +11,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import task_failure, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -34,6 +34,15 @@ from providers.http.public_addresses import Guard
 from providers.http.public_http import PublicHttp
 
 logger = logging.getLogger(__name__)
+
+
+def _fetch(result: Result) -> Mapping[str, UUID]:
+    """Store the files that an application's answers name."""
+    try:
+        return replies.fetch_media(result, now=timezone.now())
+    finally:
+        if not connection.in_atomic_block:  # as it is in a test
+            connection.close()  # there are many of these threads, and they seldom need one
 
 
 def _obey(results: Sequence[Result]) -> Mapping[UUID, str]:
@@ -60,6 +69,7 @@ deliverer = Deliverer(
     concurrency=settings.CALLBACK_CONCURRENCY,
     after_numbering=pubsub.publish,
     obey=_obey,
+    fetch=_fetch,
 )
 
 # What a second may bring, by the task that does it. The tick itself makes due messages ready and notifies the queues.

@@ -4,8 +4,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 from xml.sax.saxutils import quoteattr
@@ -17,16 +19,20 @@ from twilio.rest import Client as TwilioClient
 
 from messaging.services.installation import SANDBOX_SENDER
 from providers import callback_tokens
+from tests.contract.fake_carrier import FakeCarrier
+from tests.contract.fake_carrier import answer as play
 from tests.journeys.client import Client
 from tests.journeys.local_server import LocalServer, QuietHandler
 from tests.journeys.peers import node_twilio
 from tests.journeys.peers.node_twilio import NodeError, NodeTwilio
 from tests.journeys.stack import Stack
+from tests.media_store import pictures
 from tests.messaging.services.webhooks.test_twilio_addresses import CANONICAL, FORM, TOKEN, signature
 
-LOOPBACK = {"CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+LOOPBACK = {"CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8", "MEDIA_FETCH_ALLOWED_NETWORKS": "127.0.0.0/8"}
 TOKEN_VARIABLE = "PROVIDER_TWILIO_AUTH_TOKEN"  # the name of a variable
 CLAIM_SECONDS = 60
+PICTURES = tuple(pictures.encoded("PNG", pictures.picture(shade=shade)) for shade in (1, 2))
 ODD = "/st;?order=a+b%20c%2Bd&who='x'&empty=&u=http://o.example.com:80/[1]"
 
 
@@ -91,11 +97,11 @@ def issue(door: Stack, user: str) -> Credential:
     return Credential(user, *door.manage("issue_twilio_credential", user).split())
 
 
-def bring(door: Stack, sender: str, text: str) -> None:
+def bring(door: Stack, sender: str, text: str, **more: Any) -> None:
     """Post a text as the sandbox carrier would."""
     token = callback_tokens.make(slug="sandbox1", attempt_id="", keys=(door.environment["SECRET_KEY"],))
     url = door.url(f"/webhooks/sandbox1/inbound/?{urlencode({'token': token})}")
-    done = requests.post(url, json={"from": sender, "to": SANDBOX_SENDER, "message": text}, timeout=10)
+    done = requests.post(url, json={"from": sender, "to": SANDBOX_SENDER, "message": text, **more}, timeout=10)
     assert (done.status_code, done.json()) == (200, {"result": "stored"})
 
 
@@ -258,6 +264,32 @@ def test_who_has_said_stop_gets_no_reply(door: Stack, credential: Credential) ->
 
     assert "Please stay" not in {row["message"] for row in client.messages().values()}
     assert carried(door, person) == 2  # "Ready?" and the automatic reply to STOP
+
+
+def test_an_application_reads_a_picture_and_sends_it_and_another_one_back(door: Stack, credential: Credential) -> None:
+    person, read = "+14155550223", []
+    login = (credential.account_sid, credential.auth_token)
+    with closing(FakeCarrier()) as site:
+        site.play = play(200, PICTURES[1])
+
+        def answer(fields: dict[str, str]) -> str:
+            read.append(requests.get(fields["MediaUrl0"], auth=login, timeout=10).content)
+            own, other = (f"<Media>{url}</Media>" for url in (fields["MediaUrl0"], f"{site.url}/other.png"))
+            return f"<Response><Message><Body>Both</Body>{own}{other}</Message></Response>"
+
+        with Application(answer) as application, closing(FakeCarrier()) as sender:
+            sender.play = play(200, PICTURES[0])
+            client = replying(door, credential, application, person)
+            bring(door, person, "Look", media=[f"{sender.url}/1.png"])
+            door.wait_until(lambda: carried(door, person) == 2, seconds=30)
+
+    [posted] = application.posted
+    assert (posted.fields["NumMedia"], posted.fields["MediaContentType0"]) == ("1", "image/png")
+    assert posted.fields["MessageSid"].startswith("MM")
+    assert read == [PICTURES[0]]
+    [reply] = [row for row in client.messages().values() if row["message"] == "Both"]
+    media = client.get(f"messages/{reply['id']}/media/")
+    assert [client.session.get(asset["url"], timeout=10).content for asset in media] == list(PICTURES)
 
 
 # --- The SDK for Node -------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Replies that applications give as TwiML: stored as messages in the transaction that records the delivery of the text."""
 
+import contextlib
 import hashlib
 import logging
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +21,9 @@ from messaging.services.errors import DomainError
 from messaging.services.inbound import ownership
 from messaging.services.inbound.marks import WITHOUT_REPLY
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput, submit_many
+from messaging.services.twilio import media
+from messaging.services.twilio.errors import MediaNotFetched, MediaUnavailable
+from messaging.services.twilio.media import Fetch
 from messaging.services.webhooks.settle import Result
 from messaging.states import Direction, Source
 from messaging.twiml import Reply
@@ -33,7 +38,10 @@ DIALECT = "twilio"
 SEND = "messaging.add_message"
 OUR_FAILURE = "The answer could not be obeyed: our own failure."
 NO_PERMISSION = "The answer is not obeyed: the owner of the endpoint may not send messages."
-NO_MEDIA = "<Media> is not sent."
+ADD_MEDIA = "media_store.add_mediaasset"
+NO_MEDIA = "A reply is not sent: its media could not be fetched."
+# Of the answers to one delivery. With the calls themselves it is less than the delivery's lease.
+MAX_MEDIA, FETCH_SECONDS = 10, 15.0
 MAX_CALLBACK_URL = 500
 
 
@@ -53,6 +61,7 @@ class _Answered:
     owner_id: int
     text: Message
     replies: tuple[Reply, ...]
+    assets: Mapping[str, UUID]
     notes: list[str]
 
 
@@ -106,6 +115,29 @@ def _submit(owner: User, drafts: Sequence[_Drafted], default_queue: str, now: da
     return sum(isinstance(result, Message) for result in made)
 
 
+def fetch_media(result: Result, *, now: datetime, fetch: Fetch | None = None) -> Mapping[str, UUID]:
+    """Store the files that the replies to a text name, and return them by address; those that cannot be had are left out.
+
+    It is called in the thread of the call, before the delivery is settled: a file may take seconds.
+    """
+    if result.job.dialect != DIALECT or result.job.message_id is None:
+        return {}
+    urls = list(dict.fromkeys(url for reply in _replies(result, []) for url in reply.media))[:MAX_MEDIA]
+    texts = Message.objects.filter(pk=result.job.message_id, direction=Direction.INBOUND)
+    if not urls or not texts.exists():
+        return {}
+    owner = get_user_model().objects.get(pk=result.job.owner_id)
+    if not owner.has_perms((SEND, ADD_MEDIA)):
+        return {}
+    found: dict[str, UUID] = {}
+    deadline = time.monotonic() + FETCH_SECONDS
+    for url in urls:
+        if time.monotonic() < deadline:
+            with contextlib.suppress(MediaNotFetched, MediaUnavailable):
+                [found[url]] = media.assets_of([url], owner=owner, now=now, fetch=fetch)
+    return found
+
+
 def _read(results: Sequence[Result]) -> list[_Answered]:
     """The answers to inbound texts; all others mean nothing."""
     mine = {result.job.message_id: result for result in results if result.job.dialect == DIALECT}
@@ -121,7 +153,7 @@ def _read(results: Sequence[Result]) -> list[_Answered]:
             if replies and text.error_code in WITHOUT_REPLY:
                 replies = ()
                 notes.append(text.error_detail)
-            read.append(_Answered(job.delivery_id, job.owner_id, text, replies, notes))
+            read.append(_Answered(job.delivery_id, job.owner_id, text, replies, result.assets, notes))
     return read
 
 
@@ -170,9 +202,8 @@ class _OwnNumbers:
 
 def _drafts(answered: _Answered, numbers: _OwnNumbers, guard: Guard) -> Iterator[_Drafted]:
     for position, reply in enumerate(answered.replies):
-        if reply.media:
+        if not answered.assets.keys() >= set(reply.media):
             answered.notes.append(NO_MEDIA)
-        if not reply.text:
             continue
         try:
             yield answered, _draft(answered, reply, position, numbers, guard)
@@ -196,6 +227,7 @@ def _draft(answered: _Answered, reply: Reply, position: int, numbers: _OwnNumber
         sender=sender,
         callback_url=callback_url,
         callback_dialect=DIALECT if callback_url else "",
+        media=tuple(dict.fromkeys(answered.assets[url] for url in reply.media)),
         is_reply=is_known and sender == our_number and our_number not in numbers.senders,
         id=reply_id(answered.delivery_id, position),
     )

@@ -4,10 +4,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -36,7 +38,8 @@ class Deliverer:
     """Delivers due webhooks until nothing is due: up to `concurrency` calls at once, a few for each endpoint.
 
     Collaborators are arguments, so that tests can replace them. `after_numbering` gets the owners of newly numbered events;
-    `obey` does what a client's answers ask for, in the transaction that records their delivery.
+    `obey` does what a client's answers ask for, in the transaction that records their delivery. Before it, and in the thread of
+    the call, `fetch` stores the files that they name, and returns them by address.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Deliverer:
         position: Callable[[], float] = random.random,
         after_numbering: Callable[[Collection[int]], None] = lambda _owners: None,
         obey: Obey = ignore_answers,
+        fetch: Callable[[Result], Mapping[str, UUID]] = lambda _result: {},
     ) -> None:
         self._http = http
         self._concurrency = concurrency
@@ -58,6 +62,7 @@ class Deliverer:
         self._position = position
         self._after_numbering = after_numbering
         self._obey = obey
+        self._fetch = fetch
         self._stopping = threading.Event()
         self._busy = threading.Lock()
         self._requested = threading.Event()
@@ -130,19 +135,23 @@ class Deliverer:
         if dialect.is_signed and not job.secrets:
             return Result(job, error=dialect.unsigned)
         try:
-            response, answers = self._answer(dialect, job)
+            return self._result(dialect, job)
         except (AddressRefused, FetchFailed) as error:
             return Result(job, error=f"Not delivered: {error}.")
         except Exception as error:  # noqa: BLE001 (a bug in one call must not stop the loop and the other calls)
             logger.error("webhook call failed: %s", type(error).__name__)
             return Result(job, error="Not delivered: our own failure.")
-        return Result(
+
+    def _result(self, dialect: Dialect, job: WebhookJob) -> Result:
+        response, answers = self._answer(dialect, job)
+        result = Result(
             job,
             status=response.status,
             retry_after=response.retry_after(self._clock()),
             error="" if dialect.is_confirmed(response) else _refusal(response),
             answers=answers,
         )
+        return replace(result, assets=self._fetch(result)) if result.succeeded and answers else result
 
     def _answer(self, dialect: Dialect, job: WebhookJob) -> tuple[HttpResponse, tuple[ResponseBody, ...]]:
         """Make the call, and those that its answers ask for; return the last response, and the answers that were read."""

@@ -35,6 +35,7 @@ class Result:
     """The result of one call: the receiver's HTTP status, or the error, or both if the response does not confirm the event.
 
     `answers` has the bodies in the order in which they came, where the dialect reads them: more than one if they led on.
+    `assets` has the stored files that they name, by address.
     """
 
     job: WebhookJob
@@ -42,6 +43,7 @@ class Result:
     error: str = ""
     retry_after: float | None = None
     answers: tuple[ResponseBody, ...] = ()
+    assets: Mapping[str, UUID] = field(default_factory=dict, repr=False)
 
     @property
     def succeeded(self) -> bool:

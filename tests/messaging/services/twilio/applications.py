@@ -1,8 +1,9 @@
 """Applications that answer texts with TwiML."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
 
@@ -51,6 +52,7 @@ class Application:
         self.clock = clock
         self.receiver = Receiver(clock, self._reply)
         self.obeyed = 0
+        self.fetch: Callable[[Result], Mapping[str, UUID]] = lambda _result: {}
 
     def _reply(self, _url: str) -> HttpResponse:
         body = self.answer if isinstance(self.answer, bytes) else self.answer.encode()
@@ -71,6 +73,7 @@ class Application:
             executor_factory=AtOnceExecutor,
             position=lambda: 0.5,
             obey=self._obey,
+            fetch=self.fetch,
         )
         deliverer.run()
         assert not WebhookDelivery.objects.exclude(state="succeeded").exists()

@@ -24,13 +24,7 @@ from tests.factories import (
     SenderFactory,
     UserFactory,
 )
-from tests.messaging.services.twilio.applications import (
-    OURS,
-    PERSON,
-    result_of,
-    sent,
-    text_of,
-)
+from tests.messaging.services.twilio.applications import OURS, PERSON, result_of, sent, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -174,14 +168,6 @@ def test_one_reply_that_cannot_be_sent_does_not_stop_the_others(owner: User, app
     assert [text for _, _, text in sent()] == ["1", "4"]
     assert "opted out" in note
     assert "international notation" in note
-
-
-def test_media_are_left_out_of_a_message_with_text(owner: User, application) -> None:
-    text_of(owner)
-
-    note = application.run("<Message><Body>Hi</Body><Media>https://m.example.com/a.png</Media></Message>")
-
-    assert (sent(), note) == ([(OURS, PERSON, "Hi")], replies.NO_MEDIA)
 
 
 @pytest.mark.parametrize("event_type", ["message.delivered", "message.failed"])
