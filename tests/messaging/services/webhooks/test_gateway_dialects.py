@@ -11,9 +11,11 @@ import pytest
 
 from messaging.models import Message, WebhookDelivery
 from messaging.services.webhooks.deliverer import Deliverer
+from providers.http.public_addresses import Guard
+from providers.http.public_http import PublicHttp
 from providers.http.transport import HttpResponse
 from tests.factories import NOW, AccountFactory, ClientEventFactory, MessageFactory
-from tests.messaging.services.webhooks.conftest import Receiver
+from tests.messaging.services.webhooks.conftest import AtOnceExecutor, Clock, Receiver
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +44,32 @@ def tell(dialect: str, event: str, url: str = URL, **values: object) -> Message:
     )
     ClientEventFactory(message=message, type=event, at=NOW + timedelta(minutes=5), snapshot=snapshot)
     return message
+
+
+PRIVATE, TOO_LONG = "this is not a public address", "an address has at most 2048 characters"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "url", "reason"),
+    [
+        *(
+            (dialect, URL, PRIVATE) for dialect in ("kannel:31:", "jasmin:2:POST", "jasmin:2:GET")
+        ),  # the name leads elsewhere
+        ("kannel:31:", "https://10.1.2.3/?s=%d", PRIVATE),
+        ("jasmin:2:GET", "https://10.1.2.3/", PRIVATE),
+        ("kannel:31:", f"{URL}?s={'%A' * 200}", TOO_LONG),
+    ],
+)
+def test_an_address_is_checked_at_the_call_too(clock: Clock, dialect: str, url: str, reason: str) -> None:
+    resolved: list[str] = []
+    http = PublicHttp(Guard(), resolve=lambda host, _port: resolved.append(host) or ["127.0.0.1"])
+    tell(dialect, "message.delivered", url)
+
+    Deliverer(http, clock=clock, executor_factory=AtOnceExecutor, position=lambda: 0.5).run()
+
+    delivery = WebhookDelivery.objects.get()
+    assert (delivery.state, delivery.error) == ("pending", f"Not delivered: {reason}.")
+    assert set(resolved) <= {"client.example.com"}
 
 
 CARRIER = {"provider_id": "carrier", "provider_message_id": "a1b2c3"}
