@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from messaging import request_limits
-from messaging.gateway_http.memory import remembered
+from messaging.gateway_http.memory import digest_of, remembered
 from messaging.models import GatewayCredential
 from messaging.services.errors import DomainError
 from messaging.services.gateway import credentials
@@ -20,7 +20,7 @@ class TooManyRequests(DomainError):
 def verified(request: HttpRequest, *, username: str, password: str, now: datetime) -> GatewayCredential:
     """Return the credential, with its user. Raises what `credentials.verify` raises."""
     address: str = import_string(settings.RATELIMIT_IP_META_KEY)(request)
-    digest = remembered.digest(username, password, address)
+    digest = digest_of(username, password, address)
     known = remembered.get(digest)
     if known is not None:
         return known

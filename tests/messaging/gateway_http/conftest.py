@@ -8,6 +8,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
+from messaging import credential_memory
 from messaging.gateway_http import memory
 from messaging.models import GatewayCredential, Message
 from messaging.services.gateway import credentials
@@ -21,7 +22,7 @@ RECEIVER = "https://client.example.com/dlr"
 @pytest.fixture(autouse=True)
 def _no_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Off, so that every request costs the same. Tests of the memory put it back."""
-    monkeypatch.setattr(memory, "SECONDS", 0.0)
+    monkeypatch.setattr(credential_memory, "SECONDS", 0.0)
     monkeypatch.setattr(credentials, "ITERATIONS", 1)
     yield
     memory.remembered.clear()

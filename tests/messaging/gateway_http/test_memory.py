@@ -8,8 +8,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from messaging import credential_memory
+from messaging.credential_memory import MAX_CREDENTIALS, RecentCredentials
 from messaging.gateway_http import memory
-from messaging.gateway_http.memory import MAX_CREDENTIALS, CredentialMemory, remembered
+from messaging.gateway_http.memory import digest_of, remembered
 from messaging.models import GatewayCredential
 from messaging.services.gateway import credentials
 from tests.factories import GatewayCredentialFactory
@@ -23,8 +25,8 @@ SECONDS = 0.9
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(memory, "SECONDS", SECONDS)
-    monkeypatch.setattr("messaging.gateway_http.memory.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(credential_memory, "SECONDS", SECONDS)
+    monkeypatch.setattr("messaging.credential_memory.time.monotonic", lambda: now[0])
     return now
 
 
@@ -144,38 +146,35 @@ def test_a_use_does_not_prolong_it(client: GatewayClient, clock: list[float], mo
 
 class TestMemory:
     def test_a_row_from_before_a_change_is_not_kept(self, credential: GatewayCredential, clock: list[float]) -> None:
-        own = CredentialMemory()
+        own = RecentCredentials[GatewayCredential]()
         begun = own.begin()
         own.clear()
 
-        own.put(b"a", credential, begun)
+        own.put("a", credential, begun)
 
-        assert own.get(b"a") is None
+        assert own.get("a") is None
 
     def test_each_reader_has_its_own(self, credential: GatewayCredential, clock: list[float]) -> None:
-        own = CredentialMemory()
-        own.put(b"a", credential, own.begin())
+        own = RecentCredentials[GatewayCredential]()
+        own.put("a", credential, own.begin())
 
-        first = own.get(b"a")
+        first = own.get("a")
         first.user.username = first.system_id = "changed"
 
-        second = own.get(b"a")
+        second = own.get("a")
         assert (second.system_id, second.user.username) == ("shop", credential.user.username)
 
     def test_it_is_bounded(self, credential: GatewayCredential, clock: list[float]) -> None:
-        own = CredentialMemory()
+        own = RecentCredentials[GatewayCredential]()
         for index in range(MAX_CREDENTIALS + 1):
-            own.put(str(index).encode(), credential, own.begin())
+            own.put(str(index), credential, own.begin())
 
-        assert len(own._rows) == MAX_CREDENTIALS
-        assert own.get(b"0") is None
-        assert own.get(str(MAX_CREDENTIALS).encode()) is not None
+        assert len(own._known) == MAX_CREDENTIALS
+        assert own.get("0") is None
+        assert own.get(str(MAX_CREDENTIALS)) is not None
 
     def test_digests(self) -> None:
-        own = CredentialMemory()
-
-        assert own.digest("a", "b") == own.digest("a", "b") != own.digest("ab", "")
-        assert own.digest("a", "b") != CredentialMemory().digest("a", "b")
+        assert digest_of("a", "b") == digest_of("a", "b") != digest_of("ab", "")
 
     @pytest.mark.usefixtures("credential")
     def test_a_change_that_is_not_committed_yet_clears_it_twice(
@@ -184,6 +183,6 @@ class TestMemory:
         with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
             row = GatewayCredentialFactory(system_id="other")
             begun = remembered.begin()
-            remembered.put(b"a", row, begun)
+            remembered.put("a", row, begun)
 
-        assert remembered.get(b"a") is None
+        assert remembered.get("a") is None
