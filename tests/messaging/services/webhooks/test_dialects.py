@@ -1,8 +1,9 @@
 """Dialects in the delivery engine: who is told what, and what an answer causes, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from itertools import count
+from uuid import UUID
 
 import pytest
 
@@ -12,7 +13,7 @@ from messaging.services.webhooks import Deliverer, dialects, event_log
 from messaging.services.webhooks.claim import claim, return_expired_claims
 from messaging.services.webhooks.deliverer import MAX_HOPS
 from messaging.services.webhooks.dialects import ClientCall, Dialect, Occasion
-from messaging.services.webhooks.settle import Result, settle
+from messaging.services.webhooks.settle import Obey, ResponseBody, Result, settle
 from providers.http.transport import HttpResponse
 from tests.factories import (
     NOW,
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.django_db
 
 LEASE = timedelta(seconds=60)
 SEQUENCE = count(3_000_000)
+ANSWER = ResponseBody("https://client.example.com/a", b"taken")
 OUR_NUMBER, OTHER_NUMBER = "+15005550100", "+15005550101"
 
 
@@ -45,7 +47,7 @@ class Spoken(Dialect):
     def is_confirmed(self, response: HttpResponse) -> bool:
         return super().is_confirmed(response) and response.body.startswith((b"taken", b"next"))
 
-    def follow(self, request: ClientCall, response: HttpResponse) -> ClientCall | None:
+    def follow(self, first: ClientCall, request: ClientCall, response: HttpResponse) -> ClientCall | None:
         if not response.body.startswith(b"next "):
             return None
         return ClientCall("GET", response.body.removeprefix(b"next ").decode(), {}, b"")
@@ -58,6 +60,14 @@ def _spoken(monkeypatch) -> None:
 
 def body(text: str) -> Callable[[str], HttpResponse]:
     return lambda _url: HttpResponse(200, {"content-type": "text/plain"}, text.encode())
+
+
+def noted(obeyed: list[Result]) -> Obey:
+    def obey(results: Sequence[Result]) -> Mapping[UUID, str]:
+        obeyed.extend(results)
+        return {}
+
+    return obey
 
 
 def due(**endpoint) -> WebhookDelivery:
@@ -135,17 +145,18 @@ class TestTheCall:
 
 
 class TestWhatAnAnswerCauses:
-    def run(self, clock, receiver: Receiver, obey: Callable[..., None]) -> None:
+    def run(self, clock, receiver: Receiver, obey: Obey) -> None:
         Deliverer(receiver, clock=clock, executor_factory=AtOnceExecutor, obey=obey).run()  # type: ignore[arg-type]
 
     def test_answers_are_obeyed(self, clock, receiver: Receiver) -> None:
         delivery, obeyed = due(), []
         receiver.reply = body("taken: do this")
 
-        self.run(clock, receiver, obeyed.extend)
+        self.run(clock, receiver, noted(obeyed))
 
         [result] = obeyed
-        assert (result.job.delivery_id, result.answer, result.content_type) == (
+        [answer] = result.answers
+        assert (result.job.delivery_id, answer.body, answer.content_type) == (
             delivery.pk,
             b"taken: do this",
             "text/plain",
@@ -157,7 +168,7 @@ class TestWhatAnAnswerCauses:
         obeyed: list[Result] = []
         receiver.reply = body(answer)
 
-        self.run(clock, receiver, obeyed.extend)
+        self.run(clock, receiver, noted(obeyed))
 
         assert obeyed == []
 
@@ -169,7 +180,7 @@ class TestWhatAnAnswerCauses:
         [again] = claim(limit=1, in_flight=(), now=NOW + 2 * LEASE, lease=LEASE)
 
         for job in (late, again, again):
-            settle([Result(job, 200, answer=b"taken")], now=NOW + 2 * LEASE, positions=[0.5], obey=obeyed.extend)
+            settle([Result(job, 200, answers=(ANSWER,))], now=NOW + 2 * LEASE, positions=[0.5], obey=noted(obeyed))
 
         assert [result.job for result in obeyed] == [again]
 
@@ -181,7 +192,7 @@ class TestWhatAnAnswerCauses:
             raise LookupError
 
         with pytest.raises(LookupError):
-            settle([Result(job, 200, answer=b"taken")], now=NOW, positions=[0.5], obey=fail)
+            settle([Result(job, 200, answers=(ANSWER,))], now=NOW, positions=[0.5], obey=fail)
 
         delivery.refresh_from_db()
         assert (delivery.state, delivery.claim_id) == ("sending", job.claim_id)
