@@ -77,7 +77,7 @@ def body(fields: Parameters) -> str:
     if len(text) > MAX_BODY:
         raise TwilioError(errors.BODY_TOO_LONG)
     if not text.strip():
-        if not fields.all("MediaUrl"):
+        if not media_urls(fields):
             raise TwilioError(errors.NO_CONTENT)
         return ""
     return text

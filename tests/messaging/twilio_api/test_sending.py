@@ -123,6 +123,8 @@ REFUSED = {
     "from is a name of others": ({"From": "Somebody"}, 400, 21606),
     "no body": ({"Body": ""}, 400, 21602),
     "a blank body": ({"Body": " \n"}, 400, 21602),
+    "no body and no media": ({"Body": "", "MediaUrl": ""}, 400, 21602),
+    "blank media": ({"Body": " ", "MediaUrl": [" ", ""]}, 400, 21602),
     "1601 characters": ({"Body": "a" * 1601}, 400, 21617),
     "11 segments": ({"Body": "é" * 1599}, 400, 21617),
     "NUL": ({"Body": "a\0b"}, 400, 20001),
