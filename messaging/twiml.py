@@ -139,7 +139,8 @@ def _reply(verb: Element, url: str, notes: list[str]) -> Reply:
     if verb.get("action"):
         notes.append("`action` is not called; use `statusCallback`.")
     status_callback = verb.get("statusCallback", "").strip()
-    media = [_resolved(url, _text(noun), notes) for noun in nouns["Media"][:MAX_MEDIA]]
+    addresses = list(filter(None, map(_text, nouns["Media"])))  # an empty one would be the address of the answer
+    media = [_resolved(url, address, notes) for address in addresses[:MAX_MEDIA]]
     body = "".join(map(_text, nouns["Body"])) if nouns["Body"] else "".join(_own_text(verb))
     return Reply(
         text=body.strip(),

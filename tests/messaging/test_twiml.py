@@ -40,6 +40,7 @@ MESSAGES = {
     "<Message><Body>Look</Body><Media> https://m.example.com/a.png </Media></Message>": [
         Reply("Look", media=("https://m.example.com/a.png",))
     ],
+    "<Message><Body>Look</Body><Media/><Media> </Media></Message>": [Reply("Look")],
     "<Message>Look <Media>/a.png</Media> here</Message>": [
         Reply("Look  here", media=("https://app.example.com/a.png",))
     ],
