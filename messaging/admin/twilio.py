@@ -163,9 +163,15 @@ class ShownOnceAdmin(KeysetAdmin):
     ) -> HttpResponse:
         form_id = request.POST.get("form_id")
         if form_id and form_id in request.session.get(USED_FORMS, ()):
-            self.message_user(request, ALREADY_SHOWN, messages.WARNING)
-            return HttpResponseRedirect(reverse(f"admin:messaging_{self.opts.model_name}_changelist"))
-        return super().add_view(request, form_url, extra_context)
+            return self._refused(request, ALREADY_SHOWN)
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except InvalidField as refusal:
+            return self._refused(request, refusal.detail)
+
+    def _refused(self, request: HttpRequest, reason: str) -> HttpResponse:
+        self.message_user(request, reason, messages.WARNING)
+        return HttpResponseRedirect(reverse(f"admin:messaging_{self.opts.model_name}_changelist"))
 
 
 def secondary_page(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:

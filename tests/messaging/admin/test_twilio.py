@@ -118,6 +118,16 @@ def test_a_key_is_made_shown_once_and_revoked(admin: Client) -> None:
     assert credentials.verify(sid=key.sid, secret=page.context["secret"]) is None
 
 
+def test_one_key_too_many_is_refused(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "MAX_KEYS", 1)
+    key = TwilioApiKeyFactory()
+
+    page = admin.post(f"{KEYS}add/", form(admin, KEYS, account=key.account.pk, label="the till"), follow=True)
+
+    assert "There are 1 API keys already; revoke one." in page.content.decode()
+    assert TwilioApiKey.objects.get() == key
+
+
 @pytest.mark.parametrize(("path", "make"), [(ACCOUNTS, TwilioAccountFactory), (KEYS, TwilioApiKeyFactory)])
 def test_they_are_neither_changed_nor_deleted(admin: Client, path: str, make) -> None:
     row = make()
