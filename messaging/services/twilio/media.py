@@ -2,7 +2,7 @@
 
 All files of a message are fetched within the client's request and within one deadline. If one of them cannot be had, nothing is
 accepted and the client is told, so no text is sent without its picture and none is lost. Few requests at once may fetch: each
-holds a thread of the web process.
+holds a thread of the web process. Calls of webhooks have threads of their own, and fetch without that limit.
 """
 
 import logging
@@ -55,6 +55,12 @@ def assets_of(urls: Sequence[str], *, owner: User, now: datetime, fetch: Fetch |
     finally:
         _fetching.release()
     return tuple(dict.fromkeys(found))
+
+
+def asset_of(url: str, *, owner: User, now: datetime, fetch: Fetch | None = None) -> UUID:
+    """The id of the asset, for a caller whose thread may wait. Raises `MediaNotFetched` or `MediaUnavailable`."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    return _own_asset(url, owner, now) or _stored(url, owner, now, fetch or default_fetch, deadline)
 
 
 def _own_asset(url: str, owner: User, now: datetime) -> UUID | None:

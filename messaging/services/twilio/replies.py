@@ -22,7 +22,7 @@ from messaging.services.inbound import ownership
 from messaging.services.inbound.marks import WITHOUT_REPLY
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput, submit_many
 from messaging.services.twilio import media
-from messaging.services.twilio.errors import MediaNotFetched, MediaUnavailable
+from messaging.services.twilio.errors import MediaNotFetched
 from messaging.services.twilio.media import Fetch
 from messaging.services.webhooks.settle import Result
 from messaging.states import Direction, Source
@@ -118,7 +118,8 @@ def _submit(owner: User, drafts: Sequence[_Drafted], default_queue: str, now: da
 def fetch_media(result: Result, *, now: datetime, fetch: Fetch | None = None) -> Mapping[str, UUID]:
     """Store the files that the replies to a text name, and return them by address; those that cannot be had are left out.
 
-    It is called in the thread of the call, before the delivery is settled: a file may take seconds.
+    It is called in the thread of the call, before the delivery is settled: a file may take seconds. Raises `MediaUnavailable`
+    when nothing can be stored now: the delivery is repeated, and no reply is lost.
     """
     if result.job.dialect != DIALECT or result.job.message_id is None:
         return {}
@@ -133,8 +134,8 @@ def fetch_media(result: Result, *, now: datetime, fetch: Fetch | None = None) ->
     deadline = time.monotonic() + FETCH_SECONDS
     for url in urls:
         if time.monotonic() < deadline:
-            with contextlib.suppress(MediaNotFetched, MediaUnavailable):
-                [found[url]] = media.assets_of([url], owner=owner, now=now, fetch=fetch)
+            with contextlib.suppress(MediaNotFetched):
+                found[url] = media.asset_of(url, owner=owner, now=now, fetch=fetch)
     return found
 
 

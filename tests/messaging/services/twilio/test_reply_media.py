@@ -1,5 +1,6 @@
 """The media of replies that applications give as TwiML."""
 
+import threading
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import OperationalError
 
 from messaging.models import Attachment, Message, WebhookDelivery
-from messaging.services.twilio import replies
+from messaging.services.twilio import media, replies
 from messaging.services.webhooks.settle import Result
 from providers.http.public_http import FetchFailed
 from tests.factories import (
@@ -109,6 +110,30 @@ class TestMedia:
 
         delivery = WebhookDelivery.objects.get()
         assert (delivery.state, delivery.error, sent()) == ("pending", "Not delivered: our own failure.", [])
+
+    def test_requests_of_clients_that_fetch_do_not_matter(self, owner: User, application, web, monkeypatch) -> None:
+        text_of(owner)
+        monkeypatch.setattr(media, "_fetching", threading.BoundedSemaphore(1))
+        monkeypatch.setattr(media, "WAIT_SECONDS", 0.0)
+
+        with media._fetching:
+            assert application.run(self.BOTH) == ""
+
+        assert [text for _, _, text in sent()] == ["Look", "Next"]
+
+    def test_without_a_place_for_files_the_delivery_is_repeated(
+        self, owner: User, application, web, monkeypatch
+    ) -> None:
+        text_of(owner)
+
+        def fail(**_: object) -> None:
+            raise OSError("no space left on device")
+
+        monkeypatch.setattr(media.media, "store", fail)
+        with pytest.raises(AssertionError):
+            application.run(self.BOTH)
+
+        assert (WebhookDelivery.objects.get().state, sent()) == ("pending", [])
 
     @pytest.mark.parametrize("case", ["status callback", "test delivery", "no permission", "another dialect"])
     def test_nothing_is_fetched_in_vain(self, owner: User, application, web, case: str) -> None:
