@@ -141,10 +141,8 @@ class Message(models.Model):
                 fields=["schedule_id", "id", "status"],
                 condition=Q(schedule_id__isnull=False),
             ),
-            # Reader: twilio.queries.page, scheduled messages by the time at which they were sent
-            models.Index(
-                name="message_scheduled_sent", fields=["owner", "sent_at"], condition=Q(send_at__isnull=False)
-            ),
+            # Reader: twilio.queries.page, the messages of one owner by the time at which they were sent
+            models.Index(name="message_owner_sent", fields=["owner", "sent_at"], condition=Q(sent_at__isnull=False)),
             # Reader: dispatch.claim, the oldest ready messages of one queue, single ones before bulk
             models.Index(
                 name="message_ready",

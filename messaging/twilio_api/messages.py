@@ -24,7 +24,7 @@ from messaging.states import Status
 from messaging.twilio_api import requests
 from messaging.twilio_api.base import TwilioView, account_path, client_of, user_of
 from messaging.twilio_api.errors import ACCESS_DENIED, BAD_REQUEST, FROM_NOT_ALLOWED, NOT_FOUND, TwilioError
-from messaging.twilio_api.pages import page_body, page_request, period
+from messaging.twilio_api.pages import page_body, page_request, period, positions
 from messaging.twilio_api.parameters import Parameters, parameters_of
 from messaging.twilio_api.representation import message_of, represent, represent_lenient
 from providers import numbers, senders
@@ -61,10 +61,10 @@ class MessagesView(TwilioView):
 
     def get(self, request: Request, account: str) -> Response:
         query, wanted = request.query_params, page_request(request.query_params)
+        filters = _filters(user_of(request).pk, query)
+        after, before = positions(wanted, by_time=filters.sent is not None)
         # One more row than the page has tells whether there is another page.
-        found = queries.page(
-            _filters(user_of(request).pk, query), size=wanted.size + 1, after=wanted.after, before=wanted.before
-        )
+        found = queries.page(filters, size=wanted.size + 1, after=after, before=before)
         has_more = len(found) > wanted.size
         rows = found[-wanted.size :] if wanted.before else found[: wanted.size]
         has_next, has_previous = (True, has_more) if wanted.before else (has_more, wanted.after is not None)
@@ -76,6 +76,7 @@ class MessagesView(TwilioView):
             request=wanted,
             next_key=rows[-1].pk if rows and has_next else None,
             previous_key=rows[0].pk if rows and has_previous else None,
+            times={row.pk: queries.position(row).at for row in (*rows[:1], *rows[-1:])} if filters.sent else {},
         )
         return Response(body)
 

@@ -8,18 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import QueryDict
 
-from messaging.services.twilio.queries import EARLIEST, LATEST, Period
+from messaging.services.twilio.queries import EARLIEST, LATEST, Period, RowPosition
 from messaging.twilio_api.errors import BAD_REQUEST, TwilioError
 
 DEFAULT_SIZE, MAX_SIZE = 50, 1_000
 MAX_PAGE = 10_000_000
-_TOKEN = re.compile(r"P(?P<way>[AB])(?P<hex>[0-9a-f]{32})")
+# The id of a row, and in the lists that are ordered by time its microseconds.
+_TOKEN = re.compile(r"P(?P<way>[AB])(?P<hex>[0-9a-f]{32})(?:T(?P<time>[0-9]{1,18}))?")
+_MICROSECOND = timedelta(microseconds=1)
 _NUMBER = re.compile(r"[0-9]{1,8}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # A `+` that was not escaped in an address arrives as a blank.
@@ -29,12 +32,13 @@ _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """`after` and `before` are the row next to the page; both are None for the first page."""
+    """`after` and `before` are the row next to the page; both are None for the first page. `at` is the time of that row."""
 
     number: int
     size: int
     after: UUID | None = None
     before: UUID | None = None
+    at: datetime | None = None
 
 
 def page_request(query: QueryDict) -> PageRequest:
@@ -50,10 +54,23 @@ def page_request(query: QueryDict) -> PageRequest:
     found = _TOKEN.fullmatch(token)
     if found is None:
         raise TwilioError(BAD_REQUEST, "This is not a 'PageToken' of ours.")
-    key = UUID(hex=found["hex"])
+    key, at = UUID(hex=found["hex"]), None
+    if found["time"]:
+        at = EARLIEST + min(int(found["time"]) * _MICROSECOND, LATEST - EARLIEST)
     if found["way"] == "A":
-        return PageRequest(number, min(size, MAX_SIZE), after=key)
-    return PageRequest(number, min(size, MAX_SIZE), before=key)
+        return PageRequest(number, min(size, MAX_SIZE), after=key, at=at)
+    return PageRequest(number, min(size, MAX_SIZE), before=key, at=at)
+
+
+def positions(request: PageRequest, *, by_time: bool) -> tuple[RowPosition | None, RowPosition | None]:
+    """The positions of `after` and `before`. Raises `TwilioError` for the token of a list in another order."""
+    if by_time and request.at is None and (request.after or request.before):
+        raise TwilioError(BAD_REQUEST, "This 'PageToken' is not one of a list with 'DateSent'.")
+    at = request.at or EARLIEST
+    return (
+        None if request.after is None else RowPosition(request.after, at),
+        None if request.before is None else RowPosition(request.before, at),
+    )
 
 
 def page_body(
@@ -65,7 +82,9 @@ def page_body(
     request: PageRequest,
     next_key: UUID | None = None,
     previous_key: UUID | None = None,
+    times: Mapping[UUID, datetime] = MappingProxyType({}),
 ) -> dict[str, Any]:
+    """`times` has the times of the two rows, where the list is ordered by them."""
     number, size = request.number, request.size
 
     def uri(page: int, token: str = "") -> str:
@@ -74,21 +93,27 @@ def page_body(
 
     return {
         "first_page_uri": uri(0),
-        "next_page_uri": uri(number + 1, f"PA{next_key.hex}") if next_key else None,
-        "previous_page_uri": uri(max(0, number - 1), f"PB{previous_key.hex}") if previous_key else None,
+        "next_page_uri": uri(number + 1, _token("A", next_key, times.get(next_key))) if next_key else None,
+        "previous_page_uri": uri(max(0, number - 1), _token("B", previous_key, times.get(previous_key)))
+        if previous_key
+        else None,
         "page": number,
         "page_size": size,
         "start": number * size,
         "end": number * size + max(0, len(rows) - 1),
-        "uri": uri(number, _token(request)),
+        "uri": uri(number, _own_token(request)),
         name: list(rows),
     }
 
 
-def _token(request: PageRequest) -> str:
+def _own_token(request: PageRequest) -> str:
     if request.after is not None:
-        return f"PA{request.after.hex}"
-    return "" if request.before is None else f"PB{request.before.hex}"
+        return _token("A", request.after, request.at)
+    return "" if request.before is None else _token("B", request.before, request.at)
+
+
+def _token(way: str, key: UUID, at: datetime | None) -> str:
+    return f"P{way}{key.hex}" + ("" if at is None else f"T{(at - EARLIEST) // _MICROSECOND}")
 
 
 def _whole(text: str | None, name: str, *, default: int, most: int | None) -> int:

@@ -193,7 +193,7 @@ def test_a_scheduled_message_is_found_by_the_time_at_which_it_was_sent(twilio: T
     plain = message(twilio, day + timedelta(hours=1))
     message(twilio, early, 9)
     message(twilio, day + timedelta(hours=2), sent_at=None, status=Status.QUEUED)
-    expected = [sid(row) for row in (plain, slow, *scheduled[::-1])]
+    expected = [sid(row) for row in (*scheduled[::-1], slow, plain)]
 
     page = twilio.get("Messages.json", DateSent="2026-03-04", PageSize=2).json()
     found = [sids(page)]
@@ -207,6 +207,46 @@ def test_a_scheduled_message_is_found_by_the_time_at_which_it_was_sent(twilio: T
             found.insert(0, sids(page))
 
     assert [each for page in found for each in page] == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_sent_messages_and_incoming_texts_of_a_period_are_in_one_order(twilio: Twilio, size: int) -> None:
+    at = datetime(2026, 3, 4, 12, 30, 15, 123_000, tzinfo=UTC)
+    rows = []
+    for number in range(4):
+        moment = at + timedelta(milliseconds=number // 2)
+        later, key = moment + timedelta(microseconds=7), UUID(int=id_at(moment).int + number * 2 + 1)
+        received = {"inbound": True, "status": Status.PROCESSED, "created_at": moment, "received_at": moment}
+        rows += [
+            (moment, message(twilio, moment, number * 2)),
+            (later, message(twilio, moment, 20 + number, sent_at=later)),
+            (moment, MessageFactory(owner=twilio.user, id=key, **received)),
+        ]
+    expected = [sid(row) for _, row in sorted(rows, key=lambda each: (each[0], each[1].pk), reverse=True)]
+
+    page = twilio.get("Messages.json", DateSent="2026-03-04", PageSize=size).json()
+    forwards = sids(page)
+    while page["next_page_uri"]:
+        page = twilio.get(page["next_page_uri"]).json()
+        assert sids(twilio.get(page["uri"]).json()) == sids(page)
+        forwards += sids(page)
+    backwards = sids(page)
+    while page["previous_page_uri"]:
+        page = twilio.get(page["previous_page_uri"]).json()
+        backwards = sids(page) + backwards
+
+    assert forwards == expected
+    assert backwards == expected
+
+
+def test_a_page_of_a_period_is_not_asked_for_with_the_token_of_another_list(twilio: Twilio) -> None:
+    for number in range(2):
+        message(twilio, number=number)
+    token = dict(parse_qsl(twilio.get("Messages.json", PageSize=1).json()["next_page_uri"]))["PageToken"]
+
+    assert_error(twilio.get("Messages.json", DateSent="2026-03-04", Page=1, PageToken=token), 400, 20001)
+    for at in (0, 10**17, 10**18 - 1):
+        assert twilio.get("Messages.json", DateSent="2026-03-04", Page=1, PageToken=f"{token}T{at}").status_code == 200
 
 
 def test_an_incoming_text_has_the_time_of_its_arrival(twilio: Twilio) -> None:

@@ -1,0 +1,20 @@
+"""Messages of one owner by the time at which they were sent, also those that were not scheduled."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ("messaging", "0031_scheduled_sent"),
+    ]
+
+    operations = [
+        migrations.AddIndex(
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("sent_at__isnull", False)), fields=["owner", "sent_at"], name="message_owner_sent"
+            ),
+        ),
+        migrations.RemoveIndex(model_name="message", name="message_scheduled_sent"),
+    ]
