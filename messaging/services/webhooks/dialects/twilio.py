@@ -22,7 +22,7 @@ from messaging.services.events import as_of
 from messaging.services.webhooks.dialects.base import ClientCall, Dialect, Occasion, SigningCredential
 from messaging.twilio_codes import message_error
 from messaging.twilio_ids import MESSAGE, media_sid, message_sid, service_sid, twilio_status
-from providers.http.public_addresses import DEFAULT_PORTS
+from providers.http.public_addresses import DEFAULT_PORTS, MAX_URL_LENGTH
 from providers.http.transport import HttpResponse
 from providers.numbers import country_of
 
@@ -89,8 +89,10 @@ class TwilioDialect(Dialect):
             return None
         names = {name: value for name, value in first.headers.items() if name != "Content-Type"}
         url = canonical(document.redirect.url)
-        if document.redirect.method == "GET":
-            return ClientCall("GET", _with_query(url, first.body.decode()), names, b"")
+        with_fields = _with_query(url, first.body.decode())
+        # With a long text the address would be too long to be called: the fields are posted instead.
+        if document.redirect.method == "GET" and len(with_fields) <= MAX_URL_LENGTH:
+            return ClientCall("GET", with_fields, names, b"")
         return ClientCall("POST", url, first.headers, first.body)
 
 

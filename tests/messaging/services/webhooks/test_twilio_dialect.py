@@ -323,7 +323,15 @@ def test_a_test_delivery_is_about_a_message_that_does_not_exist(
 
 
 class TestRedirects:
-    def run(self, clock, owner: User, answers: dict[str, HttpResponse], *, event_type: str = "message.received"):
+    def run(
+        self,
+        clock,
+        owner: User,
+        answers: dict[str, HttpResponse],
+        *,
+        event_type: str = "message.received",
+        text: str = "Hi",
+    ):
         """Deliver one event; return the calls and what there was to obey."""
         receiver = Receiver(clock, lambda url: answers[url.partition("?")[0]])
         obeyed: list[Result] = []
@@ -340,7 +348,8 @@ class TestRedirects:
             obey=obey,
         )
         endpoint(owner)
-        message = received(owner) if event_type == "message.received" else MessageFactory(delivered=True, owner=owner)
+        is_text = event_type == "message.received"
+        message = received(owner, text=text) if is_text else MessageFactory(delivered=True, owner=owner)
         tell(message, event_type=event_type)
         deliverer.run()
         return receiver.calls, obeyed
@@ -375,6 +384,22 @@ class TestRedirects:
             "https://app.example.com/three",
             "http://o.example.com:8080/",
         ]
+
+    def test_a_text_that_is_too_long_for_an_address_is_posted(self, clock, owner: User) -> None:
+        calls, [obeyed] = self.run(
+            clock,
+            owner,
+            {
+                "https://app.example.com/sms": twiml('<Redirect method="GET">/two</Redirect>'),
+                "https://app.example.com/two": twiml("<Message>1</Message>"),
+            },
+            text="👍" * 200,
+        )
+
+        assert [(call.method, call.url) for call in calls][1] == ("POST", "https://app.example.com/two")
+        assert form_of(calls[1])["Body"] == "👍" * 200
+        assert is_signed(calls[1])
+        assert len(obeyed.answers) == 2
 
     def test_a_circle_ends_and_is_a_failure(self, clock, owner: User) -> None:
         calls, obeyed = self.run(clock, owner, {"https://app.example.com/sms": twiml("<Redirect/>")})
