@@ -38,10 +38,16 @@ class MessagesView(TwilioView):
 
     def post(self, request: Request, account: str) -> Response:
         user, fields, now = user_of(request), parameters_of(request), timezone.now()
-        draft = requests.message_input(fields, media=(), now=now)
         key = _idempotency_key(request, fields)
         urls = requests.media_urls(fields)
-        if urls and not (key and idempotency.is_known(owner=user, key=key.key, now=now)):
+        # What a repeat needs not do again: it is asked for only where that takes long, or may fail by now.
+        is_repeat = (
+            key is not None
+            and bool(urls or fields.text("SendAt"))
+            and idempotency.is_known(owner=user, key=key.key, now=now)
+        )
+        draft = requests.message_input(fields, media=(), now=now, is_repeat=is_repeat)
+        if urls and not is_repeat:
             if not user.has_perm("media_store.add_mediaasset"):
                 raise TwilioError(ACCESS_DENIED)
             draft = replace(draft, media=media.assets_of(urls, owner=user, now=now))

@@ -99,8 +99,11 @@ def validity(fields: Parameters) -> int:
     return int(text)
 
 
-def send_at(fields: Parameters, now: datetime) -> datetime | None:
-    """Scheduling needs no messaging service here; the limits are Twilio's, and clients know its errors."""
+def send_at(fields: Parameters, now: datetime, *, is_repeat: bool) -> datetime | None:
+    """Scheduling needs no messaging service here; the limits are Twilio's, and clients know its errors.
+
+    The repeat of an accepted request gets its answer, though the time may have come too near.
+    """
     text, kind = (fields.text("SendAt") or "").strip(), (fields.text("ScheduleType") or "").strip()
     if not text and not kind:
         return None
@@ -113,7 +116,7 @@ def send_at(fields: Parameters, now: datetime) -> datetime | None:
         at = (given if given.tzinfo is not None else given.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise TwilioError(errors.BAD_SEND_AT) from None
-    if not now + EARLIEST <= at <= now + FURTHEST:
+    if not is_repeat and not now + EARLIEST <= at <= now + FURTHEST:
         raise TwilioError(errors.BAD_SEND_AT)
     return at
 
@@ -134,7 +137,9 @@ def callback_url(fields: Parameters, name: str, fault: TwilioFault) -> str | Non
     return url
 
 
-def message_input(fields: Parameters, *, media: tuple[UUID, ...], now: datetime) -> MessageInput:
+def message_input(
+    fields: Parameters, *, media: tuple[UUID, ...], now: datetime, is_repeat: bool = False
+) -> MessageInput:
     """Raises `TwilioError` for the first parameter that is not valid. `media` are the assets of the URLs."""
     to, queue_name = recipient(fields), queue(fields)
     by_service = queue_name is not None
@@ -145,7 +150,7 @@ def message_input(fields: Parameters, *, media: tuple[UUID, ...], now: datetime)
         valid_for=validity(fields),
         sender=sender(fields, by_service=by_service),
         queue=queue_name,
-        send_at=send_at(fields, now),
+        send_at=send_at(fields, now, is_repeat=is_repeat),
         callback_url=called,
         callback_dialect=CALLBACK_DIALECT if called else "",
         media=media,

@@ -12,6 +12,7 @@ from twilio.base.exceptions import TwilioRestException
 from messaging import twilio_ids
 from messaging.models import Message, PhoneNumber, Suppression
 from messaging.services.installation import API_READER
+from messaging.twilio_api import requests
 from tests.factories import NOW, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
 from tests.installed import install
 from tests.messaging.twilio_api.conftest import SENDER, TO, Twilio, message_of, twilio_of
@@ -147,6 +148,17 @@ REFUSED = {
     "inactive": ({"To": "+14155550177"}, 400, 21614),
     "opted out": ({"To": "+14155550178"}, 400, 21610),
 }  # fmt: skip
+
+
+def test_the_repeat_of_a_scheduled_message_may_come_late(twilio: Twilio, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"To": TO, "From": SENDER, "Body": "Hello", "SendAt": soon(minutes=16), "ScheduleType": "fixed"}
+    first = twilio("POST", "Messages.json", fields, Idempotency_Key="once")
+    monkeypatch.setattr(requests, "EARLIEST", timedelta(minutes=17))  # as it is a minute later
+
+    assert twilio("POST", "Messages.json", fields, Idempotency_Key="once").json() == first.json()
+    assert_error(twilio("POST", "Messages.json", fields, Idempotency_Key="twice"), 400, 35114)
+    assert_error(twilio("POST", "Messages.json", {**fields, "Body": "x"}, Idempotency_Key="once"), 409, 20409)
+    assert Message.objects.count() == 1
 
 
 @pytest.mark.parametrize("case", REFUSED)
