@@ -119,6 +119,8 @@ class WebhookDelivery(models.Model):
     created_at = models.DateTimeField()
     attempted_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    # A reply that its answer asked for was stored, even if it has been deleted since.
+    is_replied = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         ordering = ["-id"]

@@ -16,7 +16,7 @@ from django.db import transaction
 from messaging import twiml
 from messaging.database_faults import may_pass
 from messaging.e164 import InvalidNumber, normalise
-from messaging.models import Message
+from messaging.models import Message, WebhookDelivery
 from messaging.services.errors import DomainError
 from messaging.services.inbound import ownership
 from messaging.services.inbound.marks import WITHOUT_REPLY
@@ -78,20 +78,24 @@ def obey(results: Sequence[Result], *, default_queue: str, guard: Guard, now: da
     asking = [each for each in answered if each.replies]
     owners = get_user_model().objects.in_bulk({each.owner_id for each in asking})
     numbers = _OwnNumbers.of(asking)
-    stored = 0
+    replied: list[UUID] = []
     for owner_id, owner in sorted(owners.items()):
         theirs = [each for each in asking if each.owner_id == owner_id]
         if owner.has_perm(SEND):
             drafts = [drafted for each in theirs for drafted in _drafts(each, numbers, guard)]
-            stored += _submit(owner, drafts, default_queue, now)
+            replied += _submit(owner, drafts, default_queue, now)
         else:
             for each in theirs:
                 each.notes.append(NO_PERMISSION)
-    return Obeyed(stored, {each.delivery_id: " ".join(dict.fromkeys(each.notes)) for each in answered if each.notes})
+    if replied:
+        WebhookDelivery.objects.filter(pk__in=replied).update(is_replied=True)
+    return Obeyed(
+        len(replied), {each.delivery_id: " ".join(dict.fromkeys(each.notes)) for each in answered if each.notes}
+    )
 
 
-def _submit(owner: User, drafts: Sequence[_Drafted], default_queue: str, now: datetime) -> int:
-    """Return how many were stored. A reason against one is noted on its delivery, never raised."""
+def _submit(owner: User, drafts: Sequence[_Drafted], default_queue: str, now: datetime) -> list[UUID]:
+    """Return the deliveries of those that were stored. A reason against one is noted on its delivery, never raised."""
     try:
         with transaction.atomic():
             made = submit_many(
@@ -108,11 +112,11 @@ def _submit(owner: User, drafts: Sequence[_Drafted], default_queue: str, now: da
         logger.error("TwiML replies could not be stored: %s", type(error).__name__)
         for each, _ in drafts:
             each.notes.append(OUR_FAILURE)
-        return 0
+        return []
     for (each, _), result in zip(drafts, made, strict=True):
         if isinstance(result, DomainError):
             each.notes.append(f"A reply is not sent: {result.detail}")
-    return sum(isinstance(result, Message) for result in made)
+    return [each.delivery_id for (each, _), result in zip(drafts, made, strict=True) if isinstance(result, Message)]
 
 
 def fetch_media(result: Result, *, now: datetime, fetch: Fetch | None = None) -> Mapping[str, UUID]:
@@ -172,8 +176,9 @@ def _replies(result: Result, notes: list[str]) -> Iterator[Reply]:
 
 def _not_replied(answered: Sequence[_Answered]) -> list[_Answered]:
     """Leave out the deliveries whose answer was obeyed before: their owner has had them repeated."""
-    ids = {reply_id(each.delivery_id, n): each.delivery_id for each in answered for n in range(len(each.replies))}
-    known = {ids[pk] for pk in Message.objects.filter(pk__in=ids).values_list("pk", flat=True)} if ids else set()
+    ids = [each.delivery_id for each in answered if each.replies]
+    replied = WebhookDelivery.objects.filter(pk__in=ids, is_replied=True)
+    known = set(replied.values_list("pk", flat=True))
     return [each for each in answered if each.delivery_id not in known]
 
 

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from uuid_utils.compat import uuid7
 
 from messaging.inbound_limits import inbound_limits
-from messaging.models import WebhookDelivery
+from messaging.models import Message, WebhookDelivery
 from messaging.services.inbound import process
 from messaging.services.inbound.marks import RATE_LIMITED
 from messaging.services.inbound.receive import ingest
@@ -119,6 +119,25 @@ class TestExactlyOnce:
 
         assert len(application.receiver.calls) == 2
         assert sent() == [(OURS, PERSON, "Hello")]
+
+    def test_a_redelivery_is_not_obeyed_again_after_its_reply_was_deleted(self, owner: User, application) -> None:
+        text_of(owner)
+        application.run("<Message>Hello</Message>")
+        Message.objects.get(text="Hello").delete()
+        redelivery.redeliver(delivery_id=WebhookDelivery.objects.get().pk, now=NOW)
+
+        application.run("<Message>Hello</Message>")
+
+        assert sent() == []
+
+    def test_a_redelivery_is_not_obeyed_again_with_fewer_replies(self, owner: User, application) -> None:
+        text_of(owner)
+        application.run('<Message to="nobody">Hello</Message><Message>Hello again</Message>')
+        redelivery.redeliver(delivery_id=WebhookDelivery.objects.get().pk, now=NOW)
+
+        application.run("<Message>Hello again</Message>")
+
+        assert sent() == [(OURS, PERSON, "Hello again")]
 
     def test_a_redelivery_is_obeyed_if_nothing_could_be_sent_before(self, owner: User, application) -> None:
         text_of(owner)
