@@ -71,9 +71,10 @@ DEFAULT_REPLIES: Mapping[Action, str] = {
 # What programs add below a person's words when an e-mail becomes a text: a signature, or the text that is answered.
 _WROTE = "wrote|schrieb|a \u00e9crit|escribi\u00f3|ha scritto|escreveu|schreef|skrev"
 _SENT_FROM = "sent from|get outlook for|von meinem|envoy\u00e9 de|enviado desde|enviado do|inviato da|verzonden vanaf"
+# Strangers write these texts: nothing here takes more than linear time, so that what may repeat is never beside its like.
 _BELOW = re.compile(
-    rf"^(?:--\s*$|\s*>|-{{3,}}.*-{{3,}}\s*$|_{{5,}}\s*$"
-    rf"|(?:on|am|le|el|il|em|op|den)\b.{{1,200}}\b(?:{_WROTE}).{{0,200}}:?\s*$|(?:{_SENT_FROM})\b.*$)",
+    rf"^(?:--\s*$|[^\S\n]*>|---.*---[^\S\n]*$|_{{5,}}[^\S\n]*$"
+    rf"|(?:on|am|le|el|il|em|op|den)\b.{{1,200}}\b(?:{_WROTE}).{{0,200}}$|(?:{_SENT_FROM})\b.*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 

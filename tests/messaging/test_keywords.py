@@ -1,5 +1,6 @@
 """Recognition of keywords, and texts that only contain them."""
 
+import time
 import unicodedata
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from messaging import keywords
 from messaging.keywords import Action, default_rules, fold, recognise
+from messaging.models.message import MAX_INBOUND_CHARACTERS
 
 RULES = default_rules()
 
@@ -130,3 +132,22 @@ def test_what_stands_in_a_quote_or_beside_other_words_is_none(text: str) -> None
 )
 def test_some_words_are_an_opt_out_in_some_countries(word: str, number: str, is_stop: bool) -> None:
     assert (recognise(word, default_rules(), number) is Action.STOP) is is_stop
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-" * MAX_INBOUND_CHARACTERS + "x",
+        "\n" * MAX_INBOUND_CHARACTERS + "x",
+        "_" * MAX_INBOUND_CHARACTERS + "x",
+        "--" + " " * MAX_INBOUND_CHARACTERS + "x",
+        "On " + "wrote " * 60 + " " * (MAX_INBOUND_CHARACTERS - 400) + "\tx\n",
+        "On a wrote\n" * (MAX_INBOUND_CHARACTERS // 11),
+    ],
+    ids=["dashes", "lines", "underscores", "blanks", "a quote", "quotes"],
+)
+def test_no_text_takes_long(text: str) -> None:
+    begun = time.process_time()
+
+    assert recognise(text, RULES) is None
+    assert time.process_time() - begun < 0.5
