@@ -8,7 +8,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType
 
 from messaging.e164 import InvalidNumber, normalise
-from providers.numbers import COUNTRIES, Notation, NumberFormat, canonical, plain
+from providers.numbers import COUNTRIES, MIN_DIGITS, Notation, NumberFormat, canonical, plain
 
 _BETWEEN = re.compile(r":::|[;/|\n]")
 MAX_IN_CELL = 10
@@ -33,7 +33,10 @@ def is_country(code: str) -> bool:
 def read(raw: str, country: str = "") -> ListedNumber:
     """Read a cell: a number with +, or with `country` as it is written there. Of several, the first mobile one is taken.
 
-    Raises `InvalidNumber`; the codes besides those of `normalise` are `rounded_number` and `country_missing`.
+    Digits that are two numbers of the country, with and without its country code, are the one that is a mobile number, or none.
+
+    Raises `InvalidNumber`; the codes besides those of `normalise` are `rounded_number`, `country_missing` and
+    `ambiguous_number`.
     """
     try:
         return ListedNumber(_read_one(raw, country))
@@ -44,6 +47,8 @@ def read(raw: str, country: str = "") -> ListedNumber:
 
 
 def _read_one(raw: str, country: str) -> str:
+    if _has_several(raw):
+        raise InvalidNumber("There are several numbers, and none of them is complete.", code="invalid_number")
     try:
         return normalise(raw)
     except InvalidNumber:
@@ -62,13 +67,37 @@ def _read_one(raw: str, country: str) -> str:
 
 
 def _with_country_code(raw: str, country: str) -> str | None:
-    """The number that is written with its country code, but without a plus, where national numbers begin with 0."""
+    """The number that is written with its country code, but without a plus, where national numbers begin with 0.
+
+    A spreadsheet drops that 0, so the digits may be the whole national number too. Raises `InvalidNumber` for two numbers of
+    which neither or both are mobile.
+    """
     digits = plain(raw)
     plan = phonenumbers.PhoneMetadata.metadata_for_region(country)
     if plan is None or plan.national_prefix != "0" or not digits.startswith(str(plan.country_code)):
         return None
-    number = canonical(f"+{digits}")
-    return number if number is not None and phonenumbers.is_valid_number(phonenumbers.parse(number)) else None
+    found = [number for number in (f"+{digits}", f"+{plan.country_code}{digits}") if _is_assigned(number)]
+    if len(found) > 1 and len(found := [number for number in found if _is_mobile(number)]) != 1:
+        detail = f"This could be two numbers of {country}; write it with + and the country code, or with its zero."
+        raise InvalidNumber(detail, code="ambiguous_number")
+    return canonical(found[0]) if found else None
+
+
+def _is_assigned(number: str) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(number)) and canonical(number) is not None
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _is_mobile(number: str) -> bool:
+    return phonenumbers.number_type(phonenumbers.parse(number)) in _MOBILE
+
+
+def _has_several(raw: str) -> bool:
+    """Whether a slash, which is also written within numbers, stands between two of them."""
+    pieces = [plain(piece) for piece in raw.split("/")] if "/" in raw and len(raw) <= MAX_CELL else []
+    return len(pieces) > 1 and all(piece.startswith(("+", "0")) and len(piece) >= MIN_DIGITS for piece in pieces)
 
 
 @lru_cache(maxsize=300)
@@ -90,5 +119,4 @@ def _first_mobile(raw: str, country: str) -> ListedNumber | None:
             continue
     if not found:
         return None
-    mobile = (number for number in found if phonenumbers.number_type(phonenumbers.parse(number)) in _MOBILE)
-    return ListedNumber(next(mobile, found[0]), of=len(pieces))
+    return ListedNumber(next(filter(_is_mobile, found), found[0]), of=len(pieces))

@@ -26,6 +26,9 @@ MOBILE, OTHER_MOBILE, FIXED = "+4915112345678", "+4915112345679", "+4930123456"
         ("(415) 555-0101", "US", "+14155550101"),
         ("1 415 555 0101", "US", "+14155550101"),
         ("8 916 123-45-67", "RU", "+79161234567"),
+        ("53326705", "CU", "+5353326705"),  # a mobile number; +53 32 6705 is a fixed line
+        ("+49/0151 12345678", "", MOBILE),
+        ("0151 / 12345678", "DE", MOBILE),
     ],
 )
 def test_a_national_number_is_read_in_the_list_s_country(written: str, country: str, number: str) -> None:
@@ -41,6 +44,7 @@ def test_a_national_number_is_read_in_the_list_s_country(written: str, country: 
         ("4.91512E+12", "", "rounded_number"),
         ("4,91512E+12", "DE", "rounded_number"),
         ("4.91512345678E+12", "DE", "rounded_number"),
+        ("49653222758", "DE", "ambiguous_number"),  # +49 6532 22758, or 04965 3222758 without its 0
         ("110", "DE", "invalid_number"),
         ("Ada", "DE", "invalid_number"),
         ("", "DE", "invalid_number"),
@@ -65,6 +69,7 @@ def test_of_several_the_first_mobile_one_is_taken(between: str) -> None:
     ("written", "country", "found"),
     [
         ("030 123456 / 0151 12345678", "DE", ListedNumber(MOBILE, of=2)),
+        ("030 1234 / 030 5678", "DE", ListedNumber("+49301234", of=2)),
         ("+49 30 123456; +49 30 123457", "", ListedNumber(FIXED, of=2)),
         (f"see file; {MOBILE}", "", ListedNumber(MOBILE, of=2)),
         (f"{MOBILE};", "", ListedNumber(MOBILE)),
