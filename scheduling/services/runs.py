@@ -49,6 +49,7 @@ def _start(schedule: Schedule, due_at: datetime, now: datetime, max_lateness: ti
         if schedule.moved_from
         else ""
     )
+    superseded = 0
     latest = max_lateness if schedule.missed != Schedule.Missed.NONE else min(PUNCTUAL, max_lateness)
     if due_at < now - latest:
         _miss(schedule, run, now, latest)
@@ -64,6 +65,10 @@ def _start(schedule: Schedule, due_at: datetime, now: datetime, max_lateness: ti
         timing.advance(schedule)
     run.detail = "; ".join(part for part in (run.detail, moved) if part)
     run.save(force_insert=True)
+    if superseded and schedule.next_run_at is not None:
+        # In the same transaction: with a rare tick, yet another run would be due, and this one would never start.
+        _start(schedule, schedule.next_run_at, now, max_lateness)
+        return
     if schedule.next_run_at is None and run.status != RunStatus.PENDING:
         complete_if_over(schedule, now=now)
     schedule.updated_at = now

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -121,23 +122,15 @@ def skip_to_latest(schedule: Schedule, at: datetime) -> int:
     Takes time in proportion to them.
     """
     skipped = 0
-    while (following := _after_next(schedule)) is not None and following.utc <= at:
-        advance(schedule)
+    while schedule.recurrence and schedule.next_wall:
+        later = copy(schedule)
+        advance(later)
+        if later.next_run_at is None or later.next_run_at > at:
+            break
+        for name in ("last_wall", "occurrences", *NEXT_FIELDS):
+            setattr(schedule, name, getattr(later, name))
         skipped += 1
     return skipped
-
-
-def _after_next(schedule: Schedule) -> Occurrence | None:
-    """The occurrence after the next one."""
-    if not schedule.recurrence or not schedule.next_wall:
-        return None
-    last = Position(last=datetime.fromisoformat(schedule.next_wall), count=schedule.occurrences + 1)
-    return recurrence.next_occurrence(
-        rule=schedule.recurrence,
-        start=datetime.fromisoformat(schedule.start_wall),
-        tz=recurrence.zone(schedule.time_zone),
-        position=last,
-    )
 
 
 def recompute(schedule: Schedule, *, last_run: datetime | None) -> None:

@@ -76,6 +76,27 @@ class TestMissed:
         assert self.ticks(1) == [(DUE, "missed", "more than 60 s late")]
         assert Schedule.objects.get().status == "completed"
 
+    def test_the_latest_starts_in_the_tick_that_skips_the_others(self, owner) -> None:
+        """Otherwise a schedule that is due again before the next tick would never run."""
+        create(owner, recurrence="FREQ=MINUTELY")
+
+        for minutes in range(1, 4):
+            tick(DUE + 2 * minutes * MINUTE)
+            expand_all(DUE + 2 * minutes * MINUTE)
+
+        assert [status for _, status in rows()] == ["missed", "done"] * 3
+        assert Message.objects.count() == 3
+
+    def test_a_start_in_the_second_of_two_equal_hours_is_not_superseded_by_the_first(self, owner) -> None:
+        """The rule goes on at 02:40, which was in the first hour; the next time after it is 03:00."""
+        start = datetime.fromisoformat("2027-10-31T02:30+01:00")
+        create(owner, run_at=start, time_zone="Europe/Berlin", recurrence="FREQ=MINUTELY;INTERVAL=10")
+
+        tick(start + SECOND)
+
+        assert rows() == [(start, "pending")]
+        assert Schedule.objects.get().next_run_at == datetime.fromisoformat("2027-10-31T03:00+01:00")
+
     def test_count_counts_the_missed_ones(self, owner) -> None:
         schedule = create(owner, recurrence="FREQ=MINUTELY;COUNT=5")
 
