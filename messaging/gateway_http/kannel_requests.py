@@ -190,6 +190,9 @@ def _dlr(parameters: Parameters, numbers: Mapping[str, int], system_id: str) -> 
         return "", 0
     if not template.lower().startswith(("http://", "https://")) or escapes.origin_has_escape(template):
         raise _malformed("DLR-URL")
+    if not mask:
+        return "", 0
+    _check_length(template)
     meta_data, sender = text_of(parameters, "meta-data") or "", text_of(parameters, "from") or ""
     known = {
         "n": system_id,
@@ -205,24 +208,30 @@ def _dlr(parameters: Parameters, numbers: Mapping[str, int], system_id: str) -> 
         **dict.fromkeys("fuvV", ""),
         **({"P": sender, "Q": f"+{sender[2:]}" if sender.startswith("00") else sender} if sender else {}),
     }
+    # A longer value makes the address too long in any case, however often the template names it.
+    known = {letter: value[: MAX_DLR_URL + 1] for letter, value in known.items()}
     url = escapes.fill_known(template, known, _parameters_of(meta_data))
-    return (_checked(url), mask) if mask else ("", 0)
+    return _checked(url), mask
 
 
 def _parameters_of(meta_data: str) -> dict[tuple[str, str], str]:
     """`?group?name=value&other=value?group2?…`."""
     return {
-        (group, unquote_plus(name)): unquote_plus(value)
+        (group, unquote_plus(name)): unquote_plus(value)[: MAX_DLR_URL + 1]
         for group, pairs in _META_DATA.findall(meta_data)
         for name, _, value in (pair.partition("=") for pair in pairs.split("&"))
         if name
     }
 
 
-def _checked(url: str) -> str:
-    """The address, if it may be called with any values."""
+def _check_length(url: str) -> None:
     if len(url) > MAX_DLR_URL:
         raise KannelRefusal(400, "DLR-URL field is too long, rejected")
+
+
+def _checked(url: str) -> str:
+    """The address, if it may be called with any values."""
+    _check_length(url)
     try:
         Guard.allowing(settings.CALLBACK_ALLOWED_NETWORKS).check_url(escapes.fill(url, _LONGEST))
     except AddressRefused:

@@ -3,6 +3,7 @@
 docs/coming-from-kannel.md has the differences.
 """
 
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -439,6 +440,26 @@ class TestDlr:
 
         assert answer(response) == (400, f"DLR-URL field {words}, rejected".encode())
         assert stored() == []
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"dlr-url": RECEIVER + "?" + "%R" * 12_000},
+            {"dlr-url": RECEIVER + "?" + "%D" * 200, "meta-data": "x" * 50_000},
+            {"dlr-url": RECEIVER + "?" + "%#a#b#" * 70, "meta-data": f"?a?b={'x' * 50_000}"},
+        ],
+        ids=["template", "meta-data", "parameter"],
+    )
+    def test_an_address_does_not_grow_beyond_what_it_may_have(
+        self, kannel: GatewayClient, values: dict[str, str]
+    ) -> None:
+        tracemalloc.start()
+        response = kannel.post({**SMS, **values, "dlr-mask": "31"})
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert answer(response) == (400, b"DLR-URL field is too long, rejected")
+        assert peak < 4 * 1024 * 1024
 
     def test_networks_that_the_operator_allows(self, kannel: GatewayClient, settings: Any) -> None:
         settings.CALLBACK_ALLOWED_NETWORKS = ["10.1.0.0/16"]
