@@ -81,7 +81,8 @@ def receive(*, target: AlertTarget, notice: Notice, default_queue: str, now: dat
             return NoticeResult(is_repeat=True)
         result = NoticeResult(is_held=True) if is_held else send(target, notice.text, default_queue, now)
         if is_held:
-            channel.digest_due_at = channel.digest_due_at or _next_slot(recent, target.max_per_minute, now)
+            slot = channel.digest_due_at or _next_slot(recent, target.max_per_minute, now)
+            channel.digest_due_at = min(slot, now + MINUTE)
         else:
             recent.append(now.timestamp())
         channel.recent, channel.used_at = recent, now
@@ -158,13 +159,19 @@ def store_once(
 
 
 def purge(*, now: datetime) -> None:
-    """Delete notices that are no longer known, and channels of recipients that have had none for as long."""
+    """Delete notices that are no longer known, and channels of recipients that have had none for as long.
+
+    A digest that is due later than in a minute was held before the clock was set back: it is due now.
+    """
+    AlertChannel.objects.filter(digest_due_at__gt=now + 2 * MINUTE).update(digest_due_at=now)
     AlertNotice.objects.filter(forget_at__lt=now, is_held=False).delete()
     AlertChannel.objects.filter(receiver=None, used_at__lt=now - KEPT_FOR - TOUCH_AFTER, digest_due_at=None).delete()
 
 
 def still_recent(times: Iterable[float], now: datetime) -> list[float]:
-    return sorted(time for time in times if time > (now - MINUTE).timestamp())
+    """Of the last minute. Times of a future that the clock was set back from do not count; clocks may differ by seconds."""
+    first, last = (now - MINUTE).timestamp(), (now + MINUTE).timestamp()
+    return sorted(time for time in times if first < time <= last)
 
 
 def _next_slot(recent: Sequence[float], max_per_minute: int, now: datetime) -> datetime:

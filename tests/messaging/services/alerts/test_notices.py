@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import AlertChannel, AlertNotice, Message
-from messaging.services.alerts import notices
+from messaging.services.alerts import notices, storm_digests
 from messaging.services.alerts.notices import KEPT_FOR, AlertTarget, Notice
 from messaging.services.errors import InvalidField, RecipientInactive
 from messaging.services.privacy import erasure
@@ -206,3 +206,24 @@ def test_a_notice_without_identities_is_never_a_repeat(receiver) -> None:
         assert not result.is_repeat
 
     assert len(texts()) == 2
+
+
+def test_texts_of_a_future_that_a_clock_was_set_back_from_hold_nothing(receive) -> None:
+    day = timedelta(days=1)
+    assert [receive(name, at=NOW + day).is_held for name in ("a", "b", "c")] == [False, False, True]
+
+    assert [receive(name, at=NOW).is_held for name in ("d", "e")] == [True, True]
+
+    assert AlertChannel.objects.get().digest_due_at <= NOW + timedelta(minutes=1)
+    [message] = storm_digests.send_due(default_queue="express", now=NOW + timedelta(minutes=1))
+    assert message.text == "3 more alerts: HighLoad x3"
+    assert not receive("f", at=NOW + timedelta(minutes=2, seconds=1)).is_held
+
+
+def test_a_digest_that_was_due_in_such_a_future_is_sent(receive) -> None:
+    for name in ("a", "b", "c"):
+        receive(name, at=NOW + timedelta(days=1))
+
+    notices.purge(now=NOW)
+
+    assert len(storm_digests.send_due(default_queue="express", now=NOW)) == 1
