@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import viewsets
+from rest_framework import exceptions, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -27,10 +27,25 @@ RESPONSES = {
 }
 
 
+class TooManyWebhooks(exceptions.APIException):
+    """Alertmanager repeats a webhook soon after a 5xx status only; after any other it waits for its next group interval."""
+
+    status_code = 503
+    default_detail = "Too many requests."
+    default_code = "throttled"
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__()
+        self.wait = wait
+
+
 class AlertGroupViewSet(viewsets.ViewSet):
     parser_classes = [ForeignJSONParser]
     action_permissions = {"create": "messaging.add_message"}
     action_queries = {"create": (TO, RECEIVER, SENDS_RESOLVED)}
+
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
+        raise TooManyWebhooks(wait)
 
     def receive(self, request: Request) -> Response:
         target = target_of(request)

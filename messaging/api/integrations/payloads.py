@@ -17,14 +17,16 @@ def read_group(data: Mapping[str, Any]) -> AlertGroup:
     alerts = data.get("alerts")
     if not isinstance(alerts, list) or not alerts or not all(isinstance(each, dict) for each in alerts):
         raise InvalidField("alerts", "required", "The webhook has no list of alerts.")
-    if len(alerts) > MAX_ALERTS:
-        raise InvalidField("alerts", "too_many", f"A webhook has at most {MAX_ALERTS:,} alerts.")
     common, status = _strings(data.get("commonLabels")), _status(data.get("status") or data.get("state"))
+    # A storm is never refused. What is firing comes first, so that none of it is left out for what has ended.
+    read = [_alert(each, common, status) for each in alerts]
+    if len(read) > MAX_ALERTS:
+        read.sort(key=lambda alert: alert.status == RESOLVED)
     return AlertGroup(
         key=_key(data),
         status=status,
-        alerts=tuple(_alert(each, common, status) for each in alerts),
-        omitted=_count(data.get("truncatedAlerts")),
+        alerts=tuple(read[:MAX_ALERTS]),
+        omitted=_count(data.get("truncatedAlerts")) + sum(alert.status == status for alert in read[MAX_ALERTS:]),
         group_labels=_strings(data.get("groupLabels")),
         common_labels=common,
         common_annotations=_strings(data.get("commonAnnotations")),

@@ -27,7 +27,7 @@ class AlertmanagerSerializer(serializers.Serializer):
     groupLabels = _label_map()  # noqa: N815
     commonLabels = _label_map()  # noqa: N815
     commonAnnotations = _label_map()  # noqa: N815
-    alerts = AlertSerializer(many=True, help_text="At most 10,000.")
+    alerts = AlertSerializer(many=True, help_text="Those beyond 10,000 are only counted.")
 
 
 class GrafanaSerializer(AlertmanagerSerializer):
