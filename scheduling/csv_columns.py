@@ -25,6 +25,8 @@ _KNOWN: Final = (
     re.compile(r"(home|business|work|other|company)?(tele)?phone(number|no)?\d?|phone\d+value"),
     re.compile(r"recipient(number)?|number|nummer|numero"),
 )
+# Beside a column of such a name, one that is only called a number has those of customers or houses.
+_LIKE_PHONE: Final = re.compile(r"phone|tel|mob|cel|handy|msisdn|sms|movil|portable|rufnummer|whatsapp")
 
 
 class BadHeader(ValueError):
@@ -83,11 +85,15 @@ def _position_of_numbers(names: Sequence[str], to_column: str) -> int:
     keys = [_key(name) for name in names]
     if to_column.strip():
         wanted = to_column.strip().casefold()
-        exact = [position for position, name in enumerate(names) if name.casefold() == wanted]
-        if not exact:
+        found = [position for position, name in enumerate(names) if name.casefold() == wanted]
+        if not found:
             raise BadHeader("There is no column with the name that to_column gives.", code="missing_to")
-        return exact[0]
-    for form in _KNOWN:
+        exact = [position for position in found if names[position] == to_column.strip()]
+        if len(found) > 1 and len(exact) != 1:
+            raise BadHeader("There are two columns with the name that to_column gives.", code="duplicate_column")
+        return exact[0] if exact else found[0]
+    known = _KNOWN[:-1] if any(map(_LIKE_PHONE.search, keys)) else _KNOWN
+    for form in known:
         found = [position for position, key in enumerate(keys) if form.fullmatch(key)]
         if len(found) > 1 and form is _KNOWN[0]:
             raise BadHeader("There are two columns named to.", code="duplicate_column")

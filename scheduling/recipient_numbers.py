@@ -61,7 +61,7 @@ def _read_one(raw: str, country: str) -> str:
         if not country:
             detail = "Give the number with + and its country code, or say the list's country (default_country)."
             raise InvalidNumber(detail, code="country_missing") from None
-        if (number := _with_country_code(raw, country) or _format(country).read(raw)) is None:
+        if (number := _with_country_code(raw, country) or _national(raw, country)) is None:
             raise InvalidNumber(f"This is not a number of {country}.", code="invalid_number") from None
         return number
 
@@ -81,6 +81,14 @@ def _with_country_code(raw: str, country: str) -> str | None:
         detail = f"This could be two numbers of {country}; write it with + and the country code, or with its zero."
         raise InvalidNumber(detail, code="ambiguous_number")
     return canonical(found[0]) if found else None
+
+
+def _national(raw: str, country: str) -> str | None:
+    """The number as it is dialled within the country. Without the 0 that a spreadsheet drops it has to be an assigned one."""
+    number = _format(country).read(raw)
+    plan = phonenumbers.PhoneMetadata.metadata_for_region(country)
+    has_lost_zero = plan is not None and plan.national_prefix == "0" and not plain(raw).startswith("0")
+    return number if number is None or not has_lost_zero or _is_assigned(number) else None
 
 
 def _is_assigned(number: str) -> bool:

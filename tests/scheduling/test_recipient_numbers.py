@@ -29,6 +29,7 @@ MOBILE, OTHER_MOBILE, FIXED = "+4915112345678", "+4915112345679", "+4930123456"
         ("53326705", "CU", "+5353326705"),  # a mobile number; +53 32 6705 is a fixed line
         ("+49/0151 12345678", "", MOBILE),
         ("0151 / 12345678", "DE", MOBILE),
+        ("15112345678", "DE", MOBILE),  # a spreadsheet has dropped the 0
     ],
 )
 def test_a_national_number_is_read_in_the_list_s_country(written: str, country: str, number: str) -> None:
@@ -45,6 +46,7 @@ def test_a_national_number_is_read_in_the_list_s_country(written: str, country: 
         ("4,91512E+12", "DE", "rounded_number"),
         ("4.91512345678E+12", "DE", "rounded_number"),
         ("49653222758", "DE", "ambiguous_number"),  # +49 6532 22758, or 04965 3222758 without its 0
+        ("100012345", "DE", "invalid_number"),  # a customer's number: nobody has 0100012345
         ("110", "DE", "invalid_number"),
         ("Ada", "DE", "invalid_number"),
         ("", "DE", "invalid_number"),

@@ -232,6 +232,20 @@ class TestTheColumnOfNumbers:
 
         assert row.number == ADA
 
+    @pytest.mark.parametrize("header", ["Number,Telefon privat", "Nummer,Handy der Mutter", "Numero,Emergency phone"])
+    def test_a_number_of_anything_is_not_taken_where_another_column_may_have_them(self, header: str) -> None:
+        with pytest.raises(InvalidCsv) as refusal:
+            rows_of(f"{header}\n{ADA},{BOB}\n")
+
+        assert refusal.value.code == "missing_to"
+
+    def test_of_two_columns_with_the_given_name_the_one_that_is_written_so_is_taken(self) -> None:
+        assert rows_of(f"mobile,Mobile\n{BOB},{ADA}\n", to_column="Mobile")[0].number == ADA
+        for header, name in (("Mobile,Mobile", "Mobile"), ("mobile,Mobile", "MOBILE")):
+            with pytest.raises(InvalidCsv) as refusal:
+                rows_of(f"{header}\n{BOB},{ADA}\n", to_column=name)
+            assert refusal.value.code == "duplicate_column"
+
     def test_it_can_be_named(self) -> None:
         assert rows_of(f"to,Private\n{BOB},{ADA}\n", to_column=" private ") == [Row(2, ADA, {"to": BOB})]
         with pytest.raises(InvalidCsv) as refusal:
