@@ -157,8 +157,12 @@ def verify(*, system_id: str, password: str, address: str, now: datetime) -> Gat
 
 def revoke(*, credential_id: int, now: datetime) -> GatewayCredential:
     """Refuse the credential from now on. Its sessions are closed when their server renews them, within seconds."""
-    GatewayCredential.objects.filter(pk=credential_id, revoked_at__isnull=True).update(revoked_at=now)
-    return GatewayCredential.objects.get(pk=credential_id)
+    with transaction.atomic():
+        row = GatewayCredential.objects.select_for_update().get(pk=credential_id)
+        if row.revoked_at is None:
+            row.revoked_at = now
+            row.save(update_fields=["revoked_at"])  # not `update`: the signal makes this process forget the credential
+    return row
 
 
 def _note_use(row: GatewayCredential, now: datetime) -> None:

@@ -47,8 +47,7 @@ def status(client: GatewayClient, **change: str) -> int:
 
 
 def revoke(credential: GatewayCredential) -> None:
-    credential.revoked_at = timezone.now()
-    credential.save()
+    credentials.revoke(credential_id=credential.pk, now=timezone.now())
 
 
 def deactivate(credential: GatewayCredential) -> None:
