@@ -134,8 +134,8 @@ def normalise(raw: str) -> str:
 
 def _international(raw: str) -> str:
     """Return `+` and digits. Raises `InvalidNumber`."""
-    text = plain(raw)
-    if len(raw.strip()) > MAX_INPUT or not text.startswith("+"):
+    text = plain(raw) if len(raw.strip()) <= MAX_INPUT else ""
+    if not text.startswith("+"):
         raise InvalidNumber(
             "Give the number in international notation, starting with + and the country code.", code="invalid_number"
         )

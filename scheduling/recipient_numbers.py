@@ -53,6 +53,8 @@ def _read_one(raw: str, country: str) -> str:
         return normalise(raw)
     except InvalidNumber:
         text = raw.strip()
+        if len(text) > MAX_CELL:
+            raise
         if _ROUNDED.fullmatch(text):
             detail = "The spreadsheet has rounded this number; format the column as text there, and export it again."
             raise InvalidNumber(detail, code="rounded_number") from None

@@ -1,5 +1,7 @@
 """Numbers in a list as people have them."""
 
+import time
+
 import pytest
 
 from messaging.e164 import InvalidNumber
@@ -86,6 +88,16 @@ def test_what_is_no_number_does_not_spoil_the_cell(written: str, country: str, f
 def test_a_cell_is_bounded(written: str) -> None:
     with pytest.raises(InvalidNumber):
         read(written, "DE")
+
+
+@pytest.mark.parametrize("piece", ["1", "\u0661", "/0151123456", "\u200b", "1e+"])
+def test_a_long_cell_is_refused_without_reading_it(piece: str) -> None:
+    begun = time.process_time()
+
+    with pytest.raises(InvalidNumber):
+        read(piece * (900_000 // len(piece)), "DE")
+
+    assert time.process_time() - begun < 0.1
 
 
 def test_countries_are_two_capital_letters() -> None:
