@@ -70,19 +70,23 @@ DEFAULT_REPLIES: Mapping[Action, str] = {
 
 # What programs add below a person's words when an e-mail becomes a text: a signature, or the text that is answered.
 _WROTE = "wrote|schrieb|a \u00e9crit|escribi\u00f3|ha scritto|escreveu|schreef|skrev"
-_SENT_FROM = "sent from|get outlook for|von meinem|envoy\u00e9 de|enviado desde|enviado do|inviato da|verzonden vanaf"
+_SENT_FROM = (
+    "sent from|get outlook for|von meinem|envoy\u00e9 de(?:puis)?|enviado desde|enviado do|inviato da|verzonden vanaf"
+    "|skickat fr\u00e5n|sendt fra|wys\u0142ane z"
+)
 # Strangers write these texts: nothing here takes more than linear time, so that what may repeat is never beside its like.
 _BELOW = re.compile(
     rf"^(?:--\s*$|[^\S\n]*>|---.*---[^\S\n]*$|_{{5,}}[^\S\n]*$"
-    rf"|(?:on|am|le|el|il|em|op|den)\b.{{1,200}}\b(?:{_WROTE}).{{0,200}}$|(?:{_SENT_FROM})\b.*$)",
+    rf"|(?:on|am|le|el|il|em|op|den)\b(?=.*[\d:@]).{{1,200}}\b(?:{_WROTE}).{{0,200}}$|(?:{_SENT_FROM})\b.*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 
 
 def own_words(text: str) -> str:
     """The text without the signature and the quote below it; all of it if nothing stands above."""
-    below = _BELOW.search(text)
-    above = text[: below.start()] if below is not None else text
+    lines = "\n".join(text.splitlines())
+    below = _BELOW.search(lines)
+    above = lines[: below.start()] if below is not None else text
     return above if above.strip() else text
 
 

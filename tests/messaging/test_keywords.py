@@ -94,9 +94,13 @@ def test_a_word_that_folds_to_nothing_is_none() -> None:
         "Von meinem iPhone gesendet",
         "-----Original Message-----\nHello",
         "________________\nDisclaimer",
+        "Skickat fr\u00e5n min iPhone",
+        "Sendt fra min iPhone",
+        "Envoy\u00e9 depuis mon mobile",
+        "Wys\u0142ane z iPhone",
     ],
 )
-@pytest.mark.parametrize("between", ["\n", "\r\n\r\n"])
+@pytest.mark.parametrize("between", ["\n", "\r\n\r\n", "\r", "\u2028"])
 def test_a_signature_or_a_quote_below_does_not_hide_a_word(below: str, between: str) -> None:
     assert recognise(f"Stop.{between}{below}", RULES) is Action.STOP
 
@@ -107,6 +111,7 @@ def test_a_signature_or_a_quote_below_does_not_hide_a_word(below: str, between: 
         "Please don't\nSTOP\n-- \nAda",
         "STOP\nit is raining",
         "Hello\n> STOP",
+        "End\nOn Tuesday I wrote it down",
         "-- \nSTOP the war",
         "On Monday I wrote: STOP",
     ],
