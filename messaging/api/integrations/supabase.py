@@ -82,8 +82,9 @@ def _read(data: Mapping[str, Any], webhook_id: str) -> OneTimePassword:
         to = e164.normalise(number if number.startswith("+") else f"+{number}")
     except e164.InvalidNumber as error:
         raise InvalidField("user.phone", error.code, str(error)) from None
+    # With the number and the password: an odd id that many requests have must not make them repeats of one another.
     request_id = metadata.get("uuid")
-    identities = [f"id {webhook_id}"] + ([f"uuid {request_id}"] if isinstance(request_id, str) else [])
+    identities = [f"id {webhook_id}"] + ([f"uuid {request_id} {to} {password}"] if isinstance(request_id, str) else [])
     return OneTimePassword(to, password, tuple(identities))
 
 

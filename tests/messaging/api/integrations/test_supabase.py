@@ -218,3 +218,18 @@ def test_requests_of_a_receiver_are_counted(hook, hook_receiver, settings) -> No
 
     assert_problem(response, 429, "throttled")
     assert int(response.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("uuid", ["", "00000000-0000-0000-0000-000000000000"])
+def test_another_password_or_number_is_no_repeat_whatever_the_request_is_called(hook, hook_receiver, uuid: str) -> None:
+    metadata = {"uuid": uuid}
+    for number, (phone, otp) in enumerate((("14155550101", "1111"), ("14155550102", "1111"), ("14155550101", "2222"))):
+        body = hook_body(metadata=metadata, sms={"otp": otp, "phone": phone})
+        for attempt in range(2):
+            assert hook(body, webhook_id=f"{number}-{attempt}").status_code == 200
+
+    assert [(message.to_number, message.text) for message in Message.objects.order_by("pk")] == [
+        ("+14155550101", "Your code is 1111"),
+        ("+14155550102", "Your code is 1111"),
+        ("+14155550101", "Your code is 2222"),
+    ]
