@@ -1,6 +1,7 @@
 """Webhooks of Alertmanager and Grafana."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn, cast
 
@@ -21,6 +22,8 @@ from messaging.models import Message
 from messaging.services.alerts import notices, texts
 from messaging.services.alerts.notices import AlertTarget, Notice, NoticeResult
 
+# Long enough for the repeats of a webhook whose answer was lost.
+KEPT_WITHOUT_START = timedelta(hours=1)
 RESPONSES = {
     202: NoticeResultSerializer,
     200: OpenApiResponse(NoticeResultSerializer, "A repeat, or only alerts that have ended: nothing was sent."),
@@ -56,7 +59,8 @@ class AlertGroupViewSet(viewsets.ViewSet):
         if not group.alerts:
             return Response(NoticeResultSerializer(NoticeResult()).data)
         text = texts.alert_text(group, template=target.template, max_segments=target.max_segments)
-        return receive_notice(target, Notice(text, group.counts, (group.identity,)))
+        kept_for = notices.KEPT_FOR if group.tells_occurrences_apart else KEPT_WITHOUT_START
+        return receive_notice(target, Notice(text, group.counts, (group.identity,), kept_for))
 
 
 class AlertmanagerViewSet(AlertGroupViewSet):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 FIRING, RESOLVED = "firing", "resolved"
 MAX_NAME, MOST_NAMES = 100, 50
 OTHERS = "others"
+NO_START = "0001-"  # Go's time without a value
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -60,6 +61,11 @@ class AlertGroup:
         for alert in sorted(alert.identity for alert in self.alerts):
             digest.update(json.dumps(alert).encode() + b"\n")
         return digest.hexdigest()
+
+    @property
+    def tells_occurrences_apart(self) -> bool:
+        """Whether each alert says when it began. Without that, its next occurrence has the same identity."""
+        return not any(alert.starts_at.startswith(NO_START) or not alert.starts_at for alert in self.alerts)
 
     @property
     def counts(self) -> dict[str, int]:

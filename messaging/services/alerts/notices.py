@@ -55,11 +55,12 @@ class AlertTarget:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`identities` are what a repeat of it has; a notice without them is no repeat of another."""
+    """`identities` are what a repeat of it has, for `kept_for`; a notice without them is no repeat of another."""
 
     text: str = field(repr=False)
     counts: Mapping[str, int] = field(repr=False)
     identities: tuple[str, ...] = ()
+    kept_for: timedelta = KEPT_FOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def receive(*, target: AlertTarget, notice: Notice, default_queue: str, now: dat
         recent = still_recent(channel.recent, now)
         is_held = channel.digest_due_at is not None or len(recent) >= target.max_per_minute
         counts = notice.counts if is_held else {}
-        if not store_once(channel, notice.identities, now=now, kept_for=KEPT_FOR, held=counts):
+        if not store_once(channel, notice.identities, now=now, kept_for=notice.kept_for, held=counts):
             return NoticeResult(is_repeat=True)
         result = NoticeResult(is_held=True) if is_held else send(target, notice.text, default_queue, now)
         if is_held:
@@ -138,7 +139,10 @@ def store_once(
     digests = [fingerprints.hmac_digest(_NOTICE, identity.encode("utf-8", "surrogatepass")) for identity in identities]
     known = channel.notices.filter(digest__in=[each for candidates in digests for each in candidates])
     forget_at = now + kept_for
-    if digests and (forgotten := list(known.values_list("forget_at", flat=True))):
+    forgotten = list(known.values_list("forget_at", flat=True)) if digests else []
+    if forgotten and max(forgotten) <= now and not known.filter(is_held=True).exists():
+        known.delete()  # `purge` has not come to it yet
+    elif forgotten:
         if min(forgotten) < forget_at - TOUCH_AFTER:
             known.update(forget_at=forget_at)
             AlertChannel.objects.filter(pk=channel.pk).update(used_at=now)

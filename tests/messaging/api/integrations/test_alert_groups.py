@@ -1,6 +1,7 @@
 """Webhooks of Alertmanager and Grafana become texts, each of them once."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -200,6 +201,14 @@ class TestRepeats:
         api.post(f"{ALERTMANAGER}{OPS}", alertmanager())
 
         assert api.post(f"{ALERTMANAGER}{OPS}", other).status_code == 202
+
+    @pytest.mark.parametrize(("start", "days"), [(STARTED, 30), ("", 0), (None, 0), ("0001-01-01T00:00:00Z", 0)])
+    def test_without_a_start_it_is_known_for_an_hour_only(self, api, ops, start: str | None, days: int) -> None:
+        """The next occurrence looks just like it."""
+        api.post(f"{ALERTMANAGER}{OPS}", alertmanager(alert(), alert(number=2, startsAt=start)))
+
+        notice = AlertNotice.objects.get()
+        assert (notice.forget_at - notice.received_at) == timedelta(days=days, hours=0 if days else 1)
 
     def test_a_group_of_another_organisation_of_grafana_is_no_repeat(self, api, ops) -> None:
         api.post(f"{GRAFANA}{OPS}", grafana())

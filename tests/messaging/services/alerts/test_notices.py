@@ -1,6 +1,6 @@
 """Notices are sent once, whoever repeats them and when; what is too much is held."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -227,3 +227,16 @@ def test_a_digest_that_was_due_in_such_a_future_is_sent(receive) -> None:
     notices.purge(now=NOW)
 
     assert len(storm_digests.send_due(default_queue="express", now=NOW)) == 1
+
+
+def test_a_notice_may_be_known_for_a_shorter_time(receiver) -> None:
+    def receive(at: datetime) -> bool:
+        notice = Notice("FIRING a", {"a": 1}, ("a",), kept_for=timedelta(hours=1))
+        target = AlertTarget.of(receiver)
+        return notices.receive(target=target, notice=notice, default_queue="express", now=at).is_repeat
+
+    assert [receive(NOW + timedelta(minutes=minutes)) for minutes in (0, 1, 59, 60, 61)] == [
+        *(False, True, True),
+        *(False, True),
+    ]
+    assert Message.objects.count() == 2
