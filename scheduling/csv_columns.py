@@ -26,7 +26,9 @@ _KNOWN: Final = (
     re.compile(r"recipient(number)?|number|nummer|numero"),
 )
 # Beside a column of such a name, one that is only called a number has those of customers or houses.
-_LIKE_PHONE: Final = re.compile(r"phone|tel|mob|cel|handy|msisdn|sms|movil|portable|rufnummer|whatsapp")
+_LIKE_PHONE: Final = re.compile(
+    r"phone|telef|^tel|mobile|mobil$|movil|^cel|handy|msisdn|sms|portable|rufnummer|whatsapp"
+)
 
 
 class BadHeader(ValueError):

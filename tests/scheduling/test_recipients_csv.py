@@ -239,6 +239,10 @@ class TestTheColumnOfNumbers:
 
         assert refusal.value.code == "missing_to"
 
+    @pytest.mark.parametrize("other", ["Titel", "Hotel", "Canceled", "Parcel"])
+    def test_but_it_is_beside_what_only_sounds_so(self, other: str) -> None:
+        assert rows_of(f"{other},Number\nx,{ADA}\n")[0].number == ADA
+
     def test_of_two_columns_with_the_given_name_the_one_that_is_written_so_is_taken(self) -> None:
         assert rows_of(f"mobile,Mobile\n{BOB},{ADA}\n", to_column="Mobile")[0].number == ADA
         for header, name in (("Mobile,Mobile", "Mobile"), ("mobile,Mobile", "MOBILE")):
