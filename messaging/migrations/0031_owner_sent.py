@@ -1,4 +1,4 @@
-"""Messages of one owner by the time at which they were sent, also those that were not scheduled."""
+"""Messages of one owner by the time at which they were sent."""
 
 from django.db import migrations, models
 
@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("messaging", "0031_scheduled_sent"),
+        ("messaging", "0030_alerts"),
     ]
 
     operations = [
@@ -16,5 +16,4 @@ class Migration(migrations.Migration):
                 condition=models.Q(("sent_at__isnull", False)), fields=["owner", "sent_at"], name="message_owner_sent"
             ),
         ),
-        migrations.RemoveIndex(model_name="message", name="message_scheduled_sent"),
     ]

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("messaging", "0032_owner_sent"),
+        ("messaging", "0031_owner_sent"),
     ]
 
     operations = [
