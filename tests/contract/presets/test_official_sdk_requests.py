@@ -3,7 +3,6 @@
 They are defaults of the API, which one of the two writes out.
 """
 
-import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
@@ -22,6 +21,7 @@ from tests.contract.presets import test_sinch as sinch
 from tests.contract.presets import test_telnyx as telnyx
 from tests.contract.presets import test_vonage as vonage
 from tests.contract.presets.kit import GSM_TEXT, PUBLIC_URL, REFERENCE, SENDER, TO, PresetContract
+from tests.contract.presets.official_sdks import sdk_of
 
 CALLBACK_URL = f"{PUBLIC_URL}/webhooks/acme/status/?token=t"
 BARE_TO, BARE_SENDER = TO.removeprefix("+"), SENDER.removeprefix("+")
@@ -73,9 +73,7 @@ def test_plivo(carrier: FakeCarrier, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sinch(carrier: FakeCarrier) -> None:
     mine = ours(carrier, sinch.TestSinch())
     carrier.play = answer(201, {"id": "id-1", "to": [BARE_TO], "from": BARE_SENDER, "body": "a", "type": "mt_text"})
-    client = importlib.import_module("sinch").SinchClient(
-        service_plan_id="made-up-plan", sms_api_token="made-up-token", sms_region="eu"
-    )
+    client = sdk_of("sinch").SinchClient(service_plan_id="made-up-plan", sms_api_token="made-up-token", sms_region="eu")
     client.configuration.sms_domain_with_service_plan_id = carrier.url
 
     client.sms.batches.send_sms(
@@ -102,7 +100,7 @@ def test_bird(carrier: FakeCarrier) -> None:
 
 def test_telnyx(carrier: FakeCarrier) -> None:
     mine = ours(carrier, telnyx.TestTelnyx())
-    sdk = importlib.import_module("telnyx")  # here, because it takes seconds
+    sdk = sdk_of("telnyx")
 
     with sdk.Telnyx(api_key="made-up-key", base_url=f"{carrier.url}/v2") as client:
         client.messages.send(to=TO, from_=SENDER, text=GSM_TEXT, webhook_url=CALLBACK_URL)
