@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tried: two valid signatures in one `webhook-signature` header, joined by a blank (Standard Webhooks) and by a comma and a
-# blank (what Supabase Auth does for a hook with two secrets: internal/hooks/hookshttp, `strings.Join(signatures, ", ")`):
+# blank (what Supabase Auth does for a hook with several secrets, by its source, internal/hooks/hookshttp):
 # standardwebhooks 1.1.0 and svix 2.9.1 (PyPI), standardwebhooks 1.1.1 and svix 1.99.1 (npm).
 #
 # Guess: all four take the blank; of the comma all four say the same, most likely that no signature matches.
