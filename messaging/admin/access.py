@@ -1,25 +1,21 @@
 """API tokens: staff create them, see them once, and revoke them."""
 
-import secrets
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.utils.formats import date_format
 from unfold.decorators import display
 
+from messaging.admin import shown_once
 from messaging.console.attached import Attached
 from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
 from messaging.models import ApiToken
 
-USED_FORMS = "used_token_forms"
-USED_FORMS_KEPT = 20
+ALREADY_SHOWN = "This token was already created and shown. Create a new one."
 NEW_TOKEN = Attached[str]("new_api_token")
 
 
@@ -32,7 +28,7 @@ class NewTokenForm(StyledModelForm):
         help_text="Empty: the token does not expire.",
     )
 
-    form_id = forms.CharField(required=False, initial=partial(secrets.token_urlsafe, 16), widget=forms.HiddenInput)
+    form_id = shown_once.form_id_field()
 
     class Meta:
         model = ApiToken
@@ -66,11 +62,8 @@ class ApiTokenAdmin(ModelAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Accept each form once: the token is shown in the response to the POST, and a reload sends that POST again."""
-        form_id = request.POST.get("form_id")
-        if form_id and form_id in request.session.get(USED_FORMS, ()):
-            self.message_user(request, "This token was already created and shown. Create a new one.", messages.WARNING)
-            return HttpResponseRedirect(reverse("admin:messaging_apitoken_changelist"))
+        if shown_once.is_used(request):
+            return shown_once.to_list(self, request, ALREADY_SHOWN)
         return super().add_view(request, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: NewTokenForm, change: bool) -> None:
@@ -80,17 +73,8 @@ class ApiTokenAdmin(ModelAdmin):
         )
         obj.pk, obj.token_key, obj.created, obj.expiry = created.pk, created.token_key, created.created, created.expiry
         NEW_TOKEN.set(request, token)
-        used = [*request.session.get(USED_FORMS, ()), form.cleaned_data["form_id"]]
-        request.session[USED_FORMS] = used[-USED_FORMS_KEPT:]
+        shown_once.use(request, form.cleaned_data[shown_once.FORM_ID])
 
     def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
-        """Show the token at once: a redirect would have to keep it in a cookie or in the session."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "New API token",
-            "token": NEW_TOKEN.of(request),
-            "row": obj,
-        }
-        response = TemplateResponse(request, "admin/api_token_created.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        context = {"title": "New API token", "token": NEW_TOKEN.of(request), "row": obj}
+        return shown_once.page(self, request, "admin/api_token_created.html", context)

@@ -1,18 +1,15 @@
 """Gateway credentials: staff create them, see the password once, and revoke them."""
 
-import secrets
-from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
 
+from messaging.admin import shown_once
 from messaging.console.attached import Attached
 from messaging.console.forms import StyledModelForm
 from messaging.console.keyset import KeysetAdmin
@@ -23,8 +20,7 @@ from messaging.services.errors import InvalidField
 from messaging.services.gateway import credentials, sessions
 
 MAY_CHANGE = "messaging.change_gatewaycredential"
-USED_FORMS = "used_gateway_forms"
-USED_FORMS_KEPT = 20
+ALREADY_SHOWN = "This credential was already created and shown. Create a new one."
 NEW_PASSWORD = Attached[str]("new_gateway_password")
 OPEN_SESSIONS = Attached[int]("open_sessions")
 TONES = {"valid": "success", "revoked": "danger"}
@@ -62,7 +58,7 @@ class NewCredentialForm(StyledModelForm):
         max_length=2_000,
         help_text="Addresses or networks, separated by blanks or commas, such as 192.0.2.7 or 10.1.0.0/16. Empty: any.",
     )
-    form_id = forms.CharField(required=False, initial=partial(secrets.token_urlsafe, 16), widget=forms.HiddenInput)
+    form_id = shown_once.form_id_field()
 
     class Meta:
         model = GatewayCredential
@@ -135,13 +131,8 @@ class GatewayCredentialAdmin(KeysetAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Accept each form once: the password is shown in the response to the POST, and a reload sends that POST again."""
-        form_id = request.POST.get("form_id")
-        if form_id and form_id in request.session.get(USED_FORMS, ()):
-            self.message_user(
-                request, "This credential was already created and shown. Create a new one.", messages.WARNING
-            )
-            return HttpResponseRedirect(reverse("admin:messaging_gatewaycredential_changelist"))
+        if shown_once.is_used(request):
+            return shown_once.to_list(self, request, ALREADY_SHOWN)
         return super().add_view(request, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: GatewayCredential, form: NewCredentialForm, change: bool) -> None:
@@ -156,19 +147,10 @@ class GatewayCredentialAdmin(KeysetAdmin):
         )
         vars(obj).update({name: value for name, value in vars(created).items() if name != "_state"})
         NEW_PASSWORD.set(request, password)
-        used = [*request.session.get(USED_FORMS, ()), form.cleaned_data["form_id"]]
-        request.session[USED_FORMS] = used[-USED_FORMS_KEPT:]
+        shown_once.use(request, form.cleaned_data[shown_once.FORM_ID])
 
     def response_add(
         self, request: HttpRequest, obj: GatewayCredential, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the password at once: a redirect would have to keep it in a cookie or in the session."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "New gateway credential",
-            "password": NEW_PASSWORD.of(request),
-            "row": obj,
-        }
-        response = TemplateResponse(request, "admin/gateway_credential_created.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        context = {"title": "New gateway credential", "password": NEW_PASSWORD.of(request), "row": obj}
+        return shown_once.page(self, request, "admin/gateway_credential_created.html", context)

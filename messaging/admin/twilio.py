@@ -1,7 +1,6 @@
 """Credentials of clients of Twilio's API: staff issue them, see each secret once, rotate and revoke them."""
 
 import secrets
-from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
@@ -15,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import display
 
+from messaging.admin import shown_once
 from messaging.console import audit
 from messaging.console.attached import Attached
 from messaging.console.forms import StyledModelForm
@@ -27,8 +27,6 @@ from messaging.services.twilio import credentials
 
 MAY_CHANGE = "messaging.change_twilioaccount"
 MAY_CHANGE_KEYS = "messaging.change_twilioapikey"
-USED_FORMS = "used_twilio_forms"
-USED_FORMS_KEPT = 20
 NEW_SECRET = Attached[str]("new_twilio_secret")
 TONES = {"valid": "success", "revoked": "danger"}
 ALREADY_SHOWN = "This secret was already created and shown. Create a new one."
@@ -86,32 +84,16 @@ KEY_ACTIONS = (
 )
 
 
-def _use_form(request: HttpRequest, form_id: str) -> bool:
-    """Return False for a form that was sent before: a reload of the page with the secret sends it again."""
-    used = request.session.get(USED_FORMS, [])
-    if form_id in used:
-        return False
-    request.session[USED_FORMS] = [*used, form_id][-USED_FORMS_KEPT:]
-    return True
-
-
 def _shown_once(model_admin: Any, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show a secret at once: a redirect would have to keep it in a cookie or in the session."""
-    page = {
-        **model_admin.admin_site.each_context(request),
-        "list_url": reverse(f"admin:messaging_{model_admin.opts.model_name}_changelist"),
-        **context,
-    }
-    response = TemplateResponse(request, "admin/twilio_secret_created.html", page)
-    response["Cache-Control"] = "no-store"
-    return response
+    list_url = reverse(f"admin:messaging_{model_admin.opts.model_name}_changelist")
+    return shown_once.page(model_admin, request, "admin/twilio_secret_created.html", {"list_url": list_url, **context})
 
 
 class NewAccountForm(StyledModelForm):
     user = forms.ModelChoiceField(
         User.objects.order_by("username"), help_text="Whose messages the client sends and sees."
     )
-    form_id = forms.CharField(required=False, initial=partial(secrets.token_urlsafe, 16), widget=forms.HiddenInput)
+    form_id = shown_once.form_id_field()
 
     class Meta:
         model = TwilioAccount
@@ -129,7 +111,7 @@ class NewAccountForm(StyledModelForm):
 
 class NewKeyForm(StyledModelForm):
     account = forms.ModelChoiceField(TwilioAccount.objects.filter(revoked_at=None).order_by("user__username"))
-    form_id = forms.CharField(required=False, initial=partial(secrets.token_urlsafe, 16), widget=forms.HiddenInput)
+    form_id = shown_once.form_id_field()
 
     class Meta:
         model = TwilioApiKey
@@ -161,17 +143,12 @@ class ShownOnceAdmin(KeysetAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        form_id = request.POST.get("form_id")
-        if form_id and form_id in request.session.get(USED_FORMS, ()):
-            return self._refused(request, ALREADY_SHOWN)
+        if shown_once.is_used(request):
+            return shown_once.to_list(self, request, ALREADY_SHOWN)
         try:
             return super().add_view(request, form_url, extra_context)
         except InvalidField as refusal:
-            return self._refused(request, refusal.detail)
-
-    def _refused(self, request: HttpRequest, reason: str) -> HttpResponse:
-        self.message_user(request, reason, messages.WARNING)
-        return HttpResponseRedirect(reverse(f"admin:messaging_{self.opts.model_name}_changelist"))
+            return shown_once.to_list(self, request, refusal.detail)
 
 
 def secondary_page(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
@@ -189,13 +166,14 @@ def secondary_page(request: HttpRequest, object_id: str, model_admin: Any) -> Ht
             "title": "Issue a secondary token?",
             "row": row,
             "form": form,
-            "form_id": request.POST.get("form_id") or secrets.token_urlsafe(16),
+            "form_id": request.POST.get(shown_once.FORM_ID) or secrets.token_urlsafe(16),
             "back": back,
         }
         return TemplateResponse(request, "admin/twilio_secondary.html", context)
-    if not _use_form(request, request.POST.get("form_id", "")):
+    if shown_once.is_used(request):
         model_admin.message_user(request, ALREADY_SHOWN, messages.WARNING)
         return HttpResponseRedirect(back)
+    shown_once.use(request, request.POST.get(shown_once.FORM_ID, ""))
     try:
         account, token = credentials.issue_secondary(account_id=row.pk)
     except InvalidField as refusal:
@@ -231,7 +209,7 @@ class TwilioAccountAdmin(ShownOnceAdmin):
         created, token = credentials.issue(user=form.cleaned_data["user"], now=timezone.now())
         vars(obj).update({name: value for name, value in vars(created).items() if name != "_state"})
         NEW_SECRET.set(request, token)
-        _use_form(request, form.cleaned_data["form_id"])
+        shown_once.use(request, form.cleaned_data[shown_once.FORM_ID])
 
     def response_add(
         self, request: HttpRequest, obj: TwilioAccount, post_url_continue: str | None = None
@@ -258,7 +236,7 @@ class TwilioApiKeyAdmin(ShownOnceAdmin):
         created, secret = credentials.issue_key(account_id=obj.account_id, label=obj.label, now=timezone.now())
         vars(obj).update({name: value for name, value in vars(created).items() if name != "_state"})
         NEW_SECRET.set(request, secret)
-        _use_form(request, form.cleaned_data["form_id"])
+        shown_once.use(request, form.cleaned_data[shown_once.FORM_ID])
 
     def response_add(
         self, request: HttpRequest, obj: TwilioApiKey, post_url_continue: str | None = None

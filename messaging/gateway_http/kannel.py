@@ -1,4 +1,4 @@
-"""Kannel's `sendsms` over HTTP. Answers have no id: what became of a text is told to the address in `dlr-url`."""
+"""Kannel's `sendsms` over HTTP. Responses carry no id: the outcome of a text is reported to `dlr-url`."""
 
 import logging
 from collections.abc import Mapping, Sequence

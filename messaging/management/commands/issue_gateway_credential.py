@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, transaction
+from django.core.management import BaseCommand, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
+from messaging.management.service_users import issuing_to
 from messaging.services import installation
-from messaging.services.errors import InvalidField
 from messaging.services.gateway import credentials
 
 
@@ -42,26 +40,14 @@ class Command(BaseCommand):
         receive_texts: bool,
         **_options: Any,
     ) -> None:
-        try:
-            get_user_model().username.field.clean(username, None)
-        except ValidationError as error:
-            raise CommandError(f"{username!r} cannot be a user name: {' '.join(error.messages)}") from error
-        try:
-            with transaction.atomic():
-                row, password = credentials.issue(
-                    user=installation.service_user(username),
-                    system_id=system_id,
-                    label=label[:100],
-                    allowed_addresses=allow,
-                    max_sessions=max_sessions,
-                    receives_texts=receive_texts,
-                    now=timezone.now(),
-                )
-        except InvalidField as refusal:
-            raise CommandError(refusal.detail) from None
-        except DatabaseError as error:
-            raise CommandError(
-                f"the database is not ready ({str(error).strip().splitlines()[0]}): "
-                "start `make run` once, or run `manage.py migrate` and `manage.py setup`"
-            ) from error
+        with issuing_to(username), transaction.atomic():
+            row, password = credentials.issue(
+                user=installation.service_user(username),
+                system_id=system_id,
+                label=label[:100],
+                allowed_addresses=allow,
+                max_sessions=max_sessions,
+                receives_texts=receive_texts,
+                now=timezone.now(),
+            )
         self.stdout.write(f"{row.system_id} {password}")

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import ValidationError
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, transaction
+from django.core.management import BaseCommand, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
+from messaging.management.service_users import issuing_to
 from messaging.models import TwilioAccount
 from messaging.services import installation
 from messaging.services.errors import InvalidField
@@ -35,21 +34,9 @@ class Command(BaseCommand):
         how.add_argument("--api-key", metavar="LABEL", help="print the SID and the secret of a new API key")
 
     def handle(self, *, username: str, secondary: bool, promote: bool, api_key: str | None, **_options: Any) -> None:
-        try:
-            get_user_model().username.field.clean(username, None)
-        except ValidationError as error:
-            raise CommandError(f"{username!r} cannot be a user name: {' '.join(error.messages)}") from error
-        try:
-            with transaction.atomic():
-                user = installation.service_user(username)
-                printed = _issued(user, secondary=secondary, promote=promote, api_key=api_key)
-        except InvalidField as refusal:
-            raise CommandError(refusal.detail) from None
-        except DatabaseError as error:
-            raise CommandError(
-                f"the database is not ready ({str(error).strip().splitlines()[0]}): "
-                "start `make run` once, or run `manage.py migrate` and `manage.py setup`"
-            ) from error
+        with issuing_to(username), transaction.atomic():
+            user = installation.service_user(username)
+            printed = _issued(user, secondary=secondary, promote=promote, api_key=api_key)
         self.stdout.write(" ".join(printed))
 
 

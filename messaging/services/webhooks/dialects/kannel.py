@@ -19,7 +19,7 @@ from providers.smpp.receipts import DeliveryReceipt, format_receipt
 
 DELIVERED, FAILED, BUFFERED, ACCEPTED, REFUSED = 1, 2, 4, 8, 16
 ALL: Final = DELIVERED | FAILED | BUFFERED | ACCEPTED | REFUSED
-# A text of which nobody knows whether it left is buffered: Kannel's word for all that may still end in either way.
+# A text whose outcome is unknown is reported as buffered, Kannel's type for everything that may still succeed or fail.
 TYPES: Final[Mapping[str, int]] = {
     EventType.MESSAGE_SENT: ACCEPTED,
     EventType.MESSAGE_DELIVERED: DELIVERED,

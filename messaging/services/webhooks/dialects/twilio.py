@@ -31,7 +31,7 @@ TOKENS = "twilio-auth-tokens"
 FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 # The same in every attempt, so that applications recognise repeats.
 IDEMPOTENCY_HEADER = "I-Twilio-Idempotency-Token"
-# Of test deliveries. Twilio's own example number, which is nobody's.
+# For test deliveries: Twilio's test number, which belongs to nobody.
 TEST_NUMBER, TEST_BODY = "+15005550006", "This is a test."
 
 Form = dict[str, str]
