@@ -32,9 +32,8 @@ def set_sms_url(*, user: User, number: str, url: str, guard: Guard, now: datetim
     Raises `InvalidField` or `TooManyEndpoints`.
     """
     with transaction.atomic():
-        User.objects.select_for_update().get(
-            pk=user.pk
-        )  # of two calls at once the second finds the first one's endpoint
+        # Of two calls at once the second finds the first one's endpoint.
+        User.objects.select_for_update().get(pk=user.pk)
         known = _endpoints(user).filter(number=number).order_by("pk").first()
         if not url:
             _endpoints(user).filter(number=number).delete()
