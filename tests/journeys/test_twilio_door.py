@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 from xml.sax.saxutils import quoteattr
 
+import psycopg
 import pytest
 import requests
 from twilio.request_validator import RequestValidator
@@ -21,6 +22,7 @@ from messaging.services.installation import SANDBOX_SENDER
 from providers import callback_tokens
 from tests.contract.fake_carrier import FakeCarrier
 from tests.contract.fake_carrier import answer as play
+from tests.environment import GIVEN_DATABASE_URL
 from tests.journeys.client import Client
 from tests.journeys.local_server import LocalServer, QuietHandler
 from tests.journeys.peers import node_twilio
@@ -217,6 +219,19 @@ def test_a_twiml_reply_is_sent_once_and_its_statuses_are_told(door: Stack, crede
     assert carried(door, person) == 2
 
 
+@contextmanager
+def settling_blocked(door: Stack) -> Iterator[None]:
+    """No delivery can be settled meanwhile: on PostgreSQL, their table is locked."""
+    if not GIVEN_DATABASE_URL:
+        with door.writes_blocked():
+            yield
+        return
+    with psycopg.connect(door.environment["DATABASE_URL"]) as connection:
+        connection.execute("LOCK TABLE messaging_webhookdelivery IN EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
 def test_a_worker_that_is_killed_between_the_answer_and_its_settling_sends_one_reply(
     door: Stack, credential: Credential
 ) -> None:
@@ -231,7 +246,7 @@ def test_a_worker_that_is_killed_between_the_answer_and_its_settling_sends_one_r
         client = replying(door, credential, application, person)
         bring(door, person, "first")
         assert answered.wait(30)
-        with door.writes_blocked():
+        with settling_blocked(door):
             time.sleep(4)  # the answer has arrived, and waits to be settled
             door.kill_worker(len(door.workers) - 1)
             killed.set()
