@@ -1,25 +1,29 @@
-"""Images, stored once for each content, and their owners."""
+"""Images and other files, stored once for each content, and their owners."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from media_store.validation import CONTENT_TYPES
+from media_store.content_types import MEDIA_TYPES
 
 
 class MediaAsset(models.Model):
-    """One image content. Its files are named by `sha256`. `clean_size` is the size of the copy without metadata; null when the
-    image has no metadata to remove.
+    """One image or other file. Its contents are named by `sha256`.
+
+    `clean_size` is the size of the copy that goes out: without metadata, or of another type (`clean_content_type`, otherwise
+    empty); null when the original goes out as it is. Width and height are in pixels, as the image is stored; null for a file
+    that is not an image.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     sha256 = models.CharField(max_length=64)
-    content_type = models.CharField(max_length=10, choices=[(name, name) for name in CONTENT_TYPES])
+    content_type = models.CharField(max_length=20, choices=[(name, name) for name in MEDIA_TYPES])
     size = models.PositiveIntegerField()
     clean_size = models.PositiveIntegerField(null=True)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
+    clean_content_type = models.CharField(max_length=20, blank=True, default="", db_default="")
+    width = models.PositiveIntegerField(null=True)
+    height = models.PositiveIntegerField(null=True)
     frames = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     owners = models.ManyToManyField(settings.AUTH_USER_MODEL, through="MediaOwnership", related_name="media_assets")
@@ -31,13 +35,18 @@ class MediaAsset(models.Model):
             # Also the index of every query by content: store, sweep
             models.UniqueConstraint(name="asset_once_per_content", fields=["sha256"]),
             models.CheckConstraint(
-                name="asset_content_type_word",
-                condition=Q(content_type__in=["image/jpeg", "image/png", "image/gif", "image/webp"]),
+                name="asset_content_type_known",
+                condition=Q(content_type__in=list(MEDIA_TYPES)),
+            ),
+            models.CheckConstraint(
+                name="asset_image_has_size",
+                condition=Q(width__isnull=False, height__isnull=False) | ~Q(content_type__startswith="image/"),
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.content_type} {self.width}x{self.height}, {self.sha256[:12]}"
+        size = f" {self.width}x{self.height}" if self.width else ""
+        return f"{self.content_type}{size}, {self.sha256[:12]}"
 
 
 class MediaOwnership(models.Model):
@@ -61,3 +70,26 @@ class MediaOwnership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner_id} has {self.asset_id}"
+
+
+class MediaRendition(models.Model):
+    """A smaller copy of an image, made for providers that take no larger one. `profile` names their limits."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    asset = models.ForeignKey(MediaAsset, on_delete=models.CASCADE, related_name="renditions", db_index=False)
+    profile = models.CharField(max_length=40)
+    content_type = models.CharField(max_length=20)
+    size = models.PositiveIntegerField()
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            # Also the index of its reader: the copy for one profile
+            models.UniqueConstraint(name="rendition_once_per_profile", fields=["asset", "profile"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.asset_id} for {self.profile}"

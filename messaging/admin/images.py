@@ -67,7 +67,7 @@ class MediaAssetAdmin(ModelAdmin):
 
     @admin.display(description="pixels")
     def dimensions(self, asset: MediaAsset) -> str:
-        return f"{asset.width} x {asset.height}"
+        return f"{asset.width} x {asset.height}" if asset.width else "-"
 
     @admin.display(description="size", ordering="size")
     def file_size(self, asset: MediaAsset) -> str:
@@ -103,7 +103,9 @@ class MediaAssetAdmin(ModelAdmin):
 
 
 def _image(asset: MediaAsset, longest: int) -> SafeString:
-    """Return an `img` that the browser scales and caches: a list loads each image only once."""
+    """Return an `img` that the browser scales and caches: a list loads each image only once. A file is only named."""
+    if asset.width is None or asset.height is None:
+        return format_html("{}", asset.content_type)
     scale = min(1, longest / max(asset.width, asset.height))
     width, height = (max(1, round(side * scale)) for side in (asset.width, asset.height))
     return format_html(

@@ -13,7 +13,8 @@ MAX_ATTACHMENTS = 10
 class Attachment(models.Model):
     """One file of one message. A file from a provider's callback has a URL first, and an asset once it is fetched.
 
-    `next_attempt_at` is set while the file is to be fetched; a worker moves it forward as its lease.
+    `next_attempt_at` is set while the file is to be fetched; a worker moves it forward as its lease. A file that is given up
+    has `error_code`, for programs, and `error`, a sentence. A file that was never named has neither asset nor URL, but these.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -24,6 +25,7 @@ class Attachment(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=200, blank=True)
+    error_code = models.CharField(max_length=40, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["position"]
@@ -34,7 +36,8 @@ class Attachment(models.Model):
                 name="attachment_asset_once", fields=["message", "asset"], condition=Q(asset__isnull=False)
             ),
             models.CheckConstraint(
-                name="attachment_asset_or_address", condition=Q(asset__isnull=False) | ~Q(source_url="")
+                name="attachment_asset_address_or_error",
+                condition=Q(asset__isnull=False) | ~Q(source_url="") | ~Q(error_code=""),
             ),
             models.CheckConstraint(
                 name="attachment_fetched_or_waiting", condition=Q(asset__isnull=True) | Q(next_attempt_at__isnull=True)
