@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from messaging.categories import Category
 from messaging.models import OutboundQueue
 from messaging.models.encrypted import EncryptedJSONField, EncryptedTextField
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
@@ -41,6 +42,14 @@ class Schedule(models.Model):
     queue = models.ForeignKey(OutboundQueue, on_delete=models.PROTECT, related_name="schedules", db_index=False)
     from_number = models.CharField(max_length=16, blank=True)
     valid_for = models.PositiveIntegerField()
+    # As of the messages: `messaging.models.Message`.
+    category = models.CharField(
+        max_length=13,
+        choices=[(c, c) for c in Category],
+        default=Category.TRANSACTIONAL,
+        db_default=Category.TRANSACTIONAL.value,
+    )
+    parameters = models.JSONField(null=True)
     time_zone = models.CharField(max_length=64)
     recurrence = models.CharField(max_length=510, blank=True)
     missed = models.CharField(max_length=6, choices=Missed.choices, default=Missed.LATEST, db_default="latest")
@@ -88,6 +97,9 @@ class Schedule(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="schedule_status_word", condition=Q(status__in=["active", "paused", "completed", "canceled"])
+            ),
+            models.CheckConstraint(
+                name="schedule_category_known", condition=Q(category__in=[c.value for c in Category])
             ),
             models.CheckConstraint(
                 name="schedule_next_wall_and_moment",

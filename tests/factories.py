@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission
 from django.db import models
 from uuid_utils.compat import uuid7
 
+from messaging.categories import Category, priority_of
 from messaging.models import (
     AlertChannel,
     AlertNotice,
@@ -120,6 +121,9 @@ class MessageFactory(RowFactory):
     created_at = NOW
     updated_at = NOW
     expires_at = factory.LazyAttribute(lambda message: message.created_at + timedelta(seconds=message.valid_for))
+    is_bulk = False
+    category = Category.TRANSACTIONAL
+    priority = factory.LazyAttribute(lambda message: priority_of(message.category, is_bulk=message.is_bulk))
 
     class Params:
         sending = factory.Trait(

@@ -18,7 +18,7 @@ from messaging.services.errors import DomainError, InvalidField
 from messaging.services.outbound.submit import MessageInput, submit_many
 
 # Fields with the same value in many items of a batch: each value is validated once.
-_SHARED = frozenset({"from", "queue", "send_at", "valid_for", "callback_url"})
+_SHARED = frozenset({"from", "queue", "send_at", "valid_for", "callback_url", "category"})
 _QUICK = _SHARED | {"to", "message", "reference"}
 _SCALARS = frozenset({str, int, type(None)})
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")

@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from messaging import e164
+from messaging import categories, e164
 from providers import senders
 from providers.http.public_addresses import AddressRefused, Guard
 
@@ -161,3 +162,48 @@ class CallbackUrlField(StrictStringField):
         except AddressRefused as error:
             raise serializers.ValidationError(f"This address is not called: {error}.", code="address_refused") from None
         return text
+
+
+class CategoryField(serializers.ChoiceField):
+    """What a message is for. JSON numbers and booleans are refused, not converted."""
+
+    HELP = (
+        "Default: `transactional`. `otp` and `emergency` go before all others of their queue, `marketing` keeps the hours that "
+        "apply to it. `emergency` needs the permission `messaging.send_emergency`."
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__([each.value for each in categories.Category], **{"help_text": self.HELP, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:  # Any: as the base class declares it
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Not a valid string.", code="invalid")
+        return str(super().to_internal_value(data))
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "maxProperties": categories.MAX_PARAMETERS,
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": categories.MAX_PARAMETER},
+    }
+)
+class ParametersField(serializers.Field):
+    """What the carrier is told beside the text: an object of texts. An empty one is as none."""
+
+    HELP = "What the carrier is told beside the text, such as `entity_id` and `template_id` for India. Names and texts."
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"help_text": self.HELP, **kwargs})
+
+    def to_internal_value(self, data: object) -> dict[str, str]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("Give an object of names and texts.", code="invalid")
+        try:
+            return categories.check_parameters(data)
+        except categories.InvalidParameters as error:
+            detail = serializers.ErrorDetail(str(error), "invalid_parameters")
+            raise serializers.ValidationError({error.name: [detail]} if error.name else [detail]) from None
+
+    def to_representation(self, value: dict[str, str]) -> dict[str, str]:
+        return value

@@ -9,12 +9,14 @@ from django.db.models import Manager
 from django.utils import timezone
 from rest_framework import serializers
 
-from messaging import states
+from messaging import categories, states
 from messaging.api.access import user_of
 from messaging.api.fields import (
     BoundedListField,
     CallbackUrlField,
+    CategoryField,
     NumberField,
+    ParametersField,
     SenderField,
     StrictIntegerField,
     StrictStringField,
@@ -75,6 +77,8 @@ class NewMessageSerializer(StrictSerializer):
     reference = StrictStringField(required=False, allow_null=True, allow_blank=True, max_length=100)
     media = BoundedListField(child=serializers.UUIDField(), required=False, allow_null=True, max_length=MAX_ATTACHMENTS)
     callback_url = CallbackUrlField(required=False, allow_null=True)
+    category = CategoryField(required=False, allow_null=True)
+    parameters = ParametersField(required=False, allow_null=True)
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
@@ -101,6 +105,8 @@ def message_input_of(data: dict[str, Any]) -> MessageInput:
         reference=data.get("reference") or "",
         callback_url=data.get("callback_url") or "",
         media=data.get("media") or (),
+        category=data.get("category") or categories.Category.TRANSACTIONAL,
+        parameters=data.get("parameters") or {},
     )
 
 
@@ -192,6 +198,10 @@ class MessageSerializer(serializers.Serializer):
     attempts = serializers.IntegerField()
     error = ErrorSerializer(allow_null=True, help_text=ERROR_HELP)
     schedule = serializers.UUIDField(allow_null=True)
+    category = serializers.ChoiceField(
+        [c.value for c in categories.Category], allow_null=True, help_text="Null for an inbound message."
+    )
+    parameters = serializers.DictField(child=serializers.CharField(), allow_null=True)
     media = serializers.ListField(child=serializers.UUIDField())
     send_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()

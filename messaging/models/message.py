@@ -8,6 +8,7 @@ from django.db.models.lookups import StartsWith
 from uuid_utils.compat import uuid7
 
 from messaging import states
+from messaging.categories import Category, Priority
 from messaging.encryption import MARK
 from messaging.models.encrypted import EncryptedTextField
 from messaging.models.queue import OutboundQueue
@@ -31,7 +32,8 @@ class Message(models.Model):
     """One row per text. Only `messaging.services.transitions` changes `status`.
 
     A `queued` message is *ready* while `next_attempt_at` is null; a time there defers it, and the tick clears it when due.
-    A bulk message (of a schedule's run, in a queue without a pace) goes after all single ones of its queue.
+    Within a queue the order is by `priority`, then by age: one-time passwords and emergencies go first, and bulk messages (of
+    a schedule's run, in a queue without a pace) after all single ones.
     `claim_id` and `lease_until` belong to the worker that is sending it.
     """
 
@@ -48,6 +50,16 @@ class Message(models.Model):
     schedule_id = models.UUIDField(null=True)
     run_id = models.UUIDField(null=True)
     is_bulk = models.BooleanField(default=False)
+    category = models.CharField(
+        max_length=13,
+        choices=[(c, c) for c in Category],
+        default=Category.TRANSACTIONAL,
+        db_default=Category.TRANSACTIONAL.value,
+    )
+    # `categories.Priority`
+    priority = models.PositiveSmallIntegerField(default=Priority.NORMAL.value, db_default=Priority.NORMAL.value)
+    # What the carrier is told beside the text, by name; null if there is nothing.
+    parameters = models.JSONField(null=True)
     from_number = models.CharField(max_length=MAX_PARTY_LENGTH, blank=True)
     # Empty for an inbound text whose provider does not name the number that received it: it belongs to the account.
     to_number = models.CharField(max_length=MAX_PARTY_LENGTH, blank=True)
@@ -101,6 +113,7 @@ class Message(models.Model):
             ("retry_message", "Can put an ended message back into its queue"),
             ("resolve_message", "Can say what became of an unknown message"),
             ("view_text", "Can read the texts of messages"),
+            ("send_emergency", "Can send emergency messages, at any hour"),
         ]
         indexes = [
             # Reader: GET /messages/ of one owner, newest first
@@ -143,10 +156,10 @@ class Message(models.Model):
             ),
             # Reader: twilio.queries.page, the messages of one owner by the time at which they were sent
             models.Index(name="message_owner_sent", fields=["owner", "sent_at"], condition=Q(sent_at__isnull=False)),
-            # Reader: dispatch.claim, the oldest ready messages of one queue, single ones before bulk
+            # Reader: dispatch.claim, the oldest ready messages of one queue by priority
             models.Index(
                 name="message_ready",
-                fields=["queue", "is_bulk", "id"],
+                fields=["queue", "priority", "id"],
                 condition=Q(status=Status.QUEUED, next_attempt_at__isnull=True),
             ),
             # Reader: order.older_active, older messages to the same number that are ready or in flight
@@ -196,6 +209,9 @@ class Message(models.Model):
                 name="message_inbound_provider_id",
                 fields=["provider", "provider_message_id"],
                 condition=Q(direction=Direction.INBOUND) & ~Q(provider_message_id=""),
+            ),
+            models.CheckConstraint(
+                name="message_category_known", condition=Q(category__in=[c.value for c in Category])
             ),
             models.CheckConstraint(
                 name="message_inbound_has_time",

@@ -30,6 +30,10 @@ class OptedOut(DomainError):
     code = "recipient_opted_out"
 
 
+class EmergencyNotAllowed(DomainError):
+    code = "emergency_not_allowed"
+
+
 class SenderRateLimited(DomainError):
     """`retry_after` is in whole seconds: then this sender's next message is within the limit."""
 

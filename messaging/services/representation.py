@@ -66,6 +66,8 @@ def _serialize(message: Message, text: str, error: dict[str, str] | None) -> dic
         "attempts": message.attempts,
         "error": error or serialize_error(message.error_code, message.error_detail),
         "schedule": str(message.schedule_id) if message.schedule_id else None,
+        "category": str(message.category) if message.direction == states.Direction.OUTBOUND else None,
+        "parameters": message.parameters,
         "media": media_ids(message),
         "send_at": isoformat_utc(message.send_at),
         "created_at": isoformat_utc(message.created_at),

@@ -27,6 +27,10 @@ HEADERS: Mapping[str, str] = {
     "Content-Type": "application/x-amz-json-1.0",
     "X-Amz-Target": "PinpointSMSVoiceV2.SendTextMessage",
 }
+# By category; all others are transactional.
+MESSAGE_TYPES = {"marketing": "PROMOTIONAL"}
+# Our parameters, which India's registrations of senders and templates need.
+COUNTRY_PARAMETERS = {"entity_id": "IN_ENTITY_ID", "template_id": "IN_TEMPLATE_ID"}
 # Of `TimeToLive`, in seconds.
 MIN_VALIDITY, MAX_VALIDITY = 5, 259_200
 
@@ -49,7 +53,7 @@ class AwsConfig(CommonConfig):
     secret_access_key: Secret
     session_token: Secret | None = None
     configuration_set: ConfigurationSet | None = None
-    message_type: Literal["TRANSACTIONAL", "PROMOTIONAL"] = "TRANSACTIONAL"
+    message_type: Literal["TRANSACTIONAL", "PROMOTIONAL"] | None = None
     max_price: MaxPrice | None = None
     topic_arns: tuple[TopicArn, ...] = ()
     endpoint_url: HttpUrl | None = None
@@ -139,13 +143,19 @@ class AwsBackend(Sender, CallbackParser):
             "DestinationPhoneNumber": config.numbers.write(text.to),
             "OriginationIdentity": config.numbers.write(sender) if sender else None,
             "MessageBody": text.text,
-            "MessageType": config.message_type,
+            "MessageType": config.message_type or MESSAGE_TYPES.get(text.category, "TRANSACTIONAL"),
             "ConfigurationSetName": config.configuration_set,
             "MaxPrice": config.max_price,
             "TimeToLive": seconds_left(
                 text.valid_until, now=datetime.now(UTC), shortest=MIN_VALIDITY, longest=MAX_VALIDITY
             ),
             "Context": {aws_codes.REFERENCE_KEY: text.reference},
+            "DestinationCountryParameters": {
+                name: text.parameters[parameter]
+                for parameter, name in COUNTRY_PARAMETERS.items()
+                if parameter in text.parameters
+            }
+            or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
 

@@ -104,7 +104,8 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
             text, sender=sender, numbers=config.numbers, now=datetime.now(UTC), limits=config.validity
         )
         for name, words in config.values.items():
-            values[name] = words.get(str(values[name]), values[name])
+            if name in values:  # a message may lack a parameter
+                values[name] = words.get(str(values[name]), values[name])
         content = templates.render(config.template, values)
         return {**config.constants, **content} if config.constants else content
 

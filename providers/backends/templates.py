@@ -25,7 +25,10 @@ PLACEHOLDERS: Final = (
     "valid_for_minutes",
     "valid_for_ms",
     "valid_until",
+    "category",
 )
+# One of the message's `parameters`, which has no value in most messages.
+_PARAMETER = re.compile(r"parameters\.[A-Za-z_][A-Za-z0-9_]*")
 UCS2: Final = "ucs2"
 NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.]*)\}")
@@ -60,6 +63,8 @@ def values_of(
         "valid_for_minutes": _whole(seconds, 1 / 60),
         "valid_for_ms": _whole(seconds, 1000),
         "valid_until": f"{valid_until:%Y-%m-%dT%H:%M:%SZ}" if valid_until else None,
+        "category": text.category,
+        **{f"parameters.{name}": value for name, value in text.parameters.items()},
     }
 
 
@@ -77,8 +82,9 @@ def _whole(seconds: float | None, factor: float = 1) -> int | None:
 def check(template: Any) -> None:
     """Raise `ValueError` for a placeholder that does not exist."""
     for name in names_in(template):
-        if name not in PLACEHOLDERS:
-            raise ValueError(f"there is no {{{name}}}; known are {', '.join(f'{{{each}}}' for each in PLACEHOLDERS)}")
+        if name not in PLACEHOLDERS and not _PARAMETER.fullmatch(name):
+            known = ", ".join(f"{{{each}}}" for each in (*PLACEHOLDERS, "parameters.NAME"))
+            raise ValueError(f"there is no {{{name}}}; known are {known}")
 
 
 def names_in(template: Any) -> Iterator[str]:
@@ -112,9 +118,10 @@ def render(template: Any, values: Values) -> Any:
 
 def _filled(template: str, values: Values) -> Any:
     whole = _PLACEHOLDER.fullmatch(template)
-    if whole is not None and whole[1] in values:
-        return values[whole[1]]
-    if any(values.get(name, name) in NOTHING for name in names_in(template)):
+    names = [name for name in names_in(template) if name in values or _PARAMETER.fullmatch(name)]
+    if whole is not None and names:
+        return values.get(whole[1])
+    if any(values.get(name) in NOTHING for name in names):
         return None
     return _PLACEHOLDER.sub(lambda found: _text(values[found[1]]) if found[1] in values else found[0], template)
 

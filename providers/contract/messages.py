@@ -1,5 +1,6 @@
 """Messages that a provider carries, in both directions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,7 @@ class OutboundMessage:
 
     `callback_url` is complete, with its token; None where the backend takes no callbacks. `encoding` is `gsm7` or `ucs2`.
     After `valid_until` the text is of no use to its recipient: a provider that can be told is told.
+    `category` is `transactional`, `otp`, `marketing` or `emergency`; `parameters` are for the carrier, by name.
     """
 
     to: str = field(repr=False)
@@ -23,6 +25,8 @@ class OutboundMessage:
     segments: int = 1
     valid_until: datetime | None = None
     attempt: str = ""
+    category: str = "transactional"
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

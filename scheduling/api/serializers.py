@@ -12,6 +12,8 @@ from rest_framework import serializers
 from messaging import e164, text_templates
 from messaging.api.fields import (
     BoundedListField,
+    CategoryField,
+    ParametersField,
     SenderField,
     StrictIntegerField,
     StrictStringField,
@@ -20,6 +22,7 @@ from messaging.api.fields import (
 )
 from messaging.api.known_names import NameKind, StrictSerializer, refuse_unknown
 from messaging.api.serializers import MASKED, MAX_VALID_FOR, SENDER_HELP, FieldErrorSerializer, MessageSerializer
+from messaging.categories import Category
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
@@ -123,6 +126,9 @@ class NewScheduleSerializer(StrictSerializer):
     queue = StrictStringField(max_length=40, required=False, allow_null=True)
     valid_for = StrictIntegerField(min_value=1, max_value=MAX_VALID_FOR, required=False, default=DEFAULT_VALID_FOR)
 
+    category = CategoryField(required=False, default=Category.TRANSACTIONAL)
+    parameters = ParametersField(required=False, allow_null=True, default=None)
+
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
         # `from` is a keyword, so it cannot be declared in the class body.
@@ -141,6 +147,8 @@ class NewScheduleSerializer(StrictSerializer):
             sender=data.get("from"),
             valid_for=data["valid_for"],
             missed=data["missed"],
+            category=data["category"],
+            parameters=data["parameters"] or {},
         )
 
 
@@ -190,6 +198,8 @@ class ScheduleSerializer(serializers.Serializer):
     time_zone = serializers.CharField()
     recurrence = serializers.CharField(allow_null=True)
     missed = serializers.ChoiceField(Schedule.Missed.values)
+    category = serializers.ChoiceField([each.value for each in Category])
+    parameters = serializers.DictField(child=serializers.CharField(), allow_null=True)
     queue = serializers.CharField()
     valid_for = serializers.IntegerField()
     status = serializers.ChoiceField(Schedule.Status.values)
@@ -228,6 +238,8 @@ def serialize_schedule(schedule: Schedule, counts: Mapping[str, int], *, reader:
         "time_zone": schedule.time_zone,
         "recurrence": schedule.recurrence or None,
         "missed": str(schedule.missed),
+        "category": str(schedule.category),
+        "parameters": schedule.parameters,
         "queue": schedule.queue_id,
         "from": schedule.from_number or None,
         "valid_for": schedule.valid_for,

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from messaging import segments, text_templates
+from messaging.categories import priority_of
 from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message
@@ -177,6 +178,9 @@ def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
         schedule_id=schedule.pk,
         run_id=run.pk,
         is_bulk=not schedule.queue.is_paced,
+        category=schedule.category,
+        priority=priority_of(schedule.category, is_bulk=not schedule.queue.is_paced),
+        parameters=schedule.parameters,
         from_number=schedule.from_number,
         valid_for=schedule.valid_for,
         expires_at=now + timedelta(seconds=schedule.valid_for),

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,12 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from messaging import states
+from messaging.categories import Category
 from messaging.models import Message, OutboundQueue
 from messaging.models.encrypted import opened
 from messaging.services import transitions
-from messaging.services.errors import InvalidField
+from messaging.services.errors import EmergencyNotAllowed, InvalidField
+from messaging.services.outbound.submit import may_send_emergency
 from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
@@ -50,12 +52,18 @@ class ScheduleInput:
     sender: str | None
     valid_for: int
     missed: str = Schedule.Missed.LATEST
+    category: str = Category.TRANSACTIONAL
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def create(
     *, owner: User, draft: ScheduleInput, recipients: Sequence[Recipient], default_queue: str, now: datetime
 ) -> Schedule:
-    """Store a schedule and its recipients, each number once. Raises `InvalidField`; then nothing is stored."""
+    """Store a schedule and its recipients, each number once.
+
+    Raises `InvalidField` or `EmergencyNotAllowed`; then nothing is stored.
+    """
+    _check_category(owner, draft.category)
     unique = _checked_recipients(recipients, draft.text)
     when = timing.check(run_at=draft.run_at, time_zone=draft.time_zone, rule=draft.recurrence, now=now)
     queue = _checked_queue(draft.queue or default_queue)
@@ -68,6 +76,8 @@ def create(
             from_number=_checked_sender(owner, draft.sender),
             valid_for=draft.valid_for,
             missed=draft.missed,
+            category=draft.category,
+            parameters=dict(draft.parameters) or None,
             recipient_count=len(unique),
             created_at=now,
             updated_at=now,
@@ -81,9 +91,11 @@ def create(
 def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: datetime) -> Schedule:
     """Edit or reschedule a schedule that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
 
-    `changes` has any of: name, text, recipients, queue, sender, valid_for, missed, run_at, time_zone, recurrence.
-    `recipients` replaces the whole list.
+    `changes` has any of: name, text, recipients, queue, sender, valid_for, missed, category, parameters, run_at, time_zone,
+    recurrence. `recipients` replaces the whole list. `owner` is the schedule's, who needs the permission for an emergency.
     """
+    if "category" in changes:
+        _check_category(owner, changes["category"])
     with transaction.atomic():
         schedule = _locked(schedule_id)
         if has_run(schedule):
@@ -104,6 +116,9 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
         schedule.name = changes.get("name", schedule.name)
         schedule.valid_for = changes.get("valid_for", schedule.valid_for)
         schedule.missed = changes.get("missed", schedule.missed)
+        schedule.category = changes.get("category", schedule.category)
+        if "parameters" in changes:
+            schedule.parameters = dict(changes["parameters"] or {}) or None
         schedule.updated_at = now
         schedule.save()
     return schedule
@@ -277,6 +292,11 @@ def _check_stored_recipients(schedule: Schedule) -> None:
         error = check(Recipient(position, number, opened(variables)), template)
         if error is not None:
             raise InvalidField("message", error.code, f"{error.detail} (recipient {position + 1})")
+
+
+def _check_category(owner: User, category: str) -> None:
+    if category == Category.EMERGENCY and not may_send_emergency(owner):
+        raise EmergencyNotAllowed("Emergency messages need the permission messaging.send_emergency.")
 
 
 def _checked_queue(name: str) -> str:

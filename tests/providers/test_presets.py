@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -10,8 +12,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from providers import presets
+from providers.backends import templates
+from providers.contract.messages import OutboundMessage
 from providers.errors import ConfigError
 from providers.models import ProviderAccount
+from providers.numbers import NumberFormat
 from providers.presets import merge
 from providers.registry import check_config
 
@@ -154,3 +159,41 @@ def test_an_unknown_preset_cannot_be_printed() -> None:
         run("list_presets", "telnix")
     with pytest.raises(ConfigError):
         presets.load("")
+
+
+INDIA = {
+    "infobip": (
+        "messages.0.options.regional.indiaDlt.principalEntityId",
+        "messages.0.options.regional.indiaDlt.contentTemplateId",
+    ),
+    "plivo": ("dlt_entity_id", "dlt_template_id"),
+    "vonage": ("entity-id", "content-id"),
+    "msg91": (None, "DLT_TE_ID"),
+}
+
+
+@pytest.mark.parametrize(("name", "paths"), INDIA.items(), ids=INDIA)
+def test_indias_registrations_are_sent_where_the_vendor_takes_them(name: str, paths) -> None:
+    body = presets.load(name).config["body"]
+    text = OutboundMessage(to="+919812345678", text="Hi", sender="ACMEIN", reference="m-1")
+    told = replace(text, parameters={"entity_id": "1101", "template_id": "1107"})
+
+    with_them, without = (
+        templates.render(
+            body,
+            templates.values_of(each, sender="ACMEIN", numbers=NumberFormat(), now=datetime(2026, 11, 30, tzinfo=UTC)),
+        )
+        for each in (told, text)
+    )
+
+    for path, value in zip(paths, ("1101", "1107"), strict=True):
+        if path is not None:
+            assert _at(with_them, path) == value
+    assert "1101" not in json.dumps(without)
+    assert "parameters." not in json.dumps(without)
+
+
+def _at(content: Any, path: str) -> Any:
+    for step in path.split("."):
+        content = content[int(step) if step.isdigit() else step]
+    return content

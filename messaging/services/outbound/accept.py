@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 from uuid_utils.compat import uuid7
 
+from messaging.categories import Category
 from messaging.models import (
     CountJournal,
     IdempotencyRecord,
@@ -208,25 +209,13 @@ _KEY = _Insert(
     ("owner_id", "key", "fingerprint", "response", "created_at"),
     "ON CONFLICT (owner_id, key) DO NOTHING",
 )
-_MESSAGE = _Insert(
-    Message,
-    (
-        *(
-            "id",
-            "direction",
-            "status",
-            "owner_id",
-            "queue_id",
-            "from_number",
-            "to_number",
-            "text",
-            "encoding",
-            "segments",
-        ),
-        *("reference", "callback_url", "callback_dialect", "is_automatic", "send_at", "valid_for", "expires_at"),
-        *("next_attempt_at", "created_at", "updated_at"),
-    ),
+_GIVEN = (
+    *("id", "direction", "status", "owner_id", "queue_id", "from_number", "to_number", "text", "encoding", "segments"),
+    *("reference", "callback_url", "callback_dialect", "is_automatic", "send_at", "valid_for", "expires_at"),
+    *("next_attempt_at", "created_at", "updated_at"),
 )
+_MESSAGE = _Insert(Message, _GIVEN)
+_MESSAGE_OF_CATEGORY = _Insert(Message, (*_GIVEN, "category", "priority", "parameters"))
 _NUMBER = _Insert(
     PhoneNumber,
     ("number", "created_at"),
@@ -251,7 +240,8 @@ def _store(message: Message, response: dict[str, Any], *, guard: _Guard, key: Id
     if key is not None:
         record = (message.owner_id, key.key, key.fingerprints[0], json.dumps(response), now)
         rows.append((_KEY, _KEY.prepared(record)))
-    rows.append((_MESSAGE, _MESSAGE.prepared(getattr(message, name) for name in _MESSAGE.given)))
+    insert = _MESSAGE if message.category == Category.TRANSACTIONAL and not message.parameters else _MESSAGE_OF_CATEGORY
+    rows.append((insert, insert.prepared(getattr(message, name) for name in insert.given)))
     rows.append((_NUMBER, [*_NUMBER.prepared((message.to_number, now)), message.to_number]))
     rows.append((_COUNTS, _COUNTS.prepared((tally.dumps(),))))
     if not transitions.tells_its_creation(message, source=Source.API, actor=message.owner):

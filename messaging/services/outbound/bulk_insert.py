@@ -1,5 +1,6 @@
 """Bulk insertion of outbound messages that were checked already: those of a schedule, and those of a client's batch."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,8 @@ class _Table:
     def of(cls, instances: Sequence[models.Model]) -> Self:
         values = [vars(instance) for instance in instances]
         names = [field.attname for field in instances[0]._meta.concrete_fields]  # noqa: SLF001 (public in all but its name)
-        varying = tuple(name for name in names if len({row[name] for row in values}) > 1)
+        first, *others = values
+        varying = tuple(name for name in names if any(row[name] != first[name] for row in others))
         return cls(instances[0], varying, (tuple([row[name] for name in varying]) for row in values))
 
 
@@ -167,6 +169,8 @@ def _converter(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
     """Return a function that converts values of the field for COPY, which bypasses it, to types that the driver writes fast."""
     if isinstance(field, EncryptedTextField):
         return partial(encryption.seal, keys=keys())
+    if isinstance(field, models.JSONField):
+        return _json
     return _plain if field.choices or isinstance(field, (models.DateTimeField, models.UUIDField)) else _same
 
 
@@ -174,6 +178,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, (StrEnum, UUID)) else value
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 def _same(value: Any) -> Any:

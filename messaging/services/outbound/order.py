@@ -1,7 +1,8 @@
 """Order per recipient: a message waits for older ones of its queue to the same number, but not for long.
 
 It waits for one that is ready or in flight, or that is tried again within `ORDER_WAIT_SECONDS`. One that waits for an account
-or for a later round delays no other message. A single message does not wait for a bulk one: bulk sending never delays it.
+or for a later round delays no other message. None waits for one of a lower priority: bulk sending delays no single message,
+and neither delays a one-time password.
 
 The two conditions are two queries, because each has an index of its own. One query would search all messages to a number that
 wait for something else, which may be thousands, for each message behind them.
@@ -46,6 +47,6 @@ def _older(now: datetime) -> QuerySet[Message]:
         queue=OuterRef("queue"),
         to_number=OuterRef("to_number"),
         pk__lt=OuterRef("pk"),
-        is_bulk__lte=OuterRef("is_bulk"),
+        priority__lte=OuterRef("priority"),
         expires_at__gt=now,
     )

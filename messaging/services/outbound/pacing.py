@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db.models import Case, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce, Greatest
 
+from messaging.categories import Priority
 from messaging.models import Message, OutboundQueue
 from messaging.services.outbound import order
 from messaging.states import Status
@@ -21,7 +22,7 @@ _ready = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED, next
 def with_ready_messages() -> QuerySet[OutboundQueue]:
     """The queues that are neither paced nor paused and have ready messages."""
     # One look-up in the claim's index for each queue. PostgreSQL makes a join of EXISTS, and may read all messages for it.
-    first_ready = Subquery(_ready.order_by("is_bulk", "pk").values("pk")[:1])
+    first_ready = Subquery(_ready.order_by("priority", "pk").values("pk")[:1])
     queues = OutboundQueue.objects.filter(is_paused=False, batch_size__isnull=True)
     return queues.annotate(first_ready=first_ready).filter(first_ready__isnull=False)
 
@@ -83,13 +84,15 @@ def oldest_due(*, now: datetime) -> datetime | None:
     """
     unpaced = OutboundQueue.objects.filter(is_paused=False, batch_size__isnull=True)
     firsts = {
-        name: Subquery(_ready.filter(is_bulk=is_bulk).order_by("is_bulk", "pk").values("pk")[:1])
-        for name, is_bulk in (("single", False), ("bulk", True))
+        f"first_{priority.value}": Subquery(
+            _ready.filter(priority=priority).order_by("priority", "pk").values("pk")[:1]
+        )
+        for priority in Priority
     }
     found = [pk for row in unpaced.annotate(**firsts).values_list(*firsts) for pk in row if pk is not None]
     first_messages = Message.objects.filter(pk__in=found).annotate(since=_due_since(), waits=_waits_for_older(now))
-    rows = first_messages.values_list("queue", "is_bulk", "since", "waits")
-    times = [_first_due(queue, is_bulk, now) if waits else since for queue, is_bulk, since, waits in rows]
+    rows = first_messages.values_list("queue", "priority", "since", "waits")
+    times = [_first_due(queue, priority, now) if waits else since for queue, priority, since, waits in rows]
     return min((time for time in times if time is not None), default=None)
 
 
@@ -103,16 +106,16 @@ def _waits_for_older(now: datetime) -> Q:
     return Q(queue__preserve_order=True) & order.waits(now=now)
 
 
-def _first_due(queue_name: str, is_bulk: bool, now: datetime) -> datetime | None:
+def _first_due(queue_name: str, priority: int, now: datetime) -> datetime | None:
     """Search page by page, and exclude the numbers already seen: 100,000 messages behind one number are skipped at once.
 
     `NOT EXISTS` in one statement would search an older message for each of them, which takes 20 times as long.
     """
     ready = Message.objects.filter(
-        queue=queue_name, is_bulk=is_bulk, status=Status.QUEUED, next_attempt_at__isnull=True
+        queue=queue_name, priority=priority, status=Status.QUEUED, next_attempt_at__isnull=True
     )
     # In the order of the claim's index: ordered by the key alone, PostgreSQL may scan every message ever stored.
-    ready = ready.order_by("is_bulk", "pk")
+    ready = ready.order_by("priority", "pk")
     numbers: set[str] = set()
     for _ in range(PAGES):
         unseen = ready.exclude(to_number__in=numbers).annotate(since=_due_since(), waits=_waits_for_older(now))

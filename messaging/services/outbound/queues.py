@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Count, OuterRef
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from messaging.categories import Priority
 from messaging.models import Message, OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
 from messaging.services.errors import InvalidField
@@ -96,15 +97,14 @@ def depths(names: list[str]) -> dict[str, int]:
 
 
 def oldest_queued(names: list[str]) -> dict[str, datetime]:
-    """When the oldest queued message of each queue was created: three index look-ups per queue.
+    """When the oldest queued message of each queue was created: four index look-ups per queue.
 
     Among deferred messages it takes the one that is due first, which is the oldest or nearly so.
     """
     waiting = Message.objects.filter(queue=OuterRef("pk"), status=Status.QUEUED).values("created_at")
-    ready = waiting.filter(next_attempt_at__isnull=True).order_by("is_bulk", "pk")  # as `message_ready` has them
+    ready = waiting.filter(next_attempt_at__isnull=True).order_by("priority", "pk")  # as `message_ready` has them
     firsts = {
-        "single": ready.filter(is_bulk=False)[:1],
-        "bulk": ready.filter(is_bulk=True)[:1],
+        **{f"ready_{priority.value}": ready.filter(priority=priority)[:1] for priority in Priority},
         "deferred": waiting.filter(next_attempt_at__isnull=False).order_by("next_attempt_at")[:1],
     }
     rows = OutboundQueue.objects.filter(pk__in=names).annotate(**firsts).values_list("name", *firsts)

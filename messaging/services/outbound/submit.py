@@ -1,6 +1,6 @@
 """Validate and store outbound messages. Callers notify the dispatcher after the commit."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -11,9 +11,10 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from messaging import segments
+from messaging.categories import Category, priority_of
 from messaging.models import Message, OutboundQueue
 from messaging.segments import SegmentCount
-from messaging.services.errors import DomainError, InvalidField
+from messaging.services.errors import DomainError, EmergencyNotAllowed, InvalidField
 from messaging.services.outbound import attachments, bulk_insert
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.eligibility import Batch, Moment
@@ -21,6 +22,7 @@ from messaging.states import Direction, Source, Status
 from providers.models import SenderNumber
 
 DEFAULT_VALID_FOR = 14_400
+SEND_EMERGENCY = "messaging.send_emergency"
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -46,6 +48,8 @@ class MessageInput:
     callback_url: str = ""
     callback_dialect: str = ""
     media: tuple[UUID, ...] = ()
+    category: str = Category.TRANSACTIONAL
+    parameters: Mapping[str, str] = field(default_factory=dict)
     is_automatic: bool = False
     is_reply: bool = False
     id: UUID | None = None
@@ -168,10 +172,20 @@ def _field_error(draft: MessageInput, *, checks: Checks, size: SegmentCount) -> 
     return None
 
 
+def _category_error(draft: MessageInput, prototype: Message) -> EmergencyNotAllowed | None:
+    if draft.category == Category.EMERGENCY and not may_send_emergency(prototype.owner):
+        return EmergencyNotAllowed("Emergency messages need the permission messaging.send_emergency.")
+    return None
+
+
+def may_send_emergency(owner: User | None) -> bool:
+    return owner is not None and owner.has_perm(SEND_EMERGENCY)
+
+
 def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datetime) -> Message | DomainError:
     """Return the message, not stored, or the error of a field. Who may be sent to is not checked here: `eligibility`."""
     size = segments.measure(draft.text)
-    error = _field_error(draft, checks=checks, size=size)
+    error = _field_error(draft, checks=checks, size=size) or _category_error(draft, prototype)
     if error is not None:
         return error
     due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
@@ -190,6 +204,9 @@ def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datet
         callback_dialect=draft.callback_dialect,
         media_count=len(draft.media),
         is_automatic=draft.is_automatic,
+        category=draft.category,
+        priority=priority_of(draft.category, is_bulk=False),
+        parameters=dict(draft.parameters) or None,
         send_at=draft.send_at,
         valid_for=draft.valid_for,
         expires_at=(due or now) + timedelta(seconds=draft.valid_for),

@@ -129,7 +129,7 @@ def _older_messages(messages: Sequence[Message], now: datetime) -> Mapping[UUID,
     rows = Message.objects.filter(pk__in=[message.pk for message in messages]).order_by()
     # As a union: PostgreSQL would read the whole table for two conditions.
     firsts = rows.values_list(Subquery(active)).union(rows.values_list(Subquery(retried)))
-    columns = ("owner", "queue", "to_number", "is_bulk", "status", "next_attempt_at", "lease_until", "expires_at")
+    columns = ("owner", "queue", "to_number", "priority", "status", "next_attempt_at", "lease_until", "expires_at")
     by_number: dict[tuple[str | None, str], list[Message]] = defaultdict(list)
     for older in Message.objects.filter(pk__in=firsts).order_by("pk").only(*columns):
         by_number[older.queue_id, older.to_number].append(older)
@@ -143,7 +143,7 @@ def _older_messages(messages: Sequence[Message], now: datetime) -> Mapping[UUID,
 
 
 def _goes_first(older: Message, message: Message) -> bool:
-    return older.pk < message.pk and older.is_bulk <= message.is_bulk
+    return older.pk < message.pk and older.priority <= message.priority
 
 
 def _reason(

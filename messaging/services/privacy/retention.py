@@ -132,7 +132,7 @@ def erase_texts(message_ids: Collection[UUID], *, now: datetime) -> None:
     _delete_files(message_ids)
     ProviderCallback.objects.filter(message__in=message_ids).delete()
     GatewayText.objects.filter(message__in=message_ids).delete()
-    Message.objects.filter(pk__in=message_ids).update(text="", media_count=0, erased_at=now)
+    Message.objects.filter(pk__in=message_ids).update(text="", parameters=None, media_count=0, erased_at=now)
 
 
 def _delete_files(message_ids: Collection[UUID]) -> None:

@@ -25,14 +25,15 @@ def test_a_message_with_all_fields(api) -> None:
     message = MessageFactory(
         owner=api.user, delivered=True, delivered_at=later, updated_at=later, reference="r", send_at=NOW,
         provider=AccountFactory(slug="other"), provider_message_id="SM1", error_code="was", error_detail="bad",
-        schedule_id=uuid7(), attempts=2,
+        schedule_id=uuid7(), attempts=2, category="marketing", parameters={"template_id": "1107"},
     )  # fmt: skip
 
     assert api.get(f"messages/{message.pk}/").json() == {
         "id": str(message.pk), "direction": "outbound", "from": "+15005550006", "to": message.to_number,
         "message": "Your code is 123456", "status": "delivered", "queue": "express", "encoding": "gsm7", "segments": 1,
         "reference": "r", "provider": "other", "provider_message_id": "SM1", "attempts": 2,
-        "error": {"code": "was", "detail": "bad"}, "schedule": str(message.schedule_id), "media": [],
+        "error": {"code": "was", "detail": "bad"}, "schedule": str(message.schedule_id), "category": "marketing",
+        "parameters": {"template_id": "1107"}, "media": [],
         "send_at": "2026-11-22T09:00:00Z", "created_at": "2026-11-22T09:00:00Z", "sent_at": "2026-11-22T09:00:00Z",
         "delivered_at": "2026-11-22T09:00:01.000005Z", "updated_at": "2026-11-22T09:00:01.000005Z",
     }  # fmt: skip

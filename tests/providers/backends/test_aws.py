@@ -105,6 +105,29 @@ def test_numbers_are_written_in_the_notation_of_the_account(carrier: FakeCarrier
     assert (sent["DestinationPhoneNumber"], sent["OriginationIdentity"]) == ("14155550123", "14155550100")
 
 
+@pytest.mark.parametrize(
+    ("category", "config", "sent"),
+    [
+        ("otp", {}, "TRANSACTIONAL"),
+        ("marketing", {}, "PROMOTIONAL"),
+        ("emergency", {}, "TRANSACTIONAL"),
+        ("marketing", {"message_type": "TRANSACTIONAL"}, "TRANSACTIONAL"),
+    ],
+    ids=str,
+)
+def test_the_category_says_the_type_unless_the_account_does(carrier: FakeCarrier, category, config, sent) -> None:
+    send(carrier, replace(TEXT, category=category), **config)
+
+    assert carrier.received[0].json()["MessageType"] == sent
+
+
+def test_indias_registrations_are_parameters_of_the_message(carrier: FakeCarrier) -> None:
+    send(carrier, replace(TEXT, parameters={"entity_id": "1101", "template_id": "1107", "other": "x"}))
+
+    country = {"IN_ENTITY_ID": "1101", "IN_TEMPLATE_ID": "1107"}
+    assert carrier.received[0].json()["DestinationCountryParameters"] == country
+
+
 def _scope(authorization: str) -> str:
     return authorization.partition(", Signature=")[0]
 

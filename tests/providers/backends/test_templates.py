@@ -109,3 +109,23 @@ def test_numbers_are_written_as_the_provider_writes_them() -> None:
 def test_a_placeholder_that_does_not_exist_is_refused_with_those_that_do(template: Any) -> None:
     with pytest.raises(ValueError, match=r"known are .*\{message\}"):
         templates.check(template)
+
+
+def test_the_category_and_parameters_are_placeholders_and_a_missing_parameter_has_no_value() -> None:
+    text = replace(TEXT, category="otp", parameters={"entity_id": "1101"})
+    template = {
+        "kind": "{category}",
+        "entity": "{parameters.entity_id}",
+        "template": "{parameters.template_id}",
+        "both": "{parameters.entity_id}/{parameters.template_id}",
+        "deep": {"x": "{parameters.template_id}"},
+        "with text": "e={parameters.entity_id}",
+    }
+
+    assert render(template, text) == {"kind": "otp", "entity": "1101", "with text": "e=1101"}
+
+
+@pytest.mark.parametrize("name", ["parameters", "parameters.", "parameters.a.b", "parameter.a", "parameters.1"])
+def test_other_names_of_parameters_are_no_placeholders(name: str) -> None:
+    with pytest.raises(ValueError, match=r"parameters\.NAME"):
+        templates.check(f"{{{name}}}")

@@ -49,6 +49,8 @@ def test_a_schedule_is_created_with_its_list(api) -> None:
         "time_zone": "Europe/Berlin",
         "recurrence": "RRULE:FREQ=WEEKLY;BYDAY=TU;COUNT=4",
         "missed": "latest",
+        "category": "transactional",
+        "parameters": None,
         "queue": "express",
         "from": None,
         "valid_for": 14_400,

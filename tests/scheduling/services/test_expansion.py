@@ -67,6 +67,7 @@ def cancel(run: ScheduleRun, **values) -> int:
 class TestMessages:
     def test_a_message_has_everything_of_its_schedule(self, owner) -> None:
         run = due_run(owner, recipient_list((A, {"name": "Ada"})), text="Hi {name}", valid_for=900)
+        Schedule.objects.update(category="marketing", parameters={"entity_id": "1"})
         now = DUE + SECOND
 
         assert expand(run, clock=lambda: now) == 1
@@ -81,6 +82,9 @@ class TestMessages:
             "schedule_id": run.schedule_id,
             "run_id": run.pk,
             "is_bulk": True,
+            "category": "marketing",
+            "priority": 2,
+            "parameters": {"entity_id": "1"},
             "from_number": "",
             "to_number": A,
             "text": "Hi Ada",

@@ -78,6 +78,8 @@ class TestCreate:
             queue="bulk",
             sender="+15005550007",
             valid_for=900,
+            category="marketing",
+            parameters={"template_id": "1107"},
         )
 
         assert Schedule.objects.values().get() == {
@@ -88,6 +90,8 @@ class TestCreate:
             "queue_id": "bulk",
             "from_number": "+15005550007",
             "missed": "latest",
+            "category": "marketing",
+            "parameters": {"template_id": "1107"},
             "valid_for": 900,
             "time_zone": "Europe/Berlin",
             "recurrence": "RRULE:FREQ=DAILY;COUNT=4",

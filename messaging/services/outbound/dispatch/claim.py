@@ -33,7 +33,7 @@ def claim(
     created_until: datetime | None = None,
     first: FirstAttempts | None = None,
 ) -> list[Message]:
-    """Claim up to `limit` ready messages of the queue, oldest first; they are `sending` and ours until the lease ends.
+    """Claim up to `limit` ready messages of the queue, by priority and age; they are `sending` and ours until the lease ends.
 
     Concurrent workers get different messages: PostgreSQL skips locked rows, and on SQLite a transaction is the only writer.
     Messages that `eligibility` refuses end or are deferred; they are not returned and do not count towards `limit`.
@@ -99,30 +99,30 @@ def _ready(queue: OutboundQueue, now: datetime, created_until: datetime | None) 
     ready = Message.objects.filter(queue=queue, status=Status.QUEUED, next_attempt_at__isnull=True)
     if created_until is not None:
         ready = ready.filter(created_at__lte=created_until)
-    ready = ready.order_by("is_bulk", "pk")
+    ready = ready.order_by("priority", "pk")
     if not queue.preserve_order:
         return ready
     if created_until is None:
-        head = list(ready.values_list("to_number", "is_bulk", "pk")[:HEAD])
+        head = list(ready.values_list("to_number", "priority", "pk")[:HEAD])
         if not head:
             return None
         ready = _without_repeats(ready, head)
     return ready.filter(~order.waits(now=now, only_in_flight=created_until is not None))
 
 
-def _without_repeats(ready: QuerySet[Message], head: Iterable[tuple[str, bool, UUID]]) -> QuerySet[Message]:
+def _without_repeats(ready: QuerySet[Message], head: Iterable[tuple[str, int, UUID]]) -> QuerySet[Message]:
     """Leave out what waits for an older ready message to a number that has many: they are skipped without a search for each.
 
     `head` are the first ready messages. With 100,000 messages to one number this takes a tenth of the time.
     """
-    firsts: dict[tuple[str, bool], UUID] = {}
-    counts: Counter[tuple[str, bool]] = Counter()
-    for number, is_bulk, pk in head:
-        firsts.setdefault((number, is_bulk), pk)
-        counts[number, is_bulk] += 1
-    for (number, is_bulk), count in counts.items():
+    firsts: dict[tuple[str, int], UUID] = {}
+    counts: Counter[tuple[str, int]] = Counter()
+    for number, priority, pk in head:
+        firsts.setdefault((number, priority), pk)
+        counts[number, priority] += 1
+    for (number, priority), count in counts.items():
         if count >= MANY:
-            ready = ready.exclude(to_number=number, is_bulk=is_bulk, pk__gt=firsts[number, is_bulk])
+            ready = ready.exclude(to_number=number, priority=priority, pk__gt=firsts[number, priority])
     return ready
 
 

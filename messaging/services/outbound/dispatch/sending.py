@@ -146,6 +146,8 @@ def _message(attempt: Attempt, *, has_callbacks: bool) -> OutboundMessage:
         segments=attempt.message.segments,
         valid_until=attempt.message.expires_at,
         attempt=str(attempt.attempt_id),
+        category=attempt.message.category,
+        parameters=attempt.message.parameters or {},
     )
 
 

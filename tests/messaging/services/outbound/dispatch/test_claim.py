@@ -61,6 +61,31 @@ def test_single_messages_go_before_bulk(ready, now) -> None:
     assert claim_texts(now) == ["single", "bulk one", "bulk two"]
 
 
+def test_one_time_passwords_and_emergencies_go_before_all_others(ready, now) -> None:
+    ready("bulk", is_bulk=True)
+    ready("single", "offer", category="marketing")
+    ready("code", category="otp")
+    ready("alarm", category="emergency")
+    ready("bulk alarm", category="emergency", is_bulk=True)
+
+    assert claim_texts(now) == ["code", "alarm", "single", "offer", "bulk alarm", "bulk"]
+
+
+def test_a_code_does_not_wait_for_older_messages_to_the_same_number(ready, now) -> None:
+    ready("in flight", to_number=A, sending=True)
+    ready("older", to_number=A)
+    ready("code", "second code", to_number=A, category="otp")
+
+    assert claim_texts(now) == ["code"]
+
+
+def test_an_ordinary_message_waits_for_an_older_code_to_the_same_number(ready, now) -> None:
+    ready("code in flight", to_number=A, category="otp", sending=True)
+    ready("later", to_number=A)
+
+    assert claim_texts(now) == []
+
+
 def test_every_claim_has_its_own_id(ready, now) -> None:
     ready("one", "two", "three")
     claim_texts(now, limit=2)
