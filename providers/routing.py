@@ -83,26 +83,36 @@ def choose(
     Where weights decide, it is the account at `position` (in [0, 1)) on the scale of the weights. The order of the candidates
     does not matter, so that all workers make the same choice.
     """
+    usable = (candidate for candidate in candidates if candidate.slug not in exclude)
+    preferred = _preferred(usable, number=number, strategy=strategy)
+    return _at(position, preferred) if preferred else None
+
+
+def shares(candidates: Iterable[Candidate], *, number: str, strategy: Strategy = Strategy.WEIGHTED) -> dict[str, float]:
+    """The share of messages to this number that `choose` gives each account, by slug; they add up to 1. Empty if none can."""
+    preferred = _preferred(candidates, number=number, strategy=strategy)
+    total = math.fsum(candidate.share for candidate in preferred)
+    return {candidate.slug: candidate.share / total for candidate in preferred}
+
+
+def _preferred(candidates: Iterable[Candidate], *, number: str, strategy: Strategy) -> list[Candidate]:
+    """The accounts among which weights decide, by slug."""
     usable = sorted(
-        (
-            candidate
-            for candidate in candidates
-            if candidate.weight > 0 and candidate.slug not in exclude and serves(candidate, number)
-        ),
+        (candidate for candidate in candidates if candidate.weight > 0 and serves(candidate, number)),
         key=lambda candidate: candidate.slug,
     )
     if not usable:
-        return None
+        return []
     if strategy in {Strategy.CHEAPEST, Strategy.FAILOVER}:
         usable = _healthy_enough(usable)
     if strategy is Strategy.FAILOVER:
-        return max(usable, key=lambda candidate: candidate.weight).slug  # the first one of equal weights
+        return [max(usable, key=lambda candidate: candidate.weight)]  # the first one of equal weights
     if strategy is Strategy.STICKY:
-        return max(usable, key=lambda candidate: _affinity(candidate, number)).slug
+        return [max(usable, key=lambda candidate: _affinity(candidate, number))]
     if strategy is Strategy.CHEAPEST:
         lowest = min(price(candidate, number) for candidate in usable)
-        usable = [candidate for candidate in usable if price(candidate, number) == lowest]
-    return _at(position, usable)
+        return [candidate for candidate in usable if price(candidate, number) == lowest]
+    return usable
 
 
 def _healthy_enough(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -19,6 +19,7 @@ from messaging import log_context, notifier, states
 from messaging.api import examples
 from messaging.api.access import messages_of, user_of
 from messaging.api.batches import ItemReader, submit_batch
+from messaging.api.dry_run import DRY_RUN, DryRunSerializer, is_dry_run
 from messaging.api.filters import MessageFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.serializers import (
@@ -42,6 +43,7 @@ from messaging.services.inbound.receive import receive
 from messaging.services.outbound import idempotency
 from messaging.services.outbound.accept import accept
 from messaging.services.outbound.cancel import cancel
+from messaging.services.outbound.dry_run import dry_run
 from messaging.services.outbound.idempotency import IdempotencyKey
 from messaging.services.outbound.retry import retry, retry_many
 from messaging.services.representation import serialize_message_for, serialize_message_lenient_for
@@ -69,7 +71,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     pagination_class = KeysetOrOffsetPagination
     lookup_value_converter = "uuid"
     without_body = frozenset({"cancel"})
-    action_queries = {"retry_many": (MessageFilter, ENDED_BADLY)}
+    action_queries = {"create": (DRY_RUN,), "retry_many": (MessageFilter, ENDED_BADLY)}
     action_permissions = {
         "create": "messaging.add_message",
         "batch": "messaging.add_message",
@@ -87,12 +89,17 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         return messages_of(user_of(self.request)).prefetch_related("attachments")
 
     @extend_schema(
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, DRY_RUN],
         request=NewMessageSerializer,
-        responses={202: MessageSerializer},
+        responses={
+            202: MessageSerializer,
+            200: OpenApiResponse(DryRunSerializer, "With `dry_run=true`: what would become of the message."),
+        },
         examples=examples.NEW_MESSAGE,
     )
     def create(self, request: Request) -> Response:
+        if is_dry_run(request):
+            return self._dry_run(request)
         accepted = accept(
             owner=user_of(request),
             draft=ItemReader().read(request.data),
@@ -108,6 +115,15 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             _notify_queues([accepted.message])
         headers["Location"] = request.build_absolute_uri(f"{request.path}{body['id']}/")
         return Response(body, status=202, headers=headers)
+
+    def _dry_run(self, request: Request) -> Response:
+        found = dry_run(
+            owner=user_of(request),
+            draft=ItemReader().read(request.data),
+            default_queue=settings.DEFAULT_QUEUE,
+            now=timezone.now(),
+        )
+        return Response(DryRunSerializer(found).data)
 
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY],

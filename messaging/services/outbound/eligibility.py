@@ -83,6 +83,14 @@ class Batch:
         """Use `value` for `fetch(batch)`: the caller knows it."""
         self._cache[fetch] = value
 
+    def verdicts(self, message: Message, *moments: Moment) -> "list[tuple[Check, Refusal | None]]":
+        """The verdict of every check of these moments on one message, not only of the first that refuses it."""
+        return [
+            (check, check.refuse(message, self) if check.applies(message, self) else None)
+            for check in CHECKS
+            if not check.moments.isdisjoint(moments)
+        ]
+
     def refusals(self, *moments: Moment) -> dict[UUID, "Refusal"]:
         """Return, by primary key, the refusal of each message that must not be sent now. Writes nothing.
 

@@ -96,6 +96,16 @@ def submit_many(
     return results
 
 
+def build_one(*, owner: User, draft: MessageInput, default_queue: str, now: datetime) -> Message:
+    """The message that `submit` would store if nothing forbids it. Raises the error of a field."""
+    built = build(
+        draft, prototype=prototype_of(owner, now), checks=_fetch_checks(owner, [draft], default_queue), now=now
+    )
+    if isinstance(built, DomainError):
+        raise built
+    return built
+
+
 @dataclass(frozen=True, slots=True)
 class Checks:
     """Queues and usable senders: what the checks of a draft's fields need."""

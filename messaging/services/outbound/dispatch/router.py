@@ -63,6 +63,19 @@ class Deferral:
 RoutingDecision = Route | Deferral | None
 
 
+@dataclass(frozen=True, slots=True)
+class RouteOption:
+    """What an account is to a message: its share of such messages now, from 0 to 1, or `reason`, why it gets none of them.
+
+    `is_temporary`: the message waits for this account if no other one takes it.
+    """
+
+    slug: str
+    share: float = 0.0
+    reason: str = ""
+    is_temporary: bool = False
+
+
 class Router:
     """A snapshot of all accounts and their state."""
 
@@ -119,6 +132,34 @@ class Router:
         decisions.update((request.message.pk, decision) for request, decision in self._unrouted(left))
         return decisions
 
+    def options(self, message: Message) -> list[RouteOption]:
+        """What each account is to this message, by slug. Reserves nothing and asks no circuit breaker for permission."""
+        self._read_for([RoutingRequest(message, Round(message.pk))])
+        unfit = {slug: self._unfit(slug, message) for slug in sorted(self._accounts)}
+        usable = [candidate for candidate in self._candidates if unfit[candidate.slug] is None]
+        shares = routing.shares(usable, number=message.to_number, strategy=_strategy_of(message))
+        return [
+            option or RouteOption(slug, shares.get(slug, 0.0), "" if shares.get(slug) else "Another one goes first.")
+            for slug, option in unfit.items()
+        ]
+
+    def _unfit(self, slug: str, message: Message) -> RouteOption | None:
+        """Why the account takes no such message now; None if it can."""
+        account, only = self._accounts[slug], self._bound.get(message.from_number)
+        lasting = (
+            (only not in {None, slug}, f"The sender belongs to {only}."),
+            (bool(message.media_count) and slug not in self._with_media, "It sends no media."),
+            (not routing.serves(account.as_candidate(), message.to_number), "It does not serve this number."),
+        )
+        passing = (
+            (not account.is_enabled, "It is disabled."),
+            (not account.weight, "Its weight is 0."),
+            (account.is_enabled and not self._is_callable(slug), "It is paused, or its circuit is not closed."),
+        )
+        found = [RouteOption(slug, reason=reason) for applies, reason in lasting if applies]
+        found += [RouteOption(slug, reason=reason, is_temporary=True) for applies, reason in passing if applies]
+        return found[0] if found else None
+
     def _read_for(self, requests: Sequence[RoutingRequest]) -> None:
         """Read the sender numbers of these messages that only one account can use, and which accounts send media."""
         self._bound = _bound({request.message.from_number for request in requests}, self._accounts.values())
@@ -135,8 +176,7 @@ class Router:
             number=message.to_number,
             position=_positions.next(),
             exclude=excluded,
-            # Every outbound message has a queue; only inbound ones, which are not routed, have none.
-            strategy=Strategy(message.queue.routing_strategy) if message.queue else Strategy.WEIGHTED,
+            strategy=_strategy_of(message),
         )
 
     def _able(self, message: Message, candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -221,6 +261,11 @@ class Router:
             return None
         detail = "Waits until a provider account that carries it is enabled."
         return Deferral(NO_ACCOUNT_DELAY, detail, WAITING_FOR_PROVIDER, needs_operator=True)
+
+
+def _strategy_of(message: Message) -> Strategy:
+    """Every outbound message has a queue; only inbound ones, which are not routed, have none."""
+    return Strategy(message.queue.routing_strategy) if message.queue else Strategy.WEIGHTED
 
 
 def _bound(senders: Collection[str], accounts: Iterable[ProviderAccount]) -> dict[str, str]:

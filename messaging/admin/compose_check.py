@@ -1,0 +1,53 @@
+"""The result of *Check* on the page to write a message: every verdict in words."""
+
+from typing import Any
+
+from messaging.services.outbound.dry_run import CheckResult, DryRun, Verdict
+
+HEADINGS = {
+    Verdict.PASSED: "This message would be sent now.",
+    Verdict.HELD: "This message would wait, and be sent then.",
+    Verdict.REFUSED: "This message would not be sent.",
+}
+# What a check asks, by its code.
+QUESTIONS = {
+    "canceled": "Not canceled",
+    "expired": "Still valid",
+    "erased": "Text not erased",
+    "recipient_inactive": "The number is active",
+    "recipient_opted_out": "The recipient has not opted out",
+    "text_unreadable": "The text can be read",
+    "no_route": "A provider account takes it",
+}
+# These hold for every message that is not stored yet.
+OBVIOUS = frozenset({"canceled", "expired", "erased", "text_unreadable"})
+ICONS = {Verdict.PASSED: "check_circle", Verdict.HELD: "schedule", Verdict.REFUSED: "block"}
+
+
+def check_panel(found: DryRun) -> dict[str, Any]:
+    return {
+        "heading": HEADINGS[found.verdict],
+        "verdict": str(found.verdict),
+        "lines": [_line(check) for check in found.checks if _is_shown(check)],
+        "routes": [
+            {"provider": option.slug, "share": f"{option.share:.0%}" if option.share else "", "reason": option.reason}
+            for option in found.options
+        ],
+        "country": found.country,
+        "price": None if found.price is None else f"{found.price.normalize():f}",
+    }
+
+
+def _is_shown(check: CheckResult) -> bool:
+    return check.verdict is not Verdict.PASSED or check.code not in OBVIOUS
+
+
+def _line(check: CheckResult) -> dict[str, Any]:
+    return {
+        "icon": ICONS[check.verdict],
+        "tone": str(check.verdict),
+        "title": QUESTIONS.get(check.code, check.code),
+        "code": check.code,
+        "detail": check.detail,
+        "until": check.until,
+    }

@@ -1,0 +1,99 @@
+"""`?dry_run=true` of requests that create something, and its response."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from messaging.categories import Category
+from messaging.segments import Encoding
+from messaging.services.errors import InvalidField
+from messaging.services.outbound.dry_run import DryRun, Verdict
+from messaging.services.representation import isoformat_utc
+
+_WORDS = {"true": True, "false": False}
+DRY_RUN = OpenApiParameter(
+    "dry_run",
+    {"type": "string", "enum": list(_WORDS)},
+    description="With `true` nothing is stored or sent: the response tells every check, the route and the price.",
+)
+
+
+def is_dry_run(request: Request) -> bool:
+    """Raises `InvalidField` for a value other than true and false: a text meant as a trial must not go out."""
+    given = request.query_params.get("dry_run", "false")
+    if given not in _WORDS:
+        raise InvalidField("dry_run", "invalid", "Write true or false.")
+    return _WORDS[given]
+
+
+class CheckResultSerializer(serializers.Serializer):
+    code = serializers.CharField(help_text="As in the `error` of a message that it refuses or holds.")
+    verdict = serializers.ChoiceField([each.value for each in Verdict])
+    detail = serializers.CharField(allow_null=True, help_text="Why the message does not pass.")
+    until = serializers.DateTimeField(allow_null=True, help_text="Until when it is held.")
+
+
+class RouteOptionSerializer(serializers.Serializer):
+    provider = serializers.CharField()
+    share = serializers.FloatField(help_text="Of such messages now, from 0 to 1.")
+    reason = serializers.CharField(allow_null=True, help_text="Why it gets none.")
+
+
+class DryRunSerializer(serializers.Serializer):
+    """What would become of a message. `held` is not an error: the message would wait, and be sent then."""
+
+    verdict = serializers.ChoiceField([each.value for each in Verdict], help_text="The worst of `checks`.")
+    checks = CheckResultSerializer(many=True)
+    to = serializers.CharField()
+    country = serializers.CharField(allow_null=True, help_text="Two letters; null if the number belongs to none.")
+    message = serializers.CharField()
+    category = serializers.ChoiceField([each.value for each in Category])
+    queue = serializers.CharField()
+    encoding = serializers.ChoiceField([each.value for each in Encoding])
+    characters = serializers.IntegerField()
+    units = serializers.IntegerField(help_text="Septets of `gsm7`, or UTF-16 units of `ucs2`.")
+    segments = serializers.IntegerField()
+    provider = serializers.CharField(allow_null=True, help_text="The account that most such messages go to now.")
+    routes = RouteOptionSerializer(many=True)
+    price = serializers.CharField(
+        allow_null=True, help_text="Of all segments, by the account's prices and in their currency; null without one."
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        # `from` is a keyword, so it cannot be declared in the class body.
+        fields["from"] = serializers.CharField(allow_null=True, help_text="Null: the account's own sender.")
+        return fields
+
+    def to_representation(self, instance: DryRun) -> dict[str, Any]:
+        message = instance.message
+        return {
+            "verdict": str(instance.verdict),
+            "checks": [
+                {
+                    "code": check.code,
+                    "verdict": str(check.verdict),
+                    "detail": check.detail or None,
+                    "until": isoformat_utc(check.until),
+                }
+                for check in instance.checks
+            ],
+            "from": message.from_number or None,
+            "to": message.to_number,
+            "country": instance.country or None,
+            "message": message.text,
+            "category": str(message.category),
+            "queue": message.queue_id,
+            "encoding": str(instance.size.encoding),
+            "characters": len(message.text),
+            "units": instance.size.units,
+            "segments": instance.size.segments,
+            "provider": instance.provider or None,
+            "routes": [
+                {"provider": option.slug, "share": round(option.share, 4), "reason": option.reason or None}
+                for option in instance.options
+            ],
+            "price": None if instance.price is None else f"{instance.price.normalize():f}",
+        }
