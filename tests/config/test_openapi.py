@@ -218,6 +218,7 @@ def test_a_new_message_needs_a_number_and_a_text(document) -> None:
     assert sorted(schema["required"]) == ["message", "to"]
     assert set(schema["properties"]) == {
         *("to", "message", "from", "queue", "send_at", "valid_for", "reference", "media", "callback_url"),
+        *("category", "parameters"),
     }
     assert set(body["examples"])
 
