@@ -117,6 +117,7 @@ class MessageViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         return Response(body, status=202, headers=headers)
 
     def _dry_run(self, request: Request) -> Response:
+        _idempotency_key(request)  # refuses an invalid one, as without a dry run
         found = dry_run(
             owner=user_of(request),
             draft=ItemReader().read(request.data),

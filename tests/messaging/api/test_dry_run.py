@@ -53,3 +53,9 @@ def test_a_wrong_field_is_refused_as_without_it(api) -> None:
 
 def test_a_reader_may_not(member_of) -> None:
     assert_problem(member_of(API_READER).post("messages/?dry_run=true", BODY), 403, "permission_denied")
+
+
+def test_an_invalid_key_is_refused_as_without_it(api) -> None:
+    assert errors_of(api.post("messages/?dry_run=true", BODY, Idempotency_Key="x" * 256)) == {
+        ("Idempotency-Key", "invalid_key")
+    }
