@@ -47,6 +47,7 @@ _ENTRIES = {
         "config/test_trailing_slash.py",
         "contract",
         "media_store/test_checks.py",
+        "media_store/test_file_types.py",
         "media_store/validation",
         "messaging/services/alerts/test_texts.py",
         "messaging/services/outbound/dispatch/test_worker_slots.py",

@@ -212,6 +212,17 @@ def test_the_sdk_lists_fetches_and_deletes_media(twilio: Twilio) -> None:
     assert_error(twilio.get(f"Messages/SM{row.pk.hex}/Media/ME{asset.pk.hex}.json"), 404, 20404)
 
 
+def test_only_files_that_are_kept_are_counted(twilio: Twilio) -> None:
+    row, _ = with_media(twilio)
+    Message.objects.filter(pk=row.pk).update(media_count=3)
+    Attachment.objects.create(message=row, position=7, error_code="not_kept")
+    Attachment.objects.create(message=row, position=8, source_url=URL, next_attempt_at=NOW)
+    client = sdk(twilio)
+
+    assert client.messages(twilio_ids.message_sid(row)).fetch().num_media == "1"
+    assert [message.num_media for message in client.messages.list()] == ["1"]
+
+
 def test_media_are_as_documented_and_the_address_without_json_is_the_file(twilio: Twilio) -> None:
     row, asset = with_media(twilio)
     path = f"Messages/MM{row.pk.hex}/Media"
