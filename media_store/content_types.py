@@ -28,6 +28,21 @@ FILE_GROUPS = {
     "pdf": ("application/pdf",),
 }
 
+LABELS = {
+    "application/pdf": "PDF",
+    "audio/aac": "Audio (AAC)",
+    "audio/amr": "Audio (AMR)",
+    "audio/mp4": "Audio (MPEG-4)",
+    "audio/mpeg": "Audio (MP3)",
+    "audio/ogg": "Audio (Ogg)",
+    "audio/wav": "Audio (WAV)",
+    "text/vcard": "Contact (vCard)",
+    "video/3gpp": "Video (3GP)",
+    "video/mp4": "Video (MPEG-4)",
+    "video/quicktime": "Video (QuickTime)",
+    "video/webm": "Video (WebM)",
+}
+
 EXTENSIONS = {
     "application/pdf": "pdf",
     "audio/aac": "aac",
