@@ -79,6 +79,7 @@ _ENTRIES = {
         "providers/http",
         "providers/smpp",
         "providers/test_numbers.py",
+        "providers/test_octets.py",
         "providers/test_routing.py",
         "providers/test_send_gate.py",
         "providers/test_senders.py",

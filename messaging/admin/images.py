@@ -58,11 +58,11 @@ class MediaAssetAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description="image")
+    @admin.display(description="file")
     def thumbnail(self, asset: MediaAsset) -> SafeString:
         return _image(asset, THUMBNAIL)
 
-    @admin.display(description="image")
+    @admin.display(description="file")
     def preview(self, asset: MediaAsset) -> SafeString:
         return _image(asset, PREVIEW) if is_image(asset.content_type) else file_link(asset)
 
