@@ -8,6 +8,7 @@ from media_store import services as media
 from messaging.file_errors import DETAILS, MAX_DETAIL, FileError
 from messaging.models import Attachment, ClientEvent, Message
 from messaging.services import events
+from messaging.services.privacy import retention
 from messaging.services.webhooks import live_events
 from tests.factories import NOW, ClientEventFactory, MessageFactory
 from tests.media_store import other_files
@@ -47,6 +48,23 @@ def test_detail_and_list_tell_what_is_kept_and_what_is_lost(api, message, asset)
     assert api.get(f"messages/{message.pk}/").json()["media"] == wanted
     assert api.get("messages/").json()["results"][0]["media"] == wanted
     assert [row["id"] for row in api.get(f"messages/{message.pk}/media/").json()] == [str(asset.pk)]
+
+
+def test_erasing_a_message_removes_its_files_and_what_is_said_of_the_lost_ones(api, message, media_folder) -> None:
+    assert len(media_folder.names()) == 1
+
+    retention.erase_texts([message.pk], now=NOW)
+
+    assert api.get(f"messages/{message.pk}/").json()["media"] == []
+    assert not Attachment.objects.exists()
+    assert api.get("media/").json()["count"] == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_file_itself_is_deleted_too(api, message, media_folder) -> None:
+    retention.delete_messages([message], now=NOW)
+
+    assert media_folder.names() == []
 
 
 def test_the_event_tells_it_too(api, message, asset) -> None:

@@ -20,7 +20,7 @@ from providers.http.public_addresses import AddressRefused
 from providers.http.public_http import FetchFailed, TooLarge
 from providers.models import ProviderAccount
 from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory
-from tests.media_store import pictures
+from tests.media_store import other_files, pictures
 from tests.messaging.twilio_api.conftest import SENDER, TO, Twilio, message_of, sdk, twilio_of
 from tests.messaging.twilio_api.facts import assert_error, assert_page, assert_resource
 
@@ -102,6 +102,15 @@ def test_what_is_no_picture_is_refused(twilio: Twilio, web: Web, content: bytes)
     web.contents[URL] = content
 
     assert_error(twilio.send(MediaUrl=URL), 400, 21620)
+
+
+def test_a_file_that_came_in_is_no_picture_either(twilio: Twilio, web: Web) -> None:
+    content_type, card = other_files.KINDS["vcard"]
+    asset = media_store.store(owner=twilio.user, stream=[card], now=NOW, allow_files={content_type}).asset
+
+    assert_error(twilio.send(MediaUrl=link(asset)), 400, 21620)
+    assert not Message.objects.exists()
+    assert web.fetched == []
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/a.png", "file:///etc/passwd", "http://[::1]/", "a", "https://a b/"])
