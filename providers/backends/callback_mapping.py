@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from providers import octets
+from providers.backends.callback_parts import PartMapping, place_of, read_octets, torn_octets
 from providers.backends.payload import (
     EVERY,
     MAX_CODE_LENGTH,
@@ -22,13 +22,12 @@ from providers.backends.payload import (
     values_at,
     word,
 )
-from providers.backends.text_octets import NOTATIONS, OctetsMapping, charset_name, decode
+from providers.backends.text_octets import NOTATIONS, OctetsMapping, charset_name
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
 from providers.contract.config_types import Part, Path, mapping_without_ambiguity
 from providers.contract.messages import InboundMessage, MessagePart
 from providers.errors import MalformedCallback
 from providers.numbers import NumberFormat
-from providers.smpp.decoding import read_udh
 
 DEFAULT_STATUS_VALUES = {
     "delivered": ReportedStatus.DELIVERED,
@@ -39,8 +38,6 @@ DEFAULT_STATUS_VALUES = {
 NOT_DELIVERED = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED, ReportedStatus.UNRECOGNIZED})
 # The parameter of our own token in a callback's address.
 OUR_PARAMETER = "token"
-MAX_PARTS = 255
-SURROGATES: Final = frozenset(map(chr, range(0xD800, 0xE000)))
 
 RawStatus = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 # The empty path is the whole body: a list at the top.
@@ -79,22 +76,6 @@ class StatusMapping(Part):
 
     def paths(self) -> Iterator[str]:
         yield from filter(None, (self.message_id, self.reference, self.status, self.error_code))
-
-
-class PartMapping(Part):
-    """Where a part's place in a long text is: three paths, or that of its user data header (`udh`), in hexadecimal."""
-
-    reference: Path | None = None
-    number: Path | None = None
-    count: Path | None = None
-    udh: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        paths = (self.reference, self.number, self.count)
-        if None in paths if self.udh is None else any(paths):
-            raise ValueError("needs reference, number and count, or udh alone")
-        return self
 
 
 class InboundMapping(Part):
@@ -245,14 +226,14 @@ def _text_of(entry: Entry, mapping: InboundMapping, numbers: NumberFormat) -> In
 
 def _content(entry: Entry, mapping: InboundMapping, *, otherwise: str | None) -> tuple[str | None, MessagePart | None]:
     """The text, and its place if it is a part: then half a character at its edge is no fault, and kept for the other half."""
-    part = _part(entry, mapping.part)
+    part = place_of(entry.get, mapping.part)
     found = _octets(entry, mapping.octets)
     if found is not None:
-        return _decoded(*found, part)
+        return read_octets(*found, part)
     text = _text(entry, mapping.message, otherwise=otherwise)
     if text is None and part is not None:
-        torn = _torn(next((value for path in _each(mapping.message) for value in entry.all(path)), None))
-        return _decoded(*torn, part) if torn is not None else (None, part)
+        torn = torn_octets(next((value for path in _each(mapping.message) for value in entry.all(path)), None))
+        return read_octets(*torn, part) if torn is not None else (None, part)
     return text, part
 
 
@@ -276,52 +257,7 @@ def _octets(entry: Entry, mapping: OctetsMapping | None) -> tuple[bytes, str] | 
         raise MalformedCallback("the octets are no octets in their notation") from None
 
 
-def _torn(value: Any) -> tuple[bytes, str] | None:
-    """The octets of a text with half a character at an edge: UTF-16 in JSON, UTF-8 in a form; None for any other value."""
-    if not isinstance(value, str) or "\x00" in value:
-        return None
-    # In a form each octet of half a character stands alone (`read_form`), and there are several.
-    if sum(character in SURROGATES for character in value) > sum(
-        each in SURROGATES for each in (value[:1], value[1:][-1:])
-    ):
-        try:
-            return value.encode("utf-8", "surrogateescape"), octets.UTF_8
-        except UnicodeEncodeError:
-            return None
-    return value.encode("utf-16-be", "surrogatepass"), octets.UTF_16
-
-
-def _decoded(raw: bytes, charset: str, part: MessagePart | None) -> tuple[str | None, MessagePart | None]:
-    if part is not None and charset in octets.READERS:
-        return octets.join([raw], charset), replace(part, octets=raw, charset=charset)
-    try:
-        return storable_text(decode(raw, charset)), part
-    except ValueError:
-        raise MalformedCallback("the octets are not a text in their charset") from None
-
-
 def _media(found: list[Any]) -> tuple[str, ...]:
     """Every address; what is none is left out, because a fault of one picture must not cost the text."""
     values = [value for each in found for value in (each if isinstance(each, list) else [each])]
     return tuple(filter(None, map(storable_text, values)))
-
-
-def _part(entry: Entry, mapping: PartMapping | None) -> MessagePart | None:
-    """None for a text in one piece, and for a place that makes no sense: such a part is shown on its own."""
-    if mapping is None:
-        return None
-    if mapping.udh is not None:
-        return _part_of_header(scalar(entry.get(mapping.udh)))
-    reference = scalar(entry.get(mapping.reference))
-    number, count = (scalar(entry.get(path)) for path in (mapping.number, mapping.count))
-    if not reference or not all(each.isascii() and each.isdigit() and len(each) <= 3 for each in (number, count)):  # noqa: PLR2004
-        return None
-    is_part = 1 <= int(number) <= int(count) <= MAX_PARTS and int(count) > 1
-    return MessagePart(reference[:MAX_ID_LENGTH], int(number), int(count)) if is_part else None
-
-
-def _part_of_header(header: str) -> MessagePart | None:
-    try:
-        return read_udh(bytes.fromhex(header)).part
-    except ValueError:
-        return None
