@@ -72,7 +72,7 @@ def torn_octets(value: Any) -> tuple[bytes, str] | None:
 
 
 def read_octets(raw: bytes, charset: str, part: MessagePart | None) -> tuple[str | None, MessagePart | None]:
-    """The text, None if it cannot be stored. A part keeps its octets. Raises `MalformedCallback` for a whole text that is none."""
+    """The text, None if it cannot be stored; a part keeps its octets. Raises `MalformedCallback` if a whole text is broken."""
     if part is not None and charset in octets.READERS:
         return octets.join([raw], charset), replace(part, octets=raw, charset=charset)
     try:
