@@ -97,7 +97,7 @@ def _grant_known(sha256: str, owner: User | None, allow_files: Collection[str]) 
         if asset is None or not _is_whole(asset):
             return None
         if not is_image(asset.content_type) and asset.content_type not in allow_files:
-            raise _refusal(asset.content_type, allow_files)
+            raise FileNotAccepted(asset.content_type) if allow_files else NotAnImage
         if owner is not None:
             grant(asset, owner)
     return asset
@@ -111,17 +111,13 @@ def _is_whole(asset: MediaAsset) -> bool:
 def _file(
     original: BinaryIO, allow_files: Collection[str], *, sha256: str, size: int, now: datetime
 ) -> MediaAsset | None:
-    """Return the unsaved row for a file that is no image; None for one that may be. Raises if its type is not taken."""
-    content_type = file_types.recognise(original)
+    """Return the unsaved row for a file that is no image; None for one that has to be. Raises if its type is not taken."""
+    content_type = file_types.recognise(original) if allow_files else None
     if content_type is None:
         return None
     if content_type not in allow_files:
-        raise _refusal(content_type, allow_files)
+        raise FileNotAccepted(content_type)
     return MediaAsset(sha256=sha256, content_type=content_type, size=size, created_at=now)
-
-
-def _refusal(content_type: str, allow_files: Collection[str]) -> NotAnImage | FileNotAccepted:
-    return FileNotAccepted(content_type) if allow_files else NotAnImage()
 
 
 def _validate(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from media_store.errors import FileTooLarge
 from media_store.models import MediaAsset
 from messaging.models import Attachment, Message
 from messaging.services.inbound import media, process
@@ -174,7 +175,7 @@ def test_a_file_that_is_too_large_is_given_up(site, message, file, settings) -> 
     fetch()
 
     assert outcome(row) == (False, 1, None, "too_large")
-    assert shown(message) == [{"error": "too_large", "detail": f"The file is larger than {len(PNG) - 1:,} bytes."}]
+    assert shown(message) == [{"error": "too_large", "detail": FileTooLarge(len(PNG) - 1).detail}]
 
 
 def test_a_file_that_is_waited_for_is_not_shown_and_a_lost_one_is(site, message, file) -> None:
