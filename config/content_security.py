@@ -16,10 +16,10 @@ API, CONSOLE = "/api/", "/admin/"
 
 class ContentSecurityMiddleware(CSPMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Responses of the API have neither nonces nor exceptions, so their policy is built once."""
+        """Responses of the API have neither nonces nor exceptions, so their policy is built once. A stricter one stays."""
         if not request.path_info.startswith(API):
             return super().process_response(request, response)
-        response.headers[HEADER] = _api_policy()
+        response.headers.setdefault(HEADER, _api_policy())
         return response
 
     def get_policy_parts(

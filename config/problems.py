@@ -52,6 +52,7 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     media.BadImage: HTTPStatus.BAD_REQUEST,
     media.AssetInUse: HTTPStatus.CONFLICT,
     media.FileTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    media.FileNotAccepted: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     media.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     AlreadyRan: HTTPStatus.CONFLICT,
     ScheduleEnded: HTTPStatus.CONFLICT,

@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from media_store import storage_address
+from media_store.content_types import FILE_GROUPS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -285,6 +286,7 @@ INBOUND_MAX_CHARACTERS: int = env.int("INBOUND_MAX_CHARACTERS", default=160)
 INBOUND_RATE_LIMIT: int = env.int("INBOUND_RATE_LIMIT", default=5)
 INBOUND_RATE_WINDOW: float = env.float("INBOUND_RATE_WINDOW", default=60.0)
 INBOUND_REPEAT_WINDOW: float = env.float("INBOUND_REPEAT_WINDOW", default=2.0)
+INBOUND_FILE_TYPES: list[str] = env.list("INBOUND_FILE_TYPES", default=list(FILE_GROUPS))
 MEDIA_FETCH_ALLOWED_NETWORKS: list[str] = env.list("MEDIA_FETCH_ALLOWED_NETWORKS", default=[])
 
 # --- Users, tokens, limits --------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 (Django's name for the level)
 from PIL import Image
 
+from media_store.content_types import FILE_GROUPS
+
 
 @register()
 def check_storage(app_configs: Any, **_: Any) -> list[CheckMessage]:
@@ -30,6 +32,15 @@ def check_limits(app_configs: Any, **_: Any) -> list[CheckMessage]:
         hint = f"Set it to at most {decodable:,}."
         found.append(Error("MEDIA_MAX_PIXELS is more than Pillow decodes.", hint=hint, id="media_store.E003"))
     return found
+
+
+@register()
+def check_file_types(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    unknown = [name for name in settings.INBOUND_FILE_TYPES if name not in FILE_GROUPS]
+    if not unknown:
+        return []
+    hint = f"It is a list of {', '.join(FILE_GROUPS)}; images are always taken."
+    return [Error(f"INBOUND_FILE_TYPES has unknown names: {', '.join(unknown)}.", hint=hint, id="media_store.E004")]
 
 
 @register(deploy=True)

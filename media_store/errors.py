@@ -22,6 +22,15 @@ class NotAnImage(MediaError):
         super().__init__("The content is not a JPEG, PNG, GIF or WebP image.")
 
 
+class FileNotAccepted(MediaError):
+    """A file that is no image, and of a type that the caller does not take."""
+
+    code = "file_not_accepted"
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__(f"Files of the type {content_type} are not accepted here.")
+
+
 class FileTooLarge(MediaError):
     code = "file_too_large"
 

@@ -10,11 +10,13 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from media_store.content_types import EXTENSIONS
 from media_store.models import MediaAsset
 from media_store.services import files
 from media_store.validation import CONTENT_TYPES
 
 A_YEAR = 31_536_000
+FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,16 @@ def content_response(request: Request, asset: MediaAsset, *, is_clean: bool, max
     """Respond to GET or HEAD, with 304 when the client's copy is current. `max_age` in seconds."""
     chosen = rendition(asset, is_clean=is_clean)
     known = CONTENT_TYPES.get(asset.content_type)
-    # Only images are shown inline; a row with any other type was written by another program.
-    as_attachment, filename = known is None, f"{asset.pk}.{known.extension if known else 'bin'}"
+    # Only images are shown inline: other files came from strangers, and a browser would run what some of them contain.
+    extension = known.extension if known else EXTENSIONS.get(asset.content_type, "bin")
+    as_attachment, filename = known is None, f"{asset.pk}.{extension}"
     headers = {
         "Content-Length": str(chosen.size),
         "Content-Disposition": content_disposition_header(as_attachment, filename) or "",
         "Cache-Control": f"private, max-age={max_age}, immutable",
         "ETag": chosen.etag,
         "X-Content-Type-Options": "nosniff",
+        **({"Content-Security-Policy": FILE_POLICY} if as_attachment else {}),
     }
     empty = HttpResponse(headers=headers, content_type=asset.content_type)
     conditional = get_conditional_response(request, etag=chosen.etag, response=empty) or empty

@@ -4,7 +4,8 @@ MEDIA_TEXTS: dict[str, tuple[str, str]] = {
     "media_list": (
         "List images",
         """
-        Returns the images that you have uploaded, newest first. Staff users see all.
+        Returns the images that you have uploaded, and the images and other files that came in with your messages, newest
+        first. Staff users see all.
         """,
     ),
     "media_create": (
@@ -21,7 +22,8 @@ MEDIA_TEXTS: dict[str, tuple[str, str]] = {
     "media_retrieve": (
         "Read an image's data",
         """
-        Returns format, size, dimensions and SHA-256 of an image. `url` is the address of the image itself.
+        Returns format, size, dimensions and SHA-256 of an image. `url` is the address of the image itself. A file that is
+        not an image (a contact, audio, video or PDF that came in) has no `width` and `height`.
         """,
     ),
     "media_destroy": (
@@ -37,6 +39,8 @@ MEDIA_TEXTS: dict[str, tuple[str, str]] = {
         Returns the image itself. With a token you get the bytes as they were uploaded. With the `expires` and
         `signature` of a signed address no token is needed, and metadata such as position and camera is removed; 403 if
         the signature is not valid or has expired. The response can be cached: it never changes.
+
+        A file that is not an image is served as an attachment, as it came. It is from a stranger and has not been scanned.
         """,
     ),
 }

@@ -5,7 +5,7 @@ inserts a row with the hash, or tries to, and so waits for the others.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
@@ -15,7 +15,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from media_store.errors import FileTooLarge
+from media_store import file_types
+from media_store.content_types import is_image
+from media_store.errors import FileNotAccepted, FileTooLarge, NotAnImage
 from media_store.models import MediaAsset
 from media_store.services import files
 from media_store.services.access import grant
@@ -53,17 +55,21 @@ def chunks_of(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def store(*, owner: User | None, stream: Iterable[bytes], now: datetime) -> Stored:
+def store(*, owner: User | None, stream: Iterable[bytes], now: datetime, allow_files: Collection[str] = ()) -> Stored:
     """Store the image that `stream` yields in chunks, and make `owner`, if given, one of its owners.
 
-    Raises `FileTooLarge` as soon as the limit is exceeded, `NotAnImage` or `BadImage`; then nothing is stored.
+    With `allow_files`, files of these media types are taken too, and stored as they came. Raises `FileTooLarge` as soon as the
+    limit is exceeded, `NotAnImage`, `BadImage`, or `FileNotAccepted` for a file of another type; then nothing is stored.
     """
     with TemporaryFile() as original, TemporaryFile() as clean:
         sha256, size = _receive(stream, original)
-        known = _grant_known(sha256, owner)
+        known = _grant_known(sha256, owner, allow_files)
         if known is not None:
             return Stored(known, created=False)
-        received = _Received(_validate(original, clean, sha256=sha256, size=size, now=now), original, clean)
+        asset = _file(original, allow_files, sha256=sha256, size=size, now=now)
+        if asset is None:
+            asset = _validate(original, clean, sha256=sha256, size=size, now=now)
+        received = _Received(asset, original, clean)
         received.put_files()
         return _insert(received, owner)
 
@@ -81,12 +87,17 @@ def _receive(stream: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _grant_known(sha256: str, owner: User | None) -> MediaAsset | None:
-    """Return the stored asset of this hash and add the owner; None when it is missing or its files are."""
+def _grant_known(sha256: str, owner: User | None, allow_files: Collection[str]) -> MediaAsset | None:
+    """Return the stored asset of this hash and add the owner; None when it is missing or its files are.
+
+    Raises as for the first upload of a file that came in with a text: the caller may take images only.
+    """
     with transaction.atomic():
         asset = MediaAsset.objects.select_for_update().filter(sha256=sha256).first()
         if asset is None or not _is_whole(asset):
             return None
+        if not is_image(asset.content_type) and asset.content_type not in allow_files:
+            raise FileNotAccepted(asset.content_type) if allow_files else NotAnImage
         if owner is not None:
             grant(asset, owner)
     return asset
@@ -95,6 +106,18 @@ def _grant_known(sha256: str, owner: User | None) -> MediaAsset | None:
 def _is_whole(asset: MediaAsset) -> bool:
     kinds = (files.ORIGINAL,) if asset.clean_size is None else files.KINDS
     return all(files.exists(kind, asset.sha256) for kind in kinds)
+
+
+def _file(
+    original: BinaryIO, allow_files: Collection[str], *, sha256: str, size: int, now: datetime
+) -> MediaAsset | None:
+    """Return the unsaved row for a file that is no image; None for one that has to be. Raises if its type is not taken."""
+    content_type = file_types.recognise(original) if allow_files else None
+    if content_type is None:
+        return None
+    if content_type not in allow_files:
+        raise FileNotAccepted(content_type)
+    return MediaAsset(sha256=sha256, content_type=content_type, size=size, created_at=now)
 
 
 def _validate(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:

@@ -1,4 +1,4 @@
-"""Images in the console: view them, and delete them with the service that the API uses."""
+"""Images and other files in the console: view or save them, and delete them with the service that the API uses."""
 
 from contextlib import suppress
 from typing import Any
@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from media_store import services
+from media_store.content_types import LABELS, is_image
 from media_store.errors import AssetInUse
 from media_store.models import MediaAsset, MediaOwnership
 from messaging.console.model_admin import ModelAdmin
@@ -57,13 +58,13 @@ class MediaAssetAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description="image")
+    @admin.display(description="file")
     def thumbnail(self, asset: MediaAsset) -> SafeString:
         return _image(asset, THUMBNAIL)
 
-    @admin.display(description="image")
+    @admin.display(description="file")
     def preview(self, asset: MediaAsset) -> SafeString:
-        return _image(asset, PREVIEW)
+        return _image(asset, PREVIEW) if is_image(asset.content_type) else file_link(asset)
 
     @admin.display(description="pixels")
     def dimensions(self, asset: MediaAsset) -> str:
@@ -102,10 +103,21 @@ class MediaAssetAdmin(ModelAdmin):
                 self.message_user(request, f"{pk}: {error.detail}", messages.WARNING)
 
 
+def file_link(asset: MediaAsset) -> SafeString:
+    """Return a link by which the browser saves a file that is not an image."""
+    return format_html(
+        '<a class="sb-file" href="{}" download>'
+        '<span class="material-symbols-outlined" aria-hidden="true">download</span>{} · {}</a>',
+        reverse("media-content", args=[asset.pk]),
+        LABELS.get(asset.content_type, asset.content_type),
+        filesizeformat(asset.size),
+    )
+
+
 def _image(asset: MediaAsset, longest: int) -> SafeString:
     """Return an `img` that the browser scales and caches: a list loads each image only once. A file is only named."""
     if asset.width is None or asset.height is None:
-        return format_html("{}", asset.content_type)
+        return format_html("{}", LABELS.get(asset.content_type, asset.content_type))
     scale = min(1, longest / max(asset.width, asset.height))
     width, height = (max(1, round(side * scale)) for side in (asset.width, asset.height))
     return format_html(

@@ -5,15 +5,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
+from media_store.content_types import LABELS, is_image
 from messaging import segments
 from messaging.admin import text_privacy
+from messaging.admin.images import file_link
 from messaging.admin.status_styles import ICONS
+from messaging.file_errors import code_and_detail
 from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
 from messaging.models.encrypted import fault_of
 from messaging.retry_policy import WAITING_FOR_PROVIDER
@@ -54,6 +59,18 @@ class WaitNotice:
     until_label: str
     until: datetime | None
     links: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file of the message: an image, another file with a `link` to save it, one that is being fetched, or a lost one."""
+
+    label: str
+    asset_id: UUID | None = None
+    link: SafeString | None = None
+    is_awaited: bool = False
+    code: str = ""
+    detail: str = ""
 
 
 def message_page(message: Message, *, user: User) -> dict[str, Any]:
@@ -100,9 +117,21 @@ def _accounts_in(sentence: str) -> list[str]:
     return [slug for slug in slugs if re.search(rf"(?<![\w-]){re.escape(slug)}(?![\w-])", sentence)]
 
 
-def files(message: Message) -> list[Attachment]:
-    """Return the attachments in order. Each that could not be fetched has its error."""
-    return list(message.attachments.select_related("asset")) if message.media_count else []
+def files(message: Message) -> list[FileEntry]:
+    """Return the files in order."""
+    rows = message.attachments.select_related("asset") if message.media_count else ()
+    return [_file(row) for row in rows]
+
+
+def _file(row: Attachment) -> FileEntry:
+    if row.asset is not None:
+        is_shown = is_image(row.asset.content_type)
+        label = "Image" if is_shown else LABELS.get(row.asset.content_type, row.asset.content_type)
+        return FileEntry(label, asset_id=row.asset.pk, link=None if is_shown else file_link(row.asset))
+    if row.next_attempt_at is not None:
+        return FileEntry("File", is_awaited=True, detail=row.error)
+    code, detail = code_and_detail(row.error_code, row.error)
+    return FileEntry("File", code=code, detail=detail)
 
 
 def timeline(message: Message, *, readable: bool) -> list[HistoryEntry]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Manager
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import categories, states
@@ -24,6 +25,7 @@ from messaging.api.fields import (
     UtcDateTimeField,
 )
 from messaging.api.known_names import StrictSerializer
+from messaging.file_errors import FileError
 from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
@@ -48,7 +50,29 @@ ERROR_HELP = (
     "`waiting_for_provider`, `waiting_for_rate`, `waiting_for_pace`, `waiting_for_turn`, `queue_paused`, "
     "`waiting_for_worker`, `waiting_for_beat`. Responses to POST, events and callbacks contain only the stored error."
 )
+MEDIA_HELP = (
+    "Each file in its order: the id of its media asset, or why it is not kept. Files of an incoming message that are still "
+    "being fetched are not in the list; once the message is `stored`, all are."
+)
+FILE = {
+    "oneOf": [
+        {"type": "string", "format": "uuid"},
+        {
+            "type": "object",
+            "properties": {
+                "error": {"type": "string", "enum": [code.value for code in FileError]},
+                "detail": {"type": "string"},
+            },
+            "required": ["error", "detail"],
+        },
+    ]
+}
 STATUS_CHOICES = sorted(states.OUTBOUND | states.INBOUND)
+
+
+@extend_schema_field(FILE)
+class FileField(serializers.Field):
+    """A file of a message, as `messaging.services.representation` shows it."""
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -202,7 +226,7 @@ class MessageSerializer(serializers.Serializer):
         [c.value for c in categories.Category], allow_null=True, help_text="Null for an inbound message."
     )
     parameters = serializers.DictField(child=serializers.CharField(), allow_null=True)
-    media = serializers.ListField(child=serializers.UUIDField())
+    media = serializers.ListField(child=FileField(), help_text=MEDIA_HELP)
     send_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     received_at = serializers.DateTimeField(required=False, help_text="Inbound messages only.")

@@ -27,7 +27,8 @@ class InboundPart(models.Model):
     # The same for the parts of one text: a sender's references repeat.
     group = models.UUIDField()
     text = EncryptedTextField(blank=True)
-    # The sender and recipient as they came, where the columns are too short for them.
+    # The sender and recipient as they came, where the columns are too short for them; and the text's octets, in hexadecimal and
+    # with their charset, where a character may stand in two parts.
     unabridged = EncryptedJSONField(default=dict)
     media_urls = models.JSONField(default=list)
     media_left_out = models.PositiveIntegerField(default=0)

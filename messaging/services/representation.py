@@ -6,7 +6,8 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from messaging import states
-from messaging.models import Message
+from messaging.file_errors import code_and_detail
+from messaging.models import Attachment, Message
 from messaging.models.encrypted import fault_of
 
 READ_TEXTS = "messaging.view_text"
@@ -68,7 +69,7 @@ def _serialize(message: Message, text: str, error: dict[str, str] | None) -> dic
         "schedule": str(message.schedule_id) if message.schedule_id else None,
         "category": str(message.category) if message.direction == states.Direction.OUTBOUND else None,
         "parameters": message.parameters,
-        "media": media_ids(message),
+        "media": serialize_media(message),
         "send_at": isoformat_utc(message.send_at),
         "created_at": isoformat_utc(message.created_at),
         "sent_at": isoformat_utc(message.sent_at),
@@ -80,11 +81,21 @@ def _serialize(message: Message, text: str, error: dict[str, str] | None) -> dic
     return body
 
 
-def media_ids(message: Message) -> list[str]:
-    """Asset ids in order; no query for a message without media. Lists prefetch `attachments`."""
+def serialize_media(message: Message) -> list[str | dict[str, str]]:
+    """For each file its asset's id, or why it is not kept; a file that is still being fetched is left out.
+
+    No query for a message without media. Lists prefetch `attachments`.
+    """
     if not message.media_count:
         return []
-    return [str(file.asset_id) for file in message.attachments.all() if file.asset_id]
+    return [_file(file) for file in message.attachments.all() if file.asset_id or file.next_attempt_at is None]
+
+
+def _file(file: Attachment) -> str | dict[str, str]:
+    if file.asset_id:
+        return str(file.asset_id)
+    code, detail = code_and_detail(file.error_code, file.error)
+    return {"error": code, "detail": detail}
 
 
 def serialize_error(code: str, detail: str) -> dict[str, str] | None:

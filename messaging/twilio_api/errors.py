@@ -78,6 +78,7 @@ OF_FIELDS: Mapping[tuple[str, str], TwilioFault] = {
     ("send_at", "too_far_ahead"): BAD_SEND_AT,
     ("message", "too_long"): BODY_TOO_LONG,
     ("media", "unknown_asset"): BAD_MEDIA_URL,
+    ("media", "not_an_image"): BAD_MEDIA_URL,
     ("media", "media_not_supported"): UNREACHABLE,
     ("url", "address_refused"): BAD_URL,
 }

@@ -48,7 +48,7 @@ def _represent(message: Message, text: str, account: str, sid: str, by_service: 
         "messaging_service_sid": twilio_ids.service_sid(queue)
         if queue and (by_service or queue != settings.DEFAULT_QUEUE)
         else None,
-        "num_media": str(message.media_count),
+        "num_media": str(_media_kept(message)),
         "num_segments": str(message.segments),
         "price": None,
         "price_unit": "USD",
@@ -58,6 +58,13 @@ def _represent(message: Message, text: str, account: str, sid: str, by_service: 
         "to": message.to_number or None,
         "uri": f"{path}.json",
     }
+
+
+def _media_kept(message: Message) -> int:
+    """Without files that are not kept, or not yet: Twilio's API has no form for them. Lists prefetch `attachments`."""
+    if message.direction == Direction.OUTBOUND or not message.media_count:
+        return message.media_count
+    return sum(file.asset_id is not None for file in message.attachments.all())
 
 
 def _direction(message: Message) -> str:

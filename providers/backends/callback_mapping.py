@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from providers.backends.callback_parts import PartMapping, place_of, read_octets, torn_octets
 from providers.backends.payload import (
     EVERY,
     MAX_CODE_LENGTH,
@@ -21,7 +22,7 @@ from providers.backends.payload import (
     values_at,
     word,
 )
-from providers.backends.text_octets import OctetsMapping, charset_name, decode
+from providers.backends.text_octets import NOTATIONS, OctetsMapping, charset_name
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
 from providers.contract.config_types import Part, Path, mapping_without_ambiguity
 from providers.contract.messages import InboundMessage, MessagePart
@@ -37,7 +38,6 @@ DEFAULT_STATUS_VALUES = {
 NOT_DELIVERED = frozenset({ReportedStatus.UNDELIVERED, ReportedStatus.FAILED, ReportedStatus.UNRECOGNIZED})
 # The parameter of our own token in a callback's address.
 OUR_PARAMETER = "token"
-MAX_PARTS = 255
 
 RawStatus = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 # The empty path is the whole body: a list at the top.
@@ -76,14 +76,6 @@ class StatusMapping(Part):
 
     def paths(self) -> Iterator[str]:
         yield from filter(None, (self.message_id, self.reference, self.status, self.error_code))
-
-
-class PartMapping(Part):
-    """The paths of a part's place in a long text."""
-
-    reference: Path
-    number: Path
-    count: Path
 
 
 class InboundMapping(Part):
@@ -219,9 +211,7 @@ def _text_of(entry: Entry, mapping: InboundMapping, numbers: NumberFormat) -> In
     if given_id not in (None, "") and (not message_id or len(message_id) > MAX_ID_LENGTH):
         raise MalformedCallback("the text's id is not valid")
     media_urls = _media([value for path in _each(mapping.media) for value in entry.all(path)])
-    text = _decoded(entry, mapping.octets)
-    if text is None:
-        text = _text(entry, mapping.message, otherwise="" if media_urls else None)
+    text, part = _content(entry, mapping, otherwise="" if media_urls else None)
     if text is None:
         raise MalformedCallback("there is no text that can be stored")
     return InboundMessage(
@@ -230,8 +220,21 @@ def _text_of(entry: Entry, mapping: InboundMapping, numbers: NumberFormat) -> In
         recipient=numbers.read(recipient) or recipient,
         text=text,
         media_urls=media_urls,
-        part=_part(entry, mapping.part),
+        part=part,
     )
+
+
+def _content(entry: Entry, mapping: InboundMapping, *, otherwise: str | None) -> tuple[str | None, MessagePart | None]:
+    """The text, and its place if it is a part: then half a character at its edge is no fault, and kept for the other half."""
+    part = place_of(entry.get, mapping.part)
+    found = _octets(entry, mapping.octets)
+    if found is not None:
+        return read_octets(*found, part)
+    text = _text(entry, mapping.message, otherwise=otherwise)
+    if text is None and part is not None:
+        torn = torn_octets(next((value for path in _each(mapping.message) for value in entry.all(path)), None))
+        return read_octets(*torn, part) if torn is not None else (None, part)
+    return text, part
 
 
 def _text(entry: Entry, paths: Paths, *, otherwise: str | None) -> str | None:
@@ -243,30 +246,18 @@ def _text(entry: Entry, paths: Paths, *, otherwise: str | None) -> str | None:
     return otherwise
 
 
-def _decoded(entry: Entry, mapping: OctetsMapping | None) -> str | None:
-    """The text of its octets; None where these are not told, or are in a charset that the table does not list."""
+def _octets(entry: Entry, mapping: OctetsMapping | None) -> tuple[bytes, str] | None:
+    """The octets of the text and their charset; None where these are not told, or the table does not list the charset."""
     charset = mapping.charsets.get(charset_name(entry.get(mapping.charset))) if mapping else None
     if mapping is None or charset is None:
         return None
     try:
-        return storable_text(decode(entry.get(mapping.path), charset, mapping.notation))
+        return NOTATIONS[mapping.notation](entry.get(mapping.path)), charset
     except ValueError:
-        raise MalformedCallback("the octets are not a text in their charset") from None
+        raise MalformedCallback("the octets are no octets in their notation") from None
 
 
 def _media(found: list[Any]) -> tuple[str, ...]:
     """Every address; what is none is left out, because a fault of one picture must not cost the text."""
     values = [value for each in found for value in (each if isinstance(each, list) else [each])]
     return tuple(filter(None, map(storable_text, values)))
-
-
-def _part(entry: Entry, mapping: PartMapping | None) -> MessagePart | None:
-    """None for a text in one piece, and for a place that makes no sense: such a part is shown on its own."""
-    if mapping is None:
-        return None
-    reference = scalar(entry.get(mapping.reference))
-    number, count = (scalar(entry.get(path)) for path in (mapping.number, mapping.count))
-    if not reference or not all(each.isascii() and each.isdigit() and len(each) <= 3 for each in (number, count)):  # noqa: PLR2004
-        return None
-    is_part = 1 <= int(number) <= int(count) <= MAX_PARTS and int(count) > 1
-    return MessagePart(reference[:MAX_ID_LENGTH], int(number), int(count)) if is_part else None

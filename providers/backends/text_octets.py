@@ -42,9 +42,8 @@ def charset_name(value: Any) -> str:
     return scalar(value)
 
 
-def decode(octets: Any, charset: Charset, notation: Notation) -> str:
-    """Raises `ValueError` for octets that are none in this notation, or no text in this charset."""
-    raw = NOTATIONS[notation](octets)
+def decode(raw: bytes, charset: str) -> str:
+    """Raises `ValueError` for octets that are no text in this charset."""
     return gsm.decode(raw) if charset == "gsm" else raw.decode(charset)
 
 

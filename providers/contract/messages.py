@@ -51,11 +51,17 @@ class ProviderKeyword(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessagePart:
-    """The place of a part in a long text: `number` of `count`, from 1. `reference` is the same for all its parts."""
+    """The place of a part in a long text: `number` of `count`, from 1. `reference` is the same for all its parts.
+
+    `octets` are those of its text where a character may stand in two parts; `providers.octets.join` decodes the parts together
+    by their `charset`.
+    """
 
     reference: str
     number: int
     count: int
+    octets: bytes = field(default=b"", repr=False)
+    charset: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,16 @@
-"""Texts of incoming PDUs: what octets and a data_coding mean, and which part of a long text they are.
-
-Networks pass on what others got wrong, and a reply must not be lost for it: octets that fit no alphabet are read by the nearest
-one that they fit.
-"""
+"""Texts of incoming PDUs: what octets and a data_coding mean, and which part of a long text they are."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from providers import gsm
+from providers import octets as texts
 from providers.contract.messages import MessagePart
 from providers.smpp.constants import Tag
 from providers.smpp.text import Alphabet, fill_bits
 
 MAX_USER_DATA = 140
-_ASCII_CONTROLS = frozenset(b"\t\n\r")
-_FIRST_PRINTABLE, _FIRST_NON_ASCII = 0x20, 0x80
-_LITTLE_ENDIAN_MARK = b"\xff\xfe"
 _REFERENCE_OCTETS: Final[Mapping[int, int]] = {
     0x00: 1,
     0x08: 2,
@@ -41,6 +35,21 @@ def decode(octets: bytes, data_coding: int, default_alphabet: Alphabet, *, heade
     """
     text = _decode(octets, data_coding, default_alphabet, header_octets)
     return text.replace("\x00", "")
+
+
+def octets_of_part(
+    octets: bytes, data_coding: int, default_alphabet: Alphabet, *, header_octets: int = 0
+) -> tuple[bytes, str]:
+    """The octets of a part and their charset, for `providers.octets.join`; an empty charset where each octet is a character."""
+    coding = _coding_of_class(data_coding)
+    if coding == _UCS2_CLASS:
+        return texts.big_endian(octets), texts.UTF_16
+    if coding in _READERS:
+        return octets, _CHARSETS.get(coding, "")
+    if default_alphabet is Alphabet.GSM7_PACKED:
+        return _unpacked(octets, header_octets), texts.GSM
+    is_gsm = default_alphabet is Alphabet.GSM7 or coding == _GSM_CLASS != data_coding
+    return octets, texts.GSM if is_gsm else ""
 
 
 def read_udh(octets: bytes) -> DataHeader:
@@ -103,18 +112,11 @@ def _coding_of_class(data_coding: int) -> int:
 def _default(octets: bytes, alphabet: Alphabet, header_octets: int) -> str:
     match alphabet:
         case Alphabet.GSM7:
-            return _gsm(octets)
+            return texts.gsm_text(octets)
         case Alphabet.GSM7_PACKED:
             return gsm.decode(_unpacked(octets, header_octets))
         case Alphabet.LATIN1 | Alphabet.ASCII:
             return octets.decode("latin-1")
-
-
-def _gsm(octets: bytes) -> str:
-    """Octets above 127 are none of GSM's: some message centres put UTF-8 or Latin-1 there."""
-    if max(octets, default=0) < _FIRST_NON_ASCII:
-        return gsm.decode(octets)
-    return _utf8_or_latin1(octets)
 
 
 def _unpacked(octets: bytes, header_octets: int) -> bytes:
@@ -131,34 +133,12 @@ def _unpacked(octets: bytes, header_octets: int) -> bytes:
     return septets
 
 
-def _ascii_or_gsm(octets: bytes) -> str:
-    """ASCII by the standard, but node-smpp sends GSM octets here. A control character that no text has tells them apart."""
-    if any(octet < _FIRST_PRINTABLE and octet not in _ASCII_CONTROLS for octet in octets):
-        return _gsm(octets)
-    return _utf8_or_latin1(octets)
-
-
-def _ucs2(octets: bytes) -> str:
-    """UTF-16BE. A last odd octet, a byte order mark and half a surrogate pair do no harm."""
-    even = octets[: len(octets) // 2 * 2]
-    if even.startswith(_LITTLE_ENDIAN_MARK):
-        return even[2:].decode("utf-16-le", "replace")
-    return even.decode("utf-16-be", "replace").removeprefix("\ufeff")
-
-
 def _readable(octets: bytes) -> str:
     """Some carriers declare texts as 8-bit data."""
-    text = _utf8_or_latin1(octets)
+    text = texts.utf8_or_latin1(octets)
     if not all(each.isprintable() or each in "\t\n\r" for each in text):
         raise ValueError("the message is binary data, not a text")
     return text
-
-
-def _utf8_or_latin1(octets: bytes) -> str:
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
 
 
 def _codec(name: str) -> Callable[[bytes], str]:
@@ -167,14 +147,23 @@ def _codec(name: str) -> Callable[[bytes], str]:
 
 # The codings of SMPP 3.4, section 5.2.19, but for 0 and what it reserves, which are read as the default alphabet.
 _READERS: Final[Mapping[int, Callable[[bytes], str]]] = {
-    1: _ascii_or_gsm,
+    1: texts.ascii_or_gsm,
     2: _readable,
     3: _codec("latin-1"),
     4: _readable,
     5: _codec("shift_jis"),
     6: _codec("iso8859-5"),
     7: _codec("iso8859-8"),
-    8: _ucs2,
+    8: texts.utf16,
     10: _codec("iso2022_jp"),
     14: _codec("euc_kr"),
+}
+# Of the codings whose characters may have several octets.
+_CHARSETS: Final[Mapping[int, str]] = {
+    1: texts.ASCII_OR_GSM,
+    2: texts.UTF_8,
+    4: texts.UTF_8,
+    5: "shift_jis",
+    10: "iso2022_jp",
+    14: "euc_kr",
 }

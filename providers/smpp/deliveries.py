@@ -11,7 +11,7 @@ from providers.errors import MalformedCallback
 from providers.numbers import NumberFormat
 from providers.smpp import addresses
 from providers.smpp.constants import UDH
-from providers.smpp.decoding import decode, read_udh, sar_part
+from providers.smpp.decoding import decode, octets_of_part, read_udh, sar_part
 from providers.smpp.pdu import ShortMessage, SmppAddress
 from providers.smpp.receipts import is_receipt, read_receipt
 from providers.smpp.text import Alphabet
@@ -60,11 +60,16 @@ def read_text(message: ShortMessage, default_alphabet: Alphabet) -> tuple[str | 
     if message.esm_class & UDH:
         header = read_udh(octets)
         header_octets, part = header.octets, header.part
+    part = part or sar_part(message.tlvs)
+    octets = octets[header_octets:]
     try:
-        text = decode(octets[header_octets:], message.data_coding, default_alphabet, header_octets=header_octets)
+        text = decode(octets, message.data_coding, default_alphabet, header_octets=header_octets)
     except ValueError:
         return None, part
-    return text, part or sar_part(message.tlvs)
+    if part is not None:
+        octets, charset = octets_of_part(octets, message.data_coding, default_alphabet, header_octets=header_octets)
+        part = replace(part, octets=octets if charset else b"", charset=charset)
+    return text, part
 
 
 def raw_record(message: ShortMessage) -> bytes:

@@ -4,6 +4,7 @@ import json
 import math
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.admin.models import ADDITION, DELETION
 from django.contrib.auth import get_user_model
@@ -13,7 +14,16 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from media_store.services.storing import store
 from messaging.console import audit
-from messaging.models import ApiToken, KeywordRule, Message, OutboundQueue, RetentionRule, Rollup, Suppression
+from messaging.models import (
+    ApiToken,
+    Attachment,
+    KeywordRule,
+    Message,
+    OutboundQueue,
+    RetentionRule,
+    Rollup,
+    Suppression,
+)
 from messaging.models.rollup import EVER
 from messaging.segments import measure
 from messaging.services.installation import OPERATOR, VIEWER, install, service_user
@@ -42,6 +52,7 @@ from tests.factories import (
     UserFactory,
     WebhookDeliveryFactory,
 )
+from tests.media_store.other_files import KINDS
 from tests.media_store.pictures import encoded, picture
 from tests.scheduling.making import create, recipient_list
 
@@ -76,6 +87,7 @@ def make(now: datetime) -> dict[str, Model]:
     found = {
         "unknown": Message.objects.filter(status=Status.UNKNOWN).first(),
         "failed after two calls": _message_with_history(shop, mara, now - timedelta(hours=2)),
+        "message with files": _message_with_files(shop, now),
         **_schedules(shop, now),
     }
     _clients(shop, clinic, now)
@@ -339,6 +351,24 @@ def _images(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
         content = encoded("PNG" if shade % 2 else "JPEG", picture(width, height, shade=shade * 40))
         store(owner=shop, stream=[content], now=now)
     store(owner=clinic, stream=[content], now=now)
+
+
+def _message_with_files(shop: AbstractUser, now: datetime) -> Message:
+    """A picture, a contact, a file that is being fetched, and one that is lost."""
+    content_type, card = KINDS["vcard"]
+    kept = [
+        store(owner=shop, stream=[encoded("JPEG", picture(640, 480, shade=7))], now=now).asset,
+        store(owner=shop, stream=[card], now=now, allow_files={content_type}).asset,
+    ]
+    rows: list[dict[str, Any]] = [{"asset": asset} for asset in kept]
+    rows.append({"source_url": "https://carrier.example/1", "next_attempt_at": now + timedelta(minutes=2)})
+    rows.append({"error_code": "too_large", "error": "The file is larger than 5,242,880 bytes."})
+    message = MessageFactory(
+        inbound=True, owner=shop, from_number=CUSTOMER, text="Here is the receipt and my card.", media_count=len(rows)
+    )
+    for position, row in enumerate(rows):
+        Attachment.objects.create(message=message, position=position, **row)
+    return message
 
 
 def _periodic_tasks(now: datetime) -> None:

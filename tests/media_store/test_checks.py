@@ -113,3 +113,15 @@ def test_a_deployment_without_tls_to_the_storage_is_a_warning(settings, scheme: 
     settings.STORAGES = {**settings.STORAGES, "media": storage(f"{scheme}://k:s@host/bucket")}
 
     assert ids(checks.check_transport(None)) == found
+
+
+def test_unknown_names_of_file_types_are_reported(settings) -> None:
+    assert checks.check_file_types(None) == []
+
+    settings.INBOUND_FILE_TYPES = []
+    assert checks.check_file_types(None) == []
+
+    settings.INBOUND_FILE_TYPES = ["vcard", "image", "zip"]
+    [found] = checks.check_file_types(None)
+    assert (found.id, found.msg) == ("media_store.E004", "INBOUND_FILE_TYPES has unknown names: image, zip.")
+    assert found.hint == "It is a list of vcard, audio, video, pdf; images are always taken."

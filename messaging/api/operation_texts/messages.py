@@ -26,8 +26,8 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         that is refused with 400 or 409 does not use the key.
 
         Error codes: 409 `recipient_inactive` if the number is deactivated, 409 `recipient_opted_out` if the recipient
-        is suppressed, and in a 400 among others `invalid_number`, `sender_not_allowed`, `unknown_queue`, `too_long` and
-        `media_not_supported`.
+        is suppressed, and in a 400 among others `invalid_number`, `sender_not_allowed`, `unknown_queue`, `too_long`,
+        `media_not_supported` and `not_an_image` (a file that came in).
         """,
     ),
     "messages_batch": (
@@ -108,7 +108,8 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
     "messages_media_list": (
         "List a message's images",
         """
-        Returns the images attached to the message, in their order. Each `url` is the address of the image itself.
+        Returns the images and other files of the message, in their order. Each `url` is the address of the file itself. A
+        file that is lost is only in `media` of the message.
         """,
     ),
     "messages_media_create": (

@@ -13,9 +13,11 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 
 from media_store import services as media
-from media_store.errors import MediaError
+from media_store.content_types import types_of
+from media_store.errors import BadImage, FileNotAccepted, FileTooLarge, MediaError, NotAnImage
 from media_store.models import MediaAsset
 from messaging.database_faults import DATABASE_FAULTS, drop_connection, may_pass
+from messaging.file_errors import MAX_DETAIL, FileError
 from messaging.models import Attachment, Message
 from providers import registry
 from providers.contract.callbacks import MediaAccess, callback_parser
@@ -36,21 +38,32 @@ _running = threading.Lock()
 
 
 class _FetchError(NamedTuple):
-    """Why a file was not fetched. It is given up unless the error is retryable."""
+    """Why a file was not fetched: a code, and a sentence for the sender's readers. It is given up unless `is_retryable`."""
 
-    reason: str
+    code: FileError
+    detail: str
     is_retryable: bool = False
 
 
 # Every attempt started and none ended: fetching this file probably kills the worker.
-LOST = _FetchError("fetching it was never finished")
-FAULT = _FetchError("it could not be processed", is_retryable=True)
+LOST = _FetchError(FileError.FAILED, "Fetching the file was never finished.")
+FAULT = _FetchError(FileError.FAILED, "The file could not be processed.", is_retryable=True)
 ERRORS: Mapping[type[Exception], _FetchError] = {
-    AddressRefused: _FetchError("the address is not public"),
-    TooLarge: _FetchError("the file is too large"),
-    Misconfigured: _FetchError("the provider account cannot be used as it is configured", is_retryable=True),
-    OSError: _FetchError("the file could not be stored", is_retryable=True),
+    AddressRefused: _FetchError(FileError.ADDRESS_NOT_PUBLIC, "The file is at an address that is not public."),
+    Misconfigured: _FetchError(
+        FileError.FAILED, "The provider account cannot be used as it is configured.", is_retryable=True
+    ),
+    OSError: _FetchError(FileError.FAILED, "The file could not be stored.", is_retryable=True),
 }
+# Errors of the media store, whose texts are sentences.
+MEDIA_CODES: Mapping[type[MediaError], FileError] = {
+    FileTooLarge: FileError.TOO_LARGE,
+    FileNotAccepted: FileError.NOT_ACCEPTED,
+    NotAnImage: FileError.NOT_ACCEPTED,
+    BadImage: FileError.DAMAGED,
+}
+# What is wrong with an image that is whole, but more than the limits allow.
+OVER_THE_LIMITS = frozenset({"too_many_pixels", "too_many_frames"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +152,8 @@ def _download(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime])
             parser = callback_parser(backend)
             access = parser.media_access() if parser is not None else None
         chunks = fetcher.chunks(file.source_url, access)
-        return media.store(owner=file.message.owner, stream=chunks, now=clock()).asset
+        allowed = types_of(settings.INBOUND_FILE_TYPES)
+        return media.store(owner=file.message.owner, stream=chunks, now=clock(), allow_files=allowed).asset
     except (AddressRefused, TooLarge, FetchFailed, MediaError, Misconfigured, OSError) as fault:
         if isinstance(fault, OSError):
             logger.error("an inbound file cannot be stored: %s", type(fault).__name__)
@@ -153,9 +167,14 @@ def _download(file: Attachment, fetcher: Fetcher, clock: Callable[[], datetime])
 
 def _error_of(fault: Exception) -> _FetchError:
     if isinstance(fault, FetchFailed):
-        return _FetchError(str(fault), is_retryable=fault.retryable)
+        detail = f"The file could not be fetched: {fault}."
+        return _FetchError(FileError.UNAVAILABLE, detail, is_retryable=fault.retryable)
+    if isinstance(fault, TooLarge):
+        return _error_of(FileTooLarge(settings.MEDIA_MAX_BYTES))
     if isinstance(fault, MediaError):
-        return _FetchError(f"the file is not accepted: {fault.code}")
+        is_over = isinstance(fault, BadImage) and fault.field_code in OVER_THE_LIMITS
+        code = next((code for kind, code in MEDIA_CODES.items() if isinstance(fault, kind)), FileError.NOT_ACCEPTED)
+        return _FetchError(FileError.TOO_LARGE if is_over else code, fault.detail)
     return next(error for kind, error in ERRORS.items() if isinstance(fault, kind))
 
 
@@ -173,7 +192,11 @@ def _store_asset(file: Attachment, asset: MediaAsset) -> None:
 
 def _store_error(file: Attachment, error: _FetchError, now: datetime) -> None:
     earlier = file.attempts  # as it was before this attempt
-    next_attempt_at = now + DELAYS[earlier] if error.is_retryable and earlier < len(DELAYS) else None
-    Attachment.objects.filter(pk=file.pk, asset=None).update(next_attempt_at=next_attempt_at, error=error.reason[:200])
-    if next_attempt_at is None:
-        logger.warning("file %d of message %s given up: %s", file.position, file.message_id, error.reason)
+    is_retried = error.is_retryable and earlier < len(DELAYS)
+    Attachment.objects.filter(pk=file.pk, asset=None).update(
+        next_attempt_at=now + DELAYS[earlier] if is_retried else None,
+        error=error.detail[:MAX_DETAIL],
+        error_code="" if is_retried else error.code,
+    )
+    if not is_retried:
+        logger.warning("file %d of message %s given up: %s", file.position, file.message_id, error.code)

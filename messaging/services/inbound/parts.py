@@ -14,6 +14,7 @@ from messaging.models.encrypted import fault_of
 from messaging.models.inbound_part import MAX_REFERENCE_LENGTH
 from messaging.services.inbound.incoming import IncomingMessage, kept_media
 from messaging.services.privacy import fingerprints
+from providers import octets
 from providers.contract.messages import MessagePart, ProviderKeyword
 from providers.models import ProviderAccount
 
@@ -21,6 +22,8 @@ from providers.models import ProviderAccount
 WAIT = timedelta(minutes=5)
 MAX_COUNT = 255  # as in the header of a concatenated SMS
 GAP = "…"
+# What a part has of these beside `from` and `to`: a character may stand in two parts.
+OCTETS = frozenset({"octets", "charset"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def add(incoming: IncomingMessage, place: MessagePart, *, account: ProviderAccou
         text=incoming.text,
         media_urls=list(incoming.addresses),
         media_left_out=incoming.media_left_out,
-        unabridged=dict(incoming.unabridged),
+        unabridged={**incoming.unabridged, **_octets(place)},
         provider_message_id=incoming.provider_message_id,
         provider_keyword=incoming.provider_keyword or "",
         received_at=now,
@@ -91,7 +94,7 @@ def joined(parts: Sequence[InboundPart]) -> IncomingMessage:
         text=_joined_text(ordered),
         addresses=addresses,
         media_left_out=too_many + sum(part.media_left_out for part in ordered),
-        unabridged=first.unabridged,
+        unabridged={name: value for name, value in first.unabridged.items() if name not in OCTETS},
         part_count=first.count,
         missing_parts=first.count - len(ordered),
         provider_message_id=first.provider_message_id,
@@ -101,12 +104,40 @@ def joined(parts: Sequence[InboundPart]) -> IncomingMessage:
 
 def _joined_text(ordered: Sequence[InboundPart]) -> str:
     first, last = ordered[0], ordered[-1]
-    pieces = [first.text if first.number == 1 else f"{GAP} {first.text}"]
+    text = "" if first.number == 1 else f"{GAP} "
+    expected = first.number
+    for run in _runs(ordered):
+        if run[0].number != expected:
+            text += f" {GAP} "
+        text += _text_of(run)
+        expected = run[-1].number + 1
+    return text if last.number == last.count else f"{text} {GAP}"
+
+
+def _runs(ordered: Sequence[InboundPart]) -> list[list[InboundPart]]:
+    """The parts without those that are missing between them, in groups that are decoded together."""
+    runs = [[ordered[0]]]
     for before, part in pairwise(ordered):
-        pieces.append(part.text if part.number == before.number + 1 else f" {GAP} {part.text}")
-    if last.number < last.count:
-        pieces.append(f" {GAP}")
-    return "".join(pieces)
+        if part.number == before.number + 1 and _charset(part) == _charset(before):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
+
+
+def _text_of(run: Sequence[InboundPart]) -> str:
+    charset = _charset(run[0])
+    if not charset or len(run) == 1:
+        return "".join(part.text for part in run)
+    return octets.join([bytes.fromhex(part.unabridged["octets"]) for part in run], charset)
+
+
+def _charset(part: InboundPart) -> str:
+    return str(part.unabridged.get("charset", ""))
+
+
+def _octets(place: MessagePart) -> dict[str, str]:
+    return {"octets": place.octets.hex(), "charset": place.charset} if place.charset else {}
 
 
 def close(parts: Sequence[InboundPart], message: Message) -> None:

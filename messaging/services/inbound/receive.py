@@ -221,7 +221,7 @@ def _is_same(message: Message, incoming: IncomingMessage) -> bool:
         return False
     media = message.attachments.values_list("asset_id", "source_url") if message.media_count else []
     wanted = {*incoming.assets, *incoming.addresses}
-    return {address or asset for asset, address in media} == wanted
+    return {address or asset for asset, address in media if address or asset} == wanted
 
 
 def _wait(sender: str, limits: InboundLimits, now: datetime) -> int | None:

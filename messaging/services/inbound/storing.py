@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 from django.contrib.auth.models import User
 
 from messaging import segments
+from messaging.file_errors import DETAILS, FileError
 from messaging.models import Attachment, Message, ProviderCallback
+from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.services import transitions
 from messaging.services.inbound import keyword_effects, marks
@@ -41,7 +43,7 @@ def build(
         segments=size.segments,
         provider=account,
         provider_message_id=incoming.provider_message_id,
-        media_count=len(incoming.assets) + len(incoming.addresses),
+        media_count=len(incoming.assets) + len(incoming.addresses) + _told(incoming),
         is_automatic=incoming.provider_keyword is not None,
         provider_keyword=incoming.provider_keyword or "",
         error_code=error_code,
@@ -67,7 +69,7 @@ def store(message: Message, incoming: IncomingMessage, *, now: datetime) -> Mess
     )
     if message.provider is not None:
         _keep_unabridged(message, message.provider, incoming, now)
-    _attach(message, incoming.assets, incoming.addresses, now)
+    _attach(message, incoming, now)
     return message
 
 
@@ -96,10 +98,16 @@ def _keep_unabridged(message: Message, account: ProviderAccount, incoming: Incom
         )
 
 
-def _attach(message: Message, assets: Sequence[UUID], addresses: Sequence[str], now: datetime) -> None:
-    files = [Attachment(message=message, position=position, asset_id=asset) for position, asset in enumerate(assets)]
-    files += [
-        Attachment(message=message, position=position, source_url=address, next_attempt_at=now)
-        for position, address in enumerate(addresses, start=len(assets))
-    ]
-    Attachment.objects.bulk_create(files)
+def _attach(message: Message, incoming: IncomingMessage, now: datetime) -> None:
+    """The files, and one row behind them for each that is not kept."""
+    kept: list[dict[str, Any]] = [{"asset_id": asset} for asset in incoming.assets]
+    kept += [{"source_url": address, "next_attempt_at": now} for address in incoming.addresses]
+    lost = [{"error_code": FileError.NOT_KEPT, "error": DETAILS[FileError.NOT_KEPT]}] * _told(incoming)
+    Attachment.objects.bulk_create(
+        Attachment(message=message, position=position, **columns) for position, columns in enumerate([*kept, *lost])
+    )
+
+
+def _told(incoming: IncomingMessage) -> int:
+    """How many files that are not kept get a row of their own; the mark `media_left_out` counts all of them."""
+    return min(incoming.media_left_out, MAX_ATTACHMENTS)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Max
 
+from media_store.content_types import is_image
 from media_store.models import MediaAsset
 from media_store.services import grant, signed_url, visible_to
 from messaging.models import Attachment, Message
@@ -27,7 +28,7 @@ class MediaChecks:
 
     def __init__(self, owner: User, asset_lists: Iterable[tuple[UUID, ...]]) -> None:
         ids = {asset_id for assets in asset_lists for asset_id in assets}
-        self._visible = lock_visible(owner, ids)
+        self._visible = _lock(owner, ids)
         accounts = ProviderAccount.objects.filter(is_enabled=True) if self._visible else []
         self._carriers = [account.as_candidate() for account in accounts if registry.capabilities_of(account).media]
         bound = SenderNumber.objects.filter(account__isnull=False) if self._carriers else []
@@ -37,8 +38,10 @@ class MediaChecks:
         """Return the error that forbids sending these assets to this number, or None."""
         if not assets:
             return None
-        if not self._visible.issuperset(assets):
+        if not self._visible.keys() >= set(assets):
             return InvalidField("media", "unknown_asset", "There is no such media asset.")
+        if not all(is_image(self._visible[asset]) for asset in assets):
+            return InvalidField("media", "not_an_image", "Only images can be sent; this is a file that came in.")
         bound_account = self._bound.get(sender)
         if any(
             bound_account in {None, carrier.slug} and carrier.weight > 0 and routing.serves(carrier, number)
@@ -50,10 +53,15 @@ class MediaChecks:
 
 def lock_visible(owner: User, ids: Collection[UUID]) -> set[UUID]:
     """Return the ids that the owner may use, and lock their rows against deletion until the caller's transaction ends."""
+    return set(_lock(owner, ids))
+
+
+def _lock(owner: User, ids: Collection[UUID]) -> dict[UUID, str]:
+    """As `lock_visible`, with the media type of each."""
     if not ids:
-        return set()
+        return {}
     rows = visible_to(owner).filter(pk__in=ids).select_for_update(of=("self",), no_key=True)
-    return set(rows.values_list("pk", flat=True))
+    return dict(rows.values_list("pk", "content_type"))
 
 
 def create(rows: Iterable[tuple[Message, Sequence[UUID]]]) -> None:
@@ -96,7 +104,8 @@ def attach(*, message_id: UUID, assets: Sequence[MediaAsset], actor: User, now: 
             raise InvalidField("file", "unknown_asset", "There is no such media asset.")
         present = set(message.attachments.values_list("asset_id", flat=True))
         new = [asset for asset in dict.fromkeys(assets) if asset.pk not in present]
-        if message.media_count + len(new) > MAX_ATTACHMENTS:
+        kept = message.attachments.exclude(asset=None, next_attempt_at=None)  # not those that were given up
+        if kept.count() + len(new) > MAX_ATTACHMENTS:
             raise InvalidField("file", "too_many_files", f"A message has at most {MAX_ATTACHMENTS} files.")
         if message.direction == Direction.OUTBOUND:
             _check_outbound(message, new, actor)

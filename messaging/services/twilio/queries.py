@@ -50,7 +50,7 @@ def page(
     query: MessageQuery, *, size: int, after: RowPosition | None = None, before: RowPosition | None = None
 ) -> list[Message]:
     """Up to `size` rows, newest first: those that follow the row `after`, or those that end before the row `before`."""
-    rows = Message.objects.filter(owner=query.owner_id)
+    rows = Message.objects.filter(owner=query.owner_id).prefetch_related("attachments")
     if query.to:
         rows = rows.filter(to_number=query.to)
     if query.sender:

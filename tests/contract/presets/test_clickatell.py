@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from providers.contract.callbacks import CallbackParser, ReportedStatus
+from providers.contract.messages import MessagePart
 from providers.errors import CredentialsRefused, OutOfCredit, Refused, Unavailable
 from tests.contract.fake_carrier import Play, Received, answer
 from tests.contract.presets.kit import REFERENCE, SENDER, TO, Callback, PresetContract, Refusal, json_callback
@@ -84,7 +85,20 @@ class TestClickatell(PresetContract):
 
         assert reply.text == {"UTF-16BE": "señor 👋", "ISO-8859-1": "señor !", "UTF-8": "señor %21"}[charset]
 
+    def test_a_part_is_named_by_its_header_and_keeps_half_a_character(self, parser: CallbackParser) -> None:
+        octets = "a👋".encode("utf-16-be")[:4]
+        callback = incoming(quote(octets), "UTF-16BE", udh="0500032A0201")
 
-def incoming(text: str, charset: str) -> Callback:
-    numbers = {"fromNumber": TO[1:], "toNumber": SENDER[1:]}
-    return json_callback({"messageId": "1234", **numbers, "timestamp": 1516217711000, "text": text, "charset": charset})
+        [reply] = parser.parse_inbound(self.request(callback, kind="inbound", attempt_id=""))
+
+        assert (reply.text, reply.part) == ("a\ufffd", MessagePart("42", 1, 2, octets, "utf-16-be"))
+
+    def test_a_reply_with_an_empty_header_is_whole(self, parser: CallbackParser) -> None:
+        [reply] = parser.parse_inbound(self.request(incoming("hi", "UTF-8", udh=""), kind="inbound", attempt_id=""))
+
+        assert (reply.text, reply.part) == ("hi", None)
+
+
+def incoming(text: str, charset: str, **fields: str) -> Callback:
+    content = {"messageId": "1234", "fromNumber": TO[1:], "toNumber": SENDER[1:], "timestamp": 1516217711000}
+    return json_callback({**content, "text": text, "charset": charset, **fields})

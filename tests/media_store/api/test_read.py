@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from media_store import services
 from media_store.models import MediaAsset
 from messaging.services.installation import API_READER
-from tests.media_store import pictures
+from tests.media_store import other_files, pictures
 from tests.media_store.api.conftest import upload
 from tests.media_store.folder import Folder
 from tests.messaging.api.conftest import Api, assert_problem
@@ -167,6 +167,33 @@ class TestContent:
 
     def test_an_outdated_copy_is_200(self, api, mine) -> None:
         assert fetched(api.get(f"media/{mine().pk}/content/", If_None_Match='"other"')) == 200
+
+
+class TestFiles:
+    """Files that are no images are saved by a browser, never shown."""
+
+    @pytest.mark.parametrize(
+        ("name", "extension"), [("vcard", "vcf"), ("pdf", "pdf"), ("m4a", "m4a"), ("mp4", "mp4"), ("webm", "webm")]
+    )
+    def test_a_file_is_a_download_in_a_sandbox(self, api, now, name: str, extension: str) -> None:
+        content_type, content = other_files.KINDS[name]
+        asset = services.store(owner=api.user, stream=[content], now=now, allow_files={content_type}).asset
+
+        response = api.get(f"media/{asset.pk}/content/", Accept="text/html")
+
+        assert response.getvalue() == content
+        assert response.headers["Content-Type"] == content_type
+        assert response.headers["Content-Disposition"] == f'attachment; filename="{asset.pk}.{extension}"'
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+    def test_an_upload_of_one_is_refused_also_when_it_came_in_before(self, api, now) -> None:
+        content_type, content = other_files.KINDS["vcard"]
+        for _ in range(2):
+            assert_problem(upload(api, content), 415, "not_an_image")
+            services.store(owner=None, stream=[content], now=now, allow_files={content_type})
+
+        assert api.get("media/").json()["count"] == 0
 
 
 class TestSignedUrl:

@@ -6,11 +6,12 @@ import io
 import pytest
 
 from media_store import services
-from media_store.errors import BadImage, FileTooLarge, NotAnImage
+from media_store.content_types import FILE_TYPES
+from media_store.errors import BadImage, FileNotAccepted, FileTooLarge, NotAnImage
 from media_store.models import MediaAsset, MediaOwnership
 from media_store.services import storing
 from tests.factories import UserFactory
-from tests.media_store import pictures
+from tests.media_store import other_files, pictures
 from tests.media_store.folder import Folder
 from tests.messaging.parallel import at_once
 
@@ -213,3 +214,53 @@ class TestConcurrency:
         assert sum(outcome.created for outcome in outcomes) == 1
         assert MediaOwnership.objects.count() == 1
         assert folder.names() == [file_name(content)]
+
+
+# --- Files that are no images -----------------------------------------------------------------------------------------
+
+
+def test_a_file_of_an_allowed_type_is_stored_as_it_came(folder: Folder, owner, now) -> None:
+    content_type, content = other_files.KINDS["3gp"]
+
+    stored = services.store(owner=owner, stream=[content], now=now, allow_files={"video/3gpp"})
+
+    asset = MediaAsset.objects.get()
+    assert (stored.asset, stored.created) == (asset, True)
+    assert (asset.content_type, asset.size, asset.width, asset.height) == (content_type, len(content), None, None)
+    assert (asset.frames, asset.clean_size, asset.clean_content_type) == (1, None, "")
+    assert folder.names() == [file_name(content)]
+    assert folder.read(file_name(content)) == content
+    assert not services.store(owner=owner, stream=[content], now=now, allow_files={"video/3gpp"}).created
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refusal"), [((), NotAnImage), ({"text/vcard"}, FileNotAccepted)], ids=["images only", "other files"]
+)
+def test_a_file_of_another_type_is_refused(folder: Folder, owner, now, allowed, refusal) -> None:
+    with pytest.raises(refusal):
+        services.store(owner=owner, stream=[other_files.KINDS["pdf"][1]], now=now, allow_files=allowed)
+
+    assert not MediaAsset.objects.exists()
+    assert folder.names() == []
+
+
+def test_a_file_that_came_in_with_a_text_cannot_be_uploaded_as_an_image(folder: Folder, owner, now) -> None:
+    content = other_files.KINDS["pdf"][1]
+    services.store(owner=owner, stream=[content], now=now, allow_files={"application/pdf"})
+    stranger = UserFactory()
+
+    for allowed, refusal in (((), NotAnImage), ({"text/vcard"}, FileNotAccepted)):
+        with pytest.raises(refusal):
+            services.store(owner=stranger, stream=[content], now=now, allow_files=allowed)
+
+    assert list(MediaOwnership.objects.values_list("owner", flat=True)) == [owner.pk]
+
+
+@pytest.mark.parametrize("content_type", pictures.KINDS)
+def test_an_image_is_validated_whatever_other_files_are_allowed(folder: Folder, owner, now, content_type: str) -> None:
+    content = pictures.KINDS[content_type]()
+
+    with pytest.raises(BadImage):
+        services.store(owner=owner, stream=[content[:-10]], now=now, allow_files=FILE_TYPES)
+
+    assert services.store(owner=owner, stream=[content], now=now, allow_files=FILE_TYPES).asset.width == 40

@@ -13,7 +13,7 @@ from media_store import services
 from media_store.errors import AssetInUse
 from media_store.models import MediaAsset
 from tests.factories import UserFactory
-from tests.media_store import pictures
+from tests.media_store import other_files, pictures
 from tests.media_store.conftest import folder, now, owner
 from tests.media_store.folder import Folder
 
@@ -50,6 +50,20 @@ def test_the_list_shows_small_images_and_whose_they_are(admin, asset, owner) -> 
     assert f'<img src="/api/v1/media/{image.pk}/content/" width="64" height="6" loading="lazy" alt="">' in page
     assert owner.username in page
     assert "style=" not in page.split(f"/media/{image.pk}/content/")[1].split(">")[0]
+
+
+def test_another_file_is_named_and_can_be_saved(admin, owner, now) -> None:
+    content_type, content = other_files.KINDS["amr"]
+    asset = services.store(owner=owner, stream=[content], now=now, allow_files={content_type}).asset
+    address = f"/api/v1/media/{asset.pk}/content/"
+
+    listed = admin.get(LIST).content.decode()
+    page = admin.get(f"{LIST}{asset.pk}/change/").content.decode()
+
+    assert "Audio (AMR)" in listed
+    assert address not in listed
+    assert f'<a class="sb-file" href="{address}" download>' in page
+    assert f'src="{address}"' not in page
 
 
 def test_five_images_cost_as_many_queries_as_one(admin, asset) -> None:

@@ -132,12 +132,30 @@ def test_the_page_shows_the_images_and_names_those_that_could_not_be_downloaded(
     page = admin.get(f"{LIST}{message.pk}/change/").content.decode()
 
     assert picture in page
-    assert "Image 2 could not be downloaded: too large" in page
-    assert "Image 3 is being downloaded" in page
+    assert "File 2 is not kept. <strong>unavailable</strong>: The file could not be fetched: too large." in page
+    assert "File 3 is being fetched" in page
     assert "a.example" not in page
     may_view = ("messaging.view_message", "media_store.view_mediaasset")
     assert picture not in staff(*may_view).get(f"{LIST}{message.pk}/change/").content.decode()
     assert picture in staff(*may_view, "messaging.view_text").get(f"{LIST}{message.pk}/change/").content.decode()
+
+
+def test_a_file_is_a_link_to_save_it_and_never_an_image(admin: Client, staff: Staff) -> None:
+    message = MessageFactory(inbound=True, media_count=2)
+    card = MediaAsset.objects.create(sha256="0" * 64, content_type="text/vcard", size=2_048, created_at=NOW)
+    Attachment.objects.create(message=message, position=0, asset=card)
+    Attachment.objects.create(message=message, position=1, error_code="too_large", error="It has <more> bytes.")
+    address = f"/api/v1/media/{card.pk}/content/"
+
+    page = admin.get(f"{LIST}{message.pk}/change/").content.decode()
+
+    assert f'<a class="sb-file" href="{address}" download>' in page
+    assert "Contact (vCard) · 2.0\xa0KB</a>" in page
+    assert f'src="{address}"' not in page
+    assert "File 2 is not kept. <strong>too_large</strong>: It has &lt;more&gt; bytes." in page
+    hidden = staff("messaging.view_message", "media_store.view_mediaasset").get(f"{LIST}{message.pk}/change/")
+    assert "Contact (vCard) 1" in hidden.content.decode()
+    assert address not in hidden.content.decode()
 
 
 def test_the_page_costs_the_same_for_a_long_history(admin: Client) -> None:

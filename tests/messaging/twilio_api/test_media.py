@@ -20,7 +20,7 @@ from providers.http.public_addresses import AddressRefused
 from providers.http.public_http import FetchFailed, TooLarge
 from providers.models import ProviderAccount
 from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory
-from tests.media_store import pictures
+from tests.media_store import other_files, pictures
 from tests.messaging.twilio_api.conftest import SENDER, TO, Twilio, message_of, sdk, twilio_of
 from tests.messaging.twilio_api.facts import assert_error, assert_page, assert_resource
 
@@ -102,6 +102,15 @@ def test_what_is_no_picture_is_refused(twilio: Twilio, web: Web, content: bytes)
     web.contents[URL] = content
 
     assert_error(twilio.send(MediaUrl=URL), 400, 21620)
+
+
+def test_a_file_that_came_in_is_no_picture_either(twilio: Twilio, web: Web) -> None:
+    content_type, card = other_files.KINDS["vcard"]
+    asset = media_store.store(owner=twilio.user, stream=[card], now=NOW, allow_files={content_type}).asset
+
+    assert_error(twilio.send(MediaUrl=link(asset)), 400, 21620)
+    assert not Message.objects.exists()
+    assert web.fetched == []
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/a.png", "file:///etc/passwd", "http://[::1]/", "a", "https://a b/"])
@@ -210,6 +219,17 @@ def test_the_sdk_lists_fetches_and_deletes_media(twilio: Twilio) -> None:
     assert (message.fetch().num_media, message.fetch().sid) == ("0", f"MM{row.pk.hex}")
     assert not MediaAsset.objects.exists()
     assert_error(twilio.get(f"Messages/SM{row.pk.hex}/Media/ME{asset.pk.hex}.json"), 404, 20404)
+
+
+def test_only_files_that_are_kept_are_counted(twilio: Twilio) -> None:
+    row, _ = with_media(twilio)
+    Message.objects.filter(pk=row.pk).update(media_count=3)
+    Attachment.objects.create(message=row, position=7, error_code="not_kept")
+    Attachment.objects.create(message=row, position=8, source_url=URL, next_attempt_at=NOW)
+    client = sdk(twilio)
+
+    assert client.messages(twilio_ids.message_sid(row)).fetch().num_media == "1"
+    assert [message.num_media for message in client.messages.list()] == ["1"]
 
 
 def test_media_are_as_documented_and_the_address_without_json_is_the_file(twilio: Twilio) -> None:

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from providers import callback_tokens
+from providers.backends.callback_parts import PartMapping
 from providers.backends.generic_http import GenericHttpBackend
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
 from providers.contract.messages import MessagePart
@@ -272,6 +274,14 @@ def test_the_place_of_a_part_is_read_if_it_makes_sense(given: tuple[str, str, st
     [text] = make(inbound={"part": PART}).parse_inbound(callback(content))
 
     assert text.part == part
+
+
+@pytest.mark.parametrize(
+    "part", [{}, {"reference": "a", "number": "b"}, {**PART, "udh": "udh"}, {"udh": "udh", "count": "c"}]
+)
+def test_a_part_is_found_by_three_paths_or_by_its_header(part: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="needs reference, number and count, or udh alone"):
+        PartMapping.model_validate(part)
 
 
 def test_the_answer_to_callbacks_is_as_configured() -> None:

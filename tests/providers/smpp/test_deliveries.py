@@ -12,6 +12,7 @@ from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.contract.messages import InboundMessage, MessagePart
 from providers.errors import MalformedCallback
 from providers.numbers import Notation, NumberFormat
+from providers.octets import join
 from providers.smpp.constants import DELIVERY_RECEIPT, UDH, Tag
 from providers.smpp.deliveries import raw_record, read_deliver, read_text
 from providers.smpp.pdu import ShortMessage, SmppAddress
@@ -41,14 +42,17 @@ def text_of(text: str, part: MessagePart | None = None) -> InboundMessage:
         (delivery(gsm.encode("STOP @€")), text_of("STOP @€")),
         (delivery("Привет".encode("utf-16-be"), data_coding=8), text_of("Привет")),
         (delivery(b"", tlvs={Tag.MESSAGE_PAYLOAD: gsm.encode("é" * 300)}), text_of("é" * 300)),
-        (delivery(b"\x05\x00\x03\x07\x02\x01abc", esm_class=UDH), text_of("abc", MessagePart("7", 1, 2))),
+        (
+            delivery(b"\x05\x00\x03\x07\x02\x01abc", esm_class=UDH),
+            text_of("abc", MessagePart("7", 1, 2, b"abc", "gsm")),
+        ),
         (delivery(b"\x05\x00\x03\x07\x02\x09abc", esm_class=UDH), text_of("abc")),
         (
             delivery(
                 b"abc",
                 tlvs={Tag.SAR_MSG_REF_NUM: b"\0\7", Tag.SAR_TOTAL_SEGMENTS: b"\2", Tag.SAR_SEGMENT_SEQNUM: b"\1"},
             ),
-            text_of("abc", MessagePart("7", 1, 2)),
+            text_of("abc", MessagePart("7", 1, 2, b"abc", "gsm")),
         ),
         (delivery(b"id:1 stat:DELIVRD"), text_of("id:1 stat:DELIVRD")),  # a person may write so
         (delivery(b""), text_of("")),
@@ -128,7 +132,9 @@ def test_the_parts_that_we_write_are_read_with_their_places(long_text: LongText)
     ]
     reference = "44" if long_text is LongText.UDH else "300"
     assert "".join(each or "" for each, _place in read) == text
-    assert [place for _text, place in read] == [MessagePart(reference, 1, 2), MessagePart(reference, 2, 2)]
+    places = [place for _text, place in read if place is not None]
+    assert [(place.reference, place.number, place.count) for place in places] == [(reference, 1, 2), (reference, 2, 2)]
+    assert join([place.octets for place in places], "gsm") == text
 
 
 @given(

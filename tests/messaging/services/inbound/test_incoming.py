@@ -198,6 +198,10 @@ def test_an_id_that_is_too_long_still_tells_a_repeat(bring) -> None:
 # --- Media ------------------------------------------------------------------------------------------------------------
 
 
+def files_of(message: Message) -> list[tuple[str, str]]:
+    return list(message.attachments.values_list("source_url", "error_code"))
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -213,19 +217,28 @@ def test_an_id_that_is_too_long_still_tells_a_repeat(bring) -> None:
 def test_a_fault_of_one_picture_does_not_refuse_the_text(bring, bad: str) -> None:
     message = bring("STOP", media_urls=(bad, URL))
 
-    assert (message.text, message.error_code, message.media_count) == ("STOP", "media_left_out", 1)
+    assert (message.text, message.error_code, message.media_count) == ("STOP", "media_left_out", 2)
     assert message.error_detail.startswith("1 of the media could not be kept")
-    assert [file.source_url for file in message.attachments.all()] == [URL]
+    assert files_of(message) == [(URL, ""), ("", "not_kept")]
     assert suppressed() == {(PERSON, OURS)}
 
 
-def test_of_too_many_pictures_the_first_ones_are_kept(bring) -> None:
-    urls = tuple(f"https://a.example/{number}" for number in range(12))
+@pytest.mark.parametrize(("count", "lost", "told"), [(12, 2, 2), (300, 290, 10)])
+def test_of_too_many_pictures_the_first_ones_are_kept(bring, count: int, lost: int, told: int) -> None:
+    urls = tuple(f"https://a.example/{number}" for number in range(count))
 
     message = bring("", media_urls=urls)
 
-    assert [file.source_url for file in message.attachments.all()] == list(urls[:10])
-    assert message.error_detail.startswith("2 of the media could not be kept: at most 10 are")
+    assert files_of(message) == [*((url, "") for url in urls[:10]), *[("", "not_kept")] * told]
+    assert message.media_count == 10 + told
+    assert message.error_detail.startswith(f"{lost} of the media could not be kept: at most 10 are")
+
+
+def test_a_repeat_of_a_text_with_a_bad_picture_is_recognised(bring) -> None:
+    first = bring("Look", media_urls=("ftp://a.example/1", URL))
+
+    assert bring("Look", media_urls=("ftp://a.example/1", URL)) == first
+    assert files_of(first) == [(URL, ""), ("", "not_kept")]
 
 
 @pytest.mark.usefixtures("express")

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from media_store.errors import FileTooLarge
 from media_store.models import MediaAsset
 from messaging.models import Attachment, Message
 from messaging.services.inbound import media, process
 from messaging.services.inbound.media import DELAYS, LEASE, Fetcher, fetch_due
+from messaging.services.representation import serialize_media
 from providers.http import public_http
 from providers.http.public_addresses import Guard
 from providers.http.public_http import PublicHttp
@@ -67,9 +69,14 @@ def fetch(guard: Guard = LOOPBACK, *, answers: Sequence[str] = (), at=NOW) -> in
 
 
 def outcome(row: Attachment) -> tuple[bool, int, object, str]:
-    """Whether the asset is stored, the attempts, the time of the next one, and the error."""
+    """Whether the asset is stored, the attempts, the time of the next one, and the code of the error."""
     row.refresh_from_db()
-    return row.asset_id is not None, row.attempts, row.next_attempt_at, row.error
+    return row.asset_id is not None, row.attempts, row.next_attempt_at, row.error_code
+
+
+def shown(message: Message) -> list:
+    """The message's media as clients get them."""
+    return serialize_media(Message.objects.get(pk=message.pk))
 
 
 def test_an_image_is_stored_and_its_text_is_processed(site, message, file) -> None:
@@ -122,7 +129,7 @@ def test_a_url_that_is_not_public_is_given_up_without_a_connection(
 
     assert fetch(Guard(), answers=answers) == 1
 
-    assert outcome(row) == (False, 1, None, "the address is not public")
+    assert outcome(row) == (False, 1, None, "address_not_public")
     assert connected == []
     assert not MediaAsset.objects.exists()
 
@@ -138,26 +145,84 @@ def test_a_redirect_to_an_address_that_is_not_public_is_not_followed(site, file)
     assert len(site.received) == 1
 
 
-@pytest.mark.parametrize("content", [b"<html></html>", b"", PNG[:-20]], ids=["html", "empty", "truncated"])
-def test_an_invalid_image_is_given_up(site, file, media_folder, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"<html></html>", "not_accepted"),
+        (b"", "not_accepted"),
+        (PNG[:-20], "damaged"),
+        (pictures.encoded("PNG", pictures.picture(40, 40)), "too_large"),
+    ],
+    ids=["html", "empty", "truncated", "pixels"],
+)
+def test_an_invalid_image_is_given_up_with_its_reason(site, file, settings, content: bytes, code: str) -> None:
+    settings.MEDIA_MAX_PIXELS = 1_500
     site.play = answer(200, content)
     row = file(f"{site.url}/1.png")
 
     fetch()
 
-    is_here, _, next_attempt_at, error = outcome(row)
-    assert (is_here, next_attempt_at) == (False, None)
-    assert error.startswith("the file is not accepted: ")
-    assert media_folder.names() == []
+    assert outcome(row) == (False, 1, None, code)
+    assert row.error.endswith(".")
+    assert shown(row.message) == [{"error": code, "detail": row.error}]
+    assert not MediaAsset.objects.exists()
 
 
-def test_a_file_that_is_too_large_is_given_up(site, file, settings) -> None:
+def test_a_file_that_is_too_large_is_given_up(site, message, file, settings) -> None:
     settings.MEDIA_MAX_BYTES = len(PNG) - 1
     row = file(f"{site.url}/1.png")
 
     fetch()
 
-    assert outcome(row) == (False, 1, None, "the file is too large")
+    assert outcome(row) == (False, 1, None, "too_large")
+    assert shown(message) == [{"error": "too_large", "detail": FileTooLarge(len(PNG) - 1).detail}]
+
+
+def test_a_file_that_is_waited_for_is_not_shown_and_a_lost_one_is(site, message, file) -> None:
+    site.play = answer(503, b"")
+    row, gone = file(f"{site.url}/1.png"), file(f"{site.url}/2.png", next_attempt_at=None, error="it is gone")
+    unsaid = file(f"{site.url}/3.png", next_attempt_at=None)
+
+    fetch()
+
+    assert outcome(row) == (False, 1, NOW + DELAYS[0], "")
+    assert row.error == "The file could not be fetched: the response status is 503."
+    # Given up by an older version, which kept no codes.
+    assert (gone.error_code, unsaid.error_code) == ("", "")
+    assert shown(message) == [
+        {"error": "unavailable", "detail": "The file could not be fetched: it is gone."},
+        {"error": "unavailable", "detail": "The file could not be fetched."},
+    ]
+
+
+VCARD = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ada\r\nEND:VCARD\r\n"
+
+
+def test_a_file_that_is_no_image_is_kept_if_the_setting_takes_it(site, file, media_folder, settings) -> None:
+    settings.INBOUND_FILE_TYPES = ["vcard"]
+    site.play = answer(200, VCARD)
+    row = file(f"{site.url}/1.vcf")
+
+    fetch()
+
+    assert outcome(row) == (True, 1, None, "")
+    asset = MediaAsset.objects.get()
+    assert (asset.content_type, asset.size, asset.width, asset.height) == ("text/vcard", len(VCARD), None, None)
+    assert shown(row.message) == [str(asset.pk)]
+    assert len(media_folder.names()) == 1
+
+
+@pytest.mark.parametrize("accepted", [["pdf", "audio", "video"], []])
+def test_a_file_of_a_type_that_is_not_taken_is_given_up(site, file, media_folder, settings, accepted) -> None:
+    settings.INBOUND_FILE_TYPES = accepted
+    site.play = answer(200, VCARD)
+    row = file(f"{site.url}/1.vcf")
+
+    fetch()
+
+    assert outcome(row) == (False, 1, None, "not_accepted")
+    assert not MediaAsset.objects.exists()
+    assert media_folder.names() == []
 
 
 def test_a_failing_site_is_retried_by_the_table_and_then_given_up(site, file) -> None:
@@ -175,6 +240,7 @@ def test_a_failing_site_is_retried_by_the_table_and_then_given_up(site, file) ->
 
     assert times == list(DELAYS)
     assert row.attempts == len(DELAYS) + 1 == len(site.received)
+    assert outcome(row)[3] == "unavailable"
 
 
 def test_the_same_image_twice_is_one_file_of_the_message(site, message, file) -> None:
@@ -201,7 +267,7 @@ def test_a_file_that_kills_every_worker_is_given_up(site, file) -> None:
 
     fetch()
 
-    assert outcome(row) == (False, len(DELAYS) + 2, None, "fetching it was never finished")
+    assert outcome(row) == (False, len(DELAYS) + 2, None, "failed")
     assert site.received == []
 
 
@@ -219,7 +285,8 @@ def test_a_bug_does_not_stop_the_other_files(site, file, monkeypatch) -> None:
 
     fetch()
 
-    assert sorted(outcome(row)[3] for row in rows) == ["", "it could not be processed"]
+    assert sorted(outcome(row)[0] for row in rows) == [False, True]
+    assert sorted(row.error for row in rows) == ["", "The file could not be processed."]
 
 
 def test_two_workers_fetch_each_file_once(site, file) -> None:

@@ -12,7 +12,7 @@ from messaging.models import Message
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.outbound.submit import MessageInput, submit
 from tests.factories import AccountFactory, SenderFactory, UserFactory
-from tests.media_store import pictures
+from tests.media_store import other_files, pictures
 from tests.messaging.services.outbound.dispatch.fakes import Carrier, dispatcher
 
 pytestmark = pytest.mark.usefixtures("express", "media_folder")
@@ -54,6 +54,13 @@ def refusal(send, *assets: UUID, **changes) -> tuple[str, str]:
 
 def test_an_unknown_asset_is_refused(send, mms) -> None:
     assert refusal(send, uuid7()) == ("media", "unknown_asset")
+
+
+def test_a_file_that_is_no_image_is_refused(send, mms, owner, picture, now) -> None:
+    content_type, card = other_files.KINDS["vcard"]
+    asset = media.store(owner=owner, stream=[card], now=now, allow_files={content_type}).asset.pk
+
+    assert refusal(send, picture, asset) == ("media", "not_an_image")
 
 
 def test_another_users_asset_is_refused(send, mms, now) -> None:
