@@ -76,7 +76,7 @@ def _converted(file: BinaryIO, clean: BinaryIO, kind: Format, limits: ImageLimit
         conversion.to_jpeg(file, clean, kind=kind.extension.upper(), limits=limits)
     # The program that converts reads files of strangers, so its result is checked like one.
     with mmap.mmap(clean.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if jpeg.walk(data, limits).cuts:
+        if not data[:3].startswith(jpeg.SIGNATURE) or jpeg.walk(data, limits).cuts:
             damaged("It cannot be decoded.")
         clean_size = len(data)
     _refuse_foreign(clean)
@@ -104,7 +104,7 @@ def _write_without(data: Data, cuts: list[Cut], target: BinaryIO) -> int:
 def _format(file: BinaryIO) -> Format:
     file.seek(0)
     head = file.read(recognition.HEAD)
-    if head.startswith(b"\xff\xd8\xff"):
+    if head.startswith(jpeg.SIGNATURE):
         return JPEG
     if head.startswith(png.SIGNATURE):
         return PNG

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from media_store.validation import exif
 from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, damaged, read, tail, truncated
 
+SIGNATURE = b"\xff\xd8\xff"
 # Between segments decoders skip fill bytes, markers without a length, and whatever is no marker. The pattern has no
 # repetition, so that a file of FF alone is searched once. Within a scan, FF 00 and the restart markers are data.
 _MARKER = re.compile(rb"\xff[^\x00\xff\x01\xd0-\xd7]", re.DOTALL)

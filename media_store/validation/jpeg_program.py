@@ -26,7 +26,7 @@ from media_store.validation.picture import ImageLimits, damaged
 # Of memory for each allowed pixel, as measured (docs/decisions/0048-phone-pictures.md), and for stacks and tables.
 BYTES_PER_PIXEL, OTHER_BYTES = 10, 8_000_000
 LEAST_PIXELS = 5_000_000  # where fewer are allowed, memory is limited as for so many
-CPU_SECONDS = 60
+CPU_SECONDS = 20  # a picture of 25 megapixels takes three at most
 FILE_BYTES_PER_PIXEL = 4
 QUALITY = 85
 ROWS = 256  # copied at a time

@@ -52,6 +52,21 @@ def test_the_list_shows_small_images_and_whose_they_are(admin, asset, owner) -> 
     assert "style=" not in page.split(f"/media/{image.pk}/content/")[1].split(">")[0]
 
 
+def test_a_heic_is_shown_as_the_jpeg_that_goes_out(admin, owner, now) -> None:
+    image = services.store(owner=owner, stream=[pictures.heic()], now=now).asset
+    shown = f'<img src="/api/v1/media/{image.pk}/content/?copy=sent" width="40" height="30" loading="lazy" alt="">'
+
+    page = admin.get(f"{LIST}{image.pk}/change/").content.decode()
+    response = admin.get(f"/api/v1/media/{image.pk}/content/?copy=sent")
+
+    assert shown in page
+    assert shown in admin.get(LIST).content.decode()
+    assert "image/heic" in page
+    assert "(image/jpeg)" in page
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert response.getvalue().startswith(b"\xff\xd8\xff")
+
+
 def test_five_images_cost_as_many_queries_as_one(admin, asset) -> None:
     asset()
     admin.get(LIST)
