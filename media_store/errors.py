@@ -14,12 +14,18 @@ class MediaError(Exception):
 
 
 class NotAnImage(MediaError):
-    """The content is in none of the accepted formats. File name and media type are ignored."""
+    """The content is in none of the accepted formats. File name and media type are ignored.
+
+    `found` says what the file is instead, such as "a PDF document".
+    """
 
     code = "not_an_image"
 
-    def __init__(self) -> None:
-        super().__init__("The content is not a JPEG, PNG, GIF or WebP image.")
+    def __init__(self, found: str = "") -> None:
+        what = (
+            f"This is {found}, not a picture that can be sent." if found else "This is not a picture that can be sent."
+        )
+        super().__init__(f"{what} JPEG, PNG, GIF, WebP, HEIC and AVIF are accepted.")
 
 
 class FileNotAccepted(MediaError):
@@ -35,7 +41,7 @@ class FileTooLarge(MediaError):
     code = "file_too_large"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The file is larger than {limit:,} bytes.")
+        super().__init__(f"The file is larger than {limit:,} bytes, which is the most that is accepted.")
 
 
 class BadImage(MediaError):

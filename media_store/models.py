@@ -12,8 +12,9 @@ class MediaAsset(models.Model):
     """One image or other file. Its contents are named by `sha256`.
 
     `clean_size` is the size of the copy that goes out: without metadata, or of another type (`clean_content_type`, otherwise
-    empty); null when the original goes out as it is. Width and height are in pixels, as the image is stored; null for a file
-    that is not an image.
+    empty); null when the original goes out as it is. Width and height are in pixels, of the copy that goes out. An orientation
+    in EXIF, which a JPEG, PNG or WebP keeps, is not applied to them; a HEIC or AVIF goes out upright. Null for a file that is
+    not an image. `frames` counts those of the copy: 1 for a HEIC or AVIF.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

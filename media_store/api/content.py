@@ -24,21 +24,23 @@ class Rendition:
     kind: str
     size: int
     etag: str
+    content_type: str
 
 
 def rendition(asset: MediaAsset, *, is_clean: bool) -> Rendition:
-    """The original; or with `is_clean` the copy without metadata, which is the original when there is none to remove."""
+    """The original; or with `is_clean` the copy that goes out, which is the original when there is nothing to change."""
     if is_clean and asset.clean_size is not None:
-        return Rendition(files.CLEAN, asset.clean_size, f'"{asset.sha256}-clean"')
-    return Rendition(files.ORIGINAL, asset.size, f'"{asset.sha256}"')
+        content_type = asset.clean_content_type or asset.content_type
+        return Rendition(files.CLEAN, asset.clean_size, f'"{asset.sha256}-clean"', content_type)
+    return Rendition(files.ORIGINAL, asset.size, f'"{asset.sha256}"', asset.content_type)
 
 
 def content_response(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int) -> HttpResponseBase:
     """Respond to GET or HEAD, with 304 when the client's copy is current. `max_age` in seconds."""
     chosen = rendition(asset, is_clean=is_clean)
-    known = CONTENT_TYPES.get(asset.content_type)
+    known = CONTENT_TYPES.get(chosen.content_type)
     # Only images are shown inline: other files came from strangers, and a browser would run what some of them contain.
-    extension = known.extension if known else EXTENSIONS.get(asset.content_type, "bin")
+    extension = known.extension if known else EXTENSIONS.get(chosen.content_type, "bin")
     as_attachment, filename = known is None, f"{asset.pk}.{extension}"
     headers = {
         "Content-Length": str(chosen.size),
@@ -48,13 +50,13 @@ def content_response(request: Request, asset: MediaAsset, *, is_clean: bool, max
         "X-Content-Type-Options": "nosniff",
         **({"Content-Security-Policy": FILE_POLICY} if as_attachment else {}),
     }
-    empty = HttpResponse(headers=headers, content_type=asset.content_type)
+    empty = HttpResponse(headers=headers, content_type=chosen.content_type)
     conditional = get_conditional_response(request, etag=chosen.etag, response=empty) or empty
     if conditional is not empty or request.method == "HEAD":
         return conditional
     file = files.open_file(chosen.kind, asset.sha256)
     return FileResponse(
-        file, headers=headers, content_type=asset.content_type, as_attachment=as_attachment, filename=filename
+        file, headers=headers, content_type=chosen.content_type, as_attachment=as_attachment, filename=filename
     )
 
 

@@ -23,10 +23,18 @@ from media_store.api.serializers import MediaAssetSerializer
 from media_store.api.uploads import FIELD, ImageUploadParser, refuse_by_length, uploaded
 from media_store.models import MediaAsset
 
-UPLOAD = inline_serializer("ImageFile", {FIELD: serializers.FileField(help_text="A JPEG, PNG, GIF or WebP image.")})
+UPLOAD = inline_serializer(
+    "ImageFile", {FIELD: serializers.FileField(help_text="A JPEG, PNG, GIF, WebP, HEIC or AVIF image.")}
+)
 LINK_PARAMETERS = tuple(
     OpenApiParameter(name, str, description="Part of a signed URL. Such a request needs no token.")
     for name in ("expires", "signature")
+)
+SENT = "sent"
+COPY = OpenApiParameter(
+    "copy",
+    {"type": "string", "enum": [SENT]},
+    description="`sent`: the copy that goes out, without metadata; a HEIC or AVIF as JPEG, which every browser shows.",
 )
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of your copy.")
 # drf-spectacular declares names here, but copies anything else into the document as it is.
@@ -45,7 +53,7 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         "destroy": "media_store.delete_mediaasset",
         "content": "media_store.view_mediaasset",
     }
-    action_queries = {"content": LINK_PARAMETERS}
+    action_queries = {"content": (*LINK_PARAMETERS, COPY)}
 
     def get_queryset(self) -> QuerySet[MediaAsset]:
         return services.visible_to(self._user)
@@ -105,7 +113,8 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     @action(detail=True, content_negotiation_class=content.AnyAccepted, pagination_class=None)
     def content(self, request: Request, pk: UUID) -> HttpResponseBase:
         if not self._has_signature():
-            return content.content_response(request, self.get_object(), is_clean=False, max_age=content.A_YEAR)
+            is_clean = _wants_sent_copy(request)
+            return content.content_response(request, self.get_object(), is_clean=is_clean, max_age=content.A_YEAR)
         now, query = timezone.now(), request.query_params
         expiry = services.read_expiry(
             asset_id=pk, expires=query.get("expires", ""), signature=query["signature"], now=now
@@ -114,3 +123,10 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
             raise PermissionDenied("The signature is not valid, or the URL has expired.")
         asset = get_object_or_404(MediaAsset, pk=pk)
         return content.content_response(request, asset, is_clean=True, max_age=int((expiry - now).total_seconds()))
+
+
+def _wants_sent_copy(request: Request) -> bool:
+    wanted = request.query_params.get(COPY.name)
+    if wanted not in {None, SENT}:
+        raise serializers.ValidationError({COPY.name: [f"This must be '{SENT}'."]}, code="invalid_choice")
+    return wanted == SENT

@@ -30,6 +30,11 @@ def exists(kind: str, sha256: str) -> bool:
     return storage().exists(name(kind, sha256))
 
 
+def size(kind: str, sha256: str) -> int:
+    """In bytes. Raises `OSError` if there is no such file."""
+    return storage().size(name(kind, sha256))
+
+
 def open_file(kind: str, sha256: str) -> "File[bytes]":
     return storage().open(name(kind, sha256), "rb")
 

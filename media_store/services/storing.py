@@ -121,7 +121,7 @@ def _file(
 
 
 def _validate(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, now: datetime) -> MediaAsset:
-    """Return the unsaved row for the file; write a copy without metadata to `clean` if there is metadata to remove."""
+    """Return the unsaved row for the file; write the copy that goes out to `clean` if it differs from the original."""
     limits = ImageLimits(pixels=settings.MEDIA_MAX_PIXELS, frames=settings.MEDIA_MAX_FRAMES)
     picture = validate(original, clean, limits)
     return MediaAsset(
@@ -129,11 +129,24 @@ def _validate(original: BinaryIO, clean: BinaryIO, *, sha256: str, size: int, no
         content_type=picture.format.content_type,
         size=size,
         clean_size=picture.clean_size,
+        clean_content_type=picture.clean_content_type,
         width=picture.width,
         height=picture.height,
         frames=picture.frames,
         created_at=now,
     )
+
+
+def _correct_copy(asset: MediaAsset, received: MediaAsset) -> None:
+    """Another version of the program may have made another copy: of a row whose files were lost, or the file that is stored.
+
+    The row is locked, so that the file stays.
+    """
+    size = None if received.clean_size is None else files.size(files.CLEAN, received.sha256)
+    found = (size, received.clean_content_type)
+    if (asset.clean_size, asset.clean_content_type) != found:
+        asset.clean_size, asset.clean_content_type = found
+        asset.save(update_fields=["clean_size", "clean_content_type"])
 
 
 def _insert(received: _Received, owner: User | None) -> Stored:
@@ -145,6 +158,7 @@ def _insert(received: _Received, owner: User | None) -> Stored:
                 continue
             # A deletion or sweep may have removed the files before the insert; the locked row prevents it from now on.
             received.put_files()
+            _correct_copy(asset, received.asset)
             if owner is not None:
                 grant(asset, owner)
             return Stored(asset, created=asset.pk == received.asset.pk)

@@ -20,6 +20,8 @@ def only_orientation(block: bytes) -> bytes:
         value = found.get(Base.Orientation)
     except _UNREADABLE:
         return b""
+    if isinstance(value, bytes) and len(value) == 1:  # written as BYTE; Pillow reads the other integer types as numbers
+        value = value[0]
     if not isinstance(value, int) or value not in TURNED:
         return b""
     kept = Image.Exif()

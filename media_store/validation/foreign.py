@@ -1,4 +1,7 @@
-"""Detects polyglot files: images that another program would read as a document or an archive."""
+"""Detects polyglot files: images that another program would read as a document or an archive.
+
+Only the copy that goes out is looked at: what was cut out of it does not leave the house.
+"""
 
 import re
 
@@ -12,9 +15,12 @@ _ZIP_END, _ZIP_ENTRY = b"PK\x05\x06", b"PK\x01\x02"
 
 
 def refuse(data: Data) -> None:
-    """Raises `BadImage` for a file that is also a document or an archive."""
+    """Raises `BadImage` for a copy that is also a document or an archive."""
     if _DOCUMENT.search(data[:HEAD]) or _is_archive(data):
-        raise BadImage("foreign_data", "The file is also a document or an archive.")
+        raise BadImage(
+            "foreign_data",
+            "A web page, a PDF or an archive is hidden in the picture. Save it again in a photo app, and upload that file.",
+        )
 
 
 def _is_archive(data: Data) -> bool:

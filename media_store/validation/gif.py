@@ -2,7 +2,7 @@
 
 import struct
 
-from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, damaged, read, tail, truncated
 
 IMAGE, EXTENSION, TRAILER = 0x2C, 0x21, 0x3B
 GRAPHIC_CONTROL, APPLICATION = 0xF9, 0xFF
@@ -30,8 +30,7 @@ def walk(data: Data, limits: ImageLimits) -> Container:
             damaged("It has a block of an unknown kind.")
     if not frames:
         damaged("It contains no image.")
-    check_end(data, at + 1)
-    return Container(frames, cuts)
+    return Container(frames, [*cuts, *tail(data, at + 1)])
 
 
 def _image(data: Data, start: int, width: int, height: int) -> tuple[int, int]:

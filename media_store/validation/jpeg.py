@@ -5,19 +5,20 @@ import struct
 from dataclasses import dataclass, field
 
 from media_store.validation import exif
-from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, damaged, read, tail, truncated
 
-# A marker between segments may be preceded by fill bytes; within a scan, FF 00 and the restart markers are data.
-_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+SIGNATURE = b"\xff\xd8\xff"
+# Between segments decoders skip fill bytes, markers without a length, and whatever is no marker. The pattern has no
+# repetition, so that a file of FF alone is searched once. Within a scan, FF 00 and the restart markers are data.
+_MARKER = re.compile(rb"\xff[^\x00\xff\x01\xd0-\xd7]", re.DOTALL)
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
-EOI, SOS, COM = 0xD9, 0xDA, 0xFE
+SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
 APP0, APP1, APP2, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 MAX_SCANS = 64  # a progressive image has about ten; each costs the decoder a pass over the whole image
 
-ICC, MULTI_PICTURE = b"ICC_PROFILE\x00", b"MPF\x00"
+ICC = b"ICC_PROFILE\x00"
 # Only the fixed part of these segments is kept. What could follow (such as a thumbnail) is not part of the image.
 FIXED_PARTS = {(APP0, b"JFIF\x00"): 14, (APP14, b"Adobe"): 12}
 
@@ -26,41 +27,27 @@ FIXED_PARTS = {(APP0, b"JFIF\x00"): 14, (APP14, b"Adobe"): 12}
 class _Image:
     headers: int = 0
     scans: int = 0
-    is_multi_picture: bool = False
     has_orientation: bool = False
     cuts: list[Cut] = field(default_factory=list)
-    end: int = 0
 
 
 def walk(data: Data, _limits: ImageLimits) -> Container:
     parts = Parts()
-    image = _image(data, 0, parts)
-    end = image.end
-    cuts = image.cuts
-    if image.is_multi_picture and end < len(data):
-        # Phones append a depth or brightness map as a separate image. Its segments are validated too, and it is removed.
-        cuts = [*cuts, Cut(end, len(data))]
-        while data[end : end + 2] == b"\xff\xd8":
-            end = _image(data, end, parts).end
-    check_end(data, end)
-    return Container(cuts=cuts)
-
-
-def _image(data: Data, start: int, parts: Parts) -> _Image:
     image = _Image()
-    at = start + 2
+    at = 2
     while True:
         parts.another()
-        found = _MARKER.match(data, at)
+        found = _MARKER.search(data, at)
         if not found:
-            if at + 1 >= len(data):
-                truncated()
-            damaged("A segment does not start where the previous one ends.")
-        marker, segment, at = found[1][0], at, found.end()
+            truncated()
+        segment, marker = found.start(), found[0][1]
+        if segment > at:
+            image.cuts.append(Cut(at, segment))
+        at = found.end()
         if marker == EOI:
             break
-        if marker in WITHOUT_LENGTH:
-            damaged("It has a marker at an invalid position.")
+        if marker == SOI:
+            damaged("It has a second start.")
         [length] = struct.unpack(">H", read(data, at, 2))
         end = at + length
         if length < 2 or end > len(data):  # noqa: PLR2004 (the length counts itself)
@@ -73,8 +60,7 @@ def _image(data: Data, start: int, parts: Parts) -> _Image:
         at = end
     if not image.scans or image.headers != 1:  # of two headers, Pillow would take the last and others the first
         damaged("It does not contain exactly one image.")
-    image.end = at
-    return image
+    return Container(cuts=[*image.cuts, *tail(data, at)])
 
 
 def _scan(image: _Image, data: Data, start: int) -> int:
@@ -96,8 +82,6 @@ def _metadata(image: _Image, marker: int, start: int, payload: bytes, end: int) 
             return
     if marker == APP2 and payload.startswith(ICC):
         return
-    if marker == APP2 and payload.startswith(MULTI_PICTURE):
-        image.is_multi_picture = True
     upright = b""
     if marker == APP1 and payload.startswith(exif.PREFIX) and not image.has_orientation:
         upright = exif.only_orientation(payload)

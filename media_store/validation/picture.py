@@ -27,20 +27,29 @@ class ImageLimits:
 
     def check_size(self, width: int, height: int) -> None:
         if width * height > self.pixels:
-            raise BadImage("too_many_pixels", f"{width} x {height} is more than {self.pixels:,} pixels.")
+            raise BadImage(
+                "too_many_pixels",
+                f"The picture has {width} x {height} pixels; at most {self.pixels:,} are accepted. Make it smaller first.",
+            )
 
     def check_frames(self, count: int, pixels: int) -> None:
         """`pixels` of all frames together."""
         if count > self.frames:
-            raise BadImage("too_many_frames", f"It has more than {self.frames:,} frames.")
+            raise BadImage("too_many_frames", f"The animation has more than {self.frames:,} frames. Shorten it first.")
         if pixels > self.pixels * ANIMATION_FACTOR:
-            raise BadImage("too_many_pixels", f"Its frames have more than {self.pixels * ANIMATION_FACTOR:,} pixels.")
+            raise BadImage(
+                "too_many_pixels",
+                f"The frames of the animation have more than {self.pixels * ANIMATION_FACTOR:,} pixels together. "
+                "Make it smaller or shorter first.",
+            )
 
     def check_rows(self, count: int) -> None:
         """`count` in bytes, of all frames."""
         if count > self.pixels * ROW_BYTES_FACTOR:
             raise BadImage(
-                "too_many_pixels", f"Its frames have more than {self.pixels * ROW_BYTES_FACTOR:,} bytes of rows."
+                "too_many_pixels",
+                f"The frames of the animation have more than {self.pixels * ROW_BYTES_FACTOR:,} bytes of rows together. "
+                "Make it smaller or shorter first.",
             )
 
 
@@ -87,14 +96,14 @@ def pieces(data: Data, start: int, end: int) -> Iterator[bytes]:
 
 
 def truncated() -> NoReturn:
-    raise BadImage("truncated", "The file ends before the image does.")
+    raise BadImage("truncated", "The picture is incomplete: the file ends in the middle. Upload it again.")
 
 
 def damaged(detail: str) -> NoReturn:
-    raise BadImage("damaged", f"The image is damaged. {detail}")
+    """`detail` is a sentence whose subject is the picture: "It has …"."""
+    raise BadImage("damaged", f"The picture is damaged. {detail} Save it again in a photo app, and upload that file.")
 
 
-def check_end(data: Data, end: int) -> None:
-    """Raises `BadImage` unless the image ends where the file does."""
-    if end != len(data):
-        raise BadImage("foreign_data", "The file has data after the image.")
+def tail(data: Data, end: int) -> list[Cut]:
+    """What stands behind the end of the image, such as a phone's trailer or a second picture; empty if nothing does."""
+    return [Cut(end, len(data))] if end < len(data) else []

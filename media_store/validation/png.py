@@ -12,10 +12,10 @@ from media_store.validation.picture import (
     Data,
     ImageLimits,
     Parts,
-    check_end,
     damaged,
     pieces,
     read,
+    tail,
     truncated,
 )
 
@@ -108,10 +108,9 @@ def walk(data: Data, limits: ImageLimits) -> Container:
             truncated()
         _chunk(image, data, kind, start, at)
     image.rows.finish()
-    check_end(data, at)
     if image.declared_frames != image.frames:
         damaged("It does not have as many frames as it says.")
-    return Container(max(1, image.frames), image.cuts)
+    return Container(max(1, image.frames), [*image.cuts, *tail(data, at)])
 
 
 def _header(data: Data, limits: ImageLimits) -> _Header:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from media_store.validation import exif
-from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, check_end, damaged, read, truncated
+from media_store.validation.picture import Container, Cut, Data, ImageLimits, Parts, damaged, read, tail, truncated
 
 HAS_EXIF, HAS_XMP = 0x08, 0x04
 OF_THE_PICTURE = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
@@ -38,7 +38,6 @@ def walk(data: Data, limits: ImageLimits) -> Container:
     end = 8 + int.from_bytes(read(data, 4, 4), "little")
     if end > len(data):
         truncated()
-    check_end(data, end)
     image = _Image()
     parts = Parts()
     for chunk in _chunks(data, 12, end):
@@ -46,7 +45,8 @@ def walk(data: Data, limits: ImageLimits) -> Container:
         _read_chunk(chunk, image, data, limits)
     if image.stills + bool(image.frames) != 1:
         damaged("It does not contain exactly one image.")
-    return Container(max(1, image.frames), _with_headers(image, end) if image.cuts else [])
+    cuts = _with_headers(image, end) if image.cuts else []
+    return Container(max(1, image.frames), [*cuts, *tail(data, end)])
 
 
 def _chunks(data: Data, at: int, end: int) -> Iterator[_Chunk]:

@@ -74,9 +74,10 @@ class MediaAssetAdmin(ModelAdmin):
     def file_size(self, asset: MediaAsset) -> str:
         return filesizeformat(asset.size)
 
-    @admin.display(description="size without metadata")
+    @admin.display(description="size as sent")
     def sent_size(self, asset: MediaAsset) -> str:
-        return filesizeformat(asset.size if asset.clean_size is None else asset.clean_size)
+        size = filesizeformat(asset.size if asset.clean_size is None else asset.clean_size)
+        return f"{size} ({asset.clean_content_type})" if asset.clean_content_type else size
 
     @admin.display(description="owners")
     def owner_names(self, asset: MediaAsset) -> str:
@@ -120,9 +121,12 @@ def _image(asset: MediaAsset, longest: int) -> SafeString:
         return format_html("{}", LABELS.get(asset.content_type, asset.content_type))
     scale = min(1, longest / max(asset.width, asset.height))
     width, height = (max(1, round(side * scale)) for side in (asset.width, asset.height))
+    # Browsers do not show a HEIC.
+    query = "?copy=sent" if asset.clean_content_type else ""
     return format_html(
-        '<img src="{}" width="{}" height="{}" loading="lazy" alt="">',
+        '<img src="{}{}" width="{}" height="{}" loading="lazy" alt="">',
         reverse("media-content", args=[asset.pk]),
+        query,
         width,
         height,
     )

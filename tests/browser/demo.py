@@ -53,7 +53,7 @@ from tests.factories import (
     WebhookDeliveryFactory,
 )
 from tests.media_store.other_files import KINDS
-from tests.media_store.pictures import encoded, picture
+from tests.media_store.pictures import encoded, heic, picture
 from tests.scheduling.making import create, recipient_list
 
 CUSTOMER, PASSWORD = "+14155550142", "a long afternoon in November"
@@ -351,6 +351,7 @@ def _images(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
         content = encoded("PNG" if shade % 2 else "JPEG", picture(width, height, shade=shade * 40))
         store(owner=shop, stream=[content], now=now)
     store(owner=clinic, stream=[content], now=now)
+    store(owner=shop, stream=[heic(picture(400, 300, shade=120))], now=now)
 
 
 def _message_with_files(shop: AbstractUser, now: datetime) -> Message:

@@ -23,15 +23,26 @@ import config.run.__main__
 from django.conf import settings
 assert settings.EMBEDDED
 """
+WEB = "import config.asgi, config.urls"
 SANDBOX = "import providers.simulator.__main__"
 PAGES = {"config.urls", "messaging.admin", "unfold.admin", "prompt_toolkit"}
-LIBRARIES = {"botocore", "twilio", "psycopg", "pydantic", "cryptography.fernet", "phonenumbers", "requests", "PIL"}
+LIBRARIES = {
+    "botocore",
+    "twilio",
+    "psycopg",
+    "pydantic",
+    "cryptography.fernet",
+    "phonenumbers",
+    "requests",
+    "PIL",
+    "pillow_heif",
+}
 
 
 @pytest.mark.parametrize(
     ("code", "settings_module", "needed", "not_needed"),
     [
-        (WORKER, "config.settings", {"messaging.tasks"}, PAGES | {"botocore", "twilio", "psycopg"}),
+        (WORKER, "config.settings", {"messaging.tasks"}, PAGES | {"botocore", "twilio", "psycopg", "pillow_heif"}),
         (
             BEAT,
             "config.beat_settings",
@@ -44,9 +55,10 @@ LIBRARIES = {"botocore", "twilio", "psycopg", "pydantic", "cryptography.fernet",
             {"config.run.supervisor", "config.settings"},
             PAGES | LIBRARIES | {"celery", "redis", "django.db", "http.client"},
         ),
+        (WEB, "config.settings", {"media_store.validation.conversion"}, {"pillow_heif"}),
         (SANDBOX, "", {"providers.simulator.carrier"}, LIBRARIES | {"django", "redis", "asyncio", "smpp34"}),
     ],
-    ids=["worker", "beat", "supervisor", "sandbox"],
+    ids=["worker", "beat", "supervisor", "web", "sandbox"],
 )
 def test_a_process_imports_what_it_uses(
     code: str, settings_module: str, needed: set[str], not_needed: set[str]

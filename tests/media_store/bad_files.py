@@ -17,7 +17,7 @@ NOT_AN_IMAGE, TOO_LARGE = (415, "not_an_image"), (413, "file_too_large")
 HTML = b"<!DOCTYPE html><html><script>alert(1)</script></html>"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><rect width="9" height="9"/></svg>'
-SOF0, SOS, COM, APP1 = 0xC0, 0xDA, 0xFE, 0xE1
+SOF0, SOS, APP2 = 0xC0, 0xDA, 0xE2
 JPEG, PNG, GIF, WEBP = (encoded(kind) for kind in ("JPEG", "PNG", "GIF", "WEBP"))
 DEFAULT_MAX_BYTES = 5 * 1024 * 1024
 
@@ -59,6 +59,19 @@ def two_sizes() -> bytes:
 
 def resized_gif(width: int, height: int) -> bytes:
     return GIF[:6] + struct.pack("<HH", width, height) + GIF[10:]
+
+
+def resized_heif(content: bytes, width: int, height: int) -> bytes:
+    """A HEIC or AVIF whose property of the size declares this one."""
+    at = content.index(b"ispe") + 8
+    return content[:at] + struct.pack(">II", width, height) + content[at + 8 :]
+
+
+def palette_gif(text: bytes) -> bytes:
+    """A GIF whose palette starts with `text`."""
+    plain = gif(1)
+    palette = text + bytes(3 * 16 - len(text))
+    return plain[:10] + b"\x83" + plain[11:13] + palette + plain[19:]
 
 
 def vp8x(width: int, height: int, flags: int = 0) -> bytes:
@@ -131,11 +144,6 @@ def before_end(content: bytes, tail: bytes) -> bytes:
     return content[:-12] + tail + content[-12:]
 
 
-def comment_at_end(text: bytes) -> bytes:
-    """Of a JPEG, between its scan and its end."""
-    return JPEG[:-2] + segment(COM, text) + JPEG[-2:]
-
-
 def bad(status: int, code: str, **makers: Callable[[], bytes]) -> dict[str, Bad]:
     return {name.replace("_", " "): Bad(make, status, code) for name, make in makers.items()}
 
@@ -157,7 +165,7 @@ CORPUS: dict[str, Bad] = {
         bmp=lambda: other_format("BMP"),
         ico=lambda: other_format("ICO"),
         jpeg_2000=lambda: other_format("JPEG2000"),
-        avif=lambda: other_format("AVIF"),
+        video=lambda: pictures.box(b"ftyp", b"mp42", bytes(4), b"isommp42") + pictures.box(b"mdat", noise(100)),
         postscript=lambda: other_format("EPS"),
         pcx=lambda: other_format("PCX"),
         riff_that_is_sound=lambda: b"RIFF" + struct.pack("<I", 36) + b"WAVEfmt " + bytes(28),
@@ -180,6 +188,8 @@ CORPUS: dict[str, Bad] = {
         gif_of_65535_by_65535=lambda: resized_gif(65_535, 65_535),
         webp_of_16384_by_16384=lambda: riff(vp8x(16_384, 16_384), still()),
         apng_of_large_frames=lambda: large_apng(2),
+        heic_of_65535_by_65535=lambda: resized_heif(pictures.heic(), 65_535, 65_535),
+        avif_of_16000_by_16000=lambda: resized_heif(encoded("AVIF"), 16_000, 16_000),
         webp_of_large_frames=lambda: large_webp_frames(11),
         gif_of_large_frames=lambda: gif(500, size=(5_000, 5_000), frame=(5_000, 5_000)),
     ),
@@ -195,6 +205,11 @@ CORPUS: dict[str, Bad] = {
         "truncated",
         truncated_jpeg=lambda: JPEG[:-10],
         truncated_jpeg_header=lambda: JPEG[:30],
+        jpeg_that_is_a_head_and_noise=lambda: JPEG[:20] + b"\x00" * 200,
+        jpeg_that_is_a_head_and_fill_bytes=lambda: JPEG[:20] + b"\xff" * 4_000_000 + b"\x00",
+        truncated_heic=lambda: pictures.heic()[:-10],
+        truncated_heic_header=lambda: pictures.heic()[:60],
+        truncated_avif=lambda: encoded("AVIF")[:-10],
         truncated_png=lambda: PNG[:-20],
         png_without_its_end=lambda: PNG[:-12],
         png_signature_alone=lambda: PNG[:8] + b"\x00\x00",
@@ -219,7 +234,8 @@ CORPUS: dict[str, Bad] = {
         apng_that_says_too_few_frames=lambda: apng(1, 3),
         jpeg_that_is_a_scan_alone=lambda: JPEG[:2] + JPEG[JPEG.index(bytes([0xFF, SOS])) :],
         jpeg_without_a_scan=lambda: b"\xff\xd8\xff\xd9",
-        jpeg_that_is_a_head_and_noise=lambda: JPEG[:20] + b"\x00" * 200,
+        jpeg_of_two_starts=lambda: JPEG[:2] + JPEG,
+        jpeg_whose_garbage_has_a_segment=lambda: JPEG[:20] + b"\x00\x00\xff\xe5\x00\x01" + JPEG[20:],
         jpeg_with_a_lying_length=lambda: jpeg_with(b"\xff\xe1\x00\x01"),
         jpeg_with_two_sizes=lambda: jpeg_with(segment(SOF0, bytes([8, 0, 9, 0, 9, 1, 1, 0x11, 0]))),
         large_progressive_jpeg_with_two_sizes=two_sizes,
@@ -234,22 +250,25 @@ CORPUS: dict[str, Bad] = {
         webp_of_a_frame_outside=lambda: webp_frame(10, 0),
         webp_of_two_pictures_without_a_header=lambda: riff(still(), still()),
         webp_of_two_pictures=lambda: riff(vp8x(40, 30), still(), still()),
+        heic_without_a_picture=lambda: pictures.heic()[:28],
+        heic_of_noise=lambda: pictures.heic()[:28] + pictures.box(b"meta", noise(400)),
+        heic_whose_picture_is_noise=lambda: pictures.heic()[:-200] + noise(200),
+        avif_whose_picture_is_noise=lambda: encoded("AVIF")[:-200] + noise(200),
+        avif_without_a_picture=lambda: encoded("AVIF")[:32],
+        heic_that_is_an_avif=lambda: encoded("AVIF").replace(b"avif", b"heic"),
         webp_of_noise=lambda: riff(b"VP8 " + struct.pack("<I", 100) + still()[8:18] + noise(90)),
     ),
     **bad(
         400,
         "foreign_data",
-        html_behind_a_png=lambda: PNG + HTML,
-        zip_behind_a_jpeg=lambda: JPEG + archive(),
-        jar_behind_a_gif=lambda: GIF + archive("META-INF/MANIFEST.MF"),
-        script_behind_a_webp=lambda: WEBP + b"*/=1;alert(1)",
-        two_pngs=lambda: PNG + PNG,
-        two_jpegs=lambda: JPEG + JPEG,
-        one_byte_behind_a_gif=lambda: GIF + b"\x00",
-        pdf_in_a_comment=lambda: jpeg_with(segment(COM, PDF)),
-        html_in_a_comment=lambda: jpeg_with(segment(COM, HTML)),
-        php_in_a_text=lambda: PNG[:33] + chunk(b"tEXt", b"a\x00<?php system($_GET[0]); ?>") + PNG[33:],
-        zip_in_the_last_comment=lambda: comment_at_end(archive()),
-        zip_in_the_last_text=lambda: before_end(PNG, chunk(b"tEXt", b"a\x00" + archive())),
+        zip_in_the_profile_of_a_jpeg=lambda: (
+            JPEG[:-2] + segment(APP2, b"ICC_PROFILE\x00\x01\x01" + archive()) + JPEG[-2:]
+        ),
+        html_in_the_profile_of_a_jpeg=lambda: jpeg_with(segment(APP2, b"ICC_PROFILE\x00\x01\x01" + HTML)),
+        php_in_the_palette_of_a_gif=lambda: palette_gif(b"<?php system($_GET[0]); ?>"),
+        zip_in_the_loop_of_a_gif=lambda: (
+            GIF[:-1] + b"\x21\xff\x0bNETSCAPE2.0" + bytes([len(archive())]) + archive() + b"\x00\x3b"
+        ),
+        pdf_in_the_profile_of_an_avif=lambda: encoded("AVIF", icc_profile=bytes(16) + b"RGB " + bytes(108) + PDF),
     ),
 }

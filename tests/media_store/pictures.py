@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
+import pillow_heif
 from PIL import ExifTags, Image, PngImagePlugin
 
 COMMENT = "a private remark"
@@ -99,9 +100,24 @@ def archive(name: str = "a.txt") -> bytes:
     return out.getvalue()
 
 
+def box(kind: bytes, *body: bytes) -> bytes:
+    """Of a HEIC, an AVIF or a video."""
+    content = b"".join(body)
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+def heic(image: Image.Image | None = None, **options) -> bytes:
+    """As a phone writes it, with an orientation that the decoder applies if `exif` has one."""
+    out = io.BytesIO()
+    pillow_heif.from_pillow(image or picture()).save(out, **options)
+    return out.getvalue()
+
+
 KINDS: dict[str, Callable[[], bytes]] = {
     "image/jpeg": lambda: encoded("JPEG"),
     "image/png": lambda: encoded("PNG"),
     "image/gif": lambda: encoded("GIF"),
     "image/webp": lambda: encoded("WEBP"),
+    "image/heic": heic,
+    "image/avif": lambda: encoded("AVIF"),
 }

@@ -13,7 +13,7 @@ from messaging.services.installation import API_READER
 from tests.media_store import other_files, pictures
 from tests.media_store.api.conftest import upload
 from tests.media_store.folder import Folder
-from tests.messaging.api.conftest import Api, assert_problem
+from tests.messaging.api.conftest import Api, assert_problem, errors_of
 
 
 @pytest.fixture
@@ -164,6 +164,45 @@ class TestContent:
         assert (response.status_code, response.content) == (304, b"")
         assert response.headers["ETag"] == f'"{asset.sha256}"'
         assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+    @pytest.mark.parametrize(("content_type", "extension"), [("image/heic", "heic"), ("image/avif", "avif")])
+    def test_a_picture_of_a_phone_is_read_as_it_came_and_as_it_goes_out(
+        self, api, anonymous, now, content_type: str, extension: str
+    ) -> None:
+        content = pictures.KINDS[content_type]()
+        asset = services.store(owner=api.user, stream=[content], now=now).asset
+
+        original, sent = (api.get(f"media/{asset.pk}/content/{query}") for query in ("", "?copy=sent"))
+        signed = anonymous.get(TestSignedUrl().url(asset, now))
+
+        assert api.get(f"media/{asset.pk}/").json()["content_type"] == content_type
+        assert original.getvalue() == content
+        assert_headers(original, asset, len(content))
+        for response in (sent, signed):
+            body = response.getvalue()
+            assert body.startswith(b"\xff\xd8\xff")
+            assert len(body) == asset.clean_size
+            assert response.headers["Content-Type"] == "image/jpeg"
+            assert response.headers["Content-Length"] == str(len(body))
+            assert response.headers["Content-Disposition"] == f'inline; filename="{asset.pk}.jpg"'
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["ETag"] == f'"{asset.sha256}-clean"'
+
+    def test_the_copy_that_goes_out_may_be_the_original(self, api, mine) -> None:
+        asset = mine()
+
+        response = api.get(f"media/{asset.pk}/content/?copy=sent")
+
+        assert response.getvalue() == pictures.encoded("PNG")
+        assert_headers(response, asset, asset.size)
+
+    def test_another_copy_is_400(self, api, mine) -> None:
+        response = api.get(f"media/{mine().pk}/content/?copy=original")
+
+        assert errors_of(response) == {("copy", "invalid_choice")}
+
+    def test_the_copy_of_an_image_of_another_owner_is_404(self, stranger, mine) -> None:
+        assert_problem(stranger.get(f"media/{mine().pk}/content/?copy=sent"), 404, "not_found")
 
     def test_an_outdated_copy_is_200(self, api, mine) -> None:
         assert fetched(api.get(f"media/{mine().pk}/content/", If_None_Match='"other"')) == 200

@@ -197,5 +197,5 @@ def test_a_bad_image_is_400_with_field_and_reason(api, folder: Folder) -> None:
 
     [error] = body["errors"]
     assert (error["field"], error["code"]) == ("file", "truncated")
-    assert error["detail"] == "The file ends before the image does."
+    assert error["detail"] == "The picture is incomplete: the file ends in the middle. Upload it again."
     assert_nothing_happened(folder)

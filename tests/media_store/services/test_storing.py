@@ -4,6 +4,7 @@ import hashlib
 import io
 
 import pytest
+from PIL import Image
 
 from media_store import services
 from media_store.content_types import FILE_TYPES
@@ -15,6 +16,8 @@ from tests.media_store import other_files, pictures
 from tests.media_store.folder import Folder
 from tests.messaging.parallel import at_once
 
+CONVERTED = ("image/heic", "image/avif")
+
 
 def store(content: bytes, owner, now):
     return services.store(owner=owner, stream=[content], now=now)
@@ -25,7 +28,7 @@ def file_name(content: bytes, kind: str = "original") -> str:
     return f"{kind}/{sha256[:2]}/{sha256}"
 
 
-@pytest.mark.parametrize("content_type", pictures.KINDS)
+@pytest.mark.parametrize("content_type", [kind for kind in pictures.KINDS if kind not in CONVERTED])
 def test_the_stored_file_is_the_upload(folder: Folder, owner, now, content_type: str) -> None:
     content = pictures.KINDS[content_type]()
 
@@ -38,6 +41,35 @@ def test_the_stored_file_is_the_upload(folder: Folder, owner, now, content_type:
     assert (asset.frames, asset.clean_size, asset.created_at) == (1, None, now)
     assert folder.names() == [file_name(content)]
     assert folder.read(file_name(content)) == content
+
+
+@pytest.mark.parametrize("content_type", CONVERTED)
+def test_a_picture_that_is_converted_is_stored_as_it_came_and_as_jpeg(
+    folder: Folder, owner, now, content_type: str
+) -> None:
+    content = pictures.KINDS[content_type]()
+
+    asset = store(content, owner, now).asset
+
+    asset.refresh_from_db()
+    jpeg = folder.read(file_name(content, "clean"))
+    assert (asset.content_type, asset.size, asset.width, asset.height) == (content_type, len(content), 40, 30)
+    assert (asset.clean_content_type, asset.clean_size, asset.frames) == ("image/jpeg", len(jpeg), 1)
+    assert folder.names() == [file_name(content, "clean"), file_name(content)]
+    assert folder.read(file_name(content)) == content
+    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+        assert image.size == (40, 30)
+
+
+def test_what_stands_behind_the_end_is_stored_and_not_sent(folder: Folder, owner, now) -> None:
+    plain = pictures.encoded("JPEG")
+    content = plain + bytes(500)
+
+    asset = store(content, owner, now).asset
+
+    assert (asset.size, asset.clean_size, asset.clean_content_type) == (len(content), len(plain), "")
+    assert folder.read(file_name(content)) == content
+    assert folder.read(file_name(content, "clean")) == plain
 
 
 def test_chunks_of_any_size_give_the_same_file(folder: Folder, owner, now) -> None:
@@ -113,9 +145,9 @@ class TestRefusals:
             (b"", NotAnImage),
             (b"no image", NotAnImage),
             (pictures.encoded("PNG")[:-20], BadImage),
-            (pictures.encoded("JPEG") + b"more", BadImage),
+            (pictures.heic()[:-20], BadImage),
         ],
-        ids=["empty", "text", "truncated", "trailing"],
+        ids=["empty", "text", "truncated", "truncated HEIC"],
     )
     def test_a_refused_upload_leaves_nothing(self, folder: Folder, owner, now, content, error) -> None:
         with pytest.raises(error):
@@ -185,6 +217,29 @@ class TestCrash:
 
         assert (stored.asset, stored.created) == (asset, False)
         assert folder.names() == [file_name(content, "clean"), file_name(content)]
+
+    def test_a_lost_copy_may_be_made_anew_by_another_version(self, folder: Folder, owner, now) -> None:
+        content = pictures.heic()
+        asset = store(content, owner, now).asset
+        (folder.location / file_name(content, "clean")).unlink()
+        MediaAsset.objects.update(clean_size=1, clean_content_type="")
+
+        stored = store(content, owner, now).asset
+
+        asset.refresh_from_db()
+        size = len(folder.read(file_name(content, "clean")))
+        assert (asset.clean_size, asset.clean_content_type) == (size, "image/jpeg")
+        assert (stored.clean_size, stored.clean_content_type) == (size, "image/jpeg")
+
+    def test_a_copy_of_another_version_that_lies_there_counts(self, folder: Folder, owner, now) -> None:
+        content, other = pictures.heic(), pictures.encoded("JPEG", pictures.picture(20, 15))
+        folder.write(file_name(content, "clean"), other, at=now)
+
+        asset = store(content, owner, now).asset
+
+        asset.refresh_from_db()
+        assert folder.read(file_name(content, "clean")) == other
+        assert asset.clean_size == len(other)
 
 
 def _crash(*_: object) -> None:

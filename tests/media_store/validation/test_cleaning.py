@@ -103,7 +103,7 @@ def test_the_colour_profile_is_kept(kind: str) -> None:
     assert pictures.CAMERA.encode() not in clean
 
 
-def test_a_second_image_after_a_jpeg_is_checked_and_removed() -> None:
+def test_a_second_image_after_a_jpeg_is_removed() -> None:
     out = io.BytesIO()
     pictures.picture().save(out, "MPO", save_all=True, append_images=[pictures.picture(shade=90)])
     content = out.getvalue()

@@ -66,6 +66,21 @@ def test_another_file_is_named_and_can_be_saved(admin, owner, now) -> None:
     assert f'src="{address}"' not in page
 
 
+def test_a_heic_is_shown_as_the_jpeg_that_goes_out(admin, owner, now) -> None:
+    image = services.store(owner=owner, stream=[pictures.heic()], now=now).asset
+    shown = f'<img src="/api/v1/media/{image.pk}/content/?copy=sent" width="40" height="30" loading="lazy" alt="">'
+
+    page = admin.get(f"{LIST}{image.pk}/change/").content.decode()
+    response = admin.get(f"/api/v1/media/{image.pk}/content/?copy=sent")
+
+    assert shown in page
+    assert shown in admin.get(LIST).content.decode()
+    assert "image/heic" in page
+    assert "(image/jpeg)" in page
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert response.getvalue().startswith(b"\xff\xd8\xff")
+
+
 def test_five_images_cost_as_many_queries_as_one(admin, asset) -> None:
     asset()
     admin.get(LIST)

@@ -127,7 +127,7 @@ def test_the_page_shows_the_images_and_names_those_that_could_not_be_downloaded(
     Attachment.objects.create(message=message, position=0, asset=asset)
     Attachment.objects.create(message=message, position=1, source_url="https://a.example/1", error="too large")
     Attachment.objects.create(message=message, position=2, source_url="https://a.example/2", next_attempt_at=NOW)
-    picture = f'src="/api/v1/media/{asset.pk}/content/"'
+    picture = f'src="/api/v1/media/{asset.pk}/content/?copy=sent"'
 
     page = admin.get(f"{LIST}{message.pk}/change/").content.decode()
 
