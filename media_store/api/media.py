@@ -26,7 +26,7 @@ from media_store.models import MediaAsset
 UPLOAD = inline_serializer("ImageFile", {FIELD: serializers.FileField(help_text="A JPEG, PNG, GIF or WebP image.")})
 LINK_PARAMETERS = tuple(
     OpenApiParameter(name, str, description="Part of a signed URL. Such a request needs no token.")
-    for name in ("expires", "signature")
+    for name in ("expires", "profile", "signature")
 )
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of your copy.")
 # drf-spectacular declares names here, but copies anything else into the document as it is.
@@ -105,12 +105,18 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     @action(detail=True, content_negotiation_class=content.AnyAccepted, pagination_class=None)
     def content(self, request: Request, pk: UUID) -> HttpResponseBase:
         if not self._has_signature():
-            return content.content_response(request, self.get_object(), is_clean=False, max_age=content.A_YEAR)
+            return self._original(request)
         now, query = timezone.now(), request.query_params
+        profile = query.get("profile", "")
         expiry = services.read_expiry(
-            asset_id=pk, expires=query.get("expires", ""), signature=query["signature"], now=now
+            asset_id=pk, expires=query.get("expires", ""), signature=query["signature"], now=now, profile=profile
         )
         if expiry is None:
             raise PermissionDenied("The signature is not valid, or the URL has expired.")
         asset = get_object_or_404(MediaAsset, pk=pk)
-        return content.content_response(request, asset, is_clean=True, max_age=int((expiry - now).total_seconds()))
+        chosen = content.scaled(asset, profile) if profile else content.clean(asset)
+        return content.content_response(request, asset, chosen, max_age=int((expiry - now).total_seconds()))
+
+    def _original(self, request: Request) -> HttpResponseBase:
+        asset = self.get_object()
+        return content.content_response(request, asset, content.original(asset), max_age=content.A_YEAR)

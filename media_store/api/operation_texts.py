@@ -36,7 +36,8 @@ MEDIA_TEXTS: dict[str, tuple[str, str]] = {
         """
         Returns the image itself. With a token you get the bytes as they were uploaded. With the `expires` and
         `signature` of a signed address no token is needed, and metadata such as position and camera is removed; 403 if
-        the signature is not valid or has expired. The response can be cached: it never changes.
+        the signature is not valid or has expired. With `profile`, which the signature covers, you get the smaller JPEG
+        that was made for a provider with limits. The response can be cached: it never changes.
         """,
     ),
 }

@@ -17,7 +17,7 @@ WEBP_BYTES, GIF_BYTES = 18, 1
 # libjpeg keeps all coefficients of a progressive image and processes them for each of its scans.
 PROGRESSIVE_BYTES_PER_BAND = 2
 # Decoding is the only step that holds an image in memory: one at a time in a process.
-_ONE_AT_A_TIME = threading.BoundedSemaphore()
+ONE_AT_A_TIME = threading.BoundedSemaphore()
 # More pixels than MEDIA_MAX_PIXELS can allow (media_store.E003). The second is raised only where warnings are errors.
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _REFUSALS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
@@ -30,7 +30,7 @@ def decode(file: BinaryIO, kind: str, limits: ImageLimits) -> tuple[int, int]:
     only the checksums are verified, because its rows have already been inflated and counted, in less memory.
     """
     file.seek(0)
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         try:
             with Image.open(file, formats=[kind]) as image:
                 size = image.size
