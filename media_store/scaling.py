@@ -21,7 +21,7 @@ CONTENT_TYPE = "image/jpeg"
 MAX_SIDE = 2_048
 PEAK_BYTES = 250_000_000
 # What Pillow takes for each pixel while it decodes, as measured. JPEG, PNG and GIF take 10 at most, so 25 million of them fit.
-WEBP_BYTES = 20
+WEBP_BYTES = 21
 QUALITIES = (85, 70)
 # The next size that is tried, at most this share of the last one.
 LARGEST_STEP = 0.85
