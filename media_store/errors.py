@@ -60,3 +60,18 @@ class AssetInUse(MediaError):
 
     def __init__(self) -> None:
         super().__init__("The image belongs to a message and cannot be deleted.")
+
+
+class CannotScale(MediaError):
+    """No copy of the image fits the limits, or none can be made with the memory that is allowed."""
+
+    code = "cannot_scale"
+
+
+class DecoderBusy(MediaError):
+    """Another image is being decoded in this process, which holds one in memory at a time."""
+
+    code = "decoder_busy"
+
+    def __init__(self) -> None:
+        super().__init__("Another image is being decoded; try again in a moment.")

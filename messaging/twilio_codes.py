@@ -17,6 +17,8 @@ CODES: Mapping[str, int] = {
     "undelivered": 30003,
     "no_route": 21408,
     "expired": 30036,
+    "media_too_large": 30019,
+    "media_type_refused": 12300,
     "provider_refused": 30007,
     "provider_rejected": 30007,
     "provider_rate_limited": 30022,

@@ -6,6 +6,7 @@
 | --- | --- | --- |
 | `Unavailable`, and `RateLimited`, `CredentialsRefused`, `Misconfigured` | provably not | tries the next account, else later |
 | `Refused`, and `AccountRefused`, `OutOfCredit` | no: this text to this recipient | tries the others, else fails the message |
+| `MediaRefused` | no: the account was not called | does the same; it says nothing about the account |
 | `NotCalled` | provably not: the account was not called | does the same, without counting a fault |
 | `Rejected` (and `RecipientInvalid`, `RecipientOptedOut`) | no, for good | fails the message |
 | `OutcomeUnknown` (and `NoMessageId`) | unknown | marks the message `unknown`; it is never sent again automatically |
@@ -61,6 +62,12 @@ class AccountRefused(Refused):
     """
 
     code = "provider_credentials_refused"
+
+
+class MediaRefused(Refused):
+    """A picture or file of the message cannot be made to fit the account's limits. Found before the account is called."""
+
+    code = "media_too_large"
 
 
 class OutOfCredit(AccountRefused):

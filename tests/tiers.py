@@ -48,6 +48,7 @@ _ENTRIES = {
         "contract",
         "media_store/test_checks.py",
         "media_store/test_file_types.py",
+        "media_store/test_scaling.py",
         "media_store/validation",
         "messaging/services/alerts/test_texts.py",
         "messaging/services/outbound/dispatch/test_worker_slots.py",
@@ -168,7 +169,7 @@ _ENTRIES = {
         "scheduling/test_recurrence_set.py::test_stepping_gives_the_library_s_series",
         "scheduling/test_recurrence_rule.py::test_any_text_is_a_rule_or_refused_and_never_keeps_us_waiting",
     ),
-    MEMORY: ("media_store/validation/test_memory.py",),
+    MEMORY: ("media_store/test_scaling_memory.py", "media_store/validation/test_memory.py"),
     MIGRATIONS: ("migrations",),
     # Faults, kills, locks and concurrency, on which the two databases differ; and logs, as a driver may print what it gets.
     JOURNEYS: (

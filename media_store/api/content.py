@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -20,24 +21,38 @@ FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 @dataclass(frozen=True)
-class Rendition:
-    kind: str
+class ServedFile:
+    """A file of the asset: its name in the storage, its size in bytes, its ETag and its type."""
+
+    name: str
     size: int
     etag: str
     content_type: str
 
 
-def rendition(asset: MediaAsset, *, is_clean: bool) -> Rendition:
-    """The original; or with `is_clean` the copy that goes out, which is the original when there is nothing to change."""
-    if is_clean and asset.clean_size is not None:
-        content_type = asset.clean_content_type or asset.content_type
-        return Rendition(files.CLEAN, asset.clean_size, f'"{asset.sha256}-clean"', content_type)
-    return Rendition(files.ORIGINAL, asset.size, f'"{asset.sha256}"', asset.content_type)
+def original(asset: MediaAsset) -> ServedFile:
+    """The file as it was uploaded."""
+    name = files.name(files.ORIGINAL, asset.sha256)
+    return ServedFile(name, asset.size, f'"{asset.sha256}"', asset.content_type)
 
 
-def content_response(request: Request, asset: MediaAsset, *, is_clean: bool, max_age: int) -> HttpResponseBase:
+def clean(asset: MediaAsset) -> ServedFile:
+    """The copy without metadata, which is the original when there is none to remove."""
+    if asset.clean_size is None:
+        return original(asset)
+    name, content_type = files.name(files.CLEAN, asset.sha256), asset.clean_content_type or asset.content_type
+    return ServedFile(name, asset.clean_size, f'"{asset.sha256}-clean"', content_type)
+
+
+def scaled(asset: MediaAsset, profile: str) -> ServedFile:
+    """The smaller copy for a profile. Raises 404 if there is none: it is made before its URL is given away, and never here."""
+    copy = get_object_or_404(asset.renditions, profile=profile)
+    name = files.rendition_name(asset.sha256, profile)
+    return ServedFile(name, copy.size, f'"{asset.sha256}-{profile}"', copy.content_type)
+
+
+def content_response(request: Request, asset: MediaAsset, chosen: ServedFile, *, max_age: int) -> HttpResponseBase:
     """Respond to GET or HEAD, with 304 when the client's copy is current. `max_age` in seconds."""
-    chosen = rendition(asset, is_clean=is_clean)
     known = CONTENT_TYPES.get(chosen.content_type)
     # Only images are shown inline: other files came from strangers, and a browser would run what some of them contain.
     extension = known.extension if known else EXTENSIONS.get(chosen.content_type, "bin")
@@ -54,7 +69,7 @@ def content_response(request: Request, asset: MediaAsset, *, is_clean: bool, max
     conditional = get_conditional_response(request, etag=chosen.etag, response=empty) or empty
     if conditional is not empty or request.method == "HEAD":
         return conditional
-    file = files.open_file(chosen.kind, asset.sha256)
+    file = files.storage().open(chosen.name, "rb")
     return FileResponse(
         file, headers=headers, content_type=chosen.content_type, as_attachment=as_attachment, filename=filename
     )

@@ -28,7 +28,7 @@ UPLOAD = inline_serializer(
 )
 LINK_PARAMETERS = tuple(
     OpenApiParameter(name, str, description="Part of a signed URL. Such a request needs no token.")
-    for name in ("expires", "signature")
+    for name in ("expires", "profile", "signature")
 )
 SENT = "sent"
 COPY = OpenApiParameter(
@@ -113,16 +113,22 @@ class MediaViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     @action(detail=True, content_negotiation_class=content.AnyAccepted, pagination_class=None)
     def content(self, request: Request, pk: UUID) -> HttpResponseBase:
         if not self._has_signature():
-            is_clean = _wants_sent_copy(request)
-            return content.content_response(request, self.get_object(), is_clean=is_clean, max_age=content.A_YEAR)
+            return self._own_copy(request)
         now, query = timezone.now(), request.query_params
+        profile = query.get("profile", "")
         expiry = services.read_expiry(
-            asset_id=pk, expires=query.get("expires", ""), signature=query["signature"], now=now
+            asset_id=pk, expires=query.get("expires", ""), signature=query["signature"], now=now, profile=profile
         )
         if expiry is None:
             raise PermissionDenied("The signature is not valid, or the URL has expired.")
         asset = get_object_or_404(MediaAsset, pk=pk)
-        return content.content_response(request, asset, is_clean=True, max_age=int((expiry - now).total_seconds()))
+        chosen = content.scaled(asset, profile) if profile else content.clean(asset)
+        return content.content_response(request, asset, chosen, max_age=int((expiry - now).total_seconds()))
+
+    def _own_copy(self, request: Request) -> HttpResponseBase:
+        asset = self.get_object()
+        chosen = content.clean(asset) if _wants_sent_copy(request) else content.original(asset)
+        return content.content_response(request, asset, chosen, max_age=content.A_YEAR)
 
 
 def _wants_sent_copy(request: Request) -> bool:

@@ -43,7 +43,8 @@ MEDIA_TEXTS: dict[str, tuple[str, str]] = {
         Returns the image itself. With a token you get the bytes as they were uploaded, or with `copy=sent` those that go
         out. With the `expires` and `signature` of a signed address no token is needed, and you get what goes out:
         without metadata such as position and camera, a HEIC or AVIF as JPEG; 403 if the signature is not valid or has
-        expired. The response can be cached: it never changes.
+        expired. With `profile`, which the signature covers, you get the smaller JPEG that was made for a provider with
+        limits. The response can be cached: it never changes.
 
         A file that is not an image is served as an attachment, as it came. It is from a stranger and has not been scanned.
         """,

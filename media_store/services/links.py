@@ -13,20 +13,20 @@ _SALT = "media_store.content"
 MAX_DIGITS = 11  # of a time in seconds
 
 
-def signed_url(asset: MediaAsset, *, public_url: str, lifetime: timedelta, now: datetime) -> str:
-    """A URL of the image without its metadata, valid for `lifetime`."""
+def signed_url(asset: MediaAsset, *, public_url: str, lifetime: timedelta, now: datetime, profile: str = "") -> str:
+    """A URL of the image without its metadata, or of its copy for a profile, valid for `lifetime`."""
     expires = str(int((now + lifetime).timestamp()))
-    signature = _signer().signature(_claim(asset.pk, expires))
-    query = urlencode({"expires": expires, "signature": signature})
+    signature = _signer().signature(_claim(asset.pk, expires, profile))
+    query = urlencode({"expires": expires, **({"profile": profile} if profile else {}), "signature": signature})
     return f"{public_url.rstrip('/')}{reverse('media-content', args=[asset.pk])}?{query}"
 
 
-def read_expiry(*, asset_id: UUID, expires: str, signature: str, now: datetime) -> datetime | None:
+def read_expiry(*, asset_id: UUID, expires: str, signature: str, now: datetime, profile: str = "") -> datetime | None:
     """The time at which the URL expires; None when its signature is wrong or it has expired."""
     if not (expires.isascii() and expires.isdigit() and len(expires) <= MAX_DIGITS):
         return None
     try:
-        _signer().unsign(f"{_claim(asset_id, expires)}:{signature}")
+        _signer().unsign(f"{_claim(asset_id, expires, profile)}:{signature}")
     except BadSignature:
         return None
     expires_at = datetime.fromtimestamp(int(expires), UTC)
@@ -38,5 +38,5 @@ def _signer() -> Signer:
     return Signer(salt=_SALT, sep=":")
 
 
-def _claim(asset_id: UUID, expires: str) -> str:
-    return f"{asset_id}.{expires}"
+def _claim(asset_id: UUID, expires: str, profile: str) -> str:
+    return f"{asset_id}.{expires}.{profile}" if profile else f"{asset_id}.{expires}"

@@ -1,6 +1,6 @@
 """Delete images, and files without a row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,7 +11,7 @@ from django.db.models import ProtectedError
 from django.db.models.deletion import Collector
 
 from media_store.errors import AssetInUse
-from media_store.models import MediaAsset
+from media_store.models import MediaAsset, MediaRendition
 from media_store.services import files
 from media_store.storage import PARTIAL
 
@@ -32,9 +32,10 @@ def delete(*, asset_id: UUID, owner: User | None) -> None:
             asset.ownerships.filter(owner=owner).delete()
             if asset.ownerships.exists():
                 return
+        profiles = list(asset.renditions.values_list("profile", flat=True))
         asset.delete()
         # A storage fault must not turn a committed deletion into an error: the sweep removes the files later.
-        transaction.on_commit(lambda: discard(asset.sha256, now=asset.created_at), robust=True)
+        transaction.on_commit(lambda: discard(asset.sha256, now=asset.created_at, profiles=profiles), robust=True)
 
 
 def _refuse_in_use(asset: MediaAsset) -> None:
@@ -50,6 +51,9 @@ def sweep(*, now: datetime) -> int:
     for kind, sha256 in _orphans():
         if _is_old(files.name(kind, sha256), now):
             removed += discard(sha256, now=now)
+    for sha256, profile in _orphaned_renditions():
+        if _is_old(files.rendition_name(sha256, profile), now):
+            removed += _discard_rendition(sha256, profile, now=now)
     for partial in _listed(PARTIAL)[1]:
         name = f"{PARTIAL}/{partial}"
         if _is_old(name, now):
@@ -58,7 +62,7 @@ def sweep(*, now: datetime) -> int:
     return removed
 
 
-def discard(sha256: str, *, now: datetime) -> bool:
+def discard(sha256: str, *, now: datetime, profiles: Iterable[str] = ()) -> bool:
     """Delete the files of a hash that has no row. Return False when there is a row; then the files stay.
 
     A placeholder row holds the unique hash meanwhile. An upload of the same content has inserted its row before, so the files
@@ -70,9 +74,24 @@ def discard(sha256: str, *, now: datetime) -> bool:
         held = MediaAsset.objects.filter(pk=placeholder.pk)
         if not held.exists():
             return False
-        files.remove(sha256)
+        files.remove(sha256, profiles=profiles)
         held.delete()
     return True
+
+
+def _discard_rendition(sha256: str, profile: str, *, now: datetime) -> bool:
+    """Delete the file of a copy that has no row. Return False when there is one by now.
+
+    `renditions.make` locks the asset's row while it writes file and row, and so does this.
+    """
+    with transaction.atomic():
+        asset = MediaAsset.objects.select_for_update().filter(sha256=sha256).first()
+        if asset is not None:
+            if asset.renditions.filter(profile=profile).exists():
+                return False
+            files.storage().delete(files.rendition_name(sha256, profile))
+            return True
+    return discard(sha256, now=now, profiles=[profile])
 
 
 def _orphans() -> Iterator[tuple[str, str]]:
@@ -83,6 +102,17 @@ def _orphans() -> Iterator[tuple[str, str]]:
                 batch = names[at : at + BATCH]
                 known = set(MediaAsset.objects.filter(sha256__in=batch).values_list("sha256", flat=True))
                 yield from ((kind, name) for name in batch if name not in known)
+
+
+def _orphaned_renditions() -> Iterator[tuple[str, str]]:
+    for folder in _listed(files.RENDITION)[0]:
+        names = filter(None, map(files.SHA256_AND_PROFILE.fullmatch, _listed(f"{files.RENDITION}/{folder}")[1]))
+        found = [(name[1], name[2]) for name in names]
+        for at in range(0, len(found), BATCH):
+            batch = found[at : at + BATCH]
+            rows = MediaRendition.objects.filter(asset__sha256__in={sha256 for sha256, _ in batch})
+            known = set(rows.values_list("asset__sha256", "profile"))
+            yield from (each for each in batch if each not in known)
 
 
 def _listed(folder: str) -> tuple[list[str], list[str]]:

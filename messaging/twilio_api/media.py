@@ -59,7 +59,7 @@ class MediaView(TwilioView):
         asset = _asset(message_by(request, sid), media)
         if suffix:
             return Response(represent_media(asset, account=account, message_sid=sid))
-        return content.content_response(request, asset, is_clean=False, max_age=content.A_YEAR)
+        return content.content_response(request, asset, content.original(asset), max_age=content.A_YEAR)
 
     def delete(self, request: Request, account: str, sid: str, media: str, suffix: str = "") -> Response:
         message = message_by(request, sid)

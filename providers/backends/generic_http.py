@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from providers import callback_tokens, exchanges
-from providers.backends import answers, templates
+from providers.backends import answers, media_limits, templates
 from providers.backends.answers import ParsedResponse, ResponseMeaning
 from providers.backends.callback_auth import CallbackAuth
 from providers.backends.callback_mapping import Entry, read_reports, read_texts, report_of
@@ -44,6 +44,7 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
         )
         self.capabilities = Capabilities(
             media=config.sends_media,
+            media_limits=media_limits.of_account(config, media_limits.of_address(config.url)),
             callbacks=True,
             token_in_callback=self._callback_auth.needs_token,
             status_lookup=config.status_url is not None,

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from twilio.http.response import Response
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator, get_signature_algorithm
 from twilio.rest import Client
 
-from providers.backends import twilio_codes
+from providers.backends import media_limits, twilio_codes
 from providers.backends.payload import (
     MAX_ID_LENGTH,
     at_path,
@@ -119,6 +120,9 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
 
     def __init__(self, config: TwilioConfig, context: BackendContext) -> None:
         super().__init__(config, context)
+        self.capabilities = replace(
+            self.capabilities, media_limits=media_limits.of_account(config, media_limits.TWILIO)
+        )
         auth_token = config.auth_token.get_secret_value()
         if not auth_token.isascii() or not auth_token.isprintable():
             raise Misconfigured("auth_token contains a character that no Twilio token has")

@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from providers.contract.config_types import CountryCode, Prefix, Price, SenderId
+from providers.contract.media_limits import NO_LIMITS, MediaLimits, MediaLimitsConfig
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.numbers import Notation, NumberFormat
 
@@ -32,6 +33,7 @@ class CommonConfig(BaseModel):
     price_per_segment: Mapping[Prefix, Price] = Field(default_factory=dict)
     number_format: Notation = Notation.E164
     default_country: CountryCode | None = None
+    media_limits: MediaLimitsConfig | None = None
 
     @model_validator(mode="after")
     def _national_numbers_have_a_country(self) -> Self:
@@ -73,6 +75,9 @@ class Capabilities:
 
     media: bool = False
     """`send` transmits `media_urls`."""
+
+    media_limits: MediaLimits = NO_LIMITS
+    """What the provider takes of them."""
 
     callbacks: bool = False
     """The provider posts receipts or incoming messages to us; the backend is a `CallbackParser`."""

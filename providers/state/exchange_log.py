@@ -156,7 +156,7 @@ def keep(slug: str, recording: Recording, outcome: Outcome, *, config: Mapping[s
     A call that was not made is not stored.
     """
     is_accepted = outcome.error is None
-    if isinstance(outcome.error, errors.NotCalled):
+    if isinstance(outcome.error, (errors.NotCalled, errors.MediaRefused)):
         return
     if not outcome.is_test and not _sampler.admits(slug, is_accepted=is_accepted):
         return

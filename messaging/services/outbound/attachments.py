@@ -1,17 +1,18 @@
-"""Media of messages: check that they can be sent, attach them, and build the URLs that providers fetch."""
+"""Media of messages: check that they can be sent, attach them, and find what is to be sent."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Max
 
 from media_store.content_types import is_image
 from media_store.models import MediaAsset
-from media_store.services import grant, signed_url, visible_to
+from media_store.services import grant, profiles_of, visible_to
 from messaging.models import Attachment, Message
 from messaging.models.attachment import MAX_ATTACHMENTS
 from messaging.services.errors import InvalidField, NotAttachable
@@ -19,8 +20,13 @@ from messaging.states import CANCELABLE, Direction
 from providers import registry, routing
 from providers.models import ProviderAccount, SenderNumber
 
-# Providers fetch a file some time after the call, and again when their carrier was unavailable.
-URL_LIFETIME = timedelta(days=1)
+
+@dataclass(frozen=True, slots=True)
+class OutgoingFile:
+    """One file of a message, and the names of the profiles for which a smaller copy of it exists."""
+
+    asset: MediaAsset
+    profiles: frozenset[str]
 
 
 class MediaChecks:
@@ -73,16 +79,19 @@ def create(rows: Iterable[tuple[Message, Sequence[UUID]]]) -> None:
     )
 
 
-def urls_of(messages: Sequence[Message], *, now: datetime) -> dict[UUID, tuple[str, ...]]:
-    """Signed URLs of each message's media, in order, for providers to fetch. Valid for `URL_LIFETIME`."""
+def files_of(messages: Sequence[Message]) -> dict[UUID, tuple[OutgoingFile, ...]]:
+    """The media of each message, in order. Two queries, and none without messages."""
     if not messages:
         return {}
-    found: dict[UUID, tuple[str, ...]] = {}
-    files = Attachment.objects.filter(message__in=messages, asset__isnull=False).select_related("asset")
-    for file in files.order_by("position"):
-        if file.asset is not None:
-            url = signed_url(file.asset, public_url=settings.PUBLIC_URL, lifetime=URL_LIFETIME, now=now)
-            found[file.message_id] = (*found.get(file.message_id, ()), url)
+    rows = Attachment.objects.filter(message__in=messages, asset__isnull=False).select_related("asset")
+    assets = [(row.message_id, row.asset) for row in rows.order_by("position") if row.asset is not None]
+    profiles: dict[UUID, set[str]] = defaultdict(set)
+    for asset_id, profile in profiles_of(asset.pk for _, asset in assets):
+        profiles[asset_id].add(profile)
+    found: dict[UUID, tuple[OutgoingFile, ...]] = {}
+    for message_id, asset in assets:
+        file = OutgoingFile(asset, frozenset(profiles[asset.pk]))
+        found[message_id] = (*found.get(message_id, ()), file)
     return found
 
 

@@ -1,14 +1,18 @@
 """GET and DELETE under /media/."""
 
+import io
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from PIL import Image
 
 from media_store import services
 from media_store.models import MediaAsset
+from media_store.scaling import Profile
+from media_store.services import files
 from messaging.services.installation import API_READER
 from tests.media_store import other_files, pictures
 from tests.media_store.api.conftest import upload
@@ -335,6 +339,97 @@ class TestSignedUrl:
         services.delete(asset_id=asset.pk, owner=None)
 
         assert_problem(anonymous.get(path), 404, "not_found")
+
+
+class TestScaledCopy:
+    """A signed URL with a profile: the copy that was made for a provider."""
+
+    PROFILE = Profile(max_side=20)
+
+    @pytest.fixture
+    def asset(self, mine, now) -> MediaAsset:
+        asset = mine()
+        services.make_rendition(asset, self.PROFILE, now=now)
+        return asset
+
+    def path(self, asset: MediaAsset, now, profile: str = PROFILE.name) -> str:
+        lifetime = timedelta(hours=1)
+        url = services.signed_url(
+            asset, public_url="https://sms.example.org", lifetime=lifetime, now=now, profile=profile
+        )
+        return url.removeprefix("https://sms.example.org")
+
+    def test_it_is_a_jpeg_with_its_own_size_and_tag(self, anonymous, asset, now) -> None:
+        response = anonymous.get(self.path(asset, now))
+
+        assert response.status_code == 200
+        image = Image.open(io.BytesIO(response.getvalue()))
+        assert (image.format, image.size) == ("JPEG", (20, 15))
+        copy = asset.renditions.get()
+        assert response.headers["Content-Type"] == "image/jpeg"
+        assert response.headers["Content-Length"] == str(copy.size)
+        assert response.headers["ETag"] == f'"{asset.sha256}-20px-jpeg"'
+        assert response.headers["Content-Disposition"] == f'inline; filename="{asset.pk}.jpg"'
+        assert response.headers["Cache-Control"] == "private, max-age=3600, immutable"
+
+    def test_head_and_304(self, anonymous, asset, now) -> None:
+        path = self.path(asset, now)
+
+        head = anonymous("HEAD", path)
+        again = anonymous.get(path, If_None_Match=head.headers["ETag"])
+
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["Content-Length"] == str(asset.renditions.get().size)
+        assert (again.status_code, again.content) == (304, b"")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            ("profile=20px-jpeg", "profile=21px-jpeg"),
+            ("profile=20px-jpeg&", ""),
+            ("profile=20px-jpeg", "profile="),
+            ("profile=20px-jpeg", "profile=..%2F..%2Fsecret"),
+            ("expires=1", "expires=2"),
+            ("signature=", "signature=x"),
+        ],
+    )
+    def test_no_part_of_it_can_be_changed(self, anonymous, asset, now, monkeypatch, change: tuple[str, str]) -> None:
+        path = self.path(asset, now)
+        assert change[0] in path
+        monkeypatch.setattr(files, "storage", None)  # no file is looked for
+
+        assert_problem(anonymous.get(path.replace(*change, 1)), 403, "permission_denied")
+
+    def test_a_url_of_the_whole_image_gives_no_copy(self, anonymous, asset, now) -> None:
+        whole = self.path(asset, now, profile="")
+
+        assert_problem(anonymous.get(f"{whole}&profile=20px-jpeg"), 403, "permission_denied")
+        assert anonymous.get(whole).getvalue() == pictures.encoded("PNG")
+
+    def test_one_that_was_not_made_is_404_and_is_not_made(self, anonymous, asset, now, monkeypatch) -> None:
+        monkeypatch.setattr("media_store.scaling.scale", None)
+
+        assert_problem(anonymous.get(self.path(asset, now, profile="16px-jpeg")), 404, "not_found")
+
+        assert asset.renditions.count() == 1
+
+    def test_a_client_gets_the_original(self, api, asset) -> None:
+        assert api.get(f"media/{asset.pk}/content/?profile=20px-jpeg").getvalue() == pictures.encoded("PNG")
+
+
+def test_a_copy_of_another_type_is_served_as_that_type(anonymous, api, now, folder: Folder) -> None:
+    asset = services.store(owner=api.user, stream=[pictures.encoded("PNG")], now=now).asset
+    jpeg = pictures.encoded("JPEG")
+    folder.write(f"clean/{asset.sha256[:2]}/{asset.sha256}", jpeg, at=now)
+    MediaAsset.objects.update(clean_size=len(jpeg), clean_content_type="image/jpeg")
+    url = services.signed_url(asset, public_url="", lifetime=timedelta(hours=1), now=now)
+
+    response = anonymous.get(url)
+
+    assert response.getvalue() == jpeg
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.headers["Content-Disposition"] == f'inline; filename="{asset.pk}.jpg"'
+    assert api.get(f"media/{asset.pk}/content/").headers["Content-Type"] == "image/png"
 
 
 def fetched(response) -> int:

@@ -216,8 +216,8 @@ class TestSweep:
             assert removing.wait(30)
             return insert(*arguments)
 
-        def remove_and_signal(sha256: str) -> None:
-            remove(sha256)
+        def remove_and_signal(sha256: str, **options: object) -> None:
+            remove(sha256, **options)
             removing.set()
 
         monkeypatch.setattr(storing, "_insert", insert_late)
@@ -243,7 +243,7 @@ class TestSweep:
         assert folder.names() == []
 
 
-def _unreachable(*_: object) -> None:
+def _unreachable(*_: object, **__: object) -> None:
     raise ConnectionError
 
 

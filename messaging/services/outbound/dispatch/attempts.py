@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from messaging.models import Message
 from messaging.services import transitions
 from messaging.services.outbound import attachments, eligibility
+from messaging.services.outbound.attachments import OutgoingFile
 from messaging.services.outbound.dispatch import attempt_rows
 from messaging.services.outbound.dispatch.attempt_rows import AttemptRow
 from messaging.services.outbound.dispatch.refusals import Refusals, earlier_refusals
@@ -46,7 +47,7 @@ class Attempt:
     checked_at: datetime = NEVER
     not_before: float = 0.0
     is_probe: bool = False
-    media_urls: tuple[str, ...] = field(default=(), repr=False)
+    media: tuple[OutgoingFile, ...] = field(default=(), repr=False)
 
     def round_after(self, error: Unavailable) -> Round:
         return self.round.after(error, is_probe=self.is_probe)
@@ -182,7 +183,7 @@ def open_attempts(
 ) -> list[Attempt]:
     """As `write_attempts`, but the caller saves `attempts`, `provider` and `lease_until` of the messages."""
     attempts: list[Attempt] = []
-    media_urls = attachments.urls_of([message for message in held.values() if message.media_count], now=now)
+    media = attachments.files_of([message for message in held.values() if message.media_count])
     for request in requests:
         message, route = held.get(request.message.pk), decisions.get(request.message.pk)
         if message is None or not isinstance(route, Route):
@@ -202,7 +203,7 @@ def open_attempts(
                 checked_at=now,
                 not_before=route.not_before,
                 is_probe=route.is_probe,
-                media_urls=media_urls.get(message.pk, ()),
+                media=media.get(message.pk, ()),
             )
         )
     if attempts:

@@ -11,12 +11,14 @@ from messaging.database_faults import DATABASE_FAULTS
 from messaging.services.outbound.dispatch import result_cache
 from messaging.services.outbound.dispatch.result_cache import CachedResult
 from messaging.services.outbound.dispatch.sending import SendResult
-from providers.errors import NotCalled
+from providers.errors import MediaRefused, NotCalled
 from providers.services import note_changes
 from providers.state import account_state, circuit_breaker
 from providers.state.account_state import CallResult
 
 logger = logging.getLogger(__name__)
+
+NOT_MADE = (NotCalled, MediaRefused)
 
 
 def record_results(results: Sequence[SendResult], *, now: datetime) -> None:
@@ -30,13 +32,13 @@ def record_results(results: Sequence[SendResult], *, now: datetime) -> None:
             recipient=result.attempt.message.to_number,
         )
         for result in results
-        if not isinstance(result.error, NotCalled)
+        if not isinstance(result.error, NOT_MADE)
     ]
     for result in results:
         if isinstance(result.error, NotCalled):
             account_state.invalidate()  # this process's copy of the account's state was out of date
-            if result.attempt.is_probe:
-                circuit_breaker.release_probe(result.attempt.account.slug)
+        if isinstance(result.error, NOT_MADE) and result.attempt.is_probe:
+            circuit_breaker.release_probe(result.attempt.account.slug)
     changes = account_state.record(made, now=now)
     if not changes:
         return

@@ -1,4 +1,7 @@
-"""Calls a provider. Uses neither the database nor a transaction, only a backend, Redis and the clock."""
+"""Calls a provider. Uses no transaction, only a backend, Redis and the clock.
+
+The database is asked only when a message has an image of which the account takes a smaller copy, and that is not made yet.
+"""
 
 import functools
 import logging
@@ -11,10 +14,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from messaging import log_context
+from messaging.services.outbound.dispatch import media
 from messaging.services.outbound.dispatch.attempts import Attempt
 from messaging.services.outbound.eligibility import Batch, Moment
 from providers import callback_tokens, registry, send_gate
 from providers.contract.messages import Accepted, OutboundMessage
+from providers.contract.sender import Capabilities
 from providers.errors import CredentialsRefused, Misconfigured, NotCalled, OutcomeUnknown, SendError
 from providers.exchanges import Recording
 from providers.send_gate import RetryAfter
@@ -75,8 +80,9 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
     accepted, error = Accepted(), None
     try:
         with registry.backend_for(attempt.account) as backend:
-            message = _message(attempt, has_callbacks=backend.capabilities.callbacks)
             _check(attempt, clock)
+            message = _message(attempt, backend.capabilities, clock)
+            started = time.monotonic()
             gate, recheck = functools.partial(_send_delay, attempt, clock), functools.partial(_check, attempt, clock)
             with send_gate.through(gate, recheck=recheck), recording.of(message):
                 accepted = backend.send(message)
@@ -134,14 +140,14 @@ def _check(attempt: Attempt, clock: Callable[[], datetime]) -> None:
         raise NotCalled(refusal.check.detail)
 
 
-def _message(attempt: Attempt, *, has_callbacks: bool) -> OutboundMessage:
+def _message(attempt: Attempt, capabilities: Capabilities, clock: Callable[[], datetime]) -> OutboundMessage:
     return OutboundMessage(
         to=attempt.message.to_number,
         text=attempt.message.text,
         sender=attempt.message.from_number or attempt.account.from_number,
         reference=str(attempt.message.pk),
-        callback_url=_callback_url(attempt) if has_callbacks else None,
-        media_urls=attempt.media_urls,
+        callback_url=_callback_url(attempt) if capabilities.callbacks else None,
+        media_urls=media.urls_of(attempt.media, capabilities.media_limits, now=clock()) if attempt.media else (),
         encoding=attempt.message.encoding,
         segments=attempt.message.segments,
         valid_until=attempt.message.expires_at,

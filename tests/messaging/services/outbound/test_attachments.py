@@ -10,7 +10,9 @@ from uuid_utils.compat import uuid7
 from media_store import services as media
 from messaging.models import Message
 from messaging.services.errors import DomainError, InvalidField
+from messaging.services.outbound.dispatch.media import urls_of
 from messaging.services.outbound.submit import MessageInput, submit
+from providers.contract.media_limits import NO_LIMITS
 from tests.factories import AccountFactory, SenderFactory, UserFactory
 from tests.media_store import other_files, pictures
 from tests.messaging.services.outbound.dispatch.fakes import Carrier, dispatcher
@@ -96,7 +98,7 @@ def test_only_an_account_with_media_gets_them_with_readable_urls(send, picture, 
     dispatcher(carrier).run("express")
 
     assert carrier.slugs == ["mms"] * 5
-    [url] = carrier.calls[0].media_urls
+    [url] = urls_of(carrier.calls[0].media, NO_LIMITS, now=now)
     parts = urlsplit(url)
     assert (parts.scheme, parts.netloc) == ("https", "sms.example.com")
     assert parts.path == f"/api/v1/media/{picture}/content/"
