@@ -62,7 +62,7 @@ def _in_zone(name: str, written: WrittenDate, tz: ZoneInfo) -> date | datetime:
         utc = value.replace(tzinfo=UTC) if written.is_utc else to_utc(value, source)
         wall = utc.astimezone(tz).replace(tzinfo=None, fold=0)
     except OverflowError:
-        raise InvalidRecurrence(f"{name} {value:%Y-%m-%d} is out of range.") from None
+        raise InvalidRecurrence(f"{name} {value.date()} is out of range.") from None
     if name == RDATE and to_utc(wall, tz) != utc:
         raise InvalidRecurrence(
             f"RDATE {value:%Y-%m-%d %H:%M} is in the second of two equal hours in {tz.key}; a schedule runs in the first."

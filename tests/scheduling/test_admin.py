@@ -41,7 +41,7 @@ NO_RUNS = {"runs-TOTAL_FORMS": "0", "runs-INITIAL_FORMS": "0"}
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, now) -> Clock:
     clock = Clock(now)
-    for module in ("form", "row_actions", "pages"):
+    for module in ("form", "row_actions", "pages", "dates"):
         monkeypatch.setattr(f"scheduling.admin.{module}.timezone", SimpleNamespace(now=clock))
     for module in ("scheduling.api.schedules",):
         monkeypatch.setattr(f"{module}.timezone", SimpleNamespace(now=clock))

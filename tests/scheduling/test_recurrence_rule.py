@@ -189,7 +189,7 @@ def test_a_part_that_is_not_supported_is_named(name: str) -> None:
 
 
 def test_a_line_that_is_not_supported_is_named() -> None:
-    with pytest.raises(InvalidRecurrence, match="^EXRULE "):
+    with pytest.raises(InvalidRecurrence, match=r"^EXRULE "):
         check(f"{DAILY}\nEXRULE:FREQ=DAILY")
 
 
