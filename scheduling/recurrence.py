@@ -24,8 +24,8 @@ __all__ = [
     "InvalidRecurrence",
     "Occurrence",
     "Position",
+    "RecurrenceStep",
     "SkipResult",
-    "Step",
     "UnknownZone",
     "check",
     "first_at_or_after",
@@ -77,7 +77,7 @@ class SkipResult(NamedTuple):
     position: Position
 
 
-class Step(NamedTuple):
+class RecurrenceStep(NamedTuple):
     """An occurrence and the position after it. `left_out` is why it does not run: `exdate` or `holiday`, and its name or ""."""
 
     wall: datetime
@@ -156,7 +156,7 @@ def steps(
     position: Position,
     dates: Dates,
     left_out: LeftOut | None = None,
-) -> Iterator[Step]:
+) -> Iterator[RecurrenceStep]:
     """Yield the occurrences after `position`, in the order of UTC. With `left_out`, yield those that do not run as well."""
     is_listed, left_out = left_out is not None, left_out or (LeftOut(dates, tz) if dates else None)
     done = None if position.latest is None else to_utc(position.latest, tz)
@@ -174,7 +174,9 @@ def steps(
         yield step if not step.is_added else step._replace(position=Position(carried.last, carried.count, step.wall))
 
 
-def _added(dates: Dates, start: datetime, tz: ZoneInfo, left_out: LeftOut | None, *, is_listed: bool) -> Iterator[Step]:
+def _added(
+    dates: Dates, start: datetime, tz: ZoneInfo, left_out: LeftOut | None, *, is_listed: bool
+) -> Iterator[RecurrenceStep]:
     """Yield the added dates, without their positions."""
     fraction = timedelta(microseconds=start.microsecond)
     for each in dates.added:
@@ -182,12 +184,12 @@ def _added(dates: Dates, start: datetime, tz: ZoneInfo, left_out: LeftOut | None
         utc = to_utc(wall, tz)
         is_out = left_out is not None and left_out.by_date(each, utc)
         if is_listed or not is_out:
-            yield Step(wall, utc, Position(None, 0), ("exdate", "") if is_out else None, is_added=True)
+            yield RecurrenceStep(wall, utc, Position(None, 0), ("exdate", "") if is_out else None, is_added=True)
 
 
 def _by_rule(
     text: str | None, start: datetime, tz: ZoneInfo, position: Position, left_out: LeftOut | None, *, is_listed: bool
-) -> Iterator[Step]:
+) -> Iterator[RecurrenceStep]:
     """Yield the rule's occurrences. Those that are left out count, and are yielded if `is_listed`."""
     count, latest_run = position.count, position.latest or start
     previous = None if position.last is None else to_utc(position.last, tz)
@@ -213,7 +215,7 @@ def _by_rule(
         elif wall - latest_run > _LEFT_OUT_AT_MOST:
             return
         if reason is None or is_listed:
-            yield Step(wall, utc, Position(last=wall, count=count), reason)
+            yield RecurrenceStep(wall, utc, Position(last=wall, count=count), reason)
 
 
 def _walls(text: str | None, start: datetime, last: datetime | None) -> Iterator[datetime]:
