@@ -4,7 +4,7 @@ Wall times are naive; all occurrences keep the microseconds of the start. No fun
 set, and every search is bounded (`recurrence_set`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import merge
@@ -195,13 +195,14 @@ def _by_rule(
     previous = None if position.last is None else to_utc(position.last, tz)
     limit = parse(text).count if text else None
     until = parse(text).until if text else None
-    walls = _walls(text, start, position.last)
+    passed_over = None if left_out is None or is_listed or limit is not None else _whole_days(left_out, until)
+    walls = _walls(text, start, position.last, passed_over)
     while (limit is None or count < limit) and (wall := next(walls, None)) is not None:
         reason = left_out.by_day(wall) if left_out is not None else None
         if reason is not None and wall - latest_run > _LEFT_OUT_AT_MOST:
             return
         if reason is not None and not is_listed and limit is None and _is_certainly_before(wall, until):
-            continue  # cheaper: a minutely rule has 1,440 of these on a holiday
+            continue
         utc = to_utc(wall, tz)
         if until is not None and until.is_past(wall=wall.replace(microsecond=0), utc=utc.replace(microsecond=0)):
             return
@@ -218,15 +219,25 @@ def _by_rule(
             yield RecurrenceStep(wall, utc, Position(last=wall, count=count), reason)
 
 
-def _walls(text: str | None, start: datetime, last: datetime | None) -> Iterator[datetime]:
+def _walls(
+    text: str | None, start: datetime, last: datetime | None, is_passed_over: Callable[[datetime], bool] | None
+) -> Iterator[datetime]:
     if not text:
         if last is None:
             yield start
         return
     fraction = timedelta(microseconds=start.microsecond)
     whole = None if last is None else last.replace(microsecond=0)
-    for wall in wall_times(parse(text), start=start.replace(microsecond=0), last=whole):
+    begin = start.replace(microsecond=0)
+    for wall in wall_times(parse(text), start=begin, last=whole, is_passed_over=is_passed_over):
         yield wall + fraction
+
+
+def _whole_days(left_out: LeftOut, until: Until | None) -> Callable[[datetime], bool]:
+    """Return whether nothing of a day has to be looked at, by its midnight: a minutely rule has 1,440 times on a holiday."""
+    return lambda midnight: (
+        left_out.by_day(midnight) is not None and _is_certainly_before(midnight + timedelta(days=1), until)
+    )
 
 
 def _is_certainly_before(wall: datetime, until: Until | None) -> bool:
