@@ -18,6 +18,10 @@ class Schedule(models.Model):
     wall time when clocks change. `next_run_at` is the next run in UTC, or null if there is none. `start_moment` (UTC) is set if
     the start was given with an offset; a change of zone then moves the wall time instead. `zone_release` is the tzdata release
     that `next_run_at` was computed with, `moved_from` its previous value if newer data moved it.
+
+    `left_out_dates` and `added_dates` are dates beside the rule as `recurrence_dates.stored` writes them, `holidays` is the
+    code of a holiday calendar. `last_wall` and `occurrences` are the rule's last occurrence and their number; `last_added_wall`
+    is the last run if that was an added date after `last_wall`.
     """
 
     class Status(models.TextChoices):
@@ -52,10 +56,14 @@ class Schedule(models.Model):
     parameters = models.JSONField(null=True)
     time_zone = models.CharField(max_length=64)
     recurrence = models.CharField(max_length=510, blank=True)
+    left_out_dates = models.TextField(blank=True, default="", db_default="")
+    added_dates = models.TextField(blank=True, default="", db_default="")
+    holidays = models.CharField(max_length=40, blank=True, default="", db_default="")
     missed = models.CharField(max_length=6, choices=Missed.choices, default=Missed.LATEST, db_default="latest")
     start_wall = models.CharField(max_length=26)
     start_moment = models.DateTimeField(null=True)
     last_wall = models.CharField(max_length=26, blank=True)
+    last_added_wall = models.CharField(max_length=26, blank=True, default="", db_default="")
     occurrences = models.PositiveIntegerField(default=0)
     next_wall = models.CharField(max_length=26, blank=True)
     next_run_at = models.DateTimeField(null=True)
@@ -117,6 +125,11 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any occurrence is over, also one that was missed."""
+        return self.occurrences > 0 or self.last_added_wall != ""
 
 
 class ScheduleRecipient(models.Model):

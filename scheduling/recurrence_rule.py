@@ -1,7 +1,6 @@
 """Strict parser for RFC 5545 RRULE values: text outside the grammar is refused.
 
-Taken as well is what other programs write around a rule: folded lines, blanks beside separators, a `;` at either end,
-BYSECOND=0, and a DTSTART line, which the caller compares with the schedule's start.
+What other programs write around a rule is taken off by `recurrence_lines`.
 
 The parser of `dateutil` accepts more than the grammar (BYEASTER, several lines, any date) and ignores combinations that the RFC
 forbids, so a rule could mean something other than its author intended.
@@ -15,15 +14,14 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-MAX_LENGTH = 500
-MAX_TEXT = 1_000  # with all that may stand around the rule
+from scheduling.recurrence_lines import NOT_SUPPORTED, PREFIX, InvalidRecurrence, separate
+
 MAX_INTERVAL = 1_000
 MAX_COUNT = 100_000
 
 # Rule parts by name: BYDAY holds pairs of (ordinal or 0, weekday with Monday as 0), all others hold numbers.
 ByParts = Mapping[str, tuple[Any, ...]]  # Any: the two kinds of items under one mapping
 
-PREFIX = "RRULE:"
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY")
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
@@ -32,31 +30,7 @@ _SIGNED = re.compile(r"[+-]?\d{1,3}", re.ASCII)
 _DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 _UNTIL = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
 _WEEKS_OF_MONTH, _WEEKS_OF_YEAR = 5, 53
-_FOLD = re.compile(r"\r?\n[ \t]")
-_BLANKS = re.compile(r"[ \t]*([;,=:])[ \t]*")
-_START = re.compile(
-    r"DTSTART(?:;VALUE=DATE-TIME)?(?:;TZID=(?P<zone>[A-Z0-9_+/. -]{1,64}))?(?:;VALUE=DATE-TIME)?"
-    r":(?P<wall>\d{8}T\d{6})(?P<utc>Z?)",
-    re.ASCII,
-)
 _NAME = re.compile(r"[A-Z][A-Z-]{0,19}", re.ASCII)
-# Known to people who write calendars, and what is said about each.
-_NOT_SUPPORTED: Mapping[str, str] = {
-    "SKIP": "SKIP (RFC 7529) is not supported; a day that a month does not have is left out.",
-    "RSCALE": "RSCALE (RFC 7529) is not supported; rules are in the Gregorian calendar.",
-    "BYEASTER": "BYEASTER is not part of RFC 5545 and not supported.",
-    "EXDATE": "EXDATE is not supported here.",
-    "RDATE": "RDATE is not supported here.",
-    "EXRULE": "EXRULE is not supported; RFC 5545 removed it.",
-}
-
-
-class InvalidRecurrence(ValueError):
-    """`code` is `invalid_recurrence` or `too_frequent`; the text can be shown to users."""
-
-    def __init__(self, detail: str, *, code: str = "invalid_recurrence") -> None:
-        super().__init__(detail)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +41,6 @@ class Until:
 
     def is_past(self, *, wall: datetime, utc: datetime) -> bool:
         return (wall if self.at.tzinfo is None else utc) > self.at
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenStart:
-    """A DTSTART line beside a rule: wall time in the named zone (in capitals; "" is the schedule's), or in UTC."""
-
-    wall: datetime
-    zone: str
-    is_utc: bool
-
-    def agrees(self, *, wall: datetime, utc: datetime, zone: str) -> bool:
-        """Whether it is the schedule's start: wall time in its zone, and UTC, without fractions of a second."""
-        if self.is_utc:
-            return self.wall == utc.replace(tzinfo=None, microsecond=0)
-        return self.wall == wall.replace(microsecond=0) and self.zone in {"", zone.upper()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,50 +65,13 @@ def check(rule: object) -> str:
     """
     if not isinstance(rule, str):
         raise InvalidRecurrence("A recurrence is a text such as RRULE:FREQ=DAILY.")
-    return PREFIX + parse(rule).text
-
-
-def separate(text: str) -> tuple[str, WrittenStart | None]:
-    """Return the rule without its prefix, in capitals and on one line, and the DTSTART line beside it.
-
-    Raises `InvalidRecurrence`.
-    """
-    if len(text) > MAX_TEXT:
-        raise InvalidRecurrence(f"A recurrence has at most {MAX_LENGTH} characters.")
-    unfolded = _BLANKS.sub(r"\1", _FOLD.sub("", text)).upper()
-    lines = [line for each in unfolded.splitlines() if (line := each.strip())]
-    rules = [line for line in lines if not line.startswith("DTSTART")]
-    for line in rules:
-        name = re.split(r"[;:=]", line, maxsplit=1)[0]
-        if name in _NOT_SUPPORTED and not line.startswith(f"{name}="):
-            raise InvalidRecurrence(_NOT_SUPPORTED[name])
-    if len(rules) != 1 or len(lines) - len(rules) > 1:
-        raise InvalidRecurrence("Give one RRULE, and at most one DTSTART.")
-    body = rules[0].removeprefix(PREFIX).strip(";")
-    if len(body) > MAX_LENGTH:
-        raise InvalidRecurrence(f"A recurrence has at most {MAX_LENGTH} characters.")
-    # The schedule's start decides about seconds, and schedules start on the minute; any other BYSECOND is refused.
-    body = ";".join(part for part in body.split(";") if part not in {"BYSECOND=0", "BYSECOND=00"})
-    starts = [_start_of(line) for line in lines if line not in rules]
-    return body, starts[0] if starts else None
-
-
-def _start_of(line: str) -> WrittenStart:
-    found = _START.fullmatch(line)
-    try:
-        wall = datetime.strptime(found["wall"], "%Y%m%dT%H%M%S") if found else None  # noqa: DTZ007
-    except ValueError:
-        wall = None
-    if found is None or wall is None:
-        raise InvalidRecurrence("DTSTART is a date and time such as DTSTART;TZID=Europe/Berlin:20270104T090000.")
-    return WrittenStart(wall, found["zone"] or "", bool(found["utc"]))
+    return PREFIX + parse(PREFIX + separate(rule).rule).text
 
 
 @lru_cache(maxsize=1024)
 def parse(rule: str) -> RecurrenceRule:
     """Parse a rule, with or without the prefix. Raises `InvalidRecurrence`."""
-    body, _ = separate(rule)
-    parts = _split(body)
+    parts = _split(separate(rule).rule)
     _refuse_seconds(parts)
     values = {key: _READERS[key](key, parts[key]) for key in _READERS if key in parts}
     by = {key: value for key, value in values.items() if key.startswith("BY")}
@@ -169,8 +91,8 @@ def _split(body: str) -> dict[str, str]:
     parts: dict[str, str] = {}
     for part in body.split(";"):
         key, equals, value = part.partition("=")
-        if key in _NOT_SUPPORTED:
-            raise InvalidRecurrence(_NOT_SUPPORTED[key])
+        if key in NOT_SUPPORTED:
+            raise InvalidRecurrence(NOT_SUPPORTED[key])
         if not equals or (key not in _READERS and key != "BYSECOND"):
             named = f"{key} is not a part of an RRULE. " if equals and _NAME.fullmatch(key) else ""
             raise InvalidRecurrence(f"{named}This is not one RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO.")

@@ -4,7 +4,7 @@
 passed explicitly.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from math import gcd
 from typing import Any, Literal
@@ -40,14 +40,24 @@ _MINUTES_OF_DAY = 1440
 _LIBRARY_ERRORS = (ValueError, OverflowError, IndexError, KeyError, TypeError, ZeroDivisionError)
 
 
-def wall_times(rule: RecurrenceRule, *, start: datetime, last: datetime | None) -> Iterator[datetime]:
+def wall_times(
+    rule: RecurrenceRule,
+    *,
+    start: datetime,
+    last: datetime | None,
+    is_passed_over: Callable[[datetime], bool] | None = None,
+) -> Iterator[datetime]:
     """Yield the rule's wall times at or after `start` and after `last`, in order, whole seconds. Ignores COUNT and UNTIL.
 
     `last` must be an occurrence of the same rule and start. Ends after 50 years and 60 periods without an occurrence.
+    HOURLY and MINUTELY rules leave out the days of which `is_passed_over` says so; it gets their midnight.
     """
-    search = _search_by_library if rule.frequency in _FREQUENCIES else _search_within_days
     try:
-        for wall in search(rule, start, last):
+        if rule.frequency in _FREQUENCIES:
+            found = _search_by_library(rule, start, last)
+        else:
+            found = _search_within_days(rule, start, last, is_passed_over)
+        for wall in found:
             if wall >= start and (last is None or wall > last):
                 yield wall
     except (_NoOccurrence, *_LIBRARY_ERRORS):
@@ -139,7 +149,9 @@ def _arguments(frequency: str, by: ByParts) -> dict[str, Any]:
     return arguments
 
 
-def _search_within_days(rule: RecurrenceRule, start: datetime, last: datetime | None) -> Iterator[datetime]:
+def _search_within_days(
+    rule: RecurrenceRule, start: datetime, last: datetime | None, is_passed_over: Callable[[datetime], bool] | None
+) -> Iterator[datetime]:
     """Find HOURLY and MINUTELY occurrences: the library finds the days, and the times are steps counted from the start.
 
     The library's own steps within a day are 10 times slower and cannot be bounded. The tests compare the two.
@@ -155,6 +167,8 @@ def _search_within_days(rule: RecurrenceRule, start: datetime, last: datetime | 
     interval = _BoundedInterval(1, "DAILY")
     begin = start if last is None else last
     for day in _days(rule, begin, interval):
+        if is_passed_over is not None and is_passed_over(day):
+            continue
         first = int((origin - day).total_seconds()) // 60 % step
         if day <= begin:  # skip the slots before `begin`
             first += max(0, begin.hour * 60 + (0 if hourly else begin.minute) - first) // step * step

@@ -27,6 +27,16 @@ def zone(name: object) -> ZoneInfo:
     return ZoneInfo(found)
 
 
+def zone_of_any_case(name: str) -> ZoneInfo:
+    """Return the zone of a TZID, whose case other programs do not always keep. Raises `UnknownZone`."""
+    return zone(_by_folded_name().get(name.casefold(), name))
+
+
+@cache
+def _by_folded_name() -> dict[str, str]:
+    return {name.casefold(): name for name in (*win_tz, *_names())}
+
+
 @cache
 def _names() -> frozenset[str]:
     # `ZoneInfo(name)` opens any file that the name leads to, so names are checked against this list first.

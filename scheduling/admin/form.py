@@ -20,10 +20,11 @@ from messaging.console.forms import StyledModelForm
 from messaging.models import OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
+from scheduling import holiday_calendar
 from scheduling.admin.recipient_list import rejected_rows, to_csv
 from scheduling.models import Schedule
 from scheduling.recipient_numbers import is_country
-from scheduling.services import schedules
+from scheduling.services import schedules, timing
 from scheduling.services.recipients import ImportReport, add_csv
 from scheduling.services.schedules import ScheduleInput
 
@@ -35,7 +36,10 @@ PICKER_LENGTH = len("2026-12-01T09:00")
 
 
 class RecurrenceWidget(UnfoldAdminTextInputWidget):
-    """The rule as text, a builder for common rules, and the next runs as computed by the server."""
+    """The rule and its dates as text, a builder for common rules, and the next runs as computed by the server.
+
+    A run can be left out, put back or added; the server writes the EXDATE and RDATE lines.
+    """
 
     template_name = "admin/scheduling/schedule/recurrence.html"
 
@@ -48,6 +52,17 @@ class RecurrenceWidget(UnfoldAdminTextInputWidget):
         return context
 
 
+class HolidaysWidget(UnfoldAdminTextInputWidget):
+    """The code of a holiday calendar; countries are found by their names, regions once the country is chosen."""
+
+    template_name = "admin/scheduling/schedule/holidays.html"
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        context["countries"] = holiday_calendar.countries()
+        return context
+
+
 class ScheduleForm(StyledModelForm):
     run_at = forms.CharField(
         label="Run at",
@@ -56,6 +71,13 @@ class ScheduleForm(StyledModelForm):
     )
     time_zone = forms.ChoiceField(initial="UTC")
     recurrence = forms.CharField(required=False, label="Repeats", widget=RecurrenceWidget)
+    holidays = forms.CharField(
+        required=False,
+        max_length=holiday_calendar.MAX_CODE,
+        label="Not on public holidays of",
+        widget=HolidaysWidget,
+        help_text="A country such as DE, or a region such as DE-BY; days on which a holiday is observed count as well.",
+    )
     valid_for = forms.IntegerField(
         min_value=1,
         max_value=MAX_VALID_FOR,
@@ -109,7 +131,9 @@ class ScheduleForm(StyledModelForm):
             self.initial["run_at"] = wall = self.instance.start_wall.removesuffix(":00")
             if len(wall) != PICKER_LENGTH:
                 self.fields["run_at"].widget.input_type = "text"
-            self.initial["recurrence"] = self.instance.recurrence
+            # A browser sends the lines of a text area with CRLF.
+            self.initial["recurrence"] = timing.wall_recurrence_text(self.instance).replace("\n", "\r\n")
+            self.initial["holidays"] = self.instance.holidays
             self.fields["pasted"].label = "More recipients"
 
     def clean_file(self) -> Any:
@@ -186,6 +210,7 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
         sender=None,
         valid_for=cleaned["valid_for"],
         missed=cleaned["missed"],
+        holidays=cleaned["holidays"] or None,
     )
     if obj is None:
         owner = cast("User", request.user)  # the admin site admits signed-in users only

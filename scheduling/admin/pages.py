@@ -1,7 +1,9 @@
 """JSON for the schedule pages: the next runs of a rule while it is edited, and the progress of the newest run."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, JsonResponse
@@ -13,40 +15,109 @@ from django.views.decorators.http import require_POST, require_safe
 
 from messaging import states
 from messaging.services.errors import InvalidField
-from scheduling import recurrence
+from scheduling import holiday_calendar, recurrence
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import queries, timing
+from scheduling.recurrence import Dates
+from scheduling.services import dates, queries, timing
+from scheduling.services.outlook import look_ahead
 
 SHOWN = 5
 ORDER = [status.value for status in states.Status]
+_NOTHING: dict[str, Any] = {"runs": [], "left_out": [], "notes": [], "regions": []}
 
 
 @require_POST
 def preview(request: HttpRequest, model_admin: Any) -> JsonResponse:
-    """Return the next runs of the form's current values, in its zone, or what is wrong with them."""
+    """Return the next runs of the form's current values, in its zone, or what is wrong with them.
+
+    With `leave_out` or `put_back` (a time in UTC) or `add` (a wall time), `recurrence` in the answer has that date as well.
+    """
     if not model_admin.has_view_or_change_permission(request):
         raise PermissionDenied
-    try:
-        run_at = parse_datetime(request.POST.get("run_at", "").strip())
-    except ValueError:
-        run_at = None
+    run_at = _time_of(request, "run_at")
     if run_at is None:
-        return JsonResponse({"error": "Choose the time of the first run.", "runs": []})
-    zone, rule = request.POST.get("time_zone", ""), request.POST.get("recurrence", "").strip()
+        return JsonResponse({**_NOTHING, "error": "Choose the time of the first run."})
+    code = request.POST.get("holidays", "").strip()
     try:
-        when = timing.check(run_at=run_at, time_zone=zone, rule=rule or None, now=timezone.now())
+        schedule, text = _previewed(request, run_at, code)
     except InvalidField as error:
-        return JsonResponse({"error": error.detail, "runs": []})
-    schedule = Schedule(time_zone=when.time_zone, recurrence=when.recurrence, start_wall=when.start_wall.isoformat())
-    timing.set_next(schedule, (when.first_wall, when.first_utc))
-    return JsonResponse({"error": "", "runs": next_runs(schedule)})
+        return JsonResponse({**_NOTHING, "error": error.detail, "regions": regions_of(code)})
+    return JsonResponse({"error": "", **coming(schedule, SHOWN), "regions": regions_of(code), **text})
+
+
+def _previewed(request: HttpRequest, run_at: datetime, code: str) -> tuple[Schedule, dict[str, str]]:
+    """Return the schedule that the form would make, and its recurrence if a date was edited. Raises `InvalidField`."""
+    when = timing.check(
+        run_at=run_at,
+        time_zone=request.POST.get("time_zone", ""),
+        rule=request.POST.get("recurrence", "").strip() or None,
+        now=timezone.now(),
+        holidays=code or None,
+    )
+    schedule = timing.as_schedule(when)
+    edited = _edited(request, schedule)
+    if edited is None:
+        return schedule, {}
+    timing.set_dates(schedule, edited)
+    timing.recompute(schedule, last_run=None)
+    if schedule.next_run_at is None:
+        raise InvalidField("recurrence", "never_fires", "No run would be left.")
+    return schedule, {"recurrence": timing.wall_recurrence_text(schedule)}
+
+
+def _time_of(request: HttpRequest, name: str) -> datetime | None:
+    try:
+        return parse_datetime(request.POST.get(name, "").strip())
+    except ValueError:
+        return None
+
+
+def _edited(request: HttpRequest, schedule: Schedule) -> Dates | None:
+    if (left_out := _time_of(request, "leave_out")) and left_out.tzinfo:
+        return dates.without(schedule, left_out)
+    if (put_back := _time_of(request, "put_back")) and put_back.tzinfo:
+        return dates.with_run(schedule, put_back)
+    if "add" not in request.POST:
+        return None
+    added = _time_of(request, "add")
+    if added is None or added.tzinfo:
+        raise InvalidField("recurrence", "invalid", "Choose the date and time to add.")
+    zone = recurrence.zone(schedule.time_zone)
+    if added < datetime.fromisoformat(schedule.start_wall):
+        raise InvalidField("recurrence", "invalid", "An added date must be after the first run.")
+    return dates.with_run(schedule, recurrence.to_utc(added, zone))
+
+
+def coming(schedule: Schedule, count: int) -> dict[str, Any]:
+    """Return the next runs and what is left out among them, as a page shows them: the actual times."""
+    outlook = look_ahead(schedule, count=count, now=timezone.now())
+    zone = recurrence.zone(schedule.time_zone)
+    return {
+        "runs": [
+            {"at": run.utc.isoformat(), "text": _shown(run.utc, zone), "is_added": run.is_added} for run in outlook.runs
+        ],
+        "left_out": [
+            {"at": each.utc.isoformat(), "text": _shown(each.utc, zone), "name": each.name} for each in outlook.left_out
+        ],
+        "notes": [note.detail for note in outlook.notes],
+    }
 
 
 def next_runs(schedule: Schedule) -> list[str]:
-    """Format the actual times: a wall time may be skipped or occur twice on a day."""
-    zone = recurrence.zone(schedule.time_zone)
-    times = [utc.astimezone(zone) for _, utc in timing.preview(schedule, count=SHOWN)]
-    return [f"{time:%a %d %b %Y %H:%M %Z}" for time in times]
+    return [run["text"] for run in coming(schedule, SHOWN)["runs"]]
+
+
+def _shown(utc: datetime, zone: ZoneInfo) -> str:
+    """Format the actual time: a wall time may be skipped or occur twice on a day."""
+    return f"{utc.astimezone(zone):%a %d %b %Y %H:%M %Z}"
+
+
+def regions_of(code: str) -> list[list[str]]:
+    """Return the codes and names of the regions of the country that a code names or begins with."""
+    country = code.upper()[:2]
+    if country not in holiday_calendar.countries():
+        return []
+    return [[f"{country}-{region}", name] for region, name in holiday_calendar.regions(country).items()]
 
 
 @never_cache

@@ -18,6 +18,7 @@ from messaging.admin import text_privacy
 from messaging.console.columns import name_of
 from messaging.console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
 from messaging.models.encrypted import fault_of
+from scheduling.admin.dates import change_dates, dates_of, may_edit_dates
 from scheduling.admin.form import ScheduleForm, submit
 from scheduling.admin.pages import next_runs, preview, progress, progress_of
 from scheduling.admin.recipient_list import bad_rows, first_recipients, show_report
@@ -77,6 +78,7 @@ class ScheduleAdmin(ModelAdmin):
     custom_urls = (
         ("preview/", "scheduling_schedule_preview", preview),
         ("<uuid:object_id>/progress/", "scheduling_schedule_progress", progress),
+        ("<uuid:object_id>/dates/", "scheduling_schedule_dates", change_dates),
         ("<uuid:object_id>/bad-rows/", "scheduling_schedule_bad_rows", bad_rows),
     )
 
@@ -89,7 +91,7 @@ class ScheduleAdmin(ModelAdmin):
         return found
 
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
-        form = ("name", "text", "run_at", "time_zone", "recurrence", "missed", "queue", "valid_for")
+        form = ("name", "text", "run_at", "time_zone", "recurrence", "holidays", "missed", "queue", "valid_for")
         if obj is None:
             return (*form, "pasted", "file", "country", "to_column")
         listed = "on_the_list" if _may_read(request) else "numbers_on_the_list"
@@ -105,7 +107,14 @@ class ScheduleAdmin(ModelAdmin):
                 "to_column",
             )  # the recurrence widget shows the next runs
         text = "text" if _may_read(request) else "hidden_text"
-        timing = ("first_run", "time_zone", "repeats", "next_runs", *moved)
+        timing = (
+            "first_run",
+            "time_zone",
+            "repeats",
+            "holidays",
+            *(() if may_edit_dates(request, obj) else ("next_runs",)),
+            *moved,
+        )
         return ("name", text, *timing, "queue", "validity", "owner_name", listed)
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> tuple[type[RunInline], ...]:
@@ -117,13 +126,15 @@ class ScheduleAdmin(ModelAdmin):
         return allowed and (obj is None or (obj.status in {"active", "paused"} and not schedules.has_run(obj)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and obj is not None and obj.occurrences == 0
+        return super().has_delete_permission(request, obj) and obj is not None and not obj.has_begun
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **kwargs: Any
     ) -> Any:
-        progress_context = progress_of(obj) if isinstance(obj, Schedule) else {}
-        return super().render_change_form(request, {**context, **progress_context}, *args, obj=obj, **kwargs)
+        more = progress_of(obj) if isinstance(obj, Schedule) else {}
+        if isinstance(obj, Schedule) and not self.has_change_permission(request, obj) and may_edit_dates(request, obj):
+            more |= dates_of(obj)
+        return super().render_change_form(request, {**context, **more}, *args, obj=obj, **kwargs)
 
     @display(description="Status", label=TONES)
     def state(self, obj: Schedule) -> str:
@@ -143,7 +154,7 @@ class ScheduleAdmin(ModelAdmin):
 
     @display(description="Repeats")
     def repeats(self, obj: Schedule) -> str:
-        return obj.recurrence or "no, one run"
+        return obj.recurrence or ("on added dates" if obj.added_dates else "no, one run")
 
     @display(description="Valid for")
     def validity(self, obj: Schedule) -> str:

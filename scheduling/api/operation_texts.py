@@ -17,8 +17,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         a CSV file.
 
         Everything is checked before anything is stored, and one invalid recipient fails the request. Codes in a 400
-        include `in_the_past`, `time_missing`, `unknown_time_zone`, `never_fires`, `invalid_template`, `unknown_queue`,
-        `sender_not_allowed` and, for `recipients.<position>`, `invalid_number`.
+        include `in_the_past`, `time_missing`, `unknown_time_zone`, `never_fires`, `unknown_calendar` (of `holidays`),
+        `invalid_template`, `unknown_queue`, `sender_not_allowed` and, for `recipients.<position>`, `invalid_number`.
         """,
     ),
     "schedules_retrieve": (
@@ -35,8 +35,10 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         After a change of `time_zone`, a `run_at` that was given with an offset stays at the same moment, one without
         stays at the same wall time.
 
-        409 `schedule_already_ran` after the first run, 409 `schedule_ended` for a schedule that is completed or
-        canceled. A field that cannot be changed is a 400 with `read_only`.
+        After the first run, a request with only `recurrence` and `holidays` still changes the coming dates: the rule must be
+        the same, dates that are over stay as they are (a new one is `in_the_past`), and a change after which no run would be
+        left is `never_fires`. Everything else is 409 `schedule_already_ran` then. A schedule that is completed or canceled
+        is 409 `schedule_ended`. A field that cannot be changed is a 400 with `read_only`.
         """,
     ),
     "schedules_destroy": (
@@ -63,7 +65,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         "Preview a schedule",
         """
         Returns the next `count` run times, in UTC and in the schedule's zone, the texts of the first recipients, and
-        how many segments one run takes for all recipients.
+        how many segments one run takes for all recipients. `left_out` lists what does not run before the last of these
+        times, by EXDATE or as a holiday; `notes` tells what is odd, such as an EXDATE that matches no run.
         """,
     ),
     "schedules_pause": (

@@ -48,7 +48,8 @@ from scheduling.api.serializers import (
 )
 from scheduling.api.uploads import CsvUploadParser
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import queries, recipients, schedules, timing
+from scheduling.services import queries, recipients, schedules
+from scheduling.services.outlook import look_ahead
 from scheduling.services.recipients import ImportReport
 
 INCLUDE = OpenApiParameter(
@@ -304,12 +305,23 @@ def serialize_preview(schedule: Schedule, count: int, *, reader: User) -> dict[s
     zone = recurrence.zone(schedule.time_zone)
     sample, total = queries.rendered_sample(schedule)
     readable = may_read_texts(reader, schedule.owner_id)
+    outlook = look_ahead(schedule, count=count, now=timezone.now())
     return {
         "time_zone": schedule.time_zone,
         "runs": [
-            {"at": utc.astimezone(zone).isoformat(), "utc": isoformat_utc(utc)}
-            for _, utc in timing.preview(schedule, count=count)
+            {"at": run.utc.astimezone(zone).isoformat(), "utc": isoformat_utc(run.utc), "added": run.is_added}
+            for run in outlook.runs
         ],
+        "left_out": [
+            {
+                "at": each.utc.astimezone(zone).isoformat(),
+                "utc": isoformat_utc(each.utc),
+                "reason": each.reason,
+                "name": each.name or None,
+            }
+            for each in outlook.left_out
+        ],
+        "notes": [{"code": note.code, "detail": note.detail} for note in outlook.notes],
         "messages": [
             {
                 "to": rendered.to,

@@ -28,9 +28,12 @@ from messaging.segments import MAX_OUTBOUND_CHARACTERS
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
 from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
 from scheduling import recurrence
+from scheduling.holiday_calendar import MAX_CODE
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.recipients_csv import RowError
-from scheduling.recurrence_rule import MAX_TEXT
+from scheduling.recurrence_lines import MAX_TEXT
+from scheduling.services import timing
+from scheduling.services.outlook import MAX_LEFT_OUT
 from scheduling.services.recipients import Recipient
 from scheduling.services.schedules import ScheduleInput
 
@@ -115,7 +118,16 @@ class NewScheduleSerializer(StrictSerializer):
         max_length=64, required=False, default="UTC", help_text="IANA name, or one of Windows."
     )
     recurrence = StrictStringField(
-        max_length=MAX_TEXT, required=False, allow_null=True, help_text="RFC 5545 RRULE; null is one run."
+        max_length=MAX_TEXT,
+        required=False,
+        allow_null=True,
+        help_text="RFC 5545: an RRULE, EXDATE and RDATE, each on a line; null is one run.",
+    )
+    holidays = StrictStringField(
+        max_length=MAX_CODE,
+        required=False,
+        allow_null=True,
+        help_text="A country, or one of its regions (`DE`, `DE-BY`, `US-CA`), on whose public holidays nothing is sent.",
     )
     missed = serializers.ChoiceField(
         Schedule.Missed.values,
@@ -149,6 +161,7 @@ class NewScheduleSerializer(StrictSerializer):
             missed=data["missed"],
             category=data["category"],
             parameters=data["parameters"] or {},
+            holidays=data.get("holidays"),
         )
 
 
@@ -196,7 +209,10 @@ class ScheduleSerializer(serializers.Serializer):
     message = serializers.CharField(help_text=f"The text; `{HIDDEN}` where {MASKED}.")
     run_at = serializers.DateTimeField(help_text="The first time asked for.")
     time_zone = serializers.CharField()
-    recurrence = serializers.CharField(allow_null=True)
+    recurrence = serializers.CharField(
+        allow_null=True, help_text="The rule and, on further lines, EXDATE and RDATE; a PATCH takes it as it is."
+    )
+    holidays = serializers.CharField(allow_null=True)
     missed = serializers.ChoiceField(Schedule.Missed.values)
     category = serializers.ChoiceField([each.value for each in Category])
     parameters = serializers.DictField(child=serializers.CharField(), allow_null=True)
@@ -236,7 +252,8 @@ def serialize_schedule(schedule: Schedule, counts: Mapping[str, int], *, reader:
         "message": _text(schedule, reader),
         "run_at": isoformat_utc(start),
         "time_zone": schedule.time_zone,
-        "recurrence": schedule.recurrence or None,
+        "recurrence": timing.recurrence_text(schedule) or None,
+        "holidays": schedule.holidays or None,
         "missed": str(schedule.missed),
         "category": str(schedule.category),
         "parameters": schedule.parameters,
@@ -302,9 +319,27 @@ class FireTimeSerializer(serializers.Serializer):
     utc = serializers.DateTimeField()
 
 
+class PreviewedRunSerializer(FireTimeSerializer):
+    added = serializers.BooleanField(help_text="By an RDATE.")
+
+
+class LeftOutSerializer(FireTimeSerializer):
+    reason = serializers.ChoiceField(["exdate", "holiday"])
+    name = serializers.CharField(allow_null=True, help_text="Of the holiday, in English.")
+
+
+class PreviewNoteSerializer(serializers.Serializer):
+    code = serializers.CharField(help_text="`matches_no_run` or `unknown_calendar`.")
+    detail = serializers.CharField()
+
+
 class PreviewSerializer(serializers.Serializer):
     time_zone = serializers.CharField()
-    runs = FireTimeSerializer(many=True)
+    runs = PreviewedRunSerializer(many=True)
+    left_out = LeftOutSerializer(
+        many=True, help_text=f"What does not run between now and the last of `runs`; at most {MAX_LEFT_OUT}."
+    )
+    notes = PreviewNoteSerializer(many=True)
     messages = RenderedSerializer(many=True, help_text="The first recipients' texts.")
     recipients = serializers.IntegerField()
     total_segments = serializers.IntegerField(help_text="Of one run, for all recipients.")

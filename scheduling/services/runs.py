@@ -36,10 +36,24 @@ def start_due(*, now: datetime, max_lateness: timedelta) -> int:
     for schedule_id in list(due(now).order_by("next_run_at", "pk").values_list("pk", flat=True)[:MAX_STARTS]):
         with transaction.atomic():
             schedule = due(now).select_for_update(skip_locked=True).filter(pk=schedule_id).first()
-            if schedule is not None and schedule.next_run_at is not None:
+            if schedule is None or schedule.next_run_at is None:
+                continue
+            if timing.is_left_out(schedule):
+                _leave_out(schedule, now)
+            else:
                 _start(schedule, schedule.next_run_at, now, max_lateness)
                 started += 1
     return started
+
+
+def _leave_out(schedule: Schedule, now: datetime) -> None:
+    """Move to the next run without one: a newer holiday calendar has this day."""
+    logger.warning("schedule %s leaves out %s, a holiday of %s", schedule.pk, schedule.next_wall, schedule.holidays)
+    newest = schedule.runs.order_by("-due_at").first()
+    timing.recompute(schedule, last_run=newest.due_at if newest else None)
+    complete_if_over(schedule, now=now)
+    schedule.updated_at = now
+    schedule.save(update_fields=["start_wall", *timing.POSITION_FIELDS, *timing.NEXT_FIELDS, "status", "updated_at"])
 
 
 def _start(schedule: Schedule, due_at: datetime, now: datetime, max_lateness: timedelta) -> None:
@@ -72,7 +86,7 @@ def _start(schedule: Schedule, due_at: datetime, now: datetime, max_lateness: ti
     if schedule.next_run_at is None and run.status != RunStatus.PENDING:
         complete_if_over(schedule, now=now)
     schedule.updated_at = now
-    schedule.save(update_fields=["last_wall", "occurrences", *timing.NEXT_FIELDS, "status", "updated_at"])
+    schedule.save(update_fields=[*timing.POSITION_FIELDS, *timing.NEXT_FIELDS, "status", "updated_at"])
 
 
 def _miss(schedule: Schedule, run: ScheduleRun, now: datetime, max_lateness: timedelta) -> None:
@@ -102,7 +116,7 @@ def _summary(schedule: Schedule, now: datetime) -> dict[str, Any]:
         "name": schedule.name,
         "status": str(schedule.status),
         "queue": schedule.queue_id,
-        "recurrence": schedule.recurrence or None,
+        "recurrence": timing.recurrence_text(schedule) or None,
         "time_zone": schedule.time_zone,
         "created_at": isoformat_utc(schedule.created_at),
         "completed_at": isoformat_utc(now),

@@ -23,7 +23,7 @@ from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import timing
+from scheduling.services import dates, timing
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
 from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number, store
 from scheduling.services.timing import Timing
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 RunStatus = ScheduleRun.Status
 Status = Schedule.Status
-ENDED = frozenset({Status.CANCELED, Status.COMPLETED})
 UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
 CANCEL_CHUNK = 1_000
 CANCEL_LEASE = timedelta(seconds=30)
@@ -54,6 +53,7 @@ class ScheduleInput:
     missed: str = Schedule.Missed.LATEST
     category: str = Category.TRANSACTIONAL
     parameters: Mapping[str, str] = field(default_factory=dict)
+    holidays: str | None = None
 
 
 def create(
@@ -65,7 +65,9 @@ def create(
     """
     _check_category(owner, draft.category)
     unique = _checked_recipients(recipients, draft.text)
-    when = timing.check(run_at=draft.run_at, time_zone=draft.time_zone, rule=draft.recurrence, now=now)
+    when = timing.check(
+        run_at=draft.run_at, time_zone=draft.time_zone, rule=draft.recurrence, now=now, holidays=draft.holidays
+    )
     queue = _checked_queue(draft.queue or default_queue)
     with transaction.atomic():
         schedule = Schedule(
@@ -92,17 +94,24 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
     """Edit or reschedule a schedule that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
 
     `changes` has any of: name, text, recipients, queue, sender, valid_for, missed, category, parameters, run_at, time_zone,
-    recurrence. `recipients` replaces the whole list. `owner` is the schedule's, who needs the permission for an emergency.
+    recurrence, holidays. `recipients` replaces the whole list. `owner` is the schedule's, who needs the permission for an
+    emergency. A schedule that has run still takes a recurrence with the same rule and other coming dates, and other holidays,
+    if nothing else is changed.
     """
     if "category" in changes:
         _check_category(owner, changes["category"])
     with transaction.atomic():
-        schedule = _locked(schedule_id)
-        if has_run(schedule):
-            raise AlreadyRan("The schedule has run already; make a new one.")
-        if {"run_at", "time_zone", "recurrence"} & changes.keys():
+        schedule = dates.locked(schedule_id)
+        timed = {"run_at", "time_zone", "recurrence", "holidays"} & changes.keys()
+        only_dates = schedule.has_begun and dates.are_all(schedule, {name: changes[name] for name in timed})
+        if has_run(schedule) and not (only_dates and timed == changes.keys()):
+            raise AlreadyRan("The schedule has run already; only its coming dates and holidays can be changed.")
+        if only_dates:
+            dates.change(schedule, changes, now=now)
+        elif timed:
             _set_timing(schedule, _new_timing(schedule, changes, now))
-            schedule.last_wall, schedule.occurrences = "", 0  # only missed runs have counted so far
+            # Only missed runs have counted so far.
+            schedule.last_wall, schedule.last_added_wall, schedule.occurrences = "", "", 0
         if "text" in changes:
             schedule.text = changes["text"]
         if "recipients" in changes:
@@ -126,7 +135,7 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
 
 def has_run(schedule: Schedule) -> bool:
     """Return True if any run was expanded or skipped. Missed runs do not count."""
-    return schedule.occurrences > 0 and schedule.runs.exclude(status=RunStatus.MISSED).exists()
+    return schedule.has_begun and schedule.runs.exclude(status=RunStatus.MISSED).exists()
 
 
 def pause(*, schedule_id: UUID, now: datetime) -> Schedule:
@@ -141,7 +150,7 @@ def resume(*, schedule_id: UUID, now: datetime) -> Schedule:
 
 def _switch(schedule_id: UUID, status: str, now: datetime) -> Schedule:
     with transaction.atomic():
-        schedule = _locked(schedule_id)
+        schedule = dates.locked(schedule_id)
         schedule.status, schedule.updated_at = status, now
         schedule.save(update_fields=["status", "updated_at"])
     return schedule
@@ -174,7 +183,7 @@ def cancel(*, schedule_id: UUID, actor: User, now: datetime, source: Source) -> 
 
 
 def is_cancelable(schedule: Schedule) -> bool:
-    return schedule.status not in ENDED or _cancelable_messages(schedule).exists()
+    return schedule.status not in dates.ENDED or _cancelable_messages(schedule).exists()
 
 
 def interrupted_cancels(now: datetime) -> QuerySet[Schedule]:
@@ -237,34 +246,29 @@ def delete(*, schedule_id: UUID) -> None:
     """Delete a schedule that has not run. Raises `AlreadyRan`."""
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
-        if schedule.occurrences:
+        if schedule.has_begun:
             raise AlreadyRan("The schedule has run already; cancel it instead.")
         schedule.delete()
-
-
-def _locked(schedule_id: UUID) -> Schedule:
-    schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
-    if schedule.status in ENDED:
-        raise ScheduleEnded(f"The schedule is {schedule.status}.")
-    return schedule
 
 
 def _set_timing(schedule: Schedule, when: Timing) -> None:
     schedule.time_zone = when.time_zone
     schedule.recurrence = when.recurrence
+    timing.set_dates(schedule, when.dates)
     schedule.start_wall = when.start_wall.isoformat()
     schedule.start_moment = when.start_moment
     timing.set_next(schedule, (when.first_wall, when.first_utc))
 
 
 def _new_timing(schedule: Schedule, changes: dict[str, Any], now: datetime) -> Timing:
-    """In a new zone, a start that was given with an offset keeps its UTC time; any other start keeps its wall time."""
+    """In a new zone, a start that was given with an offset keeps its UTC time, as dates do; any other keeps its wall time."""
     start = schedule.start_moment or datetime.fromisoformat(schedule.start_wall)
     return timing.check(
         run_at=changes.get("run_at", start),
         time_zone=changes.get("time_zone", schedule.time_zone),
-        rule=changes.get("recurrence", schedule.recurrence),
+        rule=changes.get("recurrence", timing.movable_recurrence_text(schedule)),
         now=now,
+        holidays=changes.get("holidays", schedule.holidays),
     )
 
 

@@ -1,19 +1,20 @@
 """Computes the next run of a schedule. Wall times are naive datetimes, all others are in UTC."""
 
-import sys
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from messaging.services.errors import InvalidField
-from scheduling import recurrence, zone_data
+from scheduling import holiday_calendar, recurrence, recurrence_dates, zone_data
 from scheduling.models import Schedule
-from scheduling.recurrence import Occurrence, Position
+from scheduling.recurrence import Dates, Occurrence, Position
 
-# The fields that `set_next` sets.
+# The fields that `set_next` sets, and those of the position.
 NEXT_FIELDS = ("next_wall", "next_run_at", "zone_release", "moved_from")
+POSITION_FIELDS = ("last_wall", "last_added_wall", "occurrences")
+DATE_FIELDS = ("left_out_dates", "added_dates", "holidays")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,31 +23,46 @@ class Timing:
 
     time_zone: str
     recurrence: str
+    dates: Dates
     start_wall: datetime
     start_moment: datetime | None
     first_wall: datetime
     first_utc: datetime
 
 
-def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime) -> Timing:
-    """Validate a start and a rule. `run_at` is aware, or naive for a wall time in the zone. Raises `InvalidField`."""
+def check(*, run_at: datetime, time_zone: str, rule: str | None, now: datetime, holidays: str | None = None) -> Timing:
+    """Validate a start, a rule with EXDATE and RDATE lines, and the code of a holiday calendar. Raises `InvalidField`.
+
+    `run_at` is aware, or naive for a wall time in the zone.
+    """
     try:
         zone = recurrence.zone(time_zone)
     except recurrence.UnknownZone as error:
         raise InvalidField("time_zone", "unknown_time_zone", str(error)) from None
+    calendar = check_holidays(holidays)
     try:
         wall, start_utc = _start(run_at, zone)
-        text = _as_given(rule, wall=wall, utc=start_utc, zone=zone.key) if rule else ""
+        text, left_out, added = _as_given(rule, wall=wall, utc=start_utc, zone=zone) if rule else ("", frozenset(), ())
+        dates = Dates(left_out, added, calendar)
         if start_utc <= now:
             raise InvalidField("run_at", "in_the_past", "The time is in the past.")
-        first = _first(wall, start_utc, zone, text)
+        first = _first(wall, start_utc, zone, text, dates)
     except recurrence.InvalidRecurrence as error:
         raise InvalidField("recurrence", error.code, str(error)) from None
     except OverflowError:
         raise InvalidField("run_at", "invalid", "This time is out of range.") from None
     if first is None:
         raise InvalidField("recurrence", "never_fires", "This recurrence never fires.")
-    return Timing(zone.key, text, wall, start_utc if run_at.tzinfo else None, first.wall, first.utc)
+    moment = start_utc if run_at.tzinfo else None
+    return Timing(zone.key, text, dates, wall, moment, first.wall, first.utc)
+
+
+def check_holidays(code: str | None) -> str:
+    """Return the code of a holiday calendar as the library writes it, "" for none. Raises `InvalidField`."""
+    try:
+        return holiday_calendar.check(code) if code else ""
+    except holiday_calendar.UnknownCalendar as error:
+        raise InvalidField("holidays", "unknown_calendar", str(error)) from None
 
 
 def _start(run_at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -56,30 +72,99 @@ def _start(run_at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     return run_at.astimezone(zone).replace(tzinfo=None, fold=0), run_at.astimezone(UTC)
 
 
-def _first(wall: datetime, start_utc: datetime, zone: ZoneInfo, rule: str) -> Occurrence | None:
-    first = recurrence.next_occurrence(rule=rule or None, start=wall, tz=zone, position=Position(last=None, count=0))
+def _first(wall: datetime, start_utc: datetime, zone: ZoneInfo, rule: str, dates: Dates) -> Occurrence | None:
+    position = Position(last=None, count=0)
+    first = recurrence.next_occurrence(rule=rule or None, start=wall, tz=zone, position=position, dates=dates)
     # Where a wall time occurs twice, the offset that the client gave says which of the two.
     return Occurrence(wall, start_utc) if first is not None and first.wall == wall else first
 
 
-def _as_given(rule: str, *, wall: datetime, utc: datetime, zone: str) -> str:
-    """Check the rule; returns it in the client's order of parts, with the prefix `RRULE:`. A DTSTART line must be the start."""
-    recurrence.check(rule)
-    body, written = recurrence.separate(rule)
-    if written is not None and not written.agrees(wall=wall, utc=utc, zone=zone):
+def _as_given(
+    text: str, *, wall: datetime, utc: datetime, zone: ZoneInfo
+) -> tuple[str, frozenset[date | datetime], tuple[datetime, ...]]:
+    """Check the lines; returns the rule in the client's order of parts, with the prefix `RRULE:`, and the dates.
+
+    A DTSTART line must be the start. Raises `InvalidRecurrence`.
+    """
+    written = recurrence.separate(text)
+    rule = f"RRULE:{written.rule}" if written.rule else ""
+    if rule:
+        recurrence.check(rule)
+    if written.start is not None and not written.start.agrees(wall=wall, utc=utc, zone=zone.key):
         raise recurrence.InvalidRecurrence("DTSTART is not the start that run_at and time_zone give; leave it out.")
-    return f"RRULE:{body}"
+    return rule, *recurrence_dates.resolve(written.left_out, written.added, start=wall, tz=zone)
+
+
+def dates_of(schedule: Schedule) -> Dates:
+    added = [each for each in recurrence_dates.read(schedule.added_dates) if isinstance(each, datetime)]
+    left_out = frozenset(recurrence_dates.read(schedule.left_out_dates))
+    return Dates(left_out, tuple(added), schedule.holidays)
+
+
+def set_dates(schedule: Schedule, dates: Dates) -> None:
+    schedule.left_out_dates = recurrence_dates.stored(dates.left_out)
+    schedule.added_dates = recurrence_dates.stored(dates.added)
+    schedule.holidays = dates.holidays
+
+
+def recurrence_text(schedule: Schedule) -> str:
+    """Return the rule with its EXDATE and RDATE lines, times in the schedule's zone; "" for one run."""
+    return _joined(schedule, recurrence.zone(schedule.time_zone))
+
+
+def movable_recurrence_text(schedule: Schedule) -> str:
+    """Return the same for another zone: dates stay at their moments as the start does, or else at their wall times."""
+    if schedule.start_moment:
+        return _joined(schedule, recurrence.zone(schedule.time_zone), in_utc=True)
+    return wall_recurrence_text(schedule)
+
+
+def wall_recurrence_text(schedule: Schedule) -> str:
+    """Return the same with bare wall times, as a form shows them beside the zone."""
+    return _joined(schedule, None)
+
+
+def _joined(schedule: Schedule, tz: ZoneInfo | None, *, in_utc: bool = False) -> str:
+    dates = recurrence_dates.lines(dates_of(schedule), tz, in_utc=in_utc)
+    return "\n".join(([schedule.recurrence] if schedule.recurrence else []) + dates)
+
+
+class Series(TypedDict):
+    """The arguments of the functions of `recurrence`."""
+
+    rule: str | None
+    start: datetime
+    tz: ZoneInfo
+    position: Position
+    dates: Dates
+
+
+def series_of(schedule: Schedule) -> Series:
+    return {
+        "rule": schedule.recurrence or None,
+        "start": datetime.fromisoformat(schedule.start_wall),
+        "tz": recurrence.zone(schedule.time_zone),
+        "position": position_of(schedule),
+        "dates": dates_of(schedule),
+    }
 
 
 def position_of(schedule: Schedule) -> Position:
-    last = datetime.fromisoformat(schedule.last_wall) if schedule.last_wall else None
-    return Position(last=last, count=schedule.occurrences)
+    last, added = (
+        datetime.fromisoformat(wall) if wall else None for wall in (schedule.last_wall, schedule.last_added_wall)
+    )
+    return Position(last=last, count=schedule.occurrences, added=added)
+
+
+def _set_position(schedule: Schedule, position: Position) -> None:
+    schedule.last_wall = position.last.isoformat() if position.last else ""
+    schedule.last_added_wall = position.added.isoformat() if position.added else ""
+    schedule.occurrences = position.count
 
 
 def advance(schedule: Schedule) -> None:
     """Move to the following occurrence: the next one becomes the last one. The caller saves the schedule."""
-    schedule.last_wall = schedule.next_wall
-    schedule.occurrences += 1
+    _set_position(schedule, position_after_next(schedule))
     following = _following(schedule)
     previous = schedule.next_run_at
     if following is not None and previous is not None and following.utc <= previous:
@@ -89,29 +174,33 @@ def advance(schedule: Schedule) -> None:
         set_next(schedule, following)
 
 
+def position_after_next(schedule: Schedule) -> Position:
+    return recurrence.position_after(datetime.fromisoformat(schedule.next_wall), **series_of(schedule))
+
+
 def _following(schedule: Schedule) -> Occurrence | None:
-    return recurrence.next_occurrence(
-        rule=schedule.recurrence or None,
-        start=datetime.fromisoformat(schedule.start_wall),
-        tz=recurrence.zone(schedule.time_zone),
-        position=position_of(schedule),
-    )
+    return recurrence.next_occurrence(**series_of(schedule))
+
+
+def is_left_out(schedule: Schedule) -> bool:
+    """Whether the next run is on a day that the holiday calendar did not have when the run was computed."""
+    if not schedule.holidays or not schedule.next_wall:
+        return False
+    first = next(recurrence.steps(**series_of(schedule)), None)
+    return first is None or first.wall != datetime.fromisoformat(schedule.next_wall)
 
 
 def skip_to(schedule: Schedule, at: datetime) -> int:
     """Skip the occurrences before `at` and return how many were skipped. The caller saves the schedule."""
-    rule, start = schedule.recurrence or None, datetime.fromisoformat(schedule.start_wall)
-    zone, position = recurrence.zone(schedule.time_zone), position_of(schedule)
-    found = recurrence.first_at_or_after(rule=rule, start=start, tz=zone, position=position, not_before=at)
+    series = series_of(schedule)
+    found = recurrence.first_at_or_after(**series, not_before=at)
     if found is None:
-        rest = recurrence.upcoming(rule=rule, start=start, tz=zone, position=position, count=sys.maxsize)
-        schedule.last_wall = rest[-1].wall.isoformat() if rest else schedule.last_wall
-        schedule.occurrences += len(rest)
+        skipped, position = recurrence.skip_all(**series)
+        _set_position(schedule, position)
         set_next(schedule, None)
-        return len(rest)
+        return skipped
     wall, utc, skipped, position = found
-    schedule.last_wall = position.last.isoformat() if position.last else ""
-    schedule.occurrences = position.count
+    _set_position(schedule, position)
     set_next(schedule, (wall, utc))
     return skipped
 
@@ -122,12 +211,12 @@ def skip_to_latest(schedule: Schedule, at: datetime) -> int:
     Takes time in proportion to them.
     """
     skipped = 0
-    while schedule.recurrence and schedule.next_wall:
+    while (schedule.recurrence or schedule.added_dates) and schedule.next_wall:
         later = copy(schedule)
         advance(later)
         if later.next_run_at is None or later.next_run_at > at:
             break
-        for name in ("last_wall", "occurrences", *NEXT_FIELDS):
+        for name in (*POSITION_FIELDS, *NEXT_FIELDS):
             setattr(schedule, name, getattr(later, name))
         skipped += 1
     return skipped
@@ -142,7 +231,7 @@ def recompute(schedule: Schedule, *, last_run: datetime | None) -> None:
     """
     zone = recurrence.zone(schedule.time_zone)
     after_last_run = last_run + timedelta(microseconds=1) if last_run else None
-    if schedule.last_wall:
+    if schedule.has_begun:
         following = _following(schedule)
         set_next(schedule, following)
         if following is not None and after_last_run is not None and following.utc < after_last_run:
@@ -150,11 +239,24 @@ def recompute(schedule: Schedule, *, last_run: datetime | None) -> None:
         return
     wall, start_utc = _start(schedule.start_moment or datetime.fromisoformat(schedule.start_wall), zone)
     schedule.start_wall = wall.isoformat()
-    first = _first(wall, start_utc, zone, schedule.recurrence)
+    first = _first(wall, start_utc, zone, schedule.recurrence, dates_of(schedule))
     if first is not None and after_last_run is not None:
         # Earlier runs were missed and the schedule was then rescheduled: each due time may have only one run.
         first = first._replace(utc=max(first.utc, after_last_run))
     set_next(schedule, first)
+
+
+def as_schedule(when: Timing) -> Schedule:
+    """Return a schedule that is not stored, to look ahead with."""
+    schedule = Schedule(
+        time_zone=when.time_zone,
+        recurrence=when.recurrence,
+        start_wall=when.start_wall.isoformat(),
+        start_moment=when.start_moment,
+    )
+    set_dates(schedule, when.dates)
+    set_next(schedule, (when.first_wall, when.first_utc))
+    return schedule
 
 
 def set_next(schedule: Schedule, occurrence: tuple[datetime, datetime] | None) -> None:
@@ -162,19 +264,3 @@ def set_next(schedule: Schedule, occurrence: tuple[datetime, datetime] | None) -
     schedule.next_run_at = occurrence[1] if occurrence else None
     schedule.zone_release = zone_data.RELEASE
     schedule.moved_from = None
-
-
-def preview(schedule: Schedule, *, count: int) -> Sequence[tuple[datetime, datetime]]:
-    """Return the next `count` occurrences as (wall time, UTC), beginning with the next run."""
-    if schedule.next_run_at is None:
-        return []
-    first = (datetime.fromisoformat(schedule.next_wall), schedule.next_run_at)
-    position = Position(last=first[0], count=schedule.occurrences + 1)
-    rest = recurrence.upcoming(
-        rule=schedule.recurrence or None,
-        start=datetime.fromisoformat(schedule.start_wall),
-        tz=recurrence.zone(schedule.time_zone),
-        position=position,
-        count=count - 1,
-    )
-    return [first, *rest][:count]

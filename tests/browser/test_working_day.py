@@ -152,7 +152,7 @@ def test_a_recurring_schedule_is_created_from_a_csv(desk: Page, tmp_path: Path) 
     desk.get_by_label("Repeat", exact=True).select_option("weekly")
     desk.get_by_label("Mon", exact=True).check()
     desk.get_by_label("Times").fill("2")
-    expect(desk.get_by_test_id("next-runs").locator("li")).to_have_text(
+    expect(desk.get_by_test_id("next-runs").locator("li > span")).to_have_text(
         ["Mon 07 Jan 2030 09:00 CET", "Mon 14 Jan 2030 09:00 CET"]
     )
     desk.locator("[name=file]").set_input_files(recipients)

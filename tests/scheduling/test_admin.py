@@ -41,7 +41,7 @@ NO_RUNS = {"runs-TOTAL_FORMS": "0", "runs-INITIAL_FORMS": "0"}
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, now) -> Clock:
     clock = Clock(now)
-    for module in ("form", "row_actions", "pages"):
+    for module in ("form", "row_actions", "pages", "dates"):
         monkeypatch.setattr(f"scheduling.admin.{module}.timezone", SimpleNamespace(now=clock))
     for module in ("scheduling.api.schedules",):
         monkeypatch.setattr(f"{module}.timezone", SimpleNamespace(now=clock))
@@ -400,7 +400,7 @@ class TestEdit:
 
         [error] = errors(edit(admin, schedule, name="Other"))["__all__"]
 
-        assert error == "The schedule has run already; make a new one."
+        assert error == "The schedule has run already; only its coming dates and holidays can be changed."
         assert Schedule.objects.get().name == "Reminder"
 
     def test_the_page_shows_next_runs_and_what_became_of_the_messages(self, admin, owner) -> None:
@@ -555,13 +555,23 @@ class TestLive:
     def test_the_next_runs_of_a_rule_are_shown_in_its_zone(self, admin) -> None:
         assert self.preview(admin, recurrence="RRULE:FREQ=WEEKLY;BYDAY=TU;COUNT=2") == {
             "error": "",
-            "runs": ["Tue 01 Dec 2026 09:00 CET", "Tue 08 Dec 2026 09:00 CET"],
+            "runs": [
+                {"at": "2026-12-01T08:00:00+00:00", "text": "Tue 01 Dec 2026 09:00 CET", "is_added": False},
+                {"at": "2026-12-08T08:00:00+00:00", "text": "Tue 08 Dec 2026 09:00 CET", "is_added": False},
+            ],
+            "left_out": [],
+            "notes": [],
+            "regions": [],
         }
 
     def test_a_time_that_a_day_does_not_have_is_shown_as_it_will_be(self, admin) -> None:
         runs = self.preview(admin, run_at="2027-03-27T02:30", recurrence="RRULE:FREQ=DAILY;COUNT=3")["runs"]
 
-        assert runs == ["Sat 27 Mar 2027 02:30 CET", "Sun 28 Mar 2027 03:00 CEST", "Mon 29 Mar 2027 02:30 CEST"]
+        assert [run["text"] for run in runs] == [
+            "Sat 27 Mar 2027 02:30 CET",
+            "Sun 28 Mar 2027 03:00 CEST",
+            "Mon 29 Mar 2027 02:30 CEST",
+        ]
 
     @pytest.mark.parametrize(
         "data",

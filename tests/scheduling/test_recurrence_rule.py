@@ -63,7 +63,7 @@ def test_more_often_than_each_minute_is_too_frequent(rule: str) -> None:
         "FREQ=",
         "FREQ=FORTNIGHTLY",
         "RRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY",
-        "RRULE:FREQ=DAILY\nEXDATE:20260101T000000",
+        "EXDATE:20260101T000000",
         "EXRULE:FREQ=DAILY",
         "FREQ=DAILY;X-NAME=1",
         "FREQ=YEARLY;BYEASTER=0",
@@ -188,12 +188,9 @@ def test_a_part_that_is_not_supported_is_named(name: str) -> None:
         check(f"FREQ=DAILY;{name}=1")
 
 
-@pytest.mark.parametrize(
-    "line", ["EXDATE:20270104T090000", "RDATE;TZID=Europe/Berlin:20270104T090000", "EXRULE:FREQ=DAILY"]
-)
-def test_a_line_that_is_not_supported_is_named(line: str) -> None:
-    with pytest.raises(InvalidRecurrence, match=f"^{line[:5]}"):
-        check(f"{DAILY}\n{line}")
+def test_a_line_that_is_not_supported_is_named() -> None:
+    with pytest.raises(InvalidRecurrence, match=r"^EXRULE "):
+        check(f"{DAILY}\nEXRULE:FREQ=DAILY")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +220,7 @@ def test_a_start_that_cannot_be_read_is_refused(start: str) -> None:
     ],
 )
 def test_a_start_is_compared_with_the_schedule_s(line: str, agrees: bool) -> None:
-    _, start = separate(f"{line}\n{DAILY}")
+    start = separate(f"{line}\n{DAILY}").start
 
     assert start is not None
     wall = datetime(2027, 1, 4, 9, 0, 0, 5)  # noqa: DTZ001

@@ -301,9 +301,9 @@ class TestPreview:
         assert set(body) == set(PreviewSerializer().fields)
         assert (body["time_zone"], body["recipients"], body["total_segments"]) == ("Europe/Berlin", 6, 7)
         assert body["runs"] == [
-            {"at": "2027-03-27T02:30:00+01:00", "utc": "2027-03-27T01:30:00Z"},
-            {"at": "2027-03-28T03:00:00+02:00", "utc": "2027-03-28T01:00:00Z"},
-            {"at": "2027-03-29T02:30:00+02:00", "utc": "2027-03-29T00:30:00Z"},
+            {"at": "2027-03-27T02:30:00+01:00", "utc": "2027-03-27T01:30:00Z", "added": False},
+            {"at": "2027-03-28T03:00:00+02:00", "utc": "2027-03-28T01:00:00Z", "added": False},
+            {"at": "2027-03-29T02:30:00+02:00", "utc": "2027-03-29T00:30:00Z", "added": False},
         ]
         assert [message["to"] for message in body["messages"]] == numbers(5)
         assert body["messages"][0] == {"to": numbers(1)[0], "message": "Hi Ada", "encoding": "gsm7", "segments": 1}

@@ -10,7 +10,8 @@ import pytest
 from messaging.models import ClientEvent, Message
 from scheduling import tasks, zone_data
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import schedules, timing, zone_update
+from scheduling.services import schedules, zone_update
+from scheduling.services.outlook import look_ahead
 from tests.messaging.parallel import at_once
 from tests.scheduling.making import MAX_LATENESS, create, expand_all, tick
 
@@ -70,7 +71,7 @@ class TestWhatMoves:
 
         assert stored(schedule) == (BEFORE, None, NEW)
         assert (schedule.start_wall, schedule.next_wall) == ("2026-12-15T10:00:00", "2026-12-15T10:00:00")
-        assert [utc for _, utc in timing.preview(schedule, count=2)] == [BEFORE, BEFORE + DAY]
+        assert [run.utc for run in look_ahead(schedule, count=2, now=BEFORE - DAY).runs] == [BEFORE, BEFORE + DAY]
         assert caplog.messages == []
 
     def test_another_zone_is_left_alone(self, owner, upgrade, caplog) -> None:

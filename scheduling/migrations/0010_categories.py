@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('messaging', '0034_categories'),
-        ('scheduling', '0007_missed_runs'),
+        ('scheduling', '0009_list_imports'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
