@@ -12,19 +12,21 @@ record that spans several lines is one row.
 import codecs
 import csv
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
-from itertools import chain
+from itertools import chain, islice
 from typing import BinaryIO, Final, NamedTuple
 
 from messaging.e164 import InvalidNumber
 from messaging.text_templates import MAX_VALUE
 from scheduling import csv_columns, recipient_numbers
-from scheduling.csv_columns import BadHeader, Columns
+from scheduling.csv_columns import BadHeader, ChosenColumns, Columns
 
 MAX_RECORD = 1_048_576
+# A file with so many more refused rows than good ones is no list: 50 MB of them would take minutes.
+MAX_BAD_ROWS = 10_000
 # Of the names of columns that are not used.
 MAX_SHOWN, MAX_SHOWN_NAME = 20, 60
 _DELIMITERS = ",;\t"
@@ -43,8 +45,8 @@ csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
 class InvalidCsv(ValueError):
     """The file cannot be read from `row` on; earlier rows may have been returned. The text never quotes the file.
 
-    `code` is one of `workbook`, `empty`, `not_utf8`, `nul`, `too_long`, `unclosed_quote`, `bad_column_name`, and those of
-    `BadHeader`.
+    `code` is one of `workbook`, `empty`, `not_utf8`, `nul`, `too_long`, `unclosed_quote`, `bad_column_name`,
+    `too_many_bad_rows` (of `read_rows` only), and those of `BadHeader`.
     """
 
     def __init__(self, detail: str, *, code: str, row: int) -> None:
@@ -56,12 +58,13 @@ class InvalidCsv(ValueError):
 @dataclass(frozen=True, slots=True)
 class ListFormat:
     """How a list is written: the header of the column with the numbers ("": it is found), the country of numbers without a
-    plus (two capital letters; "": none), and the variables that the text uses.
+    plus (two capital letters; "": none), the variables that the text uses, and columns that were chosen by hand.
     """
 
     to_column: str = ""
     country: str = ""
     used: Collection[str] = ()
+    chosen: ChosenColumns = csv_columns.FOUND
 
 
 class Row(NamedTuple):
@@ -93,6 +96,11 @@ class RowNote(NamedTuple):
 Read = Row | RowError | RowNote
 
 
+def several_numbers(row: int, of: int) -> RowNote:
+    detail = f"There are {of} numbers; the first mobile one is taken, or else the first."
+    return RowNote(row, "to", "several_numbers", detail)
+
+
 def read_rows(stream: BinaryIO, form: ListFormat = ListFormat()) -> Iterator[Read]:
     """Yield rows, errors and notes in file order, without blank rows; a note follows its row.
 
@@ -100,6 +108,18 @@ def read_rows(stream: BinaryIO, form: ListFormat = ListFormat()) -> Iterator[Rea
     """
     with _reader(stream, form) as reader:
         yield from reader.rows()
+
+
+def read_cells(stream: BinaryIO, rows: int) -> list[list[str]]:
+    """Return the header and the cells of the first `rows` other rows, as many as can be read. Raises `InvalidCsv` for none."""
+    with _reader(stream, ListFormat()) as reader:
+        return reader.cells(rows)
+
+
+def columns_of(stream: BinaryIO, form: ListFormat) -> Columns:
+    """Return the columns of the file. Raises `InvalidCsv`."""
+    with _reader(stream, form) as reader:
+        return reader.columns()
 
 
 def check_readable(stream: BinaryIO, form: ListFormat = ListFormat()) -> None:
@@ -143,20 +163,43 @@ class _Reader:
         for _ in records:
             pass
 
+    def columns(self) -> Columns:
+        return self._columns(next(self._records()))
+
+    def cells(self, rows: int) -> list[list[str]]:
+        records = self._records()
+        header = next(records)
+        if isinstance(header, RowError):
+            raise self._invalid("bad_column_name", "The quotes in the header do not match.")
+        found = [header]
+        with suppress(InvalidCsv):
+            found += islice((each for each in records if isinstance(each, list) and not _is_blank(each)), rows)
+        return found
+
     def rows(self) -> Iterator[Read]:
         records = self._records()
         columns = self._columns(next(records))
         if columns.ignored:
             detail = f"Not used: {_names(columns.ignored)}."
             yield RowNote(self._row, "", "columns_ignored", detail)
+        excess = 0  # of refused rows over good ones
         for record in records:
-            if isinstance(record, RowError):
-                yield record
-            elif len(record) > columns.width and not _is_blank(record[columns.width :]):
-                detail = f"This row has {len(record)} fields, the header has {columns.width}."
-                yield RowError(self._row, "", "wrong_number_of_fields", detail)
-            else:
-                yield from self._row_of(record, columns)
+            if not record:
+                continue
+            for read in self._read(record, columns):
+                excess += isinstance(read, RowError) - isinstance(read, Row)
+                if excess > MAX_BAD_ROWS:
+                    detail = f"Up to here, {MAX_BAD_ROWS:,} more rows are refused than good; the rest is not read."
+                    raise self._invalid("too_many_bad_rows", detail)
+                yield read
+
+    def _read(self, record: list[str] | RowError, columns: Columns) -> Iterable[Read]:
+        if isinstance(record, RowError):
+            return (record,)
+        if len(record) > columns.width and not _is_blank(record[columns.width :]):
+            detail = f"This row has {len(record)} fields, the header has {columns.width}."
+            return (RowError(self._row, "", "wrong_number_of_fields", detail),)
+        return self._row_of(record, columns)
 
     def _row_of(self, record: list[str], columns: Columns) -> Iterator[Read]:
         raw = record[columns.to] if columns.to < len(record) else ""
@@ -178,8 +221,7 @@ class _Reader:
                 del values[name]
         yield Row(self._row, number, values)
         if of > 1:
-            detail = f"There are {of} numbers; the first mobile one is taken, or else the first."
-            yield RowNote(self._row, "to", "several_numbers", detail)
+            yield several_numbers(self._row, of)
 
     def _records(self) -> Iterator[list[str] | RowError]:
         lines = self._lines()
@@ -233,8 +275,9 @@ class _Reader:
         if not self._header_is_quoted and any(set(name) & set(_DELIMITERS) for name in header):
             detail = "The header contains more than one of comma, semicolon and tab; use one delimiter throughout."
             raise self._invalid("bad_column_name", detail)
+        form = self._form
         try:
-            return csv_columns.choose(header, to_column=self._form.to_column, used=self._form.used)
+            return csv_columns.choose(header, to_column=form.to_column, used=form.used, chosen=form.chosen)
         except BadHeader as error:
             raise self._invalid(error.code, str(error)) from None
 

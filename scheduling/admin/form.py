@@ -23,6 +23,7 @@ from messaging.services.outbound.submit import DEFAULT_VALID_FOR
 from scheduling.admin.recipient_list import rejected_rows, to_csv
 from scheduling.models import Schedule
 from scheduling.recipient_numbers import is_country
+from scheduling.recipients_csv import ListFormat
 from scheduling.services import schedules
 from scheduling.services.recipients import ImportReport, add_csv
 from scheduling.services.schedules import ScheduleInput
@@ -204,8 +205,7 @@ def _add_recipients(schedule: Schedule, cleaned: dict[str, Any]) -> ImportReport
         schedule_id=schedule.pk,
         stream=stream,
         now=timezone.now(),
-        to_column=cleaned["to_column"],
-        country=cleaned["country"],
+        form=ListFormat(to_column=cleaned["to_column"], country=cleaned["country"]),
     )
     report.errors = [error._replace(row=error.row - added_rows) for error in report.errors]
     report.notes = [note._replace(row=note.row - added_rows) for note in report.notes]

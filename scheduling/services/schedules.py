@@ -23,7 +23,8 @@ from providers.models import SenderNumber
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import timing
 from scheduling.services.errors import AlreadyRan, ScheduleEnded
-from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number, store
+from scheduling.services.recipient_insert import insert
+from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number
 from scheduling.services.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def create(
         )
         _set_timing(schedule, when)
         schedule.save(force_insert=True)
-        store(schedule, unique)
+        insert(schedule.pk, ((each.number, each.variables) for each in unique))
     return schedule
 
 
@@ -266,7 +267,7 @@ def _checked_recipients(recipients: Sequence[Recipient], text: str) -> list[Reci
 def _replace_recipients(schedule: Schedule, recipients: Sequence[Recipient]) -> None:
     unique = _checked_recipients(recipients, schedule.text)
     schedule.recipients.all().delete()
-    store(schedule, unique)
+    insert(schedule.pk, ((each.number, each.variables) for each in unique))
     schedule.recipient_count = len(unique)
 
 
