@@ -82,7 +82,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         Starts runs again. A run that was due during the pause is sent late, or recorded as `missed` if it is too late.
         The request takes no body.
 
-        409 `schedule_ended` for a schedule that is completed or canceled.
+        409 `schedule_ended` for a schedule that is completed or canceled, 409 `list_not_saved` for one whose first list
+        waits in the console for a decision.
         """,
     ),
     "schedules_cancel": (

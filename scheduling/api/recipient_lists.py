@@ -54,9 +54,11 @@ def add(schedule: Schedule, request: Request) -> ImportReport:
         stream, form = _file(request), _format(request)
         if is_dry:
             with ListSpool() as spool:
-                return recipients.examine_csv(
+                report = recipients.examine_csv(
                     stream=stream, text=schedule.text, schedule_id=schedule.pk, spool=spool, form=form
                 )
+            recipients.refuse_given_up(report)
+            return report
         return recipients.add_csv(schedule_id=schedule.pk, stream=stream, now=timezone.now(), form=form)
     if request.query_params.get(TO_COLUMN.name):
         raise InvalidField(TO_COLUMN.name, "only_with_a_file", "This applies to a CSV file, not to a JSON list.")

@@ -41,7 +41,8 @@ def insert(schedule_id: UUID, recipients: Iterable[tuple[str, Mapping[str, str]]
             cursor.execute(_POSTGRESQL, [key, list(numbers), list(variables)])
         else:
             cursor.executemany(_SQLITE, [(key, number, variables) for number, variables in rows])
-        return cursor.rowcount
+        inserted: int = cursor.rowcount
+    return inserted
 
 
 def _stored(variables: Mapping[str, str]) -> str:

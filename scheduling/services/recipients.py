@@ -58,6 +58,11 @@ class ImportReport:
         if len(self.errors) < MAX_REPORTED_ERRORS:
             self.errors.append(error)
 
+    @property
+    def stopped(self) -> str:
+        """Why the list was not read to its end; empty if it was."""
+        return self.errors[-1].detail if self.errors and self.errors[-1].code == TOO_MANY else ""
+
     def stop(self, error: RowError) -> None:
         self.errors.append(error)
 
@@ -139,7 +144,9 @@ def add_csv(
         check_readable(stream, form)
         stream.seek(0)
         rows = _of_csv(read_rows(stream, form))
-        return _given_up(add(schedule_id=schedule_id, rows=rows, now=now, after_chunk=after_chunk))
+        report = add(schedule_id=schedule_id, rows=rows, now=now, after_chunk=after_chunk)
+    refuse_given_up(report)
+    return report
 
 
 def examine_csv(
@@ -148,7 +155,7 @@ def examine_csv(
     """Like `examine`, from a seekable CSV file. Raises `InvalidField` for a file that cannot be read to its end."""
     with _reported():
         rows = _of_csv(read_rows(stream, for_text(form, text)))
-        return _given_up(examine(rows=rows, text=text, schedule_id=schedule_id, spool=spool))
+        return examine(rows=rows, text=text, schedule_id=schedule_id, spool=spool)
 
 
 def for_text(form: ListFormat, text: str) -> ListFormat:
@@ -171,11 +178,10 @@ def _reported() -> Iterator[None]:
         raise InvalidField("file", error.code, str(error)) from None
 
 
-def _given_up(report: ImportReport) -> ImportReport:
+def refuse_given_up(report: ImportReport) -> None:
     """Raise `InvalidField` for a list that was given up before it had a good row."""
-    if report.errors and report.errors[-1].code == TOO_MANY and not report.added + report.duplicates:
-        raise InvalidField("file", TOO_MANY, report.errors[-1].detail)
-    return report
+    if report.stopped and not report.added + report.duplicates:
+        raise InvalidField("file", TOO_MANY, report.stopped)
 
 
 def _of_csv(rows: Iterable[Read]) -> Iterator[Listed]:

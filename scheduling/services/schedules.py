@@ -20,9 +20,9 @@ from messaging.services.errors import InvalidField
 from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
-from scheduling.models import Schedule, ScheduleRun
+from scheduling.models import ListImport, Schedule, ScheduleRun
 from scheduling.services import timing
-from scheduling.services.errors import AlreadyRan, ScheduleEnded
+from scheduling.services.errors import AlreadyRan, ListNotSaved, ScheduleEnded
 from scheduling.services.recipient_insert import insert
 from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number
 from scheduling.services.timing import Timing
@@ -121,7 +121,13 @@ def pause(*, schedule_id: UUID, now: datetime) -> Schedule:
 
 
 def resume(*, schedule_id: UUID, now: datetime) -> Schedule:
-    """Start runs again. Runs that came due during the pause start late, or are recorded as missed."""
+    """Start runs again. Runs that came due during the pause start late, or are recorded as missed.
+
+    Raises `ListNotSaved` for a schedule that waits for its first list.
+    """
+    waiting = ListImport.objects.filter(schedule=schedule_id, status=ListImport.Status.CHECKED, activates=True)
+    if waiting.exists():
+        raise ListNotSaved("The list of this schedule is not saved yet: save or discard it in the console.")
     return _switch(schedule_id, Status.ACTIVE, now)
 
 
