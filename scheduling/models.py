@@ -139,8 +139,8 @@ class ListImport(models.Model):
 
     class Status(models.TextChoices):
         CHECKED = "checked", "waiting to be saved"
-        SAVED = "saved"
-        DISCARDED = "discarded"
+        SAVED = "saved", "saved"
+        DISCARDED = "discarded", "discarded"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="imports", db_index=False)

@@ -223,27 +223,25 @@ class _Reader:
             return (RowError(self._row, "", "wrong_number_of_fields", detail),)
         return self._row_of(record, columns)
 
-    def _row_of(self, record: list[str], columns: Columns) -> Iterator[Read]:
+    def _row_of(self, record: list[str], columns: Columns) -> Iterable[Read]:
         raw = record[columns.to] if columns.to < len(record) else ""
         try:
             number, of = recipient_numbers.read(raw, self._form.country)
         except InvalidNumber as error:
-            if raw.strip() or not _is_blank(record):
-                yield RowError(self._row, "to", error.code, str(error))
-            return
-        record += [""] * (columns.width - len(record))
+            is_blank = not raw.strip() and _is_blank(record)
+            return () if is_blank else (RowError(self._row, "to", error.code, str(error)),)
+        if len(record) < columns.width:
+            record += [""] * (columns.width - len(record))
         values = {name: record[position] for position, name in columns.variables.items()}
         if values and max(map(len, values.values())) > MAX_VALUE:
             long = [name for name, value in values.items() if len(value) > MAX_VALUE]
             if needed := [name for name in long if name in self._form.used]:
                 detail = f"A value has at most {MAX_VALUE} characters."
-                yield RowError(self._row, needed[0], "too_long", detail)
-                return
+                return (RowError(self._row, needed[0], "too_long", detail),)
             for name in long:
                 del values[name]
-        yield Row(self._row, number, values)
-        if of > 1:
-            yield several_numbers(self._row, of)
+        row = Row(self._row, number, values)
+        return (row,) if of == 1 else (row, several_numbers(self._row, of))
 
     def _records(self) -> Iterator[list[str] | RowError]:
         lines = self._lines()

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('refused', models.PositiveIntegerField(default=0)),
                 ('refusals', models.JSONField(default=list)),
                 ('problem', models.CharField(blank=True, max_length=300)),
-                ('status', models.CharField(choices=[('checked', 'waiting to be saved'), ('saved', 'Saved'), ('discarded', 'Discarded')], default='checked', max_length=10)),
+                ('status', models.CharField(choices=[('checked', 'waiting to be saved'), ('saved', 'saved'), ('discarded', 'discarded')], default='checked', max_length=10)),
                 ('activates', models.BooleanField(default=False)),
                 ('saving_until', models.DateTimeField(null=True)),
                 ('actor', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),

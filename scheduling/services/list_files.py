@@ -7,7 +7,7 @@ was exchanged, repeated or cut off is noticed where the content is encrypted.
 import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO
 from uuid import UUID
@@ -70,7 +70,8 @@ def stored_ids() -> Iterator[UUID]:
     except FileNotFoundError:  # there was none yet
         return
     for name in names:
-        yield UUID(name)
+        with suppress(ValueError):  # a file of another kind
+            yield UUID(name)
 
 
 def made_at(list_id: UUID) -> datetime:

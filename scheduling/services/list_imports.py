@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -22,7 +22,10 @@ from scheduling.services.recipients import ImportReport
 # Extended with each chunk, which takes a second at most.
 LEASE = timedelta(seconds=60)
 # With these, another choice of the columns helps; any other file that cannot be read is no list.
-ABOUT_COLUMNS = frozenset({"missing_to", "duplicate_column"})
+ABOUT_COLUMNS: Final[Mapping[str, str]] = {
+    "missing_to": "No column is known to have the numbers: choose it.",
+    "duplicate_column": "Two columns have the name of the numbers, or of a variable that the text needs: choose one.",
+}
 MAX_NAME = 100
 Status = ListImport.Status
 
@@ -69,7 +72,7 @@ def check(stream: Any, *, mapping: ListMapping, text: str, schedule_id: UUID | N
     except InvalidField as error:
         if error.field_code not in ABOUT_COLUMNS:
             raise
-        return Checked(ImportReport(), error.detail)
+        return Checked(ImportReport(), ABOUT_COLUMNS[error.field_code])
     return Checked(report, report.stopped)
 
 

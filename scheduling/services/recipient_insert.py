@@ -12,6 +12,7 @@ from messaging.models.encrypted import keys
 from messaging.services.outbound.bulk_insert import store_numbers
 from scheduling.models import ScheduleRecipient
 
+_JSON: Final = json.JSONEncoder()
 _TABLE: Final = "scheduling_schedulerecipient"
 _POSTGRESQL: Final = (
     f"INSERT INTO {_TABLE} (schedule_id, number, variables)"  # noqa: S608 (a constant)
@@ -47,5 +48,5 @@ def insert(schedule_id: UUID, recipients: Iterable[tuple[str, Mapping[str, str]]
 
 def _stored(variables: Mapping[str, str]) -> str:
     """The JSON that `EncryptedJSONField` stores."""
-    text = json.dumps(dict(variables))
-    return json.dumps(encryption.seal(text, keys())) if variables and keys() else text
+    text = _JSON.encode(dict(variables))
+    return _JSON.encode(encryption.seal(text, keys())) if variables and keys() else text

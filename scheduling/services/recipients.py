@@ -21,7 +21,7 @@ from scheduling.recipients_csv import InvalidCsv, ListFormat, Read, Row, RowErro
 from scheduling.services.errors import ScheduleEnded
 from scheduling.services.recipient_insert import insert
 
-CHUNK = 2_000
+CHUNK = 5_000
 MAX_REPORTED_ERRORS = 10_000
 MAX_REPORTED_NOTES = 1_000
 TOO_MANY = "too_many_bad_rows"

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
@@ -61,6 +62,24 @@ class TestSend:
         assert Schedule.objects.get().status == "active"
         assert listed() == [(A, {"name": "Ada"})]
 
+    @pytest.mark.django_db(transaction=True)
+    def test_it_is_read_and_saved_outside_the_transaction_of_the_form(self, admin, monkeypatch) -> None:
+        found = []
+
+        def watched(function):
+            def call(*arguments, **options):
+                found.append(connection.in_atomic_block)
+                return function(*arguments, **options)
+
+            return call
+
+        monkeypatch.setattr(list_imports, "check", watched(list_imports.check))
+        monkeypatch.setattr(recipients, "add", watched(recipients.add))
+
+        add(admin)
+
+        assert (found, len(listed())) == ([False, False], 2)
+
     def test_one_with_bad_rows_waits_and_the_new_schedule_is_paused(self, admin) -> None:
         response = add(admin, pasted=BAD)
 
@@ -94,7 +113,7 @@ class TestSend:
     @pytest.mark.parametrize("changes", [{"to_column": "Private"}, {"pasted": f"fax,name\n{A},Ada"}], ids=str)
     def test_a_column_that_is_not_found_can_be_chosen(self, admin, changes) -> None:
         page = add(admin, follow=True, **changes)
-        assert "There is no column" in page.content.decode()
+        assert "No column is known to have the numbers" in page.content.decode()
         assert next(iter(page.context["form"].fields["to"].choices)) == ("", "choose …")
 
         decide(admin, "check", to="0")
