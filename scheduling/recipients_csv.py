@@ -21,7 +21,6 @@ from typing import BinaryIO, Final, NamedTuple
 
 from messaging.e164 import InvalidNumber
 from messaging.text_templates import MAX_VALUE
-from providers.numbers import plain
 from scheduling import csv_columns, recipient_numbers
 from scheduling.csv_columns import BadHeader, ChosenColumns, Columns
 
@@ -37,7 +36,6 @@ _UNDECODED: Final = {"utf-8-sig": re.compile("[\udc80-\udcff]"), "utf-16": re.co
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Zip archives (.xlsx, .ods, .numbers), and Excel's older files.
 _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-_COUNTRY_CODE = 3  # the longest ones, in digits
 _END_OF_FILE = "\x1a"  # some old programs write it behind the last line
 
 # This limit is global to the process and only ever raised, so no other reader starts to fail. MAX_RECORD is the real limit.
@@ -130,19 +128,9 @@ def check_readable(stream: BinaryIO, form: ListFormat = ListFormat()) -> None:
         reader.read_to_end()
 
 
-def may_have(stream: BinaryIO, number: str) -> bool:
-    """Whether the number (E.164) may be in the file, in any notation: its digits without a country code are in one line."""
-    last = number[1 + _COUNTRY_CODE :]
-    text = TextIOWrapper(
-        stream, encoding="utf-16" if _begin(stream).startswith(_UTF_16) else "utf-8-sig", errors="replace", newline="\n"
-    )
-    try:
-        while line := text.readline(MAX_RECORD):
-            if last in re.sub(r"[^0-9]", "", plain(line)):
-                return True
-        return False
-    finally:
-        text.detach()
+def is_utf_16(stream: BinaryIO) -> bool:
+    """Whether a byte order mark says so."""
+    return _begin(stream).startswith(_UTF_16)
 
 
 def _begin(stream: BinaryIO) -> bytes:

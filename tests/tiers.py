@@ -82,6 +82,7 @@ _ENTRIES = {
         "providers/test_send_gate.py",
         "providers/test_senders.py",
         "scheduling/services/test_timing.py",
+        "scheduling/test_list_search.py",
         "scheduling/test_list_spool.py",
         "scheduling/test_recipient_numbers.py",
         "scheduling/test_recipients_csv.py",

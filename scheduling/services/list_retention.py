@@ -6,8 +6,8 @@ from uuid import UUID
 
 from messaging.services.errors import NotErasable
 from messaging.services.privacy.retention import loose_callback_retention
+from scheduling.list_search import may_have
 from scheduling.models import ListImport
-from scheduling.recipients_csv import may_have
 from scheduling.services import list_files, list_imports
 from scheduling.services.errors import ListDecided, ListUnreadable
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,10 +15,11 @@ from messaging.models import Message
 from scheduling import recipients_csv
 from scheduling.models import ListImport, Schedule
 from scheduling.services import list_files, list_imports, recipients, schedules
-from scheduling.services.errors import ListNotSaved
+from scheduling.services.errors import ListDecided, ListNotSaved
 from tests.factories import UserFactory
 from tests.messaging.admin.conftest import staff
 from tests.messaging.api.conftest import Api
+from tests.messaging.parallel import at_once
 from tests.scheduling.making import DUE, A, B, C, create, expand_all, recipient_list, tick
 from tests.scheduling.test_admin import LIST, add, admin, clock, edit, listed, user
 
@@ -268,6 +270,23 @@ class TestDecide:
         assert [number for number, _ in listed()] == [A, B, C]
         assert counts(ListImport.objects.get()) == ("saved", 2, 1, 1)
         assert (Schedule.objects.get().recipient_count, Schedule.objects.get().status) == (3, "active")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_two_that_save_at_once_one_does(self, admin, user, clock) -> None:
+        add(admin, pasted=BAD)
+        found, colleague = waiting(), UserFactory(is_staff=True)
+
+        def save(actor):
+            try:
+                list_imports.save(list_id=found.pk, actor=actor, clock=clock)
+            except ListDecided:
+                return False
+            return True
+
+        assert sorted(at_once([partial(save, user), partial(save, colleague)])) == [False, True]
+
+        assert counts(ListImport.objects.get()) == ("saved", 1, 1, 2)
+        assert listed() == [(A, {"name": "Ada"})]
 
     def test_a_list_without_a_good_row_cannot_be_saved(self, admin) -> None:
         page = add(admin, pasted="to,name\nnobody,Bob\n", follow=True).content.decode()

@@ -9,7 +9,6 @@ from uuid_utils.compat import uuid7
 from messaging.services.errors import NotErasable
 from scheduling.list_spool import ListSpool
 from scheduling.models import ListImport, Schedule
-from scheduling.recipients_csv import may_have
 from scheduling.services import erasure, list_files, list_imports, list_retention
 from scheduling.services.list_imports import ListMapping
 from tests.factories import NOW
@@ -119,18 +118,3 @@ class TestErasure:
 
         assert status(waiting) == "checked"
         assert listed.recipients.count() == 1
-
-    @pytest.mark.parametrize(
-        "line",
-        [
-            "+1 415 555-0101",
-            "(415) 555 0101;x",
-            "0014155550101",
-            "a,5550101 415 555-0101",
-            "\uff14\uff11\uff15\uff15\uff15\uff15\uff10\uff11\uff10\uff11",
-        ],
-    )
-    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-    def test_a_number_is_known_in_any_notation(self, line: str, encoding: str) -> None:
-        assert may_have(io.BytesIO(f"to,name\n{line}\n".encode(encoding)), A)
-        assert not may_have(io.BytesIO(f"to,name\n{line}\n".encode(encoding)), B)
