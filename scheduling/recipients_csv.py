@@ -12,8 +12,8 @@ record that spans several lines is one row.
 import codecs
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import chain, islice
@@ -27,6 +27,7 @@ from scheduling.csv_columns import BadHeader, ChosenColumns, Columns
 MAX_RECORD = 1_048_576
 # A file with so many more refused rows than good ones is no list: 50 MB of them would take minutes.
 MAX_BAD_ROWS = 10_000
+MAX_BLANK_ROWS = 1_048_576  # the rows of a sheet, which some programs write to its end
 # Of the names of columns that are not used.
 MAX_SHOWN, MAX_SHOWN_NAME = 20, 60
 _DELIMITERS = ",;\t"
@@ -46,7 +47,7 @@ class InvalidCsv(ValueError):
     """The file cannot be read from `row` on; earlier rows may have been returned. The text never quotes the file.
 
     `code` is one of `workbook`, `empty`, `not_utf8`, `nul`, `too_long`, `unclosed_quote`, `bad_column_name`,
-    `too_many_bad_rows` (of `read_rows` only), and those of `BadHeader`.
+    `too_many_blank_rows`, `too_many_bad_rows` (of `read_rows` only), and those of `BadHeader`.
     """
 
     def __init__(self, detail: str, *, code: str, row: int) -> None:
@@ -101,7 +102,7 @@ def several_numbers(row: int, of: int) -> RowNote:
     return RowNote(row, "to", "several_numbers", detail)
 
 
-def read_rows(stream: BinaryIO, form: ListFormat = ListFormat()) -> Iterator[Read]:
+def read_rows(stream: BinaryIO, form: ListFormat = ListFormat()) -> Generator[Read, None, None]:
     """Yield rows, errors and notes in file order, without blank rows; a note follows its row.
 
     Raises `InvalidCsv`, possibly after some rows.
@@ -120,6 +121,12 @@ def columns_of(stream: BinaryIO, form: ListFormat) -> Columns:
     """Return the columns of the file. Raises `InvalidCsv`."""
     with _reader(stream, form) as reader:
         return reader.columns()
+
+
+def refuse_without_good_row(stream: BinaryIO, form: ListFormat) -> None:
+    """Read to the first good row. Raises `InvalidCsv` for a file whose first rows are all bad."""
+    with closing(read_rows(stream, form)) as rows:
+        next((each for each in rows if isinstance(each, Row)), None)
 
 
 def check_readable(stream: BinaryIO, form: ListFormat = ListFormat()) -> None:
@@ -194,7 +201,7 @@ class _Reader:
             yield RowNote(self._row, "", "columns_ignored", detail)
         excess = 0  # of refused rows over good ones
         for record in records:
-            if not record:
+            if not any(record):
                 continue
             for read in self._read(record, columns):
                 excess += isinstance(read, RowError) - isinstance(read, Row)
@@ -240,6 +247,7 @@ class _Reader:
         else:
             delimiter = max(_DELIMITERS, key=_QUOTED.sub("", header).count)
         self._header_is_quoted = '"' in header
+        blank = 0
         reader = csv.reader(chain([header], lines), delimiter=delimiter, strict=True)
         while True:
             record: list[str] | RowError | None
@@ -251,6 +259,10 @@ class _Reader:
                 record = RowError(self._row, "", "bad_quotes", "The quotes in this row do not match.")
             if record is None:
                 return
+            if not isinstance(record, RowError) and not any(record):
+                blank += 1
+                if blank > MAX_BLANK_ROWS:
+                    raise self._invalid("too_many_blank_rows", f"There are more than {MAX_BLANK_ROWS:,} blank rows.")
             yield record
             self._row, self._size = self._row + 1, 0
 

@@ -17,7 +17,17 @@ from messaging.text_templates import MissingVariable, Template
 from scheduling import recipient_numbers
 from scheduling.list_spool import ListSpool
 from scheduling.models import Schedule, ScheduleRecipient
-from scheduling.recipients_csv import InvalidCsv, ListFormat, Read, Row, RowError, RowNote, check_readable, read_rows
+from scheduling.recipients_csv import (
+    InvalidCsv,
+    ListFormat,
+    Read,
+    Row,
+    RowError,
+    RowNote,
+    check_readable,
+    read_rows,
+    refuse_without_good_row,
+)
 from scheduling.services.errors import ScheduleEnded
 from scheduling.services.recipient_insert import insert
 
@@ -141,6 +151,8 @@ def add_csv(
     """
     form = for_text(form, Schedule.objects.get(pk=schedule_id).text)
     with _reported():
+        refuse_without_good_row(stream, form)
+        stream.seek(0)
         check_readable(stream, form)
         stream.seek(0)
         rows = _of_csv(read_rows(stream, form))

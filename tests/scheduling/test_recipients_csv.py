@@ -457,6 +457,18 @@ def test_a_file_with_many_more_bad_rows_than_good_ones_is_given_up(monkeypatch, 
         assert len(rows_of(content)) == 2 + bad
 
 
+@pytest.mark.parametrize("blank", ["\n", ",\n", ",,\r\n"])
+@pytest.mark.parametrize(("count", "is_refused"), [(3, False), (4, True)])
+def test_blank_rows_have_a_bound(monkeypatch, blank: str, count: int, is_refused: bool) -> None:
+    monkeypatch.setattr(recipients_csv, "MAX_BLANK_ROWS", 3)
+    content = f"to,name\n{blank * count}{ADA},a\n"
+
+    if is_refused:
+        assert refusal_of(content) == ("too_many_blank_rows", 5)
+    else:
+        assert rows_of(content) == [Row(5, ADA, {"name": "a"})]
+
+
 def test_columns_are_chosen_by_their_position() -> None:
     content = f"name,name,{ADA[1:]},Mobile\nAda,L,{ADA},{BOB}\n"
 
