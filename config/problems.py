@@ -24,7 +24,7 @@ from messaging.encryption import CannotBeOpened
 from messaging.services import errors
 from messaging.twilio_api import errors as twilio_errors
 from providers.errors import InvalidSignature, MalformedCallback, SharedStateUnavailable, VerificationUnavailable
-from scheduling.services.errors import AlreadyRan, ScheduleEnded
+from scheduling.services.errors import AlreadyRan, ListDecided, ListNotSaved, ListUnreadable, ScheduleEnded
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,9 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     media.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     AlreadyRan: HTTPStatus.CONFLICT,
     ScheduleEnded: HTTPStatus.CONFLICT,
+    ListNotSaved: HTTPStatus.CONFLICT,
+    ListDecided: HTTPStatus.CONFLICT,
+    ListUnreadable: HTTPStatus.CONFLICT,
 }
 
 CODES: dict[int, str] = {

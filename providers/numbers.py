@@ -30,6 +30,12 @@ _PUNCTUATION = frozenset("\t()[]./\u2212\u30fc\uff08\uff09\uff0e\uff0f")
 _IGNORED_CATEGORIES = frozenset({"Cf", "Zs", "Pd"})  # invisible marks, spaces, dashes
 _APOSTROPHES = ("'", "\u2018", "\u2019")  # spreadsheets write one before a number to keep it a text
 _FULLWIDTH_PLUS = "\uff0b"
+# What `plain` removes from ASCII text, which nearly all numbers are: `str.translate` takes a tenth of the time of the loop.
+_REMOVED_ASCII: Final = {
+    code: None
+    for code in range(128)
+    if chr(code) in _PUNCTUATION or unicodedata.category(chr(code)) in _IGNORED_CATEGORIES
+}
 
 # National numbers with two forms in use, by country code: the form that is not canonical, and what it becomes.
 _SECOND_FORMS: Final[Mapping[int, tuple[re.Pattern[str], str]]] = {
@@ -110,6 +116,8 @@ def plain(raw: str) -> str:
 
     All digits become ASCII. What is left need not be a number.
     """
+    if raw.isascii():
+        return _without_apostrophe(raw.translate(_REMOVED_ASCII))
     kept = []
     for character in raw:
         category = unicodedata.category(character)
@@ -117,7 +125,11 @@ def plain(raw: str) -> str:
             kept.append(str(unicodedata.decimal(character)))
         elif category not in _IGNORED_CATEGORIES and character not in _PUNCTUATION:
             kept.append("+" if character == _FULLWIDTH_PLUS else character)
-    text = "".join(kept).strip()
+    return _without_apostrophe("".join(kept))
+
+
+def _without_apostrophe(text: str) -> str:
+    text = text.strip()
     return text[1:] if text.startswith(_APOSTROPHES) else text
 
 
@@ -129,7 +141,8 @@ def normalise(raw: str) -> str:
     """
     if is_canonical(raw):
         return raw
-    return _normalised(_international(raw))
+    text = _international(raw)
+    return text if is_canonical(text) else _normalised(text)
 
 
 def _international(raw: str) -> str:

@@ -6,7 +6,8 @@ Names are compared without regard to case, accents, spaces and punctuation, so `
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from messaging.text_templates import IDENTIFIER, MAX_VARIABLES
@@ -40,15 +41,35 @@ class BadHeader(ValueError):
 
 
 class Columns(NamedTuple):
-    """`to` is the position of the numbers; `variables` maps positions to names. `ignored` are headers as they are written."""
+    """`to` is the position of the numbers; `variables` maps positions to names. `ignored` are headers as they are written.
+
+    `is_sure` is False if another column could have the numbers as well.
+    """
 
     to: int
     variables: dict[int, str]
     ignored: tuple[str, ...]
     width: int
+    is_sure: bool = True
 
 
-def choose(header: Sequence[str], *, to_column: str = "", used: Collection[str] = ()) -> Columns:
+class ChosenColumns(NamedTuple):
+    """What a person has chosen, by position: the column of the numbers (None: it is found), and the columns of variables."""
+
+    to: int | None = None
+    variables: Mapping[str, int] = MappingProxyType({})
+
+
+FOUND: Final = ChosenColumns()
+
+
+def choose(
+    header: Sequence[str],
+    *,
+    to_column: str = "",
+    used: Collection[str] = (),
+    chosen: ChosenColumns = FOUND,
+) -> Columns:
     """Choose by the header. `to_column` names the column of the numbers; `used` are the variables that the text needs.
 
     Raises `BadHeader`.
@@ -56,19 +77,24 @@ def choose(header: Sequence[str], *, to_column: str = "", used: Collection[str] 
     if len(header) > MAX_COLUMNS:
         raise BadHeader(f"There are more than {MAX_COLUMNS:,} columns.", code="too_many_columns")
     names = [name.strip() for name in header]
-    to = _position_of_numbers(names, to_column)
+    candidates = [chosen.to] if chosen.to is not None else _positions_of_numbers(names, to_column)
+    to = candidates[0]
+    by_hand = {position: name for name, position in chosen.variables.items() if name in used}
+    if max(to, *by_hand, 0) >= len(names):
+        raise BadHeader("The file has no such column.", code="missing_to")
     found: dict[str, list[int]] = {}
     for position, name in enumerate(names):
-        if position != to and (variable := variable_name(name)):
+        if position != to and position not in by_hand and (variable := variable_name(name)):
             found.setdefault(variable, []).append(position)
-    variables: dict[int, str] = {}
+    variables: dict[int, str] = dict(by_hand)
+    found = {name: positions for name, positions in found.items() if name not in by_hand.values()}
     # First the ones that the text uses: there is room for so many only.
     for variable in sorted(found, key=lambda each: each not in used):
         only = _only_one(variable, found[variable], names, used)
         if only is not None and len(variables) < MAX_VARIABLES:
             variables[only] = variable
     ignored = (name for position, name in enumerate(names) if name and position != to and position not in variables)
-    return Columns(to, dict(sorted(variables.items())), tuple(ignored), len(names))
+    return Columns(to, dict(sorted(variables.items())), tuple(ignored), len(names), is_sure=len(candidates) == 1)
 
 
 def variable_name(header: str) -> str:
@@ -83,7 +109,8 @@ def variable_name(header: str) -> str:
     return (f"_{name}" if name[0].isdigit() else name)[:MAX_NAME].rstrip("_")
 
 
-def _position_of_numbers(names: Sequence[str], to_column: str) -> int:
+def _positions_of_numbers(names: Sequence[str], to_column: str) -> list[int]:
+    """The columns that could have the numbers, the chosen one first. Raises `BadHeader` for none."""
     keys = [_key(name) for name in names]
     if to_column.strip():
         wanted = to_column.strip().casefold()
@@ -93,14 +120,14 @@ def _position_of_numbers(names: Sequence[str], to_column: str) -> int:
         exact = [position for position in found if names[position] == to_column.strip()]
         if len(found) > 1 and len(exact) != 1:
             raise BadHeader("There are two columns with the name that to_column gives.", code="duplicate_column")
-        return exact[0] if exact else found[0]
+        return exact or found
     known = _KNOWN[:-1] if any(map(_LIKE_PHONE.search, keys)) else _KNOWN
     for form in known:
         found = [position for position, key in enumerate(keys) if form.fullmatch(key)]
         if len(found) > 1 and form is _KNOWN[0]:
             raise BadHeader("There are two columns named to.", code="duplicate_column")
         if found:
-            return found[0]
+            return found
     if any(name.startswith("+") or name.isdecimal() for name in names):
         raise BadHeader("The first row must name the columns, one of them to.", code="no_header")
     raise BadHeader(

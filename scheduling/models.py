@@ -154,6 +154,66 @@ class ScheduleRecipient(models.Model):
         return self.number
 
 
+class ListImport(models.Model):
+    """A list of recipients that staff sent: saved, waiting to be saved after a look at it, or discarded.
+
+    While it waits (`checked`), its file is in the media storage, and `taken`, `duplicates` and `refused` are what saving would
+    do. `mapping` is a `ListMapping`; `row_offset` is how many rows were put before a pasted list. `problem` says why the list
+    cannot be read with this mapping, or not to its end. `refusals` has the first refused rows as `RowError` has them.
+    """
+
+    class Status(models.TextChoices):
+        CHECKED = "checked", "waiting to be saved"
+        SAVED = "saved", "saved"
+        DISCARDED = "discarded", "discarded"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="imports", db_index=False)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    file_name = models.CharField(max_length=100, blank=True)
+    mapping = models.JSONField()
+    row_offset = models.PositiveSmallIntegerField(default=0)
+    taken = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    refusals = models.JSONField(default=list)
+    problem = models.CharField(max_length=300, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.CHECKED)
+    # Saving it starts the schedule, which was created paused.
+    activates = models.BooleanField(default=False)
+    # Set while it is being saved. When it expires, the process has died, and the list can be saved again.
+    saving_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # Reader: the page of a schedule
+            models.Index(name="list_import_of_schedule", fields=["schedule", "id"]),
+            # Reader: list_retention.expire, list_erasure.discard_with
+            models.Index(name="list_import_waiting", fields=["created_at"], condition=Q(status="checked")),
+            # Reader: list_retention.forget
+            models.Index(name="list_import_named", fields=["created_at"], condition=~Q(file_name="")),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="list_import_status_word", condition=Q(status__in=["checked", "saved", "discarded"])
+            ),
+            models.CheckConstraint(
+                name="list_import_saving_is_checked", condition=Q(saving_until__isnull=True) | Q(status="checked")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name or "a list"
+
+
 class ScheduleRun(models.Model):
     """One occurrence of a schedule. `cursor` is the id of the last expanded recipient, at which the next chunk continues."""
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from messaging import notifier
 from messaging.tasks import dispatcher, open_work
 from scheduling import zone_data
-from scheduling.services import expansion, retention, runs, schedules, zone_update
+from scheduling.services import expansion, list_retention, retention, runs, schedules, zone_update
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def expand() -> None:
 @shared_task(name="scheduling.retain")
 def retain() -> None:
     retention.erase_expired(now=timezone.now(), chunks=100)
+    list_retention.sweep(now=timezone.now())
 
 
 @shared_task(name="scheduling.check_zone_data")

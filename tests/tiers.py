@@ -88,6 +88,8 @@ _ENTRIES = {
         "scheduling/test_dateutil.py",
         "scheduling/test_holiday_calendar.py",
         "scheduling/test_odd_zones.py",
+        "scheduling/test_list_search.py",
+        "scheduling/test_list_spool.py",
         "scheduling/test_recipient_numbers.py",
         "scheduling/test_recipients_csv.py",
         "scheduling/test_recurrence.py",

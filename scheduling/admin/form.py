@@ -21,14 +21,13 @@ from messaging.models import OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
 from scheduling import holiday_calendar
-from scheduling.admin.recipient_list import rejected_rows, to_csv
+from scheduling.admin import list_upload
+from scheduling.admin.list_upload import MAX_FILE_BYTES
 from scheduling.models import Schedule
 from scheduling.recipient_numbers import is_country
 from scheduling.services import schedules, timing
-from scheduling.services.recipients import ImportReport, add_csv
 from scheduling.services.schedules import ScheduleInput
 
-MAX_FILE_BYTES = 50 * 1024 * 1024
 NO_RECIPIENTS = "Give at least one recipient."
 SCHEDULE_FIELDS = {field.name for field in fields(ScheduleInput)}
 # A browser's date and time field shows this much; a wall time with seconds is shown as text.
@@ -95,7 +94,7 @@ class ScheduleForm(StyledModelForm):
         required=False,
         label="Recipients",
         widget=forms.Textarea(attrs={"rows": 8}),
-        help_text="CSV with a header: to,name,time. A list of numbers needs no header. Invalid rows are listed and not added.",
+        help_text="CSV with a header: to,name,time. A list of numbers needs no header. You see a list with invalid rows first.",
     )
     file = forms.FileField(
         required=False,
@@ -114,13 +113,16 @@ class ScheduleForm(StyledModelForm):
         label="Country of numbers without +",
         help_text="Two letters, such as DE. Without it, numbers need + and their country code.",
     )
+    check_first = forms.BooleanField(
+        required=False,
+        label="Check first",
+        help_text="Look at the list before it is saved, also if nothing is wrong with it.",
+    )
 
     class Meta:
         model = Schedule
         fields = ["name", "text", "missed", "queue", "valid_for"]
         widgets = {"text": forms.Textarea(attrs={"rows": 4})}
-
-    report: ImportReport | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -171,16 +173,8 @@ class ScheduleForm(StyledModelForm):
         return bool(cleaned.get("pasted", "").strip() or cleaned.get("file"))
 
 
-class NoValidRecipients(Exception):
-    """Every row of the list is invalid. Nothing is stored, so the corrected list can be submitted with the same form."""
-
-    def __init__(self, report: ImportReport) -> None:
-        super().__init__()
-        self.report = report
-
-
 def submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, obj: Schedule | None) -> None:
-    """Create or change the schedule with the API's services, and set `form.report` if recipients were given.
+    """Create or change the schedule with the API's services, and record the list if one was given.
 
     Domain errors become errors of the form.
     """
@@ -188,10 +182,8 @@ def submit(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
     try:
         with transaction.atomic():
             schedule = _store(form, cleaned, request, obj)
-            form.report = _add_recipients(schedule, cleaned) if form.has_recipients(cleaned) else None
+            list_upload.record(request, schedule, is_new=obj is None)
         form.instance = schedule
-    except NoValidRecipients as refusal:
-        form.add_error(list_field, rejected_rows(refusal.report) or NO_RECIPIENTS)
     except InvalidField as error:
         field = {"message": "text", "file": list_field}.get(error.field, error.field)
         form.add_error(field if field in form.fields else None, error.detail)
@@ -220,20 +212,3 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
     # Edited fields only: an unchanged start may be in the past by now and would be refused.
     changes = {name: getattr(draft, name) for name in form.changed_data if name in SCHEDULE_FIELDS}
     return schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now())
-
-
-def _add_recipients(schedule: Schedule, cleaned: dict[str, Any]) -> ImportReport:
-    """Store the valid rows. Raises `NoValidRecipients` if there are none."""
-    stream, added_rows = (cleaned["file"].file, 0) if cleaned.get("file") else to_csv(cleaned["pasted"])
-    report = add_csv(
-        schedule_id=schedule.pk,
-        stream=stream,
-        now=timezone.now(),
-        to_column=cleaned["to_column"],
-        country=cleaned["country"],
-    )
-    report.errors = [error._replace(row=error.row - added_rows) for error in report.errors]
-    report.notes = [note._replace(row=note.row - added_rows) for note in report.notes]
-    if not report.added + report.duplicates:
-        raise NoValidRecipients(report)
-    return report

@@ -1,30 +1,27 @@
-"""The recipients of a schedule in the console: pasted lists, the report of an import, and the first recipients."""
+"""The recipients of a schedule in the console: pasted lists, what became of a list, and the first recipients."""
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, StreamingHttpResponse
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from messaging.console import csv_export
 from messaging.services.representation import HIDDEN
 from providers.numbers import plain
-from scheduling.models import Schedule
+from scheduling.models import ListImport, Schedule
 from scheduling.recipients_csv import RowError, RowNote
 from scheduling.services.recipients import ImportReport
 
 SHOWN = 20
 NAMED_ROWS = 20
-KEPT_SECONDS = 3_600
 COLUMNS: dict[str, Callable[[Any], Any]] = {name: itemgetter(index) for index, name in enumerate(RowError._fields)}
 _NUMBER = re.compile(r"\+?\d{5,}")
 
@@ -49,47 +46,30 @@ def _line(error: RowError | RowNote) -> str:
     return f"Row {error.row}, {error.field}: {error.detail}" if error.field else f"Row {error.row}: {error.detail}"
 
 
-def rejected_rows(report: ImportReport) -> list[str]:
-    """Return a line for each of the first rejected rows, and one with the number of the others."""
-    lines = [_line(error) for error in report.errors[:NAMED_ROWS]]
-    return lines if report.rejected <= len(lines) else [*lines, f"and {report.rejected - len(lines):,} more rows"]
-
-
-def show_report(request: HttpRequest, schedule: Schedule, report: ImportReport) -> None:
-    """Show how many recipients were added, and the rejected rows."""
+def show_report(request: HttpRequest, report: ImportReport) -> None:
+    """Show how many recipients were added, and what was decided for the user."""
     counts = [f"{report.added:,} added to the list"]
     if report.duplicates:
         counts.append(f"{report.duplicates:,} already on it")
+    if report.rejected:
+        counts.append(f"{report.rejected:,} invalid {'row' if report.rejected == 1 else 'rows'} not added")
     if report.notes:
-        notes = format_html_join("", "<br>{}", ((_line(note),) for note in report.notes[:NAMED_ROWS]))
-        messages.info(request, format_html("Decided for you:{}", notes))
-    if not report.rejected:
-        messages.success(request, f"{', '.join(counts)}.")
-        return
-    counts.append(f"{report.rejected:,} invalid {'row' if report.rejected == 1 else 'rows'} not added")
-    lines = format_html_join("", "<br>{}", ((line,) for line in rejected_rows(report)))
-    link = _link(request, schedule, report)
-    messages.warning(request, format_html("{}:{}{}", ", ".join(counts), lines, link))
+        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes)))
+    messages.success(request, f"{', '.join(counts)}.")
 
 
-def _link(request: HttpRequest, schedule: Schedule, report: ImportReport) -> SafeString:
-    cache.set(_key(request, schedule.pk), [tuple(error) for error in report.errors], KEPT_SECONDS)
-    url = reverse("admin:scheduling_schedule_bad_rows", args=[schedule.pk])
-    return format_html('<br><a class="sb-link" href="{}" download>All invalid rows as CSV</a>', url)
+def note_lines(notes: Sequence[RowNote]) -> SafeString:
+    return format_html_join("", "<br>{}", ((_line(note),) for note in notes[:NAMED_ROWS]))
 
 
-def bad_rows(request: HttpRequest, object_id: UUID, model_admin: Any) -> StreamingHttpResponse:
-    """Download the rejected rows. They are kept for an hour and only for the user who imported the list."""
+def bad_rows(request: HttpRequest, object_id: UUID, list_id: UUID, model_admin: Any) -> StreamingHttpResponse:
+    """Download the refused rows of a list: the first 10,000, without what the rows have."""
+    found = ListImport.objects.filter(pk=list_id, schedule=object_id).first()
+    if found is None:
+        raise Http404
     if not model_admin.has_view_or_change_permission(request):
         raise PermissionDenied
-    rows = cache.get(_key(request, object_id))
-    if rows is None:
-        raise Http404
-    return csv_export.stream(rows, COLUMNS, filename="bad-rows.csv")
-
-
-def _key(request: HttpRequest, schedule_id: UUID) -> str:
-    return f"console:bad-rows:{request.user.pk}:{schedule_id}"
+    return csv_export.stream(found.refusals, COLUMNS, filename="bad-rows.csv")
 
 
 def first_recipients(schedule: Schedule, *, readable: bool) -> SafeString:

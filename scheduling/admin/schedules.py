@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, RelatedCheckboxFilter
@@ -18,15 +19,18 @@ from messaging.admin import text_privacy
 from messaging.console.columns import name_of
 from messaging.console.model_admin import ModelAdmin, ReadOnlyMixin, TabularInline
 from messaging.models.encrypted import fault_of
+from scheduling.admin import list_upload
 from scheduling.admin.dates import change_dates, dates_of, may_edit_dates
 from scheduling.admin.form import ScheduleForm, submit
+from scheduling.admin.list_check import imports_of, list_page
 from scheduling.admin.pages import next_runs, preview, progress, progress_of
-from scheduling.admin.recipient_list import bad_rows, first_recipients, show_report
+from scheduling.admin.recipient_list import bad_rows, first_recipients
 from scheduling.admin.row_actions import ACTIONS
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import schedules
 from scheduling.services.errors import AlreadyRan
 
+LIST_FIELDS = ("pasted", "file", "country", "to_column", "check_first")
 TONES = {"active": "success", "paused": "warning", "completed": "info", "canceled": "danger"}
 
 
@@ -79,7 +83,8 @@ class ScheduleAdmin(ModelAdmin):
         ("preview/", "scheduling_schedule_preview", preview),
         ("<uuid:object_id>/progress/", "scheduling_schedule_progress", progress),
         ("<uuid:object_id>/dates/", "scheduling_schedule_dates", change_dates),
-        ("<uuid:object_id>/bad-rows/", "scheduling_schedule_bad_rows", bad_rows),
+        ("<uuid:object_id>/lists/<uuid:list_id>/", "scheduling_schedule_list", list_page),
+        ("<uuid:object_id>/lists/<uuid:list_id>/bad-rows/", "scheduling_schedule_bad_rows", bad_rows),
     )
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Schedule | None:
@@ -93,19 +98,11 @@ class ScheduleAdmin(ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
         form = ("name", "text", "run_at", "time_zone", "recurrence", "holidays", "missed", "queue", "valid_for")
         if obj is None:
-            return (*form, "pasted", "file", "country", "to_column")
+            return (*form, *LIST_FIELDS)
         listed = "on_the_list" if _may_read(request) else "numbers_on_the_list"
         moved = ("moved",) if obj.moved_from else ()
         if self.has_change_permission(request, obj):
-            return (
-                *form,
-                *moved,
-                listed,
-                "pasted",
-                "file",
-                "country",
-                "to_column",
-            )  # the recurrence widget shows the next runs
+            return (*form, *moved, listed, *LIST_FIELDS)  # the recurrence widget shows the next runs
         text = "text" if _may_read(request) else "hidden_text"
         timing = (
             "first_run",
@@ -128,10 +125,37 @@ class ScheduleAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         return super().has_delete_permission(request, obj) and obj is not None and not obj.has_begun
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Read a list before the transaction of the form, and save it after that: see `list_upload`."""
+        if request.method != "POST" or not self._may_send_list(request, object_id):
+            list_upload.SENT.set(request, None)
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        try:
+            list_upload.read(request, UUID(object_id) if object_id else None)
+            response = super().changeform_view(request, object_id, form_url, extra_context)
+            return list_upload.finish(request, response)
+        finally:
+            list_upload.close(request)
+
+    def _may_send_list(self, request: HttpRequest, object_id: str | None) -> bool:
+        if object_id is None:
+            return self.has_add_permission(request)
+        try:
+            schedule = Schedule.objects.filter(pk=UUID(object_id)).first()
+        except ValueError:
+            return False
+        return schedule is not None and self.has_change_permission(request, schedule)
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **kwargs: Any
     ) -> Any:
-        more = progress_of(obj) if isinstance(obj, Schedule) else {}
+        more = {**progress_of(obj), **imports_of(obj)} if isinstance(obj, Schedule) else {}
         if isinstance(obj, Schedule) and not self.has_change_permission(request, obj) and may_edit_dates(request, obj):
             more |= dates_of(obj)
         return super().render_change_form(request, {**context, **more}, *args, obj=obj, **kwargs)
@@ -204,9 +228,7 @@ class ScheduleAdmin(ModelAdmin):
         return Submitting
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: ScheduleForm, change: bool) -> None:
-        """The service has stored the schedule; only show the import report."""
-        if form.report is not None:
-            show_report(request, obj, form.report)
+        """Do nothing: the service has stored the schedule."""
 
     def delete_model(self, request: HttpRequest, obj: Schedule) -> None:
         try:

@@ -18,7 +18,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
 
         Everything is checked before anything is stored, and one invalid recipient fails the request. Codes in a 400
         include `in_the_past`, `time_missing`, `unknown_time_zone`, `never_fires`, `unknown_calendar` (of `holidays`),
-        `invalid_template`, `unknown_queue`, `sender_not_allowed` and, for `recipients.<position>`, `invalid_number`.
+        `invalid_template`, `unknown_queue`, `sender_not_allowed` and, for `recipients.<position>`, `invalid_number`,
+        `country_missing` (give `default_country`, in the body or in the query) and `several_numbers`.
         """,
     ),
     "schedules_retrieve": (
@@ -84,7 +85,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         Starts runs again. A run that was due during the pause is sent late, or recorded as `missed` if it is too late.
         The request takes no body.
 
-        409 `schedule_ended` for a schedule that is completed or canceled.
+        409 `schedule_ended` for a schedule that is completed or canceled, 409 `list_not_saved` for one whose first list
+        waits in the console for a decision.
         """,
     ),
     "schedules_cancel": (
@@ -102,7 +104,7 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         Adds recipients from a JSON list, or from a CSV file in the multipart field `file`. The column `to` has the
         numbers, or the one that is called as in other programs (`phone`, `Mobile Phone`, `Phone 1 - Value`), or the one
         that `to_column` names; the others are variables (`First Name` is `{First_Name}`). Numbers without a plus need
-        `default_country`.
+        `default_country`, in the query or in a JSON object. `dry_run=true` checks the list and stores nothing.
 
         Valid rows are added and invalid ones reported in `errors`, so check `rejected`. `notes` tells what was decided
         for you: columns that are not used (`columns_ignored`), and cells with several numbers (`several_numbers`). A
@@ -111,6 +113,8 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
 
         Recipients added after the first run of a recurring schedule get the next runs. 409 `schedule_ended` for a
         schedule that is completed or canceled. A file that cannot be read to its end is a 400, and none is added.
+        `too_many_bad_rows`: reading stops when 10,000 more rows are refused than good; the last of `errors` says so, or
+        a 400 if none was good.
         """,
     ),
 }

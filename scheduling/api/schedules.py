@@ -3,12 +3,11 @@
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import django_filters
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -23,20 +22,20 @@ from rest_framework.reverse import reverse
 
 from messaging.api.access import user_of
 from messaging.api.filters import MessageFilter, UtcDateTimeFilter
-from messaging.api.known_names import refuse_unknown_form_fields
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
 from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
 from messaging.services.access import owned_by
-from messaging.services.errors import InvalidField
 from messaging.services.outbound.waiting import serialize_list_for
 from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
 from messaging.states import Source
 from scheduling import recurrence
+from scheduling.api import recipient_lists
+from scheduling.api.recipient_lists import DEFAULT_COUNTRY, DRY_RUN, TO_COLUMN, country_of
 from scheduling.api.serializers import (
+    COUNTRY_FIELD,
     MORE_RECIPIENTS,
-    MoreRecipientsSerializer,
     PreviewQuerySerializer,
     PreviewSerializer,
     RecipientsReportSerializer,
@@ -48,7 +47,7 @@ from scheduling.api.serializers import (
 )
 from scheduling.api.uploads import CsvUploadParser
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import queries, recipients, schedules
+from scheduling.services import queries, schedules
 from scheduling.services.outlook import look_ahead
 from scheduling.services.recipients import ImportReport
 
@@ -56,18 +55,6 @@ INCLUDE = OpenApiParameter(
     "include", str, enum=["messages"], description="`messages` adds the 10 newest messages of each schedule."
 )
 REPORT = OpenApiParameter("report", str, enum=["csv"], description="`csv` returns the rejected rows as a CSV file.")
-TO_COLUMN = OpenApiParameter(
-    "to_column",
-    {"type": "string", "maxLength": 200},
-    description="The header of the column with the numbers, if the file does not call it `to`, `phone` or `mobile`.",
-)
-DEFAULT_COUNTRY = OpenApiParameter(
-    "default_country",
-    {"type": "string", "pattern": "^[A-Z]{2}$"},
-    description="The country of numbers without a plus, as two letters: `0151 …`, `0049151…` and `49151…` for `DE`.",
-)
-
-MAX_HEADER = 200  # characters of `to_column`
 
 
 class _JSONParser(StrictJSONParser):
@@ -115,7 +102,9 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         "list": (INCLUDE,),
         "retrieve": (INCLUDE,),
         "preview": (PreviewQuerySerializer,),
-        "recipients": (REPORT, TO_COLUMN, DEFAULT_COUNTRY),
+        "create": (DEFAULT_COUNTRY,),
+        "partial_update": (DEFAULT_COUNTRY,),
+        "recipients": (REPORT, DRY_RUN, TO_COLUMN, DEFAULT_COUNTRY),
     }
     action_permissions = {
         "create": "scheduling.add_schedule",
@@ -154,7 +143,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
 
     @extend_schema(request=ScheduleRequestSerializer, responses={201: ScheduleSerializer})
     def create(self, request: Request) -> Response:
-        serializer = ScheduleRequestSerializer(data=request.data)
+        serializer = ScheduleRequestSerializer(data=request.data, context={COUNTRY_FIELD: country_of(request)})
         serializer.is_valid(raise_exception=True)
         schedule = schedules.create(
             owner=user_of(request),
@@ -176,7 +165,8 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     @extend_schema(request=ScheduleChangeSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         schedule = self._schedule()
-        serializer = ScheduleChangeSerializer(data=request.data, partial=True)
+        context = {COUNTRY_FIELD: country_of(request)}
+        serializer = ScheduleChangeSerializer(data=request.data, partial=True, context=context)
         serializer.is_valid(raise_exception=True)
         changed = schedules.change(
             schedule_id=schedule.pk, owner=schedule.owner, changes=serializer.changes(), now=timezone.now()
@@ -241,35 +231,10 @@ class ScheduleViewSet(viewsets.GenericViewSet):
     def recipients(self, request: Request, pk: str) -> Response | HttpResponse:
         schedule = self._schedule()
         wants_csv = _choice(request, REPORT) is not None
-        report = _add_recipients(schedule, request)
+        report = recipient_lists.add(schedule, request)
         if wants_csv:
             return csv_report(report)
         return Response(serialize_report(report))
-
-
-def _add_recipients(schedule: Schedule, request: Request) -> ImportReport:
-    data = request.data
-    if request.content_type.startswith("multipart/"):
-        refuse_unknown_form_fields(data, ("file",))
-        upload = None if isinstance(data, list) else data.get("file")
-        if not isinstance(upload, UploadedFile):
-            raise ValidationError({"file": ["Send the CSV as the form field file."]}, code="required")
-        # django-stubs allow a file that is None, which an upload never has.
-        stream = cast("BinaryIO", upload.file)
-        return recipients.add_csv(
-            schedule_id=schedule.pk,
-            stream=stream,
-            now=timezone.now(),
-            to_column=request.query_params.get(TO_COLUMN.name, "")[:MAX_HEADER],
-            country=request.query_params.get(DEFAULT_COUNTRY.name, ""),
-        )
-    for parameter in (TO_COLUMN, DEFAULT_COUNTRY):
-        if request.query_params.get(parameter.name):
-            raise InvalidField(parameter.name, "only_with_a_file", "This applies to a CSV file, not to a JSON list.")
-    body = {"recipients": data} if isinstance(data, list) else data
-    serializer = MoreRecipientsSerializer(data=body)
-    serializer.is_valid(raise_exception=True)
-    return recipients.add(schedule_id=schedule.pk, rows=serializer.rows(), now=timezone.now())
 
 
 def _choice(request: Request, parameter: OpenApiParameter) -> str | None:

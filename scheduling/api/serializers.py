@@ -27,17 +27,20 @@ from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
 from messaging.services.outbound.submit import DEFAULT_VALID_FOR
 from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
-from scheduling import recurrence
+from scheduling import recipient_numbers, recurrence
 from scheduling.holiday_calendar import MAX_CODE
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.recipients_csv import RowError
+from scheduling.recipient_numbers import ListedNumber
+from scheduling.recipients_csv import RowError, several_numbers
 from scheduling.recurrence_lines import MAX_TEXT
 from scheduling.services import timing
 from scheduling.services.outlook import MAX_LEFT_OUT
-from scheduling.services.recipients import Recipient
+from scheduling.services.recipients import Listed, Recipient
 from scheduling.services.schedules import ScheduleInput
 
 MAX_JSON_RECIPIENTS = 100_000
+COUNTRY_FIELD = "default_country"
+COUNTRY_HELP = "The country of numbers without a plus, as two letters: `0151 …`, `0049151…` and `49151…` for `DE`."
 
 
 @extend_schema_field({"type": "string", "examples": ["2026-12-01T09:00:00+01:00", "2026-12-01T09:00:00"]})
@@ -59,13 +62,13 @@ class RunTimeField(serializers.Field):
 
 RECIPIENT = {
     "oneOf": [
-        {"type": "string", "maxLength": e164.MAX_INPUT},
+        {"type": "string", "maxLength": recipient_numbers.MAX_CELL},
         {
             "type": "object",
             "required": ["to"],
             "additionalProperties": False,
             "properties": {
-                "to": {"type": "string", "maxLength": e164.MAX_INPUT},
+                "to": {"type": "string", "maxLength": recipient_numbers.MAX_CELL},
                 "variables": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number"]}},
             },
         },
@@ -80,7 +83,10 @@ MORE_RECIPIENTS = {
             "type": "object",
             "required": ["recipients"],
             "additionalProperties": False,
-            "properties": {"recipients": RECIPIENTS},
+            "properties": {
+                "recipients": RECIPIENTS,
+                COUNTRY_FIELD: {"type": "string", "pattern": "^[A-Z]{2}$", "description": COUNTRY_HELP},
+            },
         },
     ]
 }
@@ -88,9 +94,12 @@ MORE_RECIPIENTS = {
 
 @extend_schema_field(RECIPIENT)
 class RecipientField(serializers.Field):
-    """A number, or `{"to": number, "variables": {…}}`. The value is a pair (E.164, variables)."""
+    """A number, or `{"to": number, "variables": {…}}`, read as in a CSV file: see `recipient_numbers`.
 
-    def to_internal_value(self, data: object) -> tuple[str, Mapping[str, str]]:
+    The country of numbers without a plus is in the context.
+    """
+
+    def to_internal_value(self, data: object) -> tuple[ListedNumber, Mapping[str, str]]:
         if isinstance(data, str):
             data = {"to": data}
         if not isinstance(data, dict):
@@ -102,12 +111,32 @@ class RecipientField(serializers.Field):
         try:
             given = data.get("variables")
             variables = text_templates.check_values({} if given is None else given)
-            return e164.normalise(number), variables
+            return recipient_numbers.read(number, self.context.get(COUNTRY_FIELD, "")), variables
         except e164.InvalidNumber as error:
             raise serializers.ValidationError({"to": [serializers.ErrorDetail(str(error), error.code)]}) from None
         except text_templates.InvalidValues as error:
             detail = serializers.ErrorDetail(str(error), error.code)
             raise serializers.ValidationError({"variables": [detail]}) from None
+
+
+@extend_schema_field(RECIPIENT)
+class OneRecipientField(RecipientField):
+    """Refuses several numbers in one entry: the response could not say which one was taken."""
+
+    def to_internal_value(self, data: object) -> tuple[ListedNumber, Mapping[str, str]]:
+        listed, variables = super().to_internal_value(data)
+        if listed.of > 1:
+            detail = serializers.ErrorDetail("Give one number for each recipient.", "several_numbers")
+            raise serializers.ValidationError({"to": [detail]})
+        return listed, variables
+
+
+@extend_schema_field({"type": "string", "pattern": "^[A-Z]{2}$"})
+class CountryField(serializers.CharField):
+    """Read before the others, by `recipient_lists.country_of`: the recipients of the same request need it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(help_text=COUNTRY_HELP, **options)
 
 
 class NewScheduleSerializer(StrictSerializer):
@@ -166,11 +195,14 @@ class NewScheduleSerializer(StrictSerializer):
 
 
 class RecipientListSerializer(StrictSerializer):
-    recipients = BoundedListField(child=RecipientField(), min_length=1, max_length=MAX_JSON_RECIPIENTS, required=False)
+    recipients = BoundedListField(
+        child=OneRecipientField(), min_length=1, max_length=MAX_JSON_RECIPIENTS, required=False
+    )
+    default_country = CountryField(required=False)
 
     def recipient_list(self) -> list[Recipient]:
         rows = self.validated_data.get("recipients", [])
-        return [Recipient(position, number, variables) for position, (number, variables) in enumerate(rows)]
+        return [Recipient(position, listed.number, variables) for position, (listed, variables) in enumerate(rows)]
 
 
 class MoreRecipientsSerializer(StrictSerializer):
@@ -179,17 +211,21 @@ class MoreRecipientsSerializer(StrictSerializer):
     recipients = BoundedListField(
         child=serializers.JSONField(allow_null=True), min_length=1, max_length=MAX_JSON_RECIPIENTS
     )
+    default_country = CountryField(required=False)
 
-    def rows(self) -> Iterator[Recipient | RowError]:
-        """Yield each entry with its position in the list, or its error. Call after `is_valid()`."""
+    def rows(self) -> Iterator[Listed]:
+        """Yield each entry with its position in the list, or its error, and notes. Call after `is_valid()`."""
         entry = RecipientField()
+        entry.parent = self  # for its context
         for position, given in enumerate(self.validated_data["recipients"]):
             try:
-                number, variables = entry.run_validation(given)
+                listed, variables = entry.run_validation(given)
             except serializers.ValidationError as error:
                 yield _row_error(position, error.detail)
             else:
-                yield Recipient(position, number, variables)
+                yield Recipient(position, listed.number, variables)
+                if listed.of > 1:
+                    yield several_numbers(position, listed.of)
 
 
 def _row_error(row: int, details: Any) -> RowError:
@@ -276,7 +312,8 @@ class ScheduleChangeSerializer(ScheduleRequestSerializer):
 
     def changes(self) -> dict[str, Any]:
         names = {"message": "text", "from": "sender"}
-        changes = {names.get(name, name): value for name, value in self.validated_data.items()}
+        given = {name: value for name, value in self.validated_data.items() if name != COUNTRY_FIELD}
+        changes = {names.get(name, name): value for name, value in given.items()}
         return changes | ({"recipients": self.recipient_list()} if "recipients" in changes else {})
 
 
@@ -354,7 +391,7 @@ class RowErrorSerializer(FieldErrorSerializer):
 
 
 class RowNoteSerializer(FieldErrorSerializer):
-    row = serializers.IntegerField(help_text="The row of the file.")
+    row = serializers.IntegerField(help_text="The row of the file; in a list the position, counted from 0.")
 
 
 class RecipientsReportSerializer(serializers.Serializer):
@@ -364,5 +401,5 @@ class RecipientsReportSerializer(serializers.Serializer):
     # A field named `errors` hides the property of the same name, which a response serializer does not need.
     errors = RowErrorSerializer(many=True)  # type: ignore[assignment]
     notes = RowNoteSerializer(
-        many=True, help_text="Of a CSV file: what was decided about rows that are taken, and columns."
+        many=True, help_text="What was decided about rows that are taken, and about the columns of a file."
     )

@@ -9,14 +9,17 @@ from django.db.models import F
 from messaging.services.privacy import erasure
 from messaging.services.privacy.erasure import Erased
 from scheduling.models import Schedule, ScheduleRecipient
+from scheduling.services import list_retention
 
 
 def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
     """Remove the number from all lists first, so that no run creates a message to it; then erase it from messages.
 
-    Raises `NotErasable` while a message to it is in flight; then the lists are unchanged.
+    Lists that wait to be saved are discarded if they may have it. Raises `NotErasable` while a message to it is in flight, or
+    such a list is being saved; then the lists are unchanged.
     """
     erasure.refuse_in_flight(number)
+    list_retention.discard_with(number, now=now)
     with transaction.atomic():
         listed = ScheduleRecipient.objects.filter(number=number)
         schedules = list(

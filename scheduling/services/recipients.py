@@ -1,7 +1,8 @@
 """Check a schedule's recipients and store them in the order given, each number once."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import BinaryIO
@@ -11,17 +12,29 @@ from django.db import transaction
 from django.db.models import F
 
 from messaging import segments, text_templates
-from messaging.models import PhoneNumber
 from messaging.services.errors import InvalidField
 from messaging.text_templates import MissingVariable, Template
 from scheduling import recipient_numbers
+from scheduling.list_spool import ListSpool
 from scheduling.models import Schedule, ScheduleRecipient
-from scheduling.recipients_csv import InvalidCsv, ListFormat, Read, Row, RowError, RowNote, check_readable, read_rows
+from scheduling.recipients_csv import (
+    InvalidCsv,
+    ListFormat,
+    Read,
+    Row,
+    RowError,
+    RowNote,
+    check_readable,
+    read_rows,
+    refuse_without_good_row,
+)
 from scheduling.services.errors import ScheduleEnded
+from scheduling.services.recipient_insert import insert
 
-CHUNK = 2_000
+CHUNK = 5_000
 MAX_REPORTED_ERRORS = 10_000
 MAX_REPORTED_NOTES = 1_000
+TOO_MANY = "too_many_bad_rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,7 @@ Listed = Recipient | RowError | RowNote
 class ImportReport:
     """The result of adding recipients. `errors` has the first 10,000 rejected rows, `rejected` counts all of them.
 
+    A list with too many bad rows is not read to its end; then `errors` says at which row as the last one, without counting it.
     `notes` has the first 1,000 decisions that were made about rows that were taken, and about columns.
     """
 
@@ -53,6 +67,14 @@ class ImportReport:
         self.rejected += 1
         if len(self.errors) < MAX_REPORTED_ERRORS:
             self.errors.append(error)
+
+    @property
+    def stopped(self) -> str:
+        """Why the list was not read to its end; empty if it was."""
+        return self.errors[-1].detail if self.errors and self.errors[-1].code == TOO_MANY else ""
+
+    def stop(self, error: RowError) -> None:
+        self.errors.append(error)
 
     def note(self, note: RowNote) -> None:
         if len(self.notes) < MAX_REPORTED_NOTES:
@@ -82,7 +104,9 @@ def check(recipient: Recipient, template: Template) -> RowError | None:
     return None
 
 
-def add(*, schedule_id: UUID, rows: Iterable[Listed], now: datetime) -> ImportReport:
+def add(
+    *, schedule_id: UUID, rows: Iterable[Listed], now: datetime, after_chunk: Callable[[], object] = lambda: None
+) -> ImportReport:
     """Store the valid rows in chunks. A number that is already on the list counts as a duplicate and is not changed.
 
     Each chunk is one transaction, so after a crash the same list can be sent again. Raises `ScheduleEnded`.
@@ -90,31 +114,96 @@ def add(*, schedule_id: UUID, rows: Iterable[Listed], now: datetime) -> ImportRe
     report = ImportReport()
     for chunk in _chunks(rows):
         _add_chunk(schedule_id, chunk, report, now)
+        after_chunk()
+    return report
+
+
+def examine(*, rows: Iterable[Listed], text: str, schedule_id: UUID | None, spool: ListSpool) -> ImportReport:
+    """Like `add`, but store nothing: the rows that would be added go into the spool. Raises `ScheduleEnded`, `InvalidField`.
+
+    `schedule_id` is None for a schedule that does not exist yet.
+    """
+    report, template = ImportReport(), compiled(text)
+    if schedule_id is not None:
+        _refuse_ended(Schedule.objects.get(pk=schedule_id))
+    for chunk in _chunks(rows):
+        valid = list(_valid(chunk, template, report))
+        fresh = spool.add((each.number, each.variables) for each in valid)
+        listed = ScheduleRecipient.objects.filter(schedule=schedule_id, number__in=fresh)
+        added = len(fresh) - (listed.count() if schedule_id is not None else 0)
+        report.added += added
+        report.duplicates += len(valid) - added
     return report
 
 
 def add_csv(
-    *, schedule_id: UUID, stream: BinaryIO, now: datetime, to_column: str = "", country: str = ""
+    *,
+    schedule_id: UUID,
+    stream: BinaryIO,
+    now: datetime,
+    form: ListFormat,
+    after_chunk: Callable[[], object] = lambda: None,
 ) -> ImportReport:
-    """Like `add`, from a seekable CSV file. `to_column` and `country` are as in `ListFormat`.
+    """Like `add`, from a seekable CSV file.
 
-    The file is read twice: a file that cannot be read to its end raises `InvalidField` before any recipient is stored.
+    The file is read twice: a file that cannot be read to its end raises `InvalidField` before any recipient is stored, and so
+    does one whose first rows are nearly all bad.
     """
-    if country and not recipient_numbers.is_country(country):
-        raise InvalidField("default_country", "invalid", "Give the country as two letters, such as DE.")
-    used = compiled(Schedule.objects.get(pk=schedule_id).text).variables
-    form = ListFormat(to_column=to_column, country=country, used=used)
-    try:
+    form = for_text(form, Schedule.objects.get(pk=schedule_id).text)
+    with _reported():
+        refuse_without_good_row(stream, form)
+        stream.seek(0)
         check_readable(stream, form)
         stream.seek(0)
-        return add(schedule_id=schedule_id, rows=_of_csv(read_rows(stream, form)), now=now)
+        rows = _of_csv(read_rows(stream, form))
+        report = add(schedule_id=schedule_id, rows=rows, now=now, after_chunk=after_chunk)
+    refuse_given_up(report)
+    return report
+
+
+def examine_csv(
+    *, stream: BinaryIO, text: str, schedule_id: UUID | None, spool: ListSpool, form: ListFormat
+) -> ImportReport:
+    """Like `examine`, from a seekable CSV file. Raises `InvalidField` for a file that cannot be read to its end."""
+    with _reported():
+        rows = _of_csv(read_rows(stream, for_text(form, text)))
+        return examine(rows=rows, text=text, schedule_id=schedule_id, spool=spool)
+
+
+def for_text(form: ListFormat, text: str) -> ListFormat:
+    """The format with the variables that the text uses. Raises `InvalidField` for a text or a country that is invalid."""
+    check_country(form.country)
+    return replace(form, used=compiled(text).variables)
+
+
+def check_country(country: str) -> None:
+    """Raises `InvalidField` for what is neither empty nor a country's two letters."""
+    if country and not recipient_numbers.is_country(country):
+        raise InvalidField("default_country", "invalid", "Give the country as two letters, such as DE.")
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
     except InvalidCsv as error:
         raise InvalidField("file", error.code, str(error)) from None
 
 
+def refuse_given_up(report: ImportReport) -> None:
+    """Raise `InvalidField` for a list that was given up before it had a good row."""
+    if report.stopped and not report.added + report.duplicates:
+        raise InvalidField("file", TOO_MANY, report.stopped)
+
+
 def _of_csv(rows: Iterable[Read]) -> Iterator[Listed]:
-    for row in rows:
-        yield Recipient(row.row, row.number, row.variables) if isinstance(row, Row) else row
+    try:
+        for row in rows:
+            yield Recipient(row.row, row.number, row.variables) if isinstance(row, Row) else row
+    except InvalidCsv as error:
+        if error.code != TOO_MANY:
+            raise
+        yield RowError(error.row, "", error.code, str(error))
 
 
 def _chunks(rows: Iterable[Listed]) -> Iterator[list[Listed]]:
@@ -126,7 +215,7 @@ def _chunks(rows: Iterable[Listed]) -> Iterator[list[Listed]]:
 def _valid(chunk: Iterable[Listed], template: Template, report: ImportReport) -> Iterator[Recipient]:
     for row in chunk:
         if isinstance(row, RowError):
-            report.reject(row)
+            (report.stop if row.code == TOO_MANY else report.reject)(row)
         elif isinstance(row, RowNote):
             report.note(row)
         elif (error := check(row, template)) is not None:
@@ -135,26 +224,21 @@ def _valid(chunk: Iterable[Listed], template: Template, report: ImportReport) ->
             yield row
 
 
+def _refuse_ended(schedule: Schedule) -> None:
+    if schedule.status in {Schedule.Status.CANCELED, Schedule.Status.COMPLETED}:
+        raise ScheduleEnded(f"The schedule is {schedule.status}; no recipients can be added to it.")
+
+
 def _add_chunk(schedule_id: UUID, chunk: list[Listed], report: ImportReport, now: datetime) -> None:
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
-        if schedule.status in {Schedule.Status.CANCELED, Schedule.Status.COMPLETED}:
-            raise ScheduleEnded(f"The schedule is {schedule.status}; no recipients can be added to it.")
+        _refuse_ended(schedule)
         # Check against the text read under the lock: it may have changed since the list was sent.
         valid = list(_valid(chunk, compiled(schedule.text), report))
-        unique = first_of_each_number(valid)
-        known = set(
-            ScheduleRecipient.objects.filter(schedule=schedule, number__in=list(unique)).values_list(
-                "number", flat=True
-            )
-        )
-        fresh = [recipient for recipient in unique.values() if recipient.number not in known]
-        store(schedule, fresh)
-        Schedule.objects.filter(pk=schedule_id).update(
-            recipient_count=F("recipient_count") + len(fresh), updated_at=now
-        )
-    report.added += len(fresh)
-    report.duplicates += len(valid) - len(fresh)
+        added = insert(schedule_id, ((recipient.number, recipient.variables) for recipient in valid))
+        Schedule.objects.filter(pk=schedule_id).update(recipient_count=F("recipient_count") + added, updated_at=now)
+    report.added += added
+    report.duplicates += len(valid) - added
 
 
 def first_of_each_number(recipients: Iterable[Recipient]) -> dict[str, Recipient]:
@@ -163,21 +247,3 @@ def first_of_each_number(recipients: Iterable[Recipient]) -> dict[str, Recipient
     for recipient in recipients:
         unique.setdefault(recipient.number, recipient)
     return unique
-
-
-def store(schedule: Schedule, recipients: Iterable[Recipient]) -> None:
-    """Insert checked recipients, which must be new to the list, in their order; also stores their phone numbers."""
-    recipients = list(recipients)
-    PhoneNumber.objects.bulk_create(
-        # Sorted: two imports that insert the same numbers in different orders would deadlock.
-        [PhoneNumber(number=number) for number in sorted(recipient.number for recipient in recipients)],
-        batch_size=CHUNK,
-        ignore_conflicts=True,
-    )
-    ScheduleRecipient.objects.bulk_create(
-        (
-            ScheduleRecipient(schedule=schedule, number=recipient.number, variables=dict(recipient.variables))
-            for recipient in recipients
-        ),
-        batch_size=CHUNK,
-    )

@@ -22,10 +22,11 @@ from messaging.services.outbound.submit import may_send_emergency
 from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
-from scheduling.models import Schedule, ScheduleRun
+from scheduling.models import ListImport, Schedule, ScheduleRun
 from scheduling.services import dates, timing
-from scheduling.services.errors import AlreadyRan, ScheduleEnded
-from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number, store
+from scheduling.services.errors import AlreadyRan, ListNotSaved, ScheduleEnded
+from scheduling.services.recipient_insert import insert
+from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number
 from scheduling.services.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def create(
         )
         _set_timing(schedule, when)
         schedule.save(force_insert=True)
-        store(schedule, unique)
+        insert(schedule.pk, ((each.number, each.variables) for each in unique))
     return schedule
 
 
@@ -118,19 +119,23 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
             _replace_recipients(schedule, changes["recipients"])
         elif "text" in changes:
             _check_stored_recipients(schedule)
-        if changes.get("queue"):
-            schedule.queue_id = _checked_queue(changes["queue"])
-        if "sender" in changes:
-            schedule.from_number = _checked_sender(owner, changes["sender"])
-        schedule.name = changes.get("name", schedule.name)
-        schedule.valid_for = changes.get("valid_for", schedule.valid_for)
-        schedule.missed = changes.get("missed", schedule.missed)
-        schedule.category = changes.get("category", schedule.category)
-        if "parameters" in changes:
-            schedule.parameters = dict(changes["parameters"] or {}) or None
+        _set_options(schedule, owner, changes)
         schedule.updated_at = now
         schedule.save()
     return schedule
+
+
+def _set_options(schedule: Schedule, owner: User, changes: Mapping[str, Any]) -> None:
+    if changes.get("queue"):
+        schedule.queue_id = _checked_queue(changes["queue"])
+    if "sender" in changes:
+        schedule.from_number = _checked_sender(owner, changes["sender"])
+    if "parameters" in changes:
+        schedule.parameters = dict(changes["parameters"] or {}) or None
+    schedule.name = changes.get("name", schedule.name)
+    schedule.valid_for = changes.get("valid_for", schedule.valid_for)
+    schedule.missed = changes.get("missed", schedule.missed)
+    schedule.category = changes.get("category", schedule.category)
 
 
 def has_run(schedule: Schedule) -> bool:
@@ -144,7 +149,13 @@ def pause(*, schedule_id: UUID, now: datetime) -> Schedule:
 
 
 def resume(*, schedule_id: UUID, now: datetime) -> Schedule:
-    """Start runs again. Runs that came due during the pause start late, or are recorded as missed."""
+    """Start runs again. Runs that came due during the pause start late, or are recorded as missed.
+
+    Raises `ListNotSaved` for a schedule that waits for its first list.
+    """
+    waiting = ListImport.objects.filter(schedule=schedule_id, status=ListImport.Status.CHECKED, activates=True)
+    if waiting.exists():
+        raise ListNotSaved("The list of this schedule is not saved yet: save or discard it in the console.")
     return _switch(schedule_id, Status.ACTIVE, now)
 
 
@@ -285,7 +296,7 @@ def _checked_recipients(recipients: Sequence[Recipient], text: str) -> list[Reci
 def _replace_recipients(schedule: Schedule, recipients: Sequence[Recipient]) -> None:
     unique = _checked_recipients(recipients, schedule.text)
     schedule.recipients.all().delete()
-    store(schedule, unique)
+    insert(schedule.pk, ((each.number, each.variables) for each in unique))
     schedule.recipient_count = len(unique)
 
 

@@ -177,6 +177,30 @@ def forms(camera: Camera) -> None:
     camera.take("form-refused")
 
 
+def lists(camera: Camera, schedule: Model) -> None:
+    """A list that waits: with refused rows, without a column of numbers, and the page of its schedule."""
+    page = camera.page
+    address = f"/admin/scheduling/schedule/{schedule.pk}/change/"
+    bad = "".join(f"0151 0000{place:04},Name {place},x\n" for place in range(30))
+    sent = [
+        (
+            "waiting",
+            f"Mobile,name\n+4915112345678,Ada\n+4915112345679,Bogumi\u0142\n030,Eve\n+4915112345670,\U0001f389\n{bad}",
+        ),
+        ("columns", "Kontakt,Vorname\n+4915112345678,Ada\n+4915112345679,Bob\n"),
+    ]
+    for name, content in sent:
+        page.goto(address)
+        page.locator("[name=pasted]").fill(content)
+        page.get_by_label("Reason").fill("asked to")
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_test_id("list-status").wait_for()
+        camera.take(f"list-{name}")
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_text("The list is discarded.").wait_for()
+    camera.take("schedule-lists")
+
+
 def row_actions(camera: Camera, message: Model) -> None:
     """Row actions: the page that asks for the reason, and the result."""
     page = camera.page
@@ -262,6 +286,7 @@ def test_every_page_is_laid_out_correctly(browser: Browser, live_server) -> None
         camera.visit(name, path)
     the_list_of_messages(camera, found["recurring"])
     forms(camera)
+    lists(camera, found["recurring"])
     row_actions(camera, found["failed after two calls"])
     other_pages(camera)
     as_a_viewer(camera, found["failed after two calls"], found["recurring"])

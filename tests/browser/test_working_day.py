@@ -163,6 +163,35 @@ def test_a_recurring_schedule_is_created_from_a_csv(desk: Page, tmp_path: Path) 
     expect(desk.locator("[name=recurrence]")).to_have_value("RRULE:FREQ=WEEKLY;BYDAY=MO;COUNT=2")
 
 
+def test_a_list_with_bad_rows_is_checked_before_it_is_saved(desk: Page, tmp_path: Path) -> None:
+    recipients = tmp_path / "contacts.csv"
+    recipients.write_text("Mobile,Private,name\n030,0151 12345678,Ada\n040,0151 12345679,Bob\n050,nobody,Eve\n")
+    desk.goto("/admin/scheduling/schedule/add/")
+    desk.get_by_label("Name").fill("Greeting of contacts")
+    desk.locator("[name=text]").fill("Hi {name}")
+    desk.locator("[name=run_at]").fill("2030-01-07T09:00")
+    desk.locator("[name=file]").set_input_files(recipients)
+    desk.get_by_role("button", name="Save", exact=True).click()
+
+    expect(desk.get_by_test_id("refused")).to_have_text("3")
+    expect(desk.get_by_text("The schedule is paused until you save this list.")).to_be_visible()
+    desk.get_by_label("Column with the numbers").select_option("2: Private")
+    desk.get_by_label("Country of numbers without +").select_option("DE")
+    desk.get_by_role("button", name="Check again").click()
+    expect(desk.get_by_test_id("refused")).to_have_text("1")
+    expect(desk.get_by_test_id("preview")).to_contain_text("Hi Ada")
+    expect(desk.get_by_test_id("preview")).to_contain_text("+4915112345678")
+    desk.get_by_role("button", name="Save 2 recipients").click()
+
+    expect(desk.get_by_text("2 added to the list. The schedule is active.")).to_be_visible()
+    expect(desk.get_by_text("It has 2 recipients.")).to_be_visible()
+    expect(desk.get_by_test_id("lists")).to_contain_text("2 taken, 0 passed over, 1 refused")
+    desk.go_back()
+    expect(desk.get_by_test_id("list-status")).to_be_visible()
+    desk.reload()
+    expect(desk.get_by_test_id("list-status")).to_have_text("saved")
+
+
 def test_the_paced_queue_is_paused(desk: Page, client: Client) -> None:
     desk.goto("/admin/messaging/outboundqueue/paced/change/")
     desk.get_by_role("button", name="Pause").click()

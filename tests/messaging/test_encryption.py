@@ -51,6 +51,36 @@ def test_a_text_that_was_tampered_with_is_not_shown() -> None:
         encryption.reveal(encryption.seal("a", [NEW])[:-4] + "AAA=", [NEW])
 
 
+@given(st.binary(), st.booleans())
+def test_sealed_bytes_are_revealed(content: bytes, has_keys: bool) -> None:
+    keys = [NEW, OLD] if has_keys else []
+
+    assert encryption.reveal_bytes(encryption.seal_bytes(content, keys), keys) == content
+
+
+def test_sealed_bytes_of_several_keys_and_of_none_are_readable() -> None:
+    stored = [encryption.seal_bytes(content, keys) for content, keys in ((b"a", [OLD]), (b"b", [NEW]), (b"c", []))]
+
+    assert [encryption.reveal_bytes(each, [NEW, OLD]) for each in stored] == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b"",
+        b"to,name",
+        b"enc:v1:k1",
+        b"x" + encryption.seal_bytes(b"a", [NEW]),
+        encryption.seal_bytes(b"a", [OTHER]),
+        encryption.seal_bytes(b"a", [NEW])[:-4] + b"AAA=",
+    ],
+    ids=["empty", "plain", "cut", "shifted", "another key", "changed"],
+)
+def test_bytes_that_cannot_be_opened_are_not_shown_as_they_are(stored: bytes) -> None:
+    with pytest.raises(CannotBeOpened):
+        encryption.reveal_bytes(stored, [NEW])
+
+
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [

@@ -4,9 +4,11 @@ from random import Random
 
 import phonenumbers
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from providers.numbers import Notation, NumberFormat, canonical, is_number
+from providers.numbers import Notation, NumberFormat, canonical, is_number, plain
 
 E164, DIGITS, DOUBLE_ZERO, NATIONAL = Notation.E164, Notation.DIGITS, Notation.DOUBLE_ZERO, Notation.NATIONAL
 COUNTRY_CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
@@ -189,3 +191,16 @@ def test_a_number_has_one_canonical_form(raw: str, number: str) -> None:
 @pytest.mark.parametrize("raw", ["5215512345678", "541123456789", "4401711234567"])
 def test_both_forms_of_a_number_are_read_as_one(raw: str) -> None:
     assert NumberFormat(DIGITS).read(raw) == canonical(f"+{raw}") != f"+{raw}"
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=30))
+def test_ascii_is_read_as_any_other_text(raw: str) -> None:
+    """A shorter way serves ASCII; the mark, which is removed, makes it another text."""
+    assert plain(raw) == plain(f"\u200b{raw}")
+
+
+@given(st.from_regex(r"\+[0-9]{1,3}[ ()./-]{0,2}[0-9]{2,6}[ ()./-]{0,2}[0-9]{2,8}", fullmatch=True))
+def test_a_canonical_number_in_any_punctuation_is_itself(raw: str) -> None:
+    digits = "+" + "".join(character for character in raw if character.isdigit())
+
+    assert canonical(raw) == canonical(digits)

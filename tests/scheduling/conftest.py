@@ -25,6 +25,13 @@ def express(db) -> OutboundQueue:
     return QueueFactory()
 
 
+@pytest.fixture(autouse=True)
+def _lists_of_this_test(settings, tmp_path: Path) -> None:
+    """An empty folder for the files of lists that wait to be saved."""
+    local = {"BACKEND": "media_store.storage.LocalMediaStorage", "OPTIONS": {"location": str(tmp_path / "media")}}
+    settings.STORAGES = {**settings.STORAGES, "media": local}
+
+
 @pytest.fixture
 def owner(db):
     return UserFactory()

@@ -13,7 +13,20 @@ from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduling.recipients_csv import MAX_RECORD, InvalidCsv, ListFormat, Read, Row, RowError, RowNote, read_rows
+from scheduling import recipients_csv
+from scheduling.csv_columns import ChosenColumns
+from scheduling.recipients_csv import (
+    MAX_RECORD,
+    InvalidCsv,
+    ListFormat,
+    Read,
+    Row,
+    RowError,
+    RowNote,
+    columns_of,
+    read_cells,
+    read_rows,
+)
 
 ADA, BOB = "+14155550101", "+14155550102"
 
@@ -431,3 +444,56 @@ def test_a_file_on_disk_is_read_too(tmp_path: Path) -> None:
 
     with path.open("rb") as stream:
         assert list(read_rows(stream)) == [Row(2, ADA, {})]
+
+
+@pytest.mark.parametrize(("bad", "is_given_up"), [(3, False), (4, True)])
+def test_a_file_with_many_more_bad_rows_than_good_ones_is_given_up(monkeypatch, bad: int, is_given_up: bool) -> None:
+    monkeypatch.setattr(recipients_csv, "MAX_BAD_ROWS", 3)
+    content = f"to,name\n{ADA},a\nx,y\n" + ",\n\n" * 9 + "x,y\n" * bad
+
+    if is_given_up:
+        assert refusal_of(content) == ("too_many_bad_rows", 25)
+    else:
+        assert len(rows_of(content)) == 2 + bad
+
+
+@pytest.mark.parametrize("blank", ["\n", ",\n", ",,\r\n"])
+@pytest.mark.parametrize(("count", "is_refused"), [(3, False), (4, True)])
+def test_blank_rows_have_a_bound(monkeypatch, blank: str, count: int, is_refused: bool) -> None:
+    monkeypatch.setattr(recipients_csv, "MAX_BLANK_ROWS", 3)
+    content = f"to,name\n{blank * count}{ADA},a\n"
+
+    if is_refused:
+        assert refusal_of(content) == ("too_many_blank_rows", 5)
+    else:
+        assert rows_of(content) == [Row(5, ADA, {"name": "a"})]
+
+
+def test_columns_are_chosen_by_their_position() -> None:
+    content = f"name,name,{ADA[1:]},Mobile\nAda,L,{ADA},{BOB}\n"
+
+    found = rows_of(content, used={"name"}, chosen=ChosenColumns(2, {"name": 1, "unused": 0}))
+
+    assert [each for each in found if isinstance(each, Row)] == [Row(2, ADA, {"name": "L", "Mobile": BOB})]
+
+
+@pytest.mark.parametrize("chosen", [ChosenColumns(2), ChosenColumns(None, {"name": 2})])
+def test_a_chosen_column_must_be_there(chosen: ChosenColumns) -> None:
+    with pytest.raises(InvalidCsv) as refusal:
+        rows_of(f"to,x\n{ADA},Ada\n", used={"name"}, chosen=chosen)
+
+    assert refusal.value.code == "missing_to"
+
+
+@pytest.mark.parametrize(
+    ("header", "is_sure"), [("to,Mobile", True), ("Mobile,Handy", False), ("Mobile,Phone", True), ("Phone,Tel", False)]
+)
+def test_two_columns_that_could_have_the_numbers_are_not_sure(header: str, is_sure: bool) -> None:
+    assert columns_of(io.BytesIO(f"{header}\n".encode()), ListFormat()).is_sure is is_sure
+
+
+def test_the_cells_of_a_file_are_shown_as_they_are_written() -> None:
+    content = 'Name;Fax\n;\nAda;"1;2"\nBob\nEve;3;4\n"'
+
+    assert read_cells(io.BytesIO(content.encode()), 2) == [["Name", "Fax"], ["Ada", "1;2"], ["Bob"]]
+    assert read_cells(io.BytesIO(content.encode()), 9) == [["Name", "Fax"], ["Ada", "1;2"], ["Bob"], ["Eve", "3", "4"]]

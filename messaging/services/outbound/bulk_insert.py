@@ -13,6 +13,7 @@ import uuid_utils
 from django.contrib.auth.models import User
 from django.db import connection, models
 from django.db.models.base import ModelState
+from django.utils import timezone
 
 from messaging import encryption
 from messaging.models import Message, MessageEvent, PhoneNumber
@@ -106,10 +107,15 @@ def store_messages(messages: Sequence[Message], *, source: Source, actor: User) 
 def store_numbers(numbers: Iterable[str]) -> None:
     """Insert the numbers that are not known yet. Sorted, so that two batches with the same numbers cannot deadlock."""
     ordered = sorted(set(numbers))
-    if connection.vendor != "postgresql":  # no arrays
-        PhoneNumber.objects.bulk_create([PhoneNumber(number=number) for number in ordered], ignore_conflicts=True)
-        return
     with connection.cursor() as cursor:
+        if connection.vendor != "postgresql":  # no arrays
+            now = connection.ops.adapt_datetimefield_value(timezone.now())
+            cursor.executemany(
+                "INSERT INTO messaging_phonenumber (number, status, reason, created_at) VALUES (%s, %s, '', %s)"
+                " ON CONFLICT DO NOTHING",
+                [(number, PhoneNumber.Status.ACTIVE.value, now) for number in ordered],
+            )
+            return
         # Known numbers are left out first: a conflict with a row that another transaction updates would wait for it. As a
         # scalar subquery the search always uses the primary key, whatever the statistics say.
         cursor.execute(

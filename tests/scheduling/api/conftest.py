@@ -18,7 +18,8 @@ __all__ = ["anonymous", "api", "installed", "member_of", "stranger"]
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, now) -> Clock:
     clock = Clock(now)
-    monkeypatch.setattr("scheduling.api.schedules.timezone", SimpleNamespace(now=clock))
+    for module in ("schedules", "recipient_lists"):
+        monkeypatch.setattr(f"scheduling.api.{module}.timezone", SimpleNamespace(now=clock))
     return clock
 
 

@@ -66,6 +66,28 @@ def test_a_schedule_is_created_with_its_list(api) -> None:
     assert listed() == [(A, {"name": "Ada", "time": "10:00"}), (B, {"name": "Bob", "time": "11"})]
 
 
+@pytest.mark.parametrize("query", ["", "?default_country=DE"])
+def test_a_list_may_name_the_country_of_its_numbers(api, query: str) -> None:
+    field = {} if query else {"default_country": "DE"}
+
+    response = api.post(f"schedules/{query}", {**PLAIN, **field, "recipients": ["0151 12345678", A]})
+    schedule = response.json()["id"]
+    changed = api("PATCH", f"schedules/{schedule}/{query}", {**field, "recipients": ["0151 12345679"]})
+
+    assert (response.status_code, changed.status_code) == (201, 200)
+    assert listed() == [("+4915112345679", {})]
+
+
+@pytest.mark.parametrize(
+    ("to", "code"),
+    [("0151 12345678", "country_missing"), (f"{A}; {B}", "several_numbers"), ("4.9E+12", "rounded_number")],
+)
+def test_what_no_report_could_explain_is_refused(api, to: str, code: str) -> None:
+    assert errors_of(api.post("schedules/", {**PLAIN, "recipients": [to]})) == {("recipients.0.to", code)}
+
+    assert_nothing_stored()
+
+
 def test_the_response_has_the_documented_keys_and_equals_a_read(api) -> None:
     body = api.post("schedules/", BODY).json()
 

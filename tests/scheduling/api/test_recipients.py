@@ -11,10 +11,12 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.test.utils import CaptureQueriesContext
 
 from messaging.services import installation
+from scheduling import recipients_csv
 from scheduling.api import uploads
 from scheduling.api.serializers import RecipientsReportSerializer, RowErrorSerializer
 from scheduling.models import Schedule, ScheduleRecipient
 from tests.messaging.api.conftest import Api, assert_problem, errors_of
+from tests.scheduling import making
 from tests.scheduling.making import numbers
 
 A, B, C = "+14155550101", "+14155550102", "+14155550103"
@@ -212,11 +214,31 @@ class TestCsv:
         assert errors_of(response) == {("default_country", "invalid")}
         assert_no_recipients(schedule)
 
-    @pytest.mark.parametrize("query", ["default_country=DE", "to_column=phone"])
-    def test_a_json_list_has_no_columns(self, api, schedule, query: str) -> None:
-        response = api.post(f"{path(schedule)}?{query}", [A])
+    def test_a_json_list_has_no_columns(self, api, schedule) -> None:
+        response = api.post(f"{path(schedule)}?to_column=phone", [A])
 
-        assert errors_of(response) == {(query.partition("=")[0], "only_with_a_file")}
+        assert errors_of(response) == {("to_column", "only_with_a_file")}
+
+    def test_too_many_bad_rows_end_the_reading(self, api, schedule, monkeypatch) -> None:
+        monkeypatch.setattr(recipients_csv, "MAX_BAD_ROWS", 3)
+        content = f"to,name\n{A},Ada\n" + "x,y\n" * 6 + f"{B},Bob\n"
+
+        body = upload(api, schedule, content).json()
+
+        assert (body["added"], body["rejected"]) == (1, 4)
+        assert [(error["row"], error["code"]) for error in body["errors"]] == [
+            *((row, "invalid_number") for row in (3, 4, 5, 6)),
+            (7, "too_many_bad_rows"),
+        ]
+        assert listed() == [(A, {"name": "Ada"})]
+
+    def test_a_file_of_bad_rows_is_400(self, api, schedule, monkeypatch) -> None:
+        monkeypatch.setattr(recipients_csv, "MAX_BAD_ROWS", 3)
+
+        response = upload(api, schedule, "to,name\n" + "x,y\n" * 4 + f"{A},Ada\n")
+
+        assert errors_of(response) == {("file", "too_many_bad_rows")}
+        assert_no_recipients(schedule)
 
     def test_a_byte_order_mark_is_no_part_of_the_header(self, api, schedule) -> None:
         assert upload(api, schedule, f"\ufeffto,name\n{A},Ada\n").json()["added"] == 1
@@ -276,6 +298,79 @@ class TestCsv:
         response = api("POST", path(schedule), data=self.CONTENT, content_type=content_type)
 
         assert_problem(response, 415, "unsupported_media_type")
+        assert_no_recipients(schedule)
+
+
+class TestCountry:
+    @pytest.mark.parametrize("form", ["query", "field", "both"])
+    def test_a_json_list_may_name_its_country(self, api, mine, form: str) -> None:
+        plain = mine(0)
+        query = "" if form == "field" else "?default_country=DE"
+        people = ["0151 12345678", {"to": "4915112345679"}, "030 123456 ; 0151 12345670"]
+        body = people if form == "query" else {"recipients": people, "default_country": "DE"}
+
+        report = api.post(path(plain) + query, body).json()
+
+        assert [number for number, _ in listed()] == ["+4915112345678", "+4915112345679", "+4915112345670"]
+        assert [(note["row"], note["field"], note["code"]) for note in report["notes"]] == [
+            (2, "to", "several_numbers")
+        ]
+
+    def test_without_it_numbers_are_not_guessed(self, api, mine) -> None:
+        plain = mine(0)
+
+        body = api.post(path(plain), ["0151 12345678", "4.91512E+12"]).json()
+
+        assert [error["code"] for error in body["errors"]] == ["country_missing", "rounded_number"]
+        assert_no_recipients(plain)
+
+    @pytest.mark.parametrize(
+        ("query", "field", "code"),
+        [("de", "", "invalid"), ("", "Germany", "invalid"), ("", 49, "invalid"), ("DE", "FR", "conflict")],
+    )
+    def test_a_wrong_one_is_400(self, api, mine, query: str, field, code: str) -> None:
+        plain = mine(0)
+        body = {"recipients": [A], "default_country": field}
+
+        assert errors_of(api.post(f"{path(plain)}?default_country={query}", body)) == {("default_country", code)}
+
+        assert_no_recipients(plain)
+
+
+class TestDryRun:
+    @pytest.mark.parametrize("kind", ["json", "csv"])
+    def test_it_reports_what_would_be_added_and_stores_nothing(self, api, mine, kind: str) -> None:
+        plain = mine(making.recipient_list(C))
+        people = [B, A, C, B, "nobody"]
+
+        def send(query: str):
+            if kind == "json":
+                return api.post(path(plain) + query, people)
+            return upload(api, plain, "to\n" + "\n".join(people), query=query)
+
+        dry = send("?dry_run=true")
+
+        assert dry.status_code == 200
+        assert (dry.json()["added"], dry.json()["duplicates"], dry.json()["rejected"]) == (2, 2, 1)
+        assert listed() == [(C, {})]
+        assert send("?dry_run=false").json() == dry.json()
+        assert [number for number, _ in listed()] == [C, B, A]
+
+    def test_the_report_as_a_file(self, api, schedule) -> None:
+        response = upload(api, schedule, TestCsv.CONTENT, query="?dry_run=true&report=csv")
+
+        assert response.content.decode().splitlines()[1].startswith("3,to,invalid_number")
+        assert_no_recipients(schedule)
+
+    def test_an_ended_schedule_is_refused_as_it_would_be(self, api, schedule) -> None:
+        Schedule.objects.update(status="canceled", next_run_at=None, next_wall="")
+
+        assert_problem(api.post(f"{path(schedule)}?dry_run=true", [A]), 409, "schedule_ended")
+
+    @pytest.mark.parametrize("value", ["1", "yes", "True"])
+    def test_another_value_is_400_and_stores_nothing(self, api, schedule, value: str) -> None:
+        assert errors_of(api.post(f"{path(schedule)}?dry_run={value}", [A])) == {("dry_run", "invalid_choice")}
+
         assert_no_recipients(schedule)
 
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from messaging.services.errors import InvalidField
 from messaging.states import Source
 from scheduling.models import Schedule, ScheduleRecipient
-from scheduling.recipients_csv import RowError
+from scheduling.recipients_csv import ListFormat, RowError
 from scheduling.services import recipients, schedules
 from scheduling.services.errors import ScheduleEnded
 from scheduling.services.recipients import ImportReport
@@ -48,7 +48,7 @@ def add(schedule: Schedule, rows) -> ImportReport:
 
 def add_csv(schedule: Schedule, content: bytes | str) -> ImportReport:
     data = content.encode() if isinstance(content, str) else content
-    return recipients.add_csv(schedule_id=schedule.pk, stream=io.BytesIO(data), now=LATER)
+    return recipients.add_csv(schedule_id=schedule.pk, stream=io.BytesIO(data), now=LATER, form=ListFormat())
 
 
 def counts(report: ImportReport) -> tuple[int, int, int]:
