@@ -16,15 +16,15 @@ _WORDS = {"true": True, "false": False}
 DRY_RUN = OpenApiParameter(
     "dry_run",
     {"type": "string", "enum": list(_WORDS)},
-    description="With `true` nothing is stored or sent: the response tells every check, the route and the price.",
+    description="With `true` nothing is stored or sent; the response says what would become of it.",
 )
 
 
 def is_dry_run(request: Request) -> bool:
     """Raises `InvalidField` for a value other than true and false: a text meant as a trial must not go out."""
-    given = request.query_params.get("dry_run", "false")
+    given = request.query_params.get(DRY_RUN.name, "false")
     if given not in _WORDS:
-        raise InvalidField("dry_run", "invalid", "Write true or false.")
+        raise InvalidField(DRY_RUN.name, "invalid_choice", "Must be true or false.")
     return _WORDS[given]
 
 

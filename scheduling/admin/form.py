@@ -15,7 +15,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from messaging.admin.compose import CATEGORY_NAMES
 from messaging.api.serializers import MAX_VALID_FOR
+from messaging.categories import Category
 from messaging.console.forms import StyledModelForm
 from messaging.models import OutboundQueue
 from messaging.services.errors import DomainError, InvalidField
@@ -89,6 +91,12 @@ class ScheduleForm(StyledModelForm):
         label="Missed runs",
         help_text="Which runs are made up for after an outage or a pause of at most an hour (SCHEDULE_MAX_LATENESS).",
     )
+    category = forms.ChoiceField(
+        required=False,
+        choices=[(each.value, name) for each, name in CATEGORY_NAMES.items()],
+        initial=Category.TRANSACTIONAL,
+        help_text="What the text is for. An emergency needs a permission of its own.",
+    )
     queue = forms.ModelChoiceField(OutboundQueue.objects.all(), initial=settings.DEFAULT_QUEUE)
     pasted = forms.CharField(
         required=False,
@@ -121,7 +129,7 @@ class ScheduleForm(StyledModelForm):
 
     class Meta:
         model = Schedule
-        fields = ["name", "text", "missed", "queue", "valid_for"]
+        fields = ["name", "text", "category", "missed", "queue", "valid_for"]
         widgets = {"text": forms.Textarea(attrs={"rows": 4})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -203,6 +211,7 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
         valid_for=cleaned["valid_for"],
         missed=cleaned["missed"],
         holidays=cleaned["holidays"] or None,
+        category=cleaned["category"] or Category.TRANSACTIONAL,
     )
     if obj is None:
         owner = cast("User", request.user)  # the admin site admits signed-in users only

@@ -96,7 +96,18 @@ class ScheduleAdmin(ModelAdmin):
         return found
 
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
-        form = ("name", "text", "run_at", "time_zone", "recurrence", "holidays", "missed", "queue", "valid_for")
+        form = (
+            "name",
+            "text",
+            "category",
+            "run_at",
+            "time_zone",
+            "recurrence",
+            "holidays",
+            "missed",
+            "queue",
+            "valid_for",
+        )
         if obj is None:
             return (*form, *LIST_FIELDS)
         listed = "on_the_list" if _may_read(request) else "numbers_on_the_list"
@@ -112,7 +123,7 @@ class ScheduleAdmin(ModelAdmin):
             *(() if may_edit_dates(request, obj) else ("next_runs",)),
             *moved,
         )
-        return ("name", text, *timing, "queue", "validity", "owner_name", listed)
+        return ("name", text, "category", *timing, "queue", "validity", "owner_name", listed)
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> tuple[type[RunInline], ...]:
         return (RunInline,) if obj and obj.runs.exists() else ()

@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from messaging.api.dry_run import is_dry_run
 from messaging.api.known_names import refuse_unknown_form_fields
 from messaging.services.errors import InvalidField
 from scheduling.api.serializers import COUNTRY_FIELD, COUNTRY_HELP, MoreRecipientsSerializer
@@ -25,12 +26,6 @@ TO_COLUMN = OpenApiParameter(
 )
 DEFAULT_COUNTRY = OpenApiParameter(
     COUNTRY_FIELD, {"type": "string", "pattern": "^[A-Z]{2}$"}, description=f"{COUNTRY_HELP} In JSON also as a field."
-)
-DRY_RUN = OpenApiParameter(
-    "dry_run",
-    str,
-    enum=["true", "false"],
-    description="`true` checks the list and stores nothing; `added` is how many would be added.",
 )
 
 
@@ -69,13 +64,6 @@ def add(schedule: Schedule, request: Request) -> ImportReport:
         with ListSpool() as spool:
             return recipients.examine(rows=serializer.rows(), text=schedule.text, schedule_id=schedule.pk, spool=spool)
     return recipients.add(schedule_id=schedule.pk, rows=serializer.rows(), now=timezone.now())
-
-
-def is_dry_run(request: Request) -> bool:
-    value = request.query_params.get(DRY_RUN.name) or "false"
-    if value not in {"true", "false"}:
-        raise ValidationError({DRY_RUN.name: ["Must be true or false."]}, code="invalid_choice")
-    return value == "true"
 
 
 def _file(request: Request) -> BinaryIO:

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, OpenApiTypes, extend_schema, inline_serializer
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from messaging.api.access import user_of
+from messaging.api.dry_run import DRY_RUN, is_dry_run
 from messaging.api.filters import MessageFilter, UtcDateTimeFilter
 from messaging.api.pagination import KeysetOrOffsetPagination
 from messaging.api.parsers import StrictJSONParser
@@ -28,11 +29,11 @@ from messaging.api.serializers import MessageSerializer
 from messaging.models import Message
 from messaging.services.access import owned_by
 from messaging.services.outbound.waiting import serialize_list_for
-from messaging.services.representation import HIDDEN, isoformat_utc, may_read_texts
+from messaging.services.representation import HIDDEN, may_read_texts
 from messaging.states import Source
-from scheduling import recurrence
 from scheduling.api import recipient_lists
-from scheduling.api.recipient_lists import DEFAULT_COUNTRY, DRY_RUN, TO_COLUMN, country_of
+from scheduling.api.dry_run import ScheduleDryRunSerializer, serialize_dry_run
+from scheduling.api.recipient_lists import DEFAULT_COUNTRY, TO_COLUMN, country_of
 from scheduling.api.serializers import (
     COUNTRY_FIELD,
     MORE_RECIPIENTS,
@@ -43,11 +44,13 @@ from scheduling.api.serializers import (
     ScheduleChangeSerializer,
     ScheduleRequestSerializer,
     ScheduleSerializer,
+    serialize_outlook,
     serialize_schedule,
 )
 from scheduling.api.uploads import CsvUploadParser
 from scheduling.models import Schedule, ScheduleRun
 from scheduling.services import queries, schedules
+from scheduling.services.dry_run import dry_run
 from scheduling.services.outlook import look_ahead
 from scheduling.services.recipients import ImportReport
 
@@ -102,7 +105,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         "list": (INCLUDE,),
         "retrieve": (INCLUDE,),
         "preview": (PreviewQuerySerializer,),
-        "create": (DEFAULT_COUNTRY,),
+        "create": (DEFAULT_COUNTRY, DRY_RUN),
         "partial_update": (DEFAULT_COUNTRY,),
         "recipients": (REPORT, DRY_RUN, TO_COLUMN, DEFAULT_COUNTRY),
     }
@@ -141,17 +144,26 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         return self.get_paginated_response(_serialize_list(page, request))
 
-    @extend_schema(request=ScheduleRequestSerializer, responses={201: ScheduleSerializer})
+    @extend_schema(
+        request=ScheduleRequestSerializer,
+        responses={
+            201: ScheduleSerializer,
+            200: OpenApiResponse(ScheduleDryRunSerializer, "With `dry_run=true`: what would become of the schedule."),
+        },
+    )
     def create(self, request: Request) -> Response:
         serializer = ScheduleRequestSerializer(data=request.data, context={COUNTRY_FIELD: country_of(request)})
         serializer.is_valid(raise_exception=True)
-        schedule = schedules.create(
-            owner=user_of(request),
-            draft=serializer.draft(),
-            recipients=serializer.recipient_list(),
-            default_queue=settings.DEFAULT_QUEUE,
-            now=timezone.now(),
-        )
+        wanted: dict[str, Any] = {
+            "owner": user_of(request),
+            "draft": serializer.draft(),
+            "recipients": serializer.recipient_list(),
+            "default_queue": settings.DEFAULT_QUEUE,
+            "now": timezone.now(),
+        }
+        if is_dry_run(request):
+            return Response(serialize_dry_run(dry_run(**wanted)))
+        schedule = schedules.create(**wanted)
         location = reverse("schedules-detail", args=[schedule.pk], request=request)
         return Response(_serialize(schedule, request), status=201, headers={"Location": location})
 
@@ -267,26 +279,10 @@ def _serialize_list(rows: Sequence[Schedule], request: Request) -> list[dict[str
 
 
 def serialize_preview(schedule: Schedule, count: int, *, reader: User) -> dict[str, Any]:
-    zone = recurrence.zone(schedule.time_zone)
     sample, total = queries.rendered_sample(schedule)
     readable = may_read_texts(reader, schedule.owner_id)
-    outlook = look_ahead(schedule, count=count, now=timezone.now())
     return {
-        "time_zone": schedule.time_zone,
-        "runs": [
-            {"at": run.utc.astimezone(zone).isoformat(), "utc": isoformat_utc(run.utc), "added": run.is_added}
-            for run in outlook.runs
-        ],
-        "left_out": [
-            {
-                "at": each.utc.astimezone(zone).isoformat(),
-                "utc": isoformat_utc(each.utc),
-                "reason": each.reason,
-                "name": each.name or None,
-            }
-            for each in outlook.left_out
-        ],
-        "notes": [{"code": note.code, "detail": note.detail} for note in outlook.notes],
+        **serialize_outlook(schedule, look_ahead(schedule, count=count, now=timezone.now())),
         "messages": [
             {
                 "to": rendered.to,

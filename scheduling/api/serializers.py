@@ -34,7 +34,7 @@ from scheduling.recipient_numbers import ListedNumber
 from scheduling.recipients_csv import RowError, several_numbers
 from scheduling.recurrence_lines import MAX_TEXT
 from scheduling.services import timing
-from scheduling.services.outlook import MAX_LEFT_OUT
+from scheduling.services.outlook import MAX_LEFT_OUT, Outlook
 from scheduling.services.recipients import Listed, Recipient
 from scheduling.services.schedules import ScheduleInput
 
@@ -380,6 +380,28 @@ class PreviewSerializer(serializers.Serializer):
     messages = RenderedSerializer(many=True, help_text="The first recipients' texts.")
     recipients = serializers.IntegerField()
     total_segments = serializers.IntegerField(help_text="Of one run, for all recipients.")
+
+
+def serialize_outlook(schedule: Schedule, outlook: Outlook) -> dict[str, Any]:
+    """The part of a preview that does not depend on the recipients."""
+    zone = recurrence.zone(schedule.time_zone)
+    return {
+        "time_zone": schedule.time_zone,
+        "runs": [
+            {"at": run.utc.astimezone(zone).isoformat(), "utc": isoformat_utc(run.utc), "added": run.is_added}
+            for run in outlook.runs
+        ],
+        "left_out": [
+            {
+                "at": each.utc.astimezone(zone).isoformat(),
+                "utc": isoformat_utc(each.utc),
+                "reason": each.reason,
+                "name": each.name or None,
+            }
+            for each in outlook.left_out
+        ],
+        "notes": [{"code": note.code, "detail": note.detail} for note in outlook.notes],
+    }
 
 
 class PreviewQuerySerializer(serializers.Serializer):

@@ -141,14 +141,14 @@ def _write(
     run: ScheduleRun, schedule: Schedule, recipients: list[tuple[int, str, dict[str, str]]], now: datetime
 ) -> int:
     template = text_templates.compile_template(schedule.text)
-    prototype = _prototype(run, schedule, now)
+    prototype = prototype_of(schedule, now, run)
     first, last = recipients[0][0], recipients[-1][0]
     batch = Batch(
-        (_addressed(prototype, pk, number) for pk, number, _ in recipients),
+        (addressed(prototype, pk, number) for pk, number, _ in recipients),
         now=now,
         numbers=ScheduleRecipient.objects.filter(schedule=schedule, pk__range=(first, last)).values("number"),
     )
-    refused = cast("dict[int, Refusal]", batch.refusals(Moment.ACCEPT))  # by recipient: see `_addressed`
+    refused = cast("dict[int, Refusal]", batch.refusals(Moment.ACCEPT))  # by recipient: see `addressed`
     made = bulk_insert.store(prototype, _variants(run, template, recipients, refused), source=Source.SCHEDULE)
     run.created_messages += made
     return made
@@ -169,14 +169,15 @@ def _variants(
             yield Variant(number, text, counted.encoding, counted.segments)
 
 
-def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
+def prototype_of(schedule: Schedule, now: datetime, run: ScheduleRun | None = None) -> Message:
+    """The values that all messages of a run have."""
     return Message(
         direction=Direction.OUTBOUND,
         status=Status.QUEUED,
         owner_id=schedule.owner_id,
         queue_id=schedule.queue_id,
         schedule_id=schedule.pk,
-        run_id=run.pk,
+        run_id=run.pk if run is not None else None,
         is_bulk=not schedule.queue.is_paced,
         category=schedule.category,
         priority=priority_of(schedule.category, is_bulk=not schedule.queue.is_paced),
@@ -189,7 +190,7 @@ def _prototype(run: ScheduleRun, schedule: Schedule, now: datetime) -> Message:
     )
 
 
-def _addressed(prototype: Message, key: int, number: str) -> Message:
+def addressed(prototype: Message, key: int, number: str) -> Message:
     """Return a message to this recipient for the eligibility checks. It is never stored; its key is the recipient's.
 
     `copy.copy` and the model's constructor take 10 times as long, for each of a chunk's 5,000 recipients.

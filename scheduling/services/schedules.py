@@ -64,31 +64,39 @@ def create(
 
     Raises `InvalidField` or `EmergencyNotAllowed`; then nothing is stored.
     """
+    schedule, unique = build(owner=owner, draft=draft, recipients=recipients, default_queue=default_queue, now=now)
+    with transaction.atomic():
+        schedule.save(force_insert=True)
+        insert(schedule.pk, ((each.number, each.variables) for each in unique))
+    return schedule
+
+
+def build(
+    *, owner: User, draft: ScheduleInput, recipients: Sequence[Recipient], default_queue: str, now: datetime
+) -> tuple[Schedule, list[Recipient]]:
+    """Return the schedule, not stored, and the first recipient of each number. Raises what `create` raises."""
     _check_category(owner, draft.category)
     unique = _checked_recipients(recipients, draft.text)
     when = timing.check(
         run_at=draft.run_at, time_zone=draft.time_zone, rule=draft.recurrence, now=now, holidays=draft.holidays
     )
     queue = _checked_queue(draft.queue or default_queue)
-    with transaction.atomic():
-        schedule = Schedule(
-            owner=owner,
-            name=draft.name,
-            text=draft.text,
-            queue_id=queue,
-            from_number=_checked_sender(owner, draft.sender),
-            valid_for=draft.valid_for,
-            missed=draft.missed,
-            category=draft.category,
-            parameters=dict(draft.parameters) or None,
-            recipient_count=len(unique),
-            created_at=now,
-            updated_at=now,
-        )
-        _set_timing(schedule, when)
-        schedule.save(force_insert=True)
-        insert(schedule.pk, ((each.number, each.variables) for each in unique))
-    return schedule
+    schedule = Schedule(
+        owner=owner,
+        name=draft.name,
+        text=draft.text,
+        queue_id=queue,
+        from_number=_checked_sender(owner, draft.sender),
+        valid_for=draft.valid_for,
+        missed=draft.missed,
+        category=draft.category,
+        parameters=dict(draft.parameters) or None,
+        recipient_count=len(unique),
+        created_at=now,
+        updated_at=now,
+    )
+    _set_timing(schedule, when)
+    return schedule, unique
 
 
 def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: datetime) -> Schedule:

@@ -245,6 +245,25 @@ def test_a_text_that_cannot_be_opened_is_reported_and_unchanged(admin, owner) ->
     assert Schedule.objects.get().text == "Hello again"
 
 
+class TestCategory:
+    def test_it_can_be_chosen_and_changed(self, admin) -> None:
+        add(admin, category="otp")
+        schedule = Schedule.objects.get()
+        assert schedule.category == "otp"
+
+        edit(admin, schedule, category="marketing")
+        schedule.refresh_from_db()
+        assert schedule.category == "marketing"
+
+    def test_an_emergency_needs_its_permission(self, staff) -> None:
+        client = staff("scheduling.add_schedule", "scheduling.view_schedule", "messaging.view_text")
+
+        content = add(client, category="emergency").content.decode()
+
+        assert "Emergency messages need the permission" in content
+        assert_nothing_stored()
+
+
 class TestEdit:
     def test_before_the_first_run_everything_can_be_edited(self, admin, owner) -> None:
         QueueFactory(name="bulk")

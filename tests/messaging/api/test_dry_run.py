@@ -38,7 +38,7 @@ def test_false_sends(api) -> None:
 
 @pytest.mark.parametrize("value", ["", "1", "True", "yes", "true&dry_run=no"])
 def test_another_value_neither_checks_nor_sends(api, value) -> None:
-    assert errors_of(api.post(f"messages/?dry_run={value}", BODY)) == {("dry_run", "invalid")}
+    assert errors_of(api.post(f"messages/?dry_run={value}", BODY)) == {("dry_run", "invalid_choice")}
     assert not Message.objects.exists()
 
 
