@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from messaging.services.outbound.dry_run import CheckResult, DryRun, Verdict
+from messaging.services.outbound.dry_run import CheckResult, CheckVerdict, DryRun
 
 HEADINGS = {
-    Verdict.PASSED: "This message would be sent now.",
-    Verdict.HELD: "This message would wait, and be sent then.",
-    Verdict.REFUSED: "This message would not be sent.",
+    CheckVerdict.PASSED: "This message would be sent now.",
+    CheckVerdict.HELD: "This message would wait, and be sent then.",
+    CheckVerdict.REFUSED: "This message would not be sent.",
 }
 # What a check asks, by its code.
 QUESTIONS = {
@@ -21,7 +21,7 @@ QUESTIONS = {
 }
 # These hold for every message that is not stored yet.
 OBVIOUS = frozenset({"canceled", "expired", "erased", "text_unreadable"})
-ICONS = {Verdict.PASSED: "check_circle", Verdict.HELD: "schedule", Verdict.REFUSED: "block"}
+ICONS = {CheckVerdict.PASSED: "check_circle", CheckVerdict.HELD: "schedule", CheckVerdict.REFUSED: "block"}
 
 
 def check_panel(found: DryRun) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def check_panel(found: DryRun) -> dict[str, Any]:
 
 
 def _is_shown(check: CheckResult) -> bool:
-    return check.verdict is not Verdict.PASSED or check.code not in OBVIOUS
+    return check.verdict is not CheckVerdict.PASSED or check.code not in OBVIOUS
 
 
 def _line(check: CheckResult) -> dict[str, Any]:

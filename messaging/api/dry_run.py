@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from messaging.categories import Category
 from messaging.segments import Encoding
 from messaging.services.errors import InvalidField
-from messaging.services.outbound.dry_run import DryRun, Verdict
+from messaging.services.outbound.dry_run import CheckVerdict, DryRun
 from messaging.services.representation import isoformat_utc
 
 _WORDS = {"true": True, "false": False}
@@ -30,7 +30,7 @@ def is_dry_run(request: Request) -> bool:
 
 class CheckResultSerializer(serializers.Serializer):
     code = serializers.CharField(help_text="As in the `error` of a message that it refuses or holds.")
-    verdict = serializers.ChoiceField([each.value for each in Verdict])
+    verdict = serializers.ChoiceField([each.value for each in CheckVerdict])
     detail = serializers.CharField(allow_null=True, help_text="Why the message does not pass.")
     until = serializers.DateTimeField(allow_null=True, help_text="Until when it is held.")
 
@@ -44,7 +44,7 @@ class RouteOptionSerializer(serializers.Serializer):
 class DryRunSerializer(serializers.Serializer):
     """What would become of a message. `held` is not an error: the message would wait, and be sent then."""
 
-    verdict = serializers.ChoiceField([each.value for each in Verdict], help_text="The worst of `checks`.")
+    verdict = serializers.ChoiceField([each.value for each in CheckVerdict], help_text="The worst of `checks`.")
     checks = CheckResultSerializer(many=True)
     to = serializers.CharField()
     country = serializers.CharField(allow_null=True, help_text="Two letters; null if the number belongs to none.")

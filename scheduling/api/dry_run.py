@@ -4,14 +4,14 @@ from typing import Any
 
 from rest_framework import serializers
 
-from messaging.services.outbound.dry_run import Verdict
+from messaging.services.outbound.dry_run import CheckVerdict
 from scheduling.api.serializers import PreviewSerializer, serialize_outlook
 from scheduling.services.dry_run import ScheduleDryRun
 
 
 class RecipientRefusalSerializer(serializers.Serializer):
     code = serializers.CharField()
-    verdict = serializers.ChoiceField([Verdict.HELD.value, Verdict.REFUSED.value])
+    verdict = serializers.ChoiceField([each.value for each in CheckVerdict])
     detail = serializers.CharField()
     count = serializers.IntegerField(help_text="Recipients.")
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from messaging import segments, text_templates
 from messaging.models import OutboundQueue
-from messaging.services.outbound.dry_run import Verdict
+from messaging.services.outbound.dry_run import CheckVerdict
 from messaging.services.outbound.eligibility import Batch, Ending, Moment
 from scheduling.models import Schedule
 from scheduling.services import schedules
@@ -29,7 +29,7 @@ class RefusalCount:
     """How many recipients one check refuses or holds. `detail` is the sentence for all of them."""
 
     code: str
-    verdict: Verdict
+    verdict: CheckVerdict
     detail: str
     count: int
 
@@ -55,7 +55,7 @@ def dry_run(
     schedule.queue = OutboundQueue.objects.get(pk=schedule.queue_id)
     template = text_templates.compile_template(schedule.text)
     sample: list[RenderedMessage] = []
-    counts: Counter[tuple[str, Verdict, str]] = Counter()
+    counts: Counter[tuple[str, CheckVerdict, str]] = Counter()
     total = 0
     rows = iter(unique)
     while chunk := list(islice(rows, CHUNK)):
@@ -64,7 +64,7 @@ def dry_run(
             found = refused.get(position)
             if found is not None:
                 counts[found] += 1
-            if found is None or found[1] is Verdict.HELD:
+            if found is None or found[1] is CheckVerdict.HELD:
                 text = template.render(recipient.variables)
                 counted = segments.measure(text)
                 total += counted.segments
@@ -79,13 +79,13 @@ def dry_run(
     )
 
 
-def _refused(schedule: Schedule, chunk: Sequence[Recipient], now: datetime) -> dict[int, tuple[str, Verdict, str]]:
+def _refused(schedule: Schedule, chunk: Sequence[Recipient], now: datetime) -> dict[int, tuple[str, CheckVerdict, str]]:
     """Code, verdict and sentence by position in the chunk. A message of the batch has its position as its key."""
     prototype = prototype_of(schedule, now)
     batch = Batch((addressed(prototype, position, each.number) for position, each in enumerate(chunk)), now=now)
     found = {}
     for refusal in batch.refusals(Moment.ACCEPT).values():
-        verdict = Verdict.HELD if refusal.check.ends is Ending.DEFER else Verdict.REFUSED
+        verdict = CheckVerdict.HELD if refusal.check.ends is Ending.DEFER else CheckVerdict.REFUSED
         # The sentence of the check, not of one recipient: thousands have different ones.
         found[int(refusal.message.pk)] = (refusal.check.code, verdict, refusal.check.detail)
     return found

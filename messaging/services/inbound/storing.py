@@ -43,7 +43,7 @@ def build(
         segments=size.segments,
         provider=account,
         provider_message_id=incoming.provider_message_id,
-        media_count=len(incoming.assets) + len(incoming.addresses) + _told(incoming),
+        media_count=len(incoming.assets) + len(incoming.addresses) + _lost_rows(incoming),
         is_automatic=incoming.provider_keyword is not None,
         provider_keyword=incoming.provider_keyword or "",
         error_code=error_code,
@@ -102,12 +102,12 @@ def _attach(message: Message, incoming: IncomingMessage, now: datetime) -> None:
     """The files, and one row behind them for each that is not kept."""
     kept: list[dict[str, Any]] = [{"asset_id": asset} for asset in incoming.assets]
     kept += [{"source_url": address, "next_attempt_at": now} for address in incoming.addresses]
-    lost = [{"error_code": FileError.NOT_KEPT, "error": DETAILS[FileError.NOT_KEPT]}] * _told(incoming)
+    lost = [{"error_code": FileError.NOT_KEPT, "error": DETAILS[FileError.NOT_KEPT]}] * _lost_rows(incoming)
     Attachment.objects.bulk_create(
         Attachment(message=message, position=position, **columns) for position, columns in enumerate([*kept, *lost])
     )
 
 
-def _told(incoming: IncomingMessage) -> int:
+def _lost_rows(incoming: IncomingMessage) -> int:
     """How many files that are not kept get a row of their own; the mark `media_left_out` counts all of them."""
     return min(incoming.media_left_out, MAX_ATTACHMENTS)

@@ -22,7 +22,7 @@ from providers import routing
 from providers.models import ProviderAccount
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """Of one check or of all: `held` means that the message waits until a moment, and is sent then."""
 
     PASSED = "passed"
@@ -35,7 +35,7 @@ class CheckResult:
     """`detail` and `until` are of a check that the message did not pass."""
 
     code: str
-    verdict: Verdict
+    verdict: CheckVerdict
     detail: str = ""
     until: datetime | None = None
 
@@ -56,9 +56,9 @@ class DryRun:
     price: Decimal | None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CheckVerdict:
         found = {check.verdict for check in self.checks}
-        return next(each for each in (Verdict.REFUSED, Verdict.HELD, Verdict.PASSED) if each in found)
+        return next(each for each in (CheckVerdict.REFUSED, CheckVerdict.HELD, CheckVerdict.PASSED) if each in found)
 
 
 def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: datetime) -> DryRun:
@@ -98,17 +98,17 @@ def _check_media(message: Message, draft: MessageInput, owner: User) -> None:
 
 def _result(check: Check, refusal: Refusal | None) -> CheckResult:
     if refusal is None:
-        return CheckResult(check.code, Verdict.PASSED)
-    verdict = Verdict.HELD if check.ends is Ending.DEFER else Verdict.REFUSED
+        return CheckResult(check.code, CheckVerdict.PASSED)
+    verdict = CheckVerdict.HELD if check.ends is Ending.DEFER else CheckVerdict.REFUSED
     return CheckResult(check.code, verdict, refusal.detail, refusal.until)
 
 
 def _route_result(options: Sequence[RouteOption]) -> CheckResult:
     if any(option.share for option in options):
-        return CheckResult("no_route", Verdict.PASSED)
+        return CheckResult("no_route", CheckVerdict.PASSED)
     if not options or any(option.is_temporary for option in options):
-        return CheckResult("no_route", Verdict.HELD, "It waits until a provider account can take it.")
-    return CheckResult("no_route", Verdict.REFUSED, NO_ROUTE.error_detail)
+        return CheckResult("no_route", CheckVerdict.HELD, "It waits until a provider account can take it.")
+    return CheckResult("no_route", CheckVerdict.REFUSED, NO_ROUTE.error_detail)
 
 
 def _price(slug: str, message: Message) -> Decimal | None:

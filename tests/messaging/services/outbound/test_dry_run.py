@@ -6,7 +6,7 @@ import pytest
 
 from messaging.models import Message, MessageEvent, PhoneNumber, Suppression
 from messaging.services.errors import EmergencyNotAllowed, InvalidField
-from messaging.services.outbound.dry_run import Verdict, dry_run
+from messaging.services.outbound.dry_run import CheckVerdict, dry_run
 from messaging.services.outbound.submit import MessageInput
 from providers.errors import Unavailable
 from providers.state import account_state
@@ -54,7 +54,7 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
 
     found = run(text="x" * 161)
 
-    assert found.verdict is Verdict.PASSED
+    assert found.verdict is CheckVerdict.PASSED
     assert set(verdicts(found)) == {
         *("canceled", "expired", "erased", "recipient_inactive", "recipient_opted_out", "text_unreadable", "no_route")
     }
@@ -71,10 +71,10 @@ def test_every_refusal_is_told_not_only_the_first(run, now) -> None:
 
     found = run()
 
-    refused = {check.code: check.detail for check in found.checks if check.verdict is Verdict.REFUSED}
+    refused = {check.code: check.detail for check in found.checks if check.verdict is CheckVerdict.REFUSED}
     assert refused.keys() == {"recipient_inactive", "recipient_opted_out"}
     assert all(refused.values())
-    assert found.verdict is Verdict.REFUSED
+    assert found.verdict is CheckVerdict.REFUSED
 
 
 def test_accounts_that_take_nothing_now_say_why(run, now) -> None:
@@ -109,7 +109,11 @@ def test_the_route_of_a_queue_follows_its_strategy(run) -> None:
 
 @pytest.mark.parametrize(
     ("config", "verdict"),
-    [({"allowed_prefixes": ["+1"]}, Verdict.REFUSED), ({"is_enabled": False}, Verdict.HELD), (None, Verdict.HELD)],
+    [
+        ({"allowed_prefixes": ["+1"]}, CheckVerdict.REFUSED),
+        ({"is_enabled": False}, CheckVerdict.HELD),
+        (None, CheckVerdict.HELD),
+    ],
     ids=["no account serves it", "its account is disabled", "no account"],
 )
 def test_without_a_route_it_is_refused_or_waits_as_in_dispatch(run, config, verdict) -> None:
