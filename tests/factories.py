@@ -18,10 +18,10 @@ from messaging.models import (
     ClientEvent,
     DeliveryAttempt,
     GatewayCredential,
-    HoursRule,
     GatewayPart,
     GatewayReceipt,
     GatewayText,
+    HoursRule,
     InboundPart,
     Message,
     MessageEvent,
@@ -37,8 +37,8 @@ from messaging.sealing import seal
 from messaging.segments import Encoding
 from messaging.services.alerts.hooks import PURPOSE as HOOK_PURPOSE
 from messaging.services.gateway.credentials import hashed
-from messaging.services.twilio.credentials import digest_of
 from messaging.services.outbound import hours
+from messaging.services.twilio.credentials import digest_of
 from messaging.states import Direction, Source, Status
 from providers.models import ProviderAccount, SenderNumber
 

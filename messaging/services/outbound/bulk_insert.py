@@ -91,8 +91,8 @@ def store(
 ) -> int:
     """Insert one message per variant, in the caller's transaction, and count them; with its first history row if it needs one.
 
-    `columns` are the fields of all variants. `variants` may be a generator that makes no queries: on PostgreSQL it runs while the
-    database inserts. Returns the number of messages. Raises `IntegrityError` when a run already has a message to the same
+    `columns` are the fields of all variants. `variants` may be a generator that makes no queries: on PostgreSQL it runs while
+    the database inserts. Returns the number of messages. Raises `IntegrityError` when a run already has a message to the same
     recipient, so a repeated run sends nothing twice.
     """
     ids: list[str] = []

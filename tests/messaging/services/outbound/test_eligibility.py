@@ -61,6 +61,14 @@ def change(**values) -> Callable[[Message], None]:
     return lambda message: Message.objects.filter(pk=message.pk).update(**values) and None
 
 
+def at_night(message: Message) -> None:
+    """At `NOW` it is 01:00 in California."""
+    Message.objects.filter(pk=message.pk).update(category="marketing")
+    if not HoursRule.objects.exists():
+        HoursRuleFactory(id="night", hours=[[[120, 1440]]] * 7)
+        hours.read()
+
+
 # For each check, what makes it apply to a stored message.
 SPOILS: dict[str, Callable[[Message], None]] = {
     "canceled": change(cancel_requested=True),
@@ -71,7 +79,7 @@ SPOILS: dict[str, Callable[[Message], None]] = {
     "text_unreadable": lose_the_key,
     "budget_exceeded": lambda message: refused_numbers.add(message.to_number),
     "later": lambda message: refused_numbers.add(message.to_number),
-    "outside_hours": lambda message: close(message),
+    "outside_hours": at_night,
 }
 # Of checks that tell more about one message.
 DETAILS = {"outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night."}
@@ -80,14 +88,6 @@ Spoil = Callable[[Message], None]
 
 def mark_inactive(number: str) -> None:
     PhoneNumber.objects.update_or_create(pk=number, defaults={"status": PhoneNumber.Status.INACTIVE})
-
-
-def close(message: Message) -> None:
-    """At `NOW` it is 01:00 in California."""
-    Message.objects.filter(pk=message.pk).update(category="marketing")
-    if not HoursRule.objects.exists():
-        HoursRuleFactory(id="night", hours=[[[120, 1440]]] * 7)
-        hours.read()
 
 
 def make(**values) -> Message:
