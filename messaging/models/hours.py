@@ -37,6 +37,7 @@ class HoursRule(models.Model):
                 condition=Q(effective_from__isnull=True)
                 | Q(effective_until__isnull=True)
                 | Q(effective_until__gte=models.F("effective_from")),
+                violation_error_message="The last day comes before the first.",
             ),
         ]
 
