@@ -19,7 +19,7 @@ from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
 from messaging.console.row_actions import RowAction
 from messaging.models import HoursRule
-from messaging.policy.hours import HELD_CATEGORIES, Rule
+from messaging.policy.hours import HELD_CATEGORIES, Day, Rule
 from messaging.policy.rules import CLOSED, InvalidRule, check, in_words, parse_hours
 from messaging.services.outbound import held, hours_rules
 
@@ -110,7 +110,7 @@ class HoursRuleForm(StyledModelForm):
         cleaned: dict[str, Any] = super().clean() or {}
         if self.errors:
             return cleaned
-        row, week = self.instance, [()] * 7
+        row, week = self.instance, list[Day]([()] * 7)
         for name, days in WEEK.items():
             try:
                 for day in days:

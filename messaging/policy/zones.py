@@ -14,7 +14,7 @@ _ZONE_FILES = files("tzdata.zoneinfo")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NumberLocation:
     """`country` has two letters, `001` for a number of no country, or none; `zones` are IANA names, none if unknown."""
 
     country: str
@@ -22,7 +22,7 @@ class Place:
 
 
 @lru_cache(maxsize=10_000)
-def place_of(number: str) -> Place:
+def location_of(number: str) -> NumberLocation:
     """Where a number in E.164 belongs. A mobile number may belong to several zones: those with the same rules count as one.
 
     A number that is not assigned belongs to the main country of its calling code, so that the country's rules hold for it.
@@ -30,9 +30,9 @@ def place_of(number: str) -> Place:
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
-        return Place("", ())
+        return NumberLocation("", ())
     country = phonenumbers.region_code_for_number(parsed) or region_code_for_country_code(parsed.country_code or 0)
-    return Place("" if country == NO_REGION else country, merged(time_zones_for_number(parsed)))
+    return NumberLocation("" if country == NO_REGION else country, merged(time_zones_for_number(parsed)))
 
 
 @lru_cache(maxsize=500)

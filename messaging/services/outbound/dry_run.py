@@ -71,7 +71,7 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
     batch = Batch([message], now=now)
     verdicts = batch.verdicts(message, Moment.ACCEPT, Moment.CLAIM, Moment.CALL)
     options = Router(now=now).options(message)
-    place = zones.place_of(message.to_number)
+    place = zones.location_of(message.to_number)
     provider = max(options, key=lambda option: option.share, default=RouteOption(""))
     slug = provider.slug if provider.share else ""
     return DryRun(

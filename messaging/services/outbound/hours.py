@@ -43,7 +43,7 @@ class Snapshot:
         """Return why a text of this category to this number must wait at this moment; None if it may be sent."""
         if category not in self.categories or at.year > LAST_YEAR:
             return None
-        place = zones.place_of(number)
+        place = zones.location_of(number)
         rules = [rule for rule in self.rules if rule.concerns(number=number, country=place.country, category=category)]
         if not rules:
             return None

@@ -164,7 +164,7 @@ def is_allowed(rules: list[Rule], names: tuple[str, ...], at: datetime) -> bool:
 @settings(max_examples=examples(400), deadline=None)
 @given(rules_of(), st.sampled_from(NUMBERS), moments)
 def test_the_moment_is_allowed_everywhere_and_no_earlier_one_is(rules: list[Rule], number: str, now: datetime) -> None:
-    names = zones.place_of(number).zones
+    names = zones.location_of(number).zones
     found = next_open(rules, [ZoneInfo(name) for name in names], now)
 
     if found is None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.policy.zones import is_zone, merged, place_of, zone
+from messaging.policy.zones import is_zone, location_of, merged, zone
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ from messaging.policy.zones import is_zone, merged, place_of, zone
     ],
 )
 def test_the_country_and_the_zones_of_a_number(number: str, country: str, zones: tuple[str, ...]) -> None:
-    found = place_of(number)
+    found = location_of(number)
 
     assert (found.country, found.zones) == (country, zones)
 
 
 def test_a_toll_free_number_may_be_anywhere_in_north_america() -> None:
-    zones = place_of("+18005550123").zones
+    zones = location_of("+18005550123").zones
 
     assert {"America/New_York", "Pacific/Honolulu", "Pacific/Guam", "America/St_Johns"} <= set(zones)
     assert len(zones) < 42

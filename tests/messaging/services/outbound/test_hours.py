@@ -369,7 +369,7 @@ class TestRules:
     def test_a_number_without_a_zone_has_the_default(self, settings) -> None:
         settings.POLICY_DEFAULT_TIME_ZONE = "Asia/Tokyo"
         HoursRuleFactory(id="day")
-        assert zones.place_of("+88213123456").zones == ()
+        assert zones.location_of("+88213123456").zones == ()
 
         hold = hours.current().hold(number="+88213123456", category="marketing", at=utc("2026-11-22T22:00"))
 

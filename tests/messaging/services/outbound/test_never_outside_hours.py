@@ -58,7 +58,7 @@ def _carriers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_allowed(rule: HoursRule, number: str, at: datetime) -> bool:
-    for name in zones.place_of(number).zones:
+    for name in zones.location_of(number).zones:
         wall = at.astimezone(ZoneInfo(name))
         minute = wall.hour * 60 + wall.minute
         is_holiday = bool(rule.holidays) and f"{wall:%d %b}" in {"01 Nov", "11 Nov"}
