@@ -1,6 +1,7 @@
 """Hours: marketing waits for the recipient's morning, an OTP does not, and nothing fails or expires because of it."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,6 +20,8 @@ from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.outbound.submit import MessageInput, submit, submit_many
 from providers.errors import NotCalled
 from tests.factories import NOW, HoursRuleFactory, MessageFactory, UserFactory
+from tests.messaging.parallel import at_once
+from tests.messaging.plans import on_postgresql, plans_of
 from tests.messaging.services.outbound.dispatch.fakes import LEASE, Carrier, Clock, dispatcher, result_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
@@ -375,3 +378,27 @@ class TestRules:
 
         assert hold is not None
         assert hold.detail == "Held until 08:00 Asia/Tokyo (23 Nov): marketing hours, rule day."
+
+
+@on_postgresql
+@pytest.mark.parametrize("misled", [False, True], ids=["right statistics", "wrong statistics"])
+@pytest.mark.parametrize("read", [held.groups, lambda: list(held.judged_before()[:1])], ids=["groups", "judged_before"])
+def test_only_held_messages_are_read(read, misled: bool) -> None:
+    HoursRevision.objects.create(changed_at=NOW)
+    MessageFactory.create_batch(
+        3, error_code="outside_hours", error_detail="why", next_attempt_at=NOW, updated_at=NOW - timedelta(hours=1)
+    )
+
+    plans = plans_of(read, misled=misled)
+
+    assert plans
+    assert all("message_held_" in plan and "Seq Scan on messaging_message" not in plan for plan in plans), plans
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+def test_two_installations_at_once_store_each_rule_once() -> None:
+    at_once([partial(hours_rules.install, now=NOW)] * 4)
+
+    assert HoursRule.objects.filter(is_shipped=True).count() == 13
+    assert HoursRevision.objects.count() == 1
