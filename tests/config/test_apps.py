@@ -43,7 +43,12 @@ LIBRARIES = {
 @pytest.mark.parametrize(
     ("code", "settings_module", "needed", "not_needed"),
     [
-        (WORKER, "config.settings", {"messaging.tasks"}, PAGES | {"botocore", "twilio", "psycopg", "holidays", "pillow_heif"}),
+        (
+            WORKER,
+            "config.settings",
+            {"messaging.tasks"},
+            PAGES | {"botocore", "twilio", "psycopg", "holidays", "pillow_heif"},
+        ),
         (
             BEAT,
             "config.beat_settings",

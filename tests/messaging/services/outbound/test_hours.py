@@ -300,6 +300,7 @@ class TestGroups:
         with CaptureQueriesContext(connection) as queries:
             assert len(held.groups()) == 3
         assert len(queries) <= 3 * 3
+        assert not any('"id"' in query["sql"] for query in queries)  # which would lead past the index
 
 
 class TestRules:
