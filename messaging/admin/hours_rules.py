@@ -25,6 +25,7 @@ from messaging.services.outbound import held, hours_rules
 
 MAY_CHANGE = "messaging.change_hoursrule"
 MAY_SEE_MESSAGES = "messaging.view_message"
+SHOWN = 6  # of the countries and prefixes of a rule in the list
 TONES = {"on": "success", "off": "warning"}
 # The fields of the form and their days, Monday first.
 WEEK = {"weekdays": range(5), "saturday": (5,), "sunday": (6,)}
@@ -170,7 +171,7 @@ class HoursRuleAdmin(ModelAdmin):
     row_actions = ACTIONS
     custom_urls = (("held/", "messaging_hoursrule_held", held_page),)
     shown_fields = (
-        *("id", "name", "state", "numbers", "of_categories", "hours_text", "holidays"),
+        *("id", "name", "state", "all_numbers", "of_categories", "hours_text", "holidays"),
         *("effective_from", "effective_until", "source"),
     )
     form_fields = (
@@ -211,6 +212,12 @@ class HoursRuleAdmin(ModelAdmin):
 
     @display(description="Numbers")
     def numbers(self, row: HoursRule) -> str:
+        found = [*row.countries, *row.prefixes]
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return f"{', '.join(found[:SHOWN])}{more}" if found else "all"
+
+    @display(description="Numbers")
+    def all_numbers(self, row: HoursRule) -> str:
         return ", ".join([*row.countries, *row.prefixes]) or "all"
 
     @display(description="Categories")

@@ -65,7 +65,7 @@ class WaitsFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
         if self.value() != "hours":
             return queryset
-        return queryset.filter(status=Status.QUEUED, error_code=OUTSIDE_HOURS)
+        return queryset.filter(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False)
 
 
 @admin.register(Message)

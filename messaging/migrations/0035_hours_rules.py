@@ -46,11 +46,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='message',
-            index=models.Index(condition=models.Q(('error_code', 'outside_hours'), ('status', messaging.states.Status['QUEUED'])), fields=['updated_at'], name='message_held_judged'),
+            index=models.Index(condition=models.Q(('error_code', 'outside_hours'), ('next_attempt_at__isnull', False), ('status', messaging.states.Status['QUEUED'])), fields=['updated_at'], name='message_held_judged'),
         ),
         migrations.AddIndex(
             model_name='message',
-            index=models.Index(condition=models.Q(('error_code', 'outside_hours'), ('status', messaging.states.Status['QUEUED'])), fields=['next_attempt_at', 'error_detail'], name='message_held_until'),
+            index=models.Index(condition=models.Q(('error_code', 'outside_hours'), ('next_attempt_at__isnull', False), ('status', messaging.states.Status['QUEUED'])), fields=['next_attempt_at', 'error_detail'], name='message_held_until'),
         ),
         migrations.AddConstraint(
             model_name='hoursrevision',

@@ -185,13 +185,13 @@ class Message(models.Model):
             models.Index(
                 name="message_held_judged",
                 fields=["updated_at"],
-                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS),
+                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
             ),
             # Reader: held.groups, messages held by rules of hours, by moment and reason
             models.Index(
                 name="message_held_until",
                 fields=["next_attempt_at", "error_detail"],
-                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS),
+                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
             ),
             # Reader: recovery.expire, queued messages whose validity has ended
             models.Index(name="message_expiry", fields=["expires_at"], condition=Q(status=Status.QUEUED)),

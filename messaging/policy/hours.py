@@ -15,6 +15,8 @@ from messaging.policy import calendars
 
 # The code of the check in `eligibility`, and of a message that is held.
 OUTSIDE_HOURS = "outside_hours"
+# The detail of such a message once it is ready.
+HOURS_HAVE_BEGUN = "It was held, and may be sent now."
 # Messages of the others go at any hour, whatever a rule says.
 HELD_CATEGORIES = frozenset({Category.MARKETING.value, Category.TRANSACTIONAL.value})
 MINUTES_OF_DAY = 1440

@@ -209,7 +209,7 @@ def test_a_tick_judges_held_messages_anew_when_a_rule_has_changed(carrier, broke
     tasks.tick()
 
     message = Message.objects.get()
-    assert (message.next_attempt_at, message.error_code) == (None, "")
+    assert (message.next_attempt_at, message.error_detail) == (None, "It was held, and may be sent now.")
     assert broker.notified == ["express"]
 
 

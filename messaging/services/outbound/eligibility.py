@@ -20,7 +20,7 @@ from django.db.models.expressions import RawSQL
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message, PhoneNumber, Suppression
 from messaging.models.encrypted import fault_of
-from messaging.policy.hours import OUTSIDE_HOURS
+from messaging.policy.hours import HOURS_HAVE_BEGUN, OUTSIDE_HOURS
 from messaging.services import transitions
 from messaging.services.errors import DomainError, NotRetryable, OptedOut, RecipientInactive
 from messaging.services.outbound import hours
@@ -345,8 +345,7 @@ def hold_or_release(message: Message, now: datetime) -> None:
     if HELD_BY_HOURS.applies(message, batch):
         HELD_BY_HOURS.refuse(message, batch).hold()
         return
-    message.next_attempt_at = None
-    message.error_code = message.error_detail = ""
+    message.next_attempt_at, message.error_detail = None, HOURS_HAVE_BEGUN
     if message.valid_for is not None and message.expires_at is not None:
         message.expires_at = min(message.expires_at, now + timedelta(seconds=message.valid_for))
 

@@ -21,7 +21,7 @@ COUNTED, SHOWN = 10_000, 20
 
 
 def messages() -> QuerySet[Message]:
-    return Message.objects.filter(status=Status.QUEUED, error_code=OUTSIDE_HOURS)
+    return Message.objects.filter(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False)
 
 
 def judged_before() -> QuerySet[Message]:
@@ -87,7 +87,7 @@ def groups() -> list[Group]:
 
 def _after(group: Group | None) -> tuple[datetime, str] | None:
     """The moment and reason of the group that follows. Two steps: no database uses its index for both at once."""
-    waiting = messages().filter(next_attempt_at__isnull=False).values_list("next_attempt_at", "error_detail")
+    waiting = messages().values_list("next_attempt_at", "error_detail")
     steps: Sequence[QuerySet[Message, tuple[datetime | None, str]]] = [waiting]
     if group is not None:
         steps = [

@@ -44,6 +44,7 @@ def test_the_list_shows_the_shipped_rules_in_words(admin: Client) -> None:
     assert "Mon-Sat 09:00-21:00, Sun 12:00-21:00" in page
     assert "Mon-Sat 08:00-22:00, Sun closed; closed on holidays of FR" in page
     assert "47 CFR" in page
+    assert "+1210, +1214, +1254, +1281, +1325, +1346 and 22 more" in page
 
 
 def test_a_shipped_rule_is_only_switched(admin: Client) -> None:

@@ -10,14 +10,16 @@ from django.test.utils import CaptureQueriesContext
 
 from messaging.models import HoursRevision, HoursRule, Message
 from messaging.policy import zones
+from messaging.policy.hours import HOURS_HAVE_BEGUN
 from messaging.services import installation
 from messaging.services.errors import InvalidField
-from messaging.services.outbound import held, hours, hours_rules, recovery, waiting
+from messaging.services.outbound import held, hours, hours_rules, pacing, recovery, waiting
 from messaging.services.outbound.accept import accept
 from messaging.services.outbound.dispatch.attempts import Attempt
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.outbound.submit import MessageInput, submit, submit_many
+from messaging.services.reporting import heartbeats
 from providers.errors import NotCalled
 from tests.factories import NOW, HoursRuleFactory, MessageFactory, UserFactory
 from tests.messaging.parallel import at_once
@@ -100,12 +102,24 @@ def test_a_held_message_is_sent_when_its_hour_comes(rules, account, owner) -> No
     clock.advance(1)
     recovery.release_due(now=clock.now)
     message.refresh_from_db()
-    assert (message.error_code, message.error_detail, message.next_attempt_at) == ("", "", None)
+    assert (message.error_detail, message.next_attempt_at) == (HOURS_HAVE_BEGUN, None)
+    assert pacing.oldest_due(now=clock.now) == clock.now  # it was not due before
     dispatcher(carrier, clock=clock).run("express")
 
     assert [call.message.pk for call in carrier.calls] == [message.pk]
     message.refresh_from_db()
-    assert (message.status, message.attempts, message.rounds_failed) == ("sent", 1, 0)
+    assert (message.status, message.attempts, message.rounds_failed, message.error_code) == ("sent", 1, 0, "")
+
+
+def test_one_whose_hours_have_begun_waits_for_its_turn(rules, owner) -> None:
+    message = MessageFactory(error_code="outside_hours", error_detail=HOURS_HAVE_BEGUN, updated_at=NOW)
+    heartbeats.tick()
+    heartbeats.record_worker("worker-1:1")
+
+    told = waiting.find([message], now=NOW + timedelta(minutes=1), sees_all=True)[message.pk]
+
+    assert told.code == "waiting_for_turn"
+    assert held.groups() == []
 
 
 class TestAcceptance:
@@ -355,7 +369,7 @@ class TestRules:
         assert held.judge_anew(now=NOW + held.TAKES_EFFECT_AFTER) == 1
 
         message.refresh_from_db()
-        assert (message.next_attempt_at, message.error_code) == (None, "")
+        assert (message.next_attempt_at, message.error_detail) == (None, HOURS_HAVE_BEGUN)
 
     def test_rules_are_read_again_after_two_seconds(self, monkeypatch) -> None:
         times = [10.0]
