@@ -31,6 +31,12 @@ _KEYS = {
     "until",
     "enabled",
 }
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("id", "name", "holidays", "source"), str),
+    **dict.fromkeys(("countries", "prefixes", "categories"), list),
+    **dict.fromkeys(("since", "until"), date),
+    "enabled": bool,
+}
 _REQUIRED = {"id", "name", "categories", "hours", "source"}
 
 
@@ -66,9 +72,9 @@ def _shipped(row: Mapping[str, Any]) -> ShippedRule:
         raise InvalidRule(f"{name}: unknown {', '.join(sorted(unknown))}")
     if missing := _REQUIRED - row.keys():
         raise InvalidRule(f"{name}: without {', '.join(sorted(missing))}")
-    enabled = row.get("enabled", True)
-    if not isinstance(enabled, bool):
-        raise InvalidRule(f"{name}: enabled is true or false")
+    for key, value in row.items():
+        if key in _TYPES and type(value) is not _TYPES[key]:
+            raise InvalidRule(f"{name}: {key} is no {_TYPES[key].__name__}")
     rule = Rule(
         id=name,
         name=row["name"],
@@ -82,7 +88,7 @@ def _shipped(row: Mapping[str, Any]) -> ShippedRule:
         source=row["source"],
     )
     check(rule)
-    return ShippedRule(rule, enabled)
+    return ShippedRule(rule, row.get("enabled", True))
 
 
 def check(rule: Rule) -> None:

@@ -81,7 +81,10 @@ def test_no_area_code_is_in_two_states() -> None:
             {"since": tomllib.loads("d = 2026-02-01")["d"], "until": tomllib.loads("d = 2026-01-31")["d"]},
             "comes before",
         ),
-        ({"enabled": "no"}, "true or false"),
+        ({"enabled": "no"}, "enabled is no bool"),
+        ({"source": 47}, "source is no str"),
+        ({"countries": "FR"}, "countries is no list"),
+        ({"since": "2026-02-01"}, "since is no date"),
         ({"hour": "08:00-21:00"}, "unknown hour"),
     ],
 )
