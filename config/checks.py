@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core import checks as framework
@@ -73,6 +74,19 @@ def check_networks(app_configs: Any, **_: Any) -> list[CheckMessage]:
                 )
             )
     return found
+
+
+@register()
+def check_time_zone(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    if settings.POLICY_DEFAULT_TIME_ZONE in available_timezones():
+        return []
+    return [
+        Error(
+            "POLICY_DEFAULT_TIME_ZONE is no time zone.",
+            hint="Give an IANA name such as Europe/Berlin, or unset it for UTC.",
+            id="switchboard.E006",
+        )
+    ]
 
 
 @register(deploy=True)

@@ -23,7 +23,7 @@ from messaging.open_work import OpenWork
 from messaging.services.alerts import notices, storm_digests
 from messaging.services.gateway import deliveries, parts
 from messaging.services.inbound import late_parts, media, process
-from messaging.services.outbound import missing_receipts, pacing, receipts, reconciliation, recovery
+from messaging.services.outbound import held, missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
 from messaging.services.reporting import heartbeats, rollups
@@ -73,9 +73,10 @@ deliverer = Deliverer(
 )
 
 # What a second may bring, by the task that does it. The tick itself makes due messages ready and notifies the queues.
-_RELEASE, _DISPATCH = "messaging.tick", notifier.DISPATCH_TASK
+_RELEASE, _HELD, _DISPATCH = "messaging.tick", "messaging.judge_anew", notifier.DISPATCH_TASK
 open_work = OpenWork()
 open_work.add(_RELEASE, recovery.due)
+open_work.add(_HELD, lambda _now: held.judged_before())
 open_work.add(_DISPATCH, lambda _now: pacing.with_ready_messages())
 open_work.add(notifier.INBOUND_TASK, process.open_texts, late_parts.due)
 open_work.add(notifier.INBOUND_MEDIA_TASK, media.due)
@@ -167,11 +168,13 @@ def tick() -> None:
     """
     now = timezone.now()
     waiting = open_work.waiting(now=now)
-    for task in sorted(waiting - {_RELEASE, _DISPATCH}):
+    for task in sorted(waiting - {_RELEASE, _HELD, _DISPATCH}):
         notifier.publish(task, expires=REQUEST_EXPIRES_SECONDS)
     if _RELEASE in waiting:
         recovery.release_due(now=now)
-    if waiting & {_RELEASE, _DISPATCH}:
+    if _HELD in waiting:
+        held.judge_anew(now=now)
+    if waiting & {_RELEASE, _HELD, _DISPATCH}:
         for queue_name in pacing.queues_to_dispatch():
             notifier.notify_queue(queue_name)
     try:

@@ -21,6 +21,7 @@ from messaging.models import (
     GatewayPart,
     GatewayReceipt,
     GatewayText,
+    HoursRule,
     InboundPart,
     Message,
     MessageEvent,
@@ -36,6 +37,7 @@ from messaging.sealing import seal
 from messaging.segments import Encoding
 from messaging.services.alerts.hooks import PURPOSE as HOOK_PURPOSE
 from messaging.services.gateway.credentials import hashed
+from messaging.services.outbound import hours
 from messaging.services.twilio.credentials import digest_of
 from messaging.states import Direction, Source, Status
 from providers.models import ProviderAccount, SenderNumber
@@ -90,6 +92,25 @@ class SenderFactory(RowFactory):
         model = SenderNumber
 
     number = factory.Sequence(lambda n: f"+1500555{n:04d}")
+
+
+class HoursRuleFactory(RowFactory):
+    """Marketing from 08:00 to 21:00 each day, for all numbers. Rules are read again when they are needed next."""
+
+    class Meta:
+        model = HoursRule
+
+    id = factory.Sequence(lambda n: f"rule-{n}")
+    name = "Own hours"
+    categories = ["marketing"]
+    hours = [[[480, 1260]]] * 7
+    changed_at = NOW
+
+    @classmethod
+    def _create(cls, model_class: type[HoursRule], *args: Any, **kwargs: Any) -> HoursRule:
+        rule = super()._create(model_class, *args, **kwargs)
+        hours.expire()
+        return rule
 
 
 class PhoneNumberFactory(RowFactory):

@@ -4,10 +4,13 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from messaging.models import OutboundQueue
+from messaging.models import HoursRevision, HoursRule, OutboundQueue
 from messaging.services import installation
 
-MODELS = (Group, Group.permissions.through, OutboundQueue, IntervalSchedule, PeriodicTask, PeriodicTasks)
+MODELS = (
+    *(Group, Group.permissions.through, OutboundQueue, HoursRule, HoursRevision),
+    *(IntervalSchedule, PeriodicTask, PeriodicTasks),
+)
 TABLES = tuple(model._meta.db_table for model in MODELS)
 COPY = "installed_"  # and the name of the table
 

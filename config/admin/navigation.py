@@ -37,6 +37,14 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
     ),
     "Delivery": (
         MenuEntry("Queues", "stacks", "messaging.outboundqueue"),
+        MenuEntry("Hours", "schedule", "messaging.hoursrule"),
+        MenuEntry(
+            "Held by hours",
+            "hourglass_top",
+            "messaging.hoursrule",
+            page="admin:messaging_hoursrule_held",
+            also="messaging.view_message",
+        ),
         MenuEntry("Providers", "cell_tower", "providers.provideraccount"),
         MenuEntry("Provider events", "history", "providers.providerevent"),
         MenuEntry("Sender numbers", "badge", "providers.sendernumber"),

@@ -2,6 +2,7 @@ from messaging.admin.access import ApiTokenAdmin
 from messaging.admin.alert_receivers import AlertReceiverAdmin
 from messaging.admin.callbacks import ProviderCallbackAdmin
 from messaging.admin.gateway import GatewayCredentialAdmin
+from messaging.admin.hours_rules import HoursRuleAdmin
 from messaging.admin.images import MediaAssetAdmin
 from messaging.admin.messages import MessageAdmin
 from messaging.admin.phone_numbers import PhoneNumberAdmin
@@ -17,6 +18,7 @@ __all__ = [
     "ApiTokenAdmin",
     "ErasureAdmin",
     "GatewayCredentialAdmin",
+    "HoursRuleAdmin",
     "KeywordRuleAdmin",
     "MediaAssetAdmin",
     "MessageAdmin",

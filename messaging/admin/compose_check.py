@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from messaging.policy.hours import OUTSIDE_HOURS
 from messaging.services.outbound.dry_run import CheckResult, CheckVerdict, DryRun
 
 HEADINGS = {
@@ -17,6 +18,7 @@ QUESTIONS = {
     "recipient_inactive": "The number is active",
     "recipient_opted_out": "The recipient has not opted out",
     "text_unreadable": "The text can be read",
+    OUTSIDE_HOURS: "It is an hour in which it may be sent",
     "no_route": "A provider account takes it",
 }
 # These hold for every message that is not stored yet.
@@ -34,6 +36,7 @@ def check_panel(found: DryRun) -> dict[str, Any]:
             for option in found.options
         ],
         "country": found.country,
+        "time_zones": ", ".join(found.time_zones),
         "price": None if found.price is None else f"{found.price.normalize():f}",
     }
 

@@ -30,6 +30,7 @@ from messaging.console.keyset import KeysetAdmin, KeysetChangeList
 from messaging.console.model_admin import ReadOnlyAdmin
 from messaging.console.staff import staff_of
 from messaging.models import Message
+from messaging.policy.hours import OUTSIDE_HOURS
 from messaging.services.outbound import waiting
 from messaging.states import ENDED_BADLY, Direction, Status
 
@@ -52,6 +53,21 @@ def export(request: HttpRequest, model_admin: "MessageAdmin") -> StreamingHttpRe
     )
 
 
+class WaitsFilter(admin.SimpleListFilter):
+    """Messages that rules of hours hold."""
+
+    title = "what it waits for"
+    parameter_name = "waits"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("hours", "an hour in which it may be sent")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+        if self.value() != "hours":
+            return queryset
+        return queryset.filter(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False)
+
+
 @admin.register(Message)
 class MessageAdmin(KeysetAdmin, ReadOnlyAdmin):
     list_display = ["created", "status_label", "contact", "text_start", "queue", "provider", "error"]
@@ -61,6 +77,7 @@ class MessageAdmin(KeysetAdmin, ReadOnlyAdmin):
         ("queue", RelatedCheckboxFilter),
         ("provider", RelatedCheckboxFilter),
         CreatedFilter,
+        WaitsFilter,
     ]
     list_select_related = ["queue", "provider"]
     search_fields = ["to_number"]  # enables the search box; `get_search_results` does the search

@@ -48,6 +48,9 @@ class DryRunSerializer(serializers.Serializer):
     checks = CheckResultSerializer(many=True)
     to = serializers.CharField()
     country = serializers.CharField(allow_null=True, help_text="Two letters; null if the number belongs to none.")
+    time_zones = serializers.ListField(
+        child=serializers.CharField(), help_text="That the number may be in; none if that is not known."
+    )
     message = serializers.CharField()
     category = serializers.ChoiceField([each.value for each in Category])
     queue = serializers.CharField()
@@ -83,6 +86,7 @@ class DryRunSerializer(serializers.Serializer):
             "from": message.from_number or None,
             "to": message.to_number,
             "country": instance.country or None,
+            "time_zones": list(instance.time_zones),
             "message": message.text,
             "category": str(message.category),
             "queue": message.queue_id,

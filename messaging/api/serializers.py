@@ -48,7 +48,8 @@ ERROR_HELP = (
     "Why the last attempt failed or why the message was not delivered. For a `queued` message: what it waits for and until "
     "when, as of this response: `waiting_for_message` (an older message to the same number, named in `detail`), "
     "`waiting_for_provider`, `waiting_for_rate`, `waiting_for_pace`, `waiting_for_turn`, `queue_paused`, "
-    "`waiting_for_worker`, `waiting_for_beat`. Responses to POST, events and callbacks contain only the stored error."
+    "`waiting_for_worker`, `waiting_for_beat`, `outside_hours` (a rule of hours holds it). "
+    "Responses to POST, events and callbacks contain only the stored error."
 )
 MEDIA_HELP = (
     "Each file in its order: the id of its media asset, or why it is not kept. Files of an incoming message that are still "

@@ -6,6 +6,7 @@ from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
 from messaging.models.event import MessageEvent
 from messaging.models.gateway import GatewayCredential, GatewayPart, GatewayReceipt, GatewaySession, GatewayText
+from messaging.models.hours import HoursRevision, HoursRule
 from messaging.models.idempotency import IdempotencyRecord
 from messaging.models.inbound_part import InboundPart
 from messaging.models.message import Message
@@ -34,6 +35,8 @@ __all__ = [
     "GatewayReceipt",
     "GatewaySession",
     "GatewayText",
+    "HoursRevision",
+    "HoursRule",
     "IdempotencyRecord",
     "InboundPart",
     "KeywordRule",

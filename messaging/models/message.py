@@ -12,6 +12,7 @@ from messaging.categories import Category, Priority
 from messaging.encryption import MARK
 from messaging.models.encrypted import EncryptedTextField
 from messaging.models.queue import OutboundQueue
+from messaging.policy.hours import OUTSIDE_HOURS
 from messaging.retry_policy import WAITING_FOR_PROVIDER
 from messaging.segments import MAX_OUTBOUND_CHARACTERS, MAX_SEGMENTS, Encoding
 from messaging.states import Direction, Status
@@ -179,6 +180,18 @@ class Message(models.Model):
                 name="message_deferred",
                 fields=["next_attempt_at"],
                 condition=Q(status__in=list(states.DEFERRABLE), next_attempt_at__isnull=False),
+            ),
+            # Reader: held.judged_before, messages held by rules of hours that have changed since
+            models.Index(
+                name="message_held_judged",
+                fields=["updated_at"],
+                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
+            ),
+            # Reader: held.groups, messages held by rules of hours, by moment and reason
+            models.Index(
+                name="message_held_until",
+                fields=["next_attempt_at", "error_detail"],
+                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
             ),
             # Reader: recovery.expire, queued messages whose validity has ended
             models.Index(name="message_expiry", fields=["expires_at"], condition=Q(status=Status.QUEUED)),

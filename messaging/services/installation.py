@@ -13,7 +13,7 @@ from django.utils import timezone
 from knox.crypto import hash_token
 
 from messaging.models import ApiToken, OutboundQueue
-from messaging.services.outbound import queues
+from messaging.services.outbound import hours_rules, queues
 from providers.models import ProviderAccount, SenderNumber
 
 API_READER, API_SENDER, API_OPERATOR = "API reader", "API sender", "API operator"
@@ -35,6 +35,7 @@ _READ = (
 _VIEW = (
     *_READ,
     "messaging.view_alertreceiver",
+    "messaging.view_hoursrule",
     "messaging.view_providercallback",
     "messaging.view_suppression",
     "providers.view_provideraccount",
@@ -54,6 +55,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "messaging.resolve_message",
         "messaging.change_phonenumber",
         "messaging.change_outboundqueue",
+        "messaging.add_hoursrule",
+        "messaging.change_hoursrule",
+        "messaging.delete_hoursrule",
         "messaging.add_suppression",
         "messaging.delete_suppression",
         "providers.change_provideraccount",
@@ -115,8 +119,9 @@ class Demo:
 
 @transaction.atomic
 def install() -> None:
-    """Create the groups with their permissions, and the two queues."""
+    """Create the groups with their permissions, the two queues and the shipped rules of hours."""
     _install_groups()
+    hours_rules.install(now=timezone.now())
     for name, values in QUEUES.items():
         queue, _ = OutboundQueue.objects.get_or_create(name=name, defaults=values)
         queues.keep_beat_in_step(queue)

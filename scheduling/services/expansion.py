@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -19,8 +19,8 @@ from messaging.models import Message
 from messaging.models.encrypted import opened
 from messaging.segments import SegmentCount
 from messaging.services.outbound import bulk_insert, eligibility
-from messaging.services.outbound.bulk_insert import Variant
-from messaging.services.outbound.eligibility import Batch, Moment, Refusal
+from messaging.services.outbound.bulk_insert import HeldVariant, Variant
+from messaging.services.outbound.eligibility import Batch, Refusal
 from messaging.states import Direction, Source, Status
 from messaging.text_templates import MissingVariable, Template
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
@@ -148,8 +148,18 @@ def _write(
         now=now,
         numbers=ScheduleRecipient.objects.filter(schedule=schedule, pk__range=(first, last)).values("number"),
     )
-    refused = cast("dict[int, Refusal]", batch.refusals(Moment.ACCEPT))  # by recipient: see `addressed`
-    made = bulk_insert.store(prototype, _variants(run, template, recipients, refused), source=Source.SCHEDULE)
+    refused = cast("dict[int, Refusal]", batch.admit())  # by recipient: see `addressed`
+    held = {message.to_number: message for message in batch.messages if message.error_code}
+    variants = _variants(run, template, recipients, refused)
+    if held:
+        made = bulk_insert.store(
+            prototype,
+            _with_holds(variants, held, prototype),
+            source=Source.SCHEDULE,
+            columns=HeldVariant._fields,
+        )
+    else:
+        made = bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
     run.created_messages += made
     return made
 
@@ -167,6 +177,15 @@ def _variants(
         else:
             text, counted = rendered
             yield Variant(number, text, counted.encoding, counted.segments)
+
+
+def _with_holds(variants: Iterable[Variant], held: Mapping[str, Message], prototype: Message) -> Iterator[HeldVariant]:
+    """Add when each message may be sent and why it waits, by its recipient's number."""
+    for variant in variants:
+        message = held.get(variant.to_number, prototype)
+        yield HeldVariant(
+            *variant, message.next_attempt_at, message.expires_at, message.error_code, message.error_detail
+        )
 
 
 def prototype_of(schedule: Schedule, now: datetime, run: ScheduleRun | None = None) -> Message:

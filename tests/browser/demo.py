@@ -43,6 +43,7 @@ from tests.factories import (
     EndpointFactory,
     EventFactory,
     GatewayCredentialFactory,
+    HoursRuleFactory,
     MessageFactory,
     PhoneNumberFactory,
     QueueFactory,
@@ -92,6 +93,7 @@ def make(now: datetime) -> dict[str, Model]:
     }
     _clients(shop, clinic, now)
     _opt_outs(shop, mara, now)
+    _hours(shop, now)
     _images(shop, clinic, now)
     _periodic_tasks(now)
     _figures(chance, shop, now)
@@ -343,6 +345,23 @@ def _opt_outs(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
         delivered_at=now,
     )
     erasure.erase(number="+14155550111", reason="Article 17, letter of 3 November, case 2026-118", actor=mara, now=now)
+
+
+def _hours(shop: AbstractUser, now: datetime) -> None:
+    """A campaign that waits for the morning of its recipients."""
+    HoursRuleFactory(
+        id="at-evening", name="Evenings in Austria", countries=["AT"], source="Agreed with the works council",
+        hours=[[[540, 1200]]] * 5 + [[[600, 1080]], []], holidays="AT",
+    )  # fmt: skip
+    for hours, reason in (
+        (9, "08:00 Europe/Berlin (2 Dec): marketing hours, rule default"),
+        (15, "09:00 America/Chicago (2 Dec): marketing hours, rule us-tx"),
+    ):
+        MessageFactory.create_batch(
+            3, owner=shop, category="marketing", text="20 % off boots until Sunday", created_at=now, updated_at=now,
+            error_code="outside_hours", error_detail=f"Held until {reason}.", next_attempt_at=now + timedelta(hours=hours),
+            expires_at=now + timedelta(days=1),
+        )  # fmt: skip
 
 
 def _images(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:

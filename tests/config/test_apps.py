@@ -35,6 +35,7 @@ LIBRARIES = {
     "phonenumbers",
     "requests",
     "PIL",
+    "holidays",
     "pillow_heif",
 }
 
@@ -42,7 +43,12 @@ LIBRARIES = {
 @pytest.mark.parametrize(
     ("code", "settings_module", "needed", "not_needed"),
     [
-        (WORKER, "config.settings", {"messaging.tasks"}, PAGES | {"botocore", "twilio", "psycopg", "pillow_heif"}),
+        (
+            WORKER,
+            "config.settings",
+            {"messaging.tasks"},
+            PAGES | {"botocore", "twilio", "psycopg", "holidays", "pillow_heif"},
+        ),
         (
             BEAT,
             "config.beat_settings",

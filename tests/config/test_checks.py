@@ -44,6 +44,16 @@ def test_networks_that_are_none_are_named(settings, name: str, networks: list[st
     assert (error.id, error.msg.split()[0]) == ("switchboard.E004", name)
 
 
+@pytest.mark.parametrize(
+    ("zone", "found"),
+    [("UTC", []), ("Europe/Berlin", []), ("CEST", ["switchboard.E006"]), ("../x", ["switchboard.E006"])],
+)
+def test_a_time_zone_that_is_none_is_named(settings, zone: str, found: list[str]) -> None:
+    settings.POLICY_DEFAULT_TIME_ZONE = zone
+
+    assert ids(checks.check_time_zone(None)) == found
+
+
 @pytest.mark.parametrize("rate", ["", "200", "0/s", "200/x", "-1/s", "200/s "])
 def test_a_rate_that_cannot_be_read_is_named(settings, rate: str) -> None:
     settings.RATE_LIMIT_PER_TOKEN = rate

@@ -13,7 +13,7 @@ from django.db import DataError
 from django.utils import timezone
 
 from messaging import notifier, tasks
-from messaging.models import Message
+from messaging.models import HoursRevision, Message
 from messaging.services.outbound.dispatch import result_cache
 from messaging.services.outbound.dispatch.result_cache import CachedResult
 from messaging.services.outbound.dispatch.worker_slots import SLOT_SECONDS, SlotPool
@@ -200,6 +200,17 @@ def test_a_tick_releases_due_messages_notifies_their_queue_and_writes_its_heartb
     assert broker.notified == ["express"]
     assert carrier.calls == []
     assert heartbeats.seconds_since_tick() < 5
+
+
+def test_a_tick_judges_held_messages_anew_when_a_rule_has_changed(carrier, broker) -> None:
+    MessageFactory(error_code="outside_hours", next_attempt_at=timezone.now() + timedelta(hours=8))
+    HoursRevision.objects.create(changed_at=timezone.now() - timedelta(seconds=6))
+
+    tasks.tick()
+
+    message = Message.objects.get()
+    assert (message.next_attempt_at, message.error_detail) == (None, "It was held, and may be sent now.")
+    assert broker.notified == ["express"]
 
 
 def test_a_sweep_returns_lost_claims_and_fails_expired_messages() -> None:

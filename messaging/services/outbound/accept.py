@@ -31,7 +31,7 @@ from messaging.models.encrypted import EncryptedTextField
 from messaging.services import transitions
 from messaging.services.errors import DomainError
 from messaging.services.outbound import eligibility, idempotency
-from messaging.services.outbound.eligibility import Batch, Moment
+from messaging.services.outbound.eligibility import Batch
 from messaging.services.outbound.idempotency import IdempotencyKey
 from messaging.services.outbound.submit import Checks, MessageInput, build, prototype_of, submit
 from messaging.services.reporting.rollups import CounterBatch
@@ -116,7 +116,7 @@ def _expected(owner: User, draft: MessageInput, default_queue: str, now: datetim
         return None
     batch = Batch([message], now=now)
     batch.provide(eligibility.recipients, eligibility.NOTHING_KNOWN)
-    return None if batch.refusals(Moment.ACCEPT) else message
+    return None if batch.admit() else message
 
 
 def _table(model: type[models.Model]) -> str:
@@ -216,6 +216,7 @@ _GIVEN = (
 )
 _MESSAGE = _Insert(Message, _GIVEN)
 _MESSAGE_OF_CATEGORY = _Insert(Message, (*_GIVEN, "category", "priority", "parameters"))
+_MESSAGE_HELD = _Insert(Message, (*_MESSAGE_OF_CATEGORY.given, "error_code", "error_detail"))
 _NUMBER = _Insert(
     PhoneNumber,
     ("number", "created_at"),
@@ -240,7 +241,7 @@ def _store(message: Message, response: dict[str, Any], *, guard: _Guard, key: Id
     if key is not None:
         record = (message.owner_id, key.key, key.fingerprints[0], json.dumps(response), now)
         rows.append((_KEY, _KEY.prepared(record)))
-    insert = _MESSAGE if message.category == Category.TRANSACTIONAL and not message.parameters else _MESSAGE_OF_CATEGORY
+    insert = _insert_of(message)
     rows.append((insert, insert.prepared(getattr(message, name) for name in insert.given)))
     rows.append((_NUMBER, [*_NUMBER.prepared((message.to_number, now)), message.to_number]))
     rows.append((_COUNTS, _COUNTS.prepared((tally.dumps(),))))
@@ -248,6 +249,12 @@ def _store(message: Message, response: dict[str, Any], *, guard: _Guard, key: Id
         event = (uuid7(), message.pk, now, message.status, Source.API, message.owner_id)
         rows.append((_EVENT, _EVENT.prepared(event)))
     return _insert_together(rows, guard) if connection.vendor == "postgresql" else _insert_one_by_one(rows, guard)
+
+
+def _insert_of(message: Message) -> _Insert:
+    if message.error_code:
+        return _MESSAGE_HELD
+    return _MESSAGE if message.category == Category.TRANSACTIONAL and not message.parameters else _MESSAGE_OF_CATEGORY
 
 
 def _insert_together(rows: _Rows, guard: _Guard) -> bool:

@@ -36,6 +36,19 @@ class Variant(NamedTuple):
     segments: int
 
 
+class HeldVariant(NamedTuple):
+    """As `Variant`, of messages of which some wait for an hour."""
+
+    to_number: str
+    text: str
+    encoding: Encoding
+    segments: int
+    next_attempt_at: datetime | None
+    expires_at: datetime | None
+    error_code: str
+    error_detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     """Rows of one table. `varying` names their columns in `rows`; all others have the prototype's value."""
@@ -69,15 +82,21 @@ def like(prototype: Message, **values: Any) -> Message:
     return message
 
 
-def store(prototype: Message, variants: Iterable[Variant], *, source: Source) -> int:
+def store(
+    prototype: Message,
+    variants: Iterable[Variant | HeldVariant],
+    *,
+    source: Source,
+    columns: Sequence[str] = Variant._fields,
+) -> int:
     """Insert one message per variant, in the caller's transaction, and count them; with its first history row if it needs one.
 
-    `variants` may be a generator that makes no queries: on PostgreSQL it runs while the database inserts. Returns the number of
-    messages. Raises `IntegrityError` when a run already has a message to the same recipient, so a repeated run sends nothing
-    twice.
+    `columns` are the fields of all variants. `variants` may be a generator that makes no queries: on PostgreSQL it runs while
+    the database inserts. Returns the number of messages. Raises `IntegrityError` when a run already has a message to the same
+    recipient, so a repeated run sends nothing twice.
     """
     ids: list[str] = []
-    _insert(_Table(prototype, ("id", *Variant._fields), _with_ids(variants, ids)))
+    _insert(_Table(prototype, ("id", *columns), _with_ids(variants, ids)))
     if not transitions.tells_its_creation(prototype, source=source, actor=None):
         event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
         _insert(_Table(event, ("id", "message_id"), ((str(uuid_utils.uuid7()), key) for key in ids)))
@@ -88,7 +107,7 @@ def store(prototype: Message, variants: Iterable[Variant], *, source: Source) ->
     return len(ids)
 
 
-def _with_ids(variants: Iterable[Variant], ids: list[str]) -> Iterator[Row]:
+def _with_ids(variants: Iterable[Variant | HeldVariant], ids: list[str]) -> Iterator[Row]:
     """Prepend a new id to each variant, and append it to `ids`."""
     for variant in variants:
         key = str(uuid_utils.uuid7())

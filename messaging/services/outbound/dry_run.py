@@ -6,12 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-import phonenumbers
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from messaging import segments
 from messaging.models import Message, OutboundQueue
+from messaging.policy import zones
 from messaging.segments import SegmentCount
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.dispatch.attempts import NO_ROUTE
@@ -44,11 +44,13 @@ class CheckResult:
 class DryRun:
     """`message` is not stored. `options` are all accounts; `provider` is the one that most such messages go to, or empty.
 
+    `time_zones` are the recipient's, as its number tells them; none if it does not.
     `price` is of all segments, in the currency of the account's prices; None if the account has none for the number.
     """
 
     message: Message = field(repr=False)
     country: str
+    time_zones: Sequence[str]
     size: SegmentCount
     checks: Sequence[CheckResult]
     options: Sequence[RouteOption]
@@ -69,22 +71,19 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
     batch = Batch([message], now=now)
     verdicts = batch.verdicts(message, Moment.ACCEPT, Moment.CLAIM, Moment.CALL)
     options = Router(now=now).options(message)
+    place = zones.location_of(message.to_number)
     provider = max(options, key=lambda option: option.share, default=RouteOption(""))
     slug = provider.slug if provider.share else ""
     return DryRun(
         message=message,
-        country=country_of(message.to_number),
+        country=place.country,
+        time_zones=place.zones,
         size=segments.measure(message.text),
         checks=[*(_result(check, refusal) for check, refusal in verdicts), _route_result(options)],
         options=options,
         provider=slug,
         price=_price(slug, message),
     )
-
-
-def country_of(number: str) -> str:
-    """The country of a number in E.164 as two letters; `001` for one of no country, empty for one that is not assigned."""
-    return phonenumbers.region_code_for_number(phonenumbers.parse(number)) or ""
 
 
 def _check_media(message: Message, draft: MessageInput, owner: User) -> None:

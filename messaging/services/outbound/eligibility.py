@@ -20,8 +20,11 @@ from django.db.models.expressions import RawSQL
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message, PhoneNumber, Suppression
 from messaging.models.encrypted import fault_of
+from messaging.policy.hours import HOURS_HAVE_BEGUN, OUTSIDE_HOURS
 from messaging.services import transitions
 from messaging.services.errors import DomainError, NotRetryable, OptedOut, RecipientInactive
+from messaging.services.outbound import hours
+from messaging.services.outbound.hours import Hold, Snapshot
 from messaging.services.recipients import suppressions
 from messaging.services.recipients.suppressions import OptOuts
 from messaging.services.transitions import Transition, save_together
@@ -29,9 +32,11 @@ from messaging.states import Source, Status
 
 logger = logging.getLogger(__name__)
 
-FIELDS = ("error_code", "error_detail", "next_attempt_at")
+FIELDS = ("error_code", "error_detail", "next_attempt_at", "expires_at")
 # How long a message with an unreadable text waits before it is checked again: the operator may restore its key.
 UNREADABLE_WAIT = timedelta(minutes=1)
+# How long a message waits that no moment is allowed for: the rules may have changed by then.
+NO_HOURS_WAIT = timedelta(days=1)
 # From this number of recipients on they are one parameter of a query.
 MANY = 200
 
@@ -104,13 +109,24 @@ class Batch:
                 refused[message.pk] = check.refuse(message, self)
         return refused
 
+    def admit(self) -> dict[UUID, "Refusal"]:
+        """As `refusals` of `Moment.ACCEPT`, but only those that keep a message from being stored.
+
+        A message that has to wait is held instead, in memory: the caller stores it with `FIELDS`.
+        """
+        refused = self.refusals(Moment.ACCEPT)
+        for refusal in refused.values():
+            refusal.hold()
+        return {pk: refusal for pk, refusal in refused.items() if refusal.check.error is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One rule. `detail` explains the refusal to users; `explain` may give a more exact sentence for one message.
 
-    `error` is raised at acceptance. `until` returns the time at which a deferred message is tried again, capped by the end of
-    its validity. With `needs_operator` the first deferral of a message is logged as an error.
+    `error` is raised at acceptance; a check that defers has none, and the message is stored to wait. `until` returns the time
+    at which a deferred message is tried again, capped by the end of its validity. `expires_at` returns a new end of the
+    validity, for a wait that does not count. With `needs_operator` the first deferral of a message is logged as an error.
     """
 
     code: str
@@ -121,30 +137,42 @@ class Check:
     error: type[DomainError] | None = None
     explain: Callable[[Message, Batch], str] | None = None
     until: Callable[[Message, Batch], datetime] | None = None
+    expires_at: Callable[[Message, Batch], datetime | None] | None = None
     needs_operator: bool = False
 
     def __post_init__(self) -> None:
-        if (Moment.ACCEPT in self.moments) != (self.error is not None):
-            raise ValueError(f"{self.code}: a check has an error if, and only if, it runs at acceptance")
+        if (Moment.ACCEPT in self.moments and self.ends is not Ending.DEFER) != (self.error is not None):
+            raise ValueError(f"{self.code}: a check has an error if, and only if, it refuses at acceptance")
         if (self.ends is Ending.DEFER) != (self.until is not None):
             raise ValueError(f"{self.code}: a check has a time to try again if, and only if, it defers")
 
     def refuse(self, message: Message, batch: Batch) -> "Refusal":
         detail = self.explain(message, batch) if self.explain else self.detail
         until = self.until(message, batch) if self.until else None
-        if until is not None and message.expires_at is not None:
-            until = min(until, message.expires_at)
-        return Refusal(self, message, detail, until)
+        expires_at = self.expires_at(message, batch) if self.expires_at else None
+        ends = expires_at or message.expires_at
+        if until is not None and ends is not None:
+            until = min(until, ends)
+        return Refusal(self, message, detail, until, expires_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One message refused by one check. `until` is set if the message is deferred."""
+    """One message refused by one check. `until` is set if the message is deferred, `expires_at` if it is valid for longer."""
 
     check: Check
     message: Message = field(repr=False)
     detail: str
     until: datetime | None = None
+    expires_at: datetime | None = None
+
+    def hold(self) -> None:
+        """Defer the message in memory, if the check does. One that is scheduled for later is judged when it is due."""
+        message = self.message
+        if self.check.ends is Ending.DEFER and message.status == Status.QUEUED:
+            message.next_attempt_at = self.until
+            message.expires_at = self.expires_at or message.expires_at
+            message.error_code, message.error_detail = self.check.code, self.detail[:300]
 
     def as_error(self) -> DomainError:
         """The error to raise to the caller. Only for refusals at `Moment.ACCEPT`."""
@@ -166,6 +194,7 @@ def end(refusals: Iterable[Refusal], *, now: datetime, source: Source) -> None:
         if check.needs_operator and message.error_code != check.code:
             logger.error("message %s waits: %s", message.pk, refusal.detail)
         message.next_attempt_at = refusal.until
+        message.expires_at = refusal.expires_at or message.expires_at
         if check.ends is not Ending.CANCEL:
             message.error_code, message.error_detail = check.code, refusal.detail[:300]
         if message.status == check.ends:
@@ -269,6 +298,58 @@ TEXT_UNREADABLE = Check(
     needs_operator=True,
 )
 
+
+def rules_of_hours(_batch: Batch) -> Snapshot:
+    """A query if the rules in memory are older than two seconds."""
+    return hours.current()
+
+
+def _hold_of(message: Message, batch: Batch) -> Hold | None:
+    """Automatic replies are exempt: their recipient has just written. A message for later is judged by its own hour."""
+    if message.is_automatic:
+        return None
+    due = message.next_attempt_at if message.status == Status.SCHEDULED else None
+    return batch.of(rules_of_hours).hold(
+        number=message.to_number, category=message.category, at=max(due or batch.now, batch.now)
+    )
+
+
+def _opens(message: Message, batch: Batch) -> datetime:
+    hold = _hold_of(message, batch)
+    return hold.until if hold is not None and hold.until is not None else batch.now + NO_HOURS_WAIT
+
+
+def _valid_from_opening(message: Message, batch: Batch) -> datetime | None:
+    """Hours in which sending is forbidden do not count: the validity begins when they are over."""
+    hold = _hold_of(message, batch)
+    if hold is None or hold.until is None or message.valid_for is None:
+        return None
+    return hold.until + timedelta(seconds=message.valid_for)
+
+
+HELD_BY_HOURS = Check(
+    code=OUTSIDE_HOURS,
+    detail="It is outside the hours in which this message may be sent.",
+    moments=frozenset({Moment.ACCEPT, Moment.CLAIM, Moment.CALL, Moment.LEAVE}),
+    applies=lambda message, batch: _hold_of(message, batch) is not None,
+    ends=Ending.DEFER,
+    explain=lambda message, batch: hold.detail if (hold := _hold_of(message, batch)) is not None else "",
+    until=_opens,
+    expires_at=_valid_from_opening,
+)
+
+
+def hold_or_release(message: Message, now: datetime) -> None:
+    """Judge a message that is held by hours anew, in memory. One that is released is valid from now on."""
+    batch = Batch([message], now=now)
+    if HELD_BY_HOURS.applies(message, batch):
+        HELD_BY_HOURS.refuse(message, batch).hold()
+        return
+    message.next_attempt_at, message.error_detail = None, HOURS_HAVE_BEGUN
+    if message.valid_for is not None and message.expires_at is not None:
+        message.expires_at = min(message.expires_at, now + timedelta(seconds=message.valid_for))
+
+
 # The first check that applies wins, so checks that end a message come before those that only defer it.
 CHECKS: tuple[Check, ...] = (
     CANCELED,
@@ -277,4 +358,5 @@ CHECKS: tuple[Check, ...] = (
     RECIPIENT_INACTIVE,
     RECIPIENT_OPTED_OUT,
     TEXT_UNREADABLE,
+    HELD_BY_HOURS,
 )

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from knox.models import get_token_model
 
 from messaging.models import DeliveryAttempt, IdempotencyRecord, InboundPart, Message, ProviderCallback
+from messaging.policy.hours import HOURS_HAVE_BEGUN, OUTSIDE_HOURS
 from messaging.services import transitions
 from messaging.services.outbound import eligibility, idempotency
 from messaging.services.outbound.dispatch import settle_cached
@@ -55,6 +56,10 @@ def _release_chunk(now: datetime) -> int:
         deferred = [row.pk for row in rows if row.status == Status.QUEUED]
         if deferred:
             Message.objects.filter(pk__in=deferred).update(next_attempt_at=None, updated_at=now)
+        # The code stays, as it tells statistics that the message was not due before; of one that ends now, also the reason.
+        begun = [row.pk for row in rows if row.error_code == OUTSIDE_HOURS and (row.expires_at or now) > now]
+        if begun:
+            Message.objects.filter(pk__in=begun).update(error_detail=HOURS_HAVE_BEGUN)
         scheduled = [row for row in rows if row.status == Status.SCHEDULED]
         for row in scheduled:
             row.next_attempt_at = None

@@ -90,6 +90,7 @@ def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]
         if row.status not in states.RETRYABLE
     }
     refused = Batch(ended, now=now).refusals(Moment.ACCEPT)
+    refused = {pk: refusal for pk, refusal in refused.items() if refusal.check.error is not None}
     return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}
 
 

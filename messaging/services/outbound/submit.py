@@ -17,7 +17,7 @@ from messaging.segments import SegmentCount
 from messaging.services.errors import DomainError, EmergencyNotAllowed, InvalidField
 from messaging.services.outbound import attachments, bulk_insert
 from messaging.services.outbound.attachments import MediaChecks
-from messaging.services.outbound.eligibility import Batch, Moment
+from messaging.services.outbound.eligibility import Batch
 from messaging.states import Direction, Source, Status
 from providers.models import SenderNumber
 
@@ -143,9 +143,9 @@ def prototype_of(owner: User, now: datetime) -> Message:
 
 
 def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
-    """Replace each message that must not be sent with its error."""
+    """Replace each message that must not be sent with its error; hold those that must wait for an hour."""
     batch = Batch((result for result in built if isinstance(result, Message)), now=now)
-    refused = batch.refusals(Moment.ACCEPT)
+    refused = batch.admit()
     return [
         refused[result.pk].as_error() if isinstance(result, Message) and result.pk in refused else result
         for result in built

@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.db.models import Subquery
 
 from messaging.models import Message, OutboundQueue
+from messaging.policy.hours import OUTSIDE_HOURS
 from messaging.services import access
 from messaging.services.outbound import order, pacing
 from messaging.services.reporting import heartbeats
@@ -214,7 +215,7 @@ def _in_backlog(message: Message, queue: OutboundQueue, processes: _Processes, n
     if now - max(message.updated_at, message.send_at or message.created_at) <= GRACE:
         return None
     dead = _without_processes(message, processes, needs_beat=False)
-    if dead is not None or message.error_code:
+    if dead is not None or message.error_code not in {"", OUTSIDE_HOURS}:
         return dead  # None: the stored error explains more
     return _behind_backlog(message)
 

@@ -17,6 +17,7 @@ from tests.factories import (
     CallbackFactory,
     EndpointFactory,
     GatewayCredentialFactory,
+    HoursRuleFactory,
     MessageFactory,
     PhoneNumberFactory,
     QueueFactory,
@@ -61,6 +62,7 @@ MAKERS: dict[str, Callable[[int], object]] = {
         digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1
     ),
     "messaging/gatewaycredential": lambda _n: GatewayCredentialFactory(),
+    "messaging/hoursrule": lambda _n: HoursRuleFactory(),
     "messaging/keywordrule": lambda _n: KeywordRule.objects.create(
         sender_number=SenderFactory(), action="stop", words="STOP"
     ),

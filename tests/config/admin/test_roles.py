@@ -31,15 +31,19 @@ PATHS = {
     "users": "/admin/auth/user/",
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
+    "hours": "/admin/messaging/hoursrule/",
+    "held by hours": "/admin/messaging/hoursrule/held/",
+    "new hours": "/admin/messaging/hoursrule/add/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
     "twilio credentials": "/admin/messaging/twilioaccount/",
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
+VIEWER |= {"hours", "held by hours"}
 SEEN = {
     "Viewer": VIEWER,
-    "Operator": VIEWER | {"send", "new schedule"},
+    "Operator": VIEWER | {"send", "new schedule", "new hours"},
     "API reader": {"messages", "schedules", "queues", "numbers"},
     "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers"},
     "API operator": {"messages", "schedules", "queues", "numbers", "providers"},

@@ -3,7 +3,7 @@
 import pytest
 
 from messaging.models import Message, Suppression
-from tests.factories import NOW, AccountFactory
+from tests.factories import NOW, AccountFactory, HoursRuleFactory
 
 URL = "/admin/messaging/message/send/"
 FORM = {"to": "+1 415 555 0101", "text": "Hello", "sender": "", "queue": "express", "reference": ""}
@@ -23,6 +23,7 @@ def test_check_tells_the_verdict_and_sends_nothing(staff) -> None:
     assert [(line["title"], line["tone"]) for line in checked["lines"]] == [
         ("The number is active", "passed"),
         ("The recipient has not opted out", "passed"),
+        ("It is an hour in which it may be sent", "passed"),
         ("A provider account takes it", "passed"),
     ]
     assert checked["routes"] == [{"provider": "acme", "share": "100%", "reason": ""}]
@@ -40,6 +41,18 @@ def test_check_says_why_a_message_would_not_be_sent(staff) -> None:
     assert "This message would not be sent." in content
     assert "recipient_opted_out" in content
     assert "The recipient has opted out of messages from this sender." in content
+
+
+def test_check_tells_until_when_a_message_would_wait(staff) -> None:
+    HoursRuleFactory(id="closed", hours=[[]] * 7)
+
+    response = staff(*SENDER).post(URL, FORM | {"category": "marketing", "check": "1"})
+
+    content = response.content.decode()
+    assert "This message would wait, and be sent then." in content
+    assert "outside_hours" in content
+    assert response.context["checked"]["time_zones"] == "America/Los_Angeles"
+    assert "America/Los_Angeles" in content
 
 
 def test_check_shows_the_errors_of_the_form(staff) -> None:

@@ -5,7 +5,7 @@ import pytest
 from messaging.models import IdempotencyRecord, Message, Suppression
 from messaging.services.installation import API_READER
 from providers.models import ProviderAccount
-from tests.factories import NOW
+from tests.factories import NOW, HoursRuleFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
 
 BODY = {"to": "+4915112345678", "message": "Grüße {}", "category": "otp"}
@@ -21,7 +21,8 @@ def test_the_response_has_every_verdict(api) -> None:
     body = response.json()
     checks = {check.pop("code"): check for check in body.pop("checks")}
     assert body == {
-        "verdict": "refused", "from": None, "to": "+4915112345678", "country": "DE", "message": "Grüße {}", "category": "otp",
+        "verdict": "refused", "from": None, "to": "+4915112345678", "country": "DE",
+        "time_zones": ["Europe/Berlin"], "message": "Grüße {}", "category": "otp",
         "queue": "express", "encoding": "gsm7", "characters": 8, "units": 10, "segments": 1, "provider": "acme",
         "routes": [{"provider": "acme", "share": 1.0, "reason": None}], "price": "0.075",
     }  # fmt: skip
@@ -29,6 +30,21 @@ def test_the_response_has_every_verdict(api) -> None:
     assert checks["recipient_inactive"] == {"verdict": "passed", "detail": None, "until": None}
     assert not Message.objects.exists()
     assert not IdempotencyRecord.objects.exists()
+
+
+def test_a_message_outside_its_hours_is_held_and_told_until_when(api, now) -> None:
+    HoursRuleFactory(id="closed", hours=[[[480, 1260]]] * 7)
+    tomorrow = {"send_at": "2099-12-01T22:30:00Z", "category": "marketing"}
+
+    body = api.post("messages/?dry_run=true", BODY | tomorrow).json()
+
+    assert body["verdict"] == "held"
+    assert next(check for check in body["checks"] if check["code"] == "outside_hours") == {
+        "code": "outside_hours",
+        "verdict": "held",
+        "detail": "Held until 08:00 Europe/Berlin (2 Dec): marketing hours, rule closed.",
+        "until": "2099-12-02T07:00:00Z",
+    }
 
 
 def test_false_sends(api) -> None:

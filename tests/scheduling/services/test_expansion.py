@@ -4,6 +4,7 @@ import itertools
 import threading
 from datetime import timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import IntegrityError, connection
@@ -21,7 +22,7 @@ from scheduling import tasks
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from scheduling.services import expansion, recipients, schedules
 from tests.database_faults import passing_faults
-from tests.factories import PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory, lose_the_key
+from tests.factories import HoursRuleFactory, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory, lose_the_key
 from tests.messaging.parallel import at_once
 from tests.scheduling.making import (
     DUE,
@@ -62,6 +63,34 @@ def expand(run: ScheduleRun, **options) -> int:
 def cancel(run: ScheduleRun, **values) -> int:
     actor = run.schedule.owner
     return schedules.cancel(schedule_id=run.schedule_id, actor=actor, now=DUE, source=Source.API, **values)[1]
+
+
+class TestHours:
+    def test_each_message_of_a_campaign_waits_for_the_hour_of_its_recipient(self, owner, chunk) -> None:
+        chunk(2)
+        HoursRuleFactory(id="day")  # at 09:00 UTC it is day in Berlin and night in California
+        run = due_run(owner, recipient_list("+14155550101", "+4915112345678", "+14155550102", "+33612345678"))
+        Schedule.objects.update(category="marketing", valid_for=900)
+
+        assert expand(run, clock=lambda: DUE) == 4
+
+        found = Message.objects.order_by("to_number").values_list(
+            "to_number", "status", "next_attempt_at", "error_code", "expires_at"
+        )
+        local = DUE.astimezone(ZoneInfo("America/Los_Angeles"))
+        opens = local.replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(days=local.hour >= 21)
+        held = ("queued", opens, "outside_hours", opens + timedelta(seconds=900))
+        ready = ("queued", None, "", DUE + timedelta(seconds=900))
+        assert list(found) == [
+            ("+14155550101", *held),
+            ("+14155550102", *held),
+            ("+33612345678", *ready),
+            ("+4915112345678", *ready),
+        ]
+        detail = f"Held until 08:00 America/Los_Angeles ({opens.day} {opens:%b}): marketing hours, rule day."
+        assert set(Message.objects.exclude(error_detail="").values_list("error_detail", flat=True)) == {detail}
+        run.refresh_from_db()
+        assert (run.created_messages, run.skipped_invalid) == (4, 0)
 
 
 class TestMessages:

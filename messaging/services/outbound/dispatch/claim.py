@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # A number with so many messages among the first ready ones of a queue has many.
 HEAD, MANY = 200, 20
+# After so many rounds with refused messages the caller may have results to save.
+ROUNDS = 20
 
 
 def claim(
@@ -32,6 +34,7 @@ def claim(
     lease: timedelta,
     created_until: datetime | None = None,
     first: FirstAttempts | None = None,
+    interrupted: Callable[[], object] = lambda: None,
 ) -> list[Message]:
     """Claim up to `limit` ready messages of the queue, by priority and age; they are `sending` and ours until the lease ends.
 
@@ -43,10 +46,10 @@ def claim(
     first, even if they have the same recipient.
 
     `first` writes first attempts in the same transaction. Then a fault after messages were claimed raises nothing: their calls
-    have to be made.
+    have to be made. `interrupted` is called if so many messages were refused, as when their hours end, that there may be more.
     """
     claimed: list[Message] = []
-    while len(claimed) < limit:
+    for _ in range(ROUNDS):
         try:
             some, refused = _claim_once(
                 queue_name, limit - len(claimed), now, lease=lease, created_until=created_until, first=first
@@ -57,8 +60,10 @@ def claim(
             logger.error("no more messages could be claimed: %s", type(error).__name__)
             break
         claimed += some
-        if not refused:
+        if not refused or len(claimed) >= limit:
             break
+    else:
+        interrupted()
     return claimed
 
 

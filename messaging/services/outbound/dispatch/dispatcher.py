@@ -221,7 +221,13 @@ class Dispatcher:
         now = self._clock()
         first = FirstAttempts(now=now, lease=self.lease)
         claimed = claim(
-            queue_name=queue_name, limit=limit, now=now, lease=self.lease, created_until=created_until, first=first
+            queue_name=queue_name,
+            limit=limit,
+            now=now,
+            lease=self.lease,
+            created_until=created_until,
+            first=first,
+            interrupted=self._runner(queue_name).notify,
         )
         attempts, others = first.after(claimed)
         in_flight.delay(attempts)

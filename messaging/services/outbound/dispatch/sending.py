@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from messaging import log_context
+from messaging.services.outbound import eligibility, hours
 from messaging.services.outbound.dispatch import media
 from messaging.services.outbound.dispatch.attempts import Attempt
 from messaging.services.outbound.eligibility import Batch, Moment
@@ -136,7 +137,9 @@ def _check(attempt: Attempt, clock: Callable[[], datetime]) -> None:
     now = clock()
     if attempt.lease_until <= now + timedelta(seconds=settings.PROVIDER_READ_TIMEOUT):
         raise lease_ended()
-    for refusal in Batch([attempt.message], now=now).refusals(Moment.LEAVE).values():
+    batch = Batch([attempt.message], now=now)
+    batch.provide(eligibility.rules_of_hours, hours.last_known())  # a query would take its time, here of all places
+    for refusal in batch.refusals(Moment.LEAVE).values():
         raise NotCalled(refusal.check.detail)
 
 

@@ -56,7 +56,16 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
 
     assert found.verdict is CheckVerdict.PASSED
     assert set(verdicts(found)) == {
-        *("canceled", "expired", "erased", "recipient_inactive", "recipient_opted_out", "text_unreadable", "no_route")
+        *(
+            "canceled",
+            "expired",
+            "erased",
+            "recipient_inactive",
+            "recipient_opted_out",
+            "text_unreadable",
+            "outside_hours",
+            "no_route",
+        )
     }
     assert (found.country, found.size.segments, found.provider, found.price) == ("DE", 2, "two", Decimal("0.16"))
     assert options(found) == [("one", 0.3, ""), ("two", 0.7, "")]

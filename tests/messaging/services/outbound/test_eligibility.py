@@ -8,9 +8,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import DeliveryAttempt, Message, PhoneNumber, Suppression
+from messaging.models import DeliveryAttempt, HoursRule, Message, PhoneNumber, Suppression
 from messaging.services.errors import DomainError
-from messaging.services.outbound import dispatch, eligibility, recovery, retry
+from messaging.services.outbound import dispatch, eligibility, hours, recovery, retry
 from messaging.services.outbound.dispatch.attempts import Attempt, start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.sending import Deferred, SendResult, send
@@ -18,7 +18,7 @@ from messaging.services.outbound.dispatch.settle import settle
 from messaging.services.outbound.eligibility import CHECKS, Batch, Check, Ending, Moment
 from messaging.services.outbound.submit import MessageInput, submit, submit_many
 from providers.errors import NotCalled, Unavailable
-from tests.factories import NOW, AccountFactory, MessageFactory, UserFactory, lose_the_key
+from tests.factories import NOW, AccountFactory, HoursRuleFactory, MessageFactory, UserFactory, lose_the_key
 from tests.messaging.services.outbound.dispatch.fakes import LEASE, MIDDLE, Carrier, Clock, dispatcher, result_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
@@ -40,8 +40,8 @@ BUDGET = Check(
     error=BudgetExceeded,
 )
 HOURS = Check(
-    code="outside_hours",
-    detail="Marketing has its hours.",
+    code="later",
+    detail="Not yet.",
     moments=frozenset({Moment.CLAIM, Moment.CALL}),
     applies=lambda message, batch: message.to_number in batch.of(spent),
     ends=Ending.DEFER,
@@ -61,6 +61,14 @@ def change(**values) -> Callable[[Message], None]:
     return lambda message: Message.objects.filter(pk=message.pk).update(**values) and None
 
 
+def at_night(message: Message) -> None:
+    """At `NOW` it is 01:00 in California."""
+    Message.objects.filter(pk=message.pk).update(category="marketing")
+    if not HoursRule.objects.exists():
+        HoursRuleFactory(id="night", hours=[[[120, 1440]]] * 7)
+        hours.read()
+
+
 # For each check, what makes it apply to a stored message.
 SPOILS: dict[str, Callable[[Message], None]] = {
     "canceled": change(cancel_requested=True),
@@ -70,8 +78,11 @@ SPOILS: dict[str, Callable[[Message], None]] = {
     "recipient_opted_out": opt_out,
     "text_unreadable": lose_the_key,
     "budget_exceeded": lambda message: refused_numbers.add(message.to_number),
-    "outside_hours": lambda message: refused_numbers.add(message.to_number),
+    "later": lambda message: refused_numbers.add(message.to_number),
+    "outside_hours": at_night,
 }
+# Of checks that tell more about one message.
+DETAILS = {"outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night."}
 Spoil = Callable[[Message], None]
 
 
@@ -242,7 +253,7 @@ def test_a_message_is_refused_with_code_and_detail_on_every_path(
         assert (message.error_code, event.detail) == ("", check.detail)
         return
     assert message.error_code == check.code
-    assert message.error_detail.startswith(check.detail.rstrip("."))
+    assert message.error_detail.startswith(DETAILS.get(check.code, check.detail).rstrip("."))
     if check.ends is Ending.DEFER:
         assert NOW < message.next_attempt_at <= NOW + timedelta(hours=1)
     else:
@@ -339,7 +350,7 @@ class TestExplanations:
         monkeypatch.setattr(eligibility, "CHECKS", (HOURS, *CHECKS))
         soon = NOW + timedelta(minutes=5)
 
-        message = at_claim(lambda row: change(expires_at=soon)(row) or SPOILS["outside_hours"](row))
+        message = at_claim(lambda row: change(expires_at=soon)(row) or SPOILS["later"](row))
 
         assert stored(message).next_attempt_at == soon
 
