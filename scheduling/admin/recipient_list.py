@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from messaging.console import csv_export
+from messaging.console.staff import staff_of
 from messaging.services.representation import HIDDEN
 from providers.numbers import plain
 from scheduling.models import ListImport, Schedule
@@ -62,12 +63,19 @@ def note_lines(notes: Sequence[RowNote]) -> SafeString:
     return format_html_join("", "<br>{}", ((_line(note),) for note in notes[:NAMED_ROWS]))
 
 
+def may_decide(request: HttpRequest, found: ListImport) -> bool:
+    """Staff that may change schedules decide, and staff that may add them about their own lists."""
+    user = staff_of(request)
+    is_own = found.actor_id == user.pk and user.has_perm("scheduling.add_schedule")
+    return is_own or user.has_perm("scheduling.change_schedule")
+
+
 def bad_rows(request: HttpRequest, object_id: UUID, list_id: UUID, model_admin: Any) -> StreamingHttpResponse:
     """Download the refused rows of a list: the first 10,000, without what the rows have."""
-    found = ListImport.objects.filter(pk=list_id, schedule=object_id).first()
+    found = ListImport.objects.select_related("schedule").filter(pk=list_id, schedule=object_id).first()
     if found is None:
         raise Http404
-    if not model_admin.has_view_or_change_permission(request):
+    if not (may_decide(request, found) or model_admin.has_view_permission(request, found.schedule)):
         raise PermissionDenied
     return csv_export.stream(found.refusals, COLUMNS, filename="bad-rows.csv")
 

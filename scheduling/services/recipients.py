@@ -231,7 +231,9 @@ def _refuse_ended(schedule: Schedule) -> None:
 
 def _add_chunk(schedule_id: UUID, chunk: list[Listed], report: ImportReport, now: datetime) -> None:
     with transaction.atomic():
-        schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
+        schedule = Schedule.objects.select_for_update().filter(pk=schedule_id).first()
+        if schedule is None:
+            raise ScheduleEnded("The schedule was deleted; no recipients can be added to it.")
         _refuse_ended(schedule)
         # Check against the text read under the lock: it may have changed since the list was sent.
         valid = list(_valid(chunk, compiled(schedule.text), report))
