@@ -103,9 +103,10 @@ def _act(request: HttpRequest, found: ListImport) -> HttpResponse:
         return HttpResponseRedirect(page_of(found))
 
 
+# The audit log names lists by their ids: names of files may be those of people, and are forgotten after a time.
 def _discard(request: HttpRequest, found: ListImport) -> HttpResponse:
     list_imports.discard(list_id=found.pk, actor=staff_of(request), now=timezone.now())
-    audit.record(staff_of(request), [found.schedule], f"List {found} discarded")
+    audit.record(staff_of(request), [found.schedule], f"List {found.pk} discarded")
     messages.info(request, _after_discard(found))
     return HttpResponseRedirect(_next_page(request, found))
 
@@ -142,7 +143,7 @@ def _check_or_save(request: HttpRequest, found: ListImport) -> HttpResponse:
 def _save(request: HttpRequest, found: ListImport) -> HttpResponse:
     was_due = found.activates and _is_due(found.schedule)
     saved, report = list_imports.save(list_id=found.pk, actor=staff_of(request), clock=timezone.now)
-    audit.record(staff_of(request), [found.schedule], f"List {saved} saved: {report.added:,} recipients")
+    audit.record(staff_of(request), [found.schedule], f"List {saved.pk} saved: {report.added:,} added")
     if report.notes:
         messages.info(request, format_html("Decided for you:{}", note_lines(report.notes)))
     already = f", {report.duplicates:,} already on it" if report.duplicates else ""

@@ -4,6 +4,8 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from scheduling.models import ListImport, Schedule, ScheduleRecipient
@@ -164,6 +166,18 @@ class TestGone:
 
         assert [number for number, _ in listed()] == [A]
         assert (ListImport.objects.get().status, Schedule.objects.get().status) == ("discarded", "paused")
+
+
+@pytest.mark.parametrize(("action", "done"), [("save", "saved: 1 added."), ("discard", "discarded.")])
+def test_the_audit_log_does_not_keep_the_name_of_a_file(admin, action: str, done: str) -> None:
+    add(admin, pasted="", file=SimpleUploadedFile("Ada Lovelace.csv", BAD.encode()))
+    found = waiting()
+
+    decide(admin, action)
+
+    changes = list(LogEntry.objects.values_list("change_message", flat=True))
+    assert f"List {found.pk} {done}" in changes
+    assert not [each for each in changes if "Lovelace" in each]
 
 
 def test_rows_that_another_text_refuses_are_told(admin) -> None:
