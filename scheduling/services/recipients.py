@@ -176,9 +176,9 @@ def for_text(form: ListFormat, text: str) -> ListFormat:
     return replace(form, used=compiled(text).variables)
 
 
-def check_country(country: str) -> None:
+def check_country(country: object) -> None:
     """Raises `InvalidField` for what is neither empty nor a country's two letters."""
-    if country and not recipient_numbers.is_country(country):
+    if country != "" and not (isinstance(country, str) and recipient_numbers.is_country(country)):
         raise InvalidField("default_country", "invalid", "Give the country as two letters, such as DE.")
 
 
