@@ -1,6 +1,5 @@
 """Computes the next run of a schedule. Wall times are naive datetimes, all others are in UTC."""
 
-from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TypedDict
@@ -210,15 +209,22 @@ def skip_to_latest(schedule: Schedule, at: datetime) -> int:
 
     Takes time in proportion to them.
     """
-    skipped = 0
-    while (schedule.recurrence or schedule.added_dates) and schedule.next_wall:
-        later = copy(schedule)
-        advance(later)
-        if later.next_run_at is None or later.next_run_at > at:
+    if not (schedule.recurrence or schedule.added_dates) or schedule.next_run_at is None:
+        return 0
+    skipped, latest = 0, None
+    position = position_after_next(schedule)
+    series: Series = {**series_of(schedule), "position": position}
+    for step in recurrence.steps(**series):
+        if step.utc > at:
             break
-        for name in (*POSITION_FIELDS, *NEXT_FIELDS):
-            setattr(schedule, name, getattr(later, name))
-        skipped += 1
+        # Not later is what the first of two equal hours had, for a start that was given with the offset of the second one.
+        if step.utc > schedule.next_run_at:
+            skipped, latest = skipped + 1, (step, position)
+        position = step.position
+    if latest is not None:
+        step, position = latest
+        _set_position(schedule, position)
+        set_next(schedule, (step.wall, step.utc))
     return skipped
 
 
