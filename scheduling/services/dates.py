@@ -77,7 +77,10 @@ def with_run(schedule: Schedule, at: datetime) -> Dates:
 
 
 def _wall_at(schedule: Schedule, at: datetime) -> datetime:
-    return at.astimezone(recurrence.zone(schedule.time_zone)).replace(tzinfo=None, fold=0, microsecond=0)
+    try:
+        return at.astimezone(recurrence.zone(schedule.time_zone)).replace(tzinfo=None, fold=0, microsecond=0)
+    except OverflowError:
+        raise InvalidField("at", "invalid", "This time is out of range.") from None
 
 
 def _is_at(schedule: Schedule, each: date | datetime, at: datetime) -> bool:

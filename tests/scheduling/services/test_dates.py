@@ -123,6 +123,13 @@ class TestOneRun:
         schedule.refresh_from_db()
         assert (schedule.left_out_dates, schedule.added_dates) == ("", "")
 
+    def test_a_time_beyond_the_last_year_is_refused(self, owner) -> None:
+        schedule = create(owner, recurrence=DAILY, time_zone="Asia/Tokyo")
+        last = datetime.max.replace(tzinfo=UTC)
+
+        for edit in (dates.leave_out, dates.put_back):
+            assert refused(edit, schedule_id=schedule.pk, at=last, now=DUE) == ("at", "invalid")
+
     def test_no_run_is_added_before_the_start(self, owner) -> None:
         schedule = create(owner, recurrence=DAILY)
 
