@@ -145,7 +145,7 @@ def _save(request: HttpRequest, found: ListImport) -> HttpResponse:
     saved, report = list_imports.save(list_id=found.pk, actor=staff_of(request), clock=timezone.now)
     audit.record(staff_of(request), [found.schedule], f"List {saved.pk} saved: {report.added:,} added")
     if report.notes:
-        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes)))
+        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes, found.row_offset)))
     already = f", {report.duplicates:,} already on it" if report.duplicates else ""
     others_wait = found.activates and _others_wait(found)
     active = " The schedule is active." if found.activates else ""
@@ -214,7 +214,7 @@ def _shown(request: HttpRequest, found: ListImport, model_admin: Any, *, is_deci
     elif found.status == ListImport.Status.CHECKED and fault_of(found.schedule, "text") is None:
         try:
             shown = preview(found.pk, mapping=ListMapping.of(found), text=found.schedule.text)
-            context |= {"form": _form(found, shown), **_table(shown, readable=_may_read(request))}
+            context |= {"form": _form(found, shown), **_table(shown, found.row_offset, readable=_may_read(request))}
         except DomainError as error:
             context["unreadable"] = error.detail
     return TemplateResponse(request, "admin/scheduling/schedule/list.html", context)
@@ -224,11 +224,11 @@ def _may_read(request: HttpRequest) -> bool:
     return text_privacy.may_read(staff_of(request))
 
 
-def _table(shown: ListPreview, *, readable: bool) -> dict[str, Any]:
-    """What the page shows of the first rows. Values of variables are parts of texts."""
+def _table(shown: ListPreview, row_offset: int, *, readable: bool) -> dict[str, Any]:
+    """What the page shows of the first rows, numbered as they were pasted. Values of variables are parts of texts."""
     rows = [
         {
-            "row": row,
+            "row": row._replace(row=row.row - row_offset),
             "variables": [(name, each if readable else HIDDEN) for name, each in row.variables.items()],
             "text": row.text if readable or row.text is None else HIDDEN,
         }

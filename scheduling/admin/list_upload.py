@@ -128,8 +128,7 @@ def finish(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         except DomainError as error:  # another one has canceled the schedule, or discarded the list
             messages.error(request, error.detail)
             return HttpResponseRedirect(page_of(found))
-        report.notes = [note._replace(row=note.row - sent.row_offset) for note in report.notes]
-        show_report(request, report)
+        show_report(request, report, sent.row_offset)
         return response
     return HttpResponseRedirect(page_of(found))
 

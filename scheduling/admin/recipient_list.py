@@ -47,7 +47,7 @@ def _line(error: RowError | RowNote) -> str:
     return f"Row {error.row}, {error.field}: {error.detail}" if error.field else f"Row {error.row}: {error.detail}"
 
 
-def show_report(request: HttpRequest, report: ImportReport) -> None:
+def show_report(request: HttpRequest, report: ImportReport, row_offset: int) -> None:
     """Show how many recipients were added, and what was decided for the user."""
     counts = [f"{report.added:,} added to the list"]
     if report.duplicates:
@@ -55,12 +55,14 @@ def show_report(request: HttpRequest, report: ImportReport) -> None:
     if report.rejected:
         counts.append(f"{report.rejected:,} invalid {'row' if report.rejected == 1 else 'rows'} not added")
     if report.notes:
-        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes)))
+        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes, row_offset)))
     messages.success(request, f"{', '.join(counts)}.")
 
 
-def note_lines(notes: Sequence[RowNote]) -> SafeString:
-    return format_html_join("", "<br>{}", ((_line(note),) for note in notes[:NAMED_ROWS]))
+def note_lines(notes: Sequence[RowNote], row_offset: int = 0) -> SafeString:
+    """One line for each of the first notes. `row_offset` is how many rows were put before a pasted list."""
+    shown = (note._replace(row=note.row - row_offset) for note in notes[:NAMED_ROWS])
+    return format_html_join("", "<br>{}", ((_line(note),) for note in shown))
 
 
 def may_decide(request: HttpRequest, found: ListImport) -> bool:
