@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -12,6 +13,7 @@ from scheduling.models import ListImport, Schedule, ScheduleRecipient
 from scheduling.services import list_files, list_imports, recipients, schedules
 from scheduling.services.errors import ListDecided, ScheduleEnded
 from tests.messaging.admin.conftest import staff
+from tests.messaging.parallel import at_once
 from tests.scheduling.making import A, B, C, create
 from tests.scheduling.test_admin import LIST, add, admin, clock, edit, listed, user
 from tests.scheduling.test_admin_lists import BAD, counts, decide, page_of, waiting
@@ -58,6 +60,13 @@ class TestTwoLists:
         press(admin, two[0], "save")
 
         assert (Schedule.objects.get().status, counts(waiting())) == ("paused", ("checked", 1, 0, 1))
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_two_that_are_saved_at_once_the_last_one_starts_it(self, two, clock, user) -> None:
+        at_once([partial(list_imports.save, list_id=each.pk, actor=user, clock=clock) for each in two])
+
+        assert {each.status for each in ListImport.objects.all()} == {"saved"}
+        assert (Schedule.objects.get().status, {number for number, _ in listed()}) == ("active", {A, B})
 
     def test_a_clean_list_beside_a_waiting_one_is_saved(self, admin) -> None:
         add(admin, pasted=BAD)
