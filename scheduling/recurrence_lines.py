@@ -15,7 +15,8 @@ MAX_TEXT = 65_536  # room for as many dates, each on a line with its zone
 PREFIX = "RRULE:"
 
 _FOLD = re.compile(r"\r?\n[ \t]")
-_BLANKS = re.compile(r"[ \t]*([;,=:])[ \t]*")
+# Without the lookbehind, a long run of blanks would be tried from each of them: seconds for one text.
+_BLANKS = re.compile(r"(?:(?<![ \t])[ \t]+)?([;,=:])[ \t]*")
 _START = re.compile(
     r"DTSTART(?:;VALUE=DATE-TIME)?(?:;TZID=(?P<zone>[A-Z0-9_+/. -]{1,64}))?(?:;VALUE=DATE-TIME)?"
     r":(?P<wall>\d{8}T\d{6})(?P<utc>Z?)",

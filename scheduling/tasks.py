@@ -55,8 +55,10 @@ def expand() -> None:
 
 @shared_task(name="scheduling.retain")
 def retain() -> None:
-    retention.erase_expired(now=timezone.now(), chunks=100)
-    list_retention.sweep(now=timezone.now())
+    try:
+        retention.erase_expired(now=timezone.now(), chunks=100)
+    finally:
+        list_retention.sweep(now=timezone.now())
 
 
 @shared_task(name="scheduling.check_zone_data")

@@ -26,8 +26,7 @@ from scheduling import holiday_calendar
 from scheduling.admin import list_upload
 from scheduling.admin.list_upload import MAX_FILE_BYTES
 from scheduling.models import Schedule
-from scheduling.recipient_numbers import is_country
-from scheduling.services import schedules, timing
+from scheduling.services import recipients, schedules, timing
 from scheduling.services.schedules import ScheduleInput
 
 NO_RECIPIENTS = "Give at least one recipient."
@@ -154,8 +153,10 @@ class ScheduleForm(StyledModelForm):
 
     def clean_country(self) -> str:
         country: str = self.cleaned_data["country"].upper()
-        if country and not is_country(country):
-            raise forms.ValidationError("Give the country as two letters, such as DE.")
+        try:
+            recipients.check_country(country)
+        except InvalidField as error:
+            raise forms.ValidationError(error.detail) from None
         return country
 
     def clean_run_at(self) -> datetime:

@@ -23,9 +23,10 @@ from messaging.services.errors import DomainError
 from messaging.services.representation import HIDDEN
 from providers.numbers import COUNTRIES
 from scheduling.admin.list_upload import page_of
-from scheduling.admin.recipient_list import note_lines
+from scheduling.admin.recipient_list import may_decide, note_lines
 from scheduling.models import ListImport, Schedule
 from scheduling.services import list_imports, recipients
+from scheduling.services.dates import ENDED
 from scheduling.services.list_imports import ListMapping
 from scheduling.services.list_preview import ListPreview, preview
 
@@ -82,21 +83,14 @@ def list_page(request: HttpRequest, object_id: UUID, list_id: UUID, model_admin:
     found = rows.filter(pk=list_id, schedule=object_id).first()
     if found is None:
         raise Http404
-    may_decide = _may_decide(request, found)
-    if not (may_decide or model_admin.has_view_permission(request, found.schedule)):
+    is_decider = may_decide(request, found)
+    if not (is_decider or model_admin.has_view_permission(request, found.schedule)):
         raise PermissionDenied
     if request.method == "POST":
-        if not may_decide:
+        if not is_decider:
             raise PermissionDenied
         return _act(request, found)
-    return _shown(request, found, model_admin, may_decide=may_decide)
-
-
-def _may_decide(request: HttpRequest, found: ListImport) -> bool:
-    """Staff that may change schedules decide, and staff that may add them about their own lists."""
-    user = staff_of(request)
-    is_own = found.actor_id == user.pk and user.has_perm("scheduling.add_schedule")
-    return is_own or user.has_perm("scheduling.change_schedule")
+    return _shown(request, found, model_admin, is_decider=is_decider)
 
 
 def _act(request: HttpRequest, found: ListImport) -> HttpResponse:
@@ -109,17 +103,26 @@ def _act(request: HttpRequest, found: ListImport) -> HttpResponse:
         return HttpResponseRedirect(page_of(found))
 
 
+# The audit log names lists by their ids: names of files may be those of people, and are forgotten after a time.
 def _discard(request: HttpRequest, found: ListImport) -> HttpResponse:
     list_imports.discard(list_id=found.pk, actor=staff_of(request), now=timezone.now())
-    audit.record(staff_of(request), [found.schedule], f"List {found} discarded")
+    audit.record(staff_of(request), [found.schedule], f"List {found.pk} discarded")
     messages.info(request, _after_discard(found))
-    return HttpResponseRedirect(_page_of_schedule(found))
+    return HttpResponseRedirect(_next_page(request, found))
 
 
 def _after_discard(found: ListImport) -> str:
-    if found.activates:
-        return "The list is discarded. The schedule is paused and has no recipients: add another list, or delete it."
-    return "The list is discarded. The schedule keeps the recipients that it has."
+    if not found.activates:
+        return "The list is discarded. The schedule keeps the recipients that it has."
+    if _others_wait(found):
+        return "The list is discarded. The schedule is paused until its other list is saved or discarded."
+    if found.schedule.recipient_count:
+        return "The list is discarded. The schedule is paused: resume it, or add another list."
+    return "The list is discarded. The schedule is paused and has no recipients: add another list, or delete it."
+
+
+def _others_wait(found: ListImport) -> bool:
+    return list_imports.waiting().filter(schedule=found.schedule_id, activates=True).exclude(pk=found.pk).exists()
 
 
 def _check_or_save(request: HttpRequest, found: ListImport) -> HttpResponse:
@@ -140,15 +143,20 @@ def _check_or_save(request: HttpRequest, found: ListImport) -> HttpResponse:
 def _save(request: HttpRequest, found: ListImport) -> HttpResponse:
     was_due = found.activates and _is_due(found.schedule)
     saved, report = list_imports.save(list_id=found.pk, actor=staff_of(request), clock=timezone.now)
-    audit.record(staff_of(request), [found.schedule], f"List {saved} saved: {report.added:,} recipients")
+    audit.record(staff_of(request), [found.schedule], f"List {saved.pk} saved: {report.added:,} added")
     if report.notes:
-        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes)))
+        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes, found.row_offset)))
     already = f", {report.duplicates:,} already on it" if report.duplicates else ""
+    others_wait = found.activates and _others_wait(found)
     active = " The schedule is active." if found.activates else ""
-    messages.success(request, f"{report.added:,} added to the list{already}.{active}")
-    if was_due:
+    waits = " The schedule is paused until its other list is saved or discarded."
+    messages.success(request, f"{report.added:,} added to the list{already}.{waits if others_wait else active}")
+    if report.rejected > found.refused:
+        more = report.rejected - found.refused
+        messages.warning(request, f"The text has changed since the list was checked: {more:,} more refused.")
+    if was_due and not others_wait:
         messages.warning(request, _late(found.schedule))
-    return HttpResponseRedirect(_page_of_schedule(found))
+    return HttpResponseRedirect(_next_page(request, found))
 
 
 def _is_due(schedule: Schedule) -> bool:
@@ -163,7 +171,15 @@ def _late(schedule: Schedule) -> str:
     )
 
 
-def _page_of_schedule(found: ListImport) -> str:
+def _next_page(request: HttpRequest, found: ListImport) -> str:
+    return _page_of_schedule(request, found) or page_of(found)
+
+
+def _page_of_schedule(request: HttpRequest, found: ListImport) -> str:
+    """Empty for staff that may only add schedules."""
+    user = staff_of(request)
+    if not (user.has_perm("scheduling.view_schedule") or user.has_perm("scheduling.change_schedule")):
+        return ""
     return reverse("admin:scheduling_schedule_change", args=[found.schedule_id])
 
 
@@ -178,24 +194,27 @@ def _form(found: ListImport, shown: ListPreview, data: Any = None) -> MappingFor
     return MappingForm(data, initial=initial, shown=shown, needed=needed)
 
 
-def _shown(request: HttpRequest, found: ListImport, model_admin: Any, *, may_decide: bool) -> HttpResponse:
+def _shown(request: HttpRequest, found: ListImport, model_admin: Any, *, is_decider: bool) -> HttpResponse:
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
         "model_admin": model_admin,
         "content_title": "List of recipients",
         "title": "List of recipients",
         "schedule": found.schedule,
+        "schedule_url": _page_of_schedule(request, found),
         "list": found,
         "tone": TONES[found.status],
-        "may_decide": may_decide and found.status == ListImport.Status.CHECKED,
+        "may_decide": is_decider and found.status == ListImport.Status.CHECKED,
         "refusals": found.refusals[:SHOWN_REFUSALS],
         "more_refusals": max(found.refused - SHOWN_REFUSALS, 0),
         "late": _late(found.schedule) if found.activates and _is_due(found.schedule) else "",
     }
-    if found.status == ListImport.Status.CHECKED and fault_of(found.schedule, "text") is None:
+    if found.status == ListImport.Status.CHECKED and found.schedule.status in ENDED:
+        context["unreadable"] = f"The schedule is {found.schedule.status}; no recipients can be added to it."
+    elif found.status == ListImport.Status.CHECKED and fault_of(found.schedule, "text") is None:
         try:
             shown = preview(found.pk, mapping=ListMapping.of(found), text=found.schedule.text)
-            context |= {"form": _form(found, shown), **_table(shown, readable=_may_read(request))}
+            context |= {"form": _form(found, shown), **_table(shown, found.row_offset, readable=_may_read(request))}
         except DomainError as error:
             context["unreadable"] = error.detail
     return TemplateResponse(request, "admin/scheduling/schedule/list.html", context)
@@ -205,11 +224,11 @@ def _may_read(request: HttpRequest) -> bool:
     return text_privacy.may_read(staff_of(request))
 
 
-def _table(shown: ListPreview, *, readable: bool) -> dict[str, Any]:
-    """What the page shows of the first rows. Values of variables are parts of texts."""
+def _table(shown: ListPreview, row_offset: int, *, readable: bool) -> dict[str, Any]:
+    """What the page shows of the first rows, numbered as they were pasted. Values of variables are parts of texts."""
     rows = [
         {
-            "row": row,
+            "row": row._replace(row=row.row - row_offset),
             "variables": [(name, each if readable else HIDDEN) for name, each in row.variables.items()],
             "text": row.text if readable or row.text is None else HIDDEN,
         }
@@ -225,5 +244,7 @@ def imports_of(schedule: Schedule) -> dict[str, Any]:
         schedule.imports.select_related("actor", "decided_by").defer("refusals").order_by("-pk")[:SHOWN_IMPORTS]
     )
     lists = [{"list": each, "tone": TONES[each.status], "url": page_of(each)} for each in newest]
-    waits = any(each.status == ListImport.Status.CHECKED and each.activates for each in newest)
+    waits = schedule.status == Schedule.Status.PAUSED and any(
+        each.status == ListImport.Status.CHECKED and each.activates for each in newest
+    )
     return {"lists": lists, "waits_for_list": waits}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 from uuid import UUID
 
+from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -22,7 +23,7 @@ from scheduling.list_spool import ListSpool
 from scheduling.models import ListImport, Schedule
 from scheduling.recipient_numbers import is_country
 from scheduling.recipients_csv import InvalidCsv, columns_of
-from scheduling.services import list_files, list_imports, recipients
+from scheduling.services import list_imports, recipients
 from scheduling.services.list_imports import Checked, ListMapping
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
@@ -118,13 +119,16 @@ def finish(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         return response
     found = sent.saved_as
     sent.stream.seek(0)
-    list_files.put(found.pk, sent.stream)
+    list_imports.store(found.pk, sent.stream)
     if sent.checked.is_clean and sent.is_sure and not request.POST.get(CHECK_FIRST):
-        _, report = list_imports.save_spooled(
-            list_id=found.pk, actor=staff_of(request), clock=timezone.now, spool=sent.spool, checked=sent.checked
-        )
-        report.notes = [note._replace(row=note.row - sent.row_offset) for note in report.notes]
-        show_report(request, report)
+        try:
+            _, report = list_imports.save_spooled(
+                list_id=found.pk, actor=staff_of(request), clock=timezone.now, spool=sent.spool, checked=sent.checked
+            )
+        except DomainError as error:  # another one has canceled the schedule, or discarded the list
+            messages.error(request, error.detail)
+            return HttpResponseRedirect(page_of(found))
+        show_report(request, report, sent.row_offset)
         return response
     return HttpResponseRedirect(page_of(found))
 

@@ -83,8 +83,6 @@ def _edited(request: HttpRequest, schedule: Schedule) -> Dates | None:
     if added is None or added.tzinfo:
         raise InvalidField("recurrence", "invalid", "Choose the date and time to add.")
     zone = recurrence.zone(schedule.time_zone)
-    if added < datetime.fromisoformat(schedule.start_wall):
-        raise InvalidField("recurrence", "invalid", "An added date must be after the first run.")
     return dates.with_run(schedule, recurrence.to_utc(added, zone))
 
 

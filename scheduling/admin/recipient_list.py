@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from messaging.console import csv_export
+from messaging.console.staff import staff_of
 from messaging.services.representation import HIDDEN
 from providers.numbers import plain
 from scheduling.models import ListImport, Schedule
@@ -46,7 +47,7 @@ def _line(error: RowError | RowNote) -> str:
     return f"Row {error.row}, {error.field}: {error.detail}" if error.field else f"Row {error.row}: {error.detail}"
 
 
-def show_report(request: HttpRequest, report: ImportReport) -> None:
+def show_report(request: HttpRequest, report: ImportReport, row_offset: int) -> None:
     """Show how many recipients were added, and what was decided for the user."""
     counts = [f"{report.added:,} added to the list"]
     if report.duplicates:
@@ -54,20 +55,29 @@ def show_report(request: HttpRequest, report: ImportReport) -> None:
     if report.rejected:
         counts.append(f"{report.rejected:,} invalid {'row' if report.rejected == 1 else 'rows'} not added")
     if report.notes:
-        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes)))
+        messages.info(request, format_html("Decided for you:{}", note_lines(report.notes, row_offset)))
     messages.success(request, f"{', '.join(counts)}.")
 
 
-def note_lines(notes: Sequence[RowNote]) -> SafeString:
-    return format_html_join("", "<br>{}", ((_line(note),) for note in notes[:NAMED_ROWS]))
+def note_lines(notes: Sequence[RowNote], row_offset: int = 0) -> SafeString:
+    """One line for each of the first notes. `row_offset` is how many rows were put before a pasted list."""
+    shown = (note._replace(row=note.row - row_offset) for note in notes[:NAMED_ROWS])
+    return format_html_join("", "<br>{}", ((_line(note),) for note in shown))
+
+
+def may_decide(request: HttpRequest, found: ListImport) -> bool:
+    """Staff that may change schedules decide, and staff that may add them about their own lists."""
+    user = staff_of(request)
+    is_own = found.actor_id == user.pk and user.has_perm("scheduling.add_schedule")
+    return is_own or user.has_perm("scheduling.change_schedule")
 
 
 def bad_rows(request: HttpRequest, object_id: UUID, list_id: UUID, model_admin: Any) -> StreamingHttpResponse:
     """Download the refused rows of a list: the first 10,000, without what the rows have."""
-    found = ListImport.objects.filter(pk=list_id, schedule=object_id).first()
+    found = ListImport.objects.select_related("schedule").filter(pk=list_id, schedule=object_id).first()
     if found is None:
         raise Http404
-    if not model_admin.has_view_or_change_permission(request):
+    if not (may_decide(request, found) or model_admin.has_view_permission(request, found.schedule)):
         raise PermissionDenied
     return csv_export.stream(found.refusals, COLUMNS, filename="bad-rows.csv")
 

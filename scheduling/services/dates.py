@@ -57,24 +57,36 @@ def _edit(schedule_id: UUID, at: datetime, now: datetime, edited: Callable[[Sche
 def without(schedule: Schedule, at: datetime) -> Dates:
     """Return the schedule's dates such that it does not run at `at` (UTC)."""
     wall, dates = _wall_at(schedule, at), timing.dates_of(schedule)
-    was_added = wall in dates.added
-    dates = replace(dates, added=tuple(each for each in dates.added if each != wall))
+    kept = tuple(each for each in dates.added if not _is_at(schedule, each, at))
+    was_added, dates = kept != dates.added, replace(dates, added=kept)
     if was_added and not _runs_at(schedule, at, dates):
         return dates
     return replace(dates, left_out=dates.left_out | {wall})
 
 
 def with_run(schedule: Schedule, at: datetime) -> Dates:
-    """Return the schedule's dates such that it runs at `at` (UTC)."""
+    """Return the schedule's dates such that it runs at `at` (UTC). Raises `InvalidField` for a new date before the start."""
     wall, dates = _wall_at(schedule, at), timing.dates_of(schedule)
-    dates = replace(dates, left_out=dates.left_out - {wall, wall.date()})
+    others = frozenset(each for each in dates.left_out if each != wall.date() and not _is_at(schedule, each, at))
+    dates = replace(dates, left_out=others)
     if _runs_at(schedule, at, dates):
         return dates
+    if wall < datetime.fromisoformat(schedule.start_wall).replace(microsecond=0):
+        raise InvalidField("recurrence", "invalid", "An added date must be after the first run.")
     return replace(dates, added=tuple(sorted({*dates.added, wall})))
 
 
 def _wall_at(schedule: Schedule, at: datetime) -> datetime:
-    return at.astimezone(recurrence.zone(schedule.time_zone)).replace(tzinfo=None, fold=0, microsecond=0)
+    try:
+        return at.astimezone(recurrence.zone(schedule.time_zone)).replace(tzinfo=None, fold=0, microsecond=0)
+    except OverflowError:
+        raise InvalidField("at", "invalid", "This time is out of range.") from None
+
+
+def _is_at(schedule: Schedule, each: date | datetime, at: datetime) -> bool:
+    """Whether a date is this moment: where clocks skip an hour, several wall times are. A whole day is none."""
+    zone = recurrence.zone(schedule.time_zone)
+    return isinstance(each, datetime) and recurrence.to_utc(each, zone) == at.replace(microsecond=0)
 
 
 def _runs_at(schedule: Schedule, at: datetime, dates: Dates) -> bool:

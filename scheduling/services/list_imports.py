@@ -1,9 +1,10 @@
 """Lists that staff send: checked first, then saved or discarded. Nothing of a list is on the schedule before it is saved."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -16,7 +17,7 @@ from scheduling.list_spool import ListSpool
 from scheduling.models import ListImport, Schedule
 from scheduling.recipients_csv import ListFormat
 from scheduling.services import list_files, recipients, schedules
-from scheduling.services.errors import ListDecided
+from scheduling.services.errors import ListDecided, ListNotSaved
 from scheduling.services.recipients import ImportReport
 
 # Extended with each chunk, which takes a second at most.
@@ -111,6 +112,13 @@ def _still_waits(schedule: Schedule) -> bool:
     return schedule.imports.filter(activates=True).exclude(status=Status.SAVED).exists()
 
 
+def store(list_id: UUID, stream: BinaryIO) -> None:
+    """Store the file of a list that was recorded. It does not stay if the list was discarded meanwhile, as an erasure does."""
+    list_files.put(list_id, stream)
+    if not waiting().filter(pk=list_id).exists():
+        list_files.remove(list_id)
+
+
 def check_again(*, list_id: UUID, mapping: ListMapping, now: datetime) -> ListImport:
     """Read the waiting file with another mapping. Raises `ListDecided`, `ListUnreadable` or `InvalidField`."""
     found = _waiting(list_id, now)
@@ -191,10 +199,18 @@ def _finish(found: ListImport, report: ImportReport, actor: User, now: datetime)
         if not waiting().select_for_update().filter(pk=found.pk).exists():
             raise _decided(found.pk)
         found.save()
-        if found.activates and Schedule.objects.filter(pk=found.schedule_id, status=Schedule.Status.PAUSED).exists():
-            schedules.resume(schedule_id=found.schedule_id, now=now)
+        if found.activates:
+            _activate(found.schedule_id, now)
         # A fault of the storage must not undo this: the sweep removes the file later.
         transaction.on_commit(lambda: list_files.remove(found.pk), robust=True)
+
+
+def _activate(schedule_id: UUID, now: datetime) -> None:
+    """Start a schedule that is paused for its list. It stays paused while another such list waits."""
+    # The lock comes after the list is saved: of two lists that are saved at once, the second one starts the schedule.
+    if Schedule.objects.select_for_update().filter(pk=schedule_id, status=Schedule.Status.PAUSED).first():
+        with suppress(ListNotSaved):
+            schedules.resume(schedule_id=schedule_id, now=now)
 
 
 def discard(*, list_id: UUID, actor: User | None, now: datetime) -> None:
@@ -222,11 +238,14 @@ def _free(list_id: UUID, now: datetime) -> QuerySet[ListImport]:
 
 
 def _extend(list_id: UUID, now: datetime) -> None:
-    waiting().filter(pk=list_id).update(saving_until=now + LEASE)
+    if not waiting().filter(pk=list_id).update(saving_until=now + LEASE):
+        raise _decided(list_id)  # it took longer than the lease
 
 
 def _decided(list_id: UUID) -> ListDecided:
-    found = ListImport.objects.select_related("decided_by").get(pk=list_id)
+    found = ListImport.objects.select_related("decided_by").filter(pk=list_id).first()
+    if found is None:
+        return ListDecided("This list was deleted with its schedule.")
     if found.status == Status.CHECKED:
         return ListDecided("This list is being saved at the moment.")
     by = f" by {found.decided_by}" if found.decided_by else ""

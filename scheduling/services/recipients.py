@@ -176,9 +176,9 @@ def for_text(form: ListFormat, text: str) -> ListFormat:
     return replace(form, used=compiled(text).variables)
 
 
-def check_country(country: str) -> None:
+def check_country(country: object) -> None:
     """Raises `InvalidField` for what is neither empty nor a country's two letters."""
-    if country and not recipient_numbers.is_country(country):
+    if country != "" and not (isinstance(country, str) and recipient_numbers.is_country(country)):
         raise InvalidField("default_country", "invalid", "Give the country as two letters, such as DE.")
 
 
@@ -231,7 +231,9 @@ def _refuse_ended(schedule: Schedule) -> None:
 
 def _add_chunk(schedule_id: UUID, chunk: list[Listed], report: ImportReport, now: datetime) -> None:
     with transaction.atomic():
-        schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
+        schedule = Schedule.objects.select_for_update().filter(pk=schedule_id).first()
+        if schedule is None:
+            raise ScheduleEnded("The schedule was deleted; no recipients can be added to it.")
         _refuse_ended(schedule)
         # Check against the text read under the lock: it may have changed since the list was sent.
         valid = list(_valid(chunk, compiled(schedule.text), report))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
 from scheduling.models import ListImport, Schedule, ScheduleRun
-from scheduling.services import dates, timing
+from scheduling.services import dates, list_files, timing
 from scheduling.services.errors import AlreadyRan, ListNotSaved, ScheduleEnded
 from scheduling.services.recipient_insert import insert
 from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number
@@ -262,12 +263,15 @@ def _cancel_chunk(schedule: Schedule, actor: User | None, now: datetime, source:
 
 
 def delete(*, schedule_id: UUID) -> None:
-    """Delete a schedule that has not run. Raises `AlreadyRan`."""
+    """Delete a schedule that has not run, and its lists that wait to be saved. Raises `AlreadyRan`."""
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=schedule_id)
         if schedule.has_begun:
             raise AlreadyRan("The schedule has run already; cancel it instead.")
+        waiting = list(schedule.imports.filter(status=ListImport.Status.CHECKED).values_list("pk", flat=True))
         schedule.delete()
+        for list_id in waiting:
+            transaction.on_commit(partial(list_files.remove, list_id), robust=True)
 
 
 def _set_timing(schedule: Schedule, when: Timing) -> None:

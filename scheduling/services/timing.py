@@ -1,7 +1,6 @@
 """Computes the next run of a schedule. Wall times are naive datetimes, all others are in UTC."""
 
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TypedDict
 from zoneinfo import ZoneInfo
@@ -210,15 +209,22 @@ def skip_to_latest(schedule: Schedule, at: datetime) -> int:
 
     Takes time in proportion to them.
     """
-    skipped = 0
-    while (schedule.recurrence or schedule.added_dates) and schedule.next_wall:
-        later = copy(schedule)
-        advance(later)
-        if later.next_run_at is None or later.next_run_at > at:
+    if not (schedule.recurrence or schedule.added_dates) or schedule.next_run_at is None:
+        return 0
+    skipped, latest = 0, None
+    position = position_after_next(schedule)
+    series: Series = {**series_of(schedule), "position": position}
+    for step in recurrence.steps(**series):
+        if step.utc > at:
             break
-        for name in (*POSITION_FIELDS, *NEXT_FIELDS):
-            setattr(schedule, name, getattr(later, name))
-        skipped += 1
+        # Not later is what the first of two equal hours had, for a start that was given with the offset of the second one.
+        if step.utc > schedule.next_run_at:
+            skipped, latest = skipped + 1, (step, position)
+        position = step.position
+    if latest is not None:
+        step, position = latest
+        _set_position(schedule, position)
+        set_next(schedule, (step.wall, step.utc))
     return skipped
 
 
@@ -226,8 +232,8 @@ def recompute(schedule: Schedule, *, last_run: datetime | None) -> None:
     """Compute the next run with this process's zone data. `last_run` is when the last run was due. The caller saves.
 
     Before the first occurrence, the result is what the same request would get now: a start that was given with an offset keeps
-    its UTC time, any other start keeps its wall time. After it, the next run is later than the last wall time and later than
-    `last_run`: no wall time runs twice, also if the new data turns clocks back.
+    its UTC time, and its dates with it, any other start keeps its wall time. After it, the next run is later than the last
+    wall time and later than `last_run`: no wall time runs twice, also if the new data turns clocks back.
     """
     zone = recurrence.zone(schedule.time_zone)
     after_last_run = last_run + timedelta(microseconds=1) if last_run else None
@@ -238,12 +244,22 @@ def recompute(schedule: Schedule, *, last_run: datetime | None) -> None:
             skip_to(schedule, after_last_run)
         return
     wall, start_utc = _start(schedule.start_moment or datetime.fromisoformat(schedule.start_wall), zone)
+    _move_dates(schedule, wall - datetime.fromisoformat(schedule.start_wall))
     schedule.start_wall = wall.isoformat()
     first = _first(wall, start_utc, zone, schedule.recurrence, dates_of(schedule))
     if first is not None and after_last_run is not None:
         # Earlier runs were missed and the schedule was then rescheduled: each due time may have only one run.
         first = first._replace(utc=max(first.utc, after_last_run))
     set_next(schedule, first)
+
+
+def _move_dates(schedule: Schedule, by: timedelta) -> None:
+    """Keep dates beside the rule whose start has moved: what is left out stays so. BYHOUR has wall times that do not move."""
+    if not by or "BYHOUR=" in schedule.recurrence:
+        return
+    dates = dates_of(schedule)
+    left_out = frozenset(each + by if isinstance(each, datetime) else each for each in dates.left_out)
+    set_dates(schedule, replace(dates, left_out=left_out, added=tuple(each + by for each in dates.added)))
 
 
 def as_schedule(when: Timing) -> Schedule:

@@ -14,7 +14,7 @@ from scheduling.services import runs, timing
 logger = logging.getLogger(__name__)
 
 CHUNK = 1_000
-CHANGED_FIELDS = ("start_wall", *timing.POSITION_FIELDS, *timing.NEXT_FIELDS)
+CHANGED_FIELDS = ("start_wall", *timing.DATE_FIELDS, *timing.POSITION_FIELDS, *timing.NEXT_FIELDS)
 # Raised for a stored zone or rule that the current libraries no longer accept.
 _REFUSALS = (ValueError, ArithmeticError)
 

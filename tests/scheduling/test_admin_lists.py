@@ -138,6 +138,17 @@ class TestSend:
 
         assert [row[0] for row in waiting().refusals] == [2]
 
+    def test_so_do_its_preview_and_what_was_decided(self, admin) -> None:
+        page = add(admin, text="Hello", pasted=f"{A}\n{B} | {C}\n12345\n", follow=True)
+        assert [each["row"].row for each in page.context["rows"]] == [1, 2, 3]
+
+        told = decide(admin, "save")
+
+        assert (
+            "info",
+            "Decided for you:<br>Row 2, to: There are 2 numbers; the first mobile one is taken, or else the first.",
+        ) in told
+
     def test_a_list_that_is_given_up_waits_and_says_so(self, admin, monkeypatch) -> None:
         monkeypatch.setattr(recipients_csv, "MAX_BAD_ROWS", 3)
 

@@ -138,3 +138,10 @@ def test_what_is_stored_and_what_is_written_is_read_again(left_out: frozenset, a
         for zone in (None, tz) if tz != UTC_ZONE else (None, UTC_ZONE):
             written = separate("\n".join(lines(dates, zone)))
             assert resolve(written.left_out, written.added, start=START, tz=tz) == (left_out, added)
+
+
+@pytest.mark.parametrize("text", [DAILY + " " * 65_000 + "X", "EXDATE" + "\t" * 65_000 + "X"], ids=len)
+def test_a_long_run_of_blanks_is_refused_in_one_pass(text: str) -> None:
+    """Twenty seconds when each blank was a place to begin at."""
+    with pytest.raises(InvalidRecurrence):
+        separate(text)

@@ -1,6 +1,6 @@
 """Coming dates of a schedule that has begun are left out, put back and added; nothing in the past changes."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -95,6 +95,48 @@ class TestOneRun:
         dates.leave_out(schedule_id=ran.pk, at=DUE + 3 * HOUR, now=DUE)
 
         assert (after(ran), ran.left_out_dates, ran.added_dates) == (DUE + DAY, "", "")
+
+    def test_a_run_in_a_skipped_hour_is_put_back_however_it_was_left_out(self, owner) -> None:
+        schedule = create(
+            owner,
+            run_at=datetime(2026, 11, 29, 2, 30),  # noqa: DTZ001
+            time_zone="Europe/Berlin",
+            recurrence=f"{DAILY}\nEXDATE:20270328T023000",
+        )
+        at_the_end_of_the_gap = datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
+
+        dates.put_back(schedule_id=schedule.pk, at=at_the_end_of_the_gap, now=DUE)
+
+        schedule.refresh_from_db()
+        assert (schedule.left_out_dates, schedule.added_dates) == ("", "")
+
+    def test_an_added_run_in_a_skipped_hour_is_taken_back(self, owner) -> None:
+        schedule = create(
+            owner,
+            run_at=datetime(2026, 11, 29, 9, 0),  # noqa: DTZ001
+            time_zone="Europe/Berlin",
+            recurrence=f"{DAILY}\nRDATE:20270328T023000",
+        )
+
+        dates.leave_out(schedule_id=schedule.pk, at=datetime(2027, 3, 28, 1, 0, tzinfo=UTC), now=DUE)
+
+        schedule.refresh_from_db()
+        assert (schedule.left_out_dates, schedule.added_dates) == ("", "")
+
+    def test_a_time_beyond_the_last_year_is_refused(self, owner) -> None:
+        schedule = create(owner, recurrence=DAILY, time_zone="Asia/Tokyo")
+        last = datetime.max.replace(tzinfo=UTC)
+
+        for edit in (dates.leave_out, dates.put_back):
+            assert refused(edit, schedule_id=schedule.pk, at=last, now=DUE) == ("at", "invalid")
+
+    def test_no_run_is_added_before_the_start(self, owner) -> None:
+        schedule = create(owner, recurrence=DAILY)
+
+        assert refused(dates.put_back, schedule_id=schedule.pk, at=DUE - HOUR, now=DUE - 2 * HOUR) == (
+            "recurrence",
+            "invalid",
+        )
 
     def test_a_run_is_put_back_on_a_holiday(self, owner) -> None:
         schedule = create(owner, recurrence=DAILY, holidays="US")

@@ -7,6 +7,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from messaging.services.errors import NotErasable
+from scheduling import tasks
 from scheduling.list_spool import ListSpool
 from scheduling.models import ListImport, Schedule
 from scheduling.services import erasure, list_files, list_imports, list_retention
@@ -54,6 +55,18 @@ class TestSweep:
 
         assert status(waiting) == expected
         assert list(list_files.stored_ids()) == ([waiting.pk] if expected == "checked" else [])
+
+    def test_it_does_not_wait_for_what_is_erased_beside_it(self, waiting, monkeypatch) -> None:
+        def fail(**_options) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(tasks.retention, "erase_expired", fail)
+        monkeypatch.setattr(tasks.timezone, "now", lambda: NOW + timedelta(hours=24))
+
+        with pytest.raises(RuntimeError):
+            tasks.retain()
+
+        assert status(waiting) == "discarded"
 
     def test_one_that_is_being_saved_is_left_alone(self, waiting) -> None:
         late = NOW + timedelta(days=2)

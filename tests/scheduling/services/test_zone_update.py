@@ -74,6 +74,37 @@ class TestWhatMoves:
         assert [run.utc for run in look_ahead(schedule, count=2, now=BEFORE - DAY).runs] == [BEFORE, BEFORE + DAY]
         assert caplog.messages == []
 
+    def test_dates_move_with_a_start_that_keeps_its_utc_time(self, owner, upgrade) -> None:
+        dates = "EXDATE:20261216T170000Z\nEXDATE;VALUE=DATE:20261218\nRDATE:20261216T200000Z"
+        schedule = create(owner, run_at=BEFORE, time_zone=ZONE, recurrence=f"FREQ=DAILY\n{dates}")
+        upgrade()
+
+        recompute()
+
+        schedule.refresh_from_db()
+        assert (schedule.left_out_dates, schedule.added_dates) == (
+            "2026-12-16T10:00:00 2026-12-18",
+            "2026-12-16T13:00:00",
+        )
+        assert [run.utc - BEFORE for run in look_ahead(schedule, count=4, now=BEFORE - DAY).runs] == [
+            0 * DAY,
+            DAY + 3 * HOUR,
+            2 * DAY,
+            4 * DAY,
+        ]
+
+    @pytest.mark.parametrize(
+        ("run_at", "rule"), [(WALL, "FREQ=DAILY"), (BEFORE, "FREQ=DAILY;BYHOUR=9")], ids=["wall", "byhour"]
+    )
+    def test_dates_stay_beside_wall_times_that_stay(self, owner, upgrade, run_at: datetime, rule: str) -> None:
+        schedule = create(owner, run_at=run_at, time_zone=ZONE, recurrence=f"{rule}\nEXDATE:20261217T090000")
+        upgrade()
+
+        recompute()
+
+        schedule.refresh_from_db()
+        assert schedule.left_out_dates == "2026-12-17T09:00:00"
+
     def test_another_zone_is_left_alone(self, owner, upgrade, caplog) -> None:
         schedule = create(owner, run_at=WALL, time_zone="Europe/Berlin")
         before = Schedule.objects.values().get()
