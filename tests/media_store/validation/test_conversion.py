@@ -134,6 +134,10 @@ KNOWN = {
 }
 
 
+def test_a_contact_card_with_a_byte_order_mark_is_named() -> None:
+    assert recognition.described(b"\xef\xbb\xbf" + KNOWN["a contact card"]) == "a contact card"
+
+
 @pytest.mark.parametrize(("name", "content"), KNOWN.items(), ids=[name or "unknown" for name in KNOWN])
 def test_a_file_that_is_no_picture_is_named(name: str, content: bytes) -> None:
     assert recognition.described(content[: recognition.HEAD]) == name
