@@ -23,15 +23,16 @@ PROGRAM = "media_store.validation.jpeg_program"
 SECONDS = 60  # by the clock; the program has a smaller limit of its own in CPU time
 KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH")
 CODES = frozenset({"too_many_pixels", "damaged"})
-# What others send, such as a service manager that stops a worker and all of its processes, or a kernel without memory. The limits
-# of the program raise other signals.
+# Sent by a service manager that stops a worker with all of its processes, or by a kernel without memory. The program's own
+# limits raise other signals.
 ENDED_FROM_OUTSIDE = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGKILL})
 
 
 def to_jpeg(file: BinaryIO, target: BinaryIO, *, kind: str, limits: ImageLimits) -> None:
     """Write the first picture of `file` to `target` as an upright JPEG without metadata other than its colour profile.
 
-    `kind` is HEIC or AVIF. Raises `BadImage`; an `OSError` says nothing of the file: the process could not be started, or was ended.
+    `kind` is HEIC or AVIF. Raises `BadImage`; an `OSError` says nothing of the file: the process could not be
+    started, or was ended from outside.
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         isobmff.check_whole(data)
