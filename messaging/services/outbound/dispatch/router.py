@@ -157,7 +157,9 @@ class Router:
             (not account.weight, "Its weight is 0."),
             (account.is_enabled and not self._is_callable(slug), "It is paused, or its circuit is not closed."),
         )
-        found = [RouteOption(slug, reason=reason) for applies, reason in lasting if applies]
+        # As in `_until_enabled`: while no account at all is enabled, messages wait for one, whatever it takes.
+        waits = not self.by_slug
+        found = [RouteOption(slug, reason=reason, is_temporary=waits) for applies, reason in lasting if applies]
         found += [RouteOption(slug, reason=reason, is_temporary=True) for applies, reason in passing if applies]
         return found[0] if found else None
 

@@ -109,8 +109,13 @@ def test_the_route_of_a_queue_follows_its_strategy(run) -> None:
 
 @pytest.mark.parametrize(
     ("config", "verdict"),
-    [({"allowed_prefixes": ["+1"]}, Verdict.REFUSED), ({"is_enabled": False}, Verdict.HELD), (None, Verdict.HELD)],
-    ids=["no account serves it", "its account is disabled", "no account"],
+    [
+        ({"allowed_prefixes": ["+1"]}, Verdict.REFUSED),
+        ({"is_enabled": False}, Verdict.HELD),
+        ({"allowed_prefixes": ["+1"], "is_enabled": False}, Verdict.HELD),
+        (None, Verdict.HELD),
+    ],
+    ids=["no account serves it", "its account is disabled", "none is enabled", "no account"],
 )
 def test_without_a_route_it_is_refused_or_waits_as_in_dispatch(run, config, verdict) -> None:
     if config is not None:
