@@ -74,9 +74,8 @@ def _limit_resources(pixels: int) -> None:
         found = re.search(r"VmData:\s+(\d+) kB", status)
         taken = int(found[1]) * 1024 if found else 0
         _limit(resource.RLIMIT_DATA, taken + pixels * BYTES_PER_PIXEL + OTHER_BYTES)
-    _limit(
-        resource.RLIMIT_CPU, CPU_SECONDS, room=1
-    )  # the harder limit's signal is the one that a kernel without memory sends
+    # Room, because the signal of the hard limit is the one that a kernel without memory sends.
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS, room=1)
     _limit(resource.RLIMIT_FSIZE, pixels * FILE_BYTES_PER_PIXEL)
     _limit(resource.RLIMIT_CORE, 0)
 
