@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-import phonenumbers
 from django.contrib.auth.models import User
 from django.db import transaction
 
@@ -20,6 +19,7 @@ from messaging.services.outbound.eligibility import Batch, Check, Ending, Moment
 from messaging.services.outbound.submit import MessageInput, build_one
 from providers import routing
 from providers.models import ProviderAccount
+from providers.numbers import country_of
 
 
 class Verdict(StrEnum):
@@ -42,7 +42,8 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """`message` is not stored. `options` are all accounts; `provider` is the one that most such messages go to, or empty.
+    """`message` is not stored; `country` is empty for a number of none. `options` are all accounts, and `provider` is the one
+    that most such messages go to, or empty.
 
     `price` is of all segments, in the currency of the account's prices; None if the account has none for the number.
     """
@@ -80,11 +81,6 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
         provider=slug,
         price=_price(slug, message),
     )
-
-
-def country_of(number: str) -> str:
-    """The country of a number in E.164 as two letters; `001` for one of no country, empty for one that is not assigned."""
-    return phonenumbers.region_code_for_number(phonenumbers.parse(number)) or ""
 
 
 def _check_media(message: Message, draft: MessageInput, owner: User) -> None:

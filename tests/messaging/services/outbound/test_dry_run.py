@@ -65,6 +65,10 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
     assert not PhoneNumber.objects.exists()
 
 
+def test_a_number_of_no_country_has_none(run) -> None:
+    assert run(to="+80012345678").country == ""
+
+
 def test_every_refusal_is_told_not_only_the_first(run, now) -> None:
     PhoneNumberFactory(number=TO, status=PhoneNumber.Status.INACTIVE)
     Suppression.objects.create(number=TO, source="keyword", created_at=now)
