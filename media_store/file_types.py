@@ -8,11 +8,12 @@ byte order mark, and has several answers for WebM and MP3.
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
+from media_store.validation import isobmff
+
 HEAD_BYTES: Final = 4096
 _VCARD: Final = "begin:vcard"
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_IMAGE_BRANDS: Final = frozenset({"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis"})
 _BRANDS: Final = {
     "audio/mp4": ("M4A ", "M4B "),
     "video/3gpp": ("3gp", "3gr", "3gs", "3ge", "3gg"),
@@ -141,14 +142,12 @@ def _behind_id3(file: BinaryIO, head: bytes) -> str | None:
 
 
 def _iso_media(head: bytes) -> str | None:
-    """By the major brand, else by the first of the compatible ones that is known."""
+    """By the major brand, else by the first of the compatible ones that is known. Pictures are left to their own validation."""
     size = int.from_bytes(head[:4], "big")
-    if head[4:8] != b"ftyp" or not 16 <= size <= len(head):  # noqa: PLR2004 (the box with one brand)
+    if head[4:8] != b"ftyp" or not 16 <= size <= len(head) or isobmff.codec(head):  # noqa: PLR2004 (the box with one brand)
         return None
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, size - 3, 4))]
     names = [brand.decode("latin-1") for brand in brands]
-    if not _IMAGE_BRANDS.isdisjoint(names):
-        return None
     return next((kind for name in names for kind, known in _BRANDS.items() if name.startswith(known)), None)
 
 

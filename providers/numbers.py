@@ -165,9 +165,10 @@ def canonical(text: str) -> str | None:
 
 
 def country_of(number: str) -> str:
-    """The two letters of the country that a number in E.164 belongs to; empty for what has none, such as a short code."""
+    """The two letters of the country of a number in E.164; empty for what has none, such as +800 or a short code."""
     with suppress(phonenumbers.NumberParseException):
-        return phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) or ""
+        region = phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) or ""
+        return region if region.isalpha() else ""
     return ""
 
 

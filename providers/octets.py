@@ -4,6 +4,7 @@ Networks pass on what others got wrong, and a reply must not be lost for it: oct
 one that they fit.
 """
 
+import codecs
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ from providers import gsm
 UTF_16, UTF_8, GSM, ASCII_OR_GSM = "utf-16-be", "utf-8", "gsm", "ascii-or-gsm"
 _ASCII_CONTROLS = frozenset(b"\t\n\r")
 _FIRST_PRINTABLE, _FIRST_NON_ASCII = 0x20, 0x80
+_CONTINUATIONS, MAX_CONTINUATIONS = bytes(range(0x80, 0xC0)), 3
+HALF: Final = "\ufffd"  # what is shown of a character without its other half
 _LITTLE_ENDIAN_MARK, _BIG_ENDIAN_MARK = b"\xff\xfe", b"\xfe\xff"
 
 
@@ -61,7 +64,21 @@ def utf8_or_latin1(octets: bytes) -> str:
     try:
         return octets.decode()
     except UnicodeDecodeError:
-        return octets.decode("latin-1")
+        return _torn_utf8(octets) or octets.decode("latin-1")
+
+
+def _torn_utf8(octets: bytes) -> str:
+    """UTF-8 of which one or both edges are within a character, whose other half is missing; empty for any other octets.
+
+    A text whose only octets above 127 are at its edges is more likely Latin-1.
+    """
+    whole = octets.lstrip(_CONTINUATIONS)
+    cut = len(octets) - len(whole)
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(whole)  # without an unfinished character at the end
+    if cut > MAX_CONTINUATIONS or HALF in text or text.isascii():
+        return ""
+    is_cut_at_the_end = len(text.encode()) < len(whole)
+    return f"{HALF if cut else ''}{text}{HALF if is_cut_at_the_end else ''}"
 
 
 def _utf8(octets: bytes) -> str:
@@ -69,7 +86,7 @@ def _utf8(octets: bytes) -> str:
     try:
         text = octets.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
-        return octets.decode("latin-1")
+        return _torn_utf8(octets) or octets.decode("latin-1")
     return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")
 
 

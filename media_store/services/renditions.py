@@ -45,6 +45,17 @@ def make(asset: MediaAsset, profile: Profile, *, now: datetime) -> MediaRenditio
     return _insert(asset, profile, scaled, now)
 
 
+def drop_lost(asset: MediaAsset) -> None:
+    """Delete the rows of copies whose files are lost, so that they are made again. The caller has locked the asset's row."""
+    lost = [
+        copy.pk
+        for copy in asset.renditions.all()
+        if not files.storage().exists(files.rendition_name(asset.sha256, copy.profile))
+    ]
+    if lost:
+        asset.renditions.filter(pk__in=lost).delete()
+
+
 def _scaled(asset: MediaAsset, profile: Profile) -> Scaled:
     """Pillow seeks a lot, so it gets a local copy of the file."""
     kind = files.ORIGINAL if asset.clean_size is None else files.CLEAN

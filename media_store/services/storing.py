@@ -19,7 +19,7 @@ from media_store import file_types
 from media_store.content_types import is_image
 from media_store.errors import FileNotAccepted, FileTooLarge, NotAnImage
 from media_store.models import MediaAsset
-from media_store.services import files
+from media_store.services import files, renditions
 from media_store.services.access import grant
 from media_store.validation import ImageLimits, validate
 
@@ -104,6 +104,8 @@ def _grant_known(sha256: str, owner: User | None, allow_files: Collection[str]) 
 
 
 def _is_whole(asset: MediaAsset) -> bool:
+    """Whether the files are stored. Lost copies for providers do not count: without their rows they are made again."""
+    renditions.drop_lost(asset)
     kinds = (files.ORIGINAL,) if asset.clean_size is None else files.KINDS
     return all(files.exists(kind, asset.sha256) for kind in kinds)
 

@@ -8,6 +8,7 @@ upload is.
 import json
 import mmap
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,16 @@ PROGRAM = "media_store.validation.jpeg_program"
 SECONDS = 60  # by the clock; the program has a smaller limit of its own in CPU time
 KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH")
 CODES = frozenset({"too_many_pixels", "damaged"})
+# Sent by a service manager that stops a worker with all of its processes, or by a kernel without memory. The program's own
+# limits raise other signals.
+ENDED_FROM_OUTSIDE = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGKILL})
 
 
 def to_jpeg(file: BinaryIO, target: BinaryIO, *, kind: str, limits: ImageLimits) -> None:
     """Write the first picture of `file` to `target` as an upright JPEG without metadata other than its colour profile.
 
-    `kind` is HEIC or AVIF. Raises `BadImage`; an `OSError` means that the process could not be started.
+    `kind` is HEIC or AVIF. Raises `BadImage`; an `OSError` says nothing of the file: the process could not be
+    started, or was ended from outside.
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         isobmff.check_whole(data)
@@ -48,6 +53,8 @@ def to_jpeg(file: BinaryIO, target: BinaryIO, *, kind: str, limits: ImageLimits)
         )
     except subprocess.TimeoutExpired:
         damaged("Reading it takes too long.")
+    if done.returncode in ENDED_FROM_OUTSIDE:
+        raise ChildProcessError(f"the conversion was ended by {signal.Signals(-done.returncode).name}")
     if done.returncode != 0 or not os.fstat(clean).st_size:
         _refuse(done.stdout)
 

@@ -74,16 +74,17 @@ def _limit_resources(pixels: int) -> None:
         found = re.search(r"VmData:\s+(\d+) kB", status)
         taken = int(found[1]) * 1024 if found else 0
         _limit(resource.RLIMIT_DATA, taken + pixels * BYTES_PER_PIXEL + OTHER_BYTES)
-    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
+    # Room, because the signal of the hard limit is the one that a kernel without memory sends.
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS, room=1)
     _limit(resource.RLIMIT_FSIZE, pixels * FILE_BYTES_PER_PIXEL)
     _limit(resource.RLIMIT_CORE, 0)
 
 
-def _limit(kind: int, value: int) -> None:
-    """An administrator's smaller limit stays."""
+def _limit(kind: int, value: int, *, room: int = 0) -> None:
+    """An administrator's smaller limit stays. `room` is what the hard limit is above `value`."""
     most = resource.getrlimit(kind)[1]
-    if most == resource.RLIM_INFINITY or value < most:
-        resource.setrlimit(kind, (value, value))
+    if most == resource.RLIM_INFINITY or value + room < most:
+        resource.setrlimit(kind, (value, value + room))
 
 
 def _content(source: int) -> BytesIO:

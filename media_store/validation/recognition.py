@@ -20,7 +20,7 @@ _KNOWN = (
     (re.compile(rb".{4}ftypcrx ", re.DOTALL), "a raw image"),
     (re.compile(rb".{4}ftyp(?:M4A |M4B )|ID3|\xff[\xfb\xf3\xf2]|OggS|#!AMR|RIFF.{4}WAVE", re.DOTALL), "a sound"),
     (re.compile(rb".{4}(?:ftyp|moov|mdat|wide)|\x1aE\xdf\xa3|RIFF.{4}AVI ", re.DOTALL), "a video"),
-    (re.compile(rb"BEGIN:VCARD", re.IGNORECASE), "a contact card"),
+    (re.compile(rb"(?:\xef\xbb\xbf)?BEGIN:VCARD", re.IGNORECASE), "a contact card"),
 )
 
 

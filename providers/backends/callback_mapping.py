@@ -14,6 +14,7 @@ from providers.backends.payload import (
     MAX_CODE_LENGTH,
     MAX_ID_LENGTH,
     at_path,
+    is_json,
     one_value,
     read_content,
     read_form,
@@ -107,6 +108,7 @@ class Entry:
 
     content: Any
     query: Mapping[str, Any]
+    is_json: bool = False
 
     def get(self, path: str | None) -> Any:
         if path is None:
@@ -134,13 +136,13 @@ def entries(request: CallbackRequest, mapping: StatusMapping | InboundMapping) -
     if mapping.list is None:
         for path in mapping.paths():
             _refuse_unread(body, path)
-        return [Entry(body, query)]
+        return [Entry(body, query, is_json=is_json(request.body))]
     found = body if mapping.list == "" else at_path(body, mapping.list)
     if isinstance(found, Mapping):
         found = [found]  # XML writes a list of one like an element
     if not isinstance(found, list):
         raise MalformedCallback("there is no list where the configuration expects it")
-    return [Entry(each, query) for each in found]
+    return [Entry(each, query, is_json=is_json(request.body)) for each in found]
 
 
 def _refuse_unread(body: Any, path: str) -> None:
@@ -232,7 +234,8 @@ def _content(entry: Entry, mapping: InboundMapping, *, otherwise: str | None) ->
         return read_octets(*found, part)
     text = _text(entry, mapping.message, otherwise=otherwise)
     if text is None and part is not None:
-        torn = torn_octets(next((value for path in _each(mapping.message) for value in entry.all(path)), None))
+        given = next((value for path in _each(mapping.message) for value in entry.all(path)), None)
+        torn = torn_octets(given, is_json=entry.is_json)
         return read_octets(*torn, part) if torn is not None else (None, part)
     return text, part
 

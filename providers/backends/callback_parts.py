@@ -58,17 +58,17 @@ def _part_of_header(header: str) -> MessagePart | None:
         return None
 
 
-def torn_octets(value: Any) -> tuple[bytes, str] | None:
+def torn_octets(value: Any, *, is_json: bool) -> tuple[bytes, str] | None:
     """The octets of a text with half a character at an edge: UTF-16 in JSON, UTF-8 in a form; None for any other value."""
     if not isinstance(value, str) or "\x00" in value:
         return None
-    # In a form each octet of half a character stands alone (`read_form`), and there are several.
-    if not SURROGATES.isdisjoint(value[1:-1]):
-        try:
-            return value.encode("utf-8", "surrogateescape"), octets.UTF_8
-        except UnicodeEncodeError:
-            return None
-    return value.encode("utf-16-be", "surrogatepass"), octets.UTF_16
+    if is_json:
+        is_torn = SURROGATES.isdisjoint(value[1:-1])
+        return (value.encode("utf-16-be", "surrogatepass"), octets.UTF_16) if is_torn else None
+    try:
+        return value.encode("utf-8", "surrogateescape"), octets.UTF_8  # as `read_form` writes them, one by one
+    except UnicodeEncodeError:
+        return None
 
 
 def read_octets(raw: bytes, charset: str, part: MessagePart | None) -> tuple[str | None, MessagePart | None]:

@@ -3,6 +3,7 @@
 Whatever its form, a body becomes mappings, lists and scalars, so that one kind of path reads them all.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +66,11 @@ def _content(body: bytes, kind: str, encoding: str | None = None) -> Any:
     if kind != FORM_TYPE and start == b"<":
         return read_xml(body, encoding)
     return one_value(read_form(body, encoding, errors="surrogateescape"))
+
+
+def is_json(body: bytes) -> bool:
+    """Whether `read_content` reads an object or a list of JSON."""
+    return body.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in {b"{", b"["}
 
 
 def read_json(body: bytes, encoding: str | None = None) -> Any:

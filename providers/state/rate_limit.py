@@ -23,8 +23,9 @@ SLACK = 0.1
 SENDING_SLACK, EARLY_SECONDS = 0.05, 0.02
 # Between a reservation and its slot: the attempt has to be committed before the call.
 LEAD_SECONDS = 0.1
-# Slots are reserved no further ahead. Bulk sees less far, so that single messages always find a free slot.
-HORIZON_SECONDS, BULK_HORIZON_SECONDS = 2.0, 1.0
+# Slots are reserved no further ahead. Bulk sees less far, so that single messages always find a free slot, and these see less
+# far than what goes first.
+FIRST_HORIZON_SECONDS, HORIZON_SECONDS, BULK_HORIZON_SECONDS = 3.0, 2.0, 1.0
 MAX_PAUSE_SECONDS = 3600.0
 # With no reservation for this long, the queues of waiting messages are stale and are cleared.
 IDLE_SECONDS = 5.0
@@ -93,12 +94,13 @@ def reserve(
     *,
     line: str,
     is_bulk: bool,
+    goes_first: bool = False,
     clock: float | None = None,
 ) -> list[float | None]:
     """For each request the seconds until its slot, which it owns from now on, or None if no slot is free soon.
 
-    While others of the same `line` (the name of a queue) wait, only requests that have waited get a slot. Without Redis: 0.0
-    for each. `clock` is for tests.
+    While others of the same `line` (the name of a queue) wait, only requests that have waited get a slot; bulk, and what goes
+    first, each have a line of their own in it. Without Redis: 0.0 for each. `clock` is for tests.
     """
     delays = _take_slots(
         slug,
@@ -107,8 +109,8 @@ def reserve(
         [-each.segments if each.has_waited else each.segments for each in requests],
         slack=SLACK,
         lead=LEAD_SECONDS,
-        most=BULK_HORIZON_SECONDS if is_bulk else HORIZON_SECONDS,
-        first=_waiting(line, is_bulk=is_bulk),
+        most=_horizon(is_bulk=is_bulk, goes_first=goes_first),
+        first=_waiting(line, is_bulk=is_bulk, goes_first=goes_first),
         clock=clock,
     )
     return [0.0] * len(requests) if delays is None else [delay if delay >= 0 else None for delay in delays]
@@ -121,6 +123,7 @@ def queue_delay(
     *,
     line: str,
     is_bulk: bool,
+    goes_first: bool = False,
     clock: float | None = None,
 ) -> list[float]:
     """For each request without a slot the seconds after which it should ask again, spread as the account can take them.
@@ -130,7 +133,7 @@ def queue_delay(
     """
     new = [each.segments for each in requests if not each.has_waited]
     returning = [each.segments for each in requests if each.has_waited]
-    field = _waiting(line, is_bulk=is_bulk)
+    field = _waiting(line, is_bulk=is_bulk, goes_first=goes_first)
     line_delays = _take_slots(slug, per_second, field, [0, *new], slack=SLACK, floor="reserved", clock=clock)
     if line_delays is None:
         return [1.0] * len(requests)
@@ -141,7 +144,7 @@ def queue_delay(
         if returning
         else []
     )
-    horizon = BULK_HORIZON_SECONDS if is_bulk else HORIZON_SECONDS
+    horizon = _horizon(is_bulk=is_bulk, goes_first=goes_first)
     delays_of_new = iter([min(delay, longest) for delay in new_delays])
     delays_of_returning = iter(
         [max(min(abs(delay), longest) - horizon / 2, MIN_DELAY_SECONDS) for delay in found or [1.0] * len(returning)]
@@ -222,8 +225,15 @@ def _take_slots(
     return shared_state.ask(act, otherwise=None)
 
 
-def _waiting(line: str, *, is_bulk: bool) -> str:
-    return f"waiting {line} {'bulk' if is_bulk else 'single'}"
+def _horizon(*, is_bulk: bool, goes_first: bool) -> float:
+    if goes_first:
+        return FIRST_HORIZON_SECONDS
+    return BULK_HORIZON_SECONDS if is_bulk else HORIZON_SECONDS
+
+
+def _waiting(line: str, *, is_bulk: bool, goes_first: bool) -> str:
+    kind = "bulk" if is_bulk else "single"
+    return f"waiting {line} {'first' if goes_first else kind}"
 
 
 def _slots_key(slug: str) -> str:

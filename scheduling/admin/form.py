@@ -214,11 +214,11 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
         holidays=cleaned["holidays"] or None,
         category=cleaned["category"] or Category.TRANSACTIONAL,
     )
+    user = cast("User", request.user)  # the admin site admits signed-in users only
     if obj is None:
-        owner = cast("User", request.user)  # the admin site admits signed-in users only
         return schedules.create(
-            owner=owner, draft=draft, recipients=[], default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
+            owner=user, draft=draft, recipients=[], default_queue=settings.DEFAULT_QUEUE, now=timezone.now()
         )
     # Edited fields only: an unchanged start may be in the past by now and would be refused.
     changes = {name: getattr(draft, name) for name in form.changed_data if name in SCHEDULE_FIELDS}
-    return schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now())
+    return schedules.change(schedule_id=obj.pk, owner=obj.owner, changes=changes, now=timezone.now(), actor=user)

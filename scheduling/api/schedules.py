@@ -181,7 +181,11 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         serializer = ScheduleChangeSerializer(data=request.data, partial=True, context=context)
         serializer.is_valid(raise_exception=True)
         changed = schedules.change(
-            schedule_id=schedule.pk, owner=schedule.owner, changes=serializer.changes(), now=timezone.now()
+            schedule_id=schedule.pk,
+            owner=schedule.owner,
+            changes=serializer.changes(),
+            now=timezone.now(),
+            actor=user_of(request),
         )
         return Response(_serialize(changed, request))
 

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from messaging import segments, text_templates
-from messaging.categories import priority_of
+from messaging.categories import Priority, priority_of
 from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message
@@ -199,7 +199,7 @@ def prototype_of(schedule: Schedule, now: datetime, run: ScheduleRun | None = No
         run_id=run.pk if run is not None else None,
         is_bulk=not schedule.queue.is_paced,
         category=schedule.category,
-        priority=priority_of(schedule.category, is_bulk=not schedule.queue.is_paced),
+        priority=_priority_of(schedule),
         parameters=schedule.parameters,
         from_number=schedule.from_number,
         valid_for=schedule.valid_for,
@@ -207,6 +207,11 @@ def prototype_of(schedule: Schedule, now: datetime, run: ScheduleRun | None = No
         created_at=now,
         updated_at=now,
     )
+
+
+def _priority_of(schedule: Schedule) -> Priority:
+    """In a paced queue the messages of a run stand among the single ones; they go before those in no queue."""
+    return Priority.NORMAL if schedule.queue.is_paced else priority_of(schedule.category, is_bulk=True)
 
 
 def addressed(prototype: Message, key: int, number: str) -> Message:

@@ -64,7 +64,7 @@ def _erase_text(schedule_id: UUID) -> Iterator[bool]:
     while chunk := list(recipients.exclude(variables={}).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
         recipients.filter(pk__in=chunk).update(variables={})
         yield False
-    Schedule.objects.filter(pk=schedule_id).update(text="")
+    Schedule.objects.filter(pk=schedule_id).update(text="", parameters=None)
     yield True
 
 

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 RunStatus = ScheduleRun.Status
 Status = Schedule.Status
 UNFINISHED = (RunStatus.PENDING, RunStatus.EXPANDING)
+# What makes a schedule another message.
+CONTENT = frozenset({"category", "text", "recipients"})
 CANCEL_CHUNK = 1_000
 CANCEL_LEASE = timedelta(seconds=30)
 CANCELS_AT_ONCE = 10
@@ -100,13 +102,18 @@ def build(
     return schedule, unique
 
 
-def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: datetime) -> Schedule:
-    """Edit or reschedule a schedule that has not run. Raises `AlreadyRan`, `ScheduleEnded` or `InvalidField`.
+def change(
+    *, schedule_id: UUID, owner: User, changes: dict[str, Any], now: datetime, actor: User | None = None
+) -> Schedule:
+    """Edit or reschedule a schedule that has not run.
 
     `changes` has any of: name, text, recipients, queue, sender, valid_for, missed, category, parameters, run_at, time_zone,
-    recurrence, holidays. `recipients` replaces the whole list. `owner` is the schedule's, who needs the permission for an
-    emergency. A schedule that has run still takes a recurrence with the same rule and other coming dates, and other holidays,
-    if nothing else is changed.
+    recurrence, holidays. `recipients` replaces the whole list. A schedule that has run still takes a recurrence with the same
+    rule and other coming dates, and other holidays, if nothing else is changed.
+
+    `owner` is the schedule's, who needs the permission for an emergency. So does `actor`, who makes the change and may be
+    another one, to make it an emergency, or to say something else in one or to others. Raises `AlreadyRan`, `ScheduleEnded`,
+    `InvalidField` or `EmergencyNotAllowed`.
     """
     if "category" in changes:
         _check_category(owner, changes["category"])
@@ -122,6 +129,8 @@ def change(*, schedule_id: UUID, owner: User, changes: dict[str, Any], now: date
             _set_timing(schedule, _new_timing(schedule, changes, now))
             # Only missed runs have counted so far.
             schedule.last_wall, schedule.last_added_wall, schedule.occurrences = "", "", 0
+        if actor is not None and CONTENT & changes.keys():
+            _check_category(actor, changes.get("category", schedule.category))
         if "text" in changes:
             schedule.text = changes["text"]
         if "recipients" in changes:

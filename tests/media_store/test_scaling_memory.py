@@ -23,8 +23,8 @@ from tests.media_store.pictures import KINDS
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
-for kind in KINDS.values():
-    scale(io.BytesIO(kind()), Profile(max_bytes=100_000))
+for name in ("image/jpeg", "image/png", "image/gif", "image/webp"):  # HEIC and AVIF are scaled as the JPEG that is made of them
+    scale(io.BytesIO(KINDS[name]()), Profile(max_bytes=100_000))
 Path("/proc/self/clear_refs").write_text("5")  # reset the peak
 before = peak()
 with open(sys.argv[1], "rb") as file:

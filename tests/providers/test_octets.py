@@ -44,6 +44,9 @@ def test_the_halves_of_a_pair_that_were_encoded_one_by_one_are_one_character() -
         ([b"\x00a", b"\x00\x00", b"\x00b"], "utf-16-be", "ab"),
         ([b"a\x1b"], "gsm", "a "),
         ([b"a\xe9", b"b"], "utf-8", "aéb"),
+        (["мир м".encode()[:-1]], "utf-8", "мир \ufffd"),  # the part with the other half is missing
+        (["Würzburg wäre".encode()[2:]], "gsm", "\ufffdrzburg wäre"),
+        ([b"caf\xe9"], "utf-8", "café"),
         ([], "gsm", ""),
     ],
 )

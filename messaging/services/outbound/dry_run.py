@@ -42,7 +42,8 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """`message` is not stored. `options` are all accounts; `provider` is the one that most such messages go to, or empty.
+    """`message` is not stored; `country` is empty for a number of none. `options` are all accounts, and `provider` is the one
+    that most such messages go to, or empty.
 
     `time_zones` are the recipient's, as its number tells them; none if it does not.
     `price` is of all segments, in the currency of the account's prices; None if the account has none for the number.

@@ -221,7 +221,9 @@ def _in_backlog(message: Message, queue: OutboundQueue, processes: _Processes, n
 
 
 def _behind_backlog(message: Message) -> Waiting:
-    reason = f"Waits for its turn in the queue {message.queue_id}: older messages go first."
+    reason = (
+        f"Waits for its turn in the queue {message.queue_id}: older messages, and those of a higher priority, go first."
+    )
     return Waiting("waiting_for_turn", reason, message.expires_at, VALID_UNTIL, queue=message.queue_id)
 
 

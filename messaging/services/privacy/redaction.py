@@ -88,7 +88,7 @@ def _redact_responses(number: str, pseudonym: str) -> None:
 
 def _redacted(response: dict[str, Any], number: str, pseudonym: str) -> dict[str, Any]:
     sides = {side: pseudonym for side in ("to", "from") if response.get(side) == number}
-    return {**response, **sides, "message": "", "media": []}
+    return {**response, **sides, "message": "", "parameters": None, "media": []}
 
 
 def _readable(rows: list[M], column: str) -> list[M]:

@@ -210,6 +210,20 @@ class TestRemoval:
 
         assert len(folder.read(copy_name(PNG))) == made.size
 
+    def test_a_lost_copy_is_made_again_once_its_image_is_uploaded_again(self, folder: Folder, owner, now) -> None:
+        """As the files of the image itself: a backup may be older than the database."""
+        asset = store(PNG, owner, now).asset
+        for profile in (SMALL, SMALLER):
+            services.make_rendition(asset, profile, now=now)
+        kept = MediaRendition.objects.get(profile=SMALLER.name)
+        files.storage().delete(copy_name(PNG))
+
+        store(PNG, owner, now)
+
+        assert list(asset.renditions.all()) == [kept]
+        made = services.make_rendition(asset, SMALL, now=now)
+        assert len(folder.read(copy_name(PNG))) == made.size
+
     def test_a_copy_that_gets_its_row_during_the_sweep_stays(self, folder: Folder, owner, now, monkeypatch) -> None:
         asset = store(PNG, owner, now).asset
         folder.write(copy_name(PNG), b"left behind", at=now - HOUR - SECOND)

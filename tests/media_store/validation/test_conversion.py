@@ -1,6 +1,8 @@
 """The process that converts: what it gets, and what happens when it fails."""
 
+import signal
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +72,31 @@ def test_what_the_program_says_is_not_trusted(monkeypatch, output: bytes) -> Non
     assert refusal(heic())[0] == "damaged"
 
 
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda each: each.name)
+def test_a_program_that_is_ended_from_outside_says_nothing_of_the_file(monkeypatch, ended_by: signal.Signals) -> None:
+    """A service manager ends all processes of a worker that it stops; the picture is whole, and is fetched again."""
+    monkeypatch.setattr(
+        conversion.subprocess, "run", lambda *_args, **_options: SimpleNamespace(returncode=-ended_by, stdout=b"")
+    )
+
+    with pytest.raises(OSError, match=f"ended by {ended_by.name}"):
+        validate(heic())
+
+
+def test_the_limit_of_cpu_time_ends_the_program_by_a_signal_of_its_own() -> None:
+    program = (
+        "from media_store.validation import jpeg_program as program\n"
+        "program.CPU_SECONDS = 1\n"
+        "program._limit_resources(program.LEAST_PIXELS)\n"
+        "while True: pass\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=conversion.ROOT, check=False, timeout=60)
+
+    assert -done.returncode == signal.SIGXCPU
+    assert done.returncode not in conversion.ENDED_FROM_OUTSIDE
+
+
 def test_the_program_gets_two_files_and_no_secrets(monkeypatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "a secret")
     monkeypatch.setenv("PATH", "/bin")
@@ -105,6 +132,10 @@ KNOWN = {
     "a contact card": b"BEGIN:VCARD\r\nVERSION:3.0\r\nEND:VCARD\r\n",
     "": bad_files.noise(100),
 }
+
+
+def test_a_contact_card_with_a_byte_order_mark_is_named() -> None:
+    assert recognition.described(b"\xef\xbb\xbf" + KNOWN["a contact card"]) == "a contact card"
 
 
 @pytest.mark.parametrize(("name", "content"), KNOWN.items(), ids=[name or "unknown" for name in KNOWN])

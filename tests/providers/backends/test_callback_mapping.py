@@ -1,6 +1,7 @@
 """Receipts and incoming messages as carriers send them: by GET and POST, one or many, in JSON, forms and XML."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from providers import callback_tokens
+from providers import callback_tokens, octets
 from providers.backends.callback_parts import PartMapping
 from providers.backends.generic_http import GenericHttpBackend
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
@@ -274,6 +275,46 @@ def test_the_place_of_a_part_is_read_if_it_makes_sense(given: tuple[str, str, st
     [text] = make(inbound={"part": PART}).parse_inbound(callback(content))
 
     assert text.part == part
+
+
+# In a form an octet of UTF-8 is torn off, in JSON one half of a pair of UTF-16.
+def halves_in_a_form(text: str) -> list[list[CallbackRequest]]:
+    whole = text.encode()
+    return [[part(1, whole[:at], FORM), part(2, whole[at:], FORM)] for at in range(1, len(whole))]
+
+
+def halves_in_json(text: str) -> list[list[CallbackRequest]]:
+    whole = text.encode("utf-16-be")
+    texts = [(whole[:at].decode("utf-16-be", "surrogatepass"), whole[at:]) for at in range(2, len(whole), 2)]
+    return [[part(1, first), part(2, last.decode("utf-16-be", "surrogatepass"))] for first, last in texts]
+
+
+def part(number: int, text: str | bytes, content_type: str = "application/json") -> CallbackRequest:
+    fields = {
+        "from": "+447911123456",
+        "message": text,
+        **dict(zip(PART.values(), ("7", str(number), "2"), strict=True)),
+    }
+    return callback(urlencode(fields).encode() if content_type == FORM else fields, content_type)
+
+
+@pytest.mark.parametrize("halves_of", [halves_in_a_form, halves_in_json])
+@pytest.mark.parametrize("text", ["Привет", "Hi é", "5 €", "Hi 💀!"])
+def test_a_part_may_end_and_begin_within_a_character(
+    halves_of: Callable[[str], list[list[CallbackRequest]]], text: str
+) -> None:
+    backend = make(inbound={"part": PART})
+    for requests in halves_of(text):
+        found = [each for request in requests for each in backend.parse_inbound(request)]
+        parts = [each.part for each in found if each.part is not None]
+        charsets = {each.charset for each in parts}
+
+        assert len(charsets) == 1
+        charset = charsets.pop()
+        whole = (
+            octets.join([each.octets for each in parts], charset) if charset else "".join(each.text for each in found)
+        )
+        assert whole == text
 
 
 @pytest.mark.parametrize(

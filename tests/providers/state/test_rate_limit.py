@@ -79,6 +79,12 @@ def test_bulk_reserves_less_far_ahead_so_that_single_messages_find_a_slot() -> N
     assert reserve(ONE)[0] == pytest.approx(1.15, abs=0.11)
 
 
+def test_what_goes_first_finds_a_slot_behind_all_that_single_messages_reserved() -> None:
+    taken = [each for each in reserve(*[ONE] * 100) if each is not None]
+
+    assert reserve(ONE, goes_first=True) == [pytest.approx(max(taken) + SPACING)]
+
+
 def test_messages_without_a_slot_are_spread_over_the_time_that_the_account_needs() -> None:
     taken = [each for each in reserve(*[ONE] * 100) if each is not None]
     waits = queue_delay(*[ONE] * 50)
@@ -104,6 +110,14 @@ def test_each_queue_and_bulk_have_lines_of_their_own(other) -> None:
 
     assert reserve(ONE, clock=1003.0, is_bulk=True) == [None]
     assert reserve(ONE, clock=1003.0, **other) == [pytest.approx(0.1)]
+
+
+def test_what_goes_first_waits_for_none_of_the_single_messages_that_wait() -> None:
+    reserve(*[ONE] * 100)
+    queue_delay(*[ONE] * 50)
+
+    assert reserve(ONE, clock=1003.0) == [None]
+    assert reserve(ONE, clock=1003.0, goes_first=True) == [pytest.approx(0.1)]
 
 
 def test_a_message_that_has_waited_and_finds_no_slot_again_does_not_go_to_the_end() -> None:

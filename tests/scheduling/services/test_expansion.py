@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
+from messaging.categories import Priority
 from messaging.models import Message, Suppression
 from messaging.services import transitions
 from messaging.services.errors import RecipientInactive
@@ -180,6 +181,16 @@ class TestMessages:
 
         found = Message.objects.order_by("pk").values_list("queue_id", "is_bulk")
         assert list(found) == [("express", True), ("paced", False)]
+
+    @pytest.mark.parametrize("category", ["otp", "emergency", "marketing"])
+    def test_no_message_of_a_run_goes_before_single_ones_in_a_queue_with_a_pace(self, owner, category: str) -> None:
+        QueueFactory(paced=True)
+        run = due_run(owner, queue="paced")
+        Schedule.objects.update(category=category)
+
+        expand(run)
+
+        assert Message.objects.get().priority == Priority.NORMAL
 
     def test_inactive_numbers_are_skipped_and_counted(self, owner, chunk) -> None:
         chunk(2)

@@ -55,6 +55,17 @@ def test_nothing_goes_without_rules(ended) -> None:
     assert holds(schedule) == WHOLE
 
 
+def test_the_parameters_go_with_the_text(settings, ended) -> None:
+    settings.RETENTION_TEXT_DAYS = 30
+    kept, schedule = (ended(days, parameters={"template_id": "1107"}) for days in (29, 31))
+
+    assert take() == 1
+
+    schedule.refresh_from_db()
+    kept.refresh_from_db()
+    assert (schedule.parameters, kept.parameters) == (None, {"template_id": "1107"})
+
+
 @pytest.mark.parametrize("status", ["completed", "canceled"])
 def test_texts_and_variables_go_first_and_the_list_later(settings, ended, status: str) -> None:
     settings.RETENTION_TEXT_DAYS, settings.RETENTION_ROW_DAYS = 30, 365

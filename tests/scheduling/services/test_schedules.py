@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from django.contrib.auth.models import Permission, User
 
 from messaging.models import Message, MessageEvent
-from messaging.services.errors import InvalidField
+from messaging.services.errors import EmergencyNotAllowed, InvalidField
 from messaging.states import Source
 from scheduling import zone_data
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
@@ -291,6 +292,32 @@ class TestChange:
         assert (schedule.name, schedule.text, schedule.queue_id) == ("Other", "Bye", "bulk")
         assert (schedule.from_number, schedule.valid_for, schedule.updated_at) == ("+15005550007", 60, later)
         assert (schedule.next_run_at, schedule.created_at) == (DUE, now)
+
+    @pytest.mark.parametrize(
+        ("category", "changes"),
+        [
+            ("transactional", {"category": "emergency"}),
+            ("emergency", {"text": "All clear"}),
+            ("emergency", {"recipients": recipient_list(B)}),
+        ],
+        ids=["made an emergency", "text", "recipients"],
+    )
+    def test_staff_without_the_permission_change_no_emergency_of_another(self, owner, now, category, changes) -> None:
+        permission = Permission.objects.get(codename="send_emergency")
+        owner.user_permissions.add(permission)
+        schedule, colleague = create(owner, recipient_list(A), category=category), UserFactory()
+        before = Schedule.objects.values().get()
+
+        def change_as(actor: User) -> Schedule:
+            return schedules.change(schedule_id=schedule.pk, owner=owner, changes=changes, now=now, actor=actor)
+
+        with pytest.raises(EmergencyNotAllowed):
+            change_as(colleague)
+        assert Schedule.objects.values().get() == before
+        assert listed(schedule) == [(A, {})]
+
+        colleague.user_permissions.add(permission)
+        assert change_as(User.objects.get(pk=colleague.pk)).category == "emergency"
 
     def test_a_new_text_is_checked_for_all_recipients(self, owner, now) -> None:
         schedule = create(owner, recipient_list((A, {"name": "Ada"}), (B, {"name": "Bob", "time": "10:00"})))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from messaging.categories import Priority
 from messaging.models import Message
 from messaging.retry_policy import NO_ACCOUNT_DELAY, WAITING_FOR_PROVIDER
 from messaging.services.outbound.dispatch.rounds import Round
@@ -115,11 +116,11 @@ class Router:
         excluded = {request.message.pk: request.round.tried | self._unavailable for request in requests}
         unrouted = list(requests)
         while unrouted:
-            groups: dict[tuple[str, str | None, bool], list[RoutingRequest]] = defaultdict(list)
+            groups: dict[tuple[str, str | None, int], list[RoutingRequest]] = defaultdict(list)
             for request in unrouted:
                 slug = self._choose(request, excluded[request.message.pk])
                 if slug is not None:
-                    groups[slug, request.message.queue_id, request.message.is_bulk].append(request)
+                    groups[slug, request.message.queue_id, request.message.priority].append(request)
             unrouted = []
             for (slug, *_), group in groups.items():
                 for request, route in zip(group, self._routes(slug, group), strict=True):
@@ -156,7 +157,9 @@ class Router:
             (not account.weight, "Its weight is 0."),
             (account.is_enabled and not self._is_callable(slug), "It is paused, or its circuit is not closed."),
         )
-        found = [RouteOption(slug, reason=reason) for applies, reason in lasting if applies]
+        # As in `_until_enabled`: while no account at all is enabled, messages wait for one, whatever it takes.
+        waits = not self.by_slug
+        found = [RouteOption(slug, reason=reason, is_temporary=waits) for applies, reason in lasting if applies]
         found += [RouteOption(slug, reason=reason, is_temporary=True) for applies, reason in passing if applies]
         return found[0] if found else None
 
@@ -191,7 +194,7 @@ class Router:
         ]
 
     def _routes(self, slug: str, group: Sequence[RoutingRequest]) -> list[Route | None]:
-        """A route for each request of the group, which has one queue and one kind, or None where no slot is free soon."""
+        """A route for each request of the group, which has one queue and one priority, or None where no slot is free soon."""
         account = self.by_slug[slug]
         allowed = len(group)
         is_probe = False
@@ -217,13 +220,13 @@ class Router:
             per_second,
             [_slot_request(request) for request in group],
             line=message.queue_id or "",
-            is_bulk=message.is_bulk,
+            **_rank(message.priority),
         )
         return [None if delay is None else asked_at + delay for delay in delays]
 
     def _unrouted(self, left: Sequence[RoutingRequest]) -> Iterator[tuple[RoutingRequest, RoutingDecision]]:
         """Defer messages that an account could carry later; None for the others."""
-        limited: dict[tuple[str, float, str | None, bool], list[RoutingRequest]] = defaultdict(list)
+        limited: dict[tuple[str, float, str | None, int], list[RoutingRequest]] = defaultdict(list)
         for request in left:
             message = request.message
             able = [candidate.slug for candidate in self._able(message, self._candidates) if candidate.weight]
@@ -231,14 +234,14 @@ class Router:
             without_slot = min((slug for slug in untried if self._is_callable(slug)), default=None)
             per_second = self.by_slug[without_slot].max_per_second if without_slot is not None else None
             if without_slot is not None and per_second is not None:
-                limited[without_slot, per_second, message.queue_id, message.is_bulk].append(request)
+                limited[without_slot, per_second, message.queue_id, message.priority].append(request)
             elif untried:
                 yield request, self._until_callable(untried)
             else:
                 yield request, None if able else self._until_enabled(message)
-        for (slug, per_second, queue_name, is_bulk), group in limited.items():
+        for (slug, per_second, queue_name, priority), group in limited.items():
             requests = [_slot_request(request) for request in group]
-            delays = rate_limit.queue_delay(slug, per_second, requests, line=queue_name or "", is_bulk=is_bulk)
+            delays = rate_limit.queue_delay(slug, per_second, requests, line=queue_name or "", **_rank(priority))
             detail = f"{slug} takes {per_second:g} segments a second; the message waits for its turn."
             for request, seconds in zip(group, delays, strict=True):
                 yield request, Deferral(seconds, detail, WAITING_FOR_RATE)
@@ -278,6 +281,11 @@ def _bound(senders: Collection[str], accounts: Iterable[ProviderAccount]) -> dic
     rows = SenderNumber.objects.filter(number__in=set(senders)).values_list("number", "account_id")
     accounts_by_number.update(rows)
     return {number: slug for number, slug in accounts_by_number.items() if slug is not None}
+
+
+def _rank(priority: int) -> dict[str, bool]:
+    """The priority, in the words of the rate limiter."""
+    return {"is_bulk": priority == Priority.BULK, "goes_first": priority == Priority.FIRST}
 
 
 def _slot_request(request: RoutingRequest) -> SlotRequest:

@@ -74,6 +74,10 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
     assert not PhoneNumber.objects.exists()
 
 
+def test_a_number_of_no_country_has_none(run) -> None:
+    assert run(to="+80012345678").country == ""
+
+
 def test_every_refusal_is_told_not_only_the_first(run, now) -> None:
     PhoneNumberFactory(number=TO, status=PhoneNumber.Status.INACTIVE)
     Suppression.objects.create(number=TO, source="keyword", created_at=now)
@@ -121,9 +125,10 @@ def test_the_route_of_a_queue_follows_its_strategy(run) -> None:
     [
         ({"allowed_prefixes": ["+1"]}, CheckVerdict.REFUSED),
         ({"is_enabled": False}, CheckVerdict.HELD),
+        ({"allowed_prefixes": ["+1"], "is_enabled": False}, CheckVerdict.HELD),
         (None, CheckVerdict.HELD),
     ],
-    ids=["no account serves it", "its account is disabled", "no account"],
+    ids=["no account serves it", "its account is disabled", "none is enabled", "no account"],
 )
 def test_without_a_route_it_is_refused_or_waits_as_in_dispatch(run, config, verdict) -> None:
     if config is not None:

@@ -128,7 +128,7 @@ def test_another_owners_message_is_named_only_to_readers_who_see_all(queued) -> 
     theirs = queued(owner=UserFactory(), next_attempt_at=SOON)
     message = queued()
 
-    reason = "Waits for its turn in the queue express: older messages go first."
+    reason = "Waits for its turn in the queue express: older messages, and those of a higher priority, go first."
     assert shown(message) == ("waiting_for_turn", reason, VALID_UNTIL)
     assert found(message, sees_all=True).message_id == theirs.pk
 
@@ -211,7 +211,7 @@ def test_a_ready_message_waits_for_its_turn_after_the_grace_period(queued) -> No
     message = queued()
 
     assert found(message, now=NOW + GRACE) is None
-    reason = "Waits for its turn in the queue express: older messages go first."
+    reason = "Waits for its turn in the queue express: older messages, and those of a higher priority, go first."
     assert shown(message, now=NOW + GRACE + timedelta(seconds=1)) == ("waiting_for_turn", reason, VALID_UNTIL)
 
 

@@ -198,6 +198,27 @@ class TestLimit:
 
         assert call.message.text == "single"
 
+    def test_a_one_time_password_does_not_wait_behind_single_messages_that_wait(self) -> None:
+        account("slow", max_per_second=10)
+        MessageFactory.create_batch(60)
+        start(limit=60)
+        assert Message.objects.filter(status="queued", error_code="waiting_for_rate").exists()
+        MessageFactory(text="code", category="otp")
+
+        [call] = start()
+
+        assert call.message.text == "code"
+
+    def test_an_emergency_to_a_list_waits_in_the_line_of_single_messages(self) -> None:
+        account("slow", max_per_second=10)
+        MessageFactory.create_batch(60, is_bulk=True)
+        start(limit=60)
+        MessageFactory(text="warning", category="emergency", is_bulk=True)
+
+        [call] = start()
+
+        assert call.message.text == "warning"
+
     def test_no_message_waits_beyond_its_validity(self) -> None:
         account("slow", max_per_second=0.01)
         MessageFactory.create_batch(2)
