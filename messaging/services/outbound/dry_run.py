@@ -20,6 +20,7 @@ from messaging.services.outbound.eligibility import Batch, Check, Ending, Moment
 from messaging.services.outbound.submit import MessageInput, build_one
 from providers import routing
 from providers.models import ProviderAccount
+from providers.numbers import COUNTRIES
 
 
 class CheckVerdict(StrEnum):
@@ -77,7 +78,7 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
     slug = provider.slug if provider.share else ""
     return DryRun(
         message=message,
-        country=place.country,
+        country=place.country if place.country in COUNTRIES else "",
         time_zones=place.zones,
         size=segments.measure(message.text),
         checks=[*(_result(check, refusal) for check, refusal in verdicts), _route_result(options)],
