@@ -178,7 +178,11 @@ class TestAtTheCall:
     def test_hours_that_end_between_the_claim_and_the_call(self, rules, account) -> None:
         """The carrier is not called: the text waits until the morning, and no round has failed."""
         clock = Clock(utc("2026-11-25T02:59:59"))
-        message = MessageFactory(to_number=TEXAS, category="marketing", created_at=clock.now, updated_at=clock.now)
+        left = timedelta(hours=3)
+        message = MessageFactory(
+            to_number=TEXAS, category="marketing", created_at=clock.now, updated_at=clock.now,
+            expires_at=clock.now + timedelta(seconds=2) + left,
+        )  # fmt: skip
 
         def late(call: Attempt) -> SendResult:
             clock.advance(2)
@@ -189,7 +193,33 @@ class TestAtTheCall:
         message.refresh_from_db()
         assert (message.status, message.error_code, message.rounds_failed) == ("queued", "outside_hours", 0)
         assert message.next_attempt_at == utc("2026-11-25T15:00")
-        assert message.expires_at == utc("2026-11-25T19:00")
+        assert message.expires_at == utc("2026-11-25T15:00") + left
+
+    def test_a_message_that_no_account_takes_does_not_become_valid_anew_each_night(self, rules) -> None:
+        evening = utc("2026-11-25T03:00")
+        message = MessageFactory(
+            to_number=TEXAS, category="marketing", valid_for=86_400,
+            created_at=evening - timedelta(hours=12), expires_at=evening + timedelta(hours=12),
+        )  # fmt: skip
+
+        assert claim(queue_name="express", limit=1, now=evening, lease=LEASE) == []
+
+        message.refresh_from_db()
+        assert message.next_attempt_at == utc("2026-11-25T15:00")
+        assert message.expires_at == utc("2026-11-26T03:00")
+
+    def test_verdicts_that_another_thread_clears_meanwhile(self, rules) -> None:
+        class Cleared(dict):
+            def __setitem__(self, key, value) -> None:
+                """Another thread finds the memory full."""
+
+        snapshot = hours.read()
+        snapshot._holds = Cleared()
+        hold = snapshot.hold(number=TEXAS, category="marketing", at=utc("2026-11-25T03:00"))
+
+        assert hold is not None
+        assert hold.until == utc("2026-11-25T15:00")
+        assert snapshot.hold(number=TEXAS, category="marketing", at=utc("2026-11-25T16:00")) is None
 
     def test_a_rule_switched_on_holds_what_is_ready(self, account) -> None:
         message = MessageFactory(to_number=TEXAS, category="marketing")
