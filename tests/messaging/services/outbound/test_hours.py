@@ -440,6 +440,15 @@ def test_only_held_messages_are_read(read, misled: bool) -> None:
     assert all("message_held_" in plan and "Seq Scan on messaging_message" not in plan for plan in plans), plans
 
 
+@on_postgresql
+def test_due_messages_are_found_behind_a_million_held_ones() -> None:
+    others = recovery.due(NOW).exclude(error_code="outside_hours").order_by("next_attempt_at")
+
+    [plan] = plans_of(lambda: list(others[:1]))
+
+    assert "message_deferred_not_held" in plan
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
 def test_two_installations_at_once_store_each_rule_once() -> None:
