@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from messaging.models import HoursRevision, HoursRule, Message
 from messaging.policy import zones
 from messaging.policy.hours import HOURS_HAVE_BEGUN
+from messaging.policy.rules import shipped
 from messaging.services import installation
 from messaging.services.errors import InvalidField
 from messaging.services.outbound import held, hours, hours_rules, pacing, recovery, waiting
@@ -361,6 +362,15 @@ class TestRules:
         assert HoursRule.objects.get(pk="us").hours == [[[480, 1260]]] * 7
         assert not HoursRule.objects.get(pk="us-fl").is_enabled
         assert before < changed == HoursRevision.objects.get().changed_at
+
+    def test_a_rule_that_comes_with_a_release_is_a_change(self) -> None:
+        """What is held already is judged by it too, and shows it."""
+        hours_rules.install(now=NOW, rules=shipped()[1:])
+
+        hours_rules.install(now=NOW + timedelta(days=1), rules=shipped())
+        hours_rules.install(now=NOW + timedelta(days=2), rules=shipped())
+
+        assert HoursRevision.objects.get().changed_at == NOW + timedelta(days=1)
 
     def test_one_that_is_no_longer_shipped_is_switched_off(self) -> None:
         installation.install()
