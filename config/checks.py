@@ -78,7 +78,7 @@ def check_networks(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register()
 def check_time_zone(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    if settings.POLICY_DEFAULT_TIME_ZONE in available_timezones():
+    if settings.POLICY_DEFAULT_TIME_ZONE in available_timezones() - {"Factory", "localtime"}:  # placeholders, not zones
         return []
     return [
         Error(

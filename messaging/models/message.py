@@ -181,6 +181,13 @@ class Message(models.Model):
                 fields=["next_attempt_at"],
                 condition=Q(status__in=list(states.DEFERRABLE), next_attempt_at__isnull=False),
             ),
+            # Reader: recovery.release_due, those of them that are not held by hours
+            models.Index(
+                name="message_deferred_not_held",
+                fields=["next_attempt_at"],
+                condition=Q(status__in=list(states.DEFERRABLE), next_attempt_at__isnull=False)
+                & ~Q(error_code=OUTSIDE_HOURS),
+            ),
             # Reader: held.judged_before, messages held by rules of hours that have changed since
             models.Index(
                 name="message_held_judged",

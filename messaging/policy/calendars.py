@@ -1,6 +1,7 @@
 """Public holidays by the tables of the `holidays` library, which is imported when a rule needs them for the first time."""
 
 import re
+import threading
 from collections.abc import Container
 from datetime import date
 from functools import cache
@@ -8,11 +9,15 @@ from importlib import import_module
 from typing import cast
 
 _CODE = re.compile(r"([A-Z]{2})(?:-([A-Z0-9]{1,10}))?", re.ASCII)
+# A table makes a year's days when it is asked for the first of them. Meanwhile another thread would find only some of them.
+_LOCK = threading.Lock()
 
 
 def is_holiday(calendar: str, day: date) -> bool:
     """`calendar` is a country such as `FR`, or one of its parts such as `DE-BY`."""
-    return day in _table(calendar)
+    table = _table(calendar)
+    with _LOCK:
+        return day in table
 
 
 def is_calendar(code: str) -> bool:

@@ -46,7 +46,13 @@ def test_networks_that_are_none_are_named(settings, name: str, networks: list[st
 
 @pytest.mark.parametrize(
     ("zone", "found"),
-    [("UTC", []), ("Europe/Berlin", []), ("CEST", ["switchboard.E006"]), ("../x", ["switchboard.E006"])],
+    [
+        ("UTC", []),
+        ("Europe/Berlin", []),
+        ("CEST", ["switchboard.E006"]),
+        ("../x", ["switchboard.E006"]),
+        ("Factory", ["switchboard.E006"]),
+    ],
 )
 def test_a_time_zone_that_is_none_is_named(settings, zone: str, found: list[str]) -> None:
     settings.POLICY_DEFAULT_TIME_ZONE = zone

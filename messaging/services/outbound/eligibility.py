@@ -320,11 +320,17 @@ def _opens(message: Message, batch: Batch) -> datetime:
 
 
 def _valid_from_opening(message: Message, batch: Batch) -> datetime | None:
-    """Hours in which sending is forbidden do not count: the validity begins when they are over."""
+    """Hours in which sending is forbidden do not count: what is left of the validity begins when they are over.
+
+    Otherwise a message that no account takes would be valid anew each night, and never expire.
+    """
     hold = _hold_of(message, batch)
     if hold is None or hold.until is None or message.valid_for is None:
         return None
-    return hold.until + timedelta(seconds=message.valid_for)
+    left = timedelta(seconds=message.valid_for)
+    if message.next_attempt_at is None and message.expires_at is not None:  # not held or scheduled: its validity runs
+        left = min(left, message.expires_at - batch.now)
+    return hold.until + left
 
 
 HELD_BY_HOURS = Check(

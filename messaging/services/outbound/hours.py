@@ -49,11 +49,14 @@ class Snapshot:
             return None
         names = place.zones or (settings.POLICY_DEFAULT_TIME_ZONE,)
         key = (tuple(rule.id for rule in rules), names, category, at)
-        if key not in self._holds:
-            if len(self._holds) >= MAX_REMEMBERED:
-                self._holds.clear()
-            self._holds[key] = _judge(rules, names, category, at)
-        return self._holds[key]
+        try:
+            return self._holds[key]
+        except KeyError:
+            found = _judge(rules, names, category, at)
+        if len(self._holds) >= MAX_REMEMBERED:
+            self._holds.clear()
+        self._holds[key] = found
+        return found  # another thread may have cleared them
 
 
 def _judge(rules: list[Rule], names: tuple[str, ...], category: str, at: datetime) -> Hold | None:

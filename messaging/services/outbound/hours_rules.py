@@ -59,6 +59,7 @@ def install(*, now: datetime, rules: Iterable[ShippedRule] | None = None) -> Non
     """
     wanted = {each.rule.id: each for each in (shipped() if rules is None else rules)}
     with transaction.atomic():
+        is_changed = HoursRule.objects.filter(pk__in=wanted).count() < len(wanted)
         HoursRule.objects.bulk_create(
             [
                 HoursRule(
@@ -68,7 +69,6 @@ def install(*, now: datetime, rules: Iterable[ShippedRule] | None = None) -> Non
             ],
             ignore_conflicts=True,
         )
-        is_changed = False
         for row in HoursRule.objects.select_for_update().filter(is_shipped=True).order_by("pk"):
             new = {"is_enabled": False} if row.pk not in wanted else _values(wanted[row.pk].rule)
             changes = {name: value for name, value in new.items() if getattr(row, name) != value}

@@ -1,8 +1,8 @@
 """Order per recipient: a message waits for older ones of its queue to the same number, but not for long.
 
-It waits for one that is ready or in flight, or that is tried again within `ORDER_WAIT_SECONDS`. One that waits for an account
-or for a later round delays no other message. None waits for one of a lower priority: bulk sending delays no single message,
-and neither delays a one-time password.
+It waits for one that is ready or in flight, or that is tried again within `ORDER_WAIT_SECONDS`. One that waits for an account,
+for its hour or for a later round delays no other message. None waits for one of a lower priority: bulk sending delays no
+single message, and neither delays a one-time password.
 
 The two conditions are two queries, because each has an index of its own. One query would search all messages to a number that
 wait for something else, which may be thousands, for each message behind them.
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from messaging.models import Message
+from messaging.policy.hours import OUTSIDE_HOURS
 from messaging.retry_policy import WAITING_FOR_PROVIDER
 from messaging.states import IN_DISPATCH, Status
 
@@ -27,7 +28,7 @@ def older_retried_soon(*, now: datetime) -> QuerySet[Message]:
     """The older messages that are tried again soon, and that the outer query's message waits for."""
     soon = now + timedelta(seconds=settings.ORDER_WAIT_SECONDS)
     queued = _older(now).filter(status=Status.QUEUED, next_attempt_at__isnull=False, next_attempt_at__lte=soon)
-    return queued.exclude(error_code=WAITING_FOR_PROVIDER)
+    return queued.exclude(error_code=WAITING_FOR_PROVIDER).exclude(error_code=OUTSIDE_HOURS, next_attempt_at__gt=now)
 
 
 def waits(*, now: datetime, only_in_flight: bool = False) -> Q:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -46,13 +47,17 @@ def due(now: datetime) -> QuerySet[Message]:
 
 
 def release_due(*, now: datetime) -> int:
-    """Make due deferred messages ready again, and queue due scheduled ones."""
-    return _in_chunks(lambda: _release_chunk(now))
+    """Make due deferred messages ready again, and queue due scheduled ones.
+
+    Those that were held by hours come last: in the morning a million of them are due at once, and others must not wait.
+    """
+    others, held = due(now).exclude(error_code=OUTSIDE_HOURS), due(now).filter(error_code=OUTSIDE_HOURS)
+    return sum(_in_chunks(partial(_release_chunk, messages, now)) for messages in (others, held))
 
 
-def _release_chunk(now: datetime) -> int:
+def _release_chunk(messages: QuerySet[Message], now: datetime) -> int:
     with transaction.atomic():
-        rows = list(due(now).defer("text").order_by("next_attempt_at").select_for_update(skip_locked=True)[:CHUNK])
+        rows = list(messages.defer("text").order_by("next_attempt_at").select_for_update(skip_locked=True)[:CHUNK])
         deferred = [row.pk for row in rows if row.status == Status.QUEUED]
         if deferred:
             Message.objects.filter(pk__in=deferred).update(next_attempt_at=None, updated_at=now)

@@ -1,5 +1,7 @@
 """Hours, moments and the clocks of the world: what is allowed, and what the next allowed moment is."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messaging.policy import zones
+from messaging.policy import calendars, zones
 from messaging.policy.hours import HORIZON, Rule, next_open, violation
 from tests.generated import examples
 
@@ -180,3 +182,34 @@ def test_the_moment_is_allowed_everywhere_and_no_earlier_one_is(rules: list[Rule
         grid += 15 * MINUTE
     # Each minute of the last two hours.
     assert not any(now <= end - n * MINUTE and is_allowed(rules, names, end - n * MINUTE) for n in range(1, 120))
+
+
+def test_threads_ask_a_table_of_holidays_one_after_the_other(monkeypatch) -> None:
+    """It is filled by the first one that asks for a year; the second must not find it half full."""
+    begun, asked = threading.Event(), threading.Event()
+
+    class Table:
+        days: frozenset[date] = frozenset()
+        is_filled = False
+
+        def __contains__(self, day: date) -> bool:
+            if not self.is_filled:
+                self.is_filled = True
+                begun.set()
+                asked.wait(0.3)
+                self.days = frozenset({date(2026, 12, 25)})
+            return day in self.days
+
+    table, christmas = Table(), date(2026, 12, 25)
+    monkeypatch.setattr(calendars, "_table", lambda _calendar: table)
+
+    def second() -> bool:
+        assert begun.wait(5)
+        try:
+            return calendars.is_holiday("FR", christmas)
+        finally:
+            asked.set()
+
+    with ThreadPoolExecutor(2) as executor:
+        found = [executor.submit(calendars.is_holiday, "FR", christmas), executor.submit(second)]
+        assert [each.result(5) for each in found] == [True, True]

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from messaging.models import HoursRevision, HoursRule, Message
 from messaging.policy import zones
 from messaging.policy.hours import HOURS_HAVE_BEGUN
+from messaging.policy.rules import shipped
 from messaging.services import installation
 from messaging.services.errors import InvalidField
 from messaging.services.outbound import held, hours, hours_rules, pacing, recovery, waiting
@@ -178,7 +179,11 @@ class TestAtTheCall:
     def test_hours_that_end_between_the_claim_and_the_call(self, rules, account) -> None:
         """The carrier is not called: the text waits until the morning, and no round has failed."""
         clock = Clock(utc("2026-11-25T02:59:59"))
-        message = MessageFactory(to_number=TEXAS, category="marketing", created_at=clock.now, updated_at=clock.now)
+        left = timedelta(hours=3)
+        message = MessageFactory(
+            to_number=TEXAS, category="marketing", created_at=clock.now, updated_at=clock.now,
+            expires_at=clock.now + timedelta(seconds=2) + left,
+        )  # fmt: skip
 
         def late(call: Attempt) -> SendResult:
             clock.advance(2)
@@ -189,7 +194,33 @@ class TestAtTheCall:
         message.refresh_from_db()
         assert (message.status, message.error_code, message.rounds_failed) == ("queued", "outside_hours", 0)
         assert message.next_attempt_at == utc("2026-11-25T15:00")
-        assert message.expires_at == utc("2026-11-25T19:00")
+        assert message.expires_at == utc("2026-11-25T15:00") + left
+
+    def test_a_message_that_no_account_takes_does_not_become_valid_anew_each_night(self, rules) -> None:
+        evening = utc("2026-11-25T03:00")
+        message = MessageFactory(
+            to_number=TEXAS, category="marketing", valid_for=86_400,
+            created_at=evening - timedelta(hours=12), expires_at=evening + timedelta(hours=12),
+        )  # fmt: skip
+
+        assert claim(queue_name="express", limit=1, now=evening, lease=LEASE) == []
+
+        message.refresh_from_db()
+        assert message.next_attempt_at == utc("2026-11-25T15:00")
+        assert message.expires_at == utc("2026-11-26T03:00")
+
+    def test_verdicts_that_another_thread_clears_meanwhile(self, rules) -> None:
+        class Cleared(dict):
+            def __setitem__(self, key, value) -> None:
+                """Another thread finds the memory full."""
+
+        snapshot = hours.read()
+        snapshot._holds = Cleared()
+        hold = snapshot.hold(number=TEXAS, category="marketing", at=utc("2026-11-25T03:00"))
+
+        assert hold is not None
+        assert hold.until == utc("2026-11-25T15:00")
+        assert snapshot.hold(number=TEXAS, category="marketing", at=utc("2026-11-25T16:00")) is None
 
     def test_a_rule_switched_on_holds_what_is_ready(self, account) -> None:
         message = MessageFactory(to_number=TEXAS, category="marketing")
@@ -332,6 +363,15 @@ class TestRules:
         assert not HoursRule.objects.get(pk="us-fl").is_enabled
         assert before < changed == HoursRevision.objects.get().changed_at
 
+    def test_a_rule_that_comes_with_a_release_is_a_change(self) -> None:
+        """What is held already is judged by it too, and shows it."""
+        hours_rules.install(now=NOW, rules=shipped()[1:])
+
+        hours_rules.install(now=NOW + timedelta(days=1), rules=shipped())
+        hours_rules.install(now=NOW + timedelta(days=2), rules=shipped())
+
+        assert HoursRevision.objects.get().changed_at == NOW + timedelta(days=1)
+
     def test_one_that_is_no_longer_shipped_is_switched_off(self) -> None:
         installation.install()
 
@@ -408,6 +448,15 @@ def test_only_held_messages_are_read(read, misled: bool) -> None:
 
     assert plans
     assert all("message_held_" in plan and "Seq Scan on messaging_message" not in plan for plan in plans), plans
+
+
+@on_postgresql
+def test_due_messages_are_found_behind_a_million_held_ones() -> None:
+    others = recovery.due(NOW).exclude(error_code="outside_hours").order_by("next_attempt_at")
+
+    [plan] = plans_of(lambda: list(others[:1]))
+
+    assert "message_deferred_not_held" in plan
 
 
 @pytest.mark.django_db(transaction=True)

@@ -65,6 +65,20 @@ class TestReleaseDue:
 
         assert not Message.objects.filter(next_attempt_at__isnull=False).exists()
 
+    def test_messages_held_until_the_morning_are_released_last(self, now, monkeypatch) -> None:
+        """An OTP that is tried again does not wait for a million of them."""
+        monkeypatch.setattr(recovery, "CHUNK", 1)
+        monkeypatch.setattr(recovery, "MAX_CHUNKS", 2)
+        earlier = now - timedelta(minutes=1)
+        MessageFactory.create_batch(3, category="marketing", next_attempt_at=earlier, error_code="outside_hours")
+        otp = MessageFactory(category="otp", next_attempt_at=now, error_code="provider_unavailable")
+
+        assert recovery.release_due(now=now) == 3
+
+        otp.refresh_from_db()
+        assert otp.next_attempt_at is None
+        assert Message.objects.filter(next_attempt_at=earlier).count() == 1
+
     def test_its_work_is_bounded(self, now, monkeypatch) -> None:
         monkeypatch.setattr(recovery, "CHUNK", 1)
         monkeypatch.setattr(recovery, "MAX_CHUNKS", 2)

@@ -57,6 +57,14 @@ class TestOrder:
 
         assert claim_texts(now) == ["b2"]
 
+    def test_it_waits_for_an_older_one_whose_hour_has_begun_and_not_for_one_whose_hour_comes(self, ready, now) -> None:
+        ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=1), error_code="outside_hours")
+        ready("b1", to_number=B, next_attempt_at=now, error_code="outside_hours")  # the next tick releases it
+        ready("a2", to_number=A)
+        ready("b2", to_number=B)
+
+        assert claim_texts(now) == ["a2"]
+
     def test_it_never_waits_for_an_older_one_that_waits_for_an_account(self, ready, now) -> None:
         ready("a1", to_number=A, next_attempt_at=now + timedelta(seconds=1), error_code="waiting_for_provider")
         ready("a2", to_number=A)
