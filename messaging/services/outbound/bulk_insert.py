@@ -61,9 +61,15 @@ class _Table:
     def of(cls, instances: Sequence[models.Model]) -> Self:
         values = [vars(instance) for instance in instances]
         names = [field.attname for field in instances[0]._meta.concrete_fields]  # noqa: SLF001 (public in all but its name)
-        first, *others = values
-        varying = tuple(name for name in names if any(row[name] != first[name] for row in others))
+        varying = tuple(name for name in names if _differ([row[name] for row in values]))
         return cls(instances[0], varying, (tuple([row[name] for name in varying]) for row in values))
+
+
+def _differ(values: list[Any]) -> bool:
+    try:
+        return len(set(values)) > 1
+    except TypeError:  # parameters, which a set cannot hold
+        return any(value != values[0] for value in values)
 
 
 def batch_size() -> int:
