@@ -228,7 +228,7 @@ def test_the_documented_follower_follows(stack: Stack, client: Client, tmp_path:
     file.write_text(code)
     lines: list[list[str]] = []
     # Each line breaks in the middle of an event.
-    with Relay(stack.live_url, lambda: 2_000) as relay:
+    with Relay(stack.live_url, lambda: 2_300) as relay:
         process = subprocess.Popen(
             [sys.executable, file],
             env={**os.environ, "TOKEN": demo_token(stack), "LIVE_URL": relay.url},
