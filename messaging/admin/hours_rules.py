@@ -93,7 +93,7 @@ class HoursRuleForm(StyledModelForm):
             "holidays": "A country such as FR, or a part of it such as DE-BY. Empty: holidays are days like others.",
             "effective_from": "The first day, by the recipient's calendar. Empty: it holds already.",
             "effective_until": "The last day. Empty: it has no end.",
-            "source": "The law or the agreement, for whoever reads this next.",
+            "source": "The law or agreement that the rule follows.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
 """The list that comes with the schedule's form: read before the form's transaction, and saved after it.
 
-Reading 200,000 rows takes seconds, in which on SQLite nobody else could write. A list without a fault is saved at once; any
+Reading 200,000 rows takes seconds, and meanwhile SQLite takes no other write. A list without a fault is saved at once; any
 other one waits on a page of its own (`list_check`), as does one that the user wants to see first.
 """
 
