@@ -61,6 +61,11 @@ class Message(models.Model):
     priority = models.PositiveSmallIntegerField(default=Priority.NORMAL.value, db_default=Priority.NORMAL.value)
     # What the carrier is told beside the text, by name; null if there is nothing.
     parameters = models.JSONField(null=True)
+    # The template and the version that the text was made of. Not foreign keys: a message outlives its template.
+    template_id = models.UUIDField(null=True)
+    template_version = models.PositiveIntegerField(null=True)
+    # The verification whose code the text tells. The code is filled in at the call: `services.verification`.
+    verification_id = models.UUIDField(null=True)
     from_number = models.CharField(max_length=MAX_PARTY_LENGTH, blank=True)
     # Empty for an inbound text whose provider does not name the number that received it: it belongs to the account.
     to_number = models.CharField(max_length=MAX_PARTY_LENGTH, blank=True)

@@ -1,0 +1,1 @@
+"""What messages cost, and what an owner may spend."""
