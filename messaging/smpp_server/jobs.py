@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 from django.db import close_old_connections
@@ -32,7 +32,7 @@ def _run(function: Callable[[], Result]) -> Result:
         close_old_connections()
 
 
-def log_failure(task: "asyncio.Task[None]") -> None:
-    """Log the failure of a task that is not awaited. Its done callback."""
+def log_failure(task: "asyncio.Task[None] | Future[None]") -> None:
+    """Log the failure of a task, or of a job in a thread, that is not awaited. Its done callback."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("a task of the SMPP server failed (%s)", type(error).__name__)

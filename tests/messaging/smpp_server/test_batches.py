@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from messaging.smpp_server import batches
-from messaging.smpp_server.batches import BatchSubmitter
+from messaging.smpp_server.batches import BatchSubmitter, StoredBatch
 from providers.smpp.constants import CommandStatus
 from tests.factories import UserFactory
 
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_fault_of_one_batch_leaves_no_submission_unanswered(monkeypatch) -> None:
     owner, answers = UserFactory(), []
 
-    def fail_once(_owner: Any, batch: list[Any], _now: Any) -> list[CommandStatus]:
+    def fail_once(_owner: Any, batch: list[Any], _now: Any) -> StoredBatch:
         if not answers:
             raise LookupError("a fault of the program")
-        return [CommandStatus.ROK] * len(batch)
+        return StoredBatch([CommandStatus.ROK] * len(batch))
 
     monkeypatch.setattr(batches, "store_batch", fail_once)
 
