@@ -6,6 +6,7 @@ import pytest
 
 from messaging.models import Message, Verification, VerificationCount
 from messaging.services.errors import VerificationEnded
+from messaging.services.privacy import erasure
 from messaging.services.verification import check as checks
 from messaging.services.verification import sweep
 from tests.factories import NOW, AccountFactory, UserFactory
@@ -143,3 +144,14 @@ def test_of_many_right_checks_at_once_one_is_valid(row) -> None:
     assert found.count(("approved", True)) == 1, found
     assert sum(isinstance(result, VerificationEnded) for result in found) == 9, found
     assert VerificationCount.objects.get().approved == 1
+
+
+def test_the_erasure_of_a_person_deletes_its_verifications(row) -> None:
+    kept = begin(UserFactory(), to="+4915112345678").verification
+    person = row.to_number
+
+    erasure.erase(number=person, reason="asked", actor=UserFactory(), now=NOW)
+
+    assert [each.pk for each in Verification.objects.all()] == [kept.pk]
+    with pytest.raises(Verification.DoesNotExist):
+        check(row, "123456")
