@@ -39,6 +39,7 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.OptedOut: HTTPStatus.CONFLICT,
     errors.EmergencyNotAllowed: HTTPStatus.FORBIDDEN,
     errors.SenderRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.VerificationRefused: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ResendTooSoon: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManySends: HTTPStatus.TOO_MANY_REQUESTS,
     errors.VerificationRateLimited: HTTPStatus.TOO_MANY_REQUESTS,

@@ -19,7 +19,7 @@ _ENDED = ("status", "ended_at", "updated_at")
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class CodeCheck:
     """`is_valid` is True for exactly one check of a verification: the one that approves it."""
 
     verification: Verification
@@ -31,7 +31,7 @@ def status_at(row: Verification, now: datetime) -> str:
     return Status.EXPIRED if row.status == Status.PENDING and row.expires_at <= now else row.status
 
 
-def check(*, verification_id: UUID, code: str, now: datetime) -> CheckResult:
+def check(*, verification_id: UUID, code: str, now: datetime) -> CodeCheck:
     """Count a try and compare. Raises `VerificationEnded` if the verification is approved already: a code is good for once.
 
     The row is locked, so that tries at the same time are counted one by one. All cases compute and compare the code.
@@ -52,7 +52,7 @@ def check(*, verification_id: UUID, code: str, now: datetime) -> CheckResult:
         if is_valid:
             counts.count_approved(row)
         _save(row, status, now)
-    return CheckResult(row, is_valid)
+    return CodeCheck(row, is_valid)
 
 
 def _is_right(row: Verification, code: str) -> bool:
