@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, viewsets
@@ -212,15 +213,21 @@ class VerificationViewSet(viewsets.GenericViewSet):
     def check(self, request: Request, pk: UUID) -> Response:
         serializer = NewCheckSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        found = checks.check(
-            verification_id=self.get_object().pk, code=serializer.validated_data["code"], now=timezone.now()
-        )
+        row, code = self.get_object(), serializer.validated_data["code"]
+        try:
+            found = checks.check(verification_id=row.pk, code=code, now=timezone.now())
+        except Verification.DoesNotExist:  # erased a moment ago
+            raise Http404 from None
         return Response({"status": found.verification.status, "valid": found.is_valid})
 
     @extend_schema(request=None, responses=VerificationSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: UUID) -> Response:
-        return Response(represent(checks.cancel(verification_id=self.get_object().pk, now=timezone.now())))
+        row = self.get_object()
+        try:
+            return Response(represent(checks.cancel(verification_id=row.pk, now=timezone.now())))
+        except Verification.DoesNotExist:
+            raise Http404 from None
 
 
 def _start(request: Request, draft: VerificationInput) -> dict[str, Any]:

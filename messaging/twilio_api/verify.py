@@ -6,6 +6,7 @@ installation.
 
 from datetime import datetime
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from messaging.twilio_api.parameters import Parameters, parameters_of
 
 SMS = "sms"
 # Without them the text or the code would not be the one that the client asked for.
-NOT_SERVED = ("CustomCode", "CustomMessage", "SendDigits", "Amount", "Payee", "DeviceIp")
+NOT_SERVED = ("CustomCode", "CustomMessage", "SendDigits", "Amount", "Payee")
 MAY_ADD, MAY_CHANGE = "messaging.add_verification", "messaging.change_verification"
 
 Status = Verification.Status
@@ -106,11 +107,17 @@ def _draft(fields: Parameters) -> VerificationInput:
     app_hash = (fields.text("AppHash") or "").strip()
     if app_hash and not texts.APP_HASH.fullmatch(app_hash):
         raise TwilioError(errors.INVALID_PARAMETER, "Invalid parameter: AppHash")
+    address = (fields.text("DeviceIp") or "").strip()
+    try:
+        client_address = str(ip_address(address)) if address else ""
+    except ValueError:
+        raise TwilioError(errors.INVALID_PARAMETER, "Invalid parameter: DeviceIp") from None
     return VerificationInput(
         to=requests.recipient(fields),
         template=(fields.text("TemplateSid") or "").strip() or None,
         locale=(fields.text("Locale") or "").strip()[:20] or texts.ENGLISH,
         app_hash=app_hash,
+        client_address=client_address,
     )
 
 

@@ -64,5 +64,15 @@ def purge(*, now: datetime) -> None:
     old = Verification.objects.filter(created_at__lt=now - timedelta(days=settings.VERIFY_RETENTION_DAYS))
     while ids := list(old.exclude(status=Status.PENDING).values_list("pk", flat=True)[:CHUNK]):
         Verification.objects.filter(pk__in=ids).delete()
-    VerificationLimit.objects.filter(started_at__lte=now - PERIOD).delete()
+    while _purge_limits(now) == CHUNK:
+        pass
     VerificationCount.objects.filter(hour__lt=now - COUNTS_KEPT).delete()
+
+
+def _purge_limits(now: datetime) -> int:
+    """Rows that a request has locked are skipped: to wait for one while holding others could be a deadlock."""
+    with transaction.atomic():
+        over = VerificationLimit.objects.filter(started_at__lte=now - PERIOD).order_by("started_at")
+        keys = list(over.select_for_update(skip_locked=True).values_list("pk", flat=True)[:CHUNK])
+        VerificationLimit.objects.filter(pk__in=keys).delete()
+    return len(keys)

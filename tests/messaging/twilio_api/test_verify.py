@@ -135,6 +135,7 @@ def test_a_repeat_too_soon_and_a_sixth_send_are_429_with_the_wait(twilio: Twilio
         ({"CustomCode": "123456"}, 400, 60200),
         ({"CustomMessage": "Code: {}"}, 400, 60200),
         ({"AppHash": "short"}, 400, 60200),
+        ({"DeviceIp": "localhost"}, 400, 60200),
         ({"TemplateSid": "HJ" + "0" * 32}, 400, 60200),
     ],
     ids=repr,
@@ -151,6 +152,17 @@ def test_a_check_without_code_or_number_is_no_try(twilio: Twilio, fields: dict) 
 
     assert twilio.post(f"{PATH}/VerificationCheck", **fields).status_code == 400
     assert Verification.objects.get().tries == 0
+
+
+def test_the_limit_per_address_counts_the_persons_device(twilio: Twilio, settings) -> None:
+    settings.VERIFY_MAX_PER_ADDRESS = 1
+    assert begin(twilio, DeviceIp="198.51.100.7").status_code == 201
+
+    refused = begin(twilio, To="+14155550102", DeviceIp="198.51.100.7")
+
+    assert_error(refused, 429, 20429)
+    assert int(refused.headers["Retry-After"]) > 3_000
+    assert Verification.objects.count() == 1
 
 
 def test_anothers_verification_is_not_found(twilio: Twilio) -> None:

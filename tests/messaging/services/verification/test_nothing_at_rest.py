@@ -15,14 +15,17 @@ from django.test import Client
 from django.utils import timezone
 
 from messaging.models import DeliveryAttempt, Message, ProviderCallback, Verification
-from messaging.services.outbound import recovery
+from messaging.services.outbound import receipts, recovery
 from messaging.services.outbound.dispatch import sending
 from messaging.services.outbound.dispatch.attempts import start_attempts
 from messaging.services.outbound.dispatch.claim import claim
+from messaging.services.outbound.dispatch.settle import settle
 from messaging.services.verification import check as checks
+from providers.contract.callbacks import ReportedStatus, StatusReport
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.contract.sender import Capabilities
 from providers.errors import (
+    NotCalled,
     OutcomeUnknown,
     RateLimited,
     RecipientInvalid,
@@ -33,10 +36,10 @@ from providers.errors import (
 )
 from providers.models import ProviderAccount
 from providers.state import exchange_log
-from tests.factories import AccountFactory, EndpointFactory
+from tests.factories import NOW, AccountFactory, EndpointFactory
 from tests.journeys.carrier import Carrier, ReceivedCall
 from tests.messaging.api.conftest import Api
-from tests.messaging.services.outbound.dispatch.fakes import LEASE, dispatcher
+from tests.messaging.services.outbound.dispatch.fakes import LEASE, dispatcher, result_of
 from tests.messaging.services.verification.making import TO, code_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("express")]
@@ -189,6 +192,57 @@ def test_a_receipt_that_quotes_the_text_is_kept_without_it(api: Api, settings) -
     assert Message.objects.get().status == "delivered"
     assert ProviderCallback.objects.get().reported == "delivered"
     assert_nowhere(code, everything_stored())
+
+
+def test_a_receipt_that_names_no_attempt_is_masked_when_it_is_matched(api: Api) -> None:
+    account = AccountFactory(slug="acme")
+    _row, code, _ = begin(api)
+    [attempt] = start_attempts(claim(queue_name="express", limit=1, now=NOW, lease=LEASE), now=NOW, lease=LEASE)
+    report = StatusReport("p1", ReportedStatus.DELIVERED, raw_status=f"DELIVRD {code}", error_code=code)
+    body = json.dumps({"id": "p1", "text": f"Your code is {code}", "hex": code.encode().hex()}).encode()
+
+    parked = receipts.ingest([report], account=account, body=body, attempt_id=None, now=NOW)
+    settle([result_of(attempt, "p1")], now=NOW, lease=LEASE, position=lambda: 0.5)
+
+    assert parked == [ProviderCallback.State.UNMATCHED]
+    assert Message.objects.get().status == "delivered"
+    kept = json.loads(ProviderCallback.objects.get().body)
+    assert (kept["message_id"], kept["status"]) == ("p1", f"DELIVRD {'*' * LENGTH}")
+    assert_nowhere(code, everything_stored())
+
+
+def test_the_carrier_is_told_the_end_of_the_code_whatever_the_message_says(api: Api, monkeypatch) -> None:
+    told: list[OutboundMessage] = []
+
+    class Telling:
+        capabilities = Capabilities()
+
+        def send(self, message: OutboundMessage) -> Accepted:
+            told.append(message)
+            return Accepted("p1")
+
+    AccountFactory(slug="acme")
+    monkeypatch.setattr(sending.registry, "backend_for", lambda _account: nullcontext(Telling()))
+    row, _code, _ = begin(api, ttl=60)
+    Message.objects.update(expires_at=row.expires_at + timedelta(hours=4), valid_for=14_400)
+    run()
+
+    assert [message.valid_until for message in told] == [row.expires_at]
+
+
+def test_a_call_whose_code_expires_at_the_open_connection_is_not_made(api: Api) -> None:
+    with Carrier() as carrier:
+        AccountFactory(slug="acme", config=config(carrier))
+        row, _code, _ = begin(api, ttl=60)
+        Message.objects.update(expires_at=row.expires_at + timedelta(hours=4), valid_for=14_400)
+        now = timezone.now()
+        lease = timedelta(hours=1)
+        [attempt] = start_attempts(claim(queue_name="express", limit=1, now=now, lease=lease), now=now, lease=lease)
+        result = sending.send(attempt, clock=lambda: row.expires_at)
+
+    assert isinstance(result, sending.SendResult)
+    assert isinstance(result.error, NotCalled)
+    assert carrier.calls == []
 
 
 def test_no_repr_tells_it(api: Api) -> None:
