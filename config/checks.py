@@ -89,6 +89,21 @@ def check_time_zone(app_configs: Any, **_: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def check_verification_limits(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    names = ("VERIFY_MAX_PER_NUMBER", "VERIFY_MAX_PER_ADDRESS", "VERIFY_MAX_PER_PREFIX", "VERIFY_MAX_PER_OWNER")
+    least = {**dict.fromkeys(names, 0), "VERIFY_RETENTION_DAYS": 1}
+    return [
+        Error(
+            f"{name} is less than {lowest}.",
+            hint="Give a whole number; 0 switches a limit off." if lowest == 0 else "Give a number of days.",
+            id="switchboard.E009",
+        )
+        for name, lowest in least.items()
+        if getattr(settings, name) < lowest
+    ]
+
+
 @register(deploy=True)
 def check_public_url(app_configs: Any, **_: Any) -> list[CheckMessage]:
     if settings.HTTPS:

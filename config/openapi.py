@@ -24,6 +24,7 @@ TAGS = {
     "messages": "Send and read messages.",
     "schedules": "Send texts to lists of recipients, once or repeatedly.",
     "media": "Images for messages.",
+    "verifications": "One-time codes: sent to a number, and checked.",
     "suppressions": "Opt-outs: numbers that get no messages.",
     "phone numbers": "The numbers of your messages.",
     "client callbacks": "Events posted to your endpoints.",

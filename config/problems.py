@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/webhooks/")
-TWILIO_PREFIX = "/2010-04-01"
+TWILIO_PREFIXES = ("/2010-04-01", "/v2/Services")
 MAX_FIELD_ERRORS = 1_000  # a request may have an error in each of 100,000 recipients
 
 DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
@@ -39,6 +39,11 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.OptedOut: HTTPStatus.CONFLICT,
     errors.EmergencyNotAllowed: HTTPStatus.FORBIDDEN,
     errors.SenderRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.VerificationRefused: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.ResendTooSoon: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManySends: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.VerificationRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.VerificationEnded: HTTPStatus.CONFLICT,
     errors.NotAttachable: HTTPStatus.CONFLICT,
     errors.NotErasable: HTTPStatus.CONFLICT,
     errors.NotCancelable: HTTPStatus.CONFLICT,
@@ -205,7 +210,7 @@ def _is_leaf(item: Any) -> bool:
 
 
 def _as_problem(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    is_twilios = request.path.startswith(TWILIO_PREFIX)
+    is_twilios = request.path.startswith(TWILIO_PREFIXES)
     if not is_twilios and not request.path.startswith(API_PREFIXES):
         return response
     if "Allow" in response.headers:  # the framework lists OPTIONS, which is 405 everywhere

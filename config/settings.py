@@ -259,6 +259,12 @@ PROVIDER_SECRET_NAMES: list[str] = env.list(
 CLAIM_LEASE_SECONDS: float = env.float("CLAIM_LEASE_SECONDS", default=30.0)
 RECEIPT_TIMEOUT_HOURS: int = env.int("RECEIPT_TIMEOUT_HOURS", default=72)
 ORDER_WAIT_SECONDS: float = env.float("ORDER_WAIT_SECONDS", default=10.0)
+VERIFY_BRAND: str = env.str("VERIFY_BRAND", default="")
+VERIFY_MAX_PER_NUMBER: int = env.int("VERIFY_MAX_PER_NUMBER", default=10)
+VERIFY_MAX_PER_ADDRESS: int = env.int("VERIFY_MAX_PER_ADDRESS", default=30)
+VERIFY_MAX_PER_PREFIX: int = env.int("VERIFY_MAX_PER_PREFIX", default=1000)
+VERIFY_MAX_PER_OWNER: int = env.int("VERIFY_MAX_PER_OWNER", default=10_000)
+VERIFY_RETENTION_DAYS: int = env.int("VERIFY_RETENTION_DAYS", default=30)
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
@@ -361,6 +367,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,  # docstrings are for readers of the code
+    # For enumerations that several components have.
+    "ENUM_NAME_OVERRIDES": {"VerificationStatusEnum": "messaging.api.verifications.STATUSES"},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.openapi.close_request_bodies",

@@ -10,6 +10,7 @@ from config import health, metrics
 from config.admin.dashboard_page import live
 from config.login import login
 from messaging.gateway_http import jasmin, kannel
+from messaging.twilio_api.urls import verify_patterns
 from messaging.webhooks import InboundCallbackView, StatusCallbackView
 
 admin.autodiscover()
@@ -28,6 +29,7 @@ urlpatterns = [
     path("api/v1/", include("media_store.api.urls")),
     path("api/v1/", include("scheduling.api.urls")),
     path("2010-04-01/", include("messaging.twilio_api.urls")),
+    path("v2/", include(verify_patterns)),
     path("", TemplateView.as_view(template_name="index.html"), name="index"),
     path("favicon.ico", RedirectView.as_view(url=FAVICON)),
     path("healthz", health.healthz, name="healthz"),

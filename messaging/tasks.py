@@ -28,6 +28,7 @@ from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
 from messaging.services.reporting import heartbeats, rollups
 from messaging.services.twilio import replies
+from messaging.services.verification import sweep as verifications
 from messaging.services.webhooks import Deliverer, claim, event_log
 from messaging.services.webhooks.settle import Result
 from providers.http.public_addresses import Guard
@@ -219,6 +220,8 @@ def recover() -> None:
     _run_step(partial(recovery.expire, now=now))
     _run_step(partial(receipts.sweep_parked, now=now))
     _run_step(partial(missing_receipts.mark, now=now))
+    _run_step(partial(verifications.expire, now=now))
+    _run_step(partial(verifications.attribute, now=now))
     _run_step(rollups.compact)
 
 
@@ -249,3 +252,4 @@ def purge() -> None:
     parts.purge(now=now)
     deliveries.purge(now=now)
     notices.purge(now=now)
+    verifications.purge(now=now)

@@ -9,6 +9,7 @@ from uuid import UUID
 from messaging.states import Status
 
 MESSAGE, MESSAGE_WITH_MEDIA, MEDIA, SERVICE, NUMBER = "SM", "MM", "ME", "MG", "PN"
+VERIFICATION, VERIFICATION_ATTEMPT = "VE", "VL"
 _SID = re.compile(r"(?P<kind>[A-Z]{2})(?P<hex>[0-9a-fA-F]{32})")
 
 STATUSES: Mapping[str, str] = {
@@ -53,6 +54,20 @@ def service_sid(queue_name: str) -> str:
 def number_sid(number: str) -> str:
     """A sender number as an incoming phone number."""
     return f"{NUMBER}{hashlib.sha256(number.encode()).hexdigest()[:32]}"
+
+
+def verification_sid(verification_id: UUID) -> str:
+    return f"{VERIFICATION}{verification_id.hex}"
+
+
+def attempt_sid(message_id: UUID) -> str:
+    """A message that told a code, as an attempt of its verification."""
+    return f"{VERIFICATION_ATTEMPT}{message_id.hex}"
+
+
+def verification_of(sid: str) -> UUID | None:
+    """The id of a verification; None for anything else."""
+    return _uuid(sid, VERIFICATION)
 
 
 def uuid_of(sid: str) -> UUID | None:

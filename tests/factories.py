@@ -30,6 +30,7 @@ from messaging.models import (
     ProviderCallback,
     TwilioAccount,
     TwilioApiKey,
+    Verification,
     WebhookDelivery,
     WebhookEndpoint,
 )
@@ -121,6 +122,25 @@ class PhoneNumberFactory(RowFactory):
 
     class Params:
         inactive = factory.Trait(status=PhoneNumber.Status.INACTIVE, reason="unreachable", changed_at=NOW)
+
+
+class VerificationFactory(RowFactory):
+    """A pending verification, without a message."""
+
+    class Meta:
+        model = Verification
+
+    owner = factory.SubFactory(UserFactory)
+    to_number = factory.Sequence(lambda n: f"+1415557{n:04d}")
+    nonce = bytes(32)
+    key_id = "0123456789abcdef"
+    code_length = 6
+    text = "Your code is ******."
+    offsets = [13]
+    prefix = "+1415"
+    sends = 1
+    created_at = last_sent_at = updated_at = NOW
+    expires_at = NOW + timedelta(minutes=10)
 
 
 class MessageFactory(RowFactory):

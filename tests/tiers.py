@@ -64,6 +64,7 @@ _ENTRIES = {
         "messaging/smpp_server/test_submit_pdus.py",
         "messaging/test_encryption.py",
         "messaging/test_keywords.py",
+        "messaging/test_one_time_codes.py",
         "messaging/test_e164.py",
         "messaging/test_request_bodies.py",
         "messaging/test_retry_policy.py",

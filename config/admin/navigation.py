@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
             page="admin:messaging_message_send",
             also="messaging.add_message",
         ),
+        MenuEntry("Verifications", "password", "messaging.verification"),
         MenuEntry("Callbacks received", "call_received", "messaging.providercallback"),
         MenuEntry("Schedules", "event_repeat", "scheduling.schedule"),
     ),

@@ -11,6 +11,7 @@ from messaging.admin.queues import OutboundQueueAdmin
 from messaging.admin.retention import ErasureAdmin, RetentionRuleAdmin
 from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
 from messaging.admin.twilio import TwilioAccountAdmin, TwilioApiKeyAdmin
+from messaging.admin.verifications import VerificationAdmin
 from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "SuppressionAdmin",
     "TwilioAccountAdmin",
     "TwilioApiKeyAdmin",
+    "VerificationAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",
 ]

@@ -12,6 +12,7 @@ from messaging.api.providers import ProviderViewSet
 from messaging.api.queues import QueueViewSet
 from messaging.api.stats import StatsViewSet
 from messaging.api.suppressions import SuppressionViewSet
+from messaging.api.verifications import VerificationViewSet
 from messaging.api.webhook_endpoints import WebhookEndpointViewSet
 
 router = SimpleRouter(use_regex_path=False)
@@ -20,6 +21,7 @@ router.register("queues", QueueViewSet, basename="queues")
 router.register("suppressions", SuppressionViewSet, basename="suppressions")
 router.register("providers", ProviderViewSet, basename="providers")
 router.register("phone-numbers", PhoneNumberViewSet, basename="phone-numbers")
+router.register("verifications", VerificationViewSet, basename="verifications")
 router.register("webhook-endpoints", WebhookEndpointViewSet, basename="webhook-endpoints")
 
 urlpatterns = [

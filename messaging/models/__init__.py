@@ -16,6 +16,7 @@ from messaging.models.retention import Erasure, RetentionPass, RetentionRule
 from messaging.models.rollup import CountJournal, Rollup
 from messaging.models.suppression import KeywordRule, Suppression
 from messaging.models.twilio import TwilioAccount, TwilioApiKey
+from messaging.models.verification import Verification, VerificationLimit
 from messaging.models.verification_count import VerificationCount
 from messaging.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookSecret
 
@@ -52,7 +53,9 @@ __all__ = [
     "Suppression",
     "TwilioAccount",
     "TwilioApiKey",
+    "Verification",
     "VerificationCount",
+    "VerificationLimit",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookSecret",

@@ -44,6 +44,30 @@ class SenderRateLimited(DomainError):
         self.retry_after = retry_after
 
 
+class VerificationRefused(DomainError):
+    """A code must not be sent now. `retry_after` is in whole seconds."""
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class ResendTooSoon(VerificationRefused):
+    code = "resend_too_soon"
+
+
+class TooManySends(VerificationRefused):
+    code = "too_many_sends"
+
+
+class VerificationRateLimited(VerificationRefused):
+    code = "verification_rate_limited"
+
+
+class VerificationEnded(DomainError):
+    code = "verification_ended"
+
+
 class NotAttachable(DomainError):
     code = "not_attachable"
 

@@ -63,6 +63,9 @@ OTHER_CHANNEL = TwilioFault(400, 21910, "'From' and 'To' must be phone numbers; 
 NOT_CANCELABLE = TwilioFault(409, 30409, "This message cannot be canceled")
 NO_SEND_AT = TwilioFault(400, 35111, "'SendAt' is required to schedule a message.")
 BAD_SCHEDULE_TYPE = TwilioFault(400, 35118, "'ScheduleType' must be 'fixed' with 'SendAt'.")
+INVALID_PARAMETER = TwilioFault(400, 60200, "Invalid parameter")
+MAX_CHECKS = TwilioFault(429, 60202, "Max check attempts reached")
+MAX_SENDS = TwilioFault(429, 60203, "Max send attempts reached")
 BAD_SEND_AT = TwilioFault(400, 35114, "'SendAt' must be an ISO 8601 time from 15 minutes to 35 days ahead.")
 
 BY_STATUS: Mapping[int, TwilioFault] = {

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # it takes memory, and most sandboxes have none
 SMPP = "smpp"
 CARRIERS = ("provider1", "provider2")
 MAX_REMEMBERED = 200_000
+MAX_INBOX = 500
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "latency_ms": (0, 60_000),
@@ -73,6 +74,7 @@ class Sandbox:
         self._settings = {carrier: settings.get(carrier, CarrierSettings()) for carrier in CARRIERS}
         self._lock = threading.Lock()
         self._failed_once: OrderedDict[str, None] = OrderedDict()
+        self._inbox: deque[dict[str, str | float]] = deque(maxlen=MAX_INBOX)
         self.request_log = request_log
         self.receipts = receipts
         self.smpp = smpp
@@ -100,6 +102,12 @@ class Sandbox:
                 self.smpp.carrier.settings = self.smpp.carrier.settings.changed(changes[SMPP])
             self._settings.update(changed)
 
+    def inbox(self, number: str) -> list[dict[str, str | float]]:
+        """The newest texts that the HTTP carriers accepted, newest first: those of one number, or of all for an empty one."""
+        with self._lock:
+            texts = list(self._inbox)
+        return [text for text in reversed(texts) if not number or text["to"] == number]
+
     def hand_over(self, carrier: str, request: TextRequest) -> tuple[int, dict[str, str]]:
         settings = self.settings()[carrier]
         behaviour = behaviour_of(request.to)
@@ -117,6 +125,8 @@ class Sandbox:
         self.request_log.accept(
             carrier=carrier, message_id=message_id, reference=request.reference, to=request.to, status_code=200
         )
+        with self._lock:
+            self._inbox.append({"to": request.to, "message": request.message, "at": time.time()})
         receipt = SimulatedReceipt(request.callback_url, message_id, behaviour.receipts if request.callback_url else ())
         if behaviour.receipt_first and receipt.statuses:
             self.receipts.post_now(receipt)

@@ -47,7 +47,14 @@ class SandboxHandler(BaseHTTPRequestHandler):
     server: SandboxServer
 
     def do_GET(self) -> None:
-        self._serve({"/healthz": self._health, "/_log": self._read_log, "/_settings": self._read_settings})
+        self._serve(
+            {
+                "/healthz": self._health,
+                "/_inbox": self._read_inbox,
+                "/_log": self._read_log,
+                "/_settings": self._read_settings,
+            }
+        )
 
     def do_DELETE(self) -> None:
         self._serve({"/_log": self._clear_log, "/_links": self._close_links})
@@ -105,6 +112,11 @@ class SandboxHandler(BaseHTTPRequestHandler):
         if sandbox.smpp:
             health[SMPP] = sandbox.smpp.call(sandbox.smpp.carrier.counts)
         return 200, health
+
+    def _read_inbox(self) -> tuple[int, Any]:
+        """`+` in an address may arrive as a blank."""
+        number = parse_qs(urlsplit(self.path).query).get("to", [""])[-1].replace(" ", "+")
+        return 200, {"texts": self.server.sandbox.inbox(number)}
 
     def _read_log(self) -> tuple[int, Any]:
         since = parse_qs(urlsplit(self.path).query).get("since", ["0"])[-1]

@@ -51,6 +51,7 @@ from tests.factories import (
     TwilioAccountFactory,
     TwilioApiKeyFactory,
     UserFactory,
+    VerificationFactory,
     WebhookDeliveryFactory,
 )
 from tests.media_store.other_files import KINDS
@@ -94,6 +95,9 @@ def make(now: datetime) -> dict[str, Model]:
     _clients(shop, clinic, now)
     _opt_outs(shop, mara, now)
     _hours(shop, now)
+    VerificationFactory(
+        owner=shop, created_at=now, last_sent_at=now, updated_at=now, expires_at=now + timedelta(minutes=10)
+    )
     _images(shop, clinic, now)
     _periodic_tasks(now)
     _figures(chance, shop, now)

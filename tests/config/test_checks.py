@@ -79,3 +79,13 @@ def test_a_deployment_in_the_clear_is_warned_of(settings, https: bool, found: li
     settings.HTTPS = https
 
     assert ids(checks.check_public_url(None)) == found
+
+
+@pytest.mark.parametrize("name", ["VERIFY_MAX_PER_NUMBER", "VERIFY_MAX_PER_OWNER", "VERIFY_RETENTION_DAYS"])
+def test_a_limit_of_verifications_below_its_least_is_named(settings, name: str) -> None:
+    assert checks.check_verification_limits(None) == []
+    setattr(settings, name, -1)
+
+    [error] = checks.check_verification_limits(None)
+
+    assert (error.id, error.msg.split()[0]) == ("switchboard.E009", name)

@@ -23,8 +23,9 @@ from messaging.models.encrypted import fault_of
 from messaging.policy.hours import HOURS_HAVE_BEGUN, OUTSIDE_HOURS
 from messaging.services import transitions
 from messaging.services.errors import DomainError, NotRetryable, OptedOut, RecipientInactive
-from messaging.services.outbound import hours
+from messaging.services.outbound import hours, verification_codes
 from messaging.services.outbound.hours import Hold, Snapshot
+from messaging.services.outbound.verification_codes import CodeSlot
 from messaging.services.recipients import suppressions
 from messaging.services.recipients.suppressions import OptOuts
 from messaging.services.transitions import Transition, save_together
@@ -287,6 +288,20 @@ RECIPIENT_OPTED_OUT = Check(
     applies=_has_opted_out,
     error=OptedOut,
 )
+
+
+def codes(batch: Batch) -> dict[UUID, CodeSlot]:
+    """A query if a message of the batch tells a code."""
+    return verification_codes.of_messages(batch.messages, now=batch.now)
+
+
+VERIFICATION_ENDED = Check(
+    code="verification_ended",
+    detail="The verification whose code this text tells has ended.",
+    moments=frozenset({Moment.ACCEPT, Moment.CLAIM, Moment.CALL}),
+    applies=lambda message, batch: message.verification_id is not None and message.pk not in batch.of(codes),
+    error=NotRetryable,
+)
 TEXT_UNREADABLE = Check(
     code=CannotBeOpened.code,
     detail="The text cannot be opened.",
@@ -363,6 +378,7 @@ CHECKS: tuple[Check, ...] = (
     ERASED,
     RECIPIENT_INACTIVE,
     RECIPIENT_OPTED_OUT,
+    VERIFICATION_ENDED,
     TEXT_UNREADABLE,
     HELD_BY_HOURS,
 )

@@ -6,7 +6,7 @@ from datetime import datetime
 from messaging import log_context
 from messaging.models import DeliveryAttempt, Message, ProviderCallback
 from messaging.services import transitions
-from messaging.services.outbound import receipt_results
+from messaging.services.outbound import receipt_results, verification_codes
 from messaging.services.outbound.receipt_results import ERROR_CODES, TARGETS
 from messaging.services.recipients import phone_numbers, suppressions
 from messaging.services.reporting.rollups import CounterBatch
@@ -51,6 +51,8 @@ def apply_to_message(
     `may_have_parts`: False if the attempt is known to have none. Returns the report that has set the message's status before.
     """
     callback.attempt, callback.message = attempt, message
+    if message.verification_id is not None:
+        verification_codes.mask_receipt(callback, message.verification_id)
     before = receipt_results.reported_so_far(message)
     callback.state, callback.note = _apply(callback, attempt, message, before, now=now, may_have_parts=may_have_parts)
     if callback.state == State.IGNORED:

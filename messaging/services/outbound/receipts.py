@@ -86,7 +86,8 @@ def apply(callback_id: UUID, *, now: datetime) -> State:
         if message.segments > 1 and attempt.outcome == DeliveryAttempt.Outcome.CALLING:
             return State.UNMATCHED  # the response tells whether the parts have ids
         before = receipt_effects.apply_to_message(callback, attempt, message, now=now)
-        callback.save(update_fields=["attempt", "message", "state", "note"])
+        masked = () if message.verification_id is None else ("body", "word", "error_code")
+        callback.save(update_fields=["attempt", "message", "state", "note", *masked])
     receipt_effects.note_applied(callback, message, before, now=now)
     return State(callback.state)
 

@@ -35,7 +35,7 @@ class MessageInput:
     `is_automatic` marks the reply to a keyword: it may use any sender, and also goes to a recipient who has just opted out.
     `is_reply` marks the reply to a text from a number of one of the accounts, which may be used for that.
     `id` is given, as a UUIDv7 of a moment ago, where the client has been told it already, or where a repeat must not store it
-    again.
+    again. `verification_id` says that the text has masks in place of that verification's code.
     """
 
     to: str = field(repr=False)
@@ -53,6 +53,9 @@ class MessageInput:
     is_automatic: bool = False
     is_reply: bool = False
     id: UUID | None = None
+    verification_id: UUID | None = None
+    template_id: UUID | None = None
+    template_version: int | None = None
 
 
 def submit(
@@ -217,6 +220,9 @@ def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datet
         category=draft.category,
         priority=priority_of(draft.category, is_bulk=False),
         parameters=dict(draft.parameters) or None,
+        verification_id=draft.verification_id,
+        template_id=draft.template_id,
+        template_version=draft.template_version,
         send_at=draft.send_at,
         valid_for=draft.valid_for,
         expires_at=(due or now) + timedelta(seconds=draft.valid_for),

@@ -21,6 +21,7 @@ from messaging.models import (
     Message,
     PhoneNumber,
     ProviderCallback,
+    Verification,
 )
 from messaging.services import transitions
 from messaging.services.errors import NotErasable
@@ -64,6 +65,7 @@ def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
         Q(pk__in=submitted.values("pk")) | Q(destination__in=[number, number.removeprefix("+")])
     ).delete()
     submitted.delete()
+    Verification.objects.filter(to_number=number).delete()
     messages = _in_chunks(lambda: _erase_chunk(number, pseudonym, now))
     redaction.redact_references(number, pseudonym)
     with transaction.atomic():

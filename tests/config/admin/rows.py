@@ -25,6 +25,7 @@ from tests.factories import (
     TwilioAccountFactory,
     TwilioApiKeyFactory,
     UserFactory,
+    VerificationFactory,
     WebhookDeliveryFactory,
 )
 from tests.scheduling.making import create
@@ -78,6 +79,7 @@ MAKERS: dict[str, Callable[[int], object]] = {
     ),
     "messaging/twilioaccount": lambda _n: TwilioAccountFactory(),
     "messaging/twilioapikey": lambda _n: TwilioApiKeyFactory(),
+    "messaging/verification": lambda _n: VerificationFactory(),
     "messaging/webhookdelivery": lambda _n: WebhookDeliveryFactory(),
     "messaging/webhookendpoint": lambda _n: EndpointFactory(),
     "providers/provideraccount": lambda _n: AccountFactory(),

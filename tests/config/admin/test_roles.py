@@ -31,6 +31,7 @@ PATHS = {
     "users": "/admin/auth/user/",
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
+    "verifications": "/admin/messaging/verification/",
     "hours": "/admin/messaging/hoursrule/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
@@ -40,13 +41,13 @@ PATHS = {
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
-VIEWER |= {"hours", "held by hours"}
+VIEWER |= {"hours", "held by hours", "verifications"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER | {"send", "new schedule", "new hours"},
-    "API reader": {"messages", "schedules", "queues", "numbers"},
-    "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers"},
-    "API operator": {"messages", "schedules", "queues", "numbers", "providers"},
+    "API reader": {"messages", "schedules", "queues", "numbers", "verifications"},
+    "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers", "verifications"},
+    "API operator": {"messages", "schedules", "queues", "numbers", "providers", "verifications"},
 }
 
 

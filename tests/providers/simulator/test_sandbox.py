@@ -282,3 +282,18 @@ def test_without_the_smpp_carrier_its_addresses_say_so(client: Client, method: s
 
 def pending(client: Client) -> int:
     return client.call("GET", "/healthz")[1]["receipts"]["pending"]
+
+
+def test_the_inbox_has_the_accepted_texts_newest_first(client: Client) -> None:
+    client.send("provider1", to="+14155550101", message="first")
+    client.send("provider2", to="+14155550102", message="second")
+    client.send("provider1", to="+15005559903", message="refused")
+    client.send("provider1", to="+14155550101", message="third")
+
+    _status, all_texts = client.call("GET", "/_inbox")
+    _status, of_one = client.call("GET", "/_inbox?to=%2B14155550101")
+    _status, unescaped = client.call("GET", "/_inbox?to=+14155550101")
+
+    assert [text["message"] for text in all_texts["texts"]] == ["third", "second", "first"]
+    assert [text["message"] for text in of_one["texts"]] == ["third", "first"]
+    assert unescaped == of_one

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from messaging.models import Message
 from messaging.services import transitions
-from messaging.services.outbound import attachments, eligibility
+from messaging.services.outbound import attachments, eligibility, verification_codes
 from messaging.services.outbound.attachments import OutgoingFile
 from messaging.services.outbound.dispatch import attempt_rows
 from messaging.services.outbound.dispatch.attempt_rows import AttemptRow
@@ -19,6 +19,7 @@ from messaging.services.outbound.dispatch.refusals import Refusals, earlier_refu
 from messaging.services.outbound.dispatch.rounds import Round
 from messaging.services.outbound.dispatch.router import Deferral, Route, Router, RoutingDecision, RoutingRequest
 from messaging.services.outbound.eligibility import Batch, Moment
+from messaging.services.outbound.verification_codes import CodeSlot
 from messaging.services.transitions import Transition, save_together
 from messaging.states import Source, Status
 from providers.errors import Unavailable
@@ -36,6 +37,7 @@ class Attempt:
     """An attempt that is in the database and may be sent: at once, or at `not_before` on the monotonic clock.
 
     `checked_at` is when `eligibility` last allowed its message. Nothing may be sent after `lease_until`.
+    `code` is set if the message tells a code: its text has masks in place of it.
     """
 
     attempt_id: UUID
@@ -48,6 +50,7 @@ class Attempt:
     not_before: float = 0.0
     is_probe: bool = False
     media: tuple[OutgoingFile, ...] = field(default=(), repr=False)
+    code: CodeSlot | None = field(default=None, repr=False)
 
     def round_after(self, error: Unavailable) -> Round:
         return self.round.after(error, is_probe=self.is_probe)
@@ -184,6 +187,7 @@ def open_attempts(
     """As `write_attempts`, but the caller saves `attempts`, `provider` and `lease_until` of the messages."""
     attempts: list[Attempt] = []
     media = attachments.files_of([message for message in held.values() if message.media_count])
+    codes = verification_codes.of_messages(list(held.values()), now=now)
     for request in requests:
         message, route = held.get(request.message.pk), decisions.get(request.message.pk)
         if message is None or not isinstance(route, Route):
@@ -204,6 +208,7 @@ def open_attempts(
                 not_before=route.not_before,
                 is_probe=route.is_probe,
                 media=media.get(message.pk, ()),
+                code=codes.get(message.pk),
             )
         )
     if attempts:

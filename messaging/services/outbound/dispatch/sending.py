@@ -90,7 +90,7 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
     except RetryAfter as wait:
         return Deferred(attempt, wait.seconds)
     except SendError as fault:
-        error = fault
+        error = fault if attempt.code is None else attempt.code.without_code(fault)
     except Exception as fault:  # noqa: BLE001 (a bug in a backend must not lose the message)
         logger.error("backend %s broke its contract with %s", attempt.account.backend, type(fault).__name__)
         error = OutcomeUnknown(f"The backend failed with {type(fault).__name__}.", code="backend_fault")
@@ -141,19 +141,25 @@ def _check(attempt: Attempt, clock: Callable[[], datetime]) -> None:
     batch.provide(eligibility.rules_of_hours, hours.last_known())  # a query would take its time, here of all places
     for refusal in batch.refusals(Moment.LEAVE).values():
         raise NotCalled(refusal.check.detail)
+    if attempt.message.verification_id is not None and (attempt.code is None or attempt.code.expires_at <= now):
+        raise NotCalled(eligibility.VERIFICATION_ENDED.detail)
 
 
 def _message(attempt: Attempt, capabilities: Capabilities, clock: Callable[[], datetime]) -> OutboundMessage:
+    """What the backend gets. A one-time code exists here and nowhere else: the stored text has masks in its place."""
+    code, valid_until = attempt.code, attempt.message.expires_at
+    if code is not None:
+        valid_until = min(code.expires_at, valid_until or code.expires_at)
     return OutboundMessage(
         to=attempt.message.to_number,
-        text=attempt.message.text,
+        text=attempt.message.text if code is None else code.fill(attempt.message.text),
         sender=attempt.message.from_number or attempt.account.from_number,
         reference=str(attempt.message.pk),
         callback_url=_callback_url(attempt) if capabilities.callbacks else None,
         media_urls=media.urls_of(attempt.media, capabilities.media_limits, now=clock()) if attempt.media else (),
         encoding=attempt.message.encoding,
         segments=attempt.message.segments,
-        valid_until=attempt.message.expires_at,
+        valid_until=valid_until,
         attempt=str(attempt.attempt_id),
         category=attempt.message.category,
         parameters=attempt.message.parameters or {},

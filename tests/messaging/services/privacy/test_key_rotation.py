@@ -22,6 +22,7 @@ from tests.factories import (
     InboundPartFactory,
     MessageFactory,
     UserFactory,
+    VerificationFactory,
     lose_the_key,
 )
 from tests.scheduling.making import due_run, recipient_list
@@ -55,6 +56,7 @@ def test_every_text_is_encrypted_and_read_back(use_keys) -> None:
     CallbackFactory(body='{"text": "hello"}')
     InboundPartFactory(text="Part one", unabridged={"from": "somebody@example.com"})
     GatewayPartFactory()
+    VerificationFactory()
     AlertNoticeFactory(is_held=True, counts={"HighLoad": 9})
     IdempotencyRecord.objects.create(owner=owner, key="k", fingerprint="f", response='{"message": "x"}', created_at=NOW)
     due_run(owner, recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
@@ -69,6 +71,7 @@ def test_every_text_is_encrypted_and_read_back(use_keys) -> None:
         "ProviderCallback.body",
         "IdempotencyRecord.response",
         "Schedule.text",
+        "Verification.text",
         "ScheduleRecipient.variables",
     }
     for model, field in columns:
