@@ -9,6 +9,7 @@ from django.core import checks as framework
 from django.core.checks import CheckMessage, Error, register
 
 from messaging import encryption
+from messaging.policy import calendars
 from providers.http.public_addresses import Guard
 
 # Time for everything but the call: claiming the message, storing the attempt, settling the result.
@@ -85,6 +86,19 @@ def check_time_zone(app_configs: Any, **_: Any) -> list[CheckMessage]:
             "POLICY_DEFAULT_TIME_ZONE is no time zone.",
             hint="Give an IANA name such as Europe/Berlin, or unset it for UTC.",
             id="switchboard.E006",
+        )
+    ]
+
+
+@register()
+def check_business_holidays(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    if not settings.BUSINESS_HOLIDAYS or calendars.is_calendar(settings.BUSINESS_HOLIDAYS):
+        return []
+    return [
+        Error(
+            "BUSINESS_HOLIDAYS is no calendar of holidays.",
+            hint="Give a country such as US, a part of one such as DE-BY, or nothing.",
+            id="switchboard.E007",
         )
     ]
 

@@ -25,6 +25,7 @@ TAGS = {
     "schedules": "Send texts to lists of recipients, once or repeatedly.",
     "media": "Images for messages.",
     "suppressions": "Opt-outs: numbers that get no messages.",
+    "opt out cases": "Texts that probably ask for no more messages, for you to decide.",
     "phone numbers": "The numbers of your messages.",
     "client callbacks": "Events posted to your endpoints.",
     "live": "Events as a stream or by long polling.",

@@ -259,6 +259,7 @@ PROVIDER_SECRET_NAMES: list[str] = env.list(
 CLAIM_LEASE_SECONDS: float = env.float("CLAIM_LEASE_SECONDS", default=30.0)
 RECEIPT_TIMEOUT_HOURS: int = env.int("RECEIPT_TIMEOUT_HOURS", default=72)
 ORDER_WAIT_SECONDS: float = env.float("ORDER_WAIT_SECONDS", default=10.0)
+BUSINESS_HOLIDAYS: str = env.str("BUSINESS_HOLIDAYS", default="US")
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
@@ -280,6 +281,8 @@ LIVE_STREAMS_PER_USER: int = env.int("LIVE_STREAMS_PER_USER", default=20)
 FIELD_ENCRYPTION_KEYS: list[str] = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 RETENTION_TEXT_DAYS: int = env.int("RETENTION_TEXT_DAYS", default=0)
 RETENTION_ROW_DAYS: int = env.int("RETENTION_ROW_DAYS", default=0)
+# Five years, for which a request not to be contacted has to be kept and honored in the US.
+OPT_OUT_EVIDENCE_DAYS: int = env.int("OPT_OUT_EVIDENCE_DAYS", default=1826)
 
 # --- Receiving --------------------------------------------------------------------------------------------------------
 

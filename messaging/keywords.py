@@ -33,6 +33,10 @@ class MatchRule:
             folded in words and number.startswith(f"+{code}") for code, words in self.words_in.items()
         )
 
+    def words_for(self, number: str) -> frozenset[str]:
+        """All folded words that count in a text from this number."""
+        return self.words.union(*(words for code, words in self.words_in.items() if number.startswith(f"+{code}")))
+
 
 # YES is no word for START: it is a common reply to questions such as "Will you come?".
 DEFAULT_WORDS: Mapping[Action, tuple[str, ...]] = {

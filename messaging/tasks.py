@@ -26,6 +26,7 @@ from messaging.services.inbound import late_parts, media, process
 from messaging.services.outbound import held, missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
+from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import heartbeats, rollups
 from messaging.services.twilio import replies
 from messaging.services.webhooks import Deliverer, claim, event_log
@@ -249,3 +250,4 @@ def purge() -> None:
     parts.purge(now=now)
     deliveries.purge(now=now)
     notices.purge(now=now)
+    opt_out_cases.forget(now=now)

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from messaging.models import Message, OutboundQueue
 from messaging.services.outbound import pacing, queues
+from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import heartbeats, statistics
 from messaging.services.reporting.statistics import HourlyCount, ProviderDelivery
 from messaging.states import DELIVERY_OUTCOMES, OUTBOUND_ENDINGS, UNSENT, Status
@@ -202,6 +203,7 @@ def _concerns(
         *_process_concerns(),
         *_provider_concerns(accounts),
         *_message_concerns(current, now),
+        *_opt_out_concerns(now),
         *_queue_concerns(queue_rows, now),
         *_schedule_concerns(now),
     ]
@@ -261,6 +263,18 @@ def _message_concerns(current: dict[Status, int], now: datetime) -> list[Concern
         detail = "It is not known whether the provider accepted them. Check, then mark or retry them."
         found.append(Concern("warn", title, detail, f"{messages}?status__exact=unknown"))
     return found
+
+
+def _opt_out_concerns(now: datetime) -> list[Concern]:
+    found = opt_out_cases.counts(now=now)
+    if not found.open:
+        return []
+    link = reverse("admin:messaging_optoutcase_changelist")
+    title = f"{found.open:,} opt-out case{'s' if found.open > 1 else ''} to decide"
+    detail = "Texts that probably ask for no more messages. Each has a deadline of ten business days."
+    if found.overdue:
+        return [Concern("bad", f"{title}, {found.overdue:,} overdue", detail, f"{link}?state=overdue")]
+    return [Concern("warn", title, detail, link)]
 
 
 def _queue_concerns(rows: list[QueueRow], now: datetime) -> list[Concern]:

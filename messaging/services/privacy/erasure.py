@@ -21,10 +21,12 @@ from messaging.models import (
     Message,
     PhoneNumber,
     ProviderCallback,
+    Suppression,
 )
 from messaging.services import transitions
 from messaging.services.errors import NotErasable
 from messaging.services.privacy import fingerprints, redaction, retention
+from messaging.services.recipients import opt_out_cases
 from messaging.services.transitions import Transition
 from messaging.states import CANCELABLE, UNSENT, Source, Status
 
@@ -51,13 +53,16 @@ def erase(*, number: str, reason: str, actor: User, now: datetime) -> Erased:
     """Cancel waiting messages, then remove texts, files, callbacks and the number from all others, in chunks.
 
     A pseudonym replaces the number, so that counts stay right. Safe to repeat: the next call completes what a crash left.
-    Suppressions stay, so that the person is not contacted again. A message that has not ended is never erased: it would be
+    Suppressions stay without their notes, so that the person is not contacted again; what an open opt-out case asks for is
+    suppressed. A message that has not ended is never erased: it would be
     sent without its text, or to a pseudonym.
     """
     pseudonym = f"erased-{uuid7().hex[-8:]}"
     canceled = _in_chunks(lambda: _cancel_chunk(number, actor, reason, now))
     # Calls that began meanwhile are not retried.
     _messages(number).filter(status=Status.SENDING).update(cancel_requested=True)
+    opt_out_cases.erase(number=number, pseudonym=pseudonym, actor=actor, now=now)
+    Suppression.objects.filter(number=number).exclude(note="").update(note="")
     InboundPart.objects.filter(Q(from_number=number) | Q(to_number=number, message=None)).delete()
     submitted = GatewayPart.objects.filter(to_number=number)
     GatewayReceipt.objects.filter(message=None).filter(

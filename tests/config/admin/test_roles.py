@@ -31,6 +31,7 @@ PATHS = {
     "users": "/admin/auth/user/",
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
+    "opt-out cases": "/admin/messaging/optoutcase/",
     "hours": "/admin/messaging/hoursrule/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
@@ -40,13 +41,13 @@ PATHS = {
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
-VIEWER |= {"hours", "held by hours"}
+VIEWER |= {"hours", "held by hours", "opt-out cases"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER | {"send", "new schedule", "new hours"},
-    "API reader": {"messages", "schedules", "queues", "numbers"},
-    "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers"},
-    "API operator": {"messages", "schedules", "queues", "numbers", "providers"},
+    "API reader": {"opt-out cases", "messages", "schedules", "queues", "numbers"},
+    "API sender": {"opt-out cases", "messages", "send", "schedules", "new schedule", "queues", "numbers"},
+    "API operator": {"opt-out cases", "messages", "schedules", "queues", "numbers", "providers"},
 }
 
 
