@@ -129,7 +129,7 @@ def settle(*, number: str, actor: User | None, note: str, now: datetime, owner: 
 
 
 def erase(*, number: str, pseudonym: str, actor: User, now: datetime) -> None:
-    """Take the number and the words out of its cases. What is not decided yet is suppressed, as suppressions outlive an erasure."""
+    """Take the number and the words out of its cases. What is not decided yet is suppressed first."""
     rows = OptOutCase.objects.filter(number=number)
     for case_id in list(rows.filter(decision=Decision.OPEN).values_list("pk", flat=True)):
         with suppress_error(CaseDecided):
