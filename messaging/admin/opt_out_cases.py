@@ -78,14 +78,13 @@ class StateFilter(admin.SimpleListFilter):
         yield from others
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[OptOutCase]) -> QuerySet[OptOutCase]:
-        match self.value():
-            case "overdue":
-                return queryset.filter(decision=Decision.OPEN, due_at__lt=timezone.now())
-            case "suppressed" | "dismissed" as decision:
-                return queryset.filter(decision=decision)
-            case "all":
-                return queryset
-        return queryset.filter(decision=Decision.OPEN) if _is_list(request) else queryset
+        state = self.value()
+        if state == OVERDUE:
+            return queryset.filter(decision=Decision.OPEN, due_at__lt=timezone.now())
+        if state in {Decision.SUPPRESSED, Decision.DISMISSED}:
+            return queryset.filter(decision=state)
+        is_open_only = state != "all" and _is_list(request)
+        return queryset.filter(decision=Decision.OPEN) if is_open_only else queryset
 
 
 def _is_list(request: HttpRequest) -> bool:

@@ -94,12 +94,12 @@ class OptOutCaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
     @extend_schema(request=DecisionSerializer)
     @action(detail=True, methods=["post"])
     def suppress(self, request: Request, pk: UUID) -> Response:
-        user = user_of(request)
+        user, note = user_of(request), self._note(DecisionSerializer(data=request.data))
         case = opt_out_cases.suppress(
             case_id=self.get_object().pk,
             actor=user,
             is_staff=sees_all(user, opt_out_cases.VIEW),
-            note=self._note(DecisionSerializer(data=request.data)),
+            note=note,
             now=timezone.now(),
         )
         return Response(self.get_serializer(case).data)
@@ -107,11 +107,9 @@ class OptOutCaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
     @extend_schema(request=DismissalSerializer)
     @action(detail=True, methods=["post"])
     def dismiss(self, request: Request, pk: UUID) -> Response:
+        note = self._note(DismissalSerializer(data=request.data))
         case = opt_out_cases.dismiss(
-            case_id=self.get_object().pk,
-            actor=user_of(request),
-            note=self._note(DismissalSerializer(data=request.data)),
-            now=timezone.now(),
+            case_id=self.get_object().pk, actor=user_of(request), note=note, now=timezone.now()
         )
         return Response(self.get_serializer(case).data)
 
