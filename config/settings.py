@@ -263,6 +263,10 @@ BUSINESS_HOLIDAYS: str = env.str("BUSINESS_HOLIDAYS", default="US")
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
+# Who sends, and whom a person may ask: in the automatic replies to STOP and HELP.
+MESSAGE_BRAND: str = env.str("MESSAGE_BRAND", default="").strip()
+MESSAGE_CONTACT: str = env.str("MESSAGE_CONTACT", default="").strip()
+
 # --- Media ------------------------------------------------------------------------------------------------------------
 
 MEDIA_MAX_BYTES: int = env.int("MEDIA_MAX_BYTES", default=5 * 1024 * 1024)

@@ -16,6 +16,7 @@ from django.utils.timesince import timesince
 from redis.exceptions import RedisError
 
 from messaging.models import Message, OutboundQueue
+from messaging.services.inbound import replies_of_us_senders
 from messaging.services.outbound import pacing, queues
 from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import heartbeats, statistics
@@ -204,6 +205,7 @@ def _concerns(
         *_provider_concerns(accounts),
         *_message_concerns(current, now),
         *_opt_out_concerns(now),
+        *_reply_concerns(),
         *_queue_concerns(queue_rows, now),
         *_schedule_concerns(now),
     ]
@@ -275,6 +277,16 @@ def _opt_out_concerns(now: datetime) -> list[Concern]:
     if found.overdue:
         return [Concern("bad", f"{title}, {found.overdue:,} overdue", detail, f"{link}?state=overdue")]
     return [Concern("warn", title, detail, link)]
+
+
+def _reply_concerns() -> list[Concern]:
+    senders = replies_of_us_senders.without_brand()
+    if not senders:
+        return []
+    title = "The reply to HELP names no brand or contact"
+    whose = f"{senders[0]} and others" if len(senders) > 1 else senders[0]
+    detail = f"US carriers require both, of {whose}. Set MESSAGE_BRAND and MESSAGE_CONTACT."
+    return [Concern("info", title, detail, reverse("admin:messaging_keywordrule_changelist"))]
 
 
 def _queue_concerns(rows: list[QueueRow], now: datetime) -> list[Concern]:

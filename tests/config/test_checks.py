@@ -79,3 +79,25 @@ def test_a_deployment_in_the_clear_is_warned_of(settings, https: bool, found: li
     settings.HTTPS = https
 
     assert ids(checks.check_public_url(None)) == found
+
+
+@pytest.mark.parametrize(
+    ("brand", "contact", "found"),
+    [
+        ("Acme", "acme.example/help", []),
+        ("", "", []),
+        ("A" * 60, "b" * 60, ["switchboard.W002"]),
+        ("Ácme 🦷", "x" * 9, ["switchboard.W002"]),
+    ],
+)
+def test_replies_that_take_several_segments(settings, brand: str, contact: str, found: list[str]) -> None:
+    settings.MESSAGE_BRAND, settings.MESSAGE_CONTACT = brand, contact
+
+    assert ids(checks.check_replies(None)) == found
+
+
+@pytest.mark.parametrize(("calendar", "found"), [("US", []), ("DE-BY", []), ("", []), ("XX", ["switchboard.E007"])])
+def test_the_calendar_of_business_days_exists(settings, calendar: str, found: list[str]) -> None:
+    settings.BUSINESS_HOLIDAYS = calendar
+
+    assert ids(checks.check_business_holidays(None)) == found
