@@ -1,14 +1,18 @@
 """System checks for settings that Django accepts but that cannot work."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core import checks as framework
 from django.core.checks import CheckMessage, Error, register
+from django.db import DatabaseError, transaction
 
-from messaging import encryption
+from messaging import encryption, keywords, segments
+from messaging.policy import calendars
+from messaging.services.inbound import replies_of_us_senders
 from providers.http.public_addresses import Guard
 
 # Time for everything but the call: claiming the message, storing the attempt, settling the result.
@@ -101,6 +105,56 @@ def check_verification_limits(app_configs: Any, **_: Any) -> list[CheckMessage]:
         )
         for name, lowest in least.items()
         if getattr(settings, name) < lowest
+    ]
+
+
+@register()
+def check_business_holidays(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    if not settings.BUSINESS_HOLIDAYS or calendars.is_calendar(settings.BUSINESS_HOLIDAYS):
+        return []
+    return [
+        Error(
+            "BUSINESS_HOLIDAYS is no calendar of holidays.",
+            hint="Give a country such as US, a part of one such as DE-BY, or nothing.",
+            id="switchboard.E007",
+        )
+    ]
+
+
+@register()
+def check_replies(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """A reply of several segments costs several texts, and an operator who set a long name has not meant that."""
+    rules = keywords.default_rules(brand=settings.MESSAGE_BRAND, contact=settings.MESSAGE_CONTACT)
+    long = [str(action) for action, rule in rules.items() if segments.measure(rule.reply).segments > 1]
+    if not long:
+        return []
+    return [
+        framework.Warning(
+            f"With this MESSAGE_BRAND and MESSAGE_CONTACT the reply takes more than one segment: {', '.join(long)}.",
+            hint="Shorten them, and use letters of the GSM alphabet only.",
+            id="switchboard.W002",
+        )
+    ]
+
+
+@register(framework.Tags.database)
+def check_us_senders(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """As all checks of the database, it runs with `migrate` and `check --database default`. The dashboard says the same."""
+    if not databases:
+        return []
+    try:
+        with transaction.atomic():
+            senders = replies_of_us_senders.without_brand()
+    except DatabaseError:
+        return []  # before the first migration
+    if not senders:
+        return []
+    return [
+        framework.Warning(
+            f"The reply to HELP names neither brand nor contact, as carriers in the US require of {', '.join(senders[:3])}.",
+            hint="Set MESSAGE_BRAND and MESSAGE_CONTACT, or write a reply for HELP under Keywords in the console.",
+            id="switchboard.W003",
+        )
     ]
 
 

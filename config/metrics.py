@@ -26,6 +26,7 @@ from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
 from messaging.services.gateway import sessions
 from messaging.services.outbound import pacing, queues
+from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import gateway_counts, heartbeats, statistics
 from messaging.services.reporting.rollups import BUCKETS
 from messaging.services.reporting.statistics import Total
@@ -144,8 +145,19 @@ def _from_database() -> Iterator[Metric]:
         present.add_metric([status], count)
     yield present
     yield from _queues()
+    yield from _opt_out_cases()
     yield from _smpp_binds()
     yield from _smpp_server()
+
+
+def _opt_out_cases() -> Iterator[Metric]:
+    found = opt_out_cases.counts(now=timezone.now())
+    yield GaugeMetricFamily(
+        "switchboard_opt_out_cases_open", "Texts that probably ask for no more messages, not decided.", value=found.open
+    )
+    yield GaugeMetricFamily(
+        "switchboard_opt_out_cases_overdue", "Those of them whose deadline has passed.", value=found.overdue
+    )
 
 
 def _smpp_binds() -> Iterator[Metric]:

@@ -26,6 +26,7 @@ TAGS = {
     "media": "Images for messages.",
     "verifications": "One-time codes: sent to a number, and checked.",
     "suppressions": "Opt-outs: numbers that get no messages.",
+    "opt out cases": "Texts that probably ask for no more messages, for you to decide.",
     "phone numbers": "The numbers of your messages.",
     "client callbacks": "Events posted to your endpoints.",
     "live": "Events as a stream or by long polling.",

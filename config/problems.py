@@ -44,6 +44,7 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.TooManySends: HTTPStatus.TOO_MANY_REQUESTS,
     errors.VerificationRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.VerificationEnded: HTTPStatus.CONFLICT,
+    errors.CaseDecided: HTTPStatus.CONFLICT,
     errors.NotAttachable: HTTPStatus.CONFLICT,
     errors.NotErasable: HTTPStatus.CONFLICT,
     errors.NotCancelable: HTTPStatus.CONFLICT,

@@ -259,14 +259,19 @@ PROVIDER_SECRET_NAMES: list[str] = env.list(
 CLAIM_LEASE_SECONDS: float = env.float("CLAIM_LEASE_SECONDS", default=30.0)
 RECEIPT_TIMEOUT_HOURS: int = env.int("RECEIPT_TIMEOUT_HOURS", default=72)
 ORDER_WAIT_SECONDS: float = env.float("ORDER_WAIT_SECONDS", default=10.0)
-VERIFY_BRAND: str = env.str("VERIFY_BRAND", default="")
 VERIFY_MAX_PER_NUMBER: int = env.int("VERIFY_MAX_PER_NUMBER", default=10)
 VERIFY_MAX_PER_ADDRESS: int = env.int("VERIFY_MAX_PER_ADDRESS", default=30)
 VERIFY_MAX_PER_PREFIX: int = env.int("VERIFY_MAX_PER_PREFIX", default=1000)
 VERIFY_MAX_PER_OWNER: int = env.int("VERIFY_MAX_PER_OWNER", default=10_000)
 VERIFY_RETENTION_DAYS: int = env.int("VERIFY_RETENTION_DAYS", default=30)
+BUSINESS_HOLIDAYS: str = env.str("BUSINESS_HOLIDAYS", default="US")
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
+
+# Who sends, and whom a person may ask: in the automatic replies to STOP and HELP.
+MESSAGE_BRAND: str = env.str("MESSAGE_BRAND", default="").strip()
+VERIFY_BRAND: str = env.str("VERIFY_BRAND", default="").strip() or MESSAGE_BRAND
+MESSAGE_CONTACT: str = env.str("MESSAGE_CONTACT", default="").strip()
 
 # --- Media ------------------------------------------------------------------------------------------------------------
 
@@ -286,6 +291,8 @@ LIVE_STREAMS_PER_USER: int = env.int("LIVE_STREAMS_PER_USER", default=20)
 FIELD_ENCRYPTION_KEYS: list[str] = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 RETENTION_TEXT_DAYS: int = env.int("RETENTION_TEXT_DAYS", default=0)
 RETENTION_ROW_DAYS: int = env.int("RETENTION_ROW_DAYS", default=0)
+# Five years, for which a request not to be contacted has to be kept and honored in the US.
+OPT_OUT_EVIDENCE_DAYS: int = env.int("OPT_OUT_EVIDENCE_DAYS", default=1826)
 
 # --- Receiving --------------------------------------------------------------------------------------------------------
 

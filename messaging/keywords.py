@@ -33,6 +33,10 @@ class MatchRule:
             folded in words and number.startswith(f"+{code}") for code, words in self.words_in.items()
         )
 
+    def words_for(self, number: str) -> frozenset[str]:
+        """All folded words that count in a text from this number."""
+        return self.words.union(*(words for code, words in self.words_in.items() if number.startswith(f"+{code}")))
+
 
 # YES is no word for START: it is a common reply to questions such as "Will you come?".
 DEFAULT_WORDS: Mapping[Action, tuple[str, ...]] = {
@@ -64,7 +68,7 @@ DEFAULT_REPLIES: Mapping[Action, str] = {
     Action.STOP: "You will get no more messages from this number. Reply START to get them again.",
     Action.STOP_ALL: "You will get no more messages from us. Reply START to get them again.",
     Action.START: "You will get messages from this number again. Reply STOP to end them.",
-    Action.HELP: "Reply STOP to get no more messages from this number, START to get them again.",
+    Action.HELP: "Msg & data rates may apply. Reply STOP to opt out, START to opt in again.",
 }
 
 
@@ -103,8 +107,19 @@ def _folded(character: str) -> str:
     return " " if character.isspace() or category[0] in "PSC" else character
 
 
-def default_rules() -> dict[Action, MatchRule]:
-    rules = {action: rule(words, DEFAULT_REPLIES[action]) for action, words in DEFAULT_WORDS.items()}
+def default_reply(action: Action, *, brand: str = "", contact: str = "") -> str:
+    """The reply that names who sends, and for HELP whom to ask, where these are known."""
+    reply = DEFAULT_REPLIES[action]
+    if action is Action.HELP and contact:
+        reply = f"For help, contact {contact}. Msg & data rates may apply. Reply STOP to opt out."
+    return f"{brand}: {reply}" if brand else reply
+
+
+def default_rules(*, brand: str = "", contact: str = "") -> dict[Action, MatchRule]:
+    rules = {
+        action: rule(words, default_reply(action, brand=brand, contact=contact))
+        for action, words in DEFAULT_WORDS.items()
+    }
     by_country = {code: frozenset(map(fold, words)) for code, words in STOP_WORDS_IN.items()}
     rules[Action.STOP] = replace(rules[Action.STOP], words_in=by_country)
     return rules

@@ -26,6 +26,7 @@ from messaging.services.inbound import late_parts, media, process
 from messaging.services.outbound import held, missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
+from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import heartbeats, rollups
 from messaging.services.twilio import replies
 from messaging.services.verification import sweep as verifications
@@ -253,3 +254,4 @@ def purge() -> None:
     deliveries.purge(now=now)
     notices.purge(now=now)
     verifications.purge(now=now)
+    opt_out_cases.forget(now=now)

@@ -16,7 +16,9 @@ from django.utils.timesince import timesince
 from redis.exceptions import RedisError
 
 from messaging.models import Message, OutboundQueue
+from messaging.services.inbound import replies_of_us_senders
 from messaging.services.outbound import pacing, queues
+from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import heartbeats, statistics
 from messaging.services.reporting.statistics import HourlyCount, ProviderDelivery
 from messaging.states import DELIVERY_OUTCOMES, OUTBOUND_ENDINGS, UNSENT, Status
@@ -202,6 +204,8 @@ def _concerns(
         *_process_concerns(),
         *_provider_concerns(accounts),
         *_message_concerns(current, now),
+        *_opt_out_concerns(now),
+        *_reply_concerns(),
         *_queue_concerns(queue_rows, now),
         *_schedule_concerns(now),
     ]
@@ -261,6 +265,28 @@ def _message_concerns(current: dict[Status, int], now: datetime) -> list[Concern
         detail = "It is not known whether the provider accepted them. Check, then mark or retry them."
         found.append(Concern("warn", title, detail, f"{messages}?status__exact=unknown"))
     return found
+
+
+def _opt_out_concerns(now: datetime) -> list[Concern]:
+    found = opt_out_cases.counts(now=now)
+    if not found.open:
+        return []
+    link = reverse("admin:messaging_optoutcase_changelist")
+    title = f"{found.open:,} opt-out case{'s' if found.open > 1 else ''} to decide"
+    detail = "Texts that probably ask for no more messages. Each has a deadline of ten business days."
+    if found.overdue:
+        return [Concern("bad", f"{title}, {found.overdue:,} overdue", detail, f"{link}?state=overdue")]
+    return [Concern("warn", title, detail, link)]
+
+
+def _reply_concerns() -> list[Concern]:
+    senders = replies_of_us_senders.without_brand()
+    if not senders:
+        return []
+    title = "The reply to HELP names no brand or contact"
+    whose = f"{senders[0]} and others" if len(senders) > 1 else senders[0]
+    detail = f"US carriers require both, of {whose}. Set MESSAGE_BRAND and MESSAGE_CONTACT."
+    return [Concern("info", title, detail, reverse("admin:messaging_keywordrule_changelist"))]
 
 
 def _queue_concerns(rows: list[QueueRow], now: datetime) -> list[Concern]:

@@ -53,6 +53,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
     "Recipients": (
         MenuEntry("Phone numbers", "contact_phone", "messaging.phonenumber"),
         MenuEntry("Suppressions", "do_not_disturb_on", "messaging.suppression"),
+        MenuEntry("Opt-out cases", "rule", "messaging.optoutcase"),
         MenuEntry("Keywords", "record_voice_over", "messaging.keywordrule"),
     ),
     "Media": (MenuEntry("Images", "image", "media_store.mediaasset"),),

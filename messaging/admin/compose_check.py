@@ -30,6 +30,7 @@ def check_panel(found: DryRun) -> dict[str, Any]:
     return {
         "heading": HEADINGS[found.verdict],
         "verdict": str(found.verdict),
+        "warnings": [warning.detail for warning in found.warnings],
         "lines": [_line(check) for check in found.checks if _is_shown(check)],
         "routes": [
             {"provider": option.slug, "share": f"{option.share:.0%}" if option.share else "", "reason": option.reason}

@@ -19,12 +19,13 @@ from messaging.admin import text_privacy
 from messaging.admin.images import file_link
 from messaging.admin.status_styles import ICONS
 from messaging.file_errors import code_and_detail
-from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
+from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, OptOutCase, ProviderCallback
 from messaging.models.encrypted import fault_of
 from messaging.retry_policy import WAITING_FOR_PROVIDER
 from messaging.services import transitions
 from messaging.services.outbound import waiting
 from messaging.services.outbound.dispatch.router import WAITING_FOR_RATE
+from messaging.services.recipients import opt_out_cases
 from messaging.states import Direction
 from providers.models import ProviderAccount
 
@@ -87,6 +88,7 @@ def message_page(message: Message, *, user: User) -> dict[str, Any]:
         "conversation": conversation(message, readable=readable),
         "other_number": other_number(message),
         "may_reply": other_number(message).startswith("+"),
+        "opt_out_case": opt_out_case_of(message) if user.has_perm(opt_out_cases.VIEW) else None,
         "waiting": wait_of(message, now=timezone.now()),
     }
 
@@ -109,6 +111,15 @@ def wait_of(message: Message, *, now: datetime) -> WaitNotice | None:
             for slug in _accounts_in(found.reason)
         ] or [("Open the provider accounts", reverse("admin:providers_provideraccount_changelist"))]
     return WaitNotice(found.code, found.reason, found.until_label, found.until, links)
+
+
+def opt_out_case_of(message: Message) -> OptOutCase | None:
+    """The case of this text, or else an open one of the same person."""
+    if message.direction == Direction.INBOUND:
+        own = OptOutCase.objects.filter(message=message).first()
+        if own is not None:
+            return own
+    return OptOutCase.objects.filter(number=other_number(message), decision=OptOutCase.Decision.OPEN).first()
 
 
 def _accounts_in(sentence: str) -> list[str]:

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesRadioFilter
@@ -15,6 +16,7 @@ from unfold.decorators import display
 from messaging.console.model_admin import ModelAdmin, ReadOnlyMixin
 from messaging.console.row_actions import RowAction
 from messaging.models import PhoneNumber
+from messaging.services.privacy.export import PERMISSION
 from messaging.services.recipients import phone_numbers
 
 MAY_CHANGE = "messaging.change_phonenumber"
@@ -66,6 +68,12 @@ class PhoneNumberAdmin(ReadOnlyMixin, ModelAdmin):
     ) -> tuple[QuerySet[PhoneNumber], bool]:
         digits = "".join(character for character in search_term if character.isdecimal())
         return (queryset.filter(number__startswith=f"+{digits.removeprefix('00')}") if digits else queryset), False
+
+    def page_links(self, request: HttpRequest, obj: PhoneNumber) -> list[dict[str, str]]:
+        if not request.user.has_perm(PERMISSION):
+            return []
+        url = reverse("phone-numbers-export", args=[obj.number])
+        return [{"title": "Export this person", "icon": "download", "url": url}]
 
     @display(description="Status", label=TONES)
     def state(self, row: PhoneNumber) -> str:

@@ -41,11 +41,17 @@ class RouteOptionSerializer(serializers.Serializer):
     reason = serializers.CharField(allow_null=True, help_text="Why it gets none.")
 
 
+class DryRunWarningSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
 class DryRunSerializer(serializers.Serializer):
     """What would become of a message. `held` is not an error: the message would wait, and be sent then."""
 
     verdict = serializers.ChoiceField([each.value for each in CheckVerdict], help_text="The worst of `checks`.")
     checks = CheckResultSerializer(many=True)
+    warnings = DryRunWarningSerializer(many=True, help_text="What is worth a look, although the message is sent.")
     to = serializers.CharField()
     country = serializers.CharField(allow_null=True, help_text="Two letters; null if the number belongs to none.")
     time_zones = serializers.ListField(
@@ -83,6 +89,7 @@ class DryRunSerializer(serializers.Serializer):
                 }
                 for check in instance.checks
             ],
+            "warnings": [{"code": each.code, "detail": each.detail} for each in instance.warnings],
             "from": message.from_number or None,
             "to": message.to_number,
             "country": instance.country or None,

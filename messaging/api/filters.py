@@ -7,10 +7,11 @@ import django_filters
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import CharField
+from django.utils import timezone
 from django_filters.fields import IsoDateTimeField
 
 from messaging import e164, states
-from messaging.models import Message, PhoneNumber, Suppression
+from messaging.models import Message, OptOutCase, PhoneNumber, Suppression
 from messaging.services.reporting.search import any_of, number_starts_with, starts_with
 
 
@@ -134,3 +135,25 @@ class SuppressionFilter(django_filters.FilterSet):
     class Meta:
         model = Suppression
         fields: list[str] = []
+
+
+class OptOutCaseFilter(django_filters.FilterSet):
+    """Filters of GET /opt-out-cases/."""
+
+    status = django_filters.ChoiceFilter(
+        choices=[(word, word) for word in ("open", "suppressed", "dismissed")], method="has_status"
+    )
+    overdue = django_filters.ChoiceFilter(
+        choices=[("true", "true")], method="is_overdue", help_text="`true`: open, and the deadline has passed."
+    )
+    number = NumberFilter(help_text="The person's number, in any notation.")
+
+    class Meta:
+        model = OptOutCase
+        fields: list[str] = []
+
+    def has_status(self, queryset: QuerySet[OptOutCase], _name: str, value: str) -> QuerySet[OptOutCase]:
+        return queryset.filter(decision="" if value == "open" else value)
+
+    def is_overdue(self, queryset: QuerySet[OptOutCase], _name: str, _value: str) -> QuerySet[OptOutCase]:
+        return queryset.filter(decision="", due_at__lt=timezone.now())

@@ -7,6 +7,7 @@ from messaging.api.auth import LogoutViewSet, TokenViewSet
 from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
 from messaging.api.message_media import MessageMediaViewSet
 from messaging.api.messages import MessageViewSet
+from messaging.api.opt_out_cases import OptOutCaseViewSet
 from messaging.api.phone_numbers import PhoneNumberViewSet
 from messaging.api.providers import ProviderViewSet
 from messaging.api.queues import QueueViewSet
@@ -19,6 +20,7 @@ router = SimpleRouter(use_regex_path=False)
 router.register("messages", MessageViewSet, basename="messages")
 router.register("queues", QueueViewSet, basename="queues")
 router.register("suppressions", SuppressionViewSet, basename="suppressions")
+router.register("opt-out-cases", OptOutCaseViewSet, basename="opt-out-cases")
 router.register("providers", ProviderViewSet, basename="providers")
 router.register("phone-numbers", PhoneNumberViewSet, basename="phone-numbers")
 router.register("verifications", VerificationViewSet, basename="verifications")

@@ -20,6 +20,7 @@ class PhoneNumber(models.Model):
 
     class Meta:
         ordering = ["number"]
+        permissions = [("export_number", "Can export everything that is kept of a person")]
         indexes = [
             # Reader: GET /phone-numbers/?status=inactive
             models.Index(name="number_inactive", fields=["number"], condition=models.Q(status="inactive")),

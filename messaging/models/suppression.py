@@ -13,8 +13,9 @@ from providers.models import SenderNumber
 class Suppression(models.Model):
     """`number` (E.164) gets nothing from `sender`; an empty sender means all senders.
 
-    One row per source: a suppression by a client or by staff is separate from the person's own opt-out, and stays when the
-    person opts in again.
+    One row per source and channel: a suppression by a client or by staff is separate from the person's own opt-out, and stays
+    when the person opts in again. `source` is what entered it; `channel` is how the person said so, where a client or staff
+    entered what a person had said. `requested_at` is then when the person said it.
     """
 
     class Source(models.TextChoices):
@@ -23,11 +24,23 @@ class Suppression(models.Model):
         API = "api"
         ADMIN = "admin"
 
+    class Channel(models.TextChoices):
+        PHONE = "phone"
+        EMAIL = "email", "e-mail"
+        WEB = "web", "web form"
+        LETTER = "letter"
+        IN_PERSON = "in_person", "in person"
+        TEXT = "text", "text without a keyword"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     number = models.CharField(max_length=16)
     sender = models.CharField(max_length=16, blank=True)
     source = models.CharField(max_length=8, choices=Source.choices)
+    # The default is also in the database: during an upgrade, processes of the previous version insert rows.
+    channel = models.CharField(max_length=9, blank=True, choices=Channel.choices, default="", db_default="")
     reason = models.CharField(max_length=200, blank=True)
+    note = models.CharField(max_length=500, blank=True, default="", db_default="")
+    requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     # The client or staff member who requested it; null for opt-outs by keyword and those that a provider reported.
     created_by = models.ForeignKey(
@@ -43,11 +56,21 @@ class Suppression(models.Model):
         constraints = [
             models.UniqueConstraint(
                 name="suppression_once_per_client",
-                fields=["number", "sender", "created_by"],
+                fields=["number", "sender", "created_by", "channel"],
                 condition=Q(source="api"),
             ),
             models.UniqueConstraint(
-                name="suppression_once_per_source", fields=["number", "sender", "source"], condition=~Q(source="api")
+                name="suppression_once_per_source",
+                fields=["number", "sender", "source", "channel"],
+                condition=~Q(source="api"),
+            ),
+            models.CheckConstraint(
+                name="suppression_channel_word",
+                condition=Q(channel="")
+                | Q(
+                    source__in=["api", "admin"],
+                    channel__in=["phone", "email", "web", "letter", "in_person", "text"],
+                ),
             ),
             models.CheckConstraint(
                 name="suppression_source_word", condition=Q(source__in=["keyword", "provider", "api", "admin"])
@@ -56,6 +79,11 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} gets nothing from {self.sender or 'anybody'}"
+
+    @property
+    def origin(self) -> str:
+        """How the person said it, if that is known; otherwise what entered it."""
+        return self.channel or self.source
 
 
 class KeywordRule(models.Model):

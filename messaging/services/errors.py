@@ -34,6 +34,10 @@ class EmergencyNotAllowed(DomainError):
     code = "emergency_not_allowed"
 
 
+class CaseDecided(DomainError):
+    code = "case_already_decided"
+
+
 class SenderRateLimited(DomainError):
     """`retry_after` is in whole seconds: then this sender's next message is within the limit."""
 

@@ -65,7 +65,11 @@ def tells_its_creation(message: Message, *, source: Source, actor: User | None, 
 
 def history(message: Message) -> list[MessageEvent]:
     """The message's status changes, oldest first. The first one is derived from the message unless it is stored."""
-    rows = list(message.events.select_related("actor"))
+    return with_creation(message, list(message.events.select_related("actor")))
+
+
+def with_creation(message: Message, rows: list[MessageEvent]) -> list[MessageEvent]:
+    """As `history`, of the stored events of the message, oldest first."""
     if any(not row.from_status for row in rows):
         return rows
     status, source, actor_id = _creation(message)

@@ -117,4 +117,16 @@ SCHEDULING_TEXTS: dict[str, tuple[str, str]] = {
         a 400 if none was good.
         """,
     ),
+    "phone_numbers_export": (
+        "Export everything that is kept of a person",
+        """
+        Returns a JSON object with a list for each kind of row that has the number: its messages in both directions with
+        their history, attempts, media, webhooks and callbacks, suppressions, opt-out cases, lists of schedules, and what
+        else an erasure would remove. Names of staff and clients, secrets, and callbacks that may be about several
+        people are not in it. The export is recorded in the audit log.
+
+        For staff only, because it has the messages of all clients and their texts. The object is sent while it is read;
+        one that is cut off is no JSON.
+        """,
+    ),
 }

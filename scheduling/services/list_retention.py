@@ -37,7 +37,7 @@ def discard_with(number: str, *, now: datetime) -> int:
     """
     discarded = 0
     for list_id in list(list_imports.waiting().values_list("pk", flat=True)):
-        if not _may_have(list_id, number):
+        if not may_have_number(list_id, number):
             continue
         try:
             list_imports.discard(list_id=list_id, actor=None, now=now)
@@ -48,7 +48,7 @@ def discard_with(number: str, *, now: datetime) -> int:
     return discarded
 
 
-def _may_have(list_id: UUID, number: str) -> bool:
+def may_have_number(list_id: UUID, number: str) -> bool:
     try:
         with list_files.opened(list_id) as stream:
             return may_have(stream, number)

@@ -19,6 +19,7 @@ from messaging.models import (
     Attachment,
     KeywordRule,
     Message,
+    OptOutCase,
     OutboundQueue,
     RetentionRule,
     Rollup,
@@ -331,6 +332,17 @@ def _opt_outs(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
         Suppression.objects.create(
             number=f"+141555577{place:02}", sender=sender, source=source, reason=reason, created_at=now,
             created_by=mara if source == "admin" else None,
+        )  # fmt: skip
+    Suppression.objects.create(
+        number="+14155557790", source="admin", channel="letter", requested_at=now - timedelta(days=3), created_by=mara,
+        reason="Asked by letter", note="Folder 7, scanned on Monday", created_at=now,
+    )  # fmt: skip
+    for place, (words, due_in) in enumerate([
+        ("please stop texting me", 6), ("Stop. Thank you", 9), ("remove me from your list, I have asked you twice!", -1)
+    ]):  # fmt: skip
+        OptOutCase.objects.create(
+            number=f"+1415555780{place}", sender="+15005550006", senders=["+15005550006"], owner=shop, text=words,
+            opened_at=now - timedelta(days=14 - due_in), due_at=now + timedelta(days=due_in),
         )  # fmt: skip
     KeywordRule.objects.create(action="stop", words="STOP\nSTOPP\nNEIN DANKE", reply="You get nothing more from us.")
     KeywordRule.objects.create(

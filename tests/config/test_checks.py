@@ -89,3 +89,25 @@ def test_a_limit_of_verifications_below_its_least_is_named(settings, name: str) 
     [error] = checks.check_verification_limits(None)
 
     assert (error.id, error.msg.split()[0]) == ("switchboard.E009", name)
+
+
+@pytest.mark.parametrize(
+    ("brand", "contact", "found"),
+    [
+        ("Acme", "acme.example/help", []),
+        ("", "", []),
+        ("A" * 60, "b" * 60, ["switchboard.W002"]),
+        ("Ácme 🦷", "x" * 9, ["switchboard.W002"]),
+    ],
+)
+def test_replies_that_take_several_segments(settings, brand: str, contact: str, found: list[str]) -> None:
+    settings.MESSAGE_BRAND, settings.MESSAGE_CONTACT = brand, contact
+
+    assert ids(checks.check_replies(None)) == found
+
+
+@pytest.mark.parametrize(("calendar", "found"), [("US", []), ("DE-BY", []), ("", []), ("XX", ["switchboard.E007"])])
+def test_the_calendar_of_business_days_exists(settings, calendar: str, found: list[str]) -> None:
+    settings.BUSINESS_HOLIDAYS = calendar
+
+    assert ids(checks.check_business_holidays(None)) == found

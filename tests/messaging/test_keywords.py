@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from messaging import keywords
 from messaging.keywords import Action, default_rules, fold, recognise
 from messaging.models.message import MAX_INBOUND_CHARACTERS
+from messaging.segments import Encoding, measure
 
 RULES = default_rules()
 
@@ -156,3 +157,18 @@ def test_no_text_takes_long(text: str) -> None:
 
     assert recognise(text, RULES) is None
     assert time.process_time() - begun < 0.5
+
+
+def test_the_replies_name_brand_and_contact_where_they_are_known() -> None:
+    rules = default_rules(brand="Acme Dental", contact="help@acme.example or 1-800-555-0100")
+
+    assert rules[Action.HELP].reply == (
+        "Acme Dental: For help, contact help@acme.example or 1-800-555-0100. Msg & data rates may apply. Reply STOP to opt out."
+    )
+    assert rules[Action.STOP].reply.startswith("Acme Dental: You will get no more messages from this number.")
+    assert {measure(rule.reply).segments for rule in rules.values()} == {1}
+    assert {measure(rule.reply).encoding for rule in default_rules().values()} == {Encoding.GSM7}
+    assert (
+        default_rules()[Action.HELP].reply
+        == "Msg & data rates may apply. Reply STOP to opt out, START to opt in again."
+    )

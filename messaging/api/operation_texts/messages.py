@@ -172,6 +172,9 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         messages are refused with 409 `recipient_opted_out`; messages that wait fail with the same code when they are
         due.
 
+        For an opt-out by phone, e-mail, web form, letter or in person, say by `source` how the person said so, by
+        `requested_at` when, and by `note` what is worth knowing later. Each source has a suppression of its own.
+
         Returns 201, or 200 with the existing suppression if you have made the same one before. A `sender` of another
         client is a 400 with `sender_not_allowed`.
         """,
@@ -180,7 +183,7 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         "Read a suppression",
         """
         Returns one suppression. `source` says where it came from: a keyword such as STOP, a provider, a client of the
-        API, or staff.
+        API, or staff; or how the person said so, such as `phone`, `letter` or `text` for a text without a keyword.
         """,
     ),
     "suppressions_destroy": (
@@ -190,6 +193,28 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         stay in force.
 
         403 if it also protects the person from other clients. Only staff can lift such a suppression.
+        """,
+    ),
+    "opt_out_cases_list": (
+        "List opt-out cases",
+        """
+        Returns texts to you that are no keyword and probably ask for no more messages, such as "please stop texting
+        me". Nothing is suppressed until you decide. The earliest deadline, ten business days after the text, is first.
+        """,
+    ),
+    "opt_out_cases_retrieve": ("Read an opt-out case", "Returns one case, with the person's words as evidence."),
+    "opt_out_cases_suppress": (
+        "Suppress the number of a case",
+        """
+        Decides that the text was an opt-out, and stops all messages to the number from the `senders` of the case. 409
+        `case_already_decided` if someone has decided it already.
+        """,
+    ),
+    "opt_out_cases_dismiss": (
+        "Decide that a text is no opt-out",
+        """
+        Closes the case without a suppression; `note` says why. 409 `case_already_decided` if someone has decided it
+        already.
         """,
     ),
 }

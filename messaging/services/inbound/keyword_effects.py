@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from messaging import keywords
-from messaging.keywords import Action
+from messaging.keywords import Action, MatchRule
 from messaging.models import Message
+from messaging.models.message import MAX_INBOUND_CHARACTERS
+from messaging.policy import opt_out_intent
 from messaging.services.inbound import keyword_rules, ownership
 from messaging.services.inbound.incoming import is_unreadable
-from messaging.services.recipients import suppressions
+from messaging.services.recipients import opt_out_cases, suppressions
 from messaging.services.recipients.suppressions import EVERY_SENDER
 from messaging.states import Direction
 from providers.contract.messages import ProviderKeyword
@@ -21,6 +23,8 @@ PROVIDER_ACTIONS: Mapping[str, Action] = {
     ProviderKeyword.START: Action.START,
     ProviderKeyword.HELP: Action.HELP,
 }
+# Why an opt-out applies though its text is not stored; appended to the reason of the suppression.
+OVER_THE_LIMIT, REPEATED, FIRST_PART = " (over the rate limit)", " (a repeat)", " (the first part of a longer text)"
 OPT_OUTS = frozenset({Action.STOP, Action.STOP_ALL})
 SENDERS_OF_NO_ACTION: frozenset[str] = frozenset()
 UNREADABLE_STOP = (
@@ -30,10 +34,14 @@ UNREADABLE_STOP = (
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Result of a text's keyword. `note` is for the history; `reply_to` is the action to reply to, or empty."""
+    """Result of a text's keyword. `note` is for the history; `reply_to` is the action to reply to, or empty.
+
+    `asks_for_no_more` is set for a text without a keyword that probably means STOP: a case for staff.
+    """
 
     note: str = ""
     reply_to: str = ""
+    asks_for_no_more: bool = False
 
 
 def apply_at_acceptance(message: Message, *, now: datetime) -> Effect:
@@ -41,21 +49,50 @@ def apply_at_acceptance(message: Message, *, now: datetime) -> Effect:
 
     The caller has locked the sender's number, so one sender's keywords take effect in the order of acceptance.
     """
-    action = _action(message)
+    rules = _rules(message)
+    action = _action(message, rules)
     if action is None:
-        return Effect()
+        return Effect(asks_for_no_more=asks_for_no_more(message, rules))
     return _apply(message, action, _affected_senders(action, message), now)
+
+
+def asks_for_no_more(message: Message, rules: Mapping[Action, MatchRule] | None = None) -> bool:
+    """Whether a text without a keyword probably means STOP."""
+    rules = _rules(message) if rules is None else rules
+    stop_words = {
+        word for action in OPT_OUTS if action in rules for word in rules[action].words_for(message.from_number)
+    }
+    return opt_out_intent.asks_for_no_more(message.text, stop_words=stop_words)
+
+
+def open_case(message: Message, *, text: str, is_stored: bool, now: datetime) -> None:
+    """Open a case for staff. The caller has locked the sender's number."""
+    if _is_authorized(message):
+        opt_out_cases.open_case(
+            number=message.from_number,
+            sender=ownership.our_number(message),
+            senders=ownership.senders_of(message),
+            owner=message.owner,
+            message_id=message.pk if is_stored else None,
+            text=text[:MAX_INBOUND_CHARACTERS],
+            now=now,
+        )
 
 
 def apply_opt_out(message: Message, *, now: datetime, because: str) -> None:
     """Apply the STOP of a text that is not stored: over the rate limit, a repeat, or a part. Other keywords are ignored.
 
-    So no opt-out is lost, and a text that is not stored ends none. The caller has locked the sender's number. `because` is
-    appended to the suppression's reason.
+    So no opt-out is lost, and a text that is not stored ends none; nor is a case. The caller has locked the sender's number.
+    `because` is appended to the suppression's reason.
     """
-    action = _action(message)
+    rules = _rules(message)
+    action = _action(message, rules)
     if action in OPT_OUTS:
         _apply(message, action, _affected_senders(action, message), now, because)
+    elif (
+        action is None and because != FIRST_PART and asks_for_no_more(message, rules)
+    ):  # all of its parts are read later
+        open_case(message, text=message.text, is_stored=False, now=now)
 
 
 def apply_late(message: Message, *, now: datetime) -> Effect:
@@ -82,12 +119,17 @@ def _apply(message: Message, action: Action, senders: Collection[str], now: date
     return Effect(str(action), reply_to=action)
 
 
-def _action(message: Message) -> Action | None:
+def _rules(message: Message) -> Mapping[Action, MatchRule]:
+    """Nothing is read for a text that the provider has classified."""
+    is_classified = message.provider_keyword in PROVIDER_ACTIONS
+    return {} if is_classified else keyword_rules.rules_for(ownership.our_number(message))
+
+
+def _action(message: Message, rules: Mapping[Action, MatchRule] | None = None) -> Action | None:
     """The provider's classification wins, because the provider has already replied to the sender."""
     if message.provider_keyword in PROVIDER_ACTIONS:
         return PROVIDER_ACTIONS[message.provider_keyword]
-    rules = keyword_rules.rules_for(ownership.our_number(message))
-    return keywords.recognise(message.text, rules, message.from_number)
+    return keywords.recognise(message.text, _rules(message) if rules is None else rules, message.from_number)
 
 
 def _is_authorized(message: Message) -> bool:
@@ -147,6 +189,7 @@ def _change(message: Message, action: Action, senders: Collection[str], now: dat
         )
         for sender in sorted(senders)
     ]
+    opt_out_cases.settle(number=message.from_number, actor=None, note=f"The person wrote {action}.", now=now)
     if any(added) and message.provider is not None and is_unreadable(message.from_number):
         note_attention(message.provider, UNREADABLE_STOP, now=now)
     return any(added)

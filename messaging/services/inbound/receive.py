@@ -21,15 +21,13 @@ from messaging.services.errors import InvalidField, SenderRateLimited
 from messaging.services.inbound import incoming as incoming_texts
 from messaging.services.inbound import keyword_effects, marks, ownership, parts, storing
 from messaging.services.inbound.incoming import IncomingMessage
+from messaging.services.inbound.keyword_effects import FIRST_PART, OVER_THE_LIMIT, REPEATED
 from messaging.services.inbound.marks import Mark
 from messaging.services.outbound import attachments
 from messaging.services.recipients import phone_numbers
 from messaging.states import Direction
 from providers.contract.messages import InboundMessage, MessagePart
 from providers.models import ProviderAccount
-
-# Appended to the reason of a suppression whose text is not stored.
-OVER_THE_LIMIT, REPEATED, FIRST_PART = " (over the rate limit)", " (a repeat)", " (the first part of a longer text)"
 
 
 @dataclass(frozen=True, slots=True)

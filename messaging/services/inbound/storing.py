@@ -70,13 +70,17 @@ def store(message: Message, incoming: IncomingMessage, *, now: datetime) -> Mess
     if message.provider is not None:
         _keep_unabridged(message, message.provider, incoming, now)
     _attach(message, incoming, now)
+    if effect.asks_for_no_more:
+        keyword_effects.open_case(message, text=incoming.text, is_stored=True, now=now)
     return message
 
 
 def _effect(message: Message, incoming: IncomingMessage, now: datetime) -> Effect:
     """A keyword is the whole text, so a text with missing parts has none; an opt-out in its first part was applied before."""
     if incoming.missing_parts:
-        return Effect(f"{incoming.part_count - incoming.missing_parts} of {incoming.part_count} parts arrived")
+        note = f"{incoming.part_count - incoming.missing_parts} of {incoming.part_count} parts arrived"
+        is_classified = incoming.provider_keyword is not None
+        return Effect(note, asks_for_no_more=not is_classified and keyword_effects.asks_for_no_more(message))
     return keyword_effects.apply_at_acceptance(message, now=now)
 
 

@@ -10,8 +10,11 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from messaging import segments
-from messaging.models import Message, OutboundQueue
+from messaging.categories import Category
+from messaging.keywords import Action
+from messaging.models import KeywordRule, Message, OutboundQueue
 from messaging.policy import zones
+from messaging.policy.opt_out_line import NO_OPT_OUT_LINE, lacks_opt_out
 from messaging.segments import SegmentCount
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.dispatch.attempts import NO_ROUTE
@@ -21,6 +24,8 @@ from messaging.services.outbound.submit import MessageInput, build_one
 from providers import routing
 from providers.models import ProviderAccount
 from providers.numbers import COUNTRIES
+
+OPT_OUT_MISSING = "A marketing text has to say how to get no more of them, such as: Reply STOP to opt out."
 
 
 class CheckVerdict(StrEnum):
@@ -42,10 +47,17 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class DryRunWarning:
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class DryRun:
     """`message` is not stored; `country` is empty for a number of none. `options` are all accounts, and `provider` is the one
     that most such messages go to, or empty.
 
+    `warnings` do not keep the message from being sent.
     `time_zones` are the recipient's, as its number tells them; none if it does not.
     `price` is of all segments, in the currency of the account's prices; None if the account has none for the number.
     """
@@ -58,6 +70,7 @@ class DryRun:
     options: Sequence[RouteOption]
     provider: str
     price: Decimal | None
+    warnings: Sequence["DryRunWarning"] = ()
 
     @property
     def verdict(self) -> CheckVerdict:
@@ -85,7 +98,19 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
         options=options,
         provider=slug,
         price=_price(slug, message),
+        warnings=_warnings(message),
     )
+
+
+def _warnings(message: Message) -> list[DryRunWarning]:
+    """No query for a message that is no marketing."""
+    if message.category != Category.MARKETING:
+        return []
+    rules = KeywordRule.objects.filter(action__in=[Action.STOP, Action.STOP_ALL])
+    own_words = [word for rule in rules for word in rule.words.splitlines()]
+    if not lacks_opt_out(message.text, category=message.category, own_words=own_words):
+        return []
+    return [DryRunWarning(NO_OPT_OUT_LINE, OPT_OUT_MISSING)]
 
 
 def _check_media(message: Message, draft: MessageInput, owner: User) -> None:

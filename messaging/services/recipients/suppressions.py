@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -13,24 +13,39 @@ from messaging.services.errors import InvalidField
 from providers.models import ProviderAccount, SenderNumber
 
 EVERY_SENDER = ""
+MAX_NOTE = 500
+# By so much the clock of a client may be ahead.
+CLOCK_SKEW = timedelta(minutes=1)
+# How a person may have told a client or staff member.
+CHANNELS = tuple(channel for channel in Suppression.Channel.values if channel != Suppression.Channel.TEXT)
 
 Source = Suppression.Source
 
 
 def add(
-    *, number: str, sender: str, source: Source, reason: str, now: datetime, actor: User | None = None
+    *,
+    number: str,
+    sender: str,
+    source: Source,
+    reason: str,
+    now: datetime,
+    actor: User | None = None,
+    channel: str = "",
+    note: str = "",
+    requested_at: datetime | None = None,
 ) -> tuple[Suppression, bool]:
     """Return the suppression and whether it is new. An existing one keeps its reason. An empty sender means all senders.
 
-    Each source has its own row, and for the API each client: a client neither sees nor removes another client's row.
+    Each source and channel has its own row, and for the API each client: a client neither sees nor removes another client's
+    row. `channel` is how the person said so, and `requested_at` when: then a client or staff member enters it.
     """
-    values = {"reason": reason[:200], "created_at": now}
+    values = {"reason": reason[:200], "note": note[:MAX_NOTE], "requested_at": requested_at, "created_at": now}
     if source == Source.API:
         return Suppression.objects.get_or_create(
-            number=number, sender=sender, source=source, created_by=actor, defaults=values
+            number=number, sender=sender, source=source, channel=channel, created_by=actor, defaults=values
         )
     return Suppression.objects.get_or_create(
-        number=number, sender=sender, source=source, defaults={**values, "created_by": actor}
+        number=number, sender=sender, source=source, channel=channel, defaults={**values, "created_by": actor}
     )
 
 
@@ -43,11 +58,38 @@ def add_by_keyword(*, number: str, sender: str, reason: str, posted_by: User | N
     return is_new
 
 
-def add_by_user(*, number: str, sender: str, reason: str, actor: User, now: datetime) -> tuple[Suppression, bool]:
-    """As `add`, for a client. Raises `InvalidField` for another client's sender number."""
+def add_by_user(
+    *,
+    number: str,
+    sender: str,
+    reason: str,
+    actor: User,
+    now: datetime,
+    channel: str = "",
+    note: str = "",
+    requested_at: datetime | None = None,
+) -> tuple[Suppression, bool]:
+    """As `add`, for a client. Raises `InvalidField` for another client's sender number, and a time in the future."""
+    check_requested_at(requested_at, now=now)
     if sender and SenderNumber.objects.filter(number=sender, owner__isnull=False).exclude(owner=actor).exists():
         raise InvalidField("sender", "sender_not_allowed", "This is not one of your senders.")
-    return add(number=number, sender=sender, source=Source.API, reason=reason, now=now, actor=actor)
+    return add(
+        number=number,
+        sender=sender,
+        source=Source.API,
+        reason=reason,
+        now=now,
+        actor=actor,
+        channel=channel,
+        note=note,
+        requested_at=requested_at,
+    )
+
+
+def check_requested_at(requested_at: datetime | None, *, now: datetime) -> None:
+    """Raise `InvalidField` for an opt-out that the person is said to have made in the future."""
+    if requested_at is not None and requested_at > now + CLOCK_SKEW:
+        raise InvalidField("requested_at", "in_the_future", "This time has not come yet.")
 
 
 def add_reported(pairs: Iterable[tuple[str, str]], *, reason: str, now: datetime) -> None:

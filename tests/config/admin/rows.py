@@ -8,7 +8,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from media_store.models import MediaAsset
 from messaging.console import audit
-from messaging.models import ApiToken, Erasure, KeywordRule, RetentionRule, Suppression
+from messaging.models import ApiToken, Erasure, KeywordRule, OptOutCase, RetentionRule, Suppression
 from providers.models import ProviderEvent
 from tests.factories import (
     NOW,
@@ -68,6 +68,14 @@ MAKERS: dict[str, Callable[[int], object]] = {
         sender_number=SenderFactory(), action="stop", words="STOP"
     ),
     "messaging/message": lambda _n: MessageFactory(owner=UserFactory(), provider=AccountFactory()),
+    "messaging/optoutcase": lambda n: OptOutCase.objects.create(
+        number=f"+1415555{n:04}",
+        senders=["+15005550006"],
+        owner=UserFactory(),
+        text="please stop",
+        opened_at=NOW,
+        due_at=NOW,
+    ),
     "messaging/outboundqueue": lambda n: MessageFactory(queue=QueueFactory(name=f"q{n}")),
     "messaging/phonenumber": lambda _n: PhoneNumberFactory(),
     "messaging/providercallback": lambda _n: CallbackFactory(),

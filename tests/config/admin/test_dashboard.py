@@ -8,6 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config.admin import dashboard
+from messaging.models import OptOutCase
 from messaging.services import transitions
 from messaging.services.reporting import heartbeats
 from messaging.services.reporting.rollups import CounterBatch
@@ -18,7 +19,7 @@ from providers.models import ProviderAccount
 from providers.state import account_state
 from providers.state.account_state import CallResult
 from scheduling.models import ScheduleRun
-from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory
+from tests.factories import NOW, AccountFactory, MessageFactory, QueueFactory, SenderFactory
 from tests.messaging.admin.conftest import Staff
 from tests.scheduling.making import create
 
@@ -118,6 +119,23 @@ class TestAttention:
         transitions.apply([Transition(message, Status.UNKNOWN, Source.DISPATCH)], now=NOW)
 
         assert titles() == ["1 unknown"]
+
+    def test_opt_out_cases(self) -> None:
+        AccountFactory()
+        values = {"senders": [""], "opened_at": NOW - timedelta(days=20)}
+        OptOutCase.objects.create(number="+14155550101", due_at=NOW + timedelta(days=1), **values)
+        assert titles() == ["1 opt-out case to decide"]
+
+        OptOutCase.objects.create(number="+14155550102", due_at=NOW - timedelta(days=1), **values)
+        assert titles() == ["2 opt-out cases to decide, 1 overdue"]
+
+    def test_a_us_sender_whose_reply_to_help_names_nobody(self, settings) -> None:
+        AccountFactory()
+        SenderFactory(number="+14155550101")
+        assert titles() == ["The reply to HELP names no brand or contact"]
+
+        settings.MESSAGE_BRAND, settings.MESSAGE_CONTACT = "Acme", "acme.example/help"
+        assert titles() == []
 
     def test_messages_that_are_stuck(self) -> None:
         AccountFactory()

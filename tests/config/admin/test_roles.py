@@ -32,6 +32,7 @@ PATHS = {
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
     "verifications": "/admin/messaging/verification/",
+    "opt-out cases": "/admin/messaging/optoutcase/",
     "hours": "/admin/messaging/hoursrule/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
@@ -41,13 +42,14 @@ PATHS = {
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
-VIEWER |= {"hours", "held by hours", "verifications"}
+VIEWER |= {"hours", "held by hours", "opt-out cases", "verifications"}
+READER = {"messages", "numbers", "opt-out cases", "queues", "schedules", "verifications"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER | {"send", "new schedule", "new hours"},
-    "API reader": {"messages", "schedules", "queues", "numbers", "verifications"},
-    "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers", "verifications"},
-    "API operator": {"messages", "schedules", "queues", "numbers", "providers", "verifications"},
+    "API reader": READER,
+    "API sender": READER | {"send", "new schedule"},
+    "API operator": READER | {"providers"},
 }
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.test import Client
 
-from messaging.admin.text_privacy import callback_fields
+from messaging.services.privacy.callback_fields import callback_fields
 from tests.factories import CallbackFactory, MessageFactory
 from tests.messaging.admin.conftest import Staff
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.models import IdempotencyRecord, Message, Suppression
+from messaging.models import IdempotencyRecord, KeywordRule, Message, Suppression
 from messaging.services.installation import API_READER
 from providers.models import ProviderAccount
 from tests.factories import NOW, HoursRuleFactory
@@ -25,6 +25,7 @@ def test_the_response_has_every_verdict(api) -> None:
         "time_zones": ["Europe/Berlin"], "message": "Grüße {}", "category": "otp",
         "queue": "express", "encoding": "gsm7", "characters": 8, "units": 10, "segments": 1, "provider": "acme",
         "routes": [{"provider": "acme", "share": 1.0, "reason": None}], "price": "0.075",
+        "warnings": [],
     }  # fmt: skip
     assert checks["recipient_opted_out"]["verdict"] == "refused"
     assert checks["recipient_inactive"] == {"verdict": "passed", "detail": None, "until": None}
@@ -45,6 +46,18 @@ def test_a_message_outside_its_hours_is_held_and_told_until_when(api, now) -> No
         "detail": "Held until 08:00 Europe/Berlin (2 Dec): marketing hours, rule closed.",
         "until": "2099-12-02T07:00:00Z",
     }
+
+
+def test_marketing_without_a_way_to_opt_out_is_warned_of_and_not_refused(api) -> None:
+    body = api.post("messages/?dry_run=true", BODY | {"category": "marketing"}).json()
+
+    assert [warning["code"] for warning in body["warnings"]] == ["no_opt_out_line"]
+    assert body["verdict"] != "refused"
+    with_line = BODY | {"category": "marketing", "message": "Sale! Reply STOP to opt out."}
+    assert api.post("messages/?dry_run=true", with_line).json()["warnings"] == []
+
+    KeywordRule.objects.create(action="stop", words="Grüße", reply="")
+    assert api.post("messages/?dry_run=true", BODY | {"category": "marketing"}).json()["warnings"] == []
 
 
 def test_false_sends(api) -> None:

@@ -29,7 +29,8 @@ def test_a_suppression_is_made_and_read(api) -> None:
     assert api.get(f"suppressions/{row.pk}/").json() == body
     assert body.pop("created_at").endswith("Z")
     assert body == {
-        "id": str(row.pk), "number": PERSON, "sender": OURS, "reason": "asked by phone", "source": "api"
+        "id": str(row.pk), "number": PERSON, "sender": OURS, "reason": "asked by phone", "source": "api",
+        "requested_at": None, "note": None,
     }  # fmt: skip
     assert row.created_by == api.user
 
@@ -196,3 +197,48 @@ def test_a_reader_cannot_change_suppressions(member_of, now) -> None:
     assert_problem(reader("DELETE", f"suppressions/{row.pk}/"), 403, "permission_denied")
     assert reader.get("suppressions/").json()["count"] == 1
     assert Suppression.objects.get() == row
+
+
+def test_an_opt_out_that_came_otherwise_has_its_source_time_and_note(api) -> None:
+    body = {"number": PERSON, "source": "phone", "requested_at": "2026-11-03T10:00:00+01:00", "note": "call 4711"}
+
+    made = api.post("suppressions/", body).json()
+    other = api.post("suppressions/", {**body, "source": "letter"}).json()
+
+    assert (made["source"], made["requested_at"], made["note"]) == ("phone", "2026-11-03T09:00:00Z", "call 4711")
+    assert other["id"] != made["id"]
+    assert api.post("suppressions/", {**body, "note": "again"}).json() == made
+    assert set(Suppression.objects.values_list("source", "channel")) == {("api", "phone"), ("api", "letter")}
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({"source": "keyword"}, {("source", "invalid_choice")}),
+        ({"source": "phone", "requested_at": "2999-01-01T00:00:00Z"}, {("requested_at", "in_the_future")}),
+        ({"source": "phone", "requested_at": "2026-11-03"}, {("requested_at", "time_missing")}),
+        ({"requested_at": "2026-11-03T10:00:00Z"}, {("requested_at", "source_missing")}),
+        ({"note": "call"}, {("note", "source_missing")}),
+    ],
+)
+def test_a_source_time_or_note_that_cannot_be_is_400(api, body: dict, errors: set) -> None:
+    assert errors_of(api.post("suppressions/", {"number": PERSON, **body})) == errors
+
+    assert not Suppression.objects.exists()
+
+
+def test_a_start_by_keyword_leaves_an_opt_out_by_letter(api, now) -> None:
+    api.post("suppressions/", {"number": PERSON, "source": "letter"})
+
+    suppressions.lift(number=PERSON, senders=[""], posted_by=None)
+
+    assert Suppression.objects.get().channel == "letter"
+
+
+def test_a_note_of_staff_is_not_for_clients(api, now) -> None:
+    row = suppress(now)
+    Suppression.objects.filter(pk=row.pk).update(source="admin", channel="letter", note="folder 7")
+
+    body = api.get(f"suppressions/{row.pk}/").json()
+
+    assert (body["source"], body["note"]) == ("letter", None)

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
-from messaging.models import IdempotencyRecord, Message
+from messaging.models import IdempotencyRecord, Message, OptOutCase
 from messaging.services.outbound import bulk_insert
 from messaging.services.outbound.bulk_insert import Variant
 from messaging.services.privacy import key_rotation
@@ -58,6 +58,7 @@ def test_every_text_is_encrypted_and_read_back(use_keys) -> None:
     GatewayPartFactory()
     VerificationFactory()
     AlertNoticeFactory(is_held=True, counts={"HighLoad": 9})
+    OptOutCase.objects.create(number="+14155550101", senders=[""], text="please stop", opened_at=NOW, due_at=NOW)
     IdempotencyRecord.objects.create(owner=owner, key="k", fingerprint="f", response='{"message": "x"}', created_at=NOW)
     due_run(owner, recipient_list(("+14155550101", {"name": "Ada"})), text="Hi {name}")
 
@@ -66,6 +67,7 @@ def test_every_text_is_encrypted_and_read_back(use_keys) -> None:
         "AlertNotice.counts",
         "Message.text",
         "GatewayPart.octets",
+        "OptOutCase.text",
         "InboundPart.text",
         "InboundPart.unabridged",
         "ProviderCallback.body",
