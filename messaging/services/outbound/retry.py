@@ -14,6 +14,7 @@ from messaging import states
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import transitions
 from messaging.services.errors import DomainError, NotRetryable
+from messaging.services.outbound import eligibility
 from messaging.services.outbound.eligibility import Batch, Moment
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import Transition
@@ -40,7 +41,7 @@ class RetryReport:
 
 
 def retry(*, message_id: UUID, reason: str, actor: User, now: datetime) -> Message:
-    """Queue a message again, with its original validity. Raises `NotRetryable`, `RecipientInactive` or `OptedOut`.
+    """Queue a message again, with its original validity. Raises `NotRetryable` or the error of a check.
 
     A retried `unknown` message may reach the recipient twice, so only an operator can request it.
     """
@@ -89,7 +90,9 @@ def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]
         for row in rows
         if row.status not in states.RETRYABLE
     }
-    refused = Batch(ended, now=now).refusals(Moment.ACCEPT)
+    batch = Batch(ended, now=now)
+    batch.provide(eligibility.limits_exceeded, {})  # an operator's decision: velocity limits do not concern it
+    refused = batch.refusals(Moment.ACCEPT)
     refused = {pk: refusal for pk, refusal in refused.items() if refusal.check.error is not None}
     return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}
 
