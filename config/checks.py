@@ -9,6 +9,7 @@ from django.core import checks as framework
 from django.core.checks import CheckMessage, Error, register
 
 from messaging import encryption
+from messaging.policy.prefixes import PREFIX
 from providers.http.public_addresses import Guard
 
 # Time for everything but the call: claiming the message, storing the attempt, settling the result.
@@ -85,6 +86,20 @@ def check_time_zone(app_configs: Any, **_: Any) -> list[CheckMessage]:
             "POLICY_DEFAULT_TIME_ZONE is no time zone.",
             hint="Give an IANA name such as Europe/Berlin, or unset it for UTC.",
             id="switchboard.E006",
+        )
+    ]
+
+
+@register()
+def check_pumping_hold(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    wrong = [each for each in settings.PUMPING_HOLD if each != "all" and not PREFIX.fullmatch(each)]
+    if not wrong:
+        return []
+    return [
+        Error(
+            f"PUMPING_HOLD has what is neither a prefix nor all: {', '.join(wrong)}.",
+            hint="Write prefixes such as +62,+880, or all, or unset it.",
+            id="switchboard.E008",
         )
     ]
 

@@ -25,6 +25,7 @@ from messaging import states
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
 from messaging.services.gateway import sessions
+from messaging.services.limits import pumping
 from messaging.services.outbound import pacing, queues
 from messaging.services.reporting import gateway_counts, heartbeats, statistics
 from messaging.services.reporting.rollups import BUCKETS
@@ -144,6 +145,12 @@ def _from_database() -> Iterator[Metric]:
         present.add_metric([status], count)
     yield present
     yield from _queues()
+    alerts = GaugeMetricFamily(
+        "switchboard_pumping_alerts", "Suspected SMS pumping: episodes by state.", labels=["state"]
+    )
+    for state, count in pumping.counts().items():
+        alerts.add_metric([state], count)
+    yield alerts
     yield from _smpp_binds()
     yield from _smpp_server()
 

@@ -235,6 +235,7 @@ CELERY_BEAT_SCHEDULE = {
     "retain": {"task": "messaging.retain", "schedule": 60.0, "options": {"expires": 50}},
     "retain-schedules": {"task": "scheduling.retain", "schedule": 600.0, "options": {"expires": 300}},
     "zone-data": {"task": "scheduling.check_zone_data", "schedule": 86_400.0, "options": {"expires": 3600}},
+    "watch-pumping": {"task": "messaging.watch_pumping", "schedule": 300.0, "options": {"expires": 250}},
     "purge": {"task": "messaging.purge", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -259,6 +260,7 @@ PROVIDER_SECRET_NAMES: list[str] = env.list(
 CLAIM_LEASE_SECONDS: float = env.float("CLAIM_LEASE_SECONDS", default=30.0)
 RECEIPT_TIMEOUT_HOURS: int = env.int("RECEIPT_TIMEOUT_HOURS", default=72)
 ORDER_WAIT_SECONDS: float = env.float("ORDER_WAIT_SECONDS", default=10.0)
+PUMPING_HOLD: list[str] = env.list("PUMPING_HOLD", default=[])
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 

@@ -16,6 +16,7 @@ from django.utils.timesince import timesince
 from redis.exceptions import RedisError
 
 from messaging.models import Message, OutboundQueue
+from messaging.services.limits import pumping
 from messaging.services.outbound import pacing, queues
 from messaging.services.reporting import heartbeats, statistics
 from messaging.services.reporting.statistics import HourlyCount, ProviderDelivery
@@ -202,6 +203,7 @@ def _concerns(
         *_process_concerns(),
         *_provider_concerns(accounts),
         *_message_concerns(current, now),
+        *_pumping_concerns(),
         *_queue_concerns(queue_rows, now),
         *_schedule_concerns(now),
     ]
@@ -261,6 +263,18 @@ def _message_concerns(current: dict[Status, int], now: datetime) -> list[Concern
         detail = "It is not known whether the provider accepted them. Check, then mark or retry them."
         found.append(Concern("warn", title, detail, f"{messages}?status__exact=unknown"))
     return found
+
+
+def _pumping_concerns() -> list[Concern]:
+    return [
+        Concern(
+            "bad" if alert.is_holding else "warn",
+            f"Codes to {alert.prefix}: {'held, suspected' if alert.is_holding else 'suspected'} SMS pumping",
+            alert.detail,
+            reverse("admin:messaging_pumpingalert_change", args=[alert.pk]),
+        )
+        for alert in pumping.open_alerts()
+    ]
 
 
 def _queue_concerns(rows: list[QueueRow], now: datetime) -> list[Concern]:

@@ -6,6 +6,7 @@ a space.
 
 from messaging.api.operation_texts.callbacks import CALLBACK_TEXTS
 from messaging.api.operation_texts.integrations import INTEGRATION_TEXTS
+from messaging.api.operation_texts.limits import LIMIT_TEXTS
 from messaging.api.operation_texts.messages import MESSAGE_TEXTS
 from messaging.api.operation_texts.operating import OPERATING_TEXTS
 
@@ -14,4 +15,5 @@ MESSAGING_TEXTS: dict[str, tuple[str, str]] = {
     **CALLBACK_TEXTS,
     **OPERATING_TEXTS,
     **INTEGRATION_TEXTS,
+    **LIMIT_TEXTS,
 }

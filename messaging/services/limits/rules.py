@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from messaging.models import PrefixRule, PumpingAlert, VelocityLimit
@@ -103,6 +104,31 @@ def save(row: PrefixRule | VelocityLimit, *, now: datetime) -> None:
         row.save()
         transaction.on_commit(expire)
     expire()
+
+
+def set_prefix(
+    *, owner: User | None, prefix: str, country: str, is_allowed: bool, reason: str, now: datetime
+) -> tuple[PrefixRule, bool]:
+    """Allow or block a prefix or a country, and whether the rule is new. One for the same is replaced."""
+    with transaction.atomic():
+        row, is_new = PrefixRule.objects.update_or_create(
+            owner=owner,
+            prefix=prefix,
+            country=country,
+            defaults={"is_allowed": is_allowed, "reason": reason, "changed_at": now},
+        )
+        transaction.on_commit(expire)
+    expire()
+    return row, is_new
+
+
+def set_limits(*, owner: User | None, values: dict[str, int | None], now: datetime) -> tuple[VelocityLimit, bool]:
+    """Replace the limits of an owner or of all, and whether there were none."""
+    with transaction.atomic():
+        row, is_new = VelocityLimit.objects.update_or_create(owner=owner, defaults={**values, "changed_at": now})
+        transaction.on_commit(expire)
+    expire()
+    return row, is_new
 
 
 def remove(row: PrefixRule | VelocityLimit) -> None:

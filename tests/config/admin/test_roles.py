@@ -32,6 +32,11 @@ PATHS = {
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
     "hours": "/admin/messaging/hoursrule/",
+    "prefixes": "/admin/messaging/prefixrule/",
+    "new prefix": "/admin/messaging/prefixrule/add/",
+    "velocity limits": "/admin/messaging/velocitylimit/",
+    "new velocity limit": "/admin/messaging/velocitylimit/add/",
+    "SMS pumping": "/admin/messaging/pumpingalert/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
     "alert receivers": "/admin/messaging/alertreceiver/",
@@ -40,10 +45,10 @@ PATHS = {
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
-VIEWER |= {"hours", "held by hours"}
+VIEWER |= {"hours", "held by hours", "prefixes", "velocity limits", "SMS pumping"}
 SEEN = {
     "Viewer": VIEWER,
-    "Operator": VIEWER | {"send", "new schedule", "new hours"},
+    "Operator": VIEWER | {"send", "new schedule", "new hours", "new prefix", "new velocity limit"},
     "API reader": {"messages", "schedules", "queues", "numbers"},
     "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers"},
     "API operator": {"messages", "schedules", "queues", "numbers", "providers"},
