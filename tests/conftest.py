@@ -81,7 +81,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     # Without rules, and not read again until a service changes one.
     hours.use(hours.Snapshot(read_at=1.0))
     monkeypatch.setattr(hours, "REFRESH_SECONDS", float("inf"))
-    rules.use(rules.Snapshot(read_at=1.0))
+    rules.use(rules.LimitRules(read_at=1.0))
     monkeypatch.setattr(rules, "REFRESH_SECONDS", float("inf"))
     # Off, so that the first request of a test costs as many queries as the next. Tests of the memory put it back.
     monkeypatch.setattr(credential_memory, "SECONDS", 0.0)

@@ -27,6 +27,13 @@ STATES = {"holding": "danger", "going on": "warning", "over": "info"}
 
 class _LimitAdmin(ModelAdmin):
     list_select_related = ["owner"]
+    readonly_fields = ("for_owner",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Viewers may not open the owner's page, which a read-only field would link to."""
+        fields = tuple(str(name) for name in self.fields or ())
+        may_change = self.has_add_permission(request) if obj is None else self.has_change_permission(request, obj)
+        return fields if may_change else tuple("for_owner" if name == "owner" else name for name in fields)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         rules.save(obj, now=timezone.now())

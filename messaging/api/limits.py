@@ -27,18 +27,17 @@ REASON = "Why, for the audit log."
 OWNER = "User name of the owner that it is for. Null: for all owners."
 
 
-class _OwnerField(StrictStringField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=150, required=False, allow_null=True, help_text=OWNER, **options)
+class _NewLimitSerializer(StrictSerializer):
+    owner = StrictStringField(max_length=150, required=False, allow_null=True, help_text=OWNER)
 
-    def to_internal_value(self, data: object) -> User:  # type: ignore[override]  # DRF: what is validated may be anything
-        found = User.objects.filter(username=super().to_internal_value(data)).first()
-        if found is None:
+    def validate_owner(self, name: str | None) -> User | None:
+        owner = User.objects.filter(username=name).first() if name is not None else None
+        if name is not None and owner is None:
             raise serializers.ValidationError("There is no user of this name.", code="unknown_owner")
-        return found
+        return owner
 
 
-class NewPrefixRuleSerializer(StrictSerializer):
+class NewPrefixRuleSerializer(_NewLimitSerializer):
     prefix = serializers.RegexField(
         rf"\A{PREFIX.pattern}\Z", required=False, help_text="A plus sign and digits, such as +881."
     )
@@ -46,7 +45,6 @@ class NewPrefixRuleSerializer(StrictSerializer):
         rf"\A{COUNTRY.pattern}\Z", required=False, help_text="Two capital letters, such as FR, instead of a prefix."
     )
     is_allowed = StrictBooleanField(help_text="True: texts are allowed. False: they are blocked.")
-    owner = _OwnerField()
     reason = StrictStringField(max_length=200, help_text="Why. Told to clients whose texts are refused.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -82,8 +80,7 @@ def _limit(what: str) -> StrictIntegerField:
     )
 
 
-class NewVelocityLimitSerializer(StrictSerializer):
-    owner = _OwnerField()
+class NewVelocityLimitSerializer(_NewLimitSerializer):
     recipient_per_hour = _limit("Texts of one owner to one recipient in an hour.")
     recipient_of_all_per_hour = StrictIntegerField(
         min_value=1,

@@ -18,7 +18,7 @@ NO_LIMITS = Limits()
 
 
 @dataclass(slots=True)
-class Snapshot:
+class LimitRules:
     """The rules as they were at one time. `default` are the limits of an owner without own ones."""
 
     prefixes: PrefixTable = field(default_factory=PrefixTable)
@@ -43,16 +43,16 @@ class _Memory:
     """The last snapshot of this process. Two threads that read at once read the same."""
 
     def __init__(self) -> None:
-        self._snapshot = Snapshot()
+        self._snapshot = LimitRules()
         self._lock = threading.Lock()
 
-    def fresh(self) -> Snapshot:
+    def fresh(self) -> LimitRules:
         snapshot = self._snapshot
         if snapshot.read_at and time.monotonic() - snapshot.read_at < REFRESH_SECONDS:
             return snapshot
         return self.read()
 
-    def read(self) -> Snapshot:
+    def read(self) -> LimitRules:
         columns = ("is_allowed", "prefix", "country", "owner_id", "reason")
         entries = tuple(PrefixEntry(*row) for row in PrefixRule.objects.order_by().values_list(*columns))
         rows = list(VelocityLimit.objects.order_by())
@@ -60,7 +60,7 @@ class _Memory:
         held = PumpingAlert.objects.order_by().filter(is_holding=True).values_list("prefix", flat=True)
         with self._lock:
             last = self._snapshot.prefixes
-            self._snapshot = Snapshot(
+            self._snapshot = LimitRules(
                 prefixes=last if last.entries == entries else PrefixTable(entries),
                 default=default,
                 of_owners={row.owner_id: _limits_of(row, default) for row in rows if row.owner_id is not None},
@@ -73,7 +73,7 @@ class _Memory:
         """Read again when the rules are needed next."""
         self._snapshot.read_at = 0.0
 
-    def use(self, snapshot: Snapshot) -> None:
+    def use(self, snapshot: LimitRules) -> None:
         self._snapshot = snapshot
 
 

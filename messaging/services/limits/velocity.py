@@ -16,7 +16,7 @@ import redis
 from messaging.categories import Category
 from messaging.policy.prefixes import calling_code
 from messaging.policy.velocity import HOUR, MINUTE, PART, PARTS, Counting, Demand, Exceeded, LocalCounters, Scope
-from messaging.services.limits.rules import Snapshot
+from messaging.services.limits.rules import LimitRules
 from messaging.services.privacy.fingerprints import hmac_digest
 from providers.state import redis_client
 
@@ -109,7 +109,7 @@ class Countable(Protocol):
 
 
 def judge(
-    messages: Sequence[Countable], *, rules: Snapshot, counting: Counting, clock: float | None = None
+    messages: Sequence[Countable], *, rules: LimitRules, counting: Counting, clock: float | None = None
 ) -> dict[UUID, Exceeded]:
     """By primary key, the limit that each message exceeds. Those within all their limits are counted, as `counting` says.
 
@@ -129,12 +129,12 @@ def judge(
     return found
 
 
-def release(messages: Sequence[Countable], *, rules: Snapshot) -> None:
+def release(messages: Sequence[Countable], *, rules: LimitRules) -> None:
     """Give back what `judge` counted for messages that were not stored. New recipients stay counted for their minute."""
     judge(messages, rules=rules, counting=Counting.RELEASE)
 
 
-def demands_of(message: Countable, rules: Snapshot) -> list[Demand]:
+def demands_of(message: Countable, rules: LimitRules) -> list[Demand]:
     if message.is_automatic or message.category == Category.EMERGENCY:
         return []
     limits, owner, digest = rules.limits_of(message.owner_id), message.owner_id, _digest(message.to_number)

@@ -381,7 +381,7 @@ HELD_BY_HOURS = Check(
 )
 
 
-def limits_rules(_batch: Batch) -> rules.Snapshot:
+def limits_rules(_batch: Batch) -> rules.LimitRules:
     """Three queries if the rules in memory are older than two seconds."""
     return rules.current()
 
@@ -432,11 +432,11 @@ def _refused_before_limits(batch: Batch) -> set[UUID]:
 
 
 def _exceeds(code: str) -> Callable[[Message, Batch], bool]:
-    def applies(message: Message, batch: Batch) -> bool:
+    def is_exceeded(message: Message, batch: Batch) -> bool:
         exceeded = batch.of(limits_exceeded).get(message.pk)
         return exceeded is not None and exceeded.code == code
 
-    return applies
+    return is_exceeded
 
 
 def _limit_check(error: type[RateExceeded], detail: str) -> Check:

@@ -53,6 +53,8 @@ SEEN = {
     "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers"},
     "API operator": {"messages", "schedules", "queues", "numbers", "providers"},
 }
+for _role in ("API reader", "API sender", "API operator"):
+    SEEN[_role] |= {"prefixes", "velocity limits"}
 
 
 def member(name: str) -> Client:

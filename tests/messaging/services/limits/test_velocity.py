@@ -272,5 +272,5 @@ def test_redis_and_one_process_count_alike_and_no_window_has_more(steps, most: i
 
 
 def test_the_limits_of_an_owner_without_a_row_are_those_for_all() -> None:
-    found = rules.Snapshot(default=Limits(recipient_per_hour=3))
+    found = rules.LimitRules(default=Limits(recipient_per_hour=3))
     assert found.limits_of(7) == found.limits_of(None) == Limits(recipient_per_hour=3)

@@ -88,7 +88,7 @@ def exceed(**limits: int) -> Callable[[Message], None]:
     """The limit is used up by another text to the number; a stored message does not ask for it again."""
 
     def spoil(message: Message) -> None:
-        rules.use(rules.Snapshot(default=Limits(**limits), read_at=1.0))
+        rules.use(rules.LimitRules(default=Limits(**limits), read_at=1.0))
         other = Message(to_number=message.to_number)
         velocity.judge([other], rules=rules.current(), counting=Counting.RESERVE)
 
