@@ -58,7 +58,7 @@ class PrefixRuleForm(StyledModelForm):
         help_texts = {
             "prefix": "A plus sign and digits, such as +881. The longest prefix that matches a number decides.",
             "country": "Two letters, such as FR, instead of a prefix.",
-            "is_allowed": "Not ticked: texts are blocked. To allow a country does not allow its premium-rate numbers.",
+            "is_allowed": "Off: texts are blocked. To allow a country does not allow its premium-rate numbers.",
             "owner": "Empty: for everybody.",
             "reason": "Told to clients whose texts are refused. Do not quote texts or persons here.",
         }
@@ -103,7 +103,7 @@ class VelocityLimitForm(StyledModelForm):
             "recipient_per_hour": "Of one owner. Empty: as for all owners, or no limit. 0: no limit for this owner.",
             "recipient_of_all_per_hour": "Of all owners together; only without an owner. Empty: no limit.",
             "new_recipients_per_minute": "Of one owner. A recipient counts once within the minute.",
-            "calling_code_per_hour": "Of one owner, to numbers such as +49….",
+            "calling_code_per_hour": "Of one owner, to numbers that begin alike, such as with +49.",
         }
 
 

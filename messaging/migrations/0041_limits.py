@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
             name='PrefixRule',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('prefix', models.CharField(blank=True, max_length=16, validators=[django.core.validators.RegexValidator('\\A\\+[1-9][0-9]{0,14}\\Z', 'Write a prefix as +881.')])),
+                ('prefix', models.CharField(blank=True, max_length=16, validators=[django.core.validators.RegexValidator('\\A\\+[1-9][0-9]{0,9}\\Z', 'Write a prefix as +881.')])),
                 ('country', models.CharField(blank=True, max_length=2, validators=[django.core.validators.RegexValidator('\\A[A-Z]{2}\\Z', 'Write a country as FR.')])),
                 ('is_allowed', models.BooleanField()),
                 ('reason', models.CharField(max_length=200)),

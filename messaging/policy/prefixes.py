@@ -18,7 +18,8 @@ from phonenumbers import PhoneNumberType
 from messaging.policy import zones
 
 PREFIX_BLOCKED, PREFIX_HELD = "prefix_blocked", "prefix_held"
-PREFIX = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
+# At most ten digits, as in rules of hours: a prefix is no person's number.
+PREFIX = re.compile(r"\+[1-9][0-9]{0,9}", re.ASCII)
 COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 LONGEST_CODE = 3
 _TYPES: Mapping[str, int] = {

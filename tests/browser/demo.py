@@ -20,9 +20,12 @@ from messaging.models import (
     KeywordRule,
     Message,
     OutboundQueue,
+    PrefixRule,
+    PumpingAlert,
     RetentionRule,
     Rollup,
     Suppression,
+    VelocityLimit,
 )
 from messaging.models.rollup import EVER
 from messaging.segments import measure

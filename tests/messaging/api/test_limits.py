@@ -66,6 +66,7 @@ class TestPrefixes:
         [
             ({"prefix": "881"}, "prefix"),
             ({"prefix": "+0"}, "prefix"),
+            ({"prefix": "+14155550101"}, "prefix"),  # a person's number
             ({"country": "FR"}, "prefix"),
             ({"prefix": None}, "prefix"),
             ({"owner": "nobody"}, "owner"),
