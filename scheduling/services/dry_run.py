@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 
 from messaging import segments, text_templates
 from messaging.models import OutboundQueue
-from messaging.services.outbound import eligibility
 from messaging.services.outbound.dry_run import CheckVerdict
 from messaging.services.outbound.eligibility import Batch, Ending, Moment
 from scheduling.models import Schedule
@@ -84,7 +83,7 @@ def _refused(schedule: Schedule, chunk: Sequence[Recipient], now: datetime) -> d
     """Code, verdict and sentence by position in the chunk. A message of the batch has its position as its key."""
     prototype = prototype_of(schedule, now)
     batch = Batch((addressed(prototype, position, each.number) for position, each in enumerate(chunk)), now=now)
-    batch.provide(eligibility.limits_exceeded, {})  # velocity limits do not concern runs
+    batch.ignore_velocity()  # as a run does
     found = {}
     for refusal in batch.refusals(Moment.ACCEPT).values():
         verdict = CheckVerdict.HELD if refusal.check.ends is Ending.DEFER else CheckVerdict.REFUSED

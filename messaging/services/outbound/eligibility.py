@@ -110,6 +110,10 @@ class Batch:
         """Use `value` for `fetch(batch)`: the caller knows it."""
         self._cache[fetch] = value
 
+    def ignore_velocity(self) -> None:
+        """The velocity limits do not concern these messages."""
+        self._cache[limits_exceeded] = {}
+
     def release(self) -> None:
         """The messages are not stored after all: the velocity limits forget those that they have counted."""
         exceeded = self._cache.get(limits_exceeded)

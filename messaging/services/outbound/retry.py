@@ -14,7 +14,6 @@ from messaging import states
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import transitions
 from messaging.services.errors import DomainError, NotRetryable
-from messaging.services.outbound import eligibility
 from messaging.services.outbound.eligibility import Batch, Moment
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import Transition
@@ -91,7 +90,7 @@ def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]
         if row.status not in states.RETRYABLE
     }
     batch = Batch(ended, now=now)
-    batch.provide(eligibility.limits_exceeded, {})  # an operator's decision: velocity limits do not concern it
+    batch.ignore_velocity()  # an operator decides
     refused = batch.refusals(Moment.ACCEPT)
     refused = {pk: refusal for pk, refusal in refused.items() if refusal.check.error is not None}
     return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}

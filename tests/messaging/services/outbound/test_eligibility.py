@@ -72,8 +72,7 @@ def at_night(message: Message) -> None:
 
 
 def block_prefix(message: Message) -> None:
-    PrefixRule.objects.all().delete()
-    rules.save(PrefixRule(prefix=message.to_number[:8], is_allowed=False, reason="a test"), now=NOW)
+    rules.save(PrefixRule(prefix=message.to_number, is_allowed=False, reason="a test"), now=NOW)
 
 
 def hold_prefix(message: Message) -> None:
@@ -115,7 +114,7 @@ SPOILS: dict[str, Callable[[Message], None]] = {
 # Of checks that tell more about one message.
 DETAILS = {
     "outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night.",
-    "prefix_blocked": f"Texts to this number are not allowed: {TO[:8]} is blocked: a test.",
+    "prefix_blocked": f"Texts to this number are not allowed: {TO} is blocked: a test.",
     "prefix_held": f"Held: codes to {TO[:8]} wait until staff have looked at an alert of SMS pumping.",
 }
 Spoil = Callable[[Message], None]
