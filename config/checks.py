@@ -12,6 +12,7 @@ from django.db import DatabaseError, transaction
 
 from messaging import encryption, keywords, segments
 from messaging.policy import calendars
+from messaging.policy.prefixes import PREFIX
 from messaging.services.inbound import replies_of_us_senders
 from providers.http.public_addresses import Guard
 
@@ -154,6 +155,20 @@ def check_us_senders(databases: Sequence[str] | None = None, **_: Any) -> list[C
             f"The reply to HELP names neither brand nor contact, as carriers in the US require of {', '.join(senders[:3])}.",
             hint="Set MESSAGE_BRAND and MESSAGE_CONTACT, or write a reply for HELP under Keywords in the console.",
             id="switchboard.W003",
+        )
+    ]
+
+
+@register()
+def check_pumping_hold(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    wrong = [each for each in settings.PUMPING_HOLD if each != "all" and not PREFIX.fullmatch(each)]
+    if not wrong:
+        return []
+    return [
+        Error(
+            f"PUMPING_HOLD has what is neither a prefix nor all: {', '.join(wrong)}.",
+            hint="Write prefixes such as +62,+880, or all, or unset it.",
+            id="switchboard.E008",
         )
     ]
 

@@ -25,6 +25,7 @@ from messaging import states
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
 from messaging.services.gateway import sessions
+from messaging.services.limits import pumping
 from messaging.services.outbound import pacing, queues
 from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import gateway_counts, heartbeats, statistics
@@ -146,6 +147,12 @@ def _from_database() -> Iterator[Metric]:
     yield present
     yield from _queues()
     yield from _opt_out_cases()
+    alerts = GaugeMetricFamily(
+        "switchboard_pumping_alerts", "Suspected SMS pumping: episodes by state.", labels=["state"]
+    )
+    for state, count in pumping.counts().items():
+        alerts.add_metric([state], count)
+    yield alerts
     yield from _smpp_binds()
     yield from _smpp_server()
 

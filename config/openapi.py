@@ -31,6 +31,7 @@ TAGS = {
     "client callbacks": "Events posted to your endpoints.",
     "live": "Events as a stream or by long polling.",
     "statistics": "Counts of your messages.",
+    "limits": "Prefixes that get texts, and how many texts in a time.",
     "queues": "Named streams of outbound messages with their own pace.",
     "providers": "Provider accounts, for operators.",
     "auth": "Tokens.",
@@ -38,7 +39,13 @@ TAGS = {
     "provider callbacks": "Called by providers. Clients do not need these.",
 }
 # For operations whose id does not begin with their tag.
-TAG_OF = {"stats": "statistics", "webhook_endpoints": "client callbacks", "webhooks": "provider callbacks"}
+TAG_OF = {
+    "stats": "statistics",
+    "prefix_rules": "limits",
+    "velocity_limits": "limits",
+    "webhook_endpoints": "client callbacks",
+    "webhooks": "provider callbacks",
+}
 _WRAPPED = re.compile(r"(?<!\n)\n(?!\n)")
 
 

@@ -235,6 +235,7 @@ CELERY_BEAT_SCHEDULE = {
     "retain": {"task": "messaging.retain", "schedule": 60.0, "options": {"expires": 50}},
     "retain-schedules": {"task": "scheduling.retain", "schedule": 600.0, "options": {"expires": 300}},
     "zone-data": {"task": "scheduling.check_zone_data", "schedule": 86_400.0, "options": {"expires": 3600}},
+    "watch-pumping": {"task": "messaging.watch_pumping", "schedule": 300.0, "options": {"expires": 250}},
     "purge": {"task": "messaging.purge", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
@@ -265,6 +266,7 @@ VERIFY_MAX_PER_PREFIX: int = env.int("VERIFY_MAX_PER_PREFIX", default=1000)
 VERIFY_MAX_PER_OWNER: int = env.int("VERIFY_MAX_PER_OWNER", default=10_000)
 VERIFY_RETENTION_DAYS: int = env.int("VERIFY_RETENTION_DAYS", default=30)
 BUSINESS_HOLIDAYS: str = env.str("BUSINESS_HOLIDAYS", default="US")
+PUMPING_HOLD: list[str] = env.list("PUMPING_HOLD", default=[])
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 

@@ -23,6 +23,7 @@ from messaging.open_work import OpenWork
 from messaging.services.alerts import notices, storm_digests
 from messaging.services.gateway import deliveries, parts
 from messaging.services.inbound import late_parts, media, process
+from messaging.services.limits import pumping
 from messaging.services.outbound import held, missing_receipts, pacing, receipts, reconciliation, recovery
 from messaging.services.outbound.dispatch import Dispatcher, SlotPool
 from messaging.services.privacy import retention
@@ -241,6 +242,11 @@ def reconcile() -> None:
     reconciliation.reconcile(clock=timezone.now)
 
 
+@shared_task(name="messaging.watch_pumping")
+def watch_pumping() -> None:
+    pumping.watch(now=timezone.now(), hold=tuple(settings.PUMPING_HOLD))
+
+
 @shared_task(name="messaging.retain")
 def retain() -> None:
     retention.walk(now=timezone.now(), chunks=20)
@@ -255,3 +261,4 @@ def purge() -> None:
     notices.purge(now=now)
     verifications.purge(now=now)
     opt_out_cases.forget(now=now)
+    pumping.purge(now=now)

@@ -16,6 +16,7 @@ CODES: Mapping[str, int] = {
     "recipient_inactive": 30005,
     "undelivered": 30003,
     "no_route": 21408,
+    "prefix_blocked": 21408,
     "expired": 30036,
     "media_too_large": 30019,
     "media_type_refused": 12300,

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from messaging.models import Message, OutboundQueue
 from messaging.services.inbound import replies_of_us_senders
+from messaging.services.limits import pumping
 from messaging.services.outbound import pacing, queues
 from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import heartbeats, statistics
@@ -206,6 +207,7 @@ def _concerns(
         *_message_concerns(current, now),
         *_opt_out_concerns(now),
         *_reply_concerns(),
+        *_pumping_concerns(),
         *_queue_concerns(queue_rows, now),
         *_schedule_concerns(now),
     ]
@@ -287,6 +289,18 @@ def _reply_concerns() -> list[Concern]:
     whose = f"{senders[0]} and others" if len(senders) > 1 else senders[0]
     detail = f"US carriers require both, of {whose}. Set MESSAGE_BRAND and MESSAGE_CONTACT."
     return [Concern("info", title, detail, reverse("admin:messaging_keywordrule_changelist"))]
+
+
+def _pumping_concerns() -> list[Concern]:
+    return [
+        Concern(
+            "bad" if alert.is_holding else "warn",
+            f"Codes to {alert.prefix}: {'held, suspected' if alert.is_holding else 'suspected'} SMS pumping",
+            alert.detail,
+            reverse("admin:messaging_pumpingalert_change", args=[alert.pk]),
+        )
+        for alert in pumping.open_alerts()
+    ]
 
 
 def _queue_concerns(rows: list[QueueRow], now: datetime) -> list[Concern]:

@@ -4,6 +4,7 @@ from messaging.admin.callbacks import ProviderCallbackAdmin
 from messaging.admin.gateway import GatewayCredentialAdmin
 from messaging.admin.hours_rules import HoursRuleAdmin
 from messaging.admin.images import MediaAssetAdmin
+from messaging.admin.limits import PrefixRuleAdmin, PumpingAlertAdmin, VelocityLimitAdmin
 from messaging.admin.messages import MessageAdmin
 from messaging.admin.opt_out_cases import OptOutCaseAdmin
 from messaging.admin.phone_numbers import PhoneNumberAdmin
@@ -27,14 +28,17 @@ __all__ = [
     "OptOutCaseAdmin",
     "OutboundQueueAdmin",
     "PhoneNumberAdmin",
+    "PrefixRuleAdmin",
     "ProviderAccountAdmin",
     "ProviderCallbackAdmin",
     "ProviderEventAdmin",
+    "PumpingAlertAdmin",
     "RetentionRuleAdmin",
     "SenderNumberAdmin",
     "SuppressionAdmin",
     "TwilioAccountAdmin",
     "TwilioApiKeyAdmin",
+    "VelocityLimitAdmin",
     "VerificationAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",

@@ -3,6 +3,8 @@
 from typing import Any
 
 from messaging.policy.hours import OUTSIDE_HOURS
+from messaging.policy.prefixes import PREFIX_BLOCKED, PREFIX_HELD
+from messaging.policy.velocity import RECIPIENT_RATE_EXCEEDED, VELOCITY_EXCEEDED
 from messaging.services.outbound.dry_run import CheckResult, CheckVerdict, DryRun
 
 HEADINGS = {
@@ -18,11 +20,20 @@ QUESTIONS = {
     "recipient_inactive": "The number is active",
     "recipient_opted_out": "The recipient has not opted out",
     "text_unreadable": "The text can be read",
+    PREFIX_BLOCKED: "Texts to this number are allowed",
+    RECIPIENT_RATE_EXCEEDED: "The recipient may get another text within this hour",
+    VELOCITY_EXCEEDED: "The velocity limits have room for it",
+    PREFIX_HELD: "Codes to this prefix are not held",
     OUTSIDE_HOURS: "It is an hour in which it may be sent",
     "no_route": "A provider account takes it",
 }
-# These hold for every message that is not stored yet.
-OBVIOUS = frozenset({"canceled", "expired", "erased", "text_unreadable"})
+# Not shown when passed: they hold for every message that is not stored yet, or are of limits that most installations lack.
+OBVIOUS = frozenset(
+    {
+        *("canceled", "expired", "erased", "text_unreadable"),
+        *(RECIPIENT_RATE_EXCEEDED, VELOCITY_EXCEEDED, PREFIX_HELD),
+    }
+)
 ICONS = {CheckVerdict.PASSED: "check_circle", CheckVerdict.HELD: "schedule", CheckVerdict.REFUSED: "block"}
 
 

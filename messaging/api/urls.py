@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from messaging.api.auth import LogoutViewSet, TokenViewSet
+from messaging.api.limits import PrefixRuleViewSet, VelocityLimitViewSet
 from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
 from messaging.api.message_media import MessageMediaViewSet
 from messaging.api.messages import MessageViewSet
@@ -24,6 +25,8 @@ router.register("opt-out-cases", OptOutCaseViewSet, basename="opt-out-cases")
 router.register("providers", ProviderViewSet, basename="providers")
 router.register("phone-numbers", PhoneNumberViewSet, basename="phone-numbers")
 router.register("verifications", VerificationViewSet, basename="verifications")
+router.register("prefix-rules", PrefixRuleViewSet, basename="prefix-rules")
+router.register("velocity-limits", VelocityLimitViewSet, basename="velocity-limits")
 router.register("webhook-endpoints", WebhookEndpointViewSet, basename="webhook-endpoints")
 
 urlpatterns = [

@@ -18,7 +18,7 @@ from messaging.gateway_http.jasmin_arguments import Fields, JasminRefusal
 from messaging.gateway_http.parameters import Parameters, text_of
 from messaging.gateway_http.switches import enabled_by
 from messaging.models import GatewayCredential, Message
-from messaging.services.errors import DomainError, InvalidField
+from messaging.services.errors import DomainError, InvalidField, RateExceeded
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ Responder = Callable[[GatewayCredential, Parameters, bool, datetime], Result]
 Values = dict[str, str | int | float]
 
 NOT_KNOWN: Final = "ND"
+THROTTLED: Final = "User throughput exceeded"
 # The filter that Jasmin would name, by the code of a refusal or of the field that is refused.
 FILTERS: Final[Mapping[str, str]] = {
     "sender_not_allowed": "source_address",
@@ -93,7 +94,7 @@ def _called(request: HttpRequest, fields: Fields, answer: "Responder[Result]") -
         credential = _verified(request, username, password, now)
         return answer(credential, arguments, request.content_type == jasmin_arguments.JSON, now)
     except access.TooManyRequests:
-        raise JasminRefusal(403, "User throughput exceeded") from None
+        raise JasminRefusal(403, THROTTLED) from None
     except DomainError as error:
         raise _refusal(error, username) from None
     except Exception as error:
@@ -115,6 +116,8 @@ def _refusal(error: DomainError, username: str) -> JasminRefusal:
     code = error.field_code if isinstance(error, InvalidField) else error.code
     if code == "unknown_queue":  # the operator's fault
         return JasminRefusal(412, "No route found")
+    if isinstance(error, RateExceeded):
+        return JasminRefusal(403, THROTTLED)
     name = FILTERS.get(code, OF_RECIPIENT)
     return JasminRefusal(400, f"Value filter failed for user [{username}] ({name} filter mismatch).")
 

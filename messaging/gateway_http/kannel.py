@@ -29,6 +29,8 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "sender_not_allowed": (400, "Sender not allowed, rejected"),
     "too_long": (400, "Text too long, rejected"),
     "too_far_ahead": (400, "Deferred field misformed, rejected"),
+    "recipient_rate_exceeded": UNAVAILABLE,
+    "velocity_exceeded": UNAVAILABLE,
     "unknown_queue": UNAVAILABLE,  # the operator's fault: the client repeats
 }
 

@@ -9,6 +9,7 @@ from messaging.models.gateway import GatewayCredential, GatewayPart, GatewayRece
 from messaging.models.hours import HoursRevision, HoursRule
 from messaging.models.idempotency import IdempotencyRecord
 from messaging.models.inbound_part import InboundPart
+from messaging.models.limits import CodeCount, CodeScan, PrefixRule, PumpingAlert, VelocityLimit
 from messaging.models.message import Message
 from messaging.models.opt_out_case import OptOutCase
 from messaging.models.phone_number import PhoneNumber
@@ -29,6 +30,8 @@ __all__ = [
     "Attachment",
     "AttemptPart",
     "ClientEvent",
+    "CodeCount",
+    "CodeScan",
     "CountJournal",
     "DeliveryAttempt",
     "Erasure",
@@ -48,13 +51,16 @@ __all__ = [
     "OptOutCase",
     "OutboundQueue",
     "PhoneNumber",
+    "PrefixRule",
     "ProviderCallback",
+    "PumpingAlert",
     "RetentionPass",
     "RetentionRule",
     "Rollup",
     "Suppression",
     "TwilioAccount",
     "TwilioApiKey",
+    "VelocityLimit",
     "Verification",
     "VerificationCount",
     "VerificationLimit",

@@ -48,6 +48,26 @@ class SenderRateLimited(DomainError):
         self.retry_after = retry_after
 
 
+class PrefixBlocked(DomainError):
+    code = "prefix_blocked"
+
+
+class RateExceeded(DomainError):
+    """`retry_after` is in whole seconds: then there is room for the message again, unless others take it."""
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class RecipientRateExceeded(RateExceeded):
+    code = "recipient_rate_exceeded"
+
+
+class VelocityExceeded(RateExceeded):
+    code = "velocity_exceeded"
+
+
 class VerificationRefused(DomainError):
     """A code must not be sent now. `retry_after` is in whole seconds."""
 

@@ -12,6 +12,9 @@ S = CommandStatus
 OF_SUBMISSION: Final[Mapping[str, CommandStatus]] = {
     "recipient_opted_out": S.RSUBMITFAIL,
     "recipient_inactive": S.RSUBMITFAIL,
+    "prefix_blocked": S.RINVDSTADR,
+    "recipient_rate_exceeded": S.RTHROTTLED,
+    "velocity_exceeded": S.RTHROTTLED,
     "invalid_recipient": S.RINVDSTADR,
     "invalid_sender": S.RINVSRCADR,
     "sender_not_allowed": S.RINVSRCADR,

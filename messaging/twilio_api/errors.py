@@ -46,6 +46,7 @@ UNAVAILABLE = TwilioFault(503, 20503, "Service unavailable; try again in a momen
 BAD_URL = TwilioFault(400, 21402, "The URL is not one that is called.")
 INVALID_TO = TwilioFault(400, 21211, "The 'To' number is not a valid phone number.")
 INVALID_FROM = TwilioFault(400, 21212, "The 'From' number is not a valid phone number, short code, or name.")
+NO_PERMISSION = TwilioFault(400, 21408, "Permission to send an SMS has not been enabled for the 'To' number.")
 NO_CONTENT = TwilioFault(400, 21602, "Message body is required.")
 NO_FROM = TwilioFault(400, 21603, "A 'From' phone number is required.")
 NO_TO = TwilioFault(400, 21604, "A 'To' phone number is required.")
@@ -88,6 +89,9 @@ OF_FIELDS: Mapping[tuple[str, str], TwilioFault] = {
 OF_SERVICES: Mapping[type[Exception], TwilioFault] = {
     errors.RecipientInactive: NOT_MOBILE,
     errors.OptedOut: OPTED_OUT,
+    errors.PrefixBlocked: NO_PERMISSION,
+    errors.RecipientRateExceeded: TOO_MANY,
+    errors.VelocityExceeded: TOO_MANY,
     errors.NotCancelable: NOT_CANCELABLE,
     errors.IdempotencyKeyReused: CONFLICT,
     errors.TooManyEndpoints: CONFLICT,
@@ -135,7 +139,8 @@ def _converted(exc: Exception) -> tuple[TwilioFault, str, Mapping[str, str]] | N
     if isinstance(exc, errors.InvalidField):
         return OF_FIELDS.get((exc.field, exc.field_code), BAD_REQUEST), "", {}
     if type(exc) in OF_SERVICES:
-        return OF_SERVICES[type(exc)], "", {}
+        wait = {"Retry-After": str(exc.retry_after)} if isinstance(exc, errors.RateExceeded) else {}
+        return OF_SERVICES[type(exc)], "", wait
     if isinstance(exc, (Http404, PermissionDenied, RequestDataTooBig, TooManyFieldsSent)):
         return _of_django(exc), "", {}
     if isinstance(exc, exceptions.APIException):

@@ -17,6 +17,7 @@ from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message
 from messaging.models.encrypted import opened
+from messaging.policy.velocity import Counting
 from messaging.segments import SegmentCount
 from messaging.services.outbound import bulk_insert, eligibility
 from messaging.services.outbound.bulk_insert import HeldVariant, Variant
@@ -147,6 +148,7 @@ def _write(
         (addressed(prototype, pk, number) for pk, number, _ in recipients),
         now=now,
         numbers=ScheduleRecipient.objects.filter(schedule=schedule, pk__range=(first, last)).values("number"),
+        counting=Counting.NOTE,  # a run is never cut short by a velocity limit, but its texts count
     )
     refused = cast("dict[int, Refusal]", batch.admit())  # by recipient: see `addressed`
     held = {message.to_number: message for message in batch.messages if message.error_code}

@@ -21,9 +21,12 @@ from messaging.models import (
     Message,
     OptOutCase,
     OutboundQueue,
+    PrefixRule,
+    PumpingAlert,
     RetentionRule,
     Rollup,
     Suppression,
+    VelocityLimit,
 )
 from messaging.models.rollup import EVER
 from messaging.segments import measure
@@ -99,6 +102,7 @@ def make(now: datetime) -> dict[str, Model]:
     VerificationFactory(
         owner=shop, created_at=now, last_sent_at=now, updated_at=now, expires_at=now + timedelta(minutes=10)
     )
+    _limits(shop, mara, now)
     _images(shop, clinic, now)
     _periodic_tasks(now)
     _figures(chance, shop, now)
@@ -378,6 +382,23 @@ def _hours(shop: AbstractUser, now: datetime) -> None:
             error_code="outside_hours", error_detail=f"Held until {reason}.", next_attempt_at=now + timedelta(hours=hours),
             expires_at=now + timedelta(days=1),
         )  # fmt: skip
+
+
+def _limits(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
+    """Prefixes, velocity limits, and three episodes of SMS pumping."""
+    PrefixRule.objects.create(prefix="+8816", is_allowed=True, owner=shop, reason="our ships", changed_at=now)
+    PrefixRule.objects.create(country="ZZ", is_allowed=False, reason="no business there", changed_at=now)
+    VelocityLimit.objects.create(recipient_per_hour=20, recipient_of_all_per_hour=50, changed_at=now)
+    VelocityLimit.objects.create(owner=shop, new_recipients_per_minute=600, calling_code_per_hour=5_000, changed_at=now)
+    few = "3 of 212 verifications were approved; at least 76% is usual."
+    many = "640 codes in an hour; 35 is the most in the last two weeks."
+    common = {"last_seen_at": now, "started": 212, "approved": 3, "codes": 0}
+    PumpingAlert.objects.create(prefix="+62812", since=now, detail=few, is_holding=True, **common)
+    PumpingAlert.objects.create(prefix="+355661", since=now - timedelta(hours=1), detail=many, **common)
+    ended = now - timedelta(days=3)
+    PumpingAlert.objects.create(
+        prefix="+22890", since=ended, ended_at=ended, acknowledged_at=ended, acknowledged_by=mara, detail=few, **common
+    )
 
 
 def _images(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:

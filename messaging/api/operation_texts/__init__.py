@@ -6,6 +6,7 @@ a space.
 
 from messaging.api.operation_texts.callbacks import CALLBACK_TEXTS
 from messaging.api.operation_texts.integrations import INTEGRATION_TEXTS
+from messaging.api.operation_texts.limits import LIMIT_TEXTS
 from messaging.api.operation_texts.messages import MESSAGE_TEXTS
 from messaging.api.operation_texts.operating import OPERATING_TEXTS
 from messaging.api.operation_texts.verifications import VERIFICATION_TEXTS
@@ -16,4 +17,5 @@ MESSAGING_TEXTS: dict[str, tuple[str, str]] = {
     **OPERATING_TEXTS,
     **INTEGRATION_TEXTS,
     **VERIFICATION_TEXTS,
+    **LIMIT_TEXTS,
 }

@@ -26,7 +26,9 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         that is refused with 400 or 409 does not use the key.
 
         Error codes: 409 `recipient_inactive` if the number is deactivated, 409 `recipient_opted_out` if the recipient
-        is suppressed, and in a 400 among others `invalid_number`, `sender_not_allowed`, `unknown_queue`, `too_long`,
+        is suppressed, 403 `prefix_blocked` if texts to numbers of this prefix or type are blocked, 429
+        `recipient_rate_exceeded` or `velocity_exceeded` with `Retry-After` if a velocity limit has no room (in a batch, an
+        error of the item), and in a 400 among others `invalid_number`, `sender_not_allowed`, `unknown_queue`, `too_long`,
         `media_not_supported` and `not_an_image` (a file that came in).
         """,
     ),

@@ -28,6 +28,7 @@ from messaging.models import (
     Suppression,
 )
 from messaging.models.encrypted import EncryptedTextField
+from messaging.policy.velocity import Counting
 from messaging.services import transitions
 from messaging.services.errors import DomainError
 from messaging.services.outbound import eligibility, idempotency
@@ -52,10 +53,17 @@ def accept(
     *, owner: User, draft: MessageInput, default_queue: str, now: datetime, key: IdempotencyKey | None = None
 ) -> AcceptedMessage:
     """Store one message, and with a key its response. Raises what `submit` and `idempotency.once` raise."""
-    message = None if draft.media else _expected(owner, draft, default_queue, now)
-    if message is not None:
+    batch = None if draft.media else _expected(owner, draft, default_queue, now)
+    if batch is not None:
+        [message] = batch.messages
         response = serialize_message_for(owner, message)
-        if _store(message, response, guard=_guard(draft, message), key=key):
+        is_stored = False
+        try:
+            is_stored = _store(message, response, guard=_guard(draft, message), key=key)
+        finally:
+            if not is_stored:
+                batch.release()
+        if is_stored:
             return AcceptedMessage(response, message)
     accepted = _accept_in_steps(owner=owner, draft=draft, default_queue=default_queue, now=now, key=key)
     if accepted.message is not None and not draft.sender:
@@ -103,8 +111,8 @@ class _DefaultSenders:
 _default_senders = _DefaultSenders()
 
 
-def _expected(owner: User, draft: MessageInput, default_queue: str, now: datetime) -> Message | None:
-    """Return the message to store if `_guard` holds; None if it is refused in any case."""
+def _expected(owner: User, draft: MessageInput, default_queue: str, now: datetime) -> Batch | None:
+    """Return the message to store if `_guard` holds, in its batch; None if it is refused in any case."""
     checks = Checks(
         default_queue=default_queue,
         queues={draft.queue or default_queue},
@@ -114,9 +122,9 @@ def _expected(owner: User, draft: MessageInput, default_queue: str, now: datetim
     message = build(draft, prototype=prototype_of(owner, now), checks=checks, now=now)
     if isinstance(message, DomainError):
         return None
-    batch = Batch([message], now=now)
+    batch = Batch([message], now=now, counting=Counting.RESERVE)
     batch.provide(eligibility.recipients, eligibility.NOTHING_KNOWN)
-    return None if batch.admit() else message
+    return None if batch.admit() else batch
 
 
 def _table(model: type[models.Model]) -> str:

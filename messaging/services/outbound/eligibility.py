@@ -17,12 +17,25 @@ from django.db import connection, models
 from django.db.models import QuerySet, Value
 from django.db.models.expressions import RawSQL
 
+from messaging.categories import Category
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message, PhoneNumber, Suppression
 from messaging.models.encrypted import fault_of
 from messaging.policy.hours import HOURS_HAVE_BEGUN, OUTSIDE_HOURS
+from messaging.policy.prefixes import PREFIX_BLOCKED, PREFIX_HELD
+from messaging.policy.velocity import Counting, Exceeded
 from messaging.services import transitions
-from messaging.services.errors import DomainError, NotRetryable, OptedOut, RecipientInactive
+from messaging.services.errors import (
+    DomainError,
+    NotRetryable,
+    OptedOut,
+    PrefixBlocked,
+    RateExceeded,
+    RecipientInactive,
+    RecipientRateExceeded,
+    VelocityExceeded,
+)
+from messaging.services.limits import rules, sentences, velocity
 from messaging.services.outbound import hours, verification_codes
 from messaging.services.outbound.hours import Hold, Snapshot
 from messaging.services.outbound.verification_codes import CodeSlot
@@ -36,6 +49,8 @@ logger = logging.getLogger(__name__)
 FIELDS = ("error_code", "error_detail", "next_attempt_at", "expires_at")
 # How long a message with an unreadable text waits before it is checked again: the operator may restore its key.
 UNREADABLE_WAIT = timedelta(minutes=1)
+# How long a message to a held prefix waits before it is checked again, so that it leaves soon after its release.
+HELD_WAIT = timedelta(minutes=1)
 # How long a message waits that no moment is allowed for: the rules may have changed by then.
 NO_HOURS_WAIT = timedelta(days=1)
 # From this number of recipients on they are one parameter of a query.
@@ -66,13 +81,20 @@ class Batch:
     """Messages that are checked together, and the results of the queries made for them.
 
     `numbers` are the recipients' numbers for `number__in`; for thousands of them a subquery is faster than values.
+    `counting` is what the velocity limits do with the messages; `release` gives back what they have counted.
     """
 
     def __init__(
-        self, messages: Iterable[Message], *, now: datetime, numbers: "QuerySet[models.Model, Any] | None" = None
+        self,
+        messages: Iterable[Message],
+        *,
+        now: datetime,
+        numbers: "QuerySet[models.Model, Any] | None" = None,
+        counting: Counting = Counting.PEEK,
     ) -> None:
         self.messages = list(messages)
         self.now = now
+        self.counting = counting
         self.numbers: set[str] | QuerySet[models.Model, Any] = (
             {message.to_number for message in self.messages} if numbers is None else numbers
         )
@@ -88,6 +110,18 @@ class Batch:
     def provide(self, fetch: Callable[["Batch"], Found], value: Found) -> None:
         """Use `value` for `fetch(batch)`: the caller knows it."""
         self._cache[fetch] = value
+
+    def ignore_velocity(self) -> None:
+        """The velocity limits do not concern these messages."""
+        self._cache[limits_exceeded] = {}
+
+    def release(self) -> None:
+        """The messages are not stored after all: the velocity limits forget those that they have counted."""
+        exceeded = self._cache.get(limits_exceeded)
+        if exceeded is not None and self.counting is Counting.RESERVE:
+            refused = exceeded.keys() | _refused_before_limits(self)
+            counted = [message for message in self.messages if message.pk not in refused]
+            velocity.release(counted, rules=self.of(limits_rules))
 
     def verdicts(self, message: Message, *moments: Moment) -> "list[tuple[Check, Refusal | None]]":
         """The verdict of every check of these moments on one message, not only of the first that refuses it."""
@@ -125,7 +159,8 @@ class Batch:
 class Check:
     """One rule. `detail` explains the refusal to users; `explain` may give a more exact sentence for one message.
 
-    `error` is raised at acceptance; a check that defers has none, and the message is stored to wait. `until` returns the time
+    `error` is raised at acceptance; a check that defers has none, and the message is stored to wait. A `RateExceeded` is told
+    `retry_after`, in seconds. `until` returns the time
     at which a deferred message is tried again, capped by the end of its validity. `expires_at` returns a new end of the
     validity, for a wait that does not count. With `needs_operator` the first deferral of a message is logged as an error.
     """
@@ -139,6 +174,7 @@ class Check:
     explain: Callable[[Message, Batch], str] | None = None
     until: Callable[[Message, Batch], datetime] | None = None
     expires_at: Callable[[Message, Batch], datetime | None] | None = None
+    retry_after: Callable[[Message, Batch], int] | None = None
     needs_operator: bool = False
 
     def __post_init__(self) -> None:
@@ -154,7 +190,8 @@ class Check:
         ends = expires_at or message.expires_at
         if until is not None and ends is not None:
             until = min(until, ends)
-        return Refusal(self, message, detail, until, expires_at)
+        retry_after = self.retry_after(message, batch) if self.retry_after else None
+        return Refusal(self, message, detail, until, expires_at, retry_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +203,7 @@ class Refusal:
     detail: str
     until: datetime | None = None
     expires_at: datetime | None = None
+    retry_after: int | None = None
 
     def hold(self) -> None:
         """Defer the message in memory, if the check does. One that is scheduled for later is judged when it is due."""
@@ -179,6 +217,8 @@ class Refusal:
         """The error to raise to the caller. Only for refusals at `Moment.ACCEPT`."""
         if self.check.error is None:
             raise ValueError(f"{self.check.code} does not run at acceptance")
+        if issubclass(self.check.error, RateExceeded):
+            return self.check.error(self.detail, retry_after=self.retry_after or 1)
         return self.check.error(self.detail)
 
 
@@ -360,6 +400,82 @@ HELD_BY_HOURS = Check(
 )
 
 
+def limits_rules(_batch: Batch) -> rules.LimitRules:
+    """Three queries if the rules in memory are older than two seconds."""
+    return rules.current()
+
+
+def _blocked(message: Message, batch: Batch) -> str:
+    return batch.of(limits_rules).prefixes.blocked(message.to_number, message.owner_id)
+
+
+PREFIX_IS_BLOCKED = Check(
+    code=PREFIX_BLOCKED,
+    detail="Texts to this number are not allowed.",
+    moments=frozenset({Moment.ACCEPT, Moment.CLAIM, Moment.CALL}),
+    applies=lambda message, batch: bool(_blocked(message, batch)),
+    error=PrefixBlocked,
+    explain=lambda message, batch: sentences.of_block(_blocked(message, batch)),
+)
+
+
+def _held_prefix(message: Message, batch: Batch) -> str:
+    held = batch.of(limits_rules)
+    return held.held_prefix(message.to_number) if held.held and message.category == Category.OTP else ""
+
+
+PREFIX_IS_HELD = Check(
+    code=PREFIX_HELD,
+    detail="Codes to this prefix wait until staff have looked at an alert of SMS pumping.",
+    moments=frozenset({Moment.ACCEPT, Moment.CLAIM, Moment.CALL}),
+    applies=lambda message, batch: bool(_held_prefix(message, batch)),
+    ends=Ending.DEFER,
+    explain=lambda message, batch: sentences.of_hold(_held_prefix(message, batch)),
+    until=lambda _message, batch: batch.now + HELD_WAIT,
+)
+
+
+def limits_exceeded(batch: Batch) -> dict[UUID, Exceeded]:
+    """The velocity limits that messages exceed. Those that another check refuses are not counted. One request to Redis."""
+    if not batch.of(limits_rules).has_velocity:
+        return {}
+    refused = _refused_before_limits(batch)
+    asked = [message for message in batch.messages if message.pk not in refused]
+    return velocity.judge(asked, rules=batch.of(limits_rules), counting=batch.counting)
+
+
+def _refused_before_limits(batch: Batch) -> set[UUID]:
+    checks = [check for check in CHECKS if check.error is not None and Moment.ACCEPT in check.moments]
+    checks = [check for check in checks if not issubclass(check.error or DomainError, RateExceeded)]
+    return {message.pk for message in batch.messages if any(check.applies(message, batch) for check in checks)}
+
+
+def _exceeds(code: str) -> Callable[[Message, Batch], bool]:
+    def is_exceeded(message: Message, batch: Batch) -> bool:
+        exceeded = batch.of(limits_exceeded).get(message.pk)
+        return exceeded is not None and exceeded.code == code
+
+    return is_exceeded
+
+
+def _limit_check(error: type[RateExceeded], detail: str) -> Check:
+    return Check(
+        code=error.code,
+        detail=detail,
+        moments=frozenset({Moment.ACCEPT}),
+        applies=_exceeds(error.code),
+        error=error,
+        explain=lambda message, batch: sentences.of_velocity(batch.of(limits_exceeded)[message.pk]),
+        retry_after=lambda message, batch: sentences.retry_after(batch.of(limits_exceeded)[message.pk]),
+    )
+
+
+RECIPIENT_RATE = _limit_check(
+    RecipientRateExceeded, "The recipient has had as many texts within an hour as are allowed."
+)
+VELOCITY = _limit_check(VelocityExceeded, "As many texts were sent within a time as are allowed.")
+
+
 def hold_or_release(message: Message, now: datetime) -> None:
     """Judge a message that is held by hours anew, in memory. One that is released is valid from now on."""
     batch = Batch([message], now=now)
@@ -379,6 +495,10 @@ CHECKS: tuple[Check, ...] = (
     RECIPIENT_INACTIVE,
     RECIPIENT_OPTED_OUT,
     VERIFICATION_ENDED,
+    PREFIX_IS_BLOCKED,
+    RECIPIENT_RATE,
+    VELOCITY,
     TEXT_UNREADABLE,
+    PREFIX_IS_HELD,
     HELD_BY_HOURS,
 )

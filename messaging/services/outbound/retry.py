@@ -40,7 +40,7 @@ class RetryReport:
 
 
 def retry(*, message_id: UUID, reason: str, actor: User, now: datetime) -> Message:
-    """Queue a message again, with its original validity. Raises `NotRetryable`, `RecipientInactive` or `OptedOut`.
+    """Queue a message again, with its original validity. Raises `NotRetryable` or the error of a check.
 
     A retried `unknown` message may reach the recipient twice, so only an operator can request it.
     """
@@ -89,7 +89,9 @@ def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]
         for row in rows
         if row.status not in states.RETRYABLE
     }
-    refused = Batch(ended, now=now).refusals(Moment.ACCEPT)
+    batch = Batch(ended, now=now)
+    batch.ignore_velocity()  # an operator decides
+    refused = batch.refusals(Moment.ACCEPT)
     refused = {pk: refusal for pk, refusal in refused.items() if refusal.check.error is not None}
     return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}
 

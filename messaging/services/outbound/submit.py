@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from messaging import segments
 from messaging.categories import Category, priority_of
 from messaging.models import Message, OutboundQueue
+from messaging.policy.velocity import Counting
 from messaging.segments import SegmentCount
 from messaging.services.errors import DomainError, EmergencyNotAllowed, InvalidField
 from messaging.services.outbound import attachments, bulk_insert
@@ -61,7 +62,7 @@ class MessageInput:
 def submit(
     *, owner: User, draft: MessageInput, default_queue: str, now: datetime, source: Source = Source.API
 ) -> Message:
-    """Store one message. Raises `InvalidField`, `RecipientInactive` or `OptedOut`; then nothing is stored."""
+    """Store one message. Raises `InvalidField` or the error of a check of `eligibility`; then nothing is stored."""
     [result] = submit_many(owner=owner, drafts=[draft], default_queue=default_queue, now=now, source=source)
     if isinstance(result, DomainError):
         raise result
@@ -84,18 +85,29 @@ def submit_many(
     checks = _fetch_checks(owner, drafts, default_queue)
     prototype = prototype_of(owner, now)
     built = [build(draft, prototype=prototype, checks=checks, now=now) for draft in drafts]
-    built = _without_refused(built, now)
-    with transaction.atomic():
-        results = _with_media_checked(built, drafts, owner)
-        accepted = [result for result in results if isinstance(result, Message)]
-        if accepted:
-            bulk_insert.store_numbers(message.to_number for message in accepted)
-            bulk_insert.store_messages(accepted, source=source, actor=owner)
-            attachments.create(
-                (result, draft.media)
-                for result, draft in zip(results, drafts, strict=True)
-                if isinstance(result, Message) and draft.media
-            )
+    batch = Batch((result for result in built if isinstance(result, Message)), now=now, counting=Counting.RESERVE)
+    built = _without_refused(built, batch)
+    try:
+        with transaction.atomic():
+            return _store(built, drafts, owner=owner, source=source)
+    except Exception:
+        batch.release()
+        raise
+
+
+def _store(
+    built: Sequence[Message | DomainError], drafts: Sequence[MessageInput], *, owner: User, source: Source
+) -> list[Message | DomainError]:
+    results = _with_media_checked(built, drafts, owner)
+    accepted = [result for result in results if isinstance(result, Message)]
+    if accepted:
+        bulk_insert.store_numbers(message.to_number for message in accepted)
+        bulk_insert.store_messages(accepted, source=source, actor=owner)
+        attachments.create(
+            (result, draft.media)
+            for result, draft in zip(results, drafts, strict=True)
+            if isinstance(result, Message) and draft.media
+        )
     return results
 
 
@@ -145,9 +157,8 @@ def prototype_of(owner: User, now: datetime) -> Message:
     return prototype
 
 
-def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
+def _without_refused(built: Sequence[Message | DomainError], batch: Batch) -> list[Message | DomainError]:
     """Replace each message that must not be sent with its error; hold those that must wait for an hour."""
-    batch = Batch((result for result in built if isinstance(result, Message)), now=now)
     refused = batch.admit()
     return [
         refused[result.pk].as_error() if isinstance(result, Message) and result.pk in refused else result

@@ -23,8 +23,8 @@ from messaging.models import (
     MessageEvent,
     PhoneNumber,
     ProviderCallback,
-    Verification,
     Suppression,
+    Verification,
 )
 from messaging.services import transitions
 from messaging.services.errors import NotErasable

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from messaging.models import VerificationLimit
-from messaging.policy.prefixes import prefix_of
+from messaging.policy.pumping import prefix_of
 from messaging.services.errors import VerificationRateLimited
 from messaging.services.privacy import fingerprints
 

@@ -14,7 +14,7 @@ from messaging import one_time_codes
 from messaging.categories import Category
 from messaging.models import Message, Verification
 from messaging.models.verification import MAX_SENDS
-from messaging.policy.prefixes import prefix_of
+from messaging.policy.pumping import prefix_of
 from messaging.services.errors import InvalidField, ResendTooSoon, TooManySends
 from messaging.services.outbound.submit import MessageInput, submit
 from messaging.services.verification import counts, limits, texts

@@ -8,7 +8,17 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from media_store.models import MediaAsset
 from messaging.console import audit
-from messaging.models import ApiToken, Erasure, KeywordRule, OptOutCase, RetentionRule, Suppression
+from messaging.models import (
+    ApiToken,
+    Erasure,
+    KeywordRule,
+    OptOutCase,
+    PrefixRule,
+    PumpingAlert,
+    RetentionRule,
+    Suppression,
+    VelocityLimit,
+)
 from providers.models import ProviderEvent
 from tests.factories import (
     NOW,
@@ -78,6 +88,13 @@ MAKERS: dict[str, Callable[[int], object]] = {
     ),
     "messaging/outboundqueue": lambda n: MessageFactory(queue=QueueFactory(name=f"q{n}")),
     "messaging/phonenumber": lambda _n: PhoneNumberFactory(),
+    "messaging/prefixrule": lambda n: PrefixRule.objects.create(
+        owner=UserFactory(), prefix=f"+1{n + 1}", is_allowed=False, reason="a test", changed_at=NOW
+    ),
+    "messaging/pumpingalert": lambda n: PumpingAlert.objects.create(
+        prefix=f"+62{n + 100}", since=NOW, last_seen_at=NOW, acknowledged_by=UserFactory()
+    ),
+    "messaging/velocitylimit": lambda _n: VelocityLimit.objects.create(owner=UserFactory(), changed_at=NOW),
     "messaging/providercallback": lambda _n: CallbackFactory(),
     "messaging/retentionrule": lambda n: RetentionRule.objects.create(
         owner=UserFactory(), queue=QueueFactory(name=f"q{n}"), text_days=1

@@ -34,6 +34,11 @@ PATHS = {
     "verifications": "/admin/messaging/verification/",
     "opt-out cases": "/admin/messaging/optoutcase/",
     "hours": "/admin/messaging/hoursrule/",
+    "prefixes": "/admin/messaging/prefixrule/",
+    "new prefix": "/admin/messaging/prefixrule/add/",
+    "velocity limits": "/admin/messaging/velocitylimit/",
+    "new velocity limit": "/admin/messaging/velocitylimit/add/",
+    "SMS pumping": "/admin/messaging/pumpingalert/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
     "alert receivers": "/admin/messaging/alertreceiver/",
@@ -42,11 +47,11 @@ PATHS = {
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
-VIEWER |= {"hours", "held by hours", "opt-out cases", "verifications"}
-READER = {"messages", "numbers", "opt-out cases", "queues", "schedules", "verifications"}
+VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
+READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
 SEEN = {
     "Viewer": VIEWER,
-    "Operator": VIEWER | {"send", "new schedule", "new hours"},
+    "Operator": VIEWER | {"send", "new schedule", "new hours", "new prefix", "new velocity limit"},
     "API reader": READER,
     "API sender": READER | {"send", "new schedule"},
     "API operator": READER | {"providers"},

@@ -13,9 +13,10 @@ from django.db import OperationalError
 from django.http import HttpResponse
 from django.utils import timezone
 
-from messaging.models import GatewayCredential, Message, PhoneNumber
+from messaging.models import GatewayCredential, Message, PhoneNumber, VelocityLimit
+from messaging.services.limits import rules
 from messaging.states import Status
-from tests.factories import PhoneNumberFactory
+from tests.factories import NOW, PhoneNumberFactory
 from tests.messaging.gateway_http.conftest import LOGIN, RECEIVER, SENDER, GatewayClient, stored
 
 pytestmark = pytest.mark.django_db
@@ -307,3 +308,13 @@ class TestQuestions:
             assert answer(response) == (status, body)
             assert response.headers["Content-Type"] == ("text/html" if path == "/ping" else "application/json")
         assert stored() == []
+
+
+def test_limits_throttle_and_a_blocked_prefix_is_refused(jasmin) -> None:
+    rules.save(VelocityLimit(recipient_per_hour=1), now=NOW)
+
+    answers = [jasmin.get({**SMS, "to": to}) for to in ("+14155550101", "+14155550101", "+881612345678")]
+
+    assert [each.status_code for each in answers] == [200, 403, 400]
+    assert answers[1].content == b'Error "User throughput exceeded"'
+    assert Message.objects.count() == 1

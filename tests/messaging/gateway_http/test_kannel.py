@@ -13,10 +13,11 @@ from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from messaging.models import GatewayCredential, Message, PhoneNumber
+from messaging.models import GatewayCredential, Message, PhoneNumber, VelocityLimit
+from messaging.services.limits import rules
 from messaging.services.outbound import bulk_insert
 from messaging.states import Status
-from tests.factories import PhoneNumberFactory
+from tests.factories import NOW, PhoneNumberFactory
 from tests.messaging.gateway_http.conftest import LOGIN, OTHER_SENDER, RECEIVER, SENDER, GatewayClient, stored
 
 pytestmark = pytest.mark.django_db
@@ -470,3 +471,13 @@ class TestDlr:
         message = self.told(kannel, dlr_url=f"{RECEIVER}?a=é b&d=%d", dlr_mask="31")
 
         assert message.callback_url == f"{RECEIVER}?a=%%C3%%A9+b&d=%d"
+
+
+def test_limits_throttle_and_a_blocked_prefix_is_refused(kannel) -> None:
+    rules.save(VelocityLimit(recipient_per_hour=1), now=NOW)
+
+    answers = [kannel.get({**SMS, "to": to}) for to in ("+14155550101", "+14155550101", "+881612345678")]
+
+    assert [each.status_code for each in answers] == [202, 503, 400]
+    assert answers[1].content == b"Temporal failure, try again later."
+    assert Message.objects.count() == 1

@@ -20,8 +20,9 @@ from django.contrib.auth.models import Permission
 from django.db import OperationalError
 from django.utils import timezone
 
-from messaging.models import GatewayReceipt, GatewaySession, Message, Suppression
+from messaging.models import GatewayReceipt, GatewaySession, Message, Suppression, VelocityLimit
 from messaging.services.gateway import credentials, lookups, sessions
+from messaging.services.limits import rules
 from messaging.smpp_server import batches, clients
 from providers.smpp.session import SessionLimits
 from tests.factories import NOW, GatewayCredentialFactory, PhoneNumberFactory, SenderFactory, UserFactory
@@ -205,6 +206,12 @@ class TestSubmit:
 
         assert connect().answer_to_submit().status == RSUBMITFAIL
         assert not Message.objects.exists()
+
+    def test_limits_throttle_and_a_blocked_prefix_is_an_invalid_address(self, connect, credential) -> None:
+        rules.save(VelocityLimit(recipient_per_hour=1), now=NOW)
+        client = connect()
+        assert [client.answer_to_submit().status for _ in range(2)] == [0, RTHROTTLED]
+        assert client.answer_to_submit(destination_addr="881612345678").status == RINVDSTADR
 
     def test_an_inactive_recipient_is_refused(self, connect, credential) -> None:
         PhoneNumberFactory(number="+14155550101", inactive=True)

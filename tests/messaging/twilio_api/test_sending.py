@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from twilio.base.exceptions import TwilioRestException
 
 from messaging import twilio_ids
-from messaging.models import Message, PhoneNumber, Suppression
+from messaging.models import Message, PhoneNumber, Suppression, VelocityLimit
 from messaging.services.installation import API_READER
+from messaging.services.limits import rules
 from messaging.twilio_api import requests
 from tests.factories import NOW, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
 from tests.installed import install
@@ -249,3 +250,15 @@ def test_who_may_not_send_gets_403(db: None) -> None:
     reader.groups.add(Group.objects.get(name=API_READER))
 
     assert_error(twilio_of(reader).send(), 403, 20006)
+
+
+def test_limits_are_429_with_retry_after_and_a_blocked_prefix_is_21408(twilio: Twilio) -> None:
+    rules.save(VelocityLimit(recipient_per_hour=1), now=NOW)
+    assert twilio.post(To=TO, From=SENDER, Body="Hi").status_code == 201
+
+    refused = twilio.post(To=TO, From=SENDER, Body="Hi")
+
+    assert_error(refused, 429, 20429)
+    assert 0 < int(refused.headers["Retry-After"]) <= 3900
+    assert_error(twilio.post(To="+881612345678", From=SENDER, Body="Hi"), 400, 21408)
+    assert Message.objects.count() == 1

@@ -63,7 +63,11 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
             "recipient_inactive",
             "recipient_opted_out",
             "verification_ended",
+            "prefix_blocked",
+            "recipient_rate_exceeded",
+            "velocity_exceeded",
             "text_unreadable",
+            "prefix_held",
             "outside_hours",
             "no_route",
         )

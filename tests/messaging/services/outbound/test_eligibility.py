@@ -9,8 +9,10 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import DeliveryAttempt, HoursRule, Message, PhoneNumber, Suppression
-from messaging.services.errors import DomainError
+from messaging.models import DeliveryAttempt, HoursRule, Message, PhoneNumber, PrefixRule, PumpingAlert, Suppression
+from messaging.policy.velocity import Counting, Limits
+from messaging.services.errors import DomainError, RateExceeded
+from messaging.services.limits import rules, velocity
 from messaging.services.outbound import dispatch, eligibility, hours, recovery, retry
 from messaging.services.outbound.dispatch.attempts import Attempt, start_attempts
 from messaging.services.outbound.dispatch.claim import claim
@@ -70,6 +72,30 @@ def at_night(message: Message) -> None:
         hours.read()
 
 
+def block_prefix(message: Message) -> None:
+    rules.save(PrefixRule(prefix=message.to_number, is_allowed=False, reason="a test"), now=NOW)
+
+
+def hold_prefix(message: Message) -> None:
+    Message.objects.filter(pk=message.pk).update(category="otp")
+    message.category = "otp"
+    PumpingAlert.objects.get_or_create(
+        prefix=message.to_number[:8], defaults={"since": NOW, "last_seen_at": NOW, "is_holding": True}
+    )
+    rules.read()
+
+
+def exceed(**limits: int) -> Callable[[Message], None]:
+    """The limit is used up by another text to the number; a stored message does not ask for it again."""
+
+    def spoil(message: Message) -> None:
+        rules.use(rules.LimitRules(default=Limits(**limits), read_at=1.0))
+        other = Message(to_number=message.to_number)
+        velocity.judge([other], rules=rules.current(), counting=Counting.RESERVE)
+
+    return spoil
+
+
 # For each check, what makes it apply to a stored message.
 SPOILS: dict[str, Callable[[Message], None]] = {
     "canceled": change(cancel_requested=True),
@@ -82,10 +108,22 @@ SPOILS: dict[str, Callable[[Message], None]] = {
     "later": lambda message: refused_numbers.add(message.to_number),
     "outside_hours": at_night,
     "verification_ended": change(verification_id=uuid4()),
+    "prefix_blocked": block_prefix,
+    "prefix_held": hold_prefix,
+    "recipient_rate_exceeded": exceed(recipient_per_hour=1),
+    "velocity_exceeded": exceed(calling_code_per_hour=1),
 }
 # Of checks that tell more about one message.
-DETAILS = {"outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night."}
+DETAILS = {
+    "outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night.",
+    "prefix_blocked": f"Texts to this number are not allowed: {TO} is blocked: a test.",
+    "prefix_held": f"Held: codes to {TO[:8]} wait until staff have looked at an alert of SMS pumping.",
+}
 Spoil = Callable[[Message], None]
+
+
+def explained(check: Check) -> str:
+    return DETAILS.get(check.code, check.detail)
 
 
 def mark_inactive(number: str) -> None:
@@ -266,6 +304,10 @@ def test_every_row_of_the_table_is_tested_above() -> None:
     assert {check.code for check in CHECKS} == SPOILS.keys() - {BUDGET.code, HOURS.code}
 
 
+# Velocity limits have tests of their own (limits/test_velocity.py): a repeat is judged by what was counted, a retry is not.
+REFUSING = [c for c in (BUDGET, *CHECKS) if c.error and not issubclass(c.error, RateExceeded)]
+
+
 class TestAcceptance:
     @pytest.fixture
     def owner(self):
@@ -277,10 +319,10 @@ class TestAcceptance:
 
     of_drafts = pytest.mark.parametrize(
         "check",
-        [c for c in (BUDGET, *CHECKS) if c.error and c.code not in {"erased", "verification_ended"}],
+        [c for c in REFUSING if c.code not in {"erased", "verification_ended"}],
         ids=lambda check: check.code,
     )
-    of_all = pytest.mark.parametrize("check", [c for c in (BUDGET, *CHECKS) if c.error], ids=lambda check: check.code)
+    of_all = pytest.mark.parametrize("check", REFUSING, ids=lambda check: check.code)
 
     @of_drafts
     def test_a_draft_is_refused(self, owner, check: Check, spoil) -> None:
@@ -293,7 +335,7 @@ class TestAcceptance:
             owner=owner, drafts=[draft, replace(draft, to="+14155550102")], default_queue="express", now=NOW
         )
 
-        assert refused.value.detail == again.detail == check.detail
+        assert refused.value.detail == again.detail == explained(check)
         assert Message.objects.get() == good
 
     @of_all
@@ -305,8 +347,8 @@ class TestAcceptance:
             retry.retry(message_id=message.pk, reason="asked for", actor=owner, now=NOW)
         report = retry.retry_many(messages=Message.objects.all(), reason="asked for", actor=owner, now=NOW)
 
-        assert refused.value.detail == check.detail
-        assert (report.changed, dict(report.refused)) == (0, {(check.error.code, check.detail): 1})
+        assert refused.value.detail == explained(check)
+        assert (report.changed, dict(report.refused)) == (0, {(check.error.code, explained(check)): 1})
         assert stored(message).status == "failed"
 
     def test_a_retry_ignores_an_earlier_cancel_request_or_expiry(self, owner) -> None:
