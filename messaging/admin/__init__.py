@@ -5,6 +5,7 @@ from messaging.admin.gateway import GatewayCredentialAdmin
 from messaging.admin.hours_rules import HoursRuleAdmin
 from messaging.admin.images import MediaAssetAdmin
 from messaging.admin.messages import MessageAdmin
+from messaging.admin.owner_policies import OwnerPolicyAdmin
 from messaging.admin.phone_numbers import PhoneNumberAdmin
 from messaging.admin.provider_accounts import ProviderAccountAdmin, ProviderEventAdmin, SenderNumberAdmin
 from messaging.admin.queues import OutboundQueueAdmin
@@ -23,6 +24,7 @@ __all__ = [
     "MediaAssetAdmin",
     "MessageAdmin",
     "OutboundQueueAdmin",
+    "OwnerPolicyAdmin",
     "PhoneNumberAdmin",
     "ProviderAccountAdmin",
     "ProviderCallbackAdmin",

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from unfold.decorators import display
 
+from messaging.admin.quiet_hours import QUIET_HELP, QUIET_LABELS, check_quiet_hours
 from messaging.console.attached import Attached
 from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
@@ -61,17 +62,22 @@ class QueueForm(StyledModelForm):
             "interval_seconds",
             "routing_strategy",
             "preserve_order",
+            "quiet_from",
+            "quiet_until",
             "is_paused",
         ]
+        labels = QUIET_LABELS
         help_texts = {
             "batch_size": "Messages sent at each tick. Leave this and the interval empty to send as fast as possible.",
             "interval_seconds": "Seconds between two ticks.",
             "preserve_order": "Send a recipient's messages in order: each waits until the older ones in this queue are sent.",
             "is_paused": "New messages are still accepted, but wait.",
+            **QUIET_HELP,
         }
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
+        check_quiet_hours(self)
         if queues.PACE & self.errors.keys():
             return cleaned
         pace = OutboundQueue(batch_size=cleaned.get("batch_size"), interval_seconds=cleaned.get("interval_seconds"))
@@ -86,13 +92,23 @@ class QueueForm(StyledModelForm):
 class OutboundQueueAdmin(ModelAdmin):
     form = QueueForm
     list_title = "Queues"
-    list_display = ["name", "state", "pace", "waiting", "oldest", "routing_strategy", "preserve_order", "description"]
+    list_display = (
+        *("name", "state", "pace", "waiting", "oldest", "routing_strategy", "preserve_order", "quiet_hours"),
+        "description",
+    )
     sortable_by = ["name"]
     row_actions = ACTIONS
 
     def get_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> tuple[str, ...]:
         """An existing queue is paused and resumed by row actions, which ask for a reason."""
-        settings = ("description", "batch_size", "interval_seconds", "routing_strategy", "preserve_order")
+        settings = (
+            "description",
+            "batch_size",
+            "interval_seconds",
+            "routing_strategy",
+            "preserve_order",
+            *queues.QUIET,
+        )
         return ("name", "state", *settings) if obj else ("name", *settings, "is_paused")
 
     def get_readonly_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> tuple[str, ...]:
@@ -126,3 +142,7 @@ class OutboundQueueAdmin(ModelAdmin):
     @display(description="Oldest")
     def oldest(self, row: OutboundQueue) -> str:
         return AGE.of(row)
+
+    @display(description="Quiet hours")
+    def quiet_hours(self, row: OutboundQueue) -> str:
+        return row.quiet_in_words or "-"

@@ -10,6 +10,7 @@ from messaging.models.hours import HoursRevision, HoursRule
 from messaging.models.idempotency import IdempotencyRecord
 from messaging.models.inbound_part import InboundPart
 from messaging.models.message import Message
+from messaging.models.owner_policy import OwnerPolicy
 from messaging.models.phone_number import PhoneNumber
 from messaging.models.queue import OutboundQueue
 from messaging.models.retention import Erasure, RetentionPass, RetentionRule
@@ -44,6 +45,7 @@ __all__ = [
     "Message",
     "MessageEvent",
     "OutboundQueue",
+    "OwnerPolicy",
     "PhoneNumber",
     "ProviderCallback",
     "RetentionPass",

@@ -199,6 +199,12 @@ class Message(models.Model):
                 fields=["updated_at"],
                 condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
             ),
+            # Reader: held.judge_anew, those of an owner whose policy has changed
+            models.Index(
+                name="message_held_owner",
+                fields=["owner", "updated_at"],
+                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
+            ),
             # Reader: held.groups, messages held by rules of hours, by moment and reason
             models.Index(
                 name="message_held_until",

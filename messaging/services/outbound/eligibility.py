@@ -300,7 +300,7 @@ TEXT_UNREADABLE = Check(
 
 
 def rules_of_hours(_batch: Batch) -> Snapshot:
-    """A query if the rules in memory are older than two seconds."""
+    """Two queries if the rules in memory are older than two seconds."""
     return hours.current()
 
 
@@ -310,7 +310,11 @@ def _hold_of(message: Message, batch: Batch) -> Hold | None:
         return None
     due = message.next_attempt_at if message.status == Status.SCHEDULED else None
     return batch.of(rules_of_hours).hold(
-        number=message.to_number, category=message.category, at=max(due or batch.now, batch.now)
+        number=message.to_number,
+        category=message.category,
+        at=max(due or batch.now, batch.now),
+        owner_id=message.owner_id,
+        queue_id=message.queue_id,
     )
 
 

@@ -19,6 +19,7 @@ from tests.factories import (
     GatewayCredentialFactory,
     HoursRuleFactory,
     MessageFactory,
+    OwnerPolicyFactory,
     PhoneNumberFactory,
     QueueFactory,
     SenderFactory,
@@ -68,6 +69,7 @@ MAKERS: dict[str, Callable[[int], object]] = {
     ),
     "messaging/message": lambda _n: MessageFactory(owner=UserFactory(), provider=AccountFactory()),
     "messaging/outboundqueue": lambda n: MessageFactory(queue=QueueFactory(name=f"q{n}")),
+    "messaging/ownerpolicy": lambda _n: OwnerPolicyFactory(),
     "messaging/phonenumber": lambda _n: PhoneNumberFactory(),
     "messaging/providercallback": lambda _n: CallbackFactory(),
     "messaging/retentionrule": lambda n: RetentionRule.objects.create(

@@ -34,19 +34,21 @@ PATHS = {
     "hours": "/admin/messaging/hoursrule/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
+    "quiet hours": "/admin/messaging/ownerpolicy/",
+    "new quiet hours": "/admin/messaging/ownerpolicy/add/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
     "twilio credentials": "/admin/messaging/twilioaccount/",
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
-VIEWER |= {"hours", "held by hours"}
+VIEWER |= {"hours", "held by hours", "quiet hours"}
 SEEN = {
     "Viewer": VIEWER,
-    "Operator": VIEWER | {"send", "new schedule", "new hours"},
-    "API reader": {"messages", "schedules", "queues", "numbers"},
-    "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers"},
-    "API operator": {"messages", "schedules", "queues", "numbers", "providers"},
+    "Operator": VIEWER | {"send", "new schedule", "new hours", "new quiet hours"},
+    "API reader": {"messages", "schedules", "queues", "numbers", "quiet hours"},
+    "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers", "quiet hours"},
+    "API operator": {"messages", "schedules", "queues", "numbers", "providers", "quiet hours"},
 }
 
 

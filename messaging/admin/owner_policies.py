@@ -1,0 +1,76 @@
+"""What an owner has decided for its texts: quiet hours, and the time zone of numbers without one."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+
+from messaging.admin.quiet_hours import QUIET_HELP, QUIET_LABELS, check_quiet_hours
+from messaging.console.columns import name_of
+from messaging.console.forms import StyledModelForm
+from messaging.console.model_admin import ModelAdmin
+from messaging.models import OwnerPolicy
+from messaging.policy import zones
+from messaging.services.outbound import owner_policies
+
+OF_INSTALLATION = "of the installation"
+
+
+class OwnerPolicyForm(StyledModelForm):
+    class Meta:
+        model = OwnerPolicy
+        fields = ["owner", "quiet_from", "quiet_until", "default_time_zone"]
+        labels = {**QUIET_LABELS, "default_time_zone": "Time zone of numbers without one"}
+        help_texts = {
+            **QUIET_HELP,
+            "default_time_zone": "Such as Europe/Berlin, for numbers of no zone, such as satellite phones. "
+            "Empty: that of the installation.",
+        }
+
+    def clean_default_time_zone(self) -> str:
+        name: str = self.cleaned_data["default_time_zone"]
+        if name and not zones.is_zone(name):
+            raise forms.ValidationError("There is no time zone of this name.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        check_quiet_hours(self)
+        return cleaned
+
+
+@admin.register(OwnerPolicy)
+class OwnerPolicyAdmin(ModelAdmin):
+    """A policy is emptied, not deleted: what was held by it has to be judged anew."""
+
+    form = OwnerPolicyForm
+    list_title = "Quiet hours"
+    empty_list_note = "Here are the quiet hours of owners. Those of a queue are on the queue's page."
+    list_display = ["owner", "quiet_hours", "time_zone"]
+    list_select_related = ["owner"]
+    search_fields = ["owner__username"]
+    owner_name = name_of("owner", "Owner")
+
+    def get_fields(self, request: HttpRequest, obj: OwnerPolicy | None = None) -> tuple[str, ...]:
+        return ("owner_name" if obj else "owner", *QUIET_LABELS, "default_time_zone")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: OwnerPolicy | None = None) -> tuple[str, ...]:
+        return ("owner_name",) if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: OwnerPolicy | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: OwnerPolicy, form: OwnerPolicyForm, change: bool) -> None:
+        changes = {field: getattr(obj, field) for field in owner_policies.EDITABLE}
+        owner_policies.change(owner=obj.owner, changes=changes, now=timezone.now())
+
+    @display(description="Quiet hours")
+    def quiet_hours(self, row: OwnerPolicy) -> str:
+        return row.quiet_in_words or "-"
+
+    @display(description="Numbers without a zone")
+    def time_zone(self, row: OwnerPolicy) -> str:
+        return row.default_time_zone or OF_INSTALLATION
