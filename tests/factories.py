@@ -38,7 +38,7 @@ from messaging.sealing import seal
 from messaging.segments import Encoding
 from messaging.services.alerts.hooks import PURPOSE as HOOK_PURPOSE
 from messaging.services.gateway.credentials import hashed
-from messaging.services.outbound import hours
+from messaging.services.outbound import hours, sender_rules
 from messaging.services.twilio.credentials import digest_of
 from messaging.states import Direction, Source, Status
 from providers.models import ProviderAccount, SenderNumber
@@ -128,6 +128,7 @@ class OwnerPolicyFactory(RowFactory):
     def _create(cls, model_class: type[OwnerPolicy], *args: Any, **kwargs: Any) -> OwnerPolicy:
         policy = super()._create(model_class, *args, **kwargs)
         hours.expire()
+        sender_rules.expire()
         return policy
 
 

@@ -46,6 +46,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
             also="messaging.view_message",
         ),
         MenuEntry("Quiet hours", "bedtime", "messaging.ownerpolicy"),
+        MenuEntry("Senders by country", "public", "messaging.countrysenders"),
         MenuEntry("Providers", "cell_tower", "providers.provideraccount"),
         MenuEntry("Provider events", "history", "providers.providerevent"),
         MenuEntry("Sender numbers", "badge", "providers.sendernumber"),

@@ -10,6 +10,7 @@ from messaging.admin.phone_numbers import PhoneNumberAdmin
 from messaging.admin.provider_accounts import ProviderAccountAdmin, ProviderEventAdmin, SenderNumberAdmin
 from messaging.admin.queues import OutboundQueueAdmin
 from messaging.admin.retention import ErasureAdmin, RetentionRuleAdmin
+from messaging.admin.sender_rules import CountrySendersAdmin
 from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
 from messaging.admin.twilio import TwilioAccountAdmin, TwilioApiKeyAdmin
 from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
@@ -17,6 +18,7 @@ from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 __all__ = [
     "AlertReceiverAdmin",
     "ApiTokenAdmin",
+    "CountrySendersAdmin",
     "ErasureAdmin",
     "GatewayCredentialAdmin",
     "HoursRuleAdmin",

@@ -17,6 +17,7 @@ QUESTIONS = {
     "erased": "Text not erased",
     "recipient_inactive": "The number is active",
     "recipient_opted_out": "The recipient has not opted out",
+    "sender_not_allowed_in_country": "The recipient's country takes this sender",
     "text_unreadable": "The text can be read",
     OUTSIDE_HOURS: "It is an hour in which it may be sent",
     "no_route": "A provider account takes it",

@@ -14,6 +14,7 @@ from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
 from messaging.models import OwnerPolicy
 from messaging.policy import zones
+from messaging.services.errors import InvalidField
 from messaging.services.outbound import owner_policies
 
 OF_INSTALLATION = "of the installation"
@@ -22,12 +23,13 @@ OF_INSTALLATION = "of the installation"
 class OwnerPolicyForm(StyledModelForm):
     class Meta:
         model = OwnerPolicy
-        fields = ["owner", "quiet_from", "quiet_until", "default_time_zone"]
+        fields = ["owner", "quiet_from", "quiet_until", "default_time_zone", "fallback_sender"]
         labels = {**QUIET_LABELS, "default_time_zone": "Time zone of numbers without one"}
         help_texts = {
             **QUIET_HELP,
             "default_time_zone": "Such as Europe/Berlin, for numbers of no zone, such as satellite phones. "
             "Empty: that of the installation.",
+            "fallback_sender": "A number or short code, used where the recipient's country does not take a text's sender.",
         }
 
     def clean_default_time_zone(self) -> str:
@@ -39,6 +41,12 @@ class OwnerPolicyForm(StyledModelForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         check_quiet_hours(self)
+        owner = cleaned.get("owner") or (self.instance.owner if self.instance.owner_id else None)
+        if owner is not None and not self.errors:
+            try:
+                owner_policies.check(OwnerPolicy(owner=owner, fallback_sender=cleaned.get("fallback_sender")))
+            except InvalidField as error:
+                self.add_error(error.field, error.detail)
         return cleaned
 
 
@@ -49,13 +57,14 @@ class OwnerPolicyAdmin(ModelAdmin):
     form = OwnerPolicyForm
     list_title = "Quiet hours"
     empty_list_note = "Here are the quiet hours of owners. Those of a queue are on the queue's page."
-    list_display = ["owner", "quiet_hours", "time_zone"]
-    list_select_related = ["owner"]
+    list_display = ["owner", "quiet_hours", "time_zone", "fallback_sender"]
+    list_select_related = ["owner", "fallback_sender"]
     search_fields = ["owner__username"]
+    autocomplete_fields = ["owner", "fallback_sender"]
     owner_name = name_of("owner", "Owner")
 
     def get_fields(self, request: HttpRequest, obj: OwnerPolicy | None = None) -> tuple[str, ...]:
-        return ("owner_name" if obj else "owner", *QUIET_LABELS, "default_time_zone")
+        return ("owner_name" if obj else "owner", *QUIET_LABELS, "default_time_zone", "fallback_sender")
 
     def get_readonly_fields(self, request: HttpRequest, obj: OwnerPolicy | None = None) -> tuple[str, ...]:
         return ("owner_name",) if obj else ()

@@ -15,6 +15,7 @@ from messaging.models.phone_number import PhoneNumber
 from messaging.models.queue import OutboundQueue
 from messaging.models.retention import Erasure, RetentionPass, RetentionRule
 from messaging.models.rollup import CountJournal, Rollup
+from messaging.models.sender_rule import CountrySenders
 from messaging.models.suppression import KeywordRule, Suppression
 from messaging.models.twilio import TwilioAccount, TwilioApiKey
 from messaging.models.verification_count import VerificationCount
@@ -29,6 +30,7 @@ __all__ = [
     "AttemptPart",
     "ClientEvent",
     "CountJournal",
+    "CountrySenders",
     "DeliveryAttempt",
     "Erasure",
     "EventLog",

@@ -38,6 +38,9 @@ class Message(models.Model):
     `claim_id` and `lease_until` belong to the worker that is sending it.
     """
 
+    # In memory only, while it is accepted: the sender that was asked for, if the recipient's country does not take it.
+    replaced_sender: str = ""
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     direction = models.CharField(max_length=8, choices=[(d, d) for d in Direction])
     status = models.CharField(max_length=12, choices=[(s, s) for s in Status])

@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from providers.models import SenderNumber
+
 
 class QuietHours(models.Model):
     """Wall times in the recipient's zone between which texts wait; an end before the beginning is on the next day."""
@@ -46,6 +48,10 @@ class OwnerPolicy(QuietHours):
         settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="policy"
     )
     default_time_zone = models.CharField(max_length=64, blank=True)
+    # Used where the recipient's country does not take the sender of a text.
+    fallback_sender = models.ForeignKey(
+        SenderNumber, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     effective_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from knox.crypto import hash_token
 
 from messaging.models import ApiToken, OutboundQueue
-from messaging.services.outbound import hours_rules, queues
+from messaging.services.outbound import hours_rules, queues, sender_rules
 from providers.models import ProviderAccount, SenderNumber
 
 API_READER, API_SENDER, API_OPERATOR = "API reader", "API sender", "API operator"
@@ -37,6 +37,7 @@ _VIEW = (
     *_READ,
     "messaging.view_alertreceiver",
     "messaging.view_hoursrule",
+    "messaging.view_countrysenders",
     "messaging.view_providercallback",
     "messaging.view_suppression",
     "providers.view_provideraccount",
@@ -58,6 +59,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "messaging.change_outboundqueue",
         "messaging.add_ownerpolicy",
         "messaging.change_ownerpolicy",
+        "messaging.add_countrysenders",
+        "messaging.change_countrysenders",
+        "messaging.delete_countrysenders",
         "messaging.add_hoursrule",
         "messaging.change_hoursrule",
         "messaging.delete_hoursrule",
@@ -126,6 +130,7 @@ def install() -> None:
     """Create the groups with their permissions, the two queues and the shipped rules of hours."""
     _install_groups()
     hours_rules.install(now=timezone.now())
+    sender_rules.install()
     for name, values in QUEUES.items():
         queue, _ = OutboundQueue.objects.get_or_create(name=name, defaults=values)
         queues.keep_beat_in_step(queue)

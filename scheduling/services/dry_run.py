@@ -83,6 +83,7 @@ def _refused(schedule: Schedule, chunk: Sequence[Recipient], now: datetime) -> d
     """Code, verdict and sentence by position in the chunk. A message of the batch has its position as its key."""
     prototype = prototype_of(schedule, now)
     batch = Batch((addressed(prototype, position, each.number) for position, each in enumerate(chunk)), now=now)
+    batch.replace_senders()
     found = {}
     for refusal in batch.refusals(Moment.ACCEPT).values():
         verdict = CheckVerdict.HELD if refusal.check.ends is Ending.DEFER else CheckVerdict.REFUSED

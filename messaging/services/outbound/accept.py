@@ -58,7 +58,7 @@ def accept(
         if _store(message, response, guard=_guard(draft, message), key=key):
             return AcceptedMessage(response, message)
     accepted = _accept_in_steps(owner=owner, draft=draft, default_queue=default_queue, now=now, key=key)
-    if accepted.message is not None and not draft.sender:
+    if accepted.message is not None and not draft.sender and not accepted.message.replaced_sender:
         _default_senders.put(owner.pk, accepted.message.from_number)
     return accepted
 
@@ -116,7 +116,7 @@ def _expected(owner: User, draft: MessageInput, default_queue: str, now: datetim
         return None
     batch = Batch([message], now=now)
     batch.provide(eligibility.recipients, eligibility.NOTHING_KNOWN)
-    return None if batch.admit() else message
+    return None if batch.admit() or message.replaced_sender else message
 
 
 def _table(model: type[models.Model]) -> str:

@@ -22,9 +22,10 @@ from messaging.models import Message, PhoneNumber, Suppression
 from messaging.models.encrypted import fault_of
 from messaging.policy.hours import HOURS_HAVE_BEGUN, OUTSIDE_HOURS
 from messaging.services import transitions
-from messaging.services.errors import DomainError, NotRetryable, OptedOut, RecipientInactive
-from messaging.services.outbound import hours
+from messaging.services.errors import DomainError, NotRetryable, OptedOut, RecipientInactive, SenderNotAllowedInCountry
+from messaging.services.outbound import hours, sender_rules
 from messaging.services.outbound.hours import Hold, Snapshot
+from messaging.services.outbound.sender_rules import SenderRules
 from messaging.services.recipients import suppressions
 from messaging.services.recipients.suppressions import OptOuts
 from messaging.services.transitions import Transition, save_together
@@ -109,11 +110,16 @@ class Batch:
                 refused[message.pk] = check.refuse(message, self)
         return refused
 
+    def replace_senders(self) -> None:
+        """In memory, those that the recipients' countries do not take, where the owner has another one for that."""
+        self.of(rules_of_senders).replace(self.messages)
+
     def admit(self) -> dict[UUID, "Refusal"]:
         """As `refusals` of `Moment.ACCEPT`, but only those that keep a message from being stored.
 
         A message that has to wait is held instead, in memory: the caller stores it with `FIELDS`.
         """
+        self.replace_senders()
         refused = self.refusals(Moment.ACCEPT)
         for refusal in refused.values():
             refusal.hold()
@@ -287,6 +293,21 @@ RECIPIENT_OPTED_OUT = Check(
     applies=_has_opted_out,
     error=OptedOut,
 )
+
+
+def rules_of_senders(_batch: Batch) -> SenderRules:
+    """A query or two if the rules in memory are older than two seconds."""
+    return sender_rules.current()
+
+
+SENDER_NOT_ALLOWED = Check(
+    code=SenderNotAllowedInCountry.code,
+    detail="The recipient's country does not take this kind of sender.",
+    moments=frozenset({Moment.ACCEPT}),
+    applies=lambda message, batch: bool(batch.of(rules_of_senders).refusal(message)),
+    error=SenderNotAllowedInCountry,
+    explain=lambda message, batch: batch.of(rules_of_senders).refusal(message),
+)
 TEXT_UNREADABLE = Check(
     code=CannotBeOpened.code,
     detail="The text cannot be opened.",
@@ -367,6 +388,7 @@ CHECKS: tuple[Check, ...] = (
     ERASED,
     RECIPIENT_INACTIVE,
     RECIPIENT_OPTED_OUT,
+    SENDER_NOT_ALLOWED,
     TEXT_UNREADABLE,
     HELD_BY_HOURS,
 )

@@ -10,9 +10,11 @@ from messaging.models import OwnerPolicy
 from messaging.policy import quiet, zones
 from messaging.policy.quiet import InvalidQuietHours
 from messaging.services.errors import InvalidField
-from messaging.services.outbound import held, hours
+from messaging.services.outbound import held, hours, sender_rules
+from providers.models import SenderNumber
+from providers.senders import SenderKind, kind_of
 
-EDITABLE = ("default_time_zone", "quiet_from", "quiet_until")
+EDITABLE = ("default_time_zone", "quiet_from", "quiet_until", "fallback_sender")
 
 
 def of(owner: User) -> OwnerPolicy:
@@ -20,7 +22,7 @@ def of(owner: User) -> OwnerPolicy:
     return OwnerPolicy.objects.filter(owner=owner).first() or OwnerPolicy(owner=owner)
 
 
-def change(*, owner: User, changes: Mapping[str, str | time | None], now: datetime) -> OwnerPolicy:
+def change(*, owner: User, changes: Mapping[str, str | time | SenderNumber | None], now: datetime) -> OwnerPolicy:
     """Change some of the `EDITABLE` fields. What is held of this owner is judged anew. Raises `InvalidField`."""
     with transaction.atomic():
         OwnerPolicy.objects.bulk_create([OwnerPolicy(owner=owner)], ignore_conflicts=True)
@@ -33,8 +35,9 @@ def change(*, owner: User, changes: Mapping[str, str | time | None], now: dateti
         check(policy)
         if policy.decided() != before:
             policy.effective_at = now + held.TAKES_EFFECT_AFTER
-            policy.save(update_fields=[*EDITABLE, "effective_at"])
-            hours.expire()
+        policy.save(update_fields=[*EDITABLE, "effective_at"])
+    hours.expire()
+    sender_rules.expire()
     return policy
 
 
@@ -43,6 +46,11 @@ def check(policy: OwnerPolicy) -> None:
     if policy.default_time_zone and not zones.is_zone(policy.default_time_zone):
         raise InvalidField("default_time_zone", "unknown_time_zone", "There is no time zone of this name.")
     check_quiet_hours(policy.quiet_from, policy.quiet_until)
+    sender = policy.fallback_sender
+    if sender is not None and sender.owner_id not in {None, policy.owner_id}:
+        raise InvalidField("fallback_sender", "sender_not_allowed", "This is not one of the owner's senders.")
+    if sender is not None and kind_of(sender.number) is SenderKind.NAME:
+        raise InvalidField("fallback_sender", "not_a_number", "A fallback sender is a number or a short code.")
 
 
 def check_quiet_hours(quiet_from: time | None, quiet_until: time | None) -> None:

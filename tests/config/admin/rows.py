@@ -8,7 +8,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from media_store.models import MediaAsset
 from messaging.console import audit
-from messaging.models import ApiToken, Erasure, KeywordRule, RetentionRule, Suppression
+from messaging.models import ApiToken, CountrySenders, Erasure, KeywordRule, RetentionRule, Suppression
 from providers.models import ProviderEvent
 from tests.factories import (
     NOW,
@@ -59,6 +59,9 @@ MAKERS: dict[str, Callable[[int], object]] = {
     "media_store/mediaasset": _image,
     "messaging/alertreceiver": lambda _n: AlertReceiverFactory(),
     "messaging/apitoken": lambda _n: ApiToken.objects.create(user=UserFactory()),
+    "messaging/countrysenders": lambda n: CountrySenders.objects.create(
+        country=f"{chr(65 + n // 26)}{chr(65 + n % 26)}", takes_names=False
+    ),
     "messaging/erasure": lambda n: Erasure.objects.create(
         digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1
     ),

@@ -35,6 +35,8 @@ PATHS = {
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
     "quiet hours": "/admin/messaging/ownerpolicy/",
+    "senders by country": "/admin/messaging/countrysenders/",
+    "new country": "/admin/messaging/countrysenders/add/",
     "new quiet hours": "/admin/messaging/ownerpolicy/add/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
@@ -42,10 +44,10 @@ PATHS = {
     "twilio keys": "/admin/messaging/twilioapikey/",
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
-VIEWER |= {"hours", "held by hours", "quiet hours"}
+VIEWER |= {"hours", "held by hours", "quiet hours", "senders by country"}
 SEEN = {
     "Viewer": VIEWER,
-    "Operator": VIEWER | {"send", "new schedule", "new hours", "new quiet hours"},
+    "Operator": VIEWER | {"send", "new schedule", "new hours", "new quiet hours", "new country"},
     "API reader": {"messages", "schedules", "queues", "numbers", "quiet hours"},
     "API sender": {"messages", "send", "schedules", "new schedule", "queues", "numbers", "quiet hours"},
     "API operator": {"messages", "schedules", "queues", "numbers", "providers", "quiet hours"},
