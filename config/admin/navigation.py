@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
             page="admin:messaging_hoursrule_held",
             also="messaging.view_message",
         ),
-        MenuEntry("Quiet hours", "bedtime", "messaging.ownerpolicy"),
+        MenuEntry("Owner policies", "bedtime", "messaging.ownerpolicy"),
         MenuEntry("Senders by country", "public", "messaging.countrysenders"),
         MenuEntry("Providers", "cell_tower", "providers.provideraccount"),
         MenuEntry("Provider events", "history", "providers.providerevent"),

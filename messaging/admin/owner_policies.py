@@ -1,4 +1,4 @@
-"""What an owner has decided for its texts: quiet hours, and the time zone of numbers without one."""
+"""What an owner has decided for its texts: quiet hours, the time zone of numbers without one, and the fallback sender."""
 
 from typing import Any
 
@@ -8,9 +8,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
-from messaging.admin.quiet_hours import QUIET_HELP, QUIET_LABELS, check_quiet_hours
+from messaging.admin.quiet_hours import QUIET_HELP, QUIET_LABELS, QuietHoursForm
 from messaging.console.columns import name_of
-from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
 from messaging.models import OwnerPolicy
 from messaging.policy import zones
@@ -20,7 +19,7 @@ from messaging.services.outbound import owner_policies
 OF_INSTALLATION = "of the installation"
 
 
-class OwnerPolicyForm(StyledModelForm):
+class OwnerPolicyForm(QuietHoursForm):
     class Meta:
         model = OwnerPolicy
         fields = ["owner", "quiet_from", "quiet_until", "default_time_zone", "fallback_sender"]
@@ -40,7 +39,6 @@ class OwnerPolicyForm(StyledModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        check_quiet_hours(self)
         owner = cleaned.get("owner") or (self.instance.owner if self.instance.owner_id else None)
         if owner is not None and not self.errors:
             try:
@@ -55,8 +53,8 @@ class OwnerPolicyAdmin(ModelAdmin):
     """A policy is emptied, not deleted: what was held by it has to be judged anew."""
 
     form = OwnerPolicyForm
-    list_title = "Quiet hours"
-    empty_list_note = "Here are the quiet hours of owners. Those of a queue are on the queue's page."
+    list_title = "Owner policies"
+    empty_list_note = "Quiet hours of a queue are on the page of the queue."
     list_display = ["owner", "quiet_hours", "time_zone", "fallback_sender"]
     list_select_related = ["owner", "fallback_sender"]
     search_fields = ["owner__username"]

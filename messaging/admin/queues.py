@@ -10,9 +10,8 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from unfold.decorators import display
 
-from messaging.admin.quiet_hours import QUIET_HELP, QUIET_LABELS, check_quiet_hours
+from messaging.admin.quiet_hours import QUIET_HELP, QUIET_LABELS, QuietHoursForm
 from messaging.console.attached import Attached
-from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
 from messaging.console.row_actions import RowAction
 from messaging.models import OutboundQueue
@@ -52,7 +51,7 @@ ACTIONS = (
 )
 
 
-class QueueForm(StyledModelForm):
+class QueueForm(QuietHoursForm):
     class Meta:
         model = OutboundQueue
         fields = [
@@ -77,7 +76,6 @@ class QueueForm(StyledModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        check_quiet_hours(self)
         if queues.PACE & self.errors.keys():
             return cleaned
         pace = OutboundQueue(batch_size=cleaned.get("batch_size"), interval_seconds=cleaned.get("interval_seconds"))

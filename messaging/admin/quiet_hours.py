@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from messaging.console.forms import StyledModelForm
 from messaging.services.errors import InvalidField
 from messaging.services.outbound import owner_policies
 
@@ -14,12 +15,23 @@ QUIET_HELP = {
 }
 
 
-def check_quiet_hours(form: "forms.ModelForm[Any]") -> None:
-    """Add an error if the two times are no quiet hours. Call it in `clean`."""
-    if form.errors.keys() & QUIET_LABELS.keys():
-        return
-    times = [form.cleaned_data.get(name) for name in QUIET_LABELS]
-    try:
-        owner_policies.check_quiet_hours(*times)
-    except InvalidField as error:
-        form.add_error("quiet_until" if times[0] is not None else "quiet_from", error.detail)
+class QuietHoursForm(StyledModelForm):
+    """A form with the two times, which it shows without seconds and checks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in QUIET_LABELS.keys() & self.fields.keys():
+            widget = self.fields[name].widget
+            if isinstance(widget, forms.TimeInput):
+                widget.format = "%H:%M"
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if self.errors.keys() & QUIET_LABELS.keys():
+            return cleaned
+        times = [cleaned.get(name) for name in QUIET_LABELS]
+        try:
+            owner_policies.check_quiet_hours(*times)
+        except InvalidField as error:
+            self.add_error("quiet_until" if times[0] is not None else "quiet_from", error.detail)
+        return cleaned

@@ -157,7 +157,9 @@ def _write(
             _with_own_values(variants, own, prototype),
             source=Source.SCHEDULE,
             columns=OwnVariant._fields,
-            details={number: sender_rules.told(message) for number, message in own.items() if message.replaced_sender},
+            details={
+                number: sender_rules.announced(message) for number, message in own.items() if message.replaced_sender
+            },
         )
     else:
         made = bulk_insert.store(prototype, variants, source=Source.SCHEDULE)

@@ -139,7 +139,10 @@ def store_messages(messages: Sequence[Message], *, source: Source, actor: User) 
         message._state.adding, message._state.db = False, connection.alias  # noqa: SLF001 (as `bulk_create` does)
     replaced = [message for message in messages if message.replaced_sender]
     transitions.record_creation(
-        messages, source=source, actor=actor, details={message.pk: sender_rules.told(message) for message in replaced}
+        messages,
+        source=source,
+        actor=actor,
+        details={message.pk: sender_rules.announced(message) for message in replaced},
     )
 
 

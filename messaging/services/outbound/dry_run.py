@@ -101,7 +101,7 @@ def _check_media(message: Message, draft: MessageInput, owner: User) -> None:
 
 def _result(check: Check, refusal: Refusal | None, message: Message) -> CheckResult:
     if refusal is None:
-        detail = sender_rules.told(message) if check is SENDER_NOT_ALLOWED else ""
+        detail = sender_rules.announced(message) if check is SENDER_NOT_ALLOWED else ""
         return CheckResult(check.code, CheckVerdict.PASSED, detail)
     verdict = CheckVerdict.HELD if check.ends is Ending.DEFER else CheckVerdict.REFUSED
     return CheckResult(check.code, verdict, refusal.detail, refusal.until)

@@ -54,7 +54,7 @@ class SenderRules:
         return f"{rule.country} takes no {in_words(kind)} as senders, only {taken}."
 
 
-def told(message: Message) -> str:
+def announced(message: Message) -> str:
     """What became of the sender, for the history of the message; empty if it is the one that was asked for."""
     if not message.replaced_sender:
         return ""

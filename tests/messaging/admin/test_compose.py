@@ -23,6 +23,7 @@ def test_check_tells_the_verdict_and_sends_nothing(staff) -> None:
     assert [(line["title"], line["tone"]) for line in checked["lines"]] == [
         ("The number is active", "passed"),
         ("The recipient has not opted out", "passed"),
+        ("The recipient's country takes this sender", "passed"),
         ("It is an hour in which it may be sent", "passed"),
         ("A provider account takes it", "passed"),
     ]

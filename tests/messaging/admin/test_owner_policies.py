@@ -21,6 +21,7 @@ def test_they_are_set_changed_and_removed(admin: Client) -> None:
     assert policy.effective_at is not None
     page = admin.get(LIST).content.decode()
     assert all(word in page for word in ("shop", "21:00-08:00", "Europe/Berlin"))
+    assert 'value="21:00"' in admin.get(f"{LIST}{owner.pk}/change/").content.decode()
 
     admin.post(
         f"{LIST}{owner.pk}/change/", {"quiet_from": "", "quiet_until": "", "default_time_zone": "", "_reason": "x"}

@@ -62,6 +62,7 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
             "erased",
             "recipient_inactive",
             "recipient_opted_out",
+            "sender_not_allowed_in_country",
             "text_unreadable",
             "outside_hours",
             "no_route",

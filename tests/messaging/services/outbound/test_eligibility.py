@@ -8,9 +8,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import DeliveryAttempt, HoursRule, Message, PhoneNumber, Suppression
+from messaging.models import CountrySenders, DeliveryAttempt, HoursRule, Message, PhoneNumber, Suppression
 from messaging.services.errors import DomainError
-from messaging.services.outbound import dispatch, eligibility, hours, recovery, retry
+from messaging.services.outbound import dispatch, eligibility, hours, recovery, retry, sender_rules
 from messaging.services.outbound.dispatch.attempts import Attempt, start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.sending import Deferred, SendResult, send
@@ -69,6 +69,15 @@ def at_night(message: Message) -> None:
         hours.read()
 
 
+def from_a_name(message: Message) -> None:
+    """To a country that takes none."""
+    Message.objects.filter(pk=message.pk).update(from_number="ACME")
+    if not CountrySenders.objects.exists():
+        CountrySenders.objects.create(country="US", takes_names=False)
+        sender_rules.expire()
+        sender_rules.current()
+
+
 # For each check, what makes it apply to a stored message.
 SPOILS: dict[str, Callable[[Message], None]] = {
     "canceled": change(cancel_requested=True),
@@ -76,13 +85,19 @@ SPOILS: dict[str, Callable[[Message], None]] = {
     "erased": change(text="", erased_at=NOW),
     "recipient_inactive": lambda message: mark_inactive(message.to_number),
     "recipient_opted_out": opt_out,
+    "sender_not_allowed_in_country": from_a_name,
     "text_unreadable": lose_the_key,
     "budget_exceeded": lambda message: refused_numbers.add(message.to_number),
     "later": lambda message: refused_numbers.add(message.to_number),
     "outside_hours": at_night,
 }
 # Of checks that tell more about one message.
-DETAILS = {"outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night."}
+DETAILS = {
+    "outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night.",
+    "sender_not_allowed_in_country": "US takes no names as senders, only numbers and short codes.",
+}
+# Of drafts: a text is never erased, and `test_sender_rules` has those from a name.
+NOT_OF_DRAFTS = {"erased", "sender_not_allowed_in_country"}
 Spoil = Callable[[Message], None]
 
 
@@ -274,7 +289,7 @@ class TestAcceptance:
         return lambda: SPOILS[check.code](Message(to_number=TO))
 
     of_drafts = pytest.mark.parametrize(
-        "check", [c for c in (BUDGET, *CHECKS) if c.error and c.code != "erased"], ids=lambda check: check.code
+        "check", [c for c in (BUDGET, *CHECKS) if c.error and c.code not in NOT_OF_DRAFTS], ids=lambda check: check.code
     )
     of_all = pytest.mark.parametrize("check", [c for c in (BUDGET, *CHECKS) if c.error], ids=lambda check: check.code)
 
@@ -301,8 +316,9 @@ class TestAcceptance:
             retry.retry(message_id=message.pk, reason="asked for", actor=owner, now=NOW)
         report = retry.retry_many(messages=Message.objects.all(), reason="asked for", actor=owner, now=NOW)
 
-        assert refused.value.detail == check.detail
-        assert (report.changed, dict(report.refused)) == (0, {(check.error.code, check.detail): 1})
+        detail = DETAILS.get(check.code, check.detail)
+        assert refused.value.detail == detail
+        assert (report.changed, dict(report.refused)) == (0, {(check.error.code, detail): 1})
         assert stored(message).status == "failed"
 
     def test_a_retry_ignores_an_earlier_cancel_request_or_expiry(self, owner) -> None:
