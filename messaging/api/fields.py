@@ -213,7 +213,7 @@ class ParametersField(serializers.Field):
 
 @extend_schema_field(
     {
-        "type": ["object", "null"],
+        "type": "object",
         "properties": {
             name: {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"} for name in ("from", "until")
         },
