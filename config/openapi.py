@@ -30,6 +30,7 @@ TAGS = {
     "phone numbers": "The numbers of your messages.",
     "client callbacks": "Events posted to your endpoints.",
     "live": "Events as a stream or by long polling.",
+    "policy": "Quiet hours and the time zone of your messages.",
     "statistics": "Counts of your messages.",
     "limits": "Prefixes that get texts, and how many texts in a time.",
     "queues": "Named streams of outbound messages with their own pace.",

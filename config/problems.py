@@ -37,6 +37,7 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidField: HTTPStatus.BAD_REQUEST,
     errors.RecipientInactive: HTTPStatus.CONFLICT,
     errors.OptedOut: HTTPStatus.CONFLICT,
+    errors.SenderNotAllowedInCountry: HTTPStatus.CONFLICT,
     errors.EmergencyNotAllowed: HTTPStatus.FORBIDDEN,
     errors.SenderRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.VerificationRefused: HTTPStatus.TOO_MANY_REQUESTS,

@@ -79,7 +79,7 @@ deliverer = Deliverer(
 _RELEASE, _HELD, _DISPATCH = "messaging.tick", "messaging.judge_anew", notifier.DISPATCH_TASK
 open_work = OpenWork()
 open_work.add(_RELEASE, recovery.due)
-open_work.add(_HELD, lambda _now: held.judged_before())
+open_work.add(_HELD, lambda _now: held.judged_before(), lambda now: held.changed_policies(now=now))
 open_work.add(_DISPATCH, lambda _now: pacing.with_ready_messages())
 open_work.add(notifier.INBOUND_TASK, process.open_texts, late_parts.due)
 open_work.add(notifier.INBOUND_MEDIA_TASK, media.due)

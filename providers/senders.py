@@ -5,6 +5,7 @@ carriers register them so.
 """
 
 import re
+from enum import StrEnum
 from typing import Final
 
 from providers import numbers
@@ -42,3 +43,16 @@ def normalise(raw: str) -> str:
         return numbers.normalise(raw)
     except InvalidNumber as error:
         raise InvalidSender(str(error), code=error.code) from None
+
+
+class SenderKind(StrEnum):
+    NUMBER = "number"
+    SHORT_CODE = "short_code"
+    NAME = "name"
+
+
+def kind_of(sender: str) -> SenderKind:
+    """Of a sender as `normalise` returns it."""
+    if sender.startswith("+"):
+        return SenderKind.NUMBER
+    return SenderKind.SHORT_CODE if _SHORT_CODE.fullmatch(sender) else SenderKind.NAME

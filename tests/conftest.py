@@ -66,7 +66,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     from messaging import credential_memory  # noqa: PLC0415 (these import models: see above)
     from messaging.api import token_memory  # noqa: PLC0415
     from messaging.services.limits import rules  # noqa: PLC0415
-    from messaging.services.outbound import hours  # noqa: PLC0415
+    from messaging.services.outbound import hours, sender_rules  # noqa: PLC0415
     from messaging.twilio_api import authentication  # noqa: PLC0415
 
     if tiers.of_item(request.node) == tiers.PURE:
@@ -83,6 +83,8 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hours, "REFRESH_SECONDS", float("inf"))
     rules.use(rules.LimitRules(read_at=1.0))
     monkeypatch.setattr(rules, "REFRESH_SECONDS", float("inf"))
+    sender_rules.use(sender_rules.SenderRules(read_at=1.0))
+    monkeypatch.setattr(sender_rules, "REFRESH_SECONDS", float("inf"))
     # Off, so that the first request of a test costs as many queries as the next. Tests of the memory put it back.
     monkeypatch.setattr(credential_memory, "SECONDS", 0.0)
     # At once instead of by a thread, so that what a test reads is there. Tests of the thread put it back.

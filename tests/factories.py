@@ -1,6 +1,6 @@
 """Factories of rows: each sets the minimum that the database accepts; a test sets only what it is about."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import factory
@@ -26,6 +26,7 @@ from messaging.models import (
     Message,
     MessageEvent,
     OutboundQueue,
+    OwnerPolicy,
     PhoneNumber,
     ProviderCallback,
     TwilioAccount,
@@ -38,7 +39,7 @@ from messaging.sealing import seal
 from messaging.segments import Encoding
 from messaging.services.alerts.hooks import PURPOSE as HOOK_PURPOSE
 from messaging.services.gateway.credentials import hashed
-from messaging.services.outbound import hours
+from messaging.services.outbound import hours, sender_rules
 from messaging.services.twilio.credentials import digest_of
 from messaging.states import Direction, Source, Status
 from providers.models import ProviderAccount, SenderNumber
@@ -112,6 +113,24 @@ class HoursRuleFactory(RowFactory):
         rule = super()._create(model_class, *args, **kwargs)
         hours.expire()
         return rule
+
+
+class OwnerPolicyFactory(RowFactory):
+    """Quiet from 21:00 to 08:00. Quiet hours are read again when they are needed next."""
+
+    class Meta:
+        model = OwnerPolicy
+
+    owner = factory.SubFactory(UserFactory)
+    quiet_from = time(21)
+    quiet_until = time(8)
+
+    @classmethod
+    def _create(cls, model_class: type[OwnerPolicy], *args: Any, **kwargs: Any) -> OwnerPolicy:
+        policy = super()._create(model_class, *args, **kwargs)
+        hours.expire()
+        sender_rules.expire()
+        return policy
 
 
 class PhoneNumberFactory(RowFactory):

@@ -4,11 +4,11 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from messaging.models import HoursRevision, HoursRule, OutboundQueue
+from messaging.models import CountrySenders, HoursRevision, HoursRule, OutboundQueue
 from messaging.services import installation
 
 MODELS = (
-    *(Group, Group.permissions.through, OutboundQueue, HoursRule, HoursRevision),
+    *(Group, Group.permissions.through, OutboundQueue, HoursRule, HoursRevision, CountrySenders),
     *(IntervalSchedule, PeriodicTask, PeriodicTasks),
 )
 TABLES = tuple(model._meta.db_table for model in MODELS)

@@ -49,6 +49,8 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
         MenuEntry("Prefixes", "public_off", "messaging.prefixrule"),
         MenuEntry("Velocity limits", "speed", "messaging.velocitylimit"),
         MenuEntry("SMS pumping", "crisis_alert", "messaging.pumpingalert"),
+        MenuEntry("Owner policies", "bedtime", "messaging.ownerpolicy"),
+        MenuEntry("Senders by country", "public", "messaging.countrysenders"),
         MenuEntry("Providers", "cell_tower", "providers.provideraccount"),
         MenuEntry("Provider events", "history", "providers.providerevent"),
         MenuEntry("Sender numbers", "badge", "providers.sendernumber"),

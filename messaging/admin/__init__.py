@@ -7,10 +7,12 @@ from messaging.admin.images import MediaAssetAdmin
 from messaging.admin.limits import PrefixRuleAdmin, PumpingAlertAdmin, VelocityLimitAdmin
 from messaging.admin.messages import MessageAdmin
 from messaging.admin.opt_out_cases import OptOutCaseAdmin
+from messaging.admin.owner_policies import OwnerPolicyAdmin
 from messaging.admin.phone_numbers import PhoneNumberAdmin
 from messaging.admin.provider_accounts import ProviderAccountAdmin, ProviderEventAdmin, SenderNumberAdmin
 from messaging.admin.queues import OutboundQueueAdmin
 from messaging.admin.retention import ErasureAdmin, RetentionRuleAdmin
+from messaging.admin.sender_rules import CountrySendersAdmin
 from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
 from messaging.admin.twilio import TwilioAccountAdmin, TwilioApiKeyAdmin
 from messaging.admin.verifications import VerificationAdmin
@@ -19,6 +21,7 @@ from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 __all__ = [
     "AlertReceiverAdmin",
     "ApiTokenAdmin",
+    "CountrySendersAdmin",
     "ErasureAdmin",
     "GatewayCredentialAdmin",
     "HoursRuleAdmin",
@@ -27,6 +30,7 @@ __all__ = [
     "MessageAdmin",
     "OptOutCaseAdmin",
     "OutboundQueueAdmin",
+    "OwnerPolicyAdmin",
     "PhoneNumberAdmin",
     "PrefixRuleAdmin",
     "ProviderAccountAdmin",

@@ -19,6 +19,7 @@ QUESTIONS = {
     "erased": "Text not erased",
     "recipient_inactive": "The number is active",
     "recipient_opted_out": "The recipient has not opted out",
+    "sender_not_allowed_in_country": "The recipient's country takes this sender",
     "text_unreadable": "The text can be read",
     PREFIX_BLOCKED: "Texts to this number are allowed",
     RECIPIENT_RATE_EXCEEDED: "The recipient may get another text within this hour",

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from unfold.decorators import display
 
+from messaging.admin.quiet_hours import QUIET_HELP, QUIET_LABELS, QuietHoursForm
 from messaging.console.attached import Attached
-from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
 from messaging.console.row_actions import RowAction
 from messaging.models import OutboundQueue
@@ -51,7 +51,7 @@ ACTIONS = (
 )
 
 
-class QueueForm(StyledModelForm):
+class QueueForm(QuietHoursForm):
     class Meta:
         model = OutboundQueue
         fields = [
@@ -61,13 +61,17 @@ class QueueForm(StyledModelForm):
             "interval_seconds",
             "routing_strategy",
             "preserve_order",
+            "quiet_from",
+            "quiet_until",
             "is_paused",
         ]
+        labels = QUIET_LABELS
         help_texts = {
             "batch_size": "Messages sent at each tick. Leave this and the interval empty to send as fast as possible.",
             "interval_seconds": "Seconds between two ticks.",
             "preserve_order": "Send a recipient's messages in order: each waits until the older ones in this queue are sent.",
             "is_paused": "New messages are still accepted, but wait.",
+            **QUIET_HELP,
         }
 
     def clean(self) -> dict[str, Any]:
@@ -86,13 +90,23 @@ class QueueForm(StyledModelForm):
 class OutboundQueueAdmin(ModelAdmin):
     form = QueueForm
     list_title = "Queues"
-    list_display = ["name", "state", "pace", "waiting", "oldest", "routing_strategy", "preserve_order", "description"]
+    list_display = (
+        *("name", "state", "pace", "waiting", "oldest", "routing_strategy", "preserve_order", "quiet_hours"),
+        "description",
+    )
     sortable_by = ["name"]
     row_actions = ACTIONS
 
     def get_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> tuple[str, ...]:
         """An existing queue is paused and resumed by row actions, which ask for a reason."""
-        settings = ("description", "batch_size", "interval_seconds", "routing_strategy", "preserve_order")
+        settings = (
+            "description",
+            "batch_size",
+            "interval_seconds",
+            "routing_strategy",
+            "preserve_order",
+            *queues.QUIET,
+        )
         return ("name", "state", *settings) if obj else ("name", *settings, "is_paused")
 
     def get_readonly_fields(self, request: HttpRequest, obj: OutboundQueue | None = None) -> tuple[str, ...]:
@@ -126,3 +140,7 @@ class OutboundQueueAdmin(ModelAdmin):
     @display(description="Oldest")
     def oldest(self, row: OutboundQueue) -> str:
         return AGE.of(row)
+
+    @display(description="Quiet hours")
+    def quiet_hours(self, row: OutboundQueue) -> str:
+        return row.quiet_in_words or "-"

@@ -31,7 +31,9 @@ def is_dry_run(request: Request) -> bool:
 class CheckResultSerializer(serializers.Serializer):
     code = serializers.CharField(help_text="As in the `error` of a message that it refuses or holds.")
     verdict = serializers.ChoiceField([each.value for each in CheckVerdict])
-    detail = serializers.CharField(allow_null=True, help_text="Why the message does not pass.")
+    detail = serializers.CharField(
+        allow_null=True, help_text="Why the message does not pass, or what was changed so that it does."
+    )
     until = serializers.DateTimeField(allow_null=True, help_text="Until when it is held.")
 
 

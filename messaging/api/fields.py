@@ -1,8 +1,8 @@
 """Serializer fields used by several endpoints."""
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,9 +11,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from messaging import categories, e164
+from messaging.models.owner_policy import QuietHours
 from providers import senders
 from providers.http.public_addresses import AddressRefused, Guard
 
+_WALL_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _TIME_OF_DAY = re.compile(r"[Tt ]\d\d")
 
 
@@ -207,3 +209,55 @@ class ParametersField(serializers.Field):
 
     def to_representation(self, value: dict[str, str]) -> dict[str, str]:
         return value
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {
+            name: {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"} for name in ("from", "until")
+        },
+        "required": ["from", "until"],
+        "additionalProperties": False,
+        "example": {"from": "21:00", "until": "08:00"},
+    }
+)
+class QuietHoursField(serializers.Field):
+    """`{"from": "21:00", "until": "08:00"}` or null. The validated value is a pair of wall times, or of None.
+
+    Whether they are quiet hours is checked by the service.
+    """
+
+    default_error_messages = {
+        "invalid": 'Quiet hours are {{"from": "21:00", "until": "08:00"}}, or null.',
+        "invalid_time": "`{name}` is a time of day such as 21:00.",
+    }
+
+    def to_internal_value(self, data: object) -> tuple[time, time]:
+        if not isinstance(data, dict) or set(data) != {"from", "until"}:
+            self.fail("invalid")
+        return self._time(data, "from"), self._time(data, "until")
+
+    def _time(self, data: dict[str, Any], name: str) -> time:
+        value = data[name]
+        if not isinstance(value, str) or not _WALL_TIME.fullmatch(value):
+            self.fail("invalid_time", name=name)
+        return time.fromisoformat(value)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+def quiet_hours_of(row: QuietHours) -> dict[str, str] | None:
+    """As `QuietHoursField` takes them."""
+    if row.quiet_from is None or row.quiet_until is None:
+        return None
+    return {"from": f"{row.quiet_from:%H:%M}", "until": f"{row.quiet_until:%H:%M}"}
+
+
+def as_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The validated values with `quiet_hours` as the two columns of a model."""
+    changes = dict(values)
+    if "quiet_hours" in changes:
+        changes["quiet_from"], changes["quiet_until"] = changes.pop("quiet_hours") or (None, None)
+    return changes

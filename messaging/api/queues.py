@@ -11,7 +11,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from messaging.api.fields import StrictBooleanField, StrictIntegerField, StrictStringField
+from messaging.api.fields import (
+    QuietHoursField,
+    StrictBooleanField,
+    StrictIntegerField,
+    StrictStringField,
+    as_columns,
+    quiet_hours_of,
+)
 from messaging.api.known_names import StrictSerializer
 from messaging.models import OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
@@ -30,6 +37,11 @@ class QueueSerializer(StrictSerializer):
     routing_strategy = serializers.ChoiceField([s.value for s in Strategy])
     preserve_order = StrictBooleanField()
     is_paused = StrictBooleanField()
+    quiet_hours = QuietHoursField(
+        allow_null=True,
+        help_text="Wall times in the recipient's zone between which its messages wait, other than one-time passwords and "
+        "emergencies. An end before the beginning is on the next day.",
+    )
     depth = serializers.IntegerField(read_only=True, help_text="Number of queued messages.")
     oldest_queued_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
@@ -49,6 +61,7 @@ def _serialize(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dic
         "routing_strategy": queue.routing_strategy,
         "preserve_order": queue.preserve_order,
         "is_paused": queue.is_paused,
+        "quiet_hours": quiet_hours_of(queue),
         "depth": depth,
         "oldest_queued_at": isoformat_utc(oldest),
     }
@@ -80,7 +93,7 @@ class QueueViewSet(viewsets.GenericViewSet):
     def partial_update(self, request: Request, name: str) -> Response:
         serializer = QueueSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
-        return _changed(name, serializer.validated_data)
+        return _changed(name, as_columns(serializer.validated_data))
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])

@@ -10,6 +10,7 @@ from messaging.api.message_media import MessageMediaViewSet
 from messaging.api.messages import MessageViewSet
 from messaging.api.opt_out_cases import OptOutCaseViewSet
 from messaging.api.phone_numbers import PhoneNumberViewSet
+from messaging.api.policy import PolicyViewSet
 from messaging.api.providers import ProviderViewSet
 from messaging.api.queues import QueueViewSet
 from messaging.api.stats import StatsViewSet
@@ -42,6 +43,11 @@ urlpatterns = [
         "live/messages/<uuid:pk>/", LiveStreamViewSet.as_view({"get": "message"}, basename="live"), name="live-message"
     ),
     path("live/messages/<uuid:pk>/wait/", LiveWaitViewSet.as_view({"get": "wait"}, basename="live"), name="live-wait"),
+    path(
+        "policy/",
+        PolicyViewSet.as_view({"get": "retrieve", "patch": "partial_update"}, basename="policy"),
+        name="policy",
+    ),
     path("stats/", StatsViewSet.as_view({"get": "retrieve"}, basename="stats"), name="stats"),
     path("integrations/", include("messaging.api.integrations.urls")),
     *router.urls,

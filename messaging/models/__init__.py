@@ -12,10 +12,12 @@ from messaging.models.inbound_part import InboundPart
 from messaging.models.limits import CodeCount, CodeScan, PrefixRule, PumpingAlert, VelocityLimit
 from messaging.models.message import Message
 from messaging.models.opt_out_case import OptOutCase
+from messaging.models.owner_policy import OwnerPolicy
 from messaging.models.phone_number import PhoneNumber
 from messaging.models.queue import OutboundQueue
 from messaging.models.retention import Erasure, RetentionPass, RetentionRule
 from messaging.models.rollup import CountJournal, Rollup
+from messaging.models.sender_rule import CountrySenders
 from messaging.models.suppression import KeywordRule, Suppression
 from messaging.models.twilio import TwilioAccount, TwilioApiKey
 from messaging.models.verification import Verification, VerificationLimit
@@ -33,6 +35,7 @@ __all__ = [
     "CodeCount",
     "CodeScan",
     "CountJournal",
+    "CountrySenders",
     "DeliveryAttempt",
     "Erasure",
     "EventLog",
@@ -50,6 +53,7 @@ __all__ = [
     "MessageEvent",
     "OptOutCase",
     "OutboundQueue",
+    "OwnerPolicy",
     "PhoneNumber",
     "PrefixRule",
     "ProviderCallback",

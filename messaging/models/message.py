@@ -38,6 +38,9 @@ class Message(models.Model):
     `claim_id` and `lease_until` belong to the worker that is sending it.
     """
 
+    # In memory only, while it is accepted: the sender that was asked for, if the recipient's country does not take it.
+    replaced_sender: str = ""
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     direction = models.CharField(max_length=8, choices=[(d, d) for d in Direction])
     status = models.CharField(max_length=12, choices=[(s, s) for s in Status])
@@ -197,6 +200,12 @@ class Message(models.Model):
             models.Index(
                 name="message_held_judged",
                 fields=["updated_at"],
+                condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
+            ),
+            # Reader: held.judge_anew, those of an owner whose policy has changed
+            models.Index(
+                name="message_held_owner",
+                fields=["owner", "updated_at"],
                 condition=Q(status=Status.QUEUED, error_code=OUTSIDE_HOURS, next_attempt_at__isnull=False),
             ),
             # Reader: held.groups, messages held by rules of hours, by moment and reason

@@ -4,12 +4,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from messaging.models.owner_policy import QuietHours, quiet_hours_are_whole
 from providers.routing import Strategy
 
 MAX_BATCH, MAX_INTERVAL = 100_000, 86_400
 
 
-class OutboundQueue(models.Model):
+class OutboundQueue(QuietHours):
     """Sends `batch_size` messages every `interval_seconds`; both null means as fast as the providers accept them."""
 
     name = models.SlugField(max_length=40, primary_key=True)
@@ -40,6 +41,7 @@ class OutboundQueue(models.Model):
                     batch_size__isnull=False, interval_seconds__isnull=False, batch_size__gte=1, interval_seconds__gte=1
                 ),
             ),
+            quiet_hours_are_whole("queue_quiet_both_or_neither"),
             models.CheckConstraint(
                 name="queue_routing_strategy_word", condition=Q(routing_strategy__in=[s.value for s in Strategy])
             ),

@@ -8,7 +8,7 @@ from datetime import date
 from importlib.resources import files
 from typing import Any
 
-from messaging.policy import calendars
+from messaging.policy import calendars, quiet
 from messaging.policy.hours import HELD_CATEGORIES, MINUTES_OF_DAY, WEEK, Day, Rule
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -96,6 +96,7 @@ def check(rule: Rule) -> None:
     first, last = rule.effective_from or date.min, rule.effective_until or date.max
     problems = {
         "An id has up to 40 small letters, digits and dashes.": not _ID.fullmatch(rule.id),
+        "This id is that of quiet hours.": rule.id in quiet.RULE_IDS,
         "A country has two capital letters, such as FR.": not _all_match(_COUNTRY, rule.countries),
         "A prefix has a plus sign and digits, such as +1512.": not _all_match(_PREFIX, rule.prefixes),
         "Give at least one category of marketing and transactional.": not rule.categories,

@@ -30,6 +30,10 @@ class OptedOut(DomainError):
     code = "recipient_opted_out"
 
 
+class SenderNotAllowedInCountry(DomainError):
+    code = "sender_not_allowed_in_country"
+
+
 class EmergencyNotAllowed(DomainError):
     code = "emergency_not_allowed"
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from knox.crypto import hash_token
 
 from messaging.models import ApiToken, OutboundQueue
-from messaging.services.outbound import hours_rules, queues
+from messaging.services.outbound import hours_rules, queues, sender_rules
 from providers.models import ProviderAccount, SenderNumber
 
 API_READER, API_SENDER, API_OPERATOR = "API reader", "API sender", "API operator"
@@ -26,6 +26,7 @@ _READ = (
     "messaging.view_phonenumber",
     "messaging.view_outboundqueue",
     "messaging.view_prefixrule",
+    "messaging.view_ownerpolicy",
     "messaging.view_suppression",
     "messaging.view_optoutcase",
     "messaging.view_velocitylimit",
@@ -40,6 +41,7 @@ _VIEW = (
     *_READ,
     "messaging.view_alertreceiver",
     "messaging.view_hoursrule",
+    "messaging.view_countrysenders",
     "messaging.view_providercallback",
     "messaging.view_pumpingalert",
     "messaging.view_suppression",
@@ -60,6 +62,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "messaging.resolve_message",
         "messaging.change_phonenumber",
         "messaging.change_outboundqueue",
+        "messaging.add_ownerpolicy",
+        "messaging.change_ownerpolicy",
+        "messaging.add_countrysenders",
+        "messaging.change_countrysenders",
+        "messaging.delete_countrysenders",
         "messaging.add_hoursrule",
         "messaging.change_hoursrule",
         "messaging.delete_hoursrule",
@@ -86,6 +93,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "messaging.change_message",
         "messaging.add_verification",
         "messaging.change_verification",
+        "messaging.change_ownerpolicy",
         "messaging.add_suppression",
         "messaging.delete_suppression",
         "messaging.change_optoutcase",
@@ -139,6 +147,7 @@ def install() -> None:
     """Create the groups with their permissions, the two queues and the shipped rules of hours."""
     _install_groups()
     hours_rules.install(now=timezone.now())
+    sender_rules.install()
     for name, values in QUEUES.items():
         queue, _ = OutboundQueue.objects.get_or_create(name=name, defaults=values)
         queues.keep_beat_in_step(queue)

@@ -1,9 +1,10 @@
 """Status changes: the only code that changes a message's status, writes and reads its history, and counts the change."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import models
@@ -37,13 +38,28 @@ class Transition:
     corrects_receipt: bool = False
 
 
-def record_creation(messages: Sequence[Message], *, source: Source, actor: User | None, detail: str = "") -> None:
-    """Count new messages, and write the first history row of those that do not tell it themselves."""
+def record_creation(
+    messages: Sequence[Message],
+    *,
+    source: Source,
+    actor: User | None,
+    detail: str = "",
+    details: Mapping[UUID, str] | None = None,
+) -> None:
+    """Count new messages, and write the first history row of those that do not tell it themselves.
+
+    `details` are sentences of single messages, by primary key; `detail` is that of all others.
+    """
     tally = CounterBatch()
     for message in messages:
         tally.created(message)
     tally.write()
-    untold = [each for each in messages if not tells_its_creation(each, source=source, actor=actor, detail=detail)]
+    sentences = [(message, (details or {}).get(message.pk, detail)) for message in messages]
+    untold = [
+        (message, sentence)
+        for message, sentence in sentences
+        if not tells_its_creation(message, source=source, actor=actor, detail=sentence)
+    ]
     if untold:
         MessageEvent.objects.bulk_create(
             MessageEvent(
@@ -52,9 +68,9 @@ def record_creation(messages: Sequence[Message], *, source: Source, actor: User 
                 to_status=message.status,
                 source=source,
                 actor=actor,
-                detail=detail,
+                detail=sentence,
             )
-            for message in untold
+            for message, sentence in untold
         )
 
 

@@ -84,6 +84,7 @@ def _refused(schedule: Schedule, chunk: Sequence[Recipient], now: datetime) -> d
     prototype = prototype_of(schedule, now)
     batch = Batch((addressed(prototype, position, each.number) for position, each in enumerate(chunk)), now=now)
     batch.ignore_velocity()  # as a run does
+    batch.replace_senders()
     found = {}
     for refusal in batch.refusals(Moment.ACCEPT).values():
         verdict = CheckVerdict.HELD if refusal.check.ends is Ending.DEFER else CheckVerdict.REFUSED

@@ -19,8 +19,8 @@ from messaging.models import Message
 from messaging.models.encrypted import opened
 from messaging.policy.velocity import Counting
 from messaging.segments import SegmentCount
-from messaging.services.outbound import bulk_insert, eligibility
-from messaging.services.outbound.bulk_insert import HeldVariant, Variant
+from messaging.services.outbound import bulk_insert, eligibility, sender_rules
+from messaging.services.outbound.bulk_insert import OwnVariant, Variant
 from messaging.services.outbound.eligibility import Batch, Refusal
 from messaging.states import Direction, Source, Status
 from messaging.text_templates import MissingVariable, Template
@@ -151,14 +151,17 @@ def _write(
         counting=Counting.NOTE,  # a run is never cut short by a velocity limit, but its texts count
     )
     refused = cast("dict[int, Refusal]", batch.admit())  # by recipient: see `addressed`
-    held = {message.to_number: message for message in batch.messages if message.error_code}
+    own = {message.to_number: message for message in batch.messages if message.error_code or message.replaced_sender}
     variants = _variants(run, template, recipients, refused)
-    if held:
+    if own:
         made = bulk_insert.store(
             prototype,
-            _with_holds(variants, held, prototype),
+            _with_own_values(variants, own, prototype),
             source=Source.SCHEDULE,
-            columns=HeldVariant._fields,
+            columns=OwnVariant._fields,
+            details={
+                number: sender_rules.announced(message) for number, message in own.items() if message.replaced_sender
+            },
         )
     else:
         made = bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
@@ -181,12 +184,19 @@ def _variants(
             yield Variant(number, text, counted.encoding, counted.segments)
 
 
-def _with_holds(variants: Iterable[Variant], held: Mapping[str, Message], prototype: Message) -> Iterator[HeldVariant]:
-    """Add when each message may be sent and why it waits, by its recipient's number."""
+def _with_own_values(
+    variants: Iterable[Variant], own: Mapping[str, Message], prototype: Message
+) -> Iterator[OwnVariant]:
+    """Add when each message may be sent, why it waits, and its sender, by its recipient's number."""
     for variant in variants:
-        message = held.get(variant.to_number, prototype)
-        yield HeldVariant(
-            *variant, message.next_attempt_at, message.expires_at, message.error_code, message.error_detail
+        message = own.get(variant.to_number, prototype)
+        yield OwnVariant(
+            *variant,
+            message.next_attempt_at,
+            message.expires_at,
+            message.error_code,
+            message.error_detail,
+            message.from_number,
         )
 
 

@@ -49,6 +49,7 @@ from tests.factories import (
     GatewayCredentialFactory,
     HoursRuleFactory,
     MessageFactory,
+    OwnerPolicyFactory,
     PhoneNumberFactory,
     QueueFactory,
     SenderFactory,
@@ -373,6 +374,7 @@ def _hours(shop: AbstractUser, now: datetime) -> None:
         id="at-evening", name="Evenings in Austria", countries=["AT"], source="Agreed with the works council",
         hours=[[[540, 1200]]] * 5 + [[[600, 1080]], []], holidays="AT",
     )  # fmt: skip
+    OwnerPolicyFactory(owner=shop, default_time_zone="Europe/Berlin")
     for hours, reason in (
         (9, "08:00 Europe/Berlin (2 Dec): marketing hours, rule default"),
         (15, "09:00 America/Chicago (2 Dec): marketing hours, rule us-tx"),

@@ -28,7 +28,8 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         Error codes: 409 `recipient_inactive` if the number is deactivated, 409 `recipient_opted_out` if the recipient
         is suppressed, 403 `prefix_blocked` if texts to numbers of this prefix or type are blocked, 429
         `recipient_rate_exceeded` or `velocity_exceeded` with `Retry-After` if a velocity limit has no room (in a batch, an
-        error of the item), and in a 400 among others `invalid_number`, `sender_not_allowed`, `unknown_queue`, `too_long`,
+        error of the item), 409 `sender_not_allowed_in_country` if the recipient's country does not take the sender,
+        and in a 400 among others `invalid_number`, `sender_not_allowed`, `unknown_queue`, `too_long`,
         `media_not_supported` and `not_an_image` (a file that came in).
         """,
     ),

@@ -36,7 +36,11 @@ OPERATING_TEXTS: dict[str, tuple[str, str]] = {
         Changes the fields that are sent. `batch_size` messages are sent every `interval_seconds`: set both, or both to
         null for a queue without a pace. A new pace takes effect at the next tick.
 
-        Setting only one of the two is a 400 with `half_a_pace`, a field that cannot be changed a 400 with `read_only`.
+        `quiet_hours` hold the queue's messages in the recipient's night; a change takes effect within five seconds, also for
+        messages that wait.
+
+        Setting only one of the pace's two fields is a 400 with `half_a_pace`, a field that cannot be changed a 400 with
+        `read_only`.
         """,
     ),
     "queues_pause": (
@@ -51,6 +55,24 @@ OPERATING_TEXTS: dict[str, tuple[str, str]] = {
         """
         Starts sending from the queue again. A queue with a pace does not make up for the ticks that it missed. The
         request takes no body.
+        """,
+    ),
+    "policy_retrieve": (
+        "Read your policy",
+        """
+        Returns what holds for all messages of the user of the token: the quiet hours, and the time zone of numbers that tell
+        none. Null means that nothing is set; without a time zone that of the installation is used.
+        """,
+    ),
+    "policy_partial_update": (
+        "Change your policy",
+        """
+        Changes the fields that are sent. Between the two wall times of `quiet_hours`, in the recipient's own time zone,
+        messages wait with `outside_hours`; one-time passwords, emergencies and automatic replies to keywords do not. A
+        change takes effect within five seconds, also for messages that wait.
+
+        A 400 with `unknown_time_zone` for a name that is no IANA time zone, and with `no_quiet_hours` if they end when they
+        begin.
         """,
     ),
     "providers_list": (

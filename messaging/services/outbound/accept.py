@@ -66,7 +66,7 @@ def accept(
         if is_stored:
             return AcceptedMessage(response, message)
     accepted = _accept_in_steps(owner=owner, draft=draft, default_queue=default_queue, now=now, key=key)
-    if accepted.message is not None and not draft.sender:
+    if accepted.message is not None and not draft.sender and not accepted.message.replaced_sender:
         _default_senders.put(owner.pk, accepted.message.from_number)
     return accepted
 
@@ -124,7 +124,12 @@ def _expected(owner: User, draft: MessageInput, default_queue: str, now: datetim
         return None
     batch = Batch([message], now=now, counting=Counting.RESERVE)
     batch.provide(eligibility.recipients, eligibility.NOTHING_KNOWN)
-    return None if batch.admit() else batch
+    if batch.admit():
+        return None
+    if message.replaced_sender:
+        batch.release()
+        return None
+    return batch
 
 
 def _table(model: type[models.Model]) -> str:

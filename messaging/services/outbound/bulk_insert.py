@@ -1,7 +1,7 @@
 """Bulk insertion of outbound messages that were checked already: those of a schedule, and those of a client's batch."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,7 @@ from messaging.models import Message, MessageEvent, PhoneNumber
 from messaging.models.encrypted import EncryptedTextField, keys
 from messaging.segments import Encoding
 from messaging.services import transitions
+from messaging.services.outbound import sender_rules
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.states import Source
 
@@ -36,8 +37,8 @@ class Variant(NamedTuple):
     segments: int
 
 
-class HeldVariant(NamedTuple):
-    """As `Variant`, of messages of which some wait for an hour."""
+class OwnVariant(NamedTuple):
+    """As `Variant`, of messages of which some wait for an hour or have another sender."""
 
     to_number: str
     text: str
@@ -47,6 +48,7 @@ class HeldVariant(NamedTuple):
     expires_at: datetime | None
     error_code: str
     error_detail: str
+    from_number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +92,31 @@ def like(prototype: Message, **values: Any) -> Message:
 
 def store(
     prototype: Message,
-    variants: Iterable[Variant | HeldVariant],
+    variants: Iterable[Variant | OwnVariant],
     *,
     source: Source,
     columns: Sequence[str] = Variant._fields,
+    details: Mapping[str, str] | None = None,
 ) -> int:
     """Insert one message per variant, in the caller's transaction, and count them; with its first history row if it needs one.
 
-    `columns` are the fields of all variants. `variants` may be a generator that makes no queries: on PostgreSQL it runs while
-    the database inserts. Returns the number of messages. Raises `IntegrityError` when a run already has a message to the same
-    recipient, so a repeated run sends nothing twice.
+    `columns` are the fields of all variants, and `details` sentences for the first history row, by the recipient's number.
+    `variants` may be a generator that makes no queries: on PostgreSQL it runs while the database inserts. Returns the number of
+    messages. Raises `IntegrityError` when a run already has a message to the same recipient, so a repeated run sends nothing
+    twice.
     """
-    ids: list[str] = []
+    ids: dict[str, str] = {}
     _insert(_Table(prototype, ("id", *columns), _with_ids(variants, ids)))
-    if not transitions.tells_its_creation(prototype, source=source, actor=None):
+    details = details or {}
+    is_told = transitions.tells_its_creation(prototype, source=source, actor=None)
+    if not is_told or details:
         event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
-        _insert(_Table(event, ("id", "message_id"), ((str(uuid_utils.uuid7()), key) for key in ids)))
+        rows = (
+            (str(uuid_utils.uuid7()), key, details.get(number, ""))
+            for key, number in ids.items()
+            if not is_told or number in details
+        )
+        _insert(_Table(event, ("id", "message_id", "detail"), rows))
     tally = CounterBatch()
     if ids:
         tally.created(prototype, count=len(ids))
@@ -113,11 +124,11 @@ def store(
     return len(ids)
 
 
-def _with_ids(variants: Iterable[Variant | HeldVariant], ids: list[str]) -> Iterator[Row]:
-    """Prepend a new id to each variant, and append it to `ids`."""
+def _with_ids(variants: Iterable[Variant | OwnVariant], ids: dict[str, str]) -> Iterator[Row]:
+    """Prepend a new id to each variant, and add it to `ids` with the recipient's number."""
     for variant in variants:
         key = str(uuid_utils.uuid7())
-        ids.append(key)
+        ids[key] = variant.to_number
         yield (key, *variant)
 
 
@@ -126,7 +137,13 @@ def store_messages(messages: Sequence[Message], *, source: Source, actor: User) 
     _insert(_Table.of(messages))
     for message in messages:
         message._state.adding, message._state.db = False, connection.alias  # noqa: SLF001 (as `bulk_create` does)
-    transitions.record_creation(messages, source=source, actor=actor)
+    replaced = [message for message in messages if message.replaced_sender]
+    transitions.record_creation(
+        messages,
+        source=source,
+        actor=actor,
+        details={message.pk: sender_rules.announced(message) for message in replaced},
+    )
 
 
 def store_numbers(numbers: Iterable[str]) -> None:

@@ -16,10 +16,11 @@ from messaging.models import KeywordRule, Message, OutboundQueue
 from messaging.policy import zones
 from messaging.policy.opt_out_line import NO_OPT_OUT_LINE, lacks_opt_out
 from messaging.segments import SegmentCount
+from messaging.services.outbound import sender_rules
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.dispatch.attempts import NO_ROUTE
 from messaging.services.outbound.dispatch.router import RouteOption, Router
-from messaging.services.outbound.eligibility import Batch, Check, Ending, Moment, Refusal
+from messaging.services.outbound.eligibility import SENDER_NOT_ALLOWED, Batch, Check, Ending, Moment, Refusal
 from messaging.services.outbound.submit import MessageInput, build_one
 from providers import routing
 from providers.models import ProviderAccount
@@ -38,7 +39,7 @@ class CheckVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`detail` and `until` are of a check that the message did not pass."""
+    """`until` is of a check that the message did not pass. `detail` says why, or what was changed so that it does."""
 
     code: str
     verdict: CheckVerdict
@@ -84,6 +85,7 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
     _check_media(message, draft, owner)
     message.queue = OutboundQueue.objects.get(pk=message.queue_id)
     batch = Batch([message], now=now)
+    batch.replace_senders()
     verdicts = batch.verdicts(message, Moment.ACCEPT, Moment.CLAIM, Moment.CALL)
     options = Router(now=now).options(message)
     place = zones.location_of(message.to_number)
@@ -94,7 +96,7 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
         country=place.country if place.country in COUNTRIES else "",
         time_zones=place.zones,
         size=segments.measure(message.text),
-        checks=[*(_result(check, refusal) for check, refusal in verdicts), _route_result(options)],
+        checks=[*(_result(check, refusal, message) for check, refusal in verdicts), _route_result(options)],
         options=options,
         provider=slug,
         price=_price(slug, message),
@@ -122,9 +124,10 @@ def _check_media(message: Message, draft: MessageInput, owner: User) -> None:
         raise error
 
 
-def _result(check: Check, refusal: Refusal | None) -> CheckResult:
+def _result(check: Check, refusal: Refusal | None, message: Message) -> CheckResult:
     if refusal is None:
-        return CheckResult(check.code, CheckVerdict.PASSED)
+        detail = sender_rules.announced(message) if check is SENDER_NOT_ALLOWED else ""
+        return CheckResult(check.code, CheckVerdict.PASSED, detail)
     verdict = CheckVerdict.HELD if check.ends is Ending.DEFER else CheckVerdict.REFUSED
     return CheckResult(check.code, verdict, refusal.detail, refusal.until)
 

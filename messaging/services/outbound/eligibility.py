@@ -33,11 +33,13 @@ from messaging.services.errors import (
     RateExceeded,
     RecipientInactive,
     RecipientRateExceeded,
+    SenderNotAllowedInCountry,
     VelocityExceeded,
 )
 from messaging.services.limits import rules, sentences, velocity
-from messaging.services.outbound import hours, verification_codes
+from messaging.services.outbound import hours, sender_rules, verification_codes
 from messaging.services.outbound.hours import Hold, Snapshot
+from messaging.services.outbound.sender_rules import SenderRules
 from messaging.services.outbound.verification_codes import CodeSlot
 from messaging.services.recipients import suppressions
 from messaging.services.recipients.suppressions import OptOuts
@@ -144,11 +146,16 @@ class Batch:
                 refused[message.pk] = check.refuse(message, self)
         return refused
 
+    def replace_senders(self) -> None:
+        """In memory, those that the recipients' countries do not take, where the owner has another one for that."""
+        self.of(rules_of_senders).replace(self.messages)
+
     def admit(self) -> dict[UUID, "Refusal"]:
         """As `refusals` of `Moment.ACCEPT`, but only those that keep a message from being stored.
 
         A message that has to wait is held instead, in memory: the caller stores it with `FIELDS`.
         """
+        self.replace_senders()
         refused = self.refusals(Moment.ACCEPT)
         for refusal in refused.values():
             refusal.hold()
@@ -342,6 +349,21 @@ VERIFICATION_ENDED = Check(
     applies=lambda message, batch: message.verification_id is not None and message.pk not in batch.of(codes),
     error=NotRetryable,
 )
+
+
+def rules_of_senders(_batch: Batch) -> SenderRules:
+    """A query or two if the rules in memory are older than two seconds."""
+    return sender_rules.current()
+
+
+SENDER_NOT_ALLOWED = Check(
+    code=SenderNotAllowedInCountry.code,
+    detail="The recipient's country does not take this kind of sender.",
+    moments=frozenset({Moment.ACCEPT}),
+    applies=lambda message, batch: bool(batch.of(rules_of_senders).refusal(message)),
+    error=SenderNotAllowedInCountry,
+    explain=lambda message, batch: batch.of(rules_of_senders).refusal(message),
+)
 TEXT_UNREADABLE = Check(
     code=CannotBeOpened.code,
     detail="The text cannot be opened.",
@@ -355,7 +377,7 @@ TEXT_UNREADABLE = Check(
 
 
 def rules_of_hours(_batch: Batch) -> Snapshot:
-    """A query if the rules in memory are older than two seconds."""
+    """Two queries if the rules in memory are older than two seconds."""
     return hours.current()
 
 
@@ -365,7 +387,11 @@ def _hold_of(message: Message, batch: Batch) -> Hold | None:
         return None
     due = message.next_attempt_at if message.status == Status.SCHEDULED else None
     return batch.of(rules_of_hours).hold(
-        number=message.to_number, category=message.category, at=max(due or batch.now, batch.now)
+        number=message.to_number,
+        category=message.category,
+        at=max(due or batch.now, batch.now),
+        owner_id=message.owner_id,
+        queue_id=message.queue_id,
     )
 
 
@@ -496,6 +522,7 @@ CHECKS: tuple[Check, ...] = (
     RECIPIENT_OPTED_OUT,
     VERIFICATION_ENDED,
     PREFIX_IS_BLOCKED,
+    SENDER_NOT_ALLOWED,
     RECIPIENT_RATE,
     VELOCITY,
     TEXT_UNREADABLE,

@@ -1,13 +1,13 @@
-"""Messages that wait for an hour: judge them anew when a rule has changed, and count them by moment and reason."""
+"""Messages that wait for an hour: judge them anew when rules or quiet hours change, and count them by moment and reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from messaging.models import HoursRevision, Message
+from messaging.models import HoursRevision, Message, OwnerPolicy
 from messaging.policy.hours import OUTSIDE_HOURS
 from messaging.services.outbound import eligibility, hours
 from messaging.services.transitions import save_together
@@ -16,6 +16,8 @@ from messaging.states import Status
 # All processes judge by new rules after this time: they read them every two seconds, and their clocks may differ a little.
 TAKES_EFFECT_AFTER = timedelta(seconds=5)
 CHUNK, MAX_CHUNKS = 500, 6
+# So many changes of owners' policies are looked at in one pass.
+MAX_POLICIES = 20
 # Of each group so many are counted, and so many groups are shown.
 COUNTED, SHOWN = 10_000, 20
 
@@ -30,28 +32,54 @@ def judged_before() -> QuerySet[Message]:
     return messages().filter(updated_at__lt=changed)
 
 
+def changed_policies(*, now: datetime) -> QuerySet[OwnerPolicy]:
+    """The owners' policies whose last change has taken effect, and by which held messages were not judged yet."""
+    return OwnerPolicy.objects.filter(effective_at__lte=now)
+
+
 def judge_anew(*, now: datetime) -> int:
     """Judge held messages by rules that have changed: release them, or hold them by what holds now. Returns how many.
 
     Each chunk is a transaction of its own. Nothing is done before all processes know the new rules: one that does not could
-    still hold a message by the old ones.
+    still hold a message by the old ones. What one owner changes concerns its own messages alone, so that it can neither
+    delay nor repeat the judgement of all others.
     """
+    hours.read()
+    return _judge_by_rules(now) + _judge_by_policies(now)
+
+
+def _judge_by_rules(now: datetime) -> int:
     changed_at = HoursRevision.objects.values_list("changed_at", flat=True).first()
     if changed_at is None or now < changed_at + TAKES_EFFECT_AFTER:
         return 0
-    hours.read()
+    return _judge_chunks(judged_before, now)
+
+
+def _judge_by_policies(now: datetime) -> int:
+    total = 0
+    for policy in changed_policies(now=now).order_by("effective_at")[:MAX_POLICIES]:
+        before = messages().filter(owner=policy.pk, updated_at__lt=policy.effective_at)
+        total += _judge_chunks(before.all, now)
+        if not before.exists():  # there are more, or another transaction has one of them
+            OwnerPolicy.objects.filter(pk=policy.pk, effective_at=policy.effective_at).update(effective_at=None)
+        if total >= CHUNK * MAX_CHUNKS:
+            break
+    return total
+
+
+def _judge_chunks(before: Callable[[], QuerySet[Message]], now: datetime) -> int:
     total = 0
     for _ in range(MAX_CHUNKS):
-        done = _judge_chunk(now)
+        done = _judge_chunk(before(), now)
         total += done
         if done < CHUNK:
             break
     return total
 
 
-def _judge_chunk(now: datetime) -> int:
+def _judge_chunk(before: QuerySet[Message], now: datetime) -> int:
     with transaction.atomic():
-        rows = list(judged_before().defer("text").order_by("updated_at").select_for_update(skip_locked=True)[:CHUNK])
+        rows = list(before.defer("text").order_by("updated_at").select_for_update(skip_locked=True)[:CHUNK])
         for row in rows:
             row.updated_at = now
             eligibility.hold_or_release(row, now)

@@ -1,14 +1,18 @@
-"""May this text be sent at this hour? By the enabled rules, which each process keeps in memory."""
+"""May this text be sent at this hour? By the enabled rules and quiet hours, which each process keeps in memory."""
 
 import threading
 import time
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from datetime import time as wall_time
+from typing import Any
 
 from django.conf import settings
+from django.db.models import CharField, F, IntegerField, Q, Value
 
-from messaging.models import HoursRule
-from messaging.policy import zones
+from messaging.models import HoursRule, OutboundQueue, OwnerPolicy
+from messaging.policy import quiet, zones
 from messaging.policy.hours import HELD_CATEGORIES, HORIZON, Opening, Rule, next_open, violation
 
 # The rules are read again when they are older, so that a change takes effect everywhere within this time.
@@ -27,36 +31,65 @@ class Hold:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class OwnerHours:
+    """What one owner has decided: its quiet hours, and the zone of numbers without one; None or empty if it has not."""
+
+    quiet: Rule | None
+    default_zone: str
+
+
 @dataclass(slots=True)
 class Snapshot:
-    """The enabled rules as they were at one time. Verdicts are remembered, as many texts are judged at the same moment."""
+    """The enabled rules and all quiet hours as they were at one time.
+
+    Verdicts are remembered, as many texts are judged at the same moment.
+    """
 
     rules: tuple[Rule, ...] = ()
     read_at: float = 0.0
+    owners: Mapping[int, OwnerHours] = field(default_factory=dict)
+    queues: Mapping[str, Rule] = field(default_factory=dict)
     categories: frozenset[str] = field(init=False)
-    _holds: dict[tuple[tuple[str, ...], tuple[str, ...], str, datetime], Hold | None] = field(default_factory=dict)
+    _holds: dict[tuple[tuple[Hashable, ...], tuple[str, ...], str, datetime], Hold | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.categories = HELD_CATEGORIES & frozenset(word for rule in self.rules for word in rule.categories)
 
-    def hold(self, *, number: str, category: str, at: datetime) -> Hold | None:
+    def hold(
+        self, *, number: str, category: str, at: datetime, owner_id: int | None = None, queue_id: str | None = None
+    ) -> Hold | None:
         """Return why a text of this category to this number must wait at this moment; None if it may be sent."""
-        if category not in self.categories or at.year > LAST_YEAR:
+        owner = self.owners.get(owner_id) if owner_id is not None else None
+        own = self._quiet(owner, queue_id) if category in HELD_CATEGORIES else []
+        if (not own and category not in self.categories) or at.year > LAST_YEAR:
             return None
         place = zones.location_of(number)
         rules = [rule for rule in self.rules if rule.concerns(number=number, country=place.country, category=category)]
-        if not rules:
+        if not rules and not own:
             return None
-        names = place.zones or (settings.POLICY_DEFAULT_TIME_ZONE,)
-        key = (tuple(rule.id for rule in rules), names, category, at)
+        default = owner.default_zone if owner is not None else ""
+        names = place.zones or (default or settings.POLICY_DEFAULT_TIME_ZONE,)
+        # Quiet hours of all owners have one id, but not the same hours.
+        marks = (*(rule.id for rule in rules), *((rule.id, rule.hours[0]) for rule in own))
+        key = (marks, names, category, at)
         try:
             return self._holds[key]
         except KeyError:
-            found = _judge(rules, names, category, at)
+            found = _judge([*rules, *own], names, category, at)
         if len(self._holds) >= MAX_REMEMBERED:
             self._holds.clear()
         self._holds[key] = found
         return found  # another thread may have cleared them
+
+    def _quiet(self, owner: OwnerHours | None, queue_id: str | None) -> list[Rule]:
+        if owner is None and not self.queues:
+            return []
+        found = [owner.quiet if owner is not None else None, self.queues.get(queue_id or "")]
+        return [rule for rule in found if rule is not None]
+
+    def is_as(self, other: "Snapshot") -> bool:
+        return (self.rules, self.owners, self.queues) == (other.rules, other.owners, other.queues)
 
 
 def _judge(rules: list[Rule], names: tuple[str, ...], category: str, at: datetime) -> Hold | None:
@@ -68,11 +101,43 @@ def _judge(rules: list[Rule], names: tuple[str, ...], category: str, at: datetim
 
 
 def _in_words(opening: Opening, category: str) -> str:
-    hours = f"{category} hours, rule {opening.rule.id}"
+    kind = "quiet" if opening.rule.id in quiet.RULE_IDS else category
+    hours = f"{kind} hours, rule {opening.rule.id}"
     if opening.at is None:
         return f"Held: within {HORIZON.days} days no moment is allowed in all time zones of the number ({hours})."
     wall = opening.at.astimezone(opening.zone)
     return f"Held until {wall:%H:%M} {opening.zone.key} ({wall.day} {wall:%b}): {hours}."
+
+
+_Row = tuple[int, str, str, wall_time | None, wall_time | None]
+
+
+def _quiet_hours() -> tuple[dict[int, OwnerHours], dict[str, Rule]]:
+    """Of the owners and the queues that have any, with one query."""
+    columns = ("of_owner", "of_queue", "zone", "quiet_from", "quiet_until")
+    nothing: Any = Value("", output_field=CharField())
+    owners = OwnerPolicy.objects.filter(Q(quiet_from__isnull=False) | ~Q(default_time_zone="")).order_by()
+    queues = OutboundQueue.objects.filter(quiet_from__isnull=False).order_by()
+    rows: list[_Row] = list(
+        owners.annotate(of_owner=F("owner_id"), of_queue=nothing, zone=F("default_time_zone"))
+        .values_list(*columns)
+        .union(
+            queues.annotate(
+                of_owner=Value(0, output_field=IntegerField()), of_queue=F("name"), zone=nothing
+            ).values_list(*columns),
+            all=True,
+        )
+    )
+    return (
+        {owner: OwnerHours(_rule(quiet.OWNER_RULE, *span), zone) for owner, queue, zone, *span in rows if not queue},
+        {queue: rule for _, queue, _, *span in rows if queue and (rule := _rule(quiet.QUEUE_RULE, *span)) is not None},
+    )
+
+
+def _rule(rule_id: str, quiet_from: wall_time | None, quiet_until: wall_time | None) -> Rule | None:
+    if quiet_from is None or quiet_until is None:
+        return None
+    return quiet.rule_of(rule_id, quiet_from, quiet_until)
 
 
 class _Memory:
@@ -90,9 +155,11 @@ class _Memory:
 
     def read(self) -> Snapshot:
         rules = tuple(row.as_rule() for row in HoursRule.objects.filter(is_enabled=True))
+        owners, queues = _quiet_hours()
+        found = Snapshot(rules, owners=owners, queues=queues)
         with self._lock:
             # Verdicts stay as long as the rules do.
-            kept = self._snapshot if self._snapshot.rules == rules else Snapshot(rules)
+            kept = self._snapshot if self._snapshot.is_as(found) else found
             kept.read_at = time.monotonic()
             self._snapshot = kept
         return kept
@@ -110,9 +177,9 @@ class _Memory:
 
 _memory = _Memory()
 current = _memory.fresh
-"""The rules, read again if they are older than `REFRESH_SECONDS`: one query."""
+"""The rules, read again if they are older than `REFRESH_SECONDS`: two queries."""
 read = _memory.read
-"""The rules as they are now: one query."""
+"""The rules as they are now: two queries."""
 last_known = _memory.last
 """The rules that this process used last; no query."""
 expire = _memory.expire

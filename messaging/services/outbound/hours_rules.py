@@ -29,7 +29,7 @@ def save(rule: HoursRule, *, now: datetime) -> HoursRule:
     with transaction.atomic():
         rule.changed_at = now
         rule.save()
-        _note(now)
+        note_change(now)
     return rule
 
 
@@ -40,7 +40,7 @@ def switch(*, rule_id: str, is_enabled: bool, now: datetime) -> HoursRule:
         if rule.is_enabled != is_enabled:
             rule.is_enabled, rule.changed_at = is_enabled, now
             rule.save(update_fields=["is_enabled", "changed_at"])
-            _note(now)
+            note_change(now)
     return rule
 
 
@@ -49,7 +49,7 @@ def remove(*, rule_id: str, now: datetime) -> None:
     with transaction.atomic():
         deleted, _ = HoursRule.objects.filter(pk=rule_id, is_shipped=False).delete()
         if deleted:
-            _note(now)
+            note_change(now)
 
 
 def install(*, now: datetime, rules: Iterable[ShippedRule] | None = None) -> None:
@@ -76,7 +76,7 @@ def install(*, now: datetime, rules: Iterable[ShippedRule] | None = None) -> Non
                 is_changed = True
                 HoursRule.objects.filter(pk=row.pk).update(**changes, changed_at=now)
         if is_changed or not HoursRevision.objects.exists():
-            _note(now)
+            note_change(now)
 
 
 def _values(rule: Rule) -> dict[str, Any]:
@@ -90,6 +90,7 @@ def _values(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _note(now: datetime) -> None:
+def note_change(now: datetime) -> None:
+    """What is held by now is judged anew; called in the transaction of the change. Quiet hours of queues call it too."""
     HoursRevision.objects.update_or_create(pk=HoursRevision.ONLY, defaults={"changed_at": now})
     hours.expire()

@@ -6,44 +6,59 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, OuterRef
+from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from messaging.categories import Priority
 from messaging.models import Message, OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
 from messaging.services.errors import InvalidField
-from messaging.services.outbound import pacing
+from messaging.services.outbound import hours, hours_rules, pacing
+from messaging.services.outbound.owner_policies import check_quiet_hours
 from messaging.states import Status
 
 TICK_TASK = "messaging.paced_tick"
 MAXIMA = {"batch_size": MAX_BATCH, "interval_seconds": MAX_INTERVAL}
 PACE = MAXIMA.keys()
-EDITABLE = ("description", "batch_size", "interval_seconds", "preserve_order", "is_paused", "routing_strategy")
+QUIET = ("quiet_from", "quiet_until")
+EDITABLE = (
+    *("description", "batch_size", "interval_seconds", "preserve_order", "is_paused", "routing_strategy"),
+    *QUIET,
+)
 
 
 def create(queue: OutboundQueue) -> OutboundQueue:
-    """Store a new queue. Raises `InvalidField` for an incomplete pace, or one beyond its limits."""
+    """Store a new queue. Raises `InvalidField` for an incomplete pace, or one beyond its limits, and for no quiet hours."""
     check_pace(queue)
+    check_quiet_hours(queue.quiet_from, queue.quiet_until)
     with transaction.atomic():
         queue.save(force_insert=True)
         keep_beat_in_step(queue)
+    hours.expire()
     return queue
 
 
 def change(*, name: str, changes: dict[str, Any]) -> OutboundQueue:
     """Change some of the `EDITABLE` fields. A pause stops claims at once; other changes take effect at the next tick.
 
-    Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for an incomplete pace, or one beyond its limits.
+    Messages that are held are judged by new quiet hours as by new rules of hours.
+
+    Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for an incomplete pace, or one beyond its limits, and for wall times
+    that are no quiet hours.
     """
     with transaction.atomic():
         queue = OutboundQueue.objects.select_for_update().get(pk=name)
+        quiet_before = (queue.quiet_from, queue.quiet_until)
         for field in EDITABLE:
             if field in changes:
                 setattr(queue, field, changes[field])
         if PACE & changes.keys():
             check_pace(queue)
+        check_quiet_hours(queue.quiet_from, queue.quiet_until)
         queue.save(update_fields=[*EDITABLE, "updated_at"])
         keep_beat_in_step(queue)
+        if quiet_before != (queue.quiet_from, queue.quiet_until):
+            hours_rules.note_change(timezone.now())
     return queue
 
 

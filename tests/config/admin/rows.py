@@ -10,6 +10,7 @@ from media_store.models import MediaAsset
 from messaging.console import audit
 from messaging.models import (
     ApiToken,
+    CountrySenders,
     Erasure,
     KeywordRule,
     OptOutCase,
@@ -29,6 +30,7 @@ from tests.factories import (
     GatewayCredentialFactory,
     HoursRuleFactory,
     MessageFactory,
+    OwnerPolicyFactory,
     PhoneNumberFactory,
     QueueFactory,
     SenderFactory,
@@ -69,6 +71,9 @@ MAKERS: dict[str, Callable[[int], object]] = {
     "media_store/mediaasset": _image,
     "messaging/alertreceiver": lambda _n: AlertReceiverFactory(),
     "messaging/apitoken": lambda _n: ApiToken.objects.create(user=UserFactory()),
+    "messaging/countrysenders": lambda n: CountrySenders.objects.create(
+        country=f"{chr(65 + n // 26)}{chr(65 + n % 26)}", takes_names=False
+    ),
     "messaging/erasure": lambda n: Erasure.objects.create(
         digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1
     ),
@@ -87,6 +92,7 @@ MAKERS: dict[str, Callable[[int], object]] = {
         due_at=NOW,
     ),
     "messaging/outboundqueue": lambda n: MessageFactory(queue=QueueFactory(name=f"q{n}")),
+    "messaging/ownerpolicy": lambda _n: OwnerPolicyFactory(),
     "messaging/phonenumber": lambda _n: PhoneNumberFactory(),
     "messaging/prefixrule": lambda n: PrefixRule.objects.create(
         owner=UserFactory(), prefix=f"+1{n + 1}", is_allowed=False, reason="a test", changed_at=NOW

@@ -41,6 +41,10 @@ PATHS = {
     "SMS pumping": "/admin/messaging/pumpingalert/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
+    "quiet hours": "/admin/messaging/ownerpolicy/",
+    "senders by country": "/admin/messaging/countrysenders/",
+    "new country": "/admin/messaging/countrysenders/add/",
+    "new quiet hours": "/admin/messaging/ownerpolicy/add/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
     "twilio credentials": "/admin/messaging/twilioaccount/",
@@ -48,10 +52,13 @@ PATHS = {
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
+VIEWER |= {"quiet hours", "senders by country"}
 READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
+READER |= {"quiet hours"}
 SEEN = {
     "Viewer": VIEWER,
-    "Operator": VIEWER | {"send", "new schedule", "new hours", "new prefix", "new velocity limit"},
+    "Operator": VIEWER
+    | {"send", "new schedule", "new hours", "new prefix", "new velocity limit", "new quiet hours", "new country"},
     "API reader": READER,
     "API sender": READER | {"send", "new schedule"},
     "API operator": READER | {"providers"},

@@ -39,3 +39,24 @@ def test_a_complete_pace_is_stored(admin: Client) -> None:
 
     queue = OutboundQueue.objects.get()
     assert (queue.batch_size, queue.interval_seconds) == (2, 60)
+
+
+def test_quiet_hours_are_stored_shown_and_removed(admin: Client) -> None:
+    QueueFactory()
+
+    assert admin.post(PAGE, {**FORM, "quiet_from": "21:00", "quiet_until": "08:00"}).status_code == 302
+    assert OutboundQueue.objects.get().quiet_in_words == "21:00-08:00"
+    assert "21:00-08:00" in admin.get("/admin/messaging/outboundqueue/").content.decode()
+    admin.post(PAGE, FORM)
+
+    assert OutboundQueue.objects.get().quiet_in_words == ""
+
+
+def test_one_of_two_times_is_refused_at_its_field(admin: Client) -> None:
+    QueueFactory()
+
+    page = admin.post(PAGE, {**FORM, "quiet_from": "21:00"})
+
+    error = "Set the beginning and the end of quiet hours, or neither."
+    assert page.context["adminform"].form.errors["quiet_until"] == [error]
+    assert OutboundQueue.objects.get().quiet_from is None

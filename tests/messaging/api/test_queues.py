@@ -15,8 +15,8 @@ from tests.messaging.api.conftest import assert_problem, errors_of
 
 EXPRESS = {
     "name": "express", "description": "Sent at once, as fast as the providers take it.", "batch_size": None,
-    "interval_seconds": None, "routing_strategy": "weighted", "preserve_order": True, "is_paused": False, "depth": 0,
-    "oldest_queued_at": None,
+    "interval_seconds": None, "routing_strategy": "weighted", "preserve_order": True, "is_paused": False,
+    "quiet_hours": None, "depth": 0, "oldest_queued_at": None,
 }  # fmt: skip
 PACED = {
     **EXPRESS,
@@ -64,6 +64,9 @@ def test_the_oldest_message_may_be_single_or_bulk(api) -> None:
         {"routing_strategy": "cheapest"},
         {"preserve_order": False},
         {"is_paused": True},
+        {"quiet_hours": {"from": "21:00", "until": "08:00"}},
+        {"quiet_hours": {"from": "00:00", "until": "00:01"}},
+        {"quiet_hours": None},
         {},
     ],
     ids=str,
@@ -92,6 +95,12 @@ def test_only_the_fields_that_are_sent_change(api, change) -> None:
         ({"preserve_order": 1}, "preserve_order", "invalid"),
         ({"routing_strategy": "dearest"}, "routing_strategy", "invalid_choice"),
         ({"routing_strategy": None}, "routing_strategy", "null"),
+        ({"quiet_hours": {"from": "21:00"}}, "quiet_hours", "invalid"),
+        ({"quiet_hours": {"from": "21:00", "until": "08:00", "zone": "UTC"}}, "quiet_hours", "invalid"),
+        ({"quiet_hours": "21:00-08:00"}, "quiet_hours", "invalid"),
+        ({"quiet_hours": {"from": "21:00", "until": "24:00"}}, "quiet_hours", "invalid_time"),
+        ({"quiet_hours": {"from": 21, "until": "08:00"}}, "quiet_hours", "invalid_time"),
+        ({"quiet_hours": {"from": "08:00", "until": "08:00"}}, "quiet_hours", "no_quiet_hours"),
         ({"description": "x" * 201}, "description", "max_length"),
         ({"description": "\u0000"}, "description", "null_characters_not_allowed"),
     ],

@@ -64,6 +64,7 @@ def test_no_area_code_is_in_two_states() -> None:
     ("changes", "problem"),
     [
         ({"id": "Not an id"}, "An id has"),
+        ({"id": "quiet-owner"}, "that of quiet hours"),
         ({"countries": ["USA"]}, "A country has two"),
         ({"prefixes": ["0049"]}, "A prefix has"),
         ({"categories": []}, "at least one category"),

@@ -64,6 +64,7 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
             "recipient_opted_out",
             "verification_ended",
             "prefix_blocked",
+            "sender_not_allowed_in_country",
             "recipient_rate_exceeded",
             "velocity_exceeded",
             "text_unreadable",

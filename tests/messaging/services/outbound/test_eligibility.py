@@ -9,11 +9,20 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import DeliveryAttempt, HoursRule, Message, PhoneNumber, PrefixRule, PumpingAlert, Suppression
+from messaging.models import (
+    CountrySenders,
+    DeliveryAttempt,
+    HoursRule,
+    Message,
+    PhoneNumber,
+    PrefixRule,
+    PumpingAlert,
+    Suppression,
+)
 from messaging.policy.velocity import Counting, Limits
 from messaging.services.errors import DomainError, RateExceeded
 from messaging.services.limits import rules, velocity
-from messaging.services.outbound import dispatch, eligibility, hours, recovery, retry
+from messaging.services.outbound import dispatch, eligibility, hours, recovery, retry, sender_rules
 from messaging.services.outbound.dispatch.attempts import Attempt, start_attempts
 from messaging.services.outbound.dispatch.claim import claim
 from messaging.services.outbound.dispatch.sending import Deferred, SendResult, send
@@ -96,6 +105,15 @@ def exceed(**limits: int) -> Callable[[Message], None]:
     return spoil
 
 
+def from_a_name(message: Message) -> None:
+    """To a country that takes none."""
+    Message.objects.filter(pk=message.pk).update(from_number="ACME")
+    if not CountrySenders.objects.exists():
+        CountrySenders.objects.create(country="US", takes_names=False)
+        sender_rules.expire()
+        sender_rules.current()
+
+
 # For each check, what makes it apply to a stored message.
 SPOILS: dict[str, Callable[[Message], None]] = {
     "canceled": change(cancel_requested=True),
@@ -103,6 +121,7 @@ SPOILS: dict[str, Callable[[Message], None]] = {
     "erased": change(text="", erased_at=NOW),
     "recipient_inactive": lambda message: mark_inactive(message.to_number),
     "recipient_opted_out": opt_out,
+    "sender_not_allowed_in_country": from_a_name,
     "text_unreadable": lose_the_key,
     "budget_exceeded": lambda message: refused_numbers.add(message.to_number),
     "later": lambda message: refused_numbers.add(message.to_number),
@@ -118,7 +137,10 @@ DETAILS = {
     "outside_hours": "Held until 02:00 America/Los_Angeles (22 Nov): marketing hours, rule night.",
     "prefix_blocked": f"Texts to this number are not allowed: {TO} is blocked: a test.",
     "prefix_held": f"Held: codes to {TO[:8]} wait until staff have looked at an alert of SMS pumping.",
+    "sender_not_allowed_in_country": "US takes no names as senders, only numbers and short codes.",
 }
+# Of drafts: a text is never erased, and `test_sender_rules` has those from a name.
+NOT_OF_DRAFTS = {"erased", "sender_not_allowed_in_country", "verification_ended"}
 Spoil = Callable[[Message], None]
 
 
@@ -319,7 +341,7 @@ class TestAcceptance:
 
     of_drafts = pytest.mark.parametrize(
         "check",
-        [c for c in REFUSING if c.code not in {"erased", "verification_ended"}],
+        [c for c in REFUSING if c.code not in NOT_OF_DRAFTS],
         ids=lambda check: check.code,
     )
     of_all = pytest.mark.parametrize("check", REFUSING, ids=lambda check: check.code)
@@ -349,6 +371,9 @@ class TestAcceptance:
 
         assert refused.value.detail == explained(check)
         assert (report.changed, dict(report.refused)) == (0, {(check.error.code, explained(check)): 1})
+        detail = DETAILS.get(check.code, check.detail)
+        assert refused.value.detail == detail
+        assert (report.changed, dict(report.refused)) == (0, {(check.error.code, detail): 1})
         assert stored(message).status == "failed"
 
     def test_a_retry_ignores_an_earlier_cancel_request_or_expiry(self, owner) -> None:
