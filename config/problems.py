@@ -39,6 +39,7 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.OptedOut: HTTPStatus.CONFLICT,
     errors.EmergencyNotAllowed: HTTPStatus.FORBIDDEN,
     errors.SenderRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.BudgetExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAttachable: HTTPStatus.CONFLICT,
     errors.NotErasable: HTTPStatus.CONFLICT,
     errors.NotCancelable: HTTPStatus.CONFLICT,

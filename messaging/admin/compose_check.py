@@ -37,7 +37,7 @@ def check_panel(found: DryRun) -> dict[str, Any]:
         ],
         "country": found.country,
         "time_zones": ", ".join(found.time_zones),
-        "price": None if found.price is None else f"{found.price.normalize():f}",
+        "price": None if found.price is None else f"{found.price.normalize():f} {found.currency}".strip(),
     }
 
 

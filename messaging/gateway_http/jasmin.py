@@ -115,6 +115,8 @@ def _refusal(error: DomainError, username: str) -> JasminRefusal:
     code = error.field_code if isinstance(error, InvalidField) else error.code
     if code == "unknown_queue":  # the operator's fault
         return JasminRefusal(412, "No route found")
+    if code == "budget_exceeded":
+        return JasminRefusal(403, "User throughput exceeded")
     name = FILTERS.get(code, OF_RECIPIENT)
     return JasminRefusal(400, f"Value filter failed for user [{username}] ({name} filter mismatch).")
 

@@ -29,6 +29,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "sender_not_allowed": (400, "Sender not allowed, rejected"),
     "too_long": (400, "Text too long, rejected"),
     "too_far_ahead": (400, "Deferred field misformed, rejected"),
+    "budget_exceeded": UNAVAILABLE,
     "unknown_queue": UNAVAILABLE,  # the operator's fault: the client repeats
 }
 

@@ -2,6 +2,7 @@ from messaging.models.access import ApiToken
 from messaging.models.alert import AlertChannel, AlertNotice, AlertReceiver
 from messaging.models.attachment import Attachment
 from messaging.models.attempt import AttemptPart, DeliveryAttempt
+from messaging.models.budget import Budget, BudgetCharge, BudgetSlot
 from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
 from messaging.models.event import MessageEvent
@@ -26,6 +27,9 @@ __all__ = [
     "ApiToken",
     "Attachment",
     "AttemptPart",
+    "Budget",
+    "BudgetCharge",
+    "BudgetSlot",
     "ClientEvent",
     "CountJournal",
     "DeliveryAttempt",

@@ -44,6 +44,16 @@ class SenderRateLimited(DomainError):
         self.retry_after = retry_after
 
 
+class BudgetExceeded(DomainError):
+    """`retry_after` is in whole seconds: then the budget's next period begins."""
+
+    code = "budget_exceeded"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class NotAttachable(DomainError):
     code = "not_attachable"
 

@@ -85,6 +85,7 @@ OF_FIELDS: Mapping[tuple[str, str], TwilioFault] = {
 OF_SERVICES: Mapping[type[Exception], TwilioFault] = {
     errors.RecipientInactive: NOT_MOBILE,
     errors.OptedOut: OPTED_OUT,
+    errors.BudgetExceeded: TOO_MANY,
     errors.NotCancelable: NOT_CANCELABLE,
     errors.IdempotencyKeyReused: CONFLICT,
     errors.TooManyEndpoints: CONFLICT,
@@ -132,7 +133,8 @@ def _converted(exc: Exception) -> tuple[TwilioFault, str, Mapping[str, str]] | N
     if isinstance(exc, errors.InvalidField):
         return OF_FIELDS.get((exc.field, exc.field_code), BAD_REQUEST), "", {}
     if type(exc) in OF_SERVICES:
-        return OF_SERVICES[type(exc)], "", {}
+        later = {"Retry-After": str(exc.retry_after)} if isinstance(exc, errors.BudgetExceeded) else {}
+        return OF_SERVICES[type(exc)], "", later
     if isinstance(exc, (Http404, PermissionDenied, RequestDataTooBig, TooManyFieldsSent)):
         return _of_django(exc), "", {}
     if isinstance(exc, exceptions.APIException):

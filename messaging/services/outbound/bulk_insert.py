@@ -94,30 +94,37 @@ def store(
     *,
     source: Source,
     columns: Sequence[str] = Variant._fields,
+    ids: Sequence[str] | None = None,
 ) -> int:
     """Insert one message per variant, in the caller's transaction, and count them; with its first history row if it needs one.
 
-    `columns` are the fields of all variants. `variants` may be a generator that makes no queries: on PostgreSQL it runs while
-    the database inserts. Returns the number of messages. Raises `IntegrityError` when a run already has a message to the same
-    recipient, so a repeated run sends nothing twice.
+    `columns` are the fields of all variants; `ids` are theirs, if the caller has given them ids. `variants` may be a generator
+    that makes no queries: on PostgreSQL it runs while the database inserts. Returns the number of messages. Raises
+    `IntegrityError` when a run already has a message to the same recipient, so a repeated run sends nothing twice.
     """
-    ids: list[str] = []
-    _insert(_Table(prototype, ("id", *columns), _with_ids(variants, ids)))
+    used: list[str] = []
+    keys = iter(ids) if ids is not None else _new_ids()
+    _insert(_Table(prototype, ("id", *columns), _with_ids(variants, keys, used)))
     if not transitions.tells_its_creation(prototype, source=source, actor=None):
         event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
-        _insert(_Table(event, ("id", "message_id"), ((str(uuid_utils.uuid7()), key) for key in ids)))
+        _insert(_Table(event, ("id", "message_id"), ((str(uuid_utils.uuid7()), key) for key in used)))
     tally = CounterBatch()
-    if ids:
-        tally.created(prototype, count=len(ids))
+    if used:
+        tally.created(prototype, count=len(used))
     tally.write()
-    return len(ids)
+    return len(used)
 
 
-def _with_ids(variants: Iterable[Variant | HeldVariant], ids: list[str]) -> Iterator[Row]:
-    """Prepend a new id to each variant, and append it to `ids`."""
+def _new_ids() -> Iterator[str]:
+    while True:
+        yield str(uuid_utils.uuid7())
+
+
+def _with_ids(variants: Iterable[Variant | HeldVariant], ids: Iterator[str], used: list[str]) -> Iterator[Row]:
+    """Prepend the next id to each variant, and append it to `used`."""
     for variant in variants:
-        key = str(uuid_utils.uuid7())
-        ids.append(key)
+        key = next(ids)
+        used.append(key)
         yield (key, *variant)
 
 

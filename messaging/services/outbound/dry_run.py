@@ -13,12 +13,13 @@ from messaging import segments
 from messaging.models import Message, OutboundQueue
 from messaging.policy import zones
 from messaging.segments import SegmentCount
+from messaging.services.costs import budgets, prices
+from messaging.services.errors import BudgetExceeded
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.dispatch.attempts import NO_ROUTE
 from messaging.services.outbound.dispatch.router import RouteOption, Router
 from messaging.services.outbound.eligibility import Batch, Check, Ending, Moment, Refusal
 from messaging.services.outbound.submit import MessageInput, build_one
-from providers import routing
 from providers.models import ProviderAccount
 from providers.numbers import COUNTRIES
 
@@ -47,7 +48,7 @@ class DryRun:
     that most such messages go to, or empty.
 
     `time_zones` are the recipient's, as its number tells them; none if it does not.
-    `price` is of all segments, in the currency of the account's prices; None if the account has none for the number.
+    `price` is of all segments, in `currency`, which is empty if the account names none; None if it has none for the number.
     """
 
     message: Message = field(repr=False)
@@ -58,6 +59,7 @@ class DryRun:
     options: Sequence[RouteOption]
     provider: str
     price: Decimal | None
+    currency: str
 
     @property
     def verdict(self) -> CheckVerdict:
@@ -76,15 +78,21 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
     place = zones.location_of(message.to_number)
     provider = max(options, key=lambda option: option.share, default=RouteOption(""))
     slug = provider.slug if provider.share else ""
+    price, currency = _price(slug, message)
     return DryRun(
         message=message,
         country=place.country if place.country in COUNTRIES else "",
         time_zones=place.zones,
         size=segments.measure(message.text),
-        checks=[*(_result(check, refusal) for check, refusal in verdicts), _route_result(options)],
+        checks=[
+            *(_result(check, refusal) for check, refusal in verdicts),
+            _budget_result(message, now),
+            _route_result(options),
+        ],
         options=options,
         provider=slug,
-        price=_price(slug, message),
+        price=price,
+        currency=currency,
     )
 
 
@@ -104,6 +112,13 @@ def _result(check: Check, refusal: Refusal | None) -> CheckResult:
     return CheckResult(check.code, verdict, refusal.detail, refusal.until)
 
 
+def _budget_result(message: Message, now: datetime) -> CheckResult:
+    refusal = budgets.refusal(message, now=now)
+    if refusal is None:
+        return CheckResult(BudgetExceeded.code, CheckVerdict.PASSED)
+    return CheckResult(BudgetExceeded.code, CheckVerdict.REFUSED, refusal.detail)
+
+
 def _route_result(options: Sequence[RouteOption]) -> CheckResult:
     if any(option.share for option in options):
         return CheckResult("no_route", CheckVerdict.PASSED)
@@ -112,9 +127,7 @@ def _route_result(options: Sequence[RouteOption]) -> CheckResult:
     return CheckResult("no_route", CheckVerdict.REFUSED, NO_ROUTE.error_detail)
 
 
-def _price(slug: str, message: Message) -> Decimal | None:
+def _price(slug: str, message: Message) -> tuple[Decimal | None, str]:
+    """Of all segments, and its currency."""
     account = ProviderAccount.objects.filter(pk=slug).first()
-    if account is None:
-        return None
-    per_segment = routing.price(account.as_candidate(), message.to_number)
-    return Decimal(str(per_segment)) * message.segments if per_segment != float("inf") else None
+    return prices.of_message(account, message) if account is not None else (None, "")

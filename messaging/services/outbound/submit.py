@@ -14,6 +14,7 @@ from messaging import segments
 from messaging.categories import Category, priority_of
 from messaging.models import Message, OutboundQueue
 from messaging.segments import SegmentCount
+from messaging.services.costs import budgets
 from messaging.services.errors import DomainError, EmergencyNotAllowed, InvalidField
 from messaging.services.outbound import attachments, bulk_insert
 from messaging.services.outbound.attachments import MediaChecks
@@ -83,7 +84,7 @@ def submit_many(
     built = [build(draft, prototype=prototype, checks=checks, now=now) for draft in drafts]
     built = _without_refused(built, now)
     with transaction.atomic():
-        results = _with_media_checked(built, drafts, owner)
+        results = _charged(_with_media_checked(built, drafts, owner), now)
         accepted = [result for result in results if isinstance(result, Message)]
         if accepted:
             bulk_insert.store_numbers(message.to_number for message in accepted)
@@ -150,6 +151,12 @@ def _without_refused(built: Sequence[Message | DomainError], now: datetime) -> l
         refused[result.pk].as_error() if isinstance(result, Message) and result.pk in refused else result
         for result in built
     ]
+
+
+def _charged(results: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
+    """Replace each message that a budget of its owner has no room for with its error; the others are charged."""
+    refused = budgets.charge([result for result in results if isinstance(result, Message)], now=now)
+    return [refused.get(result.pk, result) if isinstance(result, Message) else result for result in results]
 
 
 def _with_media_checked(

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from messaging.models import AttemptPart, DeliveryAttempt, Message
+from messaging.services.costs import prices
 from messaging.services.outbound.dispatch.failover import Failover
 from messaging.services.outbound.dispatch.rounds import is_refusal
 from messaging.services.outbound.dispatch.router import RoutingRequest
@@ -106,6 +107,7 @@ def _parts(result: SendResult) -> list[AttemptPart]:
 
 def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
     error = result.error
+    price, currency = prices.of_message(result.attempt.account, result.attempt.message) if error is None else (None, "")
     return DeliveryAttempt(
         id=result.attempt.attempt_id,
         message_id=result.attempt.message.pk,
@@ -116,6 +118,9 @@ def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
         provider_message_id=result.provider_message_id,
         latency_ms=result.latency_ms,
         finished_at=now,
+        price=price,
+        currency=currency,
+        price_source=DeliveryAttempt.PriceSource.CONFIGURED if price is not None else "",
     )
 
 
