@@ -30,6 +30,7 @@ TAGS = {
     "live": "Events as a stream or by long polling.",
     "statistics": "Counts of your messages.",
     "queues": "Named streams of outbound messages with their own pace.",
+    "budgets": "How much may be sent in a day or a month, for operators; owners read their own.",
     "providers": "Provider accounts, for operators.",
     "auth": "Tokens.",
     "integrations": "Called by monitoring systems and by Supabase, whose payloads they take.",

@@ -45,6 +45,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
             page="admin:messaging_hoursrule_held",
             also="messaging.view_message",
         ),
+        MenuEntry("Budgets", "savings", "messaging.budget"),
         MenuEntry("Providers", "cell_tower", "providers.provideraccount"),
         MenuEntry("Provider events", "history", "providers.providerevent"),
         MenuEntry("Sender numbers", "badge", "providers.sendernumber"),

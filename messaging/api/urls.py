@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from messaging.api.auth import LogoutViewSet, TokenViewSet
+from messaging.api.budgets import BudgetViewSet
 from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
 from messaging.api.message_media import MessageMediaViewSet
 from messaging.api.messages import MessageViewSet
@@ -17,6 +18,7 @@ from messaging.api.webhook_endpoints import WebhookEndpointViewSet
 router = SimpleRouter(use_regex_path=False)
 router.register("messages", MessageViewSet, basename="messages")
 router.register("queues", QueueViewSet, basename="queues")
+router.register("budgets", BudgetViewSet, basename="budgets")
 router.register("suppressions", SuppressionViewSet, basename="suppressions")
 router.register("providers", ProviderViewSet, basename="providers")
 router.register("phone-numbers", PhoneNumberViewSet, basename="phone-numbers")

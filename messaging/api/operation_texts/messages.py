@@ -25,6 +25,8 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         response with `Idempotent-Replay: true`. The same key with another body is 422 `idempotency_key_reused`. A request
         that is refused with 400 or 409 does not use the key.
 
+        429 `budget_exceeded` if a budget of yours has no room for it; `Retry-After` is when its period ends.
+
         Error codes: 409 `recipient_inactive` if the number is deactivated, 409 `recipient_opted_out` if the recipient
         is suppressed, and in a 400 among others `invalid_number`, `sender_not_allowed`, `unknown_queue`, `too_long`,
         `media_not_supported` and `not_an_image` (a file that came in).

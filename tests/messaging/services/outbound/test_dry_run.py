@@ -64,6 +64,7 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
             "recipient_opted_out",
             "text_unreadable",
             "outside_hours",
+            "budget_exceeded",
             "no_route",
         )
     }
