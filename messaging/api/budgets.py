@@ -20,7 +20,7 @@ from messaging.api.fields import StrictStringField
 from messaging.api.known_names import StrictSerializer
 from messaging.console import audit
 from messaging.models import Budget
-from messaging.policy.budgets import Period, start_of
+from messaging.policy.budgets import BudgetPeriod, start_of
 from messaging.services.access import sees_all
 from messaging.services.costs import budget_changes, budgets
 from messaging.services.errors import InvalidField
@@ -48,7 +48,7 @@ class NewBudgetSerializer(StrictSerializer):
     country = StrictStringField(
         required=False, allow_null=True, max_length=2, help_text="Two letters, such as DE. Null: all countries."
     )
-    period = serializers.ChoiceField([period.value for period in Period], help_text="Of UTC.")
+    period = serializers.ChoiceField([period.value for period in BudgetPeriod], help_text="Of UTC.")
     limit = LimitField(help_text='Segments or, with a currency, an amount of money, such as "12.50".')
     currency = StrictStringField(
         required=False, allow_null=True, max_length=3, help_text="Of ISO 4217, such as EUR. Null: segments."
@@ -63,7 +63,7 @@ class BudgetSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     owner = serializers.CharField()
     country = serializers.CharField(allow_null=True, help_text="Null: all countries.")
-    period = serializers.ChoiceField([period.value for period in Period])
+    period = serializers.ChoiceField([period.value for period in BudgetPeriod])
     limit = serializers.CharField()
     currency = serializers.CharField(allow_null=True, help_text="Null: segments.")
     used = serializers.CharField(help_text="In the present period; messages that ended unsent have been given back.")

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from messaging.api.auth import LogoutViewSet, TokenViewSet
 from messaging.api.budgets import BudgetViewSet
+from messaging.api.costs import CostsViewSet
 from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
 from messaging.api.message_media import MessageMediaViewSet
 from messaging.api.messages import MessageViewSet
@@ -38,6 +39,7 @@ urlpatterns = [
     ),
     path("live/messages/<uuid:pk>/wait/", LiveWaitViewSet.as_view({"get": "wait"}, basename="live"), name="live-wait"),
     path("stats/", StatsViewSet.as_view({"get": "retrieve"}, basename="stats"), name="stats"),
+    path("stats/costs/", CostsViewSet.as_view({"get": "retrieve"}, basename="stats-costs"), name="stats-costs"),
     path("integrations/", include("messaging.api.integrations.urls")),
     *router.urls,
 ]

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('country', models.CharField(blank=True, max_length=2)),
-                ('period', models.CharField(choices=[(messaging.policy.budgets.Period['DAY'], messaging.policy.budgets.Period['DAY']), (messaging.policy.budgets.Period['MONTH'], messaging.policy.budgets.Period['MONTH'])], max_length=5)),
+                ('period', models.CharField(choices=[(messaging.policy.budgets.BudgetPeriod['DAY'], messaging.policy.budgets.BudgetPeriod['DAY']), (messaging.policy.budgets.BudgetPeriod['MONTH'], messaging.policy.budgets.BudgetPeriod['MONTH'])], max_length=5)),
                 ('currency', models.CharField(blank=True, max_length=3)),
                 ('limit_units', models.BigIntegerField()),
                 ('warned_for', models.DateField(editable=False, null=True)),
@@ -124,10 +124,36 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='budget',
-            constraint=models.CheckConstraint(condition=models.Q(('period__in', [messaging.policy.budgets.Period['DAY'], messaging.policy.budgets.Period['MONTH']])), name='budget_period_word'),
+            constraint=models.CheckConstraint(condition=models.Q(('period__in', [messaging.policy.budgets.BudgetPeriod['DAY'], messaging.policy.budgets.BudgetPeriod['MONTH']])), name='budget_period_word'),
         ),
         migrations.AddConstraint(
             model_name='budgetslot',
             constraint=models.UniqueConstraint(fields=('budget', 'period_start', 'number'), name='budget_slot_once'),
+        ),
+        migrations.CreateModel(
+            name='CostJournal',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('costs', models.TextField()),
+            ],
+        ),
+        migrations.CreateModel(
+            name='CostTotal',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('day', models.DateField()),
+                ('owner_id', models.BigIntegerField()),
+                ('account', models.CharField(blank=True, max_length=40)),
+                ('country', models.CharField(blank=True, max_length=3)),
+                ('category', models.CharField(max_length=13)),
+                ('template', models.CharField(blank=True, max_length=36)),
+                ('currency', models.CharField(blank=True, max_length=3)),
+                ('attempts', models.BigIntegerField()),
+                ('segments', models.BigIntegerField()),
+                ('units', models.BigIntegerField()),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('day', 'owner_id', 'account', 'country', 'category', 'template', 'currency'), name='cost_total_once')],
+            },
         ),
     ]

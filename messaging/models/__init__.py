@@ -5,6 +5,7 @@ from messaging.models.attempt import AttemptPart, DeliveryAttempt
 from messaging.models.budget import Budget, BudgetCharge, BudgetSlot
 from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
+from messaging.models.cost import CostJournal, CostTotal
 from messaging.models.event import MessageEvent
 from messaging.models.gateway import GatewayCredential, GatewayPart, GatewayReceipt, GatewaySession, GatewayText
 from messaging.models.hours import HoursRevision, HoursRule
@@ -31,6 +32,8 @@ __all__ = [
     "BudgetCharge",
     "BudgetSlot",
     "ClientEvent",
+    "CostJournal",
+    "CostTotal",
     "CountJournal",
     "DeliveryAttempt",
     "Erasure",

@@ -8,7 +8,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from messaging.policy import budgets
-from messaging.policy.budgets import Period
+from messaging.policy.budgets import BudgetPeriod
 
 
 class Budget(models.Model):
@@ -23,7 +23,7 @@ class Budget(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="budgets", db_index=False
     )
     country = models.CharField(max_length=2, blank=True)
-    period = models.CharField(max_length=5, choices=[(period, period) for period in Period])
+    period = models.CharField(max_length=5, choices=[(period, period) for period in BudgetPeriod])
     currency = models.CharField(max_length=3, blank=True)
     limit_units = models.BigIntegerField()
     warned_for = models.DateField(null=True, editable=False)
@@ -40,7 +40,7 @@ class Budget(models.Model):
                 violation_error_message="There is a budget of this owner, country, period and currency already.",
             ),
             models.CheckConstraint(name="budget_limit_not_negative", condition=Q(limit_units__gte=0)),
-            models.CheckConstraint(name="budget_period_word", condition=Q(period__in=sorted(Period))),
+            models.CheckConstraint(name="budget_period_word", condition=Q(period__in=sorted(BudgetPeriod))),
         ]
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ MICRO = Decimal(1_000_000)
 WARN_PERCENT = 80
 
 
-class Period(StrEnum):
+class BudgetPeriod(StrEnum):
     DAY = "day"
     MONTH = "month"
 
@@ -20,13 +20,13 @@ class Period(StrEnum):
 def start_of(period: str, now: datetime) -> date:
     """The first day of the period, by the calendar of UTC."""
     today = now.astimezone(UTC).date()
-    return today if period == Period.DAY else today.replace(day=1)
+    return today if period == BudgetPeriod.DAY else today.replace(day=1)
 
 
 def end_of(period: str, start: date) -> datetime:
     """When the period ends and the next one begins."""
-    following = start + timedelta(days=1 if period == Period.DAY else 32)
-    first = following if period == Period.DAY else following.replace(day=1)
+    following = start + timedelta(days=1 if period == BudgetPeriod.DAY else 32)
+    first = following if period == BudgetPeriod.DAY else following.replace(day=1)
     return datetime.combine(first, time(), UTC)
 
 

@@ -16,7 +16,7 @@ from messaging.models import BudgetCharge, BudgetSlot
 SlotKey = tuple[UUID, date, int]
 
 
-def give_back(messages: Collection[UUID]) -> None:
+def release(messages: Collection[UUID]) -> None:
     """Return what these messages have taken: they have ended, and no carrier has accepted them.
 
     The caller has locked the messages in an open transaction. A charge is returned by the transaction that deletes it, and so

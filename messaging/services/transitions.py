@@ -107,7 +107,7 @@ def apply(
         written.append(statements.insert(MessageEvent, HISTORY, rows))
         written += events.recorded(messages, at=now)
         if unsent:
-            charges.give_back(unsent)
+            charges.release(unsent)
     statements.execute([*written, *tally.inserts()])
 
 

@@ -130,6 +130,14 @@ OPERATING_TEXTS: dict[str, tuple[str, str]] = {
         and recorded. 503 if Redis is unavailable; nothing has changed then.
         """,
     ),
+    "stats_costs_retrieve": (
+        "Read costs",
+        """
+        Returns what your messages have cost in these days of UTC, by currency and by what `group_by` names. Staff users get
+        the figures of all owners. Only attempts that a carrier accepted, from accounts with a price for the number, are
+        in it. Amounts in different currencies are never added.
+        """,
+    ),
     "stats_retrieve": (
         "Read statistics",
         """

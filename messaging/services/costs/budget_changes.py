@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from messaging.models import Budget, BudgetCharge, BudgetSlot
-from messaging.policy.budgets import MICRO, Period, grants, start_of, warns_at
+from messaging.policy.budgets import MICRO, BudgetPeriod, grants, start_of, warns_at
 from messaging.services.costs import budget_rules, budgets
 from messaging.services.errors import InvalidField
 from providers.contract.currencies import CURRENCIES
@@ -101,7 +101,7 @@ def units_of(limit: Decimal, currency: str) -> int:
 
 def purge(*, now: datetime) -> None:
     """Delete the counters of ended periods and of deleted budgets, and charges without a counter."""
-    for period in Period:
+    for period in BudgetPeriod:
         started_before = start_of(period, now - KEPT_FOR)
         BudgetSlot.objects.filter(budget__period=period, period_start__lt=started_before).delete()
     BudgetSlot.objects.exclude(budget_id__in=Budget.objects.values("pk")).delete()

@@ -139,15 +139,8 @@ def accepted(prices: Mapping[UUID, tuple[Decimal | None, str]], *, now: datetime
     _correct(corrections, now)
 
 
-def correct(message_id: UUID, *, by: Decimal, currency: str, now: datetime) -> None:
-    """A price that was charged already has turned out to be another one, by this difference."""
-    rows = BudgetCharge.objects.filter(message_id=message_id, currency=currency)
-    slots = rows.values_list("budget_id", "period_start", "number")
-    _correct({slot: to_units(by, currency) for slot in slots}, now)
-
-
 def _correct(corrections: Mapping[SlotKey, int], now: datetime) -> None:
-    """The counters are spread anew, so that no slot takes more than is left after a higher price."""
+    """Change the use of slots. Their counters are spread anew, so that no slot takes more than is left at a higher price."""
     changed = {slot: amount for slot, amount in corrections.items() if amount}
     counters = _locked({(budget_id, start) for budget_id, start, _ in changed}, create=False)
     for (budget_id, start), counter in counters.items():

@@ -343,7 +343,7 @@ def _together(inserts: Sequence[_Insert], condition: str, takings: int) -> str:
 def _insert_one_by_one(rows: _Rows, guard: _Guard, taken: Sequence[list[Any]]) -> bool:
     """For SQLite, which has no INSERT within WITH. Its statements cost no round trip."""
     with transaction.atomic(), connection.cursor() as cursor:
-        if not _take(cursor, taken):
+        if not _charge_slots(cursor, taken):
             return False
         condition, parameters = guard
         for insert, values in rows:
@@ -355,7 +355,7 @@ def _insert_one_by_one(rows: _Rows, guard: _Guard, taken: Sequence[list[Any]]) -
     return True
 
 
-def _take(cursor: CursorWrapper, taken: Sequence[list[Any]]) -> bool:
+def _charge_slots(cursor: CursorWrapper, taken: Sequence[list[Any]]) -> bool:
     """Returns False, and marks the transaction to be undone, if one slot has no room."""
     for taking in taken:
         cursor.execute(_TAKE, taking)

@@ -27,6 +27,7 @@ class Outcomes:
 
     `late_facts`: accepted messages whose status has already moved on; only the facts of the result are saved.
     `late_attempts`: attempts that may be settled already, because their messages have moved on.
+    `newly_accepted`: attempts whose acceptance was not saved before; set when they are counted.
     `invalid` and `opted_out` are what providers reported about recipients: the reason by number, and (number, sender).
     """
 
@@ -37,6 +38,7 @@ class Outcomes:
     failovers: list[Failover] = field(default_factory=list)
     late_facts: list[Message] = field(default_factory=list)
     late_attempts: set[UUID] = field(default_factory=set)
+    newly_accepted: list[DeliveryAttempt] = field(default_factory=list)
     invalid: dict[str, str] = field(default_factory=dict)
     opted_out: list[tuple[str, str]] = field(default_factory=list)
 

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from messaging.models import AttemptPart, DeliveryAttempt, Message
 from messaging.services import transitions
-from messaging.services.costs import budgets
+from messaging.services.costs import budgets, cost_totals
 from messaging.services.outbound import receipt_matching, receipts
 from messaging.services.outbound.dispatch.attempts import Attempt, release_unused_probes
 from messaging.services.outbound.dispatch.failover import fail_over, route_failovers
@@ -73,6 +73,7 @@ def _settle(
             if result.attempt.message.pk in messages:  # else it was erased meanwhile, with its attempts
                 outcomes.add(result, messages[result.attempt.message.pk])
         counters = _count(outcomes, now)
+        cost_totals.note(outcomes.newly_accepted, messages, now=now)
         if outcomes.attempts:
             save_together(outcomes.attempts, ATTEMPT_FIELDS)
         if outcomes.parts:
@@ -109,6 +110,8 @@ def _count(outcomes: Outcomes, now: datetime) -> CounterBatch:
         ]
     for attempt in outcomes.attempts:
         if before.get(attempt.pk) != attempt.outcome:
+            if attempt.outcome == Outcome.ACCEPTED:
+                outcomes.newly_accepted.append(attempt)
             counters.attempted(attempt.provider_id, attempt.outcome, now=now, latency_ms=attempt.latency_ms)
     return counters
 
