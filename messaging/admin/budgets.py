@@ -118,7 +118,7 @@ class BudgetAdmin(ModelAdmin):
     def limit_text(self, row: Budget) -> str:
         return f"{row.limit.normalize():f} {row.currency or 'segments'}"
 
-    @display(description="BudgetPeriod ends")
+    @display(description="Period ends")
     def ends(self, row: Budget) -> str:
         return f"{end_of(row.period, start_of(row.period, timezone.now())):%Y-%m-%d %H:%M} UTC"
 

@@ -6,6 +6,7 @@ docs/coming-from-jasmin.md has the differences.
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from messaging.models import GatewayCredential, Message, PhoneNumber
+from messaging.services.costs import budget_changes
 from messaging.states import Status
 from tests.factories import PhoneNumberFactory
 from tests.messaging.gateway_http.conftest import LOGIN, RECEIVER, SENDER, GatewayClient, stored
@@ -307,3 +309,13 @@ class TestQuestions:
             assert answer(response) == (status, body)
             assert response.headers["Content-Type"] == ("text/html" if path == "/ping" else "application/json")
         assert stored() == []
+
+
+def test_beyond_the_budget_the_throughput_is_exceeded(jasmin: GatewayClient, credential: GatewayCredential) -> None:
+    budget_changes.create(
+        owner=credential.user, country="", period="month", limit=Decimal(1), currency="", now=timezone.now()
+    )
+    accepted(jasmin.get(SMS))
+
+    assert answer(jasmin.get(SMS)) == (403, 'Error "User throughput exceeded"')
+    assert len(stored()) == 1

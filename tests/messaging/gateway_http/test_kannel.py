@@ -5,6 +5,7 @@ docs/coming-from-kannel.md has the differences.
 
 import tracemalloc
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging.models import GatewayCredential, Message, PhoneNumber
+from messaging.services.costs import budget_changes
 from messaging.services.outbound import bulk_insert
 from messaging.states import Status
 from tests.factories import PhoneNumberFactory
@@ -470,3 +472,15 @@ class TestDlr:
         message = self.told(kannel, dlr_url=f"{RECEIVER}?a=é b&d=%d", dlr_mask="31")
 
         assert message.callback_url == f"{RECEIVER}?a=%%C3%%A9+b&d=%d"
+
+
+def test_beyond_the_budget_the_client_is_told_to_come_again(
+    kannel: GatewayClient, credential: GatewayCredential
+) -> None:
+    budget_changes.create(
+        owner=credential.user, country="", period="month", limit=Decimal(1), currency="", now=timezone.now()
+    )
+
+    assert answer(kannel.get(SMS)) == ACCEPTED
+    assert answer(kannel.get(SMS)) == (503, b"Temporal failure, try again later.")
+    assert len(stored()) == 1

@@ -1,6 +1,7 @@
 """POST Messages: what becomes of the parameters, and every refusal."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,7 @@ from twilio.base.exceptions import TwilioRestException
 
 from messaging import twilio_ids
 from messaging.models import Message, PhoneNumber, Suppression
+from messaging.services.costs import budget_changes
 from messaging.services.installation import API_READER
 from messaging.twilio_api import requests
 from tests.factories import NOW, PhoneNumberFactory, QueueFactory, SenderFactory, UserFactory
@@ -249,3 +251,16 @@ def test_who_may_not_send_gets_403(db: None) -> None:
     reader.groups.add(Group.objects.get(name=API_READER))
 
     assert_error(twilio_of(reader).send(), 403, 20006)
+
+
+def test_beyond_the_budget_it_is_429_until_the_period_ends(twilio: Twilio) -> None:
+    budget_changes.create(
+        owner=twilio.user, country="", period="month", limit=Decimal(1), currency="", now=datetime.now(UTC)
+    )
+    assert twilio.post("Messages.json", To=TO, From=SENDER, Body="x").status_code == 201
+
+    response = twilio.post("Messages.json", To=TO, From=SENDER, Body="x")
+
+    assert_error(response, 429, 20429)
+    assert int(response.headers["Retry-After"]) > 0
+    assert Message.objects.count() == 1
