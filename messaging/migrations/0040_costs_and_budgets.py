@@ -8,20 +8,6 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-class AddForNewRows(migrations.AddConstraint):
-    """On PostgreSQL without a look at the present rows, for which the table would be locked: all of them keep the rule that
-    this one widens."""
-
-    def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        if schema_editor.connection.vendor != "postgresql":
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-            return
-        model = to_state.apps.get_model(app_label, self.model_name)
-        if self.allow_migrate_model(schema_editor.connection.alias, model):
-            statement = self.constraint.create_sql(model, schema_editor)
-            schema_editor.execute(f"{statement} NOT VALID", params=None)
-
-
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -96,7 +82,7 @@ class Migration(migrations.Migration):
             name='type',
             field=models.CharField(choices=[(messaging.event_types.EventType['MESSAGE_SENT'], messaging.event_types.EventType['MESSAGE_SENT']), (messaging.event_types.EventType['MESSAGE_DELIVERED'], messaging.event_types.EventType['MESSAGE_DELIVERED']), (messaging.event_types.EventType['MESSAGE_UNDELIVERED'], messaging.event_types.EventType['MESSAGE_UNDELIVERED']), (messaging.event_types.EventType['MESSAGE_FAILED'], messaging.event_types.EventType['MESSAGE_FAILED']), (messaging.event_types.EventType['MESSAGE_UNKNOWN'], messaging.event_types.EventType['MESSAGE_UNKNOWN']), (messaging.event_types.EventType['MESSAGE_CANCELED'], messaging.event_types.EventType['MESSAGE_CANCELED']), (messaging.event_types.EventType['MESSAGE_RECEIVED'], messaging.event_types.EventType['MESSAGE_RECEIVED']), (messaging.event_types.EventType['SCHEDULE_COMPLETED'], messaging.event_types.EventType['SCHEDULE_COMPLETED']), (messaging.event_types.EventType['BUDGET_WARNING'], messaging.event_types.EventType['BUDGET_WARNING'])], max_length=32),
         ),
-        AddForNewRows(
+        migrations.AddConstraint(
             model_name='clientevent',
             constraint=models.CheckConstraint(condition=models.Q(('type__in', [messaging.event_types.EventType['BUDGET_WARNING'], messaging.event_types.EventType['MESSAGE_CANCELED'], messaging.event_types.EventType['MESSAGE_DELIVERED'], messaging.event_types.EventType['MESSAGE_FAILED'], messaging.event_types.EventType['MESSAGE_RECEIVED'], messaging.event_types.EventType['MESSAGE_SENT'], messaging.event_types.EventType['MESSAGE_UNDELIVERED'], messaging.event_types.EventType['MESSAGE_UNKNOWN'], messaging.event_types.EventType['SCHEDULE_COMPLETED']])), name='clientevent_type_word'),
         ),
