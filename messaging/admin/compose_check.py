@@ -19,6 +19,7 @@ QUESTIONS = {
     "recipient_opted_out": "The recipient has not opted out",
     "text_unreadable": "The text can be read",
     OUTSIDE_HOURS: "It is an hour in which it may be sent",
+    "budget_exceeded": "The budgets have room for it",
     "no_route": "A provider account takes it",
 }
 # These hold for every message that is not stored yet.

@@ -24,6 +24,7 @@ def test_check_tells_the_verdict_and_sends_nothing(staff) -> None:
         ("The number is active", "passed"),
         ("The recipient has not opted out", "passed"),
         ("It is an hour in which it may be sent", "passed"),
+        ("The budgets have room for it", "passed"),
         ("A provider account takes it", "passed"),
     ]
     assert checked["routes"] == [{"provider": "acme", "share": "100%", "reason": ""}]
