@@ -2,8 +2,8 @@
 
     JASMIN_VENV=/tmp/jasmin python -m benchmarks.accept [--against REV] [--rounds 5] [--seconds 3]
 
-16 connections; each message has a new Idempotency-Key and a new number. Only the web processes run, by the Procfile's command:
-what is accepted stays queued. CPU is that of the web processes alone.
+One side accepts for an owner with a budget. 16 connections; each message has a new Idempotency-Key and a new number. Only the
+web processes run, by the Procfile's command: what is accepted stays queued. CPU is that of the web processes alone.
 """
 
 import contextlib
@@ -11,6 +11,8 @@ import functools
 import itertools
 import uuid
 from collections.abc import Callable, Iterator
+
+import psycopg
 
 from benchmarks import load, peers
 from benchmarks.bare import BareView, bare_view
@@ -21,6 +23,7 @@ from benchmarks.rounds import Measured, interleaved, ratio
 
 NAME = "accept"
 CONNECTIONS = 16
+BUDGET = "with a budget"
 HIGHEST_RATE = 6_000  # requests a second: as many are prepared
 
 
@@ -33,6 +36,10 @@ def measure(bench: Bench) -> Report:
         for build in bench.builds:
             run = opened.enter_context(build.run("web", database_url=opened.enter_context(build.copy())))
             sides[build.name] = functools.partial(accept, run, numbers=itertools.count(), seconds=seconds)
+        limited = opened.enter_context(bench.now.copy())
+        set_budget(limited)
+        run = opened.enter_context(bench.now.run("web", database_url=limited))
+        sides[BUDGET] = functools.partial(accept, run, numbers=itertools.count(), seconds=seconds)
         bare = opened.enter_context(bare_view())
         sides["bare"] = functools.partial(insert, bare, seconds=seconds)
         if why := peers.jasmin_missing():
@@ -46,9 +53,19 @@ def measure(bench: Bench) -> Report:
     report.rows = {
         "accept_to_bare": bench.by_build(lambda side: ratio(rate[side], rate["bare"])),
         "accept_cpu_to_bare": bench.by_build(lambda side: ratio(cpu[side], cpu["bare"])),
+        "accept_with_budget": {bench.now.name: ratio(rate[BUDGET], rate[bench.now.name])},
         "accept_to_jasmin": bench.by_build(lambda side: ratio(rate[side], rate.get("jasmin"))),
     }
     return report
+
+
+def set_budget(database_url: str) -> None:
+    """A budget of segments that is never used up, of each user."""
+    with psycopg.connect(database_url, autocommit=True) as database:
+        database.execute(
+            "INSERT INTO messaging_budget (id, owner_id, country, period, currency, limit_units, created_at, updated_at)"
+            " SELECT gen_random_uuid(), id, '', 'day', '', 1000000000, now(), now() FROM auth_user"
+        )
 
 
 def messages(run: Run, numbers: Iterator[int], count: int) -> Iterator[bytes]:

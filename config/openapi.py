@@ -34,6 +34,7 @@ TAGS = {
     "statistics": "Counts of your messages.",
     "limits": "Prefixes that get texts, and how many texts in a time.",
     "queues": "Named streams of outbound messages with their own pace.",
+    "budgets": "How much may be sent in a day or a month, for operators; owners read their own.",
     "providers": "Provider accounts, for operators.",
     "auth": "Tokens.",
     "integrations": "Called by monitoring systems and by Supabase, whose payloads they take.",

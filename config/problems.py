@@ -49,6 +49,7 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.PrefixBlocked: HTTPStatus.FORBIDDEN,
     errors.RecipientRateExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.VelocityExceeded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.BudgetExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAttachable: HTTPStatus.CONFLICT,
     errors.NotErasable: HTTPStatus.CONFLICT,
     errors.NotCancelable: HTTPStatus.CONFLICT,

@@ -15,6 +15,7 @@ class EventType(StrEnum):
     MESSAGE_CANCELED = "message.canceled"
     MESSAGE_RECEIVED = "message.received"
     SCHEDULE_COMPLETED = "schedule.completed"
+    BUDGET_WARNING = "budget.warning"
 
 
 # The type of a test delivery, which has no event.

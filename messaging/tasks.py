@@ -21,6 +21,7 @@ from messaging.inbound_limits import inbound_limits
 from messaging.live import pubsub
 from messaging.open_work import OpenWork
 from messaging.services.alerts import notices, storm_digests
+from messaging.services.costs import cost_totals
 from messaging.services.gateway import deliveries, parts
 from messaging.services.inbound import late_parts, media, process
 from messaging.services.limits import pumping
@@ -225,6 +226,7 @@ def recover() -> None:
     _run_step(partial(verifications.expire, now=now))
     _run_step(partial(verifications.attribute, now=now))
     _run_step(rollups.compact)
+    _run_step(cost_totals.compact)
 
 
 def _run_step(step: Callable[[], object]) -> None:

@@ -1,6 +1,7 @@
 """Provider accounts and the numbers we send from."""
 
 import os
+from decimal import Decimal
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -74,6 +75,11 @@ class ProviderAccount(models.Model):
         value: float | None = self.config.get("max_per_second")
         return value
 
+    @property
+    def prices(self) -> dict[str, Decimal]:
+        """The price of one segment by prefix, exactly as it is written: 0.1 is a tenth."""
+        return {prefix: Decimal(str(price)) for prefix, price in (self.config.get("price_per_segment") or {}).items()}
+
     def as_candidate(self, health: float = 1.0) -> Candidate:
         """The account as routing sees it. `health` is the factor that scales its weight, from 0 (exclusive) to 1."""
         return Candidate(
@@ -82,7 +88,8 @@ class ProviderAccount(models.Model):
             allowed_prefixes=tuple(self.config.get("allowed_prefixes") or ()),
             denied_prefixes=tuple(self.config.get("denied_prefixes") or ()),
             health=health,
-            prices=self.config.get("price_per_segment") or {},
+            prices=self.prices,
+            currency=self.config.get("currency") or "",
         )
 
 

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 
 GOLDEN_STEP = (math.sqrt(5) - 1) / 2
@@ -31,7 +32,8 @@ class Strategy(StrEnum):
 class Candidate:
     """An account that could carry a message. `weight` is a share on any scale; with 0 the account gets no messages.
 
-    `health` (above 0, up to 1) scales the weight down; `prices` are for one segment, by prefix.
+    `health` (above 0, up to 1) scales the weight down; `prices` are for one segment, by prefix, in `currency`; without one they
+    are in a currency of their own.
     """
 
     slug: str
@@ -39,7 +41,8 @@ class Candidate:
     allowed_prefixes: tuple[str, ...] = ()
     denied_prefixes: tuple[str, ...] = ()
     health: float = 1.0
-    prices: Mapping[str, float] = field(default_factory=dict)
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    currency: str = ""
 
     @property
     def share(self) -> float:
@@ -110,8 +113,7 @@ def _preferred(candidates: Iterable[Candidate], *, number: str, strategy: Strate
     if strategy is Strategy.STICKY:
         return [max(usable, key=lambda candidate: _affinity(candidate, number))]
     if strategy is Strategy.CHEAPEST:
-        lowest = min(price(candidate, number) for candidate in usable)
-        return [candidate for candidate in usable if price(candidate, number) == lowest]
+        return _cheapest(usable, number)
     return usable
 
 
@@ -121,10 +123,23 @@ def _healthy_enough(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [candidate for candidate in candidates if candidate.health >= best * MIN_RELATIVE_HEALTH]
 
 
-def price(candidate: Candidate, number: str) -> float:
-    """The price of one segment to this number, by the longest matching prefix; infinite without one."""
+def _cheapest(candidates: Sequence[Candidate], number: str) -> list[Candidate]:
+    """The cheapest of each currency: prices in different currencies are not compared. All, if none has a price."""
+    prices = {candidate.slug: price(candidate, number) for candidate in candidates}
+    lowest: dict[str, Decimal] = {}
+    for candidate in candidates:
+        found = prices[candidate.slug]
+        if found is not None:
+            lowest[candidate.currency] = min(found, lowest.get(candidate.currency, found))
+    if not lowest:
+        return list(candidates)
+    return [each for each in candidates if prices[each.slug] is not None and prices[each.slug] == lowest[each.currency]]
+
+
+def price(candidate: Candidate, number: str) -> Decimal | None:
+    """The price of one segment to this number, by the longest matching prefix; None without one."""
     prefix = max((prefix for prefix in candidate.prices if number.startswith(prefix)), key=len, default=None)
-    return math.inf if prefix is None else candidate.prices[prefix]
+    return None if prefix is None else candidate.prices[prefix]
 
 
 def _affinity(candidate: Candidate, number: str) -> float:

@@ -234,6 +234,7 @@ class ScheduleRun(models.Model):
     skipped_inactive = models.PositiveIntegerField(default=0)
     skipped_opted_out = models.PositiveIntegerField(default=0)
     skipped_invalid = models.PositiveIntegerField(default=0)
+    skipped_over_budget = models.PositiveIntegerField(default=0, db_default=0)
     lease_until = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

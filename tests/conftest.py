@@ -65,6 +65,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """No counter, cached response, notification or remembered token of one test is left for the next."""
     from messaging import credential_memory  # noqa: PLC0415 (these import models: see above)
     from messaging.api import token_memory  # noqa: PLC0415
+    from messaging.services.costs import budget_rules  # noqa: PLC0415
     from messaging.services.limits import rules  # noqa: PLC0415
     from messaging.services.outbound import hours, sender_rules  # noqa: PLC0415
     from messaging.twilio_api import authentication  # noqa: PLC0415
@@ -85,6 +86,8 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(rules, "REFRESH_SECONDS", float("inf"))
     sender_rules.use(sender_rules.SenderRules(read_at=1.0))
     monkeypatch.setattr(sender_rules, "REFRESH_SECONDS", float("inf"))
+    budget_rules.use(budget_rules.BudgetSnapshot(read_at=1.0))
+    monkeypatch.setattr(budget_rules, "REFRESH_SECONDS", float("inf"))
     # Off, so that the first request of a test costs as many queries as the next. Tests of the memory put it back.
     monkeypatch.setattr(credential_memory, "SECONDS", 0.0)
     # At once instead of by a thread, so that what a test reads is there. Tests of the thread put it back.

@@ -51,6 +51,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
         MenuEntry("SMS pumping", "crisis_alert", "messaging.pumpingalert"),
         MenuEntry("Owner policies", "bedtime", "messaging.ownerpolicy"),
         MenuEntry("Senders by country", "public", "messaging.countrysenders"),
+        MenuEntry("Budgets", "savings", "messaging.budget"),
         MenuEntry("Providers", "cell_tower", "providers.provideraccount"),
         MenuEntry("Provider events", "history", "providers.providerevent"),
         MenuEntry("Sender numbers", "badge", "providers.sendernumber"),

@@ -1,5 +1,6 @@
 from messaging.admin.access import ApiTokenAdmin
 from messaging.admin.alert_receivers import AlertReceiverAdmin
+from messaging.admin.budgets import BudgetAdmin
 from messaging.admin.callbacks import ProviderCallbackAdmin
 from messaging.admin.gateway import GatewayCredentialAdmin
 from messaging.admin.hours_rules import HoursRuleAdmin
@@ -21,6 +22,7 @@ from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 __all__ = [
     "AlertReceiverAdmin",
     "ApiTokenAdmin",
+    "BudgetAdmin",
     "CountrySendersAdmin",
     "ErasureAdmin",
     "GatewayCredentialAdmin",

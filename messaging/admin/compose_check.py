@@ -26,6 +26,7 @@ QUESTIONS = {
     VELOCITY_EXCEEDED: "The velocity limits have room for it",
     PREFIX_HELD: "Codes to this prefix are not held",
     OUTSIDE_HOURS: "It is an hour in which it may be sent",
+    "budget_exceeded": "The budgets have room for it",
     "no_route": "A provider account takes it",
 }
 # Not shown when passed: they hold for every message that is not stored yet, or are of limits that most installations lack.
@@ -50,7 +51,7 @@ def check_panel(found: DryRun) -> dict[str, Any]:
         ],
         "country": found.country,
         "time_zones": ", ".join(found.time_zones),
-        "price": None if found.price is None else f"{found.price.normalize():f}",
+        "price": None if found.price is None else f"{found.price.normalize():f} {found.currency}".strip(),
     }
 
 

@@ -180,6 +180,7 @@ def _attempts(rows: Iterable[DeliveryAttempt]) -> Iterable[HistoryEntry]:
         facts = [
             ("outcome", row.outcome),
             ("latency", f"{row.latency_ms} ms" if row.latency_ms is not None else ""),
+            ("price", f"{row.price.normalize():f} {row.currency}".strip() if row.price is not None else ""),
             ("provider's message id", row.provider_message_id),
             ("error", " · ".join(filter(None, [row.error_code, row.error_detail]))),
         ]

@@ -69,8 +69,9 @@ class DryRunSerializer(serializers.Serializer):
     provider = serializers.CharField(allow_null=True, help_text="The account that most such messages go to now.")
     routes = RouteOptionSerializer(many=True)
     price = serializers.CharField(
-        allow_null=True, help_text="Of all segments, by the account's prices and in their currency; null without one."
+        allow_null=True, help_text="Of all segments, by the account's prices and in `currency`; null without one."
     )
+    currency = serializers.CharField(allow_null=True, help_text="Null: the account's configuration names none.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
@@ -109,4 +110,5 @@ class DryRunSerializer(serializers.Serializer):
                 for option in instance.options
             ],
             "price": None if instance.price is None else f"{instance.price.normalize():f}",
+            "currency": instance.currency or None,
         }

@@ -276,6 +276,11 @@ class AttemptSerializer(serializers.Serializer):
     outcome = serializers.ChoiceField(DeliveryAttempt.Outcome.values)
     error = ErrorSerializer(allow_null=True)
     latency_ms = serializers.IntegerField(allow_null=True)
+    price = serializers.CharField(allow_null=True, help_text="Of all segments; null unless accepted at a known price.")
+    currency = serializers.CharField(allow_null=True)
+    price_source = serializers.ChoiceField(
+        DeliveryAttempt.PriceSource.values, allow_null=True, help_text="`configured`: the account's price."
+    )
     started_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 
@@ -286,6 +291,9 @@ class AttemptSerializer(serializers.Serializer):
             "outcome": instance.outcome,
             "error": serialize_error(instance.error_code, instance.error_detail),
             "latency_ms": instance.latency_ms,
+            "price": None if instance.price is None else f"{instance.price.normalize():f}",
+            "currency": instance.currency or None,
+            "price_source": instance.price_source or None,
             "started_at": isoformat_utc(instance.started_at),
             "finished_at": isoformat_utc(instance.finished_at),
         }

@@ -4,6 +4,8 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from messaging.api.auth import LogoutViewSet, TokenViewSet
+from messaging.api.budgets import BudgetViewSet
+from messaging.api.costs import CostsViewSet
 from messaging.api.limits import PrefixRuleViewSet, VelocityLimitViewSet
 from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
 from messaging.api.message_media import MessageMediaViewSet
@@ -21,6 +23,7 @@ from messaging.api.webhook_endpoints import WebhookEndpointViewSet
 router = SimpleRouter(use_regex_path=False)
 router.register("messages", MessageViewSet, basename="messages")
 router.register("queues", QueueViewSet, basename="queues")
+router.register("budgets", BudgetViewSet, basename="budgets")
 router.register("suppressions", SuppressionViewSet, basename="suppressions")
 router.register("opt-out-cases", OptOutCaseViewSet, basename="opt-out-cases")
 router.register("providers", ProviderViewSet, basename="providers")
@@ -49,6 +52,7 @@ urlpatterns = [
         name="policy",
     ),
     path("stats/", StatsViewSet.as_view({"get": "retrieve"}, basename="stats"), name="stats"),
+    path("stats/costs/", CostsViewSet.as_view({"get": "retrieve"}, basename="stats-costs"), name="stats-costs"),
     path("integrations/", include("messaging.api.integrations.urls")),
     *router.urls,
 ]

@@ -31,6 +31,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "too_far_ahead": (400, "Deferred field misformed, rejected"),
     "recipient_rate_exceeded": UNAVAILABLE,
     "velocity_exceeded": UNAVAILABLE,
+    "budget_exceeded": UNAVAILABLE,
     "unknown_queue": UNAVAILABLE,  # the operator's fault: the client repeats
 }
 

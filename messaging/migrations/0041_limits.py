@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0038_quiet_hours_and_senders'),
+        ('messaging', '0040_costs_and_budgets'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -2,8 +2,10 @@ from messaging.models.access import ApiToken
 from messaging.models.alert import AlertChannel, AlertNotice, AlertReceiver
 from messaging.models.attachment import Attachment
 from messaging.models.attempt import AttemptPart, DeliveryAttempt
+from messaging.models.budget import Budget, BudgetCharge, BudgetSlot
 from messaging.models.callback import ProviderCallback
 from messaging.models.client_event import ClientEvent, EventLog
+from messaging.models.cost import CostJournal, CostTotal
 from messaging.models.event import MessageEvent
 from messaging.models.gateway import GatewayCredential, GatewayPart, GatewayReceipt, GatewaySession, GatewayText
 from messaging.models.hours import HoursRevision, HoursRule
@@ -31,9 +33,14 @@ __all__ = [
     "ApiToken",
     "Attachment",
     "AttemptPart",
+    "Budget",
+    "BudgetCharge",
+    "BudgetSlot",
     "ClientEvent",
     "CodeCount",
     "CodeScan",
+    "CostJournal",
+    "CostTotal",
     "CountJournal",
     "CountrySenders",
     "DeliveryAttempt",

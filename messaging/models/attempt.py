@@ -19,6 +19,10 @@ class DeliveryAttempt(models.Model):
         REJECTED = "rejected"
         UNKNOWN = "unknown"
 
+    class PriceSource(models.TextChoices):
+        CONFIGURED = "configured"  # of the account, when the carrier accepted the message
+        PROVIDER = "provider"  # the carrier's own
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="delivery_attempts", db_index=False)
     number = models.PositiveSmallIntegerField()
@@ -31,6 +35,10 @@ class DeliveryAttempt(models.Model):
     # How often the provider was queried for the status; only for attempts whose outcome is unknown.
     look_ups = models.PositiveSmallIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(null=True)
+    # Of all segments, where the carrier accepted the message and the price is known; empty otherwise.
+    price = models.DecimalField(max_digits=16, decimal_places=6, null=True)
+    currency = models.CharField(max_length=3, db_default="", default="", blank=True)
+    price_source = models.CharField(max_length=10, db_default="", default="", blank=True)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 

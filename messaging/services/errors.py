@@ -64,6 +64,12 @@ class RateExceeded(DomainError):
         self.retry_after = retry_after
 
 
+class BudgetExceeded(RateExceeded):
+    """The budget's next period begins after `retry_after`."""
+
+    code = "budget_exceeded"
+
+
 class RecipientRateExceeded(RateExceeded):
     code = "recipient_rate_exceeded"
 

@@ -11,11 +11,11 @@ from django.db import models
 from uuid_utils.compat import uuid7
 
 from messaging.models import Message, MessageEvent
-from messaging.services import events, statements
+from messaging.services import charges, events, statements
 from messaging.services.errors import IllegalTransition
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.statements import Statement
-from messaging.states import Direction, Source, Status, can_transition
+from messaging.states import UNSENT, Direction, Source, Status, can_transition
 
 ALWAYS_WRITTEN = ("status", "updated_at", "claim_id", "lease_until")
 HISTORY = ("id", "message", "at", "from_status", "to_status", "source", "provider_slug", "detail", "actor")
@@ -120,12 +120,21 @@ def apply(
     tally = tally or CounterBatch()
     written: list[Statement] = []
     if changes:
+        unsent = [change.message.pk for change in changes if _ends_unsent(change)]
         rows = [_change(change, now, tally) for change in changes]
         messages = [change.message for change in changes]
         written.append(statements.update(messages, {*fields, *ALWAYS_WRITTEN}))
         written.append(statements.insert(MessageEvent, HISTORY, rows))
         written += events.recorded(messages, at=now)
+        if unsent:
+            charges.release(unsent)
     statements.execute([*written, *tally.inserts()])
+
+
+def _ends_unsent(change: Transition) -> bool:
+    """The message ends, and no carrier has accepted it as far as is known: what it took from budgets is given back."""
+    was_unsent = change.message.status in {*UNSENT, Status.UNKNOWN}
+    return was_unsent and change.to in {Status.FAILED, Status.CANCELED} and change.source is not Source.RECEIPT
 
 
 def _change(change: Transition, now: datetime, tally: CounterBatch) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ OF_SUBMISSION: Final[Mapping[str, CommandStatus]] = {
     "invalid_validity": S.RINVEXPIRY,
     "unknown_queue": S.RSYSERR,  # the operator's fault: the client repeats
     "throttled": S.RTHROTTLED,
+    "budget_exceeded": S.RTHROTTLED,
 }
 OF_BIND: Final[Mapping[str, CommandStatus]] = {
     # A stranger is not told whether the system id exists.

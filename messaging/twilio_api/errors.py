@@ -94,6 +94,7 @@ OF_SERVICES: Mapping[type[Exception], TwilioFault] = {
     errors.RecipientRateExceeded: TOO_MANY,
     errors.VelocityExceeded: TOO_MANY,
     errors.SenderNotAllowedInCountry: NOT_TAKEN_THERE,
+    errors.BudgetExceeded: TOO_MANY,
     errors.NotCancelable: NOT_CANCELABLE,
     errors.IdempotencyKeyReused: CONFLICT,
     errors.TooManyEndpoints: CONFLICT,

@@ -7,12 +7,14 @@ replace a secret, and with all references resolved to plain texts.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -23,6 +25,7 @@ from pydantic import (
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from providers import numbers
+from providers.contract.currencies import CURRENCIES
 
 STORED: Final[Mapping[str, bool]] = {"stored": True}
 
@@ -92,6 +95,19 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _currency(code: str) -> str:
+    if code not in CURRENCIES:
+        raise ValueError("must be a currency code of ISO 4217, such as EUR")
+    return code
+
+
+def _exact(value: Any) -> Any:
+    """A JSON number as it is written, or a text of digits: 0.1 is a tenth, which no float is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        raise ValueError("must be a number, such as 0.0075")  # noqa: TRY004 (pydantic turns only ValueError into an error)
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
 def _country_code(value: str) -> str:
     if value not in numbers.COUNTRIES:
         raise ValueError("must be the two letters of a country, for example DE")
@@ -117,5 +133,6 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=4096), EnvOrText]
 Prefix = Annotated[str, StringConstraints(pattern=r"^\+[0-9]{1,15}$")]
 CountryCode = Annotated[str, AfterValidator(_country_code)]
-Price = Annotated[float, Field(ge=0, le=1000, strict=True, allow_inf_nan=False)]
+Price = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1000, allow_inf_nan=False)]
+Currency = Annotated[str, AfterValidator(_currency)]
 Path = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=200)]

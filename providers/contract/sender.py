@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from providers.contract.config_types import CountryCode, Prefix, Price, SenderId
+from providers.contract.config_types import CountryCode, Currency, Prefix, Price, SenderId
 from providers.contract.media_limits import NO_LIMITS, MediaLimits, MediaLimitsConfig
 from providers.contract.messages import Accepted, OutboundMessage
 from providers.numbers import Notation, NumberFormat
@@ -31,6 +31,7 @@ class CommonConfig(BaseModel):
     allowed_prefixes: tuple[Prefix, ...] = ()
     denied_prefixes: tuple[Prefix, ...] = ()
     price_per_segment: Mapping[Prefix, Price] = Field(default_factory=dict)
+    currency: Currency | None = None
     number_format: Notation = Notation.E164
     default_country: CountryCode | None = None
     media_limits: MediaLimitsConfig | None = None

@@ -149,4 +149,7 @@ def progress_of(schedule: Schedule) -> dict[str, Any]:
 
 
 def _expanded(run: ScheduleRun | None) -> int:
-    return run.created_messages + run.skipped_inactive + run.skipped_opted_out + run.skipped_invalid if run else 0
+    if run is None:
+        return 0
+    skipped = run.skipped_inactive + run.skipped_opted_out + run.skipped_invalid + run.skipped_over_budget
+    return run.created_messages + skipped

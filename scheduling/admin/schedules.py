@@ -41,6 +41,7 @@ RUN_FIELDS = (
     "skipped_inactive",
     "skipped_opted_out",
     "skipped_invalid",
+    "skipped_over_budget",
     "detail",
     "finished_at",
 )

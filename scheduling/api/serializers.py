@@ -326,6 +326,7 @@ class RunSerializer(serializers.Serializer):
     skipped_inactive = serializers.IntegerField()
     skipped_opted_out = serializers.IntegerField()
     skipped_invalid = serializers.IntegerField()
+    skipped_over_budget = serializers.IntegerField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
 
@@ -339,6 +340,7 @@ class RunSerializer(serializers.Serializer):
             "skipped_inactive": instance.skipped_inactive,
             "skipped_opted_out": instance.skipped_opted_out,
             "skipped_invalid": instance.skipped_invalid,
+            "skipped_over_budget": instance.skipped_over_budget,
             "started_at": isoformat_utc(instance.started_at),
             "finished_at": isoformat_utc(instance.finished_at),
         }

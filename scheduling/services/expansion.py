@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from messaging import segments, text_templates
 from messaging.categories import Priority, priority_of
@@ -19,6 +20,7 @@ from messaging.models import Message
 from messaging.models.encrypted import opened
 from messaging.policy.velocity import Counting
 from messaging.segments import SegmentCount
+from messaging.services.costs import budgets
 from messaging.services.outbound import bulk_insert, eligibility, sender_rules
 from messaging.services.outbound.bulk_insert import OwnVariant, Variant
 from messaging.services.outbound.eligibility import Batch, Refusal
@@ -152,7 +154,10 @@ def _write(
     )
     refused = cast("dict[int, Refusal]", batch.admit())  # by recipient: see `addressed`
     own = {message.to_number: message for message in batch.messages if message.error_code or message.replaced_sender}
-    variants = _variants(run, template, recipients, refused)
+    variants: Iterable[Variant] = _variants(run, template, recipients, refused)
+    ids: list[str] | None = None
+    if budgets.concern(schedule.owner_id):
+        ids, variants = _charged(run, prototype, list(variants), now)
     if own:
         made = bulk_insert.store(
             prototype,
@@ -162,9 +167,10 @@ def _write(
             details={
                 number: sender_rules.announced(message) for number, message in own.items() if message.replaced_sender
             },
+            ids=ids,
         )
     else:
-        made = bulk_insert.store(prototype, variants, source=Source.SCHEDULE)
+        made = bulk_insert.store(prototype, variants, source=Source.SCHEDULE, ids=ids)
     run.created_messages += made
     return made
 
@@ -182,6 +188,20 @@ def _variants(
         else:
             text, counted = rendered
             yield Variant(number, text, counted.encoding, counted.segments)
+
+
+def _charged(
+    run: ScheduleRun, prototype: Message, variants: list[Variant], now: datetime
+) -> tuple[list[str], list[Variant]]:
+    """The messages that the owner's budgets have room for, and their ids; count the others in the run."""
+    drafts = [
+        bulk_insert.like(prototype, id=uuid7(), to_number=variant.to_number, segments=variant.segments)
+        for variant in variants
+    ]
+    refused = budgets.charge(drafts, now=now)
+    run.skipped_over_budget += len(refused)
+    kept = [(str(draft.pk), each) for draft, each in zip(drafts, variants, strict=True) if draft.pk not in refused]
+    return [key for key, _ in kept], [variant for _, variant in kept]
 
 
 def _with_own_values(

@@ -25,6 +25,8 @@ MESSAGE_TEXTS: dict[str, tuple[str, str]] = {
         response with `Idempotent-Replay: true`. The same key with another body is 422 `idempotency_key_reused`. A request
         that is refused with 400 or 409 does not use the key.
 
+        429 `budget_exceeded` if a budget of yours has no room for it; `Retry-After` is when its period ends.
+
         Error codes: 409 `recipient_inactive` if the number is deactivated, 409 `recipient_opted_out` if the recipient
         is suppressed, 403 `prefix_blocked` if texts to numbers of this prefix or type are blocked, 429
         `recipient_rate_exceeded` or `velocity_exceeded` with `Retry-After` if a velocity limit has no room (in a batch, an

@@ -17,6 +17,41 @@ OPERATING_TEXTS: dict[str, tuple[str, str]] = {
         user may call this.
         """,
     ),
+    "budgets_list": (
+        "List budgets",
+        """
+        Returns your budgets, newest first, each with its use in the present period. Staff see those of all users.
+        """,
+    ),
+    "budgets_create": (
+        "Set a budget",
+        """
+        Limits what a user may send in each day or month of UTC: segments or, with a `currency`, money by the highest
+        configured price of the accounts that may carry the message. With a `country` it is of texts to that country.
+        Requests beyond it are 429 `budget_exceeded` until the period ends. Staff only.
+
+        400 if there is a budget of this owner, country, period and currency already: change that.
+        """,
+    ),
+    "budgets_retrieve": (
+        "Read a budget",
+        """
+        Returns one budget with its use and the end of the present period.
+        """,
+    ),
+    "budgets_partial_update": (
+        "Change the limit of a budget",
+        """
+        The new limit holds at once, for all processes. Below what is used already, messages are refused until the period
+        ends or the limit is raised. Staff only.
+        """,
+    ),
+    "budgets_destroy": (
+        "Remove a budget",
+        """
+        Removes the limit and its counters. Staff only.
+        """,
+    ),
     "queues_list": (
         "List queues",
         """
@@ -115,6 +150,14 @@ OPERATING_TEXTS: dict[str, tuple[str, str]] = {
         """
         Closes the account's circuit, ends a pause and forgets its recent errors and reservations. `reason` is optional
         and recorded. 503 if Redis is unavailable; nothing has changed then.
+        """,
+    ),
+    "stats_costs_retrieve": (
+        "Read costs",
+        """
+        Returns what your messages have cost in these days of UTC, by currency and by what `group_by` names. Staff users get
+        the figures of all owners. Only attempts that a carrier accepted, from accounts with a price for the number, are
+        in it. Amounts in different currencies are never added.
         """,
     ),
     "stats_retrieve": (

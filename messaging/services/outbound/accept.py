@@ -5,20 +5,24 @@ The statement stores only what is beyond doubt: nothing is known against the rec
 is new. All else goes the long way through `submit`, which alone decides and explains; so do batches, media and replies.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, models, transaction
+from django.db.backends.utils import CursorWrapper
 from uuid_utils.compat import uuid7
 
 from messaging.categories import Category
 from messaging.models import (
+    BudgetCharge,
+    BudgetSlot,
     CountJournal,
     IdempotencyRecord,
     Message,
@@ -30,6 +34,8 @@ from messaging.models import (
 from messaging.models.encrypted import EncryptedTextField
 from messaging.policy.velocity import Counting
 from messaging.services import transitions
+from messaging.services.costs import budget_rules
+from messaging.services.costs.budget_rules import SlotFee
 from messaging.services.errors import DomainError
 from messaging.services.outbound import eligibility, idempotency
 from messaging.services.outbound.eligibility import Batch
@@ -57,9 +63,10 @@ def accept(
     if batch is not None:
         [message] = batch.messages
         response = serialize_message_for(owner, message)
+        fees = budget_rules.current().slot_fees(message, now)
         is_stored = False
         try:
-            is_stored = _store(message, response, guard=_guard(draft, message), key=key)
+            is_stored = _store(message, response, guard=_guard(draft, message), key=key, fees=fees)
         finally:
             if not is_stored:
                 batch.release()
@@ -205,7 +212,7 @@ class _Insert:
         ]
 
 
-_TAKEN_AS_IS = frozenset({str, int, bool, type(None), UUID, datetime})
+_TAKEN_AS_IS = frozenset({str, int, bool, type(None), UUID, datetime, date})
 
 
 def _literal(default: Any) -> str:
@@ -237,13 +244,22 @@ _NUMBER = _Insert(
     f"AND (SELECT 1 FROM {_table(PhoneNumber)} WHERE number = %s) IS NULL ON CONFLICT (number) DO NOTHING",  # noqa: S608
 )
 _COUNTS = _Insert(CountJournal, ("counts",))
+_CHARGE = _Insert(BudgetCharge, ("message_id", "budget_id", "period_start", "number", "amount", "currency"))
 _EVENT = _Insert(MessageEvent, ("id", "message_id", "at", "to_status", "source", "actor_id"))
 
 _Rows = list[tuple[_Insert, list[Any]]]
 
 
-def _store(message: Message, response: dict[str, Any], *, guard: _Guard, key: IdempotencyKey | None) -> bool:
-    """Store the message and all that belongs to it. Returns False, and stores nothing, if the guard fails or the key is known.
+def _store(
+    message: Message,
+    response: dict[str, Any],
+    *,
+    guard: _Guard,
+    key: IdempotencyKey | None,
+    fees: Sequence[SlotFee],
+) -> bool:
+    """Store the message and all that belongs to it. Returns False, and stores nothing, if the guard fails, the key is known or
+    a fee has no room in its slot of a budget.
 
     Of two concurrent requests with one key the second waits for the first, at the unique index of the keys.
     """
@@ -261,7 +277,13 @@ def _store(message: Message, response: dict[str, Any], *, guard: _Guard, key: Id
     if not transitions.tells_its_creation(message, source=Source.API, actor=message.owner):
         event = (uuid7(), message.pk, now, message.status, Source.API, message.owner_id)
         rows.append((_EVENT, _EVENT.prepared(event)))
-    return _insert_together(rows, guard) if connection.vendor == "postgresql" else _insert_one_by_one(rows, guard)
+    for fee in fees:
+        values = (message.pk, fee.budget_id, fee.start, fee.number, fee.amount, fee.currency)
+        rows.append((_CHARGE, _CHARGE.prepared(values)))
+    taken = [_taking(fee) for fee in fees]
+    if connection.vendor == "postgresql":
+        return _insert_together(rows, guard, taken)
+    return _insert_one_by_one(rows, guard, taken)
 
 
 def _insert_of(message: Message) -> _Insert:
@@ -270,32 +292,87 @@ def _insert_of(message: Message) -> _Insert:
     return _MESSAGE if message.category == Category.TRANSACTIONAL and not message.parameters else _MESSAGE_OF_CATEGORY
 
 
-def _insert_together(rows: _Rows, guard: _Guard) -> bool:
+DIVISION_BY_ZERO = "22012"  # of SQL's states
+# The room is taken before anything is stored, on the same condition.
+_TAKE = (
+    f"UPDATE {_table(BudgetSlot)} SET used = used + %s "  # noqa: S608
+    "WHERE budget_id = %s AND period_start = %s AND number = %s AND used + %s <= granted"
+)
+
+
+def _taking(fee: SlotFee) -> list[Any]:
+    """The parameters of `_TAKE`."""
+    _, budget_id, start, number, amount, _ = _CHARGE.prepared(
+        (fee.budget_id, fee.budget_id, fee.start, fee.number, fee.amount, "")
+    )
+    return [amount, budget_id, start, number, amount]
+
+
+def _insert_together(rows: _Rows, guard: _Guard, taken: Sequence[list[Any]]) -> bool:
     """One statement is one round trip, and a transaction of its own without a BEGIN and a COMMIT."""
     condition, parameters = guard
     (_, first), *others = rows
-    statement = _together(tuple(insert for insert, _ in rows), condition)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [*first, *parameters, *(value for _, values in others for value in values)])
-        return bool(cursor.fetchone()[0])
+    statement = _together(tuple(insert for insert, _ in rows), condition, len(taken))
+    values = [value for _, values in others for value in values]
+    if not taken:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [*first, *parameters, *values])
+            return bool(cursor.fetchone()[0])
+    (first_taking, *other_takings) = taken
+    takings = [*first_taking, *parameters, *(value for taking in other_takings for value in taking)]
+    try:
+        with _undone_alone(), connection.cursor() as cursor:
+            cursor.execute(statement, [*takings, *first, *values])
+            return bool(cursor.fetchone()[0])
+    except DataError as error:
+        if getattr(error.__cause__, "sqlstate", "") == DIVISION_BY_ZERO:
+            return False
+        raise
 
 
-@lru_cache(maxsize=16)
-def _together(inserts: Sequence[_Insert], condition: str) -> str:
-    """The first row is inserted on the condition and without a conflict; the others only if the first one was."""
+def _undone_alone() -> contextlib.AbstractContextManager[None]:
+    """In a transaction of the caller's the failed statement is undone to a savepoint; else it is a transaction of its own."""
+    return transaction.atomic() if connection.in_atomic_block else contextlib.nullcontext()
+
+
+@lru_cache(maxsize=64)
+def _together(inserts: Sequence[_Insert], condition: str, takings: int) -> str:
+    """The first row is inserted on the condition and without a conflict; the others only if the first one was.
+
+    With takings of budgets these come first, each if the one before it found room. If then nothing is stored, because a later
+    one found none or another request has stored the key meanwhile, a division by zero undoes the statement as a whole.
+    """
     first, *others = inserts
-    parts = [f"new AS ({first.sql(condition)} RETURNING 1)"]
+    parts, result = [], "count(*)"
+    for number in range(takings):
+        parts.append(f"taken{number} AS ({_TAKE} AND {condition} RETURNING 1)")
+        condition = f"EXISTS (SELECT FROM taken{number})"
+        result = "count(*) / (count(*) = (SELECT count(*) FROM taken0))::int"
+    parts.append(f"new AS ({first.sql(condition)} RETURNING 1)")
     parts += [f"part{number} AS ({insert.sql('EXISTS (SELECT FROM new)')})" for number, insert in enumerate(others)]
-    return f"WITH {', '.join(parts)} SELECT count(*) FROM new"  # noqa: S608
+    return f"WITH {', '.join(parts)} SELECT {result} FROM new"  # noqa: S608
 
 
-def _insert_one_by_one(rows: _Rows, guard: _Guard) -> bool:
+def _insert_one_by_one(rows: _Rows, guard: _Guard, taken: Sequence[list[Any]]) -> bool:
     """For SQLite, which has no INSERT within WITH. Its statements cost no round trip."""
-    condition, parameters = guard
     with transaction.atomic(), connection.cursor() as cursor:
+        if not _charge_slots(cursor, taken):
+            return False
+        condition, parameters = guard
         for insert, values in rows:
             cursor.execute(insert.sql(condition), [*values, *parameters])
             if cursor.rowcount == 0 and insert is rows[0][0]:
+                transaction.set_rollback(bool(taken))
                 return False
             condition, parameters = "true", []
+    return True
+
+
+def _charge_slots(cursor: CursorWrapper, taken: Sequence[list[Any]]) -> bool:
+    """Returns False, and marks the transaction to be undone, if one slot has no room."""
+    for taking in taken:
+        cursor.execute(_TAKE, taking)
+        if cursor.rowcount == 0:
+            transaction.set_rollback(True)
+            return False
     return True

@@ -97,38 +97,45 @@ def store(
     source: Source,
     columns: Sequence[str] = Variant._fields,
     details: Mapping[str, str] | None = None,
+    ids: Sequence[str] | None = None,
 ) -> int:
     """Insert one message per variant, in the caller's transaction, and count them; with its first history row if it needs one.
 
-    `columns` are the fields of all variants, and `details` sentences for the first history row, by the recipient's number.
-    `variants` may be a generator that makes no queries: on PostgreSQL it runs while the database inserts. Returns the number of
-    messages. Raises `IntegrityError` when a run already has a message to the same recipient, so a repeated run sends nothing
-    twice.
+    `columns` are the fields of all variants, `ids` theirs, if the caller has given them ids, and `details` sentences for the
+    first history row, by the recipient's number. `variants` may be a generator that makes no queries: on PostgreSQL it runs
+    while the database inserts. Returns the number of messages. Raises `IntegrityError` when a run already has a message to the
+    same recipient, so a repeated run sends nothing twice.
     """
-    ids: dict[str, str] = {}
-    _insert(_Table(prototype, ("id", *columns), _with_ids(variants, ids)))
+    used: dict[str, str] = {}
+    keys = iter(ids) if ids is not None else _new_ids()
+    _insert(_Table(prototype, ("id", *columns), _with_ids(variants, keys, used)))
     details = details or {}
     is_told = transitions.tells_its_creation(prototype, source=source, actor=None)
     if not is_told or details:
         event = MessageEvent(at=prototype.created_at, to_status=prototype.status, source=source)
         rows = (
             (str(uuid_utils.uuid7()), key, details.get(number, ""))
-            for key, number in ids.items()
+            for key, number in used.items()
             if not is_told or number in details
         )
         _insert(_Table(event, ("id", "message_id", "detail"), rows))
     tally = CounterBatch()
-    if ids:
-        tally.created(prototype, count=len(ids))
+    if used:
+        tally.created(prototype, count=len(used))
     tally.write()
-    return len(ids)
+    return len(used)
 
 
-def _with_ids(variants: Iterable[Variant | OwnVariant], ids: dict[str, str]) -> Iterator[Row]:
-    """Prepend a new id to each variant, and add it to `ids` with the recipient's number."""
+def _new_ids() -> Iterator[str]:
+    while True:
+        yield str(uuid_utils.uuid7())
+
+
+def _with_ids(variants: Iterable[Variant | OwnVariant], ids: Iterator[str], used: dict[str, str]) -> Iterator[Row]:
+    """Prepend the next id to each variant, and add it to `used` with the recipient's number."""
     for variant in variants:
-        key = str(uuid_utils.uuid7())
-        ids[key] = variant.to_number
+        key = next(ids)
+        used[key] = variant.to_number
         yield (key, *variant)
 
 

@@ -16,13 +16,14 @@ from messaging.models import KeywordRule, Message, OutboundQueue
 from messaging.policy import zones
 from messaging.policy.opt_out_line import NO_OPT_OUT_LINE, lacks_opt_out
 from messaging.segments import SegmentCount
+from messaging.services.costs import budgets, prices
+from messaging.services.errors import BudgetExceeded
 from messaging.services.outbound import sender_rules
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.dispatch.attempts import NO_ROUTE
 from messaging.services.outbound.dispatch.router import RouteOption, Router
 from messaging.services.outbound.eligibility import SENDER_NOT_ALLOWED, Batch, Check, Ending, Moment, Refusal
 from messaging.services.outbound.submit import MessageInput, build_one
-from providers import routing
 from providers.models import ProviderAccount
 from providers.numbers import COUNTRIES
 
@@ -60,7 +61,7 @@ class DryRun:
 
     `warnings` do not keep the message from being sent.
     `time_zones` are the recipient's, as its number tells them; none if it does not.
-    `price` is of all segments, in the currency of the account's prices; None if the account has none for the number.
+    `price` is of all segments, in `currency`, which is empty if the account names none; None if it has none for the number.
     """
 
     message: Message = field(repr=False)
@@ -71,6 +72,7 @@ class DryRun:
     options: Sequence[RouteOption]
     provider: str
     price: Decimal | None
+    currency: str
     warnings: Sequence["DryRunWarning"] = ()
 
     @property
@@ -91,15 +93,21 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
     place = zones.location_of(message.to_number)
     provider = max(options, key=lambda option: option.share, default=RouteOption(""))
     slug = provider.slug if provider.share else ""
+    price, currency = _price(slug, message)
     return DryRun(
         message=message,
         country=place.country if place.country in COUNTRIES else "",
         time_zones=place.zones,
         size=segments.measure(message.text),
-        checks=[*(_result(check, refusal, message) for check, refusal in verdicts), _route_result(options)],
+        checks=[
+            *(_result(check, refusal, message) for check, refusal in verdicts),
+            _budget_result(message, now),
+            _route_result(options),
+        ],
         options=options,
         provider=slug,
-        price=_price(slug, message),
+        price=price,
+        currency=currency,
         warnings=_warnings(message),
     )
 
@@ -132,6 +140,13 @@ def _result(check: Check, refusal: Refusal | None, message: Message) -> CheckRes
     return CheckResult(check.code, verdict, refusal.detail, refusal.until)
 
 
+def _budget_result(message: Message, now: datetime) -> CheckResult:
+    refusal = budgets.refusal(message, now=now)
+    if refusal is None:
+        return CheckResult(BudgetExceeded.code, CheckVerdict.PASSED)
+    return CheckResult(BudgetExceeded.code, CheckVerdict.REFUSED, refusal.detail)
+
+
 def _route_result(options: Sequence[RouteOption]) -> CheckResult:
     if any(option.share for option in options):
         return CheckResult("no_route", CheckVerdict.PASSED)
@@ -140,9 +155,7 @@ def _route_result(options: Sequence[RouteOption]) -> CheckResult:
     return CheckResult("no_route", CheckVerdict.REFUSED, NO_ROUTE.error_detail)
 
 
-def _price(slug: str, message: Message) -> Decimal | None:
+def _price(slug: str, message: Message) -> tuple[Decimal | None, str]:
+    """Of all segments, and its currency."""
     account = ProviderAccount.objects.filter(pk=slug).first()
-    if account is None:
-        return None
-    per_segment = routing.price(account.as_candidate(), message.to_number)
-    return Decimal(str(per_segment)) * message.segments if per_segment != float("inf") else None
+    return prices.of_message(account, message) if account is not None else (None, "")

@@ -13,6 +13,7 @@ from knox.models import get_token_model
 from messaging.models import DeliveryAttempt, IdempotencyRecord, InboundPart, Message, ProviderCallback
 from messaging.policy.hours import HOURS_HAVE_BEGUN, OUTSIDE_HOURS
 from messaging.services import transitions
+from messaging.services.costs import budget_changes
 from messaging.services.outbound import eligibility, idempotency
 from messaging.services.outbound.dispatch import settle_cached
 from messaging.services.outbound.eligibility import Batch, Moment
@@ -182,7 +183,7 @@ def close_orphaned_attempts(*, now: datetime) -> int:
 
 
 def purge(*, now: datetime) -> None:
-    """Close orphaned attempts; delete old idempotency keys, callbacks, events, tokens and counts."""
+    """Close orphaned attempts; delete old idempotency keys, callbacks, events, tokens, counts and charges."""
     close_orphaned_attempts(now=now)
     IdempotencyRecord.objects.filter(created_at__lt=now - idempotency.KEPT_FOR).delete()
     ProviderCallback.objects.filter(
@@ -192,3 +193,4 @@ def purge(*, now: datetime) -> None:
     event_log.purge(now=now)
     get_token_model().objects.filter(expiry__lt=now).delete()
     rollups.purge(now=now)
+    budget_changes.purge(now=now)

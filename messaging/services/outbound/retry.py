@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from messaging import states
 from messaging.models import DeliveryAttempt, Message
 from messaging.services import transitions
+from messaging.services.costs import budgets
 from messaging.services.errors import DomainError, NotRetryable
 from messaging.services.outbound.eligibility import Batch, Moment
 from messaging.services.reporting.rollups import CounterBatch
@@ -82,7 +83,7 @@ def _retry_chunk(keys: Sequence[UUID], report: RetryReport, *, reason: str, acto
 
 
 def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]:
-    """Return the errors by primary key. A retry passes the same checks as a new message."""
+    """Return the errors by primary key. A retry passes the same checks as a new message, and is charged like one."""
     ended = [row for row in rows if row.status in states.RETRYABLE]
     refusals: dict[UUID, DomainError] = {
         row.pk: NotRetryable(f"The message is {row.status}; only a failed, undelivered or unknown one can be retried.")
@@ -93,7 +94,8 @@ def _refusals(rows: Sequence[Message], now: datetime) -> dict[UUID, DomainError]
     batch.ignore_velocity()  # an operator decides
     refused = batch.refusals(Moment.ACCEPT)
     refused = {pk: refusal for pk, refusal in refused.items() if refusal.check.error is not None}
-    return refusals | {pk: refusal.as_error() for pk, refusal in refused.items()}
+    refusals |= {pk: refusal.as_error() for pk, refusal in refused.items()}
+    return refusals | budgets.charge_again([row for row in rows if row.pk not in refusals], now=now)
 
 
 def _requeue(rows: Sequence[Message], *, reason: str, actor: User, now: datetime) -> None:

@@ -15,6 +15,7 @@ from messaging.categories import Category, priority_of
 from messaging.models import Message, OutboundQueue
 from messaging.policy.velocity import Counting
 from messaging.segments import SegmentCount
+from messaging.services.costs import budgets
 from messaging.services.errors import DomainError, EmergencyNotAllowed, InvalidField
 from messaging.services.outbound import attachments, bulk_insert
 from messaging.services.outbound.attachments import MediaChecks
@@ -89,16 +90,21 @@ def submit_many(
     built = _without_refused(built, batch)
     try:
         with transaction.atomic():
-            return _store(built, drafts, owner=owner, source=source)
+            return _store(built, drafts, owner=owner, source=source, now=now)
     except Exception:
         batch.release()
         raise
 
 
 def _store(
-    built: Sequence[Message | DomainError], drafts: Sequence[MessageInput], *, owner: User, source: Source
+    built: Sequence[Message | DomainError],
+    drafts: Sequence[MessageInput],
+    *,
+    owner: User,
+    source: Source,
+    now: datetime,
 ) -> list[Message | DomainError]:
-    results = _with_media_checked(built, drafts, owner)
+    results = _charged(_with_media_checked(built, drafts, owner), now)
     accepted = [result for result in results if isinstance(result, Message)]
     if accepted:
         bulk_insert.store_numbers(message.to_number for message in accepted)
@@ -164,6 +170,12 @@ def _without_refused(built: Sequence[Message | DomainError], batch: Batch) -> li
         refused[result.pk].as_error() if isinstance(result, Message) and result.pk in refused else result
         for result in built
     ]
+
+
+def _charged(results: Sequence[Message | DomainError], now: datetime) -> list[Message | DomainError]:
+    """Replace each message that a budget of its owner has no room for with its error; the others are charged."""
+    refused = budgets.charge([result for result in results if isinstance(result, Message)], now=now)
+    return [refused.get(result.pk, result) if isinstance(result, Message) else result for result in results]
 
 
 def _with_media_checked(

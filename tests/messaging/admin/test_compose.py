@@ -26,6 +26,7 @@ def test_check_tells_the_verdict_and_sends_nothing(staff) -> None:
         ("Texts to this number are allowed", "passed"),
         ("The recipient's country takes this sender", "passed"),
         ("It is an hour in which it may be sent", "passed"),
+        ("The budgets have room for it", "passed"),
         ("A provider account takes it", "passed"),
     ]
     assert checked["routes"] == [{"provider": "acme", "share": "100%", "reason": ""}]

@@ -12,7 +12,9 @@ BODY = {"to": "+4915112345678", "message": "Grüße {}", "category": "otp"}
 
 
 def test_the_response_has_every_verdict(api) -> None:
-    ProviderAccount.objects.update(config={"url": "http://127.0.0.1:9/", "price_per_segment": {"+49": 0.075}})
+    ProviderAccount.objects.update(
+        config={"url": "http://127.0.0.1:9/", "currency": "EUR", "price_per_segment": {"+49": 0.075}}
+    )
     Suppression.objects.create(number=BODY["to"], source="keyword", created_at=NOW)
 
     response = api.post("messages/?dry_run=true", BODY, Idempotency_Key="one")
@@ -26,6 +28,7 @@ def test_the_response_has_every_verdict(api) -> None:
         "queue": "express", "encoding": "gsm7", "characters": 8, "units": 10, "segments": 1, "provider": "acme",
         "routes": [{"provider": "acme", "share": 1.0, "reason": None}], "price": "0.075",
         "warnings": [],
+        "currency": "EUR",
     }  # fmt: skip
     assert checks["recipient_opted_out"]["verdict"] == "refused"
     assert checks["recipient_inactive"] == {"verdict": "passed", "detail": None, "until": None}

@@ -6,6 +6,7 @@ docs/coming-from-jasmin.md has the differences.
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from messaging.models import GatewayCredential, Message, PhoneNumber, VelocityLimit
+from messaging.services.costs import budget_changes
 from messaging.services.limits import rules
 from messaging.states import Status
 from tests.factories import NOW, PhoneNumberFactory
@@ -318,3 +320,13 @@ def test_limits_throttle_and_a_blocked_prefix_is_refused(jasmin) -> None:
     assert [each.status_code for each in answers] == [200, 403, 400]
     assert answers[1].content == b'Error "User throughput exceeded"'
     assert Message.objects.count() == 1
+
+
+def test_beyond_the_budget_the_throughput_is_exceeded(jasmin: GatewayClient, credential: GatewayCredential) -> None:
+    budget_changes.create(
+        owner=credential.user, country="", period="month", limit=Decimal(1), currency="", now=timezone.now()
+    )
+    accepted(jasmin.get(SMS))
+
+    assert answer(jasmin.get(SMS)) == (403, 'Error "User throughput exceeded"')
+    assert len(stored()) == 1

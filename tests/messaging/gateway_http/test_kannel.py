@@ -5,6 +5,7 @@ docs/coming-from-kannel.md has the differences.
 
 import tracemalloc
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging.models import GatewayCredential, Message, PhoneNumber, VelocityLimit
+from messaging.services.costs import budget_changes
 from messaging.services.limits import rules
 from messaging.services.outbound import bulk_insert
 from messaging.states import Status
@@ -481,3 +483,15 @@ def test_limits_throttle_and_a_blocked_prefix_is_refused(kannel) -> None:
     assert [each.status_code for each in answers] == [202, 503, 400]
     assert answers[1].content == b"Temporal failure, try again later."
     assert Message.objects.count() == 1
+
+
+def test_beyond_the_budget_the_client_is_told_to_come_again(
+    kannel: GatewayClient, credential: GatewayCredential
+) -> None:
+    budget_changes.create(
+        owner=credential.user, country="", period="month", limit=Decimal(1), currency="", now=timezone.now()
+    )
+
+    assert answer(kannel.get(SMS)) == ACCEPTED
+    assert answer(kannel.get(SMS)) == (503, b"Temporal failure, try again later.")
+    assert len(stored()) == 1

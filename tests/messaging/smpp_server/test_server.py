@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from messaging.models import GatewayReceipt, GatewaySession, Message, Suppression, VelocityLimit
+from messaging.services.costs import budget_changes
 from messaging.services.gateway import credentials, lookups, sessions
 from messaging.services.limits import rules
 from messaging.smpp_server import batches, clients
@@ -222,6 +224,16 @@ class TestSubmit:
         SenderFactory(number="+15005550077", owner=UserFactory())
 
         assert connect().answer_to_submit(source_addr="+15005550077").status == RINVSRCADR
+
+    def test_what_the_budget_has_no_room_for_is_throttled(self, connect, credential) -> None:
+        budget_changes.create(
+            owner=credential.user, country="", period="month", limit=Decimal(1), currency="", now=timezone.now()
+        )
+        client = connect()
+
+        assert client.answer_to_submit().status == 0
+        assert client.answer_to_submit().status == RTHROTTLED
+        assert Message.objects.count() == 1
 
     def test_more_than_the_rate_limit_is_throttled(self, connect, credential, settings) -> None:
         settings.RATE_LIMIT_PER_TOKEN = "1/h"

@@ -1,6 +1,7 @@
 """POST Messages: what becomes of the parameters, and every refusal."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,7 @@ from twilio.base.exceptions import TwilioRestException
 
 from messaging import twilio_ids
 from messaging.models import Message, PhoneNumber, Suppression, VelocityLimit
+from messaging.services.costs import budget_changes
 from messaging.services.installation import API_READER
 from messaging.services.limits import rules
 from messaging.twilio_api import requests
@@ -261,4 +263,17 @@ def test_limits_are_429_with_retry_after_and_a_blocked_prefix_is_21408(twilio: T
     assert_error(refused, 429, 20429)
     assert 0 < int(refused.headers["Retry-After"]) <= 3900
     assert_error(twilio.post(To="+881612345678", From=SENDER, Body="Hi"), 400, 21408)
+    assert Message.objects.count() == 1
+
+
+def test_beyond_the_budget_it_is_429_until_the_period_ends(twilio: Twilio) -> None:
+    budget_changes.create(
+        owner=twilio.user, country="", period="month", limit=Decimal(1), currency="", now=datetime.now(UTC)
+    )
+    assert twilio.post("Messages.json", To=TO, From=SENDER, Body="x").status_code == 201
+
+    response = twilio.post("Messages.json", To=TO, From=SENDER, Body="x")
+
+    assert_error(response, 429, 20429)
+    assert int(response.headers["Retry-After"]) > 0
     assert Message.objects.count() == 1

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from messaging.categories import Priority
-from messaging.models import Message, Suppression
+from messaging.models import BudgetCharge, Message, Suppression
 from messaging.services import transitions
+from messaging.services.costs import budget_changes, budgets
 from messaging.services.errors import RecipientInactive
 from messaging.services.outbound import bulk_insert, eligibility
 from messaging.services.outbound.eligibility import Check, Moment
@@ -92,6 +94,38 @@ class TestHours:
         assert set(Message.objects.exclude(error_detail="").values_list("error_detail", flat=True)) == {detail}
         run.refresh_from_db()
         assert (run.created_messages, run.skipped_invalid) == (4, 0)
+
+
+class TestBudgets:
+    def test_recipients_without_room_are_left_out_and_counted(self, owner, chunk) -> None:
+        chunk(2)
+        run = due_run(owner, recipient_list(*numbers(7)))
+        day = budget_changes.create(owner=owner, country="", period="day", limit=Decimal(5), currency="", now=DUE)
+
+        assert expand(run) == 5
+
+        run.refresh_from_db()
+        assert (run.created_messages, run.skipped_over_budget, run.skipped_invalid) == (5, 2, 0)
+        assert budgets.used_now([day], now=DUE) == {day.pk: 5}
+        charged = set(BudgetCharge.objects.values_list("message_id", flat=True))
+        assert charged == set(Message.objects.values_list("pk", flat=True))
+
+    def test_a_chunk_that_fails_takes_nothing(self, owner, monkeypatch) -> None:
+        run = due_run(owner, recipient_list(*numbers(3)))
+        day = budget_changes.create(owner=owner, country="", period="day", limit=Decimal(5), currency="", now=DUE)
+
+        def fail(*_args, **_options) -> None:
+            raise Crash
+
+        with monkeypatch.context() as patched:
+            patched.setattr(expansion.bulk_insert, "store", fail)
+            with pytest.raises(Crash):
+                expand(run)
+        assert budgets.used_now([day], now=DUE) == {day.pk: 0}
+        ScheduleRun.objects.update(lease_until=None)
+
+        assert expand(run) == 3
+        assert budgets.used_now([day], now=DUE) == {day.pk: 3}
 
 
 class TestMessages:

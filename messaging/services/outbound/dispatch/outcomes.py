@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from messaging.models import AttemptPart, DeliveryAttempt, Message
+from messaging.services.costs import prices
 from messaging.services.outbound.dispatch.failover import Failover
 from messaging.services.outbound.dispatch.rounds import is_refusal
 from messaging.services.outbound.dispatch.router import RoutingRequest
@@ -26,6 +27,7 @@ class Outcomes:
 
     `late_facts`: accepted messages whose status has already moved on; only the facts of the result are saved.
     `late_attempts`: attempts that may be settled already, because their messages have moved on.
+    `newly_accepted`: attempts whose acceptance was not saved before; set when they are counted.
     `invalid` and `opted_out` are what providers reported about recipients: the reason by number, and (number, sender).
     """
 
@@ -36,6 +38,7 @@ class Outcomes:
     failovers: list[Failover] = field(default_factory=list)
     late_facts: list[Message] = field(default_factory=list)
     late_attempts: set[UUID] = field(default_factory=set)
+    newly_accepted: list[DeliveryAttempt] = field(default_factory=list)
     invalid: dict[str, str] = field(default_factory=dict)
     opted_out: list[tuple[str, str]] = field(default_factory=list)
 
@@ -106,6 +109,7 @@ def _parts(result: SendResult) -> list[AttemptPart]:
 
 def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
     error = result.error
+    price, currency = prices.of_message(result.attempt.account, result.attempt.message) if error is None else (None, "")
     return DeliveryAttempt(
         id=result.attempt.attempt_id,
         message_id=result.attempt.message.pk,
@@ -116,6 +120,9 @@ def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
         provider_message_id=result.provider_message_id,
         latency_ms=result.latency_ms,
         finished_at=now,
+        price=price,
+        currency=currency,
+        price_source=DeliveryAttempt.PriceSource.CONFIGURED if price is not None else "",
     )
 
 

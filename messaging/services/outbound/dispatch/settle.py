@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
 
 from messaging.models import AttemptPart, DeliveryAttempt, Message
 from messaging.services import transitions
+from messaging.services.costs import budgets, cost_totals
 from messaging.services.outbound import receipt_matching, receipts
 from messaging.services.outbound.dispatch.attempts import Attempt, release_unused_probes
 from messaging.services.outbound.dispatch.failover import fail_over, route_failovers
@@ -22,7 +24,16 @@ from messaging.services.transitions import save_together
 logger = logging.getLogger(__name__)
 
 Outcome = DeliveryAttempt.Outcome
-ATTEMPT_FIELDS = ("outcome", "error_code", "error_detail", "provider_message_id", "latency_ms", "finished_at")
+PRICE_FIELDS = ("price", "currency", "price_source")
+ATTEMPT_FIELDS = (
+    "outcome",
+    "error_code",
+    "error_detail",
+    "provider_message_id",
+    "latency_ms",
+    "finished_at",
+    *PRICE_FIELDS,
+)
 RESULT_FIELDS = ("provider", "provider_message_id", "from_number", "sent_at")
 MESSAGE_FIELDS = (*RESULT_FIELDS, "error_code", "error_detail", "rounds_failed", "next_attempt_at")
 
@@ -62,10 +73,12 @@ def _settle(
             if result.attempt.message.pk in messages:  # else it was erased meanwhile, with its attempts
                 outcomes.add(result, messages[result.attempt.message.pk])
         counters = _count(outcomes, now)
+        cost_totals.note(outcomes.newly_accepted, messages, now=now)
         if outcomes.attempts:
             save_together(outcomes.attempts, ATTEMPT_FIELDS)
         if outcomes.parts:
             AttemptPart.objects.bulk_create(outcomes.parts, ignore_conflicts=True)
+        budgets.accepted(_prices(outcomes, messages), now=now)
         following, ended = fail_over(outcomes.failovers, decisions, now=now, lease=lease, position=position)
         transitions.apply([*outcomes.transitions, *ended], now=now, fields=MESSAGE_FIELDS, tally=counters)
         if outcomes.late_facts:
@@ -74,6 +87,12 @@ def _settle(
         if outcomes.opted_out:
             suppressions.add_reported(outcomes.opted_out, reason="reported by the provider", now=now)
     return following, outcomes
+
+
+def _prices(outcomes: Outcomes, messages: Mapping[UUID, Message]) -> dict[UUID, tuple[Decimal | None, str]]:
+    """The prices of the messages that were accepted, where the attempt is the message's latest."""
+    accepted = [each for each in outcomes.attempts if each.outcome == Outcome.ACCEPTED]
+    return {each.message_id: (each.price, each.currency) for each in accepted if each.message_id in messages}
 
 
 def _count(outcomes: Outcomes, now: datetime) -> CounterBatch:
@@ -91,6 +110,8 @@ def _count(outcomes: Outcomes, now: datetime) -> CounterBatch:
         ]
     for attempt in outcomes.attempts:
         if before.get(attempt.pk) != attempt.outcome:
+            if attempt.outcome == Outcome.ACCEPTED:
+                outcomes.newly_accepted.append(attempt)
             counters.attempted(attempt.provider_id, attempt.outcome, now=now, latency_ms=attempt.latency_ms)
     return counters
 

@@ -43,7 +43,7 @@ class TwilioDialect(Dialect):
     unsigned = "The owner has no valid Twilio credential to sign with."
 
     def wants(self, event_type: str, options: str) -> bool:
-        return event_type != EventType.SCHEDULE_COMPLETED
+        return event_type not in {EventType.SCHEDULE_COMPLETED, EventType.BUDGET_WARNING}
 
     def credentials(self, endpoints: Collection[WebhookEndpoint], *, now: datetime) -> Mapping[UUID, SigningCredential]:
         """The primary token of each owner; the secondary one never signs."""

@@ -70,6 +70,7 @@ def test_a_message_that_passes_everything_and_nothing_is_stored(run) -> None:
             "text_unreadable",
             "prefix_held",
             "outside_hours",
+            "budget_exceeded",
             "no_route",
         )
     }
