@@ -260,6 +260,7 @@ CLAIM_LEASE_SECONDS: float = env.float("CLAIM_LEASE_SECONDS", default=30.0)
 RECEIPT_TIMEOUT_HOURS: int = env.int("RECEIPT_TIMEOUT_HOURS", default=72)
 ORDER_WAIT_SECONDS: float = env.float("ORDER_WAIT_SECONDS", default=10.0)
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
+SMART_ENCODING_DEFAULT: bool = env.bool("SMART_ENCODING_DEFAULT", default=False)
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
 # --- Media ------------------------------------------------------------------------------------------------------------

@@ -12,12 +12,14 @@ from messaging.api.providers import ProviderViewSet
 from messaging.api.queues import QueueViewSet
 from messaging.api.stats import StatsViewSet
 from messaging.api.suppressions import SuppressionViewSet
+from messaging.api.templates import TemplateViewSet
 from messaging.api.webhook_endpoints import WebhookEndpointViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("messages", MessageViewSet, basename="messages")
 router.register("queues", QueueViewSet, basename="queues")
 router.register("suppressions", SuppressionViewSet, basename="suppressions")
+router.register("templates", TemplateViewSet, basename="templates")
 router.register("providers", ProviderViewSet, basename="providers")
 router.register("phone-numbers", PhoneNumberViewSet, basename="phone-numbers")
 router.register("webhook-endpoints", WebhookEndpointViewSet, basename="webhook-endpoints")

@@ -15,6 +15,7 @@ from messaging.models.queue import OutboundQueue
 from messaging.models.retention import Erasure, RetentionPass, RetentionRule
 from messaging.models.rollup import CountJournal, Rollup
 from messaging.models.suppression import KeywordRule, Suppression
+from messaging.models.template import MessageTemplate, TemplateVersion
 from messaging.models.twilio import TwilioAccount, TwilioApiKey
 from messaging.models.verification_count import VerificationCount
 from messaging.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookSecret
@@ -43,6 +44,7 @@ __all__ = [
     "KeywordRule",
     "Message",
     "MessageEvent",
+    "MessageTemplate",
     "OutboundQueue",
     "PhoneNumber",
     "ProviderCallback",
@@ -50,6 +52,7 @@ __all__ = [
     "RetentionRule",
     "Rollup",
     "Suppression",
+    "TemplateVersion",
     "TwilioAccount",
     "TwilioApiKey",
     "VerificationCount",

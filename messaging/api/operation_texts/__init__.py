@@ -8,10 +8,12 @@ from messaging.api.operation_texts.callbacks import CALLBACK_TEXTS
 from messaging.api.operation_texts.integrations import INTEGRATION_TEXTS
 from messaging.api.operation_texts.messages import MESSAGE_TEXTS
 from messaging.api.operation_texts.operating import OPERATING_TEXTS
+from messaging.api.operation_texts.templates import TEMPLATE_TEXTS
 
 MESSAGING_TEXTS: dict[str, tuple[str, str]] = {
     **MESSAGE_TEXTS,
     **CALLBACK_TEXTS,
     **OPERATING_TEXTS,
     **INTEGRATION_TEXTS,
+    **TEMPLATE_TEXTS,
 }

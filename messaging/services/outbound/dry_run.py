@@ -11,7 +11,7 @@ from django.db import transaction
 
 from messaging import segments
 from messaging.models import Message, OutboundQueue
-from messaging.policy import zones
+from messaging.policy import smart_encoding, zones
 from messaging.segments import SegmentCount
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.dispatch.attempts import NO_ROUTE
@@ -46,6 +46,7 @@ class DryRun:
     """`message` is not stored; `country` is empty for a number of none. `options` are all accounts, and `provider` is the one
     that most such messages go to, or empty.
 
+    `smart_segments` is how many it takes, or would take, with smart encoding.
     `time_zones` are the recipient's, as its number tells them; none if it does not.
     `price` is of all segments, in the currency of the account's prices; None if the account has none for the number.
     """
@@ -54,6 +55,7 @@ class DryRun:
     country: str
     time_zones: Sequence[str]
     size: SegmentCount
+    smart_segments: int
     checks: Sequence[CheckResult]
     options: Sequence[RouteOption]
     provider: str
@@ -81,6 +83,7 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
         country=place.country if place.country in COUNTRIES else "",
         time_zones=place.zones,
         size=segments.measure(message.text),
+        smart_segments=segments.measure(smart_encoding.smart_encoded(message.text)).segments,
         checks=[*(_result(check, refusal) for check, refusal in verdicts), _route_result(options)],
         options=options,
         provider=slug,
