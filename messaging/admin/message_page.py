@@ -19,7 +19,7 @@ from messaging.admin import text_privacy
 from messaging.admin.images import file_link
 from messaging.admin.status_styles import ICONS
 from messaging.file_errors import code_and_detail
-from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, ProviderCallback
+from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, MessageTemplate, ProviderCallback
 from messaging.models.encrypted import fault_of
 from messaging.retry_policy import WAITING_FOR_PROVIDER
 from messaging.services import transitions
@@ -80,6 +80,7 @@ def message_page(message: Message, *, user: User) -> dict[str, Any]:
         "message": message,
         "text": text_privacy.shown_text(message, readable=readable),
         "readable": readable,
+        "template_name": _template_name(message),
         "units": counted.units,
         "files": files(message),
         "may_see_files": readable and user.has_perm("media_store.view_mediaasset"),
@@ -89,6 +90,12 @@ def message_page(message: Message, *, user: User) -> dict[str, Any]:
         "may_reply": other_number(message).startswith("+"),
         "waiting": wait_of(message, now=timezone.now()),
     }
+
+
+def _template_name(message: Message) -> str | None:
+    if message.template_id is None:
+        return None
+    return MessageTemplate.objects.filter(pk=message.template_id).values_list("name", flat=True).first()
 
 
 def wait_of(message: Message, *, now: datetime) -> WaitNotice | None:
