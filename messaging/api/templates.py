@@ -171,12 +171,12 @@ class TemplateSerializer(TemplateVersionSerializer):
         }
 
 
-class PreviewRequestSerializer(StrictSerializer):
+class TemplatePreviewRequestSerializer(StrictSerializer):
     variables = VariablesField(required=False)
     language = LanguageField(required=False)
 
 
-class PreviewSerializer(serializers.Serializer):
+class TemplatePreviewSerializer(serializers.Serializer):
     text = serializers.CharField()
     language = serializers.CharField()
     encoding = serializers.ChoiceField([each.value for each in Encoding])
@@ -257,11 +257,11 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(TemplateVersionSerializer(page, many=True).data)
 
-    @extend_schema(request=PreviewRequestSerializer, responses=PreviewSerializer)
+    @extend_schema(request=TemplatePreviewRequestSerializer, responses=TemplatePreviewSerializer)
     @action(detail=True, methods=["post"], filterset_class=None)
     def preview(self, request: Request, pk: str) -> Response:
         version = self.get_object()
-        serializer = PreviewRequestSerializer(data=request.data)
+        serializer = TemplatePreviewRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         samples = {each.name: each.sample for each in version.variable_list()}
         values = {**samples, **serializer.validated_data.get("variables", {})}

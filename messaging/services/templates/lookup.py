@@ -44,12 +44,14 @@ class _Memory:
             number=F("template__newest"),
         ).select_related("template")
         by_reference: dict[str, TemplateVersion] = {}
-        for row in sorted(
-            rows, key=lambda row: row.template.owner_id is not None
-        ):  # the owner's own comes last, and wins
+        # The owner's own come last, and win.
+        for row in sorted(rows, key=lambda row: row.template.owner_id is not None):
             by_reference[row.template.name] = row
             by_reference[str(row.template_id)] = row
-        found = {reference: by_reference.get(_canonical(reference)) for reference in references}
+        found = {
+            reference: by_reference.get(reference) or by_reference.get(_canonical(reference))
+            for reference in references
+        }
         with self._lock:
             if generation == self._generation:  # else one was saved meanwhile, and this may be from before
                 if len(self._known) + len(found) > MAX_REMEMBERED:

@@ -11,7 +11,7 @@ from messaging.services.errors import InvalidField
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedTemplate:
     """`positions` are begin and end (exclusive) of each variable's values, counted in characters of `text`."""
 
     text: str = field(repr=False)
@@ -21,7 +21,7 @@ class Rendered:
 
 def render(
     version: TemplateVersion, language: str, variables: Mapping[str, str], *, smart_encoding: bool | None = None
-) -> Rendered:
+) -> RenderedTemplate:
     """Insert the values, in the best language there is; an empty `language` is the default one. Unused values are ignored.
 
     `smart_encoding` replaces what the version says. Raises `InvalidField` for a value that is missing or too long.
@@ -39,7 +39,7 @@ def render(
     changed = encoding.smart_encoded(text) if wants_smart else text
     if changed != text:
         positions = {name: [_moved(text, place) for place in places] for name, places in positions.items()}
-    return Rendered(changed, used, positions)
+    return RenderedTemplate(changed, used, positions)
 
 
 def _moved(text: str, place: tuple[int, int]) -> tuple[int, int]:
