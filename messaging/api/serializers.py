@@ -136,6 +136,17 @@ class NewMessageSerializer(StrictSerializer):
         fields["from"] = SenderField(required=False, allow_null=True, help_text=SENDER_HELP)
         return fields
 
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Report a missing text together with the errors of other fields."""
+        try:
+            value: dict[str, Any] = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if isinstance(error.detail, dict) and isinstance(data, dict) and not {"message", "template"} & data.keys():
+                missing = {"message": [ErrorDetail("Give a message or a template.", "required")]}
+                raise serializers.ValidationError({**error.detail, **missing}) from None
+            raise
+        return value
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Require exactly one of `message` and `template`; the others are of a template only."""
         if attrs.get("template"):

@@ -231,9 +231,9 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
 
     @extend_schema(request=TemplateChangeSerializer, responses=TemplateSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        newest = self._changeable()
         serializer = TemplateChangeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        newest = self._changeable()
         data = serializer.validated_data
         version = saving.save(
             newest=newest,
@@ -260,9 +260,9 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
     @extend_schema(request=TemplatePreviewRequestSerializer, responses=TemplatePreviewSerializer)
     @action(detail=True, methods=["post"], filterset_class=None)
     def preview(self, request: Request, pk: str) -> Response:
-        version = self.get_object()
         serializer = TemplatePreviewRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        version = self.get_object()
         samples = {each.name: each.sample for each in version.variable_list()}
         values = {**samples, **serializer.validated_data.get("variables", {})}
         rendered = render(version, serializer.validated_data.get("language", ""), values)
