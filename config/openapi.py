@@ -23,6 +23,7 @@ TEXTS = {**MESSAGING_TEXTS, **SCHEDULING_TEXTS, **MEDIA_TEXTS}
 TAGS = {
     "messages": "Send and read messages.",
     "schedules": "Send texts to lists of recipients, once or repeatedly.",
+    "templates": "Texts with versions, languages and variables.",
     "media": "Images for messages.",
     "verifications": "One-time codes: sent to a number, and checked.",
     "suppressions": "Opt-outs: numbers that get no messages.",

@@ -59,6 +59,9 @@ DOMAIN_STATUS: dict[type[Exception], HTTPStatus] = {
     errors.EndpointDisabled: HTTPStatus.CONFLICT,
     errors.NoSecret: HTTPStatus.CONFLICT,
     errors.NotRedeliverable: HTTPStatus.CONFLICT,
+    errors.InvalidTemplateContent: HTTPStatus.BAD_REQUEST,
+    errors.TemplateChanged: HTTPStatus.CONFLICT,
+    errors.TemplateNameTaken: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     media.BadImage: HTTPStatus.BAD_REQUEST,
     media.AssetInUse: HTTPStatus.CONFLICT,
@@ -175,6 +178,9 @@ def _domain(exc: errors.DomainError | media.MediaError) -> tuple[int, dict[str, 
     if isinstance(exc, (errors.InvalidField, media.BadImage)):
         field_error = {"field": exc.field, "code": exc.field_code, "detail": exc.detail}
         return status, problem(status, detail="The request is not valid.", field_errors=[field_error]), {}
+    if isinstance(exc, errors.InvalidTemplateContent):
+        found = [{"field": each.field, "code": each.code, "detail": each.detail} for each in exc.problems]
+        return status, problem(status, detail="The request is not valid.", field_errors=found), {}
     wait = getattr(exc, "retry_after", None)
     return status, problem(status, code=exc.code, detail=exc.detail), {} if wait is None else {"Retry-After": str(wait)}
 

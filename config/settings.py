@@ -268,6 +268,7 @@ VERIFY_RETENTION_DAYS: int = env.int("VERIFY_RETENTION_DAYS", default=30)
 BUSINESS_HOLIDAYS: str = env.str("BUSINESS_HOLIDAYS", default="US")
 PUMPING_HOLD: list[str] = env.list("PUMPING_HOLD", default=[])
 POLICY_DEFAULT_TIME_ZONE: str = env.str("POLICY_DEFAULT_TIME_ZONE", default="UTC")
+SMART_ENCODING_DEFAULT: bool = env.bool("SMART_ENCODING_DEFAULT", default=False)
 SCHEDULE_MAX_LATENESS: int = env.int("SCHEDULE_MAX_LATENESS", default=3600)
 
 # Who sends, and whom a person may ask: in the automatic replies to STOP and HELP.

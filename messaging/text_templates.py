@@ -81,6 +81,28 @@ def _compiled(text: str) -> tuple[str, tuple[str, ...]]:
     return "".join(pieces), tuple(names)
 
 
+def render_with_positions(text: str, values: Mapping[str, str]) -> tuple[str, dict[str, list[tuple[int, int]]]]:
+    """Return the text, and for each variable where its values begin and end. Raises `InvalidTemplate` and `MissingVariable`."""
+    pieces: list[str] = []
+    positions: dict[str, list[tuple[int, int]]] = {}
+    end = length = 0
+    for token in _TOKEN.finditer(text):
+        literal = text[end : token.start()]
+        end = token.end()
+        name = token[1]
+        if name is None and len(token[0]) == 1:
+            raise InvalidTemplate(token.start())
+        if name is not None and name not in values:
+            raise MissingVariable(name)
+        inserted = token[0][0] if name is None else values[name]
+        begin = length + len(literal)
+        length = begin + len(inserted)
+        pieces += (literal, inserted)
+        if name is not None:
+            positions.setdefault(name, []).append((begin, length))
+    return "".join([*pieces, text[end:]]), positions
+
+
 @lru_cache(maxsize=256)
 def compile_template(text: str) -> Template:
     """Raises `InvalidTemplate`."""

@@ -49,10 +49,19 @@ def check_panel(found: DryRun) -> dict[str, Any]:
             {"provider": option.slug, "share": f"{option.share:.0%}" if option.share else "", "reason": option.reason}
             for option in found.options
         ],
+        "smart_encoding": _smart_encoding(found),
         "country": found.country,
         "time_zones": ", ".join(found.time_zones),
         "price": None if found.price is None else f"{found.price.normalize():f} {found.currency}".strip(),
     }
+
+
+def _smart_encoding(found: DryRun) -> str:
+    """What it would save; empty if nothing."""
+    saved = found.size.segments - found.smart_segments
+    if not saved:
+        return ""
+    return f"It would save {saved} of {found.size.segments} segments."
 
 
 def _is_shown(check: CheckResult) -> bool:

@@ -19,7 +19,15 @@ from messaging.admin import text_privacy
 from messaging.admin.images import file_link
 from messaging.admin.status_styles import ICONS
 from messaging.file_errors import code_and_detail
-from messaging.models import Attachment, DeliveryAttempt, Message, MessageEvent, OptOutCase, ProviderCallback
+from messaging.models import (
+    Attachment,
+    DeliveryAttempt,
+    Message,
+    MessageEvent,
+    MessageTemplate,
+    OptOutCase,
+    ProviderCallback,
+)
 from messaging.models.encrypted import fault_of
 from messaging.retry_policy import WAITING_FOR_PROVIDER
 from messaging.services import transitions
@@ -81,6 +89,7 @@ def message_page(message: Message, *, user: User) -> dict[str, Any]:
         "message": message,
         "text": text_privacy.shown_text(message, readable=readable),
         "readable": readable,
+        "template_name": _template_name(message),
         "units": counted.units,
         "files": files(message),
         "may_see_files": readable and user.has_perm("media_store.view_mediaasset"),
@@ -91,6 +100,12 @@ def message_page(message: Message, *, user: User) -> dict[str, Any]:
         "opt_out_case": opt_out_case_of(message) if user.has_perm(opt_out_cases.VIEW) else None,
         "waiting": wait_of(message, now=timezone.now()),
     }
+
+
+def _template_name(message: Message) -> str | None:
+    if message.template_id is None:
+        return None
+    return MessageTemplate.objects.filter(pk=message.template_id).values_list("name", flat=True).first()
 
 
 def wait_of(message: Message, *, now: datetime) -> WaitNotice | None:

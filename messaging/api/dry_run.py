@@ -48,6 +48,11 @@ class DryRunWarningSerializer(serializers.Serializer):
     detail = serializers.CharField()
 
 
+class SmartEncodingSerializer(serializers.Serializer):
+    segments = serializers.IntegerField(help_text="With smart encoding.")
+    saved = serializers.IntegerField(help_text="How many segments it would save; 0 if it is on already.")
+
+
 class DryRunSerializer(serializers.Serializer):
     """What would become of a message. `held` is not an error: the message would wait, and be sent then."""
 
@@ -66,6 +71,9 @@ class DryRunSerializer(serializers.Serializer):
     characters = serializers.IntegerField()
     units = serializers.IntegerField(help_text="Septets of `gsm7`, or UTF-16 units of `ucs2`.")
     segments = serializers.IntegerField()
+    smart_encoding = SmartEncodingSerializer()
+    template = serializers.UUIDField(allow_null=True)
+    template_version = serializers.IntegerField(allow_null=True)
     provider = serializers.CharField(allow_null=True, help_text="The account that most such messages go to now.")
     routes = RouteOptionSerializer(many=True)
     price = serializers.CharField(
@@ -104,6 +112,12 @@ class DryRunSerializer(serializers.Serializer):
             "characters": len(message.text),
             "units": instance.size.units,
             "segments": instance.size.segments,
+            "smart_encoding": {
+                "segments": instance.smart_segments,
+                "saved": instance.size.segments - instance.smart_segments,
+            },
+            "template": str(message.template_id) if message.template_id else None,
+            "template_version": message.template_version,
             "provider": instance.provider or None,
             "routes": [
                 {"provider": option.slug, "share": round(option.share, 4), "reason": option.reason or None}

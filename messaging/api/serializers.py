@@ -9,6 +9,7 @@ from django.db.models import Manager
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from messaging import categories, states
 from messaging.api.access import user_of
@@ -19,12 +20,14 @@ from messaging.api.fields import (
     NumberField,
     ParametersField,
     SenderField,
+    StrictBooleanField,
     StrictIntegerField,
     StrictStringField,
     TextField,
     UtcDateTimeField,
 )
 from messaging.api.known_names import StrictSerializer
+from messaging.api.template_fields import LanguageField, VariablesField
 from messaging.file_errors import FileError
 from messaging.models import DeliveryAttempt, Message, MessageEvent, PhoneNumber
 from messaging.models.attachment import MAX_ATTACHMENTS
@@ -32,7 +35,7 @@ from messaging.models.message import MAX_INBOUND_CHARACTERS
 from messaging.segments import Encoding
 from messaging.services.inbound.incoming import IncomingMessage
 from messaging.services.outbound.retry import RetryReport
-from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput
+from messaging.services.outbound.submit import DEFAULT_VALID_FOR, MessageInput, TemplateUse
 from messaging.services.outbound.waiting import serialize_for, serialize_list_for
 from messaging.services.representation import HIDDEN, isoformat_utc, serialize_error
 
@@ -83,7 +86,29 @@ class ErrorSerializer(serializers.Serializer):
 
 class NewMessageSerializer(StrictSerializer):
     to = NumberField(help_text="The recipient in international notation. Stored as E.164.")
-    message = TextField(max_length=MAX_INBOUND_CHARACTERS, help_text="The text, at most 10 segments.")
+    message = TextField(
+        required=False,
+        max_length=MAX_INBOUND_CHARACTERS,
+        help_text="The text, at most 10 segments. Required unless there is a `template`.",
+    )
+    template = StrictStringField(
+        required=False,
+        allow_null=True,
+        max_length=100,
+        help_text="Instead of `message`: the name or id of a template. Its category and parameters apply unless given here.",
+    )
+    variables = VariablesField(required=False, allow_null=True, help_text="Values for the template's variables.")
+    language = LanguageField(
+        required=False,
+        allow_null=True,
+        help_text="Of the template's text: this one, else its base language, else the default.",
+    )
+    smart_encoding = StrictBooleanField(
+        required=False,
+        allow_null=True,
+        help_text="Replace typographic characters if the text then fits GSM-7 and becomes no longer. Default: as the "
+        "template, or else `SMART_ENCODING_DEFAULT`, says.",
+    )
     queue = StrictStringField(required=False, allow_null=True, max_length=40, help_text="Default: `express`.")
     send_at = UtcDateTimeField(
         needs_time_of_day=True,
@@ -111,6 +136,33 @@ class NewMessageSerializer(StrictSerializer):
         fields["from"] = SenderField(required=False, allow_null=True, help_text=SENDER_HELP)
         return fields
 
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Report a missing text together with the errors of other fields."""
+        try:
+            value: dict[str, Any] = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if isinstance(error.detail, dict) and isinstance(data, dict) and not {"message", "template"} & data.keys():
+                missing = {"message": [ErrorDetail("Give a message or a template.", "required")]}
+                raise serializers.ValidationError({**error.detail, **missing}) from None
+            raise
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Require exactly one of `message` and `template`; the others are of a template only."""
+        if attrs.get("template"):
+            if "message" in attrs:
+                error = ErrorDetail("Give either a message or a template.", "message_and_template")
+                raise serializers.ValidationError({"template": [error]})
+            return attrs
+        if "message" not in attrs:
+            error = ErrorDetail("Give a message or a template.", "required")
+            raise serializers.ValidationError({"message": [error]})
+        alone = [name for name in ("variables", "language") if attrs.get(name)]
+        if alone:
+            error = ErrorDetail("Only a template has this.", "without_template")
+            raise serializers.ValidationError({name: [error] for name in alone})
+        return attrs
+
     def validate_media(self, assets: list[UUID] | None) -> tuple[UUID, ...]:
         return tuple(dict.fromkeys(assets or ()))
 
@@ -122,7 +174,9 @@ class NewMessageSerializer(StrictSerializer):
 def message_input_of(data: dict[str, Any]) -> MessageInput:
     return MessageInput(
         to=data["to"],
-        text=data["message"],
+        text=data.get("message", ""),
+        template=_template_use(data),
+        smart_encoding=data.get("smart_encoding"),
         valid_for=DEFAULT_VALID_FOR if data["valid_for"] is None else data["valid_for"],
         sender=data.get("from"),
         queue=data.get("queue"),
@@ -132,6 +186,18 @@ def message_input_of(data: dict[str, Any]) -> MessageInput:
         media=data.get("media") or (),
         category=data.get("category") or categories.Category.TRANSACTIONAL,
         parameters=data.get("parameters") or {},
+    )
+
+
+def _template_use(data: dict[str, Any]) -> TemplateUse | None:
+    if not data.get("template"):
+        return None
+    return TemplateUse(
+        reference=data["template"],
+        variables=data.get("variables") or {},
+        language=data.get("language") or "",
+        has_own_category=bool(data.get("category")),
+        has_own_parameters=data.get("parameters") is not None,
     )
 
 
@@ -227,6 +293,8 @@ class MessageSerializer(serializers.Serializer):
         [c.value for c in categories.Category], allow_null=True, help_text="Null for an inbound message."
     )
     parameters = serializers.DictField(child=serializers.CharField(), allow_null=True)
+    template = serializers.UUIDField(allow_null=True, help_text="The template that made the text.")
+    template_version = serializers.IntegerField(allow_null=True, help_text="Which of its versions was used.")
     media = serializers.ListField(child=FileField(), help_text=MEDIA_HELP)
     send_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()

@@ -17,6 +17,7 @@ from messaging.api.providers import ProviderViewSet
 from messaging.api.queues import QueueViewSet
 from messaging.api.stats import StatsViewSet
 from messaging.api.suppressions import SuppressionViewSet
+from messaging.api.templates import TemplateViewSet
 from messaging.api.verifications import VerificationViewSet
 from messaging.api.webhook_endpoints import WebhookEndpointViewSet
 
@@ -26,6 +27,7 @@ router.register("queues", QueueViewSet, basename="queues")
 router.register("budgets", BudgetViewSet, basename="budgets")
 router.register("suppressions", SuppressionViewSet, basename="suppressions")
 router.register("opt-out-cases", OptOutCaseViewSet, basename="opt-out-cases")
+router.register("templates", TemplateViewSet, basename="templates")
 router.register("providers", ProviderViewSet, basename="providers")
 router.register("phone-numbers", PhoneNumberViewSet, basename="phone-numbers")
 router.register("verifications", VerificationViewSet, basename="verifications")

@@ -67,7 +67,8 @@ class NewVerificationSerializer(StrictSerializer):
         r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}\Z",
         required=False,
         allow_null=True,
-        help_text=f"Language of the built-in text: {', '.join(texts.LOCALES)}. Any other, and the default: en.",
+        help_text=f"Language of the text. Built in: {', '.join(texts.LOCALES)}. Any other, and the default: en. Of a template "
+        "it is its nearest language, or its default one.",
     )
     app_hash = serializers.RegexField(
         rf"^{texts.APP_HASH.pattern}\Z",

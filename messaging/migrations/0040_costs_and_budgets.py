@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0038_quiet_hours_and_senders'),
+        ('messaging', '0039_message_templates'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -21,6 +21,7 @@ from messaging.models.retention import Erasure, RetentionPass, RetentionRule
 from messaging.models.rollup import CountJournal, Rollup
 from messaging.models.sender_rule import CountrySenders
 from messaging.models.suppression import KeywordRule, Suppression
+from messaging.models.template import MessageTemplate, TemplateVersion
 from messaging.models.twilio import TwilioAccount, TwilioApiKey
 from messaging.models.verification import Verification, VerificationLimit
 from messaging.models.verification_count import VerificationCount
@@ -58,6 +59,7 @@ __all__ = [
     "KeywordRule",
     "Message",
     "MessageEvent",
+    "MessageTemplate",
     "OptOutCase",
     "OutboundQueue",
     "OwnerPolicy",
@@ -69,6 +71,7 @@ __all__ = [
     "RetentionRule",
     "Rollup",
     "Suppression",
+    "TemplateVersion",
     "TwilioAccount",
     "TwilioApiKey",
     "VelocityLimit",

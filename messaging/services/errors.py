@@ -1,6 +1,9 @@
 """Domain errors, independent of HTTP. The table in `config.problems` maps them to responses."""
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+from messaging.policy.template_content import Problem
 
 
 class DomainError(Exception):
@@ -138,6 +141,24 @@ class EndpointDisabled(DomainError):
 
 class NotRedeliverable(DomainError):
     code = "not_redeliverable"
+
+
+class InvalidTemplateContent(DomainError):
+    """A version that must not be saved. `problems` are of its fields, at least one."""
+
+    code = "invalid"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems[0].detail)
+        self.problems = problems
+
+
+class TemplateChanged(DomainError):
+    code = "template_changed"
+
+
+class TemplateNameTaken(DomainError):
+    code = "name_taken"
 
 
 class IdempotencyKeyReused(DomainError):

@@ -69,6 +69,8 @@ def _serialize(message: Message, text: str, error: dict[str, str] | None) -> dic
         "schedule": str(message.schedule_id) if message.schedule_id else None,
         "category": str(message.category) if message.direction == states.Direction.OUTBOUND else None,
         "parameters": message.parameters,
+        "template": str(message.template_id) if message.template_id else None,
+        "template_version": message.template_version,
         "media": serialize_media(message),
         "send_at": isoformat_utc(message.send_at),
         "created_at": isoformat_utc(message.created_at),

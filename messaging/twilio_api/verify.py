@@ -115,7 +115,7 @@ def _draft(fields: Parameters) -> VerificationInput:
     return VerificationInput(
         to=requests.recipient(fields),
         template=(fields.text("TemplateSid") or "").strip() or None,
-        locale=(fields.text("Locale") or "").strip()[:20] or texts.ENGLISH,
+        locale=(fields.text("Locale") or "").strip()[:20],
         app_hash=app_hash,
         client_address=client_address,
     )

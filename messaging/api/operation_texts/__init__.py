@@ -9,6 +9,7 @@ from messaging.api.operation_texts.integrations import INTEGRATION_TEXTS
 from messaging.api.operation_texts.limits import LIMIT_TEXTS
 from messaging.api.operation_texts.messages import MESSAGE_TEXTS
 from messaging.api.operation_texts.operating import OPERATING_TEXTS
+from messaging.api.operation_texts.templates import TEMPLATE_TEXTS
 from messaging.api.operation_texts.verifications import VERIFICATION_TEXTS
 
 MESSAGING_TEXTS: dict[str, tuple[str, str]] = {
@@ -18,4 +19,5 @@ MESSAGING_TEXTS: dict[str, tuple[str, str]] = {
     **INTEGRATION_TEXTS,
     **VERIFICATION_TEXTS,
     **LIMIT_TEXTS,
+    **TEMPLATE_TEXTS,
 }

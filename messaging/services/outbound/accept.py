@@ -236,7 +236,8 @@ _GIVEN = (
 )
 _MESSAGE = _Insert(Message, _GIVEN)
 _MESSAGE_OF_CATEGORY = _Insert(Message, (*_GIVEN, "category", "priority", "parameters"))
-_MESSAGE_HELD = _Insert(Message, (*_MESSAGE_OF_CATEGORY.given, "error_code", "error_detail"))
+_MESSAGE_OF_TEMPLATE = _Insert(Message, (*_MESSAGE_OF_CATEGORY.given, "template_id", "template_version"))
+_MESSAGE_HELD = _Insert(Message, (*_MESSAGE_OF_TEMPLATE.given, "error_code", "error_detail"))
 _NUMBER = _Insert(
     PhoneNumber,
     ("number", "created_at"),
@@ -289,6 +290,8 @@ def _store(
 def _insert_of(message: Message) -> _Insert:
     if message.error_code:
         return _MESSAGE_HELD
+    if message.template_id is not None:
+        return _MESSAGE_OF_TEMPLATE
     return _MESSAGE if message.category == Category.TRANSACTIONAL and not message.parameters else _MESSAGE_OF_CATEGORY
 
 

@@ -13,7 +13,7 @@ from messaging import segments
 from messaging.categories import Category
 from messaging.keywords import Action
 from messaging.models import KeywordRule, Message, OutboundQueue
-from messaging.policy import zones
+from messaging.policy import smart_encoding, zones
 from messaging.policy.opt_out_line import NO_OPT_OUT_LINE, lacks_opt_out
 from messaging.segments import SegmentCount
 from messaging.services.costs import budgets, prices
@@ -60,6 +60,7 @@ class DryRun:
     that most such messages go to, or empty.
 
     `warnings` do not keep the message from being sent.
+    `smart_segments` is how many it takes, or would take, with smart encoding.
     `time_zones` are the recipient's, as its number tells them; none if it does not.
     `price` is of all segments, in `currency`, which is empty if the account names none; None if it has none for the number.
     """
@@ -68,6 +69,7 @@ class DryRun:
     country: str
     time_zones: Sequence[str]
     size: SegmentCount
+    smart_segments: int
     checks: Sequence[CheckResult]
     options: Sequence[RouteOption]
     provider: str
@@ -99,6 +101,7 @@ def dry_run(*, owner: User, draft: MessageInput, default_queue: str, now: dateti
         country=place.country if place.country in COUNTRIES else "",
         time_zones=place.zones,
         size=segments.measure(message.text),
+        smart_segments=segments.measure(smart_encoding.smart_encoded(message.text)).segments,
         checks=[
             *(_result(check, refusal, message) for check, refusal in verdicts),
             _budget_result(message, now),

@@ -1,10 +1,11 @@
 """Validate and store outbound messages. Callers notify the dispatcher after the commit."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
@@ -13,6 +14,7 @@ from uuid_utils.compat import uuid7
 from messaging import segments
 from messaging.categories import Category, priority_of
 from messaging.models import Message, OutboundQueue
+from messaging.policy import smart_encoding
 from messaging.policy.velocity import Counting
 from messaging.segments import SegmentCount
 from messaging.services.costs import budgets
@@ -20,12 +22,25 @@ from messaging.services.errors import DomainError, EmergencyNotAllowed, InvalidF
 from messaging.services.outbound import attachments, bulk_insert
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.eligibility import Batch
+from messaging.services.templates import lookup
+from messaging.services.templates.rendering import render
 from messaging.states import Direction, Source, Status
 from providers.models import SenderNumber
 
 DEFAULT_VALID_FOR = 14_400
 SEND_EMERGENCY = "messaging.send_emergency"
 LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """The template, by name or id, that makes the text of a message. Its category and parameters are used unless given."""
+
+    reference: str
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    language: str = ""
+    has_own_category: bool = False
+    has_own_parameters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,7 @@ class MessageInput:
 
     `is_automatic` marks the reply to a keyword: it may use any sender, and also goes to a recipient who has just opted out.
     `is_reply` marks the reply to a text from a number of one of the accounts, which may be used for that.
+    `template` replaces `text`. `smart_encoding` is None for what the template or else `SMART_ENCODING_DEFAULT` says.
     `id` is given, as a UUIDv7 of a moment ago, where the client has been told it already, or where a repeat must not store it
     again. `verification_id` says that the text has masks in place of that verification's code.
     """
@@ -54,6 +70,8 @@ class MessageInput:
     parameters: Mapping[str, str] = field(default_factory=dict)
     is_automatic: bool = False
     is_reply: bool = False
+    template: TemplateUse | None = None
+    smart_encoding: bool | None = None
     id: UUID | None = None
     verification_id: UUID | None = None
     template_id: UUID | None = None
@@ -85,6 +103,7 @@ def submit_many(
     """
     checks = _fetch_checks(owner, drafts, default_queue)
     prototype = prototype_of(owner, now)
+    lookup.load(owner.pk, {draft.template.reference for draft in drafts if draft.template})
     built = [build(draft, prototype=prototype, checks=checks, now=now) for draft in drafts]
     batch = Batch((result for result in built if isinstance(result, Message)), now=now, counting=Counting.RESERVE)
     built = _without_refused(built, batch)
@@ -218,9 +237,37 @@ def may_send_emergency(owner: User | None) -> bool:
     return owner is not None and owner.has_perm(SEND_EMERGENCY)
 
 
+def _from_template(draft: MessageInput, use: TemplateUse, owner_id: int | None) -> tuple[MessageInput, UUID, int]:
+    """Return the draft with the template's text, and the id and number of the version. Raises `InvalidField`."""
+    version = None if owner_id is None else lookup.load(owner_id, {use.reference})[use.reference]
+    if version is None:
+        raise InvalidField("template", "unknown_template", "You have no template of this name or id.")
+    rendered = render(version, use.language, use.variables, smart_encoding=False)
+    if not rendered.text.strip():
+        raise InvalidField("template", "blank", "With these variables the text is blank.")
+    has_choice = draft.smart_encoding is not None
+    filled = replace(
+        draft,
+        text=rendered.text,
+        template=None,
+        category=draft.category if use.has_own_category else version.category,
+        parameters=draft.parameters if use.has_own_parameters else version.parameters,
+        smart_encoding=draft.smart_encoding if has_choice else version.smart_encoding or None,
+    )
+    return filled, version.template_id, version.number
+
+
 def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datetime) -> Message | DomainError:
     """Return the message, not stored, or the error of a field. Who may be sent to is not checked here: `eligibility`."""
-    size = segments.measure(draft.text)
+    template_id, template_version = draft.template_id, draft.template_version
+    if draft.template is not None:
+        try:
+            draft, template_id, template_version = _from_template(draft, draft.template, prototype.owner_id)
+        except InvalidField as template_error:
+            return template_error
+    wants_smart = settings.SMART_ENCODING_DEFAULT if draft.smart_encoding is None else draft.smart_encoding
+    text = smart_encoding.smart_encoded(draft.text) if wants_smart else draft.text
+    size = segments.measure(text)
     error = _field_error(draft, checks=checks, size=size) or _category_error(draft, prototype)
     if error is not None:
         return error
@@ -232,20 +279,20 @@ def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datet
         queue_id=draft.queue or checks.default_queue,
         from_number=draft.sender or checks.default_sender,
         to_number=draft.to,
-        text=draft.text,
+        text=text,
         encoding=size.encoding,
         segments=size.segments,
         reference=draft.reference,
         callback_url=draft.callback_url,
         callback_dialect=draft.callback_dialect,
         media_count=len(draft.media),
+        template_id=template_id,
+        template_version=template_version,
         is_automatic=draft.is_automatic,
         category=draft.category,
         priority=priority_of(draft.category, is_bulk=False),
         parameters=dict(draft.parameters) or None,
         verification_id=draft.verification_id,
-        template_id=draft.template_id,
-        template_version=draft.template_version,
         send_at=draft.send_at,
         valid_for=draft.valid_for,
         expires_at=(due or now) + timedelta(seconds=draft.valid_for),

@@ -40,7 +40,7 @@ class VerificationInput:
     ttl: int = DEFAULT_TTL
     sender: str | None = None
     template: str | None = None
-    locale: str = texts.ENGLISH
+    locale: str = ""
     app_hash: str = ""
     domain: str = ""
     client_address: str = field(default="", repr=False)
@@ -90,6 +90,7 @@ def _pending(owner: User, to: str, now: datetime) -> Verification | None:
 def _insert(owner: User, draft: VerificationInput, now: datetime) -> Verification:
     """The new row, or the one that another request has just inserted; that was sent a moment ago."""
     masked = texts.text_of(
+        owner_id=owner.pk,
         code_length=draft.code_length,
         template=draft.template,
         locale=draft.locale,

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from django.conf import settings
 
 from messaging.one_time_codes import MASK
 from messaging.services.errors import InvalidField
+from messaging.services.templates import lookup, rendering
 
 # Android's SMS Retriever finds the app by the hash at the end of the text.
 APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
@@ -42,27 +43,55 @@ class MaskedText:
 
 
 def text_of(
-    *, code_length: int, template: str | None = None, locale: str = ENGLISH, app_hash: str = "", domain: str = ""
+    *,
+    owner_id: int,
+    code_length: int,
+    template: str | None = None,
+    locale: str = "",
+    app_hash: str = "",
+    domain: str = "",
 ) -> MaskedText:
-    """Return the text of a new verification. Raises `InvalidField` for a template that does not exist.
+    """Return the text of a new verification. Raises `InvalidField` for a template that does not exist or does not fit.
 
-    `locale` is a language tag; one without a text of its own gets the English one. Of `app_hash` and `domain` one may be given.
+    `locale` is a language tag; one without a text of its own gets the English one, or the default one of the template. Of
+    `app_hash` and `domain` one may be given.
     """
     if template:
-        raise InvalidField("template", "unknown_template", "There is no template of this name.")
-    with_brand, without_brand = _TEXTS.get(locale.lower().replace("_", "-").partition("-")[0], _TEXTS[ENGLISH])
+        return _of_template(owner_id, template, locale, code_length, app_hash=app_hash, domain=domain)
+    with_brand, without_brand = _TEXTS.get(
+        (locale or ENGLISH).lower().replace("_", "-").partition("-")[0], _TEXTS[ENGLISH]
+    )
     pattern = (with_brand if settings.VERIFY_BRAND else without_brand).translate(_PLAIN)
     before, after = pattern.split("{code}")
-    return _masked(before.format(brand=settings.VERIFY_BRAND), after, code_length, app_hash=app_hash, domain=domain)
+    before, mask = before.format(brand=settings.VERIFY_BRAND), MASK * code_length
+    return _with_end(MaskedText(f"{before}{mask}{after}", (len(before),)), mask, app_hash=app_hash, domain=domain)
 
 
-def _masked(before: str, after: str, code_length: int, *, app_hash: str, domain: str) -> MaskedText:
+def _of_template(
+    owner_id: int, reference: str, locale: str, code_length: int, *, app_hash: str, domain: str
+) -> MaskedText:
+    version = lookup.load(owner_id, {reference})[reference]
+    if version is None:
+        raise InvalidField("template", "unknown_template", "There is no template of this name.")
     mask = MASK * code_length
-    text, offsets = f"{before}{mask}{after}", [len(before)]
+    try:
+        rendered = rendering.render(version, locale, {"code": mask})
+    except InvalidField as refusal:
+        raise InvalidField("template", refusal.field_code, refusal.detail) from None
+    places = rendered.positions.get("code", [])
+    if not places:
+        raise InvalidField("template", "no_code", "The template does not tell the code: its text has no {code}.")
+    offsets = tuple(begin for begin, _ in places)
+    masked = MaskedText(rendered.text, offsets, version.template_id, version.number)
+    return _with_end(masked, mask, app_hash=app_hash, domain=domain)
+
+
+def _with_end(masked: MaskedText, mask: str, *, app_hash: str, domain: str) -> MaskedText:
+    text, offsets = masked.text, list(masked.offsets)
     if app_hash:
         text = f"{text}\n{app_hash}"
     if domain:
         start = f"{text}\n\n@{domain} #"
         offsets.append(len(start))
         text = f"{start}{mask}"
-    return MaskedText(text, tuple(offsets))
+    return replace(masked, text=text, offsets=tuple(offsets))

@@ -96,3 +96,12 @@ def test_the_page_of_a_message_shows_its_category_and_parameters(admin) -> None:
 
     assert "<dt>Category</dt><dd>otp</dd>" in content
     assert "<dt>entity_id</dt><dd>1101&lt;b&gt;</dd>" in content
+
+
+def test_check_tells_what_smart_encoding_would_save(staff) -> None:
+    text = "\u201c" + "x" * 100
+
+    content = staff(*SENDER).post(URL, FORM | {"text": text, "check": "1"}).content.decode()
+
+    assert "It would save 1 of 2 segments." in content
+    assert "Smart encoding" not in staff(*SENDER).post(URL, FORM | {"check": "1"}).content.decode()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from media_store.models import MediaAsset
 from messaging import segments
 from messaging.console import csv_export
-from messaging.models import Attachment, Message
+from messaging.models import Attachment, Message, MessageTemplate
 from tests.factories import (
     NOW,
     AccountFactory,
@@ -324,3 +324,10 @@ def test_a_scheduled_message_says_when_it_is_sent(admin: Client) -> None:
     times = {"send_at": due, "next_attempt_at": due, "expires_at": due + timedelta(hours=1)}
 
     assert f"{due:%-d %b %Y %H:%M:%S} UTC" in note(admin, MessageFactory(status="scheduled", **times))
+
+
+def test_the_page_names_the_template_and_its_version(admin: Client) -> None:
+    template = MessageTemplate.objects.create(name="reminder", created_at=NOW, updated_at=NOW)
+    message = MessageFactory(sent=True, template_id=template.pk, template_version=3)
+
+    assert "reminder, version 3" in admin.get(f"{LIST}{message.pk}/change/").content.decode()

@@ -15,7 +15,8 @@ TO = "+14155550101"
 BODY = {"to": TO, "message": "Your code is 123456"}
 KEYS = {
     *("id", "direction", "from", "to", "message", "status", "queue", "encoding", "segments", "reference", "provider"),
-    *("provider_message_id", "attempts", "error", "schedule", "category", "parameters", "media"),
+    *("provider_message_id", "attempts", "error", "schedule", "category", "parameters"),
+    *("template", "template_version", "media"),
     *("send_at", "created_at", "sent_at", "delivered_at", "updated_at"),
 }
 
@@ -44,7 +45,8 @@ def test_only_a_number_and_a_text_are_required(api) -> None:
         "id": str(message.pk), "direction": "outbound", "from": None, "to": TO, "message": "Your code is 123456",
         "status": "queued", "queue": "express", "encoding": "gsm7", "segments": 1, "reference": None, "provider": None,
         "provider_message_id": None, "attempts": 0, "error": None, "schedule": None, "category": "transactional",
-        "parameters": None, "media": [], "send_at": None, "sent_at": None, "delivered_at": None,
+        "parameters": None, "template": None, "template_version": None, "media": [],
+        "send_at": None, "sent_at": None, "delivered_at": None,
     }  # fmt: skip
     assert message.owner == api.user
     assert message.expires_at == message.created_at + timedelta(hours=4)

@@ -33,7 +33,7 @@ def test_a_message_with_all_fields(api) -> None:
         "message": "Your code is 123456", "status": "delivered", "queue": "express", "encoding": "gsm7", "segments": 1,
         "reference": "r", "provider": "other", "provider_message_id": "SM1", "attempts": 2,
         "error": {"code": "was", "detail": "bad"}, "schedule": str(message.schedule_id), "category": "marketing",
-        "parameters": {"template_id": "1107"}, "media": [],
+        "parameters": {"template_id": "1107"}, "template": None, "template_version": None, "media": [],
         "send_at": "2026-11-22T09:00:00Z", "created_at": "2026-11-22T09:00:00Z", "sent_at": "2026-11-22T09:00:00Z",
         "delivered_at": "2026-11-22T09:00:01.000005Z", "updated_at": "2026-11-22T09:00:01.000005Z",
     }  # fmt: skip

@@ -25,7 +25,8 @@ def test_the_response_has_every_verdict(api) -> None:
     assert body == {
         "verdict": "refused", "from": None, "to": "+4915112345678", "country": "DE",
         "time_zones": ["Europe/Berlin"], "message": "Grüße {}", "category": "otp",
-        "queue": "express", "encoding": "gsm7", "characters": 8, "units": 10, "segments": 1, "provider": "acme",
+        "queue": "express", "encoding": "gsm7", "characters": 8, "units": 10, "segments": 1,
+        "smart_encoding": {"segments": 1, "saved": 0}, "template": None, "template_version": None, "provider": "acme",
         "routes": [{"provider": "acme", "share": 1.0, "reason": None}], "price": "0.075",
         "warnings": [],
         "currency": "EUR",
