@@ -32,7 +32,7 @@ QUESTIONS = {
 # Not shown when passed: they hold for every message that is not stored yet, or are of limits that most installations lack.
 OBVIOUS = frozenset(
     {
-        *("canceled", "expired", "erased", "text_unreadable"),
+        *("canceled", "expired", "erased", "text_unreadable", "verification_ended"),
         *(RECIPIENT_RATE_EXCEEDED, VELOCITY_EXCEEDED, PREFIX_HELD),
     }
 )

@@ -54,7 +54,7 @@ class NewPrefixRuleSerializer(_NewLimitSerializer):
 
 
 class PrefixRuleSerializer(serializers.Serializer):
-    id = serializers.IntegerField()
+    id = serializers.UUIDField()
     prefix = serializers.CharField(allow_null=True)
     country = serializers.CharField(allow_null=True)
     is_allowed = serializers.BooleanField()
@@ -64,7 +64,7 @@ class PrefixRuleSerializer(serializers.Serializer):
 
     def to_representation(self, instance: PrefixRule) -> dict[str, Any]:
         return {
-            "id": instance.pk,
+            "id": str(instance.pk),
             "prefix": instance.prefix or None,
             "country": instance.country or None,
             "is_allowed": instance.is_allowed,
@@ -108,7 +108,7 @@ FIELDS = (
 
 
 class VelocityLimitSerializer(serializers.Serializer):
-    id = serializers.IntegerField()
+    id = serializers.UUIDField()
     owner = serializers.CharField(allow_null=True, help_text="Null: of each owner that has none of its own.")
     recipient_per_hour = serializers.IntegerField(allow_null=True)
     recipient_of_all_per_hour = serializers.IntegerField(allow_null=True)
@@ -118,7 +118,7 @@ class VelocityLimitSerializer(serializers.Serializer):
 
     def to_representation(self, instance: VelocityLimit) -> dict[str, Any]:
         return {
-            "id": instance.pk,
+            "id": str(instance.pk),
             "owner": instance.owner.username if instance.owner else None,
             **{name: getattr(instance, name) for name in FIELDS},
             "changed_at": isoformat_utc(instance.changed_at),
@@ -131,7 +131,7 @@ class _LimitsViewSet(
     """An owner sees its own rows and those for all owners; staff with the permission see every row."""
 
     filter_backends = []
-    lookup_value_converter = "int"
+    lookup_value_converter = "uuid"
     model: type[PrefixRule | VelocityLimit]
     view_permission: str
 

@@ -4,6 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.comparison
 from django.conf import settings
+import uuid_utils.compat
 from django.db import migrations, models
 
 
@@ -42,7 +43,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='PrefixRule',
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('prefix', models.CharField(blank=True, max_length=16, validators=[django.core.validators.RegexValidator('\\A\\+[1-9][0-9]{0,9}\\Z', 'Write a prefix as +881.')])),
                 ('country', models.CharField(blank=True, max_length=2, validators=[django.core.validators.RegexValidator('\\A[A-Z]{2}\\Z', 'Write a country as FR.')])),
                 ('is_allowed', models.BooleanField()),
@@ -80,7 +81,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='VelocityLimit',
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('recipient_per_hour', models.PositiveIntegerField(blank=True, null=True)),
                 ('recipient_of_all_per_hour', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
                 ('new_recipients_per_minute', models.PositiveIntegerField(blank=True, null=True)),

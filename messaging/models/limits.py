@@ -5,6 +5,7 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
+from uuid_utils.compat import uuid7
 
 from messaging.policy.prefixes import COUNTRY, PREFIX
 
@@ -12,7 +13,7 @@ from messaging.policy.prefixes import COUNTRY, PREFIX
 class PrefixRule(models.Model):
     """Texts to a prefix or a country are allowed or blocked: for one owner or, without one, for everybody."""
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="+", db_index=False
     )
@@ -59,7 +60,7 @@ class VelocityLimit(models.Model):
     texts of all owners together.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="+", db_index=False
     )

@@ -53,8 +53,7 @@ NO_TO = TwilioFault(400, 21604, "A 'To' phone number is required.")
 FROM_NOT_ALLOWED = TwilioFault(400, 21606, "The 'From' sender is not one of your senders.")
 BAD_CALLBACK = TwilioFault(400, 21609, "The 'StatusCallback' URL is not one that is called.")
 OPTED_OUT = TwilioFault(400, 21610, "Attempt to send to unsubscribed recipient")
-NOT_TAKEN_THERE = TwilioFault(400, 21612, "The country of the 'To' number does not take this kind of 'From'.")
-UNREACHABLE = TwilioFault(400, 21612, "No provider account can send media to the 'To' number.")
+UNREACHABLE = TwilioFault(400, 21612, "The 'To' number cannot be reached from this 'From', or not with media.")
 NOT_MOBILE = TwilioFault(400, 21614, "The 'To' number is inactive: it was reported as invalid.")
 BODY_TOO_LONG = TwilioFault(400, 21617, "The message body exceeds the limit of 1600 characters, or of 10 segments.")
 BAD_MEDIA_URL = TwilioFault(400, 21620, "Invalid media URL")
@@ -93,7 +92,7 @@ OF_SERVICES: Mapping[type[Exception], TwilioFault] = {
     errors.PrefixBlocked: NO_PERMISSION,
     errors.RecipientRateExceeded: TOO_MANY,
     errors.VelocityExceeded: TOO_MANY,
-    errors.SenderNotAllowedInCountry: NOT_TAKEN_THERE,
+    errors.SenderNotAllowedInCountry: UNREACHABLE,
     errors.BudgetExceeded: TOO_MANY,
     errors.NotCancelable: NOT_CANCELABLE,
     errors.IdempotencyKeyReused: CONFLICT,

@@ -28,6 +28,7 @@ from messaging.models import (
     PhoneNumber,
     ProviderCallback,
     Suppression,
+    Verification,
     WebhookDelivery,
 )
 
@@ -44,6 +45,7 @@ PERSONAL: Mapping[type[Model], tuple[str, frozenset[str]]] = {
     ProviderCallback: ("provider_callbacks", frozenset({"body", "note"})),  # or with its message
     Suppression: ("suppressions", frozenset({"number", "reason", "note"})),
     OptOutCase: ("opt_out_cases", frozenset({"number", "text", "note"})),
+    Verification: ("verifications", frozenset({"to_number", "text", "message_ids"})),
     InboundPart: ("inbound_parts", frozenset({"from_number", "to_number", "text", "unabridged", "media_urls"})),
     GatewayPart: ("gateway_parts", frozenset({"from_number", "to_number", "octets"})),
     GatewayReceipt: ("gateway_receipts", frozenset({"source", "destination"})),

@@ -10,6 +10,7 @@ from media_store.models import MediaAsset
 from messaging.console import audit
 from messaging.models import (
     ApiToken,
+    Budget,
     CountrySenders,
     Erasure,
     KeywordRule,
@@ -56,6 +57,9 @@ def _task(number: int) -> None:
 
 
 MAKERS: dict[str, Callable[[int], object]] = {
+    "messaging/budget": lambda _n: Budget.objects.create(
+        owner=UserFactory(), period="day", limit_units=1000, created_at=NOW, updated_at=NOW
+    ),
     "admin/logentry": lambda _n: audit.record(UserFactory(), [QueueFactory()], "Pause", reason="a test"),
     "auth/group": lambda n: Group.objects.create(name=f"group {n}"),
     "auth/user": lambda _n: UserFactory(),

@@ -41,6 +41,8 @@ PATHS = {
     "SMS pumping": "/admin/messaging/pumpingalert/",
     "held by hours": "/admin/messaging/hoursrule/held/",
     "new hours": "/admin/messaging/hoursrule/add/",
+    "budgets": "/admin/messaging/budget/",
+    "new budget": "/admin/messaging/budget/add/",
     "quiet hours": "/admin/messaging/ownerpolicy/",
     "senders by country": "/admin/messaging/countrysenders/",
     "new country": "/admin/messaging/countrysenders/add/",
@@ -52,16 +54,25 @@ PATHS = {
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
-VIEWER |= {"quiet hours", "senders by country"}
+VIEWER |= {"budgets", "quiet hours", "senders by country"}
 READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
-READER |= {"quiet hours"}
+READER |= {"budgets", "quiet hours"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER
-    | {"send", "new schedule", "new hours", "new prefix", "new velocity limit", "new quiet hours", "new country"},
+    | {
+        "send",
+        "new schedule",
+        "new hours",
+        "new prefix",
+        "new velocity limit",
+        "new quiet hours",
+        "new country",
+        "new budget",
+    },
     "API reader": READER,
     "API sender": READER | {"send", "new schedule"},
-    "API operator": READER | {"providers"},
+    "API operator": READER | {"providers", "new budget"},
 }
 
 

@@ -64,8 +64,10 @@ def test_the_attempts_are_listed_by_number(api, message) -> None:
 
     assert api.get(f"messages/{message.pk}/attempts/").json() == [
         {"number": 1, "provider": "other", "outcome": "unavailable", "error": {"code": "http_500", "detail": "500"},
-         "latency_ms": 12, "started_at": "2026-11-22T09:00:00Z", "finished_at": "2026-11-22T09:00:01Z"},
+         "latency_ms": 12, "price": None, "currency": None, "price_source": None,
+         "started_at": "2026-11-22T09:00:00Z", "finished_at": "2026-11-22T09:00:01Z"},
         {"number": 2, "provider": "other", "outcome": "calling", "error": None, "latency_ms": None,
+         "price": None, "currency": None, "price_source": None,
          "started_at": "2026-11-22T09:00:00Z", "finished_at": None},
     ]  # fmt: skip
 

@@ -47,7 +47,7 @@ class TestPrefixes:
         assert response.headers["Location"].endswith(f"/api/v1/prefix-rules/{row.pk}/")
         assert response.json() == staff.get(f"prefix-rules/{row.pk}/").json()
         assert response.json() | {"changed_at": ""} == {
-            **RULE, "id": row.pk, "country": None, "owner": None, "changed_at": ""
+            **RULE, "id": str(row.pk), "country": None, "owner": None, "changed_at": ""
         }  # fmt: skip
         assert staff.post("messages/", {"to": SATELLITE, "message": "Hi"}).status_code == 202
         assert "our ships" in LogEntry.objects.get().change_message
@@ -121,11 +121,11 @@ class TestVelocity:
 
 @pytest.mark.parametrize(("path", "body"), [("prefix-rules/", RULE), ("velocity-limits/", LIMITS)])
 class TestAccess:
-    def rows(self, path: str, api) -> list[int]:
+    def rows(self, path: str, api) -> list[str]:
         model = PrefixRule if path == "prefix-rules/" else VelocityLimit
         values = {"prefix": "+1", "is_allowed": False} if model is PrefixRule else {}
         owners = (api.user, None, UserFactory())
-        return [model.objects.create(owner=owner, changed_at=NOW, **values).pk for owner in owners]
+        return [str(model.objects.create(owner=owner, changed_at=NOW, **values).pk) for owner in owners]
 
     def test_a_client_reads_what_concerns_it_and_changes_nothing(self, api, path, body) -> None:
         own, common, others = self.rows(path, api)

@@ -15,7 +15,17 @@ from messaging.api import live
 from messaging.api.known_names import MAX_NAME, MAX_REPORTED, NameKind, StrictSerializer, nearest, printable, unknown
 from messaging.api.serializers import NewMessageSerializer
 from messaging.live.admission import RequestStage
-from messaging.models import IdempotencyRecord, Message, PhoneNumber, Suppression, WebhookDelivery, WebhookEndpoint
+from messaging.models import (
+    Budget,
+    IdempotencyRecord,
+    Message,
+    PhoneNumber,
+    PrefixRule,
+    Suppression,
+    VelocityLimit,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from scheduling.models import Schedule, ScheduleRecipient
 from tests.factories import NOW, EndpointFactory, MessageFactory, PhoneNumberFactory, WebhookDeliveryFactory
 from tests.messaging.api.conftest import Api, assert_problem, errors_of
@@ -84,6 +94,7 @@ def anything(api: Api, settings, monkeypatch) -> Api:
     settings.RATE_LIMIT_PER_TOKEN = "1000000/s"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     api.user.set_password("a good password")
+    api.user.is_staff = True
     api.user.save()
     api.user.user_permissions.set(Permission.objects.all())
     MessageFactory(pk=PK, owner=api.user, to_number=NUMBER, status="queued")
@@ -93,6 +104,9 @@ def anything(api: Api, settings, monkeypatch) -> Api:
         pk=PK, owner=api.user, name="n", text="t", queue_id="express", start_wall="2999-01-01T00:00:00",
         time_zone="UTC", valid_for=60, created_at=NOW, updated_at=NOW,
     )  # fmt: skip
+    Budget.objects.create(pk=PK, owner=api.user, period="day", limit_units=1, created_at=NOW, updated_at=NOW)
+    PrefixRule.objects.create(pk=PK, owner=api.user, prefix="+881", is_allowed=True, changed_at=NOW)
+    VelocityLimit.objects.create(pk=PK, owner=api.user, changed_at=NOW)
     Suppression.objects.create(pk=PK, number=NUMBER, source="api", created_by=api.user, created_at=NOW)
     monkeypatch.setattr(live, "stage_of", lambda request: RequestStage.ARRIVED)
     return api

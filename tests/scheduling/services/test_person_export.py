@@ -41,6 +41,7 @@ from tests.factories import (
     MessageFactory,
     PhoneNumberFactory,
     UserFactory,
+    VerificationFactory,
     WebhookDeliveryFactory,
     lose_the_key,
 )
@@ -63,7 +64,14 @@ OTHERS = {
     "messaging.AlertChannel": {"key", "recent"},
     "messaging.AlertNotice": {"digest"},
     "messaging.Attachment": {"error_code"},
-    "messaging.DeliveryAttempt": {"error_code", "provider_message_id"},
+    "messaging.Budget": {"country", "currency"},
+    "messaging.BudgetCharge": {"currency"},
+    "messaging.CodeCount": {"prefix"},
+    "messaging.CostJournal": {"costs"},
+    "messaging.CostTotal": {"account", "category", "country", "currency", "template"},
+    "messaging.CountrySenders": {"country", "source"},
+    "messaging.DeliveryAttempt": {"currency", "error_code", "price_source", "provider_message_id"},
+    "messaging.MessageTemplate": {"name"},
     "messaging.AttemptPart": {"provider_message_id", "reported"},
     "messaging.ProviderCallback": {"digest", "provider_message_id", "id_key", "reported", "word", "error_code"},
     "messaging.MessageEvent": {"from_status", "to_status", "provider_slug"},
@@ -76,14 +84,20 @@ OTHERS = {
     "messaging.InboundPart": {"reference", "provider_message_id", "provider_keyword", "digest"},
     "messaging.OptOutCase": {"sender", "senders"},
     "messaging.Erasure": {"digest", "pseudonym"},
+    "messaging.OwnerPolicy": {"default_time_zone"},
+    "messaging.PrefixRule": {"country", "prefix", "reason"},
+    "messaging.PumpingAlert": {"detail", "prefix"},
     "messaging.Rollup": {"measure", "provider_slug", "word"},
     "messaging.CountJournal": {"counts"},
     "messaging.Suppression": {"sender"},
     "messaging.KeywordRule": {"words", "reply"},
+    "messaging.TemplateVersion": {"default_language", "parameters", "texts", "variables"},
     "messaging.TwilioAccount": {
         *("sid", "auth_token", "auth_token_digest", "secondary_token", "secondary_token_digest"),
     },
     "messaging.TwilioApiKey": {"sid", "secret_digest", "label"},
+    "messaging.Verification": {"key_id", "offsets", "prefix", "provider_slug", "sender"},
+    "messaging.VerificationLimit": {"key"},
     "messaging.VerificationCount": {"prefix", "provider_slug"},
     "messaging.WebhookEndpoint": {"url", "events", "number", "description", "disabled_reason"},
     "messaging.WebhookSecret": {"sealed"},
@@ -100,7 +114,7 @@ OTHERS = {
     "media_store.MediaAsset": {"sha256", "clean_content_type"},
     "media_store.MediaRendition": {"profile", "content_type"},
 }
-QUERIES = 28
+QUERIES = 29
 TEXTUAL = (models.CharField, models.TextField, models.JSONField)
 
 
@@ -154,6 +168,7 @@ def person(staff) -> None:
     OptOutCase.objects.create(
         number=PERSON, sender="+15005550007", senders=["+15005550007"], text=f"stop {PERSON}", opened_at=NOW, due_at=NOW
     )
+    VerificationFactory(owner=UserFactory(), to_number=PERSON)
     InboundPartFactory(from_number=PERSON)
     GatewayPartFactory(to_number=PERSON)
     GatewayReceiptFactory(message=MessageFactory(delivered=True, to_number=PERSON))

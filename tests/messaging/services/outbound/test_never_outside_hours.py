@@ -5,9 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from messaging.models import DeliveryAttempt, HoursRevision, HoursRule, Message, OutboundQueue, OwnerPolicy
+from messaging.models import DeliveryAttempt, HoursRevision, HoursRule, Message, OutboundQueue, OwnerPolicy, PrefixRule
 from messaging.policy import zones
 from messaging.services import installation
+from messaging.services.limits import rules as rules_of_prefixes
 from messaging.services.outbound import held, hours, hours_rules, owner_policies, queues, recovery
 from messaging.services.outbound.eligibility import HELD_BY_HOURS
 from messaging.services.outbound.submit import MessageInput, submit
@@ -107,6 +108,7 @@ def test_nothing_but_an_otp_is_called_in_quiet_hours() -> None:
     """They are set, changed and removed while texts wait, are claimed and are tried again."""
     owner, runner = UserFactory(), dispatcher(None, clock=clock, concurrency=1)
     numbers = [*NUMBERS, "+88213123456"]
+    rules_of_prefixes.save(PrefixRule(prefix="+882", is_allowed=True, reason="a ship"), now=clock.now)
     clock.now -= timedelta(seconds=10)  # a claim ten seconds before quiet hours begin; the connection is there in them
     owner_policies.change(owner=owner, changes={"default_time_zone": "Pacific/Auckland"}, now=clock.now)
     changes = {

@@ -7,9 +7,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import Message, OutboundQueue, OwnerPolicy
+from messaging.models import Message, OutboundQueue, OwnerPolicy, PrefixRule
 from messaging.policy.hours import HOURS_HAVE_BEGUN
 from messaging.services.errors import InvalidField
+from messaging.services.limits import rules
 from messaging.services.outbound import held, hours, owner_policies, queues
 from messaging.services.outbound.accept import accept
 from messaging.services.outbound.dispatch.claim import claim
@@ -136,6 +137,10 @@ class TestAcceptance:
 
 
 class TestTimeZones:
+    @pytest.fixture(autouse=True)
+    def _satellites_allowed(self) -> None:
+        rules.save(PrefixRule(prefix="+882", is_allowed=True, reason="a ship"), now=NIGHT)
+
     def test_a_number_without_a_zone_has_that_of_its_owner(self, settings) -> None:
         settings.POLICY_DEFAULT_TIME_ZONE = "Asia/Tokyo"
         night = datetime(2026, 11, 25, 14, 0, tzinfo=UTC)  # 23:00 in Tokyo, 03:00 in Auckland
