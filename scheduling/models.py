@@ -6,7 +6,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from messaging.categories import Category
-from messaging.models import OutboundQueue
+from messaging.models import MessageTemplate, OutboundQueue
 from messaging.models.encrypted import EncryptedJSONField, EncryptedTextField
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
 
@@ -43,6 +43,9 @@ class Schedule(models.Model):
     )
     name = models.CharField(max_length=100)
     text = EncryptedTextField(max_length=MAX_OUTBOUND_CHARACTERS)
+    # Each run has the text, category and parameters of the newest version, in the nearest language: `services.texts`.
+    template = models.ForeignKey(MessageTemplate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    language = models.CharField(max_length=35, blank=True, default="", db_default="")
     queue = models.ForeignKey(OutboundQueue, on_delete=models.PROTECT, related_name="schedules", db_index=False)
     from_number = models.CharField(max_length=16, blank=True)
     valid_for = models.PositiveIntegerField()
@@ -230,6 +233,8 @@ class ScheduleRun(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     detail = models.CharField(max_length=200, blank=True)
     cursor = models.BigIntegerField(default=0)
+    # Of the schedule's template, fixed when the run begins.
+    template_version = models.PositiveIntegerField(null=True)
     created_messages = models.PositiveIntegerField(default=0)
     skipped_inactive = models.PositiveIntegerField(default=0)
     skipped_opted_out = models.PositiveIntegerField(default=0)

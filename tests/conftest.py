@@ -68,6 +68,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     from messaging.services.costs import budget_rules  # noqa: PLC0415
     from messaging.services.limits import rules  # noqa: PLC0415
     from messaging.services.outbound import hours, sender_rules  # noqa: PLC0415
+    from messaging.services.templates import lookup  # noqa: PLC0415
     from messaging.twilio_api import authentication  # noqa: PLC0415
 
     if tiers.of_item(request.node) == tiers.PURE:
@@ -79,6 +80,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     account_cache.clear()
     token_memory.remembered.clear()
     authentication.remembered.clear()
+    lookup.forget()
     # Without rules, and not read again until a service changes one.
     hours.use(hours.Snapshot(read_at=1.0))
     monkeypatch.setattr(hours, "REFRESH_SECONDS", float("inf"))

@@ -212,7 +212,7 @@ def _store(form: ScheduleForm, cleaned: dict[str, Any], request: HttpRequest, ob
         valid_for=cleaned["valid_for"],
         missed=cleaned["missed"],
         holidays=cleaned["holidays"] or None,
-        category=cleaned["category"] or Category.TRANSACTIONAL,
+        category=cleaned.get("category") or Category.TRANSACTIONAL,
     )
     user = cast("User", request.user)  # the admin site admits signed-in users only
     if obj is None:

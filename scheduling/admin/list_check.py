@@ -25,7 +25,7 @@ from providers.numbers import COUNTRIES
 from scheduling.admin.list_upload import page_of
 from scheduling.admin.recipient_list import may_decide, note_lines
 from scheduling.models import ListImport, Schedule
-from scheduling.services import list_imports, recipients
+from scheduling.services import list_imports, recipients, texts
 from scheduling.services.dates import ENDED
 from scheduling.services.list_imports import ListMapping
 from scheduling.services.list_preview import ListPreview, preview
@@ -190,6 +190,7 @@ def _form(found: ListImport, shown: ListPreview, data: Any = None) -> MappingFor
         "country": mapping.country,
         **{VARIABLE + name: str(place) for name, place in mapping.variables.items()},
     }
+    texts.refresh(found.schedule)
     needed = sorted(recipients.compiled(found.schedule.text).variables)
     return MappingForm(data, initial=initial, shown=shown, needed=needed)
 

@@ -27,7 +27,7 @@ from scheduling.admin.pages import next_runs, preview, progress, progress_of
 from scheduling.admin.recipient_list import bad_rows, first_recipients
 from scheduling.admin.row_actions import ACTIONS
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import schedules
+from scheduling.services import schedules, texts
 from scheduling.services.errors import AlreadyRan
 
 LIST_FIELDS = ("pasted", "file", "country", "to_column", "check_first")
@@ -68,6 +68,7 @@ class ScheduleAdmin(ModelAdmin):
     sortable_by = ()
     readonly_fields = [
         "hidden_text",
+        "of_template",
         "on_the_list",
         "numbers_on_the_list",
         "first_run",
@@ -94,6 +95,8 @@ class ScheduleAdmin(ModelAdmin):
         if found is not None and (fault := fault_of(found, "text")):
             messages.warning(request, f"The text of this schedule cannot be opened: {fault}.")
             found.text = ""
+        elif found is not None:
+            texts.refresh(found)
         return found
 
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
@@ -111,6 +114,8 @@ class ScheduleAdmin(ModelAdmin):
         )
         if obj is None:
             return (*form, *LIST_FIELDS)
+        if obj.template_id is not None:
+            form = ("name", "text", "of_template", *form[3:])
         listed = "on_the_list" if _may_read(request) else "numbers_on_the_list"
         moved = ("moved",) if obj.moved_from else ()
         if self.has_change_permission(request, obj):
@@ -124,7 +129,8 @@ class ScheduleAdmin(ModelAdmin):
             *(() if may_edit_dates(request, obj) else ("next_runs",)),
             *moved,
         )
-        return ("name", text, "category", *timing, "queue", "validity", "owner_name", listed)
+        of_template = ("of_template",) if obj.template_id is not None else ()
+        return ("name", text, *of_template, "category", *timing, "queue", "validity", "owner_name", listed)
 
     def get_inlines(self, request: HttpRequest, obj: Schedule | None) -> tuple[type[RunInline], ...]:
         return (RunInline,) if obj and obj.runs.exists() else ()
@@ -183,6 +189,11 @@ class ScheduleAdmin(ModelAdmin):
     @display(description="Text")
     def hidden_text(self, obj: Schedule) -> str:
         return text_privacy.shown(obj.text, readable=False)
+
+    @display(description="Template")
+    def of_template(self, obj: Schedule) -> str:
+        language = f", in {obj.language}" if obj.language else ""
+        return f"{obj.template}{language}. Each run has the text and category of its newest version; another text replaces it."
 
     @display(description="First run")
     def first_run(self, obj: Schedule) -> str:

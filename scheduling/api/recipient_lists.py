@@ -15,7 +15,7 @@ from scheduling.api.serializers import COUNTRY_FIELD, COUNTRY_HELP, MoreRecipien
 from scheduling.list_spool import ListSpool
 from scheduling.models import Schedule
 from scheduling.recipients_csv import ListFormat
-from scheduling.services import recipients
+from scheduling.services import recipients, texts
 from scheduling.services.recipients import ImportReport
 
 MAX_HEADER = 200  # characters of `to_column`
@@ -43,6 +43,7 @@ def country_of(request: Request) -> str:
 def add(schedule: Schedule, request: Request) -> ImportReport:
     """Add the list in the request, or with `dry_run` only check it."""
     is_dry = is_dry_run(request)
+    texts.refresh(schedule)
     if request.content_type.startswith("multipart/"):
         stream, form = _file(request), _format(request)
         if is_dry:

@@ -49,7 +49,7 @@ from scheduling.api.serializers import (
 )
 from scheduling.api.uploads import CsvUploadParser
 from scheduling.models import Schedule, ScheduleRun
-from scheduling.services import queries, schedules
+from scheduling.services import queries, schedules, texts
 from scheduling.services.dry_run import dry_run
 from scheduling.services.outlook import look_ahead
 from scheduling.services.recipients import ImportReport
@@ -171,6 +171,7 @@ class ScheduleViewSet(viewsets.GenericViewSet):
         schedule = self._schedule()
         [body] = _serialize_list([schedule], request)
         if may_read_texts(user_of(request), schedule.owner_id):
+            texts.refresh(schedule)
             body["message"] = schedule.text  # raises for a text that cannot be opened; in lists it is empty
         return Response(body)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from django.contrib.auth.models import User
 from django.utils.dateparse import parse_datetime
@@ -22,6 +22,7 @@ from messaging.api.fields import (
 )
 from messaging.api.known_names import NameKind, StrictSerializer, refuse_unknown
 from messaging.api.serializers import MASKED, MAX_VALID_FOR, SENDER_HELP, FieldErrorSerializer, MessageSerializer
+from messaging.api.template_fields import LanguageField
 from messaging.categories import Category
 from messaging.models.encrypted import fault_of
 from messaging.segments import MAX_OUTBOUND_CHARACTERS
@@ -141,7 +142,23 @@ class CountryField(serializers.CharField):
 
 class NewScheduleSerializer(StrictSerializer):
     name = StrictStringField(max_length=100)
-    message = TextField(max_length=MAX_OUTBOUND_CHARACTERS, help_text="May have variables such as `{name}`.")
+    message = TextField(
+        max_length=MAX_OUTBOUND_CHARACTERS,
+        required=False,
+        help_text="May have variables such as `{name}`. Required unless there is a `template`.",
+    )
+    template = StrictStringField(
+        max_length=100,
+        required=False,
+        allow_null=True,
+        help_text="Instead of `message`: the name or id of a template. Each run has the text, category and parameters of its "
+        "newest version; the recipients' variables fill it.",
+    )
+    language = LanguageField(
+        required=False,
+        allow_null=True,
+        help_text="Of the template's text: this one, else its base language, else the default.",
+    )
     run_at = RunTimeField(help_text="ISO 8601; without an offset it is wall time in `time_zone`.")
     time_zone = StrictStringField(
         max_length=64, required=False, default="UTC", help_text="IANA name, or one of Windows."
@@ -176,11 +193,27 @@ class NewScheduleSerializer(StrictSerializer):
         fields["from"] = SenderField(required=False, allow_null=True, help_text=SENDER_HELP)
         return fields
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Require exactly one of `message` and `template`, in a change at most one."""
+        text, template = attrs.get("message"), attrs.get("template")
+        if text is not None and template:
+            _refuse("template", "message_and_template", "Give either a message or a template.")
+        if not self.partial and text is None and not template:
+            _refuse("message", "required", "Give a message or a template.")
+        if not self.partial and not template and attrs.get("language"):
+            _refuse("language", "without_template", "Only a template has this.")
+        decided = [name for name in ("category", "parameters") if template and name in self.initial_data]
+        if decided:
+            _refuse(decided[0], "of_the_template", "The template has its own.")
+        return attrs
+
     def draft(self) -> ScheduleInput:
         data = self.validated_data
         return ScheduleInput(
             name=data["name"],
-            text=data["message"],
+            text=data.get("message", ""),
+            template=data.get("template"),
+            language=data.get("language") or "",
             run_at=data["run_at"],
             time_zone=data["time_zone"],
             recurrence=data.get("recurrence"),
@@ -192,6 +225,10 @@ class NewScheduleSerializer(StrictSerializer):
             parameters=data["parameters"] or {},
             holidays=data.get("holidays"),
         )
+
+
+def _refuse(field: str, code: str, detail: str) -> NoReturn:
+    raise serializers.ValidationError({field: [serializers.ErrorDetail(detail, code)]})
 
 
 class RecipientListSerializer(StrictSerializer):
@@ -243,6 +280,8 @@ class ScheduleSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     name = serializers.CharField()
     message = serializers.CharField(help_text=f"The text; `{HIDDEN}` where {MASKED}.")
+    template = serializers.UUIDField(allow_null=True)
+    language = serializers.CharField(allow_null=True)
     run_at = serializers.DateTimeField(help_text="The first time asked for.")
     time_zone = serializers.CharField()
     recurrence = serializers.CharField(
@@ -286,6 +325,8 @@ def serialize_schedule(schedule: Schedule, counts: Mapping[str, int], *, reader:
         "id": str(schedule.pk),
         "name": schedule.name,
         "message": _text(schedule, reader),
+        "template": str(schedule.template_id) if schedule.template_id else None,
+        "language": schedule.language or None,
         "run_at": isoformat_utc(start),
         "time_zone": schedule.time_zone,
         "recurrence": timing.recurrence_text(schedule) or None,
@@ -314,6 +355,8 @@ class ScheduleChangeSerializer(ScheduleRequestSerializer):
         names = {"message": "text", "from": "sender"}
         given = {name: value for name, value in self.validated_data.items() if name != COUNTRY_FIELD}
         changes = {names.get(name, name): value for name, value in given.items()}
+        if "language" in changes:
+            changes["language"] = changes["language"] or ""
         return changes | ({"recipients": self.recipient_list()} if "recipients" in changes else {})
 
 
@@ -327,6 +370,7 @@ class RunSerializer(serializers.Serializer):
     skipped_opted_out = serializers.IntegerField()
     skipped_invalid = serializers.IntegerField()
     skipped_over_budget = serializers.IntegerField()
+    template_version = serializers.IntegerField(allow_null=True, help_text="Which version of the template it has.")
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
 
@@ -341,6 +385,7 @@ class RunSerializer(serializers.Serializer):
             "skipped_opted_out": instance.skipped_opted_out,
             "skipped_invalid": instance.skipped_invalid,
             "skipped_over_budget": instance.skipped_over_budget,
+            "template_version": instance.template_version,
             "started_at": isoformat_utc(instance.started_at),
             "finished_at": isoformat_utc(instance.finished_at),
         }

@@ -8,12 +8,11 @@ from itertools import islice
 
 from django.contrib.auth.models import User
 
-from messaging import segments, text_templates
 from messaging.models import OutboundQueue
 from messaging.services.outbound.dry_run import CheckVerdict
 from messaging.services.outbound.eligibility import Batch, Ending, Moment
 from scheduling.models import Schedule
-from scheduling.services import schedules
+from scheduling.services import schedules, texts
 from scheduling.services.expansion import addressed, prototype_of
 from scheduling.services.outlook import Outlook, look_ahead
 from scheduling.services.queries import PREVIEWED, RenderedMessage
@@ -22,6 +21,12 @@ from scheduling.services.schedules import ScheduleInput
 
 CHUNK = 2_000
 SHOWN_RUNS = 5
+# Of a template's variables: the list was checked against its text.
+INCOMPLETE = (
+    "invalid_variables",
+    CheckVerdict.REFUSED,
+    "The template's variables do not fit, or the text is too long.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ def dry_run(
         owner=owner, draft=draft, recipients=recipients, default_queue=default_queue, now=now
     )
     schedule.queue = OutboundQueue.objects.get(pk=schedule.queue_id)
-    template = text_templates.compile_template(schedule.text)
+    text = texts.of(schedule, texts.refresh(schedule))
     sample: list[RenderedMessage] = []
     counts: Counter[tuple[str, CheckVerdict, str]] = Counter()
     total = 0
@@ -65,11 +70,14 @@ def dry_run(
             if found is not None:
                 counts[found] += 1
             if found is None or found[1] is CheckVerdict.HELD:
-                text = template.render(recipient.variables)
-                counted = segments.measure(text)
+                rendered = text.render(recipient.variables)
+                if rendered is None:
+                    counts[INCOMPLETE] += 1
+                    continue
+                filled, counted = rendered
                 total += counted.segments
                 if len(sample) < PREVIEWED:
-                    sample.append(RenderedMessage(recipient.number, text, str(counted.encoding), counted.segments))
+                    sample.append(RenderedMessage(recipient.number, filled, str(counted.encoding), counted.segments))
     return ScheduleDryRun(
         schedule,
         look_ahead(schedule, count=SHOWN_RUNS, now=now),

@@ -12,22 +12,20 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from messaging import segments, text_templates
 from messaging.categories import Priority, priority_of
 from messaging.database_faults import may_pass
 from messaging.encryption import CannotBeOpened
 from messaging.models import Message
 from messaging.models.encrypted import opened
 from messaging.policy.velocity import Counting
-from messaging.segments import SegmentCount
 from messaging.services.costs import budgets
 from messaging.services.outbound import bulk_insert, eligibility, sender_rules
 from messaging.services.outbound.bulk_insert import OwnVariant, Variant
 from messaging.services.outbound.eligibility import Batch, Refusal
 from messaging.states import Direction, Source, Status
-from messaging.text_templates import MissingVariable, Template
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
-from scheduling.services import runs
+from scheduling.services import runs, texts
+from scheduling.services.texts import RunText
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +117,9 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
     with transaction.atomic():
         # Lock order everywhere: the schedule, then its run.
         schedule_id = ScheduleRun.objects.values_list("schedule_id", flat=True).get(pk=run_id)
-        schedule = Schedule.objects.select_related("queue").select_for_update(of=("self",)).get(pk=schedule_id)
+        schedule = (
+            Schedule.objects.select_related("queue", "template").select_for_update(of=("self",)).get(pk=schedule_id)
+        )
         run = ScheduleRun.objects.select_for_update().get(pk=run_id)
         if run.status not in runs.UNFINISHED:
             return 0, None
@@ -143,7 +143,7 @@ def expand_chunk(run_id: UUID, *, now: datetime) -> tuple[int, str | None]:
 def _write(
     run: ScheduleRun, schedule: Schedule, recipients: list[tuple[int, str, dict[str, str]]], now: datetime
 ) -> int:
-    template = text_templates.compile_template(schedule.text)
+    text = texts.of(schedule, texts.pin(schedule, run))
     prototype = prototype_of(schedule, now, run)
     first, last = recipients[0][0], recipients[-1][0]
     batch = Batch(
@@ -154,7 +154,7 @@ def _write(
     )
     refused = cast("dict[int, Refusal]", batch.admit())  # by recipient: see `addressed`
     own = {message.to_number: message for message in batch.messages if message.error_code or message.replaced_sender}
-    variants: Iterable[Variant] = _variants(run, template, recipients, refused)
+    variants: Iterable[Variant] = _variants(run, text, recipients, refused)
     ids: list[str] | None = None
     if budgets.concern(schedule.owner_id):
         ids, variants = _charged(run, prototype, list(variants), now)
@@ -176,18 +176,18 @@ def _write(
 
 
 def _variants(
-    run: ScheduleRun, template: Template, recipients: list[tuple[int, str, dict[str, str]]], refused: dict[int, Refusal]
+    run: ScheduleRun, text: RunText, recipients: list[tuple[int, str, dict[str, str]]], refused: dict[int, Refusal]
 ) -> Iterator[Variant]:
     """Render the messages one by one, while the database inserts the previous ones; count the skipped recipients in the run."""
     for pk, number, variables in recipients:
         if pk in refused:
             column = COUNTED_AS.get(refused[pk].check.code, "skipped_invalid")
             setattr(run, column, getattr(run, column) + 1)
-        elif (rendered := _render(template, variables)) is None:
+        elif (rendered := text.render(opened(variables))) is None:
             run.skipped_invalid += 1
         else:
-            text, counted = rendered
-            yield Variant(number, text, counted.encoding, counted.segments)
+            filled, counted = rendered
+            yield Variant(number, filled, counted.encoding, counted.segments)
 
 
 def _charged(
@@ -233,6 +233,8 @@ def prototype_of(schedule: Schedule, now: datetime, run: ScheduleRun | None = No
         category=schedule.category,
         priority=_priority_of(schedule),
         parameters=schedule.parameters,
+        template_id=schedule.template_id,
+        template_version=run.template_version if run is not None else None,
         from_number=schedule.from_number,
         valid_for=schedule.valid_for,
         expires_at=now + timedelta(seconds=schedule.valid_for),
@@ -254,16 +256,6 @@ def addressed(prototype: Message, key: int, number: str) -> Message:
     message = Message.__new__(Message)
     message.__dict__.update(prototype.__dict__, id=key, to_number=number)
     return message
-
-
-def _render(template: Template, variables: dict[str, str]) -> tuple[str, SegmentCount] | None:
-    """Return None for a text with a missing variable or too many segments. Recipients were checked before they were stored."""
-    try:
-        text = template.render(opened(variables))
-    except MissingVariable:
-        return None
-    counted = segments.measure(text)
-    return (text, counted) if counted.segments <= segments.MAX_SEGMENTS else None
 
 
 def _finish(run: ScheduleRun, schedule: Schedule, now: datetime) -> None:

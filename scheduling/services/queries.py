@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.db.models import Count, OuterRef, Subquery
 
-from messaging import segments, text_templates
 from messaging.models import Message
 from messaging.models.encrypted import opened
 from scheduling.models import Schedule
+from scheduling.services import texts
 
 SAMPLE = 10
 PREVIEWED = 5
@@ -47,14 +47,16 @@ def newest_messages(schedule_ids: Sequence[UUID]) -> dict[UUID, list[Message]]:
 
 def rendered_sample(schedule: Schedule) -> tuple[list[RenderedMessage], int]:
     """Return the first recipients' texts, and how many segments one run takes for all recipients."""
-    template = text_templates.compile_template(schedule.text)
+    text = texts.of(schedule, texts.refresh(schedule))
     sample: list[RenderedMessage] = []
     total = 0
     rows = schedule.recipients.order_by("pk").values_list("number", "variables")
     for number, variables in rows.iterator(chunk_size=2_000):
-        text = template.render(opened(variables))
-        counted = segments.measure(text)
+        rendered = text.render(opened(variables))
+        if rendered is None:  # a later version of the template has another variable
+            continue
+        filled, counted = rendered
         total += counted.segments
         if len(sample) < PREVIEWED:
-            sample.append(RenderedMessage(number, text, str(counted.encoding), counted.segments))
+            sample.append(RenderedMessage(number, filled, str(counted.encoding), counted.segments))
     return sample, total

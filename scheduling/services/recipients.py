@@ -28,6 +28,7 @@ from scheduling.recipients_csv import (
     read_rows,
     refuse_without_good_row,
 )
+from scheduling.services import texts
 from scheduling.services.errors import ScheduleEnded
 from scheduling.services.recipient_insert import insert
 
@@ -149,7 +150,7 @@ def add_csv(
     The file is read twice: a file that cannot be read to its end raises `InvalidField` before any recipient is stored, and so
     does one whose first rows are nearly all bad.
     """
-    form = for_text(form, Schedule.objects.get(pk=schedule_id).text)
+    form = for_text(form, texts.refreshed(schedule_id).text)
     with _reported():
         refuse_without_good_row(stream, form)
         stream.seek(0)
@@ -235,6 +236,7 @@ def _add_chunk(schedule_id: UUID, chunk: list[Listed], report: ImportReport, now
         if schedule is None:
             raise ScheduleEnded("The schedule was deleted; no recipients can be added to it.")
         _refuse_ended(schedule)
+        texts.refresh(schedule)
         # Check against the text read under the lock: it may have changed since the list was sent.
         valid = list(_valid(chunk, compiled(schedule.text), report))
         added = insert(schedule_id, ((recipient.number, recipient.variables) for recipient in valid))

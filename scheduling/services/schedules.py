@@ -24,7 +24,7 @@ from messaging.services.transitions import Transition
 from messaging.states import Source
 from providers.models import SenderNumber
 from scheduling.models import ListImport, Schedule, ScheduleRun
-from scheduling.services import dates, list_files, timing
+from scheduling.services import dates, list_files, texts, timing
 from scheduling.services.errors import AlreadyRan, ListNotSaved, ScheduleEnded
 from scheduling.services.recipient_insert import insert
 from scheduling.services.recipients import Recipient, check, compiled, first_of_each_number
@@ -47,7 +47,7 @@ class ScheduleInput:
     """A validated request for a schedule. `run_at` without an offset is wall time in `time_zone`."""
 
     name: str
-    text: str
+    text: str  # empty if there is a `template`, a name or id
     run_at: datetime
     time_zone: str
     recurrence: str | None
@@ -58,6 +58,8 @@ class ScheduleInput:
     category: str = Category.TRANSACTIONAL
     parameters: Mapping[str, str] = field(default_factory=dict)
     holidays: str | None = None
+    template: str | None = None
+    language: str = ""
 
 
 def create(
@@ -78,8 +80,13 @@ def build(
     *, owner: User, draft: ScheduleInput, recipients: Sequence[Recipient], default_queue: str, now: datetime
 ) -> tuple[Schedule, list[Recipient]]:
     """Return the schedule, not stored, and the first recipient of each number. Raises what `create` raises."""
-    _check_category(owner, draft.category)
-    unique = _checked_recipients(recipients, draft.text)
+    version = texts.find(owner.pk, draft.template) if draft.template else None
+    if version is not None:
+        text, category, parameters = texts.text_in(version, draft.language), version.category, version.parameters
+    else:
+        text, category, parameters = draft.text, draft.category, draft.parameters
+    _check_category(owner, category)
+    unique = _checked_recipients(recipients, text)
     when = timing.check(
         run_at=draft.run_at, time_zone=draft.time_zone, rule=draft.recurrence, now=now, holidays=draft.holidays
     )
@@ -87,13 +94,15 @@ def build(
     schedule = Schedule(
         owner=owner,
         name=draft.name,
-        text=draft.text,
+        text=text,
+        template=version.template if version is not None else None,
+        language=draft.language,
         queue_id=queue,
         from_number=_checked_sender(owner, draft.sender),
         valid_for=draft.valid_for,
         missed=draft.missed,
-        category=draft.category,
-        parameters=dict(draft.parameters) or None,
+        category=category,
+        parameters=dict(parameters) or None,
         recipient_count=len(unique),
         created_at=now,
         updated_at=now,
@@ -107,9 +116,9 @@ def change(
 ) -> Schedule:
     """Edit or reschedule a schedule that has not run.
 
-    `changes` has any of: name, text, recipients, queue, sender, valid_for, missed, category, parameters, run_at, time_zone,
-    recurrence, holidays. `recipients` replaces the whole list. A schedule that has run still takes a recurrence with the same
-    rule and other coming dates, and other holidays, if nothing else is changed.
+    `changes` has any of: name, text, template, language, recipients, queue, sender, valid_for, missed, category, parameters,
+    run_at, time_zone, recurrence, holidays. `recipients` replaces the whole list. A schedule that has run still takes a
+    recurrence with the same rule and other coming dates, and other holidays, if nothing else is changed.
 
     `owner` is the schedule's, who needs the permission for an emergency. So does `actor`, who makes the change and may be
     another one, to make it an emergency, or to say something else in one or to others. Raises `AlreadyRan`, `ScheduleEnded`,
@@ -129,6 +138,7 @@ def change(
             _set_timing(schedule, _new_timing(schedule, changes, now))
             # Only missed runs have counted so far.
             schedule.last_wall, schedule.last_added_wall, schedule.occurrences = "", "", 0
+        changes = _with_template(schedule, owner, changes)
         if actor is not None and CONTENT & changes.keys():
             _check_category(actor, changes.get("category", schedule.category))
         if "text" in changes:
@@ -141,6 +151,34 @@ def change(
         schedule.updated_at = now
         schedule.save()
     return schedule
+
+
+def _with_template(schedule: Schedule, owner: User, changes: dict[str, Any]) -> dict[str, Any]:
+    """Set the template or its language, and return the changes with the text and the options that come from it.
+
+    Another text replaces the template; the same one, as a form sends it back, does not.
+    """
+    texts.refresh(schedule)
+    if changes.get("template"):
+        schedule.language = changes.get("language", schedule.language)
+        version = texts.find(owner.pk, changes["template"])
+        schedule.template = version.template
+    elif "language" in changes and schedule.template is not None:
+        schedule.language = changes["language"]
+        found = texts.newest(schedule)
+        if found is None:
+            return changes
+        version = found
+    else:
+        if schedule.template is not None and "text" in changes and changes["text"] != schedule.text:
+            schedule.template, schedule.language = None, ""
+        decided = sorted({"category", "parameters"} & changes.keys())
+        if decided and schedule.template is not None:
+            raise InvalidField(decided[0], "of_the_template", "The template has its own.")
+        return changes
+    _check_category(owner, version.category)
+    content = {"text": texts.text_in(version, schedule.language), "category": version.category}
+    return {**changes, **content, "parameters": version.parameters}
 
 
 def _set_options(schedule: Schedule, owner: User, changes: Mapping[str, Any]) -> None:

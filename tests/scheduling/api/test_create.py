@@ -49,6 +49,8 @@ def test_a_schedule_is_created_with_its_list(api) -> None:
         "time_zone": "Europe/Berlin",
         "recurrence": "RRULE:FREQ=WEEKLY;BYDAY=TU;COUNT=4",
         "holidays": None,
+        "language": None,
+        "template": None,
         "missed": "latest",
         "category": "transactional",
         "parameters": None,

@@ -254,6 +254,7 @@ class TestRuns:
             "skipped_opted_out": 0,
             "skipped_invalid": 0,
             "skipped_over_budget": 0,
+            "template_version": None,
             "started_at": "2026-11-22T10:00:00Z",
             "finished_at": "2026-11-22T10:00:00Z",
         }

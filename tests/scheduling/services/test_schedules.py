@@ -101,6 +101,8 @@ class TestCreate:
             "cancel_lease_until": None,
             "canceled_by_id": None,
             "left_out_dates": "",
+            "language": "",
+            "template_id": None,
             "added_dates": "",
             "holidays": "",
             "last_wall": "",
