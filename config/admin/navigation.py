@@ -37,6 +37,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
         MenuEntry("Schedules", "event_repeat", "scheduling.schedule"),
     ),
     "Delivery": (
+        MenuEntry("Message templates", "article", "messaging.messagetemplate"),
         MenuEntry("Queues", "stacks", "messaging.outboundqueue"),
         MenuEntry("Hours", "schedule", "messaging.hoursrule"),
         MenuEntry(

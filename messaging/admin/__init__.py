@@ -15,6 +15,7 @@ from messaging.admin.queues import OutboundQueueAdmin
 from messaging.admin.retention import ErasureAdmin, RetentionRuleAdmin
 from messaging.admin.sender_rules import CountrySendersAdmin
 from messaging.admin.suppressions import KeywordRuleAdmin, SuppressionAdmin
+from messaging.admin.templates import MessageTemplateAdmin
 from messaging.admin.twilio import TwilioAccountAdmin, TwilioApiKeyAdmin
 from messaging.admin.verifications import VerificationAdmin
 from messaging.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
@@ -30,6 +31,7 @@ __all__ = [
     "KeywordRuleAdmin",
     "MediaAssetAdmin",
     "MessageAdmin",
+    "MessageTemplateAdmin",
     "OptOutCaseAdmin",
     "OutboundQueueAdmin",
     "OwnerPolicyAdmin",

@@ -21,6 +21,8 @@ from messaging.models import (
     Suppression,
     VelocityLimit,
 )
+from messaging.policy.template_content import TemplateVariable
+from messaging.services.templates import saving
 from providers.models import ProviderEvent
 from tests.factories import (
     NOW,
@@ -57,6 +59,19 @@ def _task(number: int) -> None:
 
 
 MAKERS: dict[str, Callable[[int], object]] = {
+    "messaging/messagetemplate": lambda n: (
+        saving.create(
+            owner=UserFactory(),
+            name=f"visit {n}",
+            content=saving.TemplateInput(
+                texts={"en": "Hi {name}", "de": "Hallo {name} 🦷"},
+                default_language="en",
+                variables=[TemplateVariable(name="name", sample="Ada", max_length=10)],
+            ),
+            actor=UserFactory(),
+            now=NOW,
+        ).template
+    ),
     "messaging/budget": lambda _n: Budget.objects.create(
         owner=UserFactory(), period="day", limit_units=1000, created_at=NOW, updated_at=NOW
     ),

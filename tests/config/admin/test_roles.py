@@ -31,6 +31,7 @@ PATHS = {
     "users": "/admin/auth/user/",
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
+    "templates": "/admin/messaging/messagetemplate/",
     "verifications": "/admin/messaging/verification/",
     "opt-out cases": "/admin/messaging/optoutcase/",
     "hours": "/admin/messaging/hoursrule/",
@@ -54,9 +55,9 @@ PATHS = {
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
-VIEWER |= {"budgets", "quiet hours", "senders by country"}
+VIEWER |= {"templates", "budgets", "quiet hours", "senders by country"}
 READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
-READER |= {"budgets", "quiet hours"}
+READER |= {"templates", "budgets", "quiet hours"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER

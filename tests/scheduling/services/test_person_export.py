@@ -102,7 +102,17 @@ OTHERS = {
     "messaging.WebhookEndpoint": {"url", "events", "number", "description", "disabled_reason"},
     "messaging.WebhookSecret": {"sealed"},
     "scheduling.Schedule": {
-        *("language", "name", "text", "from_number", "parameters", "time_zone", "recurrence", "left_out_dates", "added_dates"),
+        *(
+            "language",
+            "name",
+            "text",
+            "from_number",
+            "parameters",
+            "time_zone",
+            "recurrence",
+            "left_out_dates",
+            "added_dates",
+        ),
         *("holidays", "start_wall", "last_wall", "last_added_wall", "next_wall", "zone_release"),
     },
     "scheduling.ListImport": {"file_name", "mapping", "refusals", "problem"},
