@@ -141,17 +141,22 @@ def _rule(rule_id: str, quiet_from: wall_time | None, quiet_until: wall_time | N
 
 
 class _Memory:
-    """The last snapshot of this process. Two threads that read at once read the same."""
+    """The last snapshot of this process. One thread reads; those that need it meanwhile wait, and use what it has read."""
 
     def __init__(self) -> None:
         self._snapshot = Snapshot()
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
 
     def fresh(self) -> Snapshot:
-        snapshot = self._snapshot
-        if snapshot.read_at and time.monotonic() - snapshot.read_at < REFRESH_SECONDS:
-            return snapshot
-        return self.read()
+        if self._is_fresh():
+            return self._snapshot
+        with self._reading:
+            return self._snapshot if self._is_fresh() else self.read()
+
+    def _is_fresh(self) -> bool:
+        read_at = self._snapshot.read_at
+        return bool(read_at) and time.monotonic() - read_at < REFRESH_SECONDS
 
     def read(self) -> Snapshot:
         rules = tuple(row.as_rule() for row in HoursRule.objects.filter(is_enabled=True))
