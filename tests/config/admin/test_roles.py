@@ -32,6 +32,7 @@ PATHS = {
     "groups": "/admin/auth/group/",
     "tokens": "/admin/messaging/apitoken/",
     "verifications": "/admin/messaging/verification/",
+    "conversion": "/admin/messaging/verification/conversion/",
     "opt-out cases": "/admin/messaging/optoutcase/",
     "hours": "/admin/messaging/hoursrule/",
     "prefixes": "/admin/messaging/prefixrule/",
@@ -52,7 +53,7 @@ PATHS = {
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
-VIEWER |= {"quiet hours", "senders by country"}
+VIEWER |= {"quiet hours", "senders by country", "conversion"}
 READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
 READER |= {"quiet hours"}
 SEEN = {
@@ -61,7 +62,7 @@ SEEN = {
     | {"send", "new schedule", "new hours", "new prefix", "new velocity limit", "new quiet hours", "new country"},
     "API reader": READER,
     "API sender": READER | {"send", "new schedule"},
-    "API operator": READER | {"providers"},
+    "API operator": READER | {"conversion", "providers"},
 }
 
 
