@@ -83,7 +83,9 @@ def set_policies(database_url: str) -> None:
     set_budget(database_url)
     all_day = json.dumps([[[0, 1440]]] * 7)
     now = datetime.now(ZoneInfo("America/Los_Angeles"))  # of the numbers that `messages` texts
-    quiet_from, quiet_until = ((now + timedelta(hours=hours)).time() for hours in (8, 9))
+    quiet_from, quiet_until = (
+        (now + timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0).time() for hours in (8, 9)
+    )
     with psycopg.connect(database_url, autocommit=True) as database:
         database.execute("UPDATE messaging_hoursrule SET is_enabled = true")
         database.execute(
