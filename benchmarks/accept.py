@@ -2,15 +2,19 @@
 
     JASMIN_VENV=/tmp/jasmin python -m benchmarks.accept [--against REV] [--rounds 5] [--seconds 3]
 
-One side accepts for an owner with a budget. 16 connections; each message has a new Idempotency-Key and a new number. Only the
-web processes run, by the Procfile's command: what is accepted stays queued. CPU is that of the web processes alone.
+One side accepts for an owner with a budget, and one with all policies on, none of which refuses or holds a message. 16
+connections; each message has a new Idempotency-Key and a new number. Only the web processes run, by the Procfile's command:
+what is accepted stays queued. CPU is that of the web processes alone.
 """
 
 import contextlib
 import functools
 import itertools
+import json
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -23,7 +27,8 @@ from benchmarks.rounds import Measured, interleaved, ratio
 
 NAME = "accept"
 CONNECTIONS = 16
-BUDGET = "with a budget"
+BUDGET, POLICIES = "with a budget", "with all policies"
+FAR_AWAY = 1_000_000_000  # a limit that no benchmark reaches
 HIGHEST_RATE = 6_000  # requests a second: as many are prepared
 
 
@@ -36,10 +41,11 @@ def measure(bench: Bench) -> Report:
         for build in bench.builds:
             run = opened.enter_context(build.run("web", database_url=opened.enter_context(build.copy())))
             sides[build.name] = functools.partial(accept, run, numbers=itertools.count(), seconds=seconds)
-        limited = opened.enter_context(bench.now.copy())
-        set_budget(limited)
-        run = opened.enter_context(bench.now.run("web", database_url=limited))
-        sides[BUDGET] = functools.partial(accept, run, numbers=itertools.count(), seconds=seconds)
+        for side, prepare in ((BUDGET, set_budget), (POLICIES, set_policies)):
+            limited = opened.enter_context(bench.now.copy())
+            prepare(limited)
+            run = opened.enter_context(bench.now.run("web", database_url=limited))
+            sides[side] = functools.partial(accept, run, numbers=itertools.count(), seconds=seconds)
         bare = opened.enter_context(bare_view())
         sides["bare"] = functools.partial(insert, bare, seconds=seconds)
         if why := peers.jasmin_missing():
@@ -54,6 +60,7 @@ def measure(bench: Bench) -> Report:
         "accept_to_bare": bench.by_build(lambda side: ratio(rate[side], rate["bare"])),
         "accept_cpu_to_bare": bench.by_build(lambda side: ratio(cpu[side], cpu["bare"])),
         "accept_with_budget": {bench.now.name: ratio(rate[BUDGET], rate[bench.now.name])},
+        "accept_with_policies": {bench.now.name: ratio(rate[POLICIES], rate[bench.now.name])},
         "accept_to_jasmin": bench.by_build(lambda side: ratio(rate[side], rate.get("jasmin"))),
     }
     return report
@@ -64,7 +71,48 @@ def set_budget(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as database:
         database.execute(
             "INSERT INTO messaging_budget (id, owner_id, country, period, currency, limit_units, created_at, updated_at)"
-            " SELECT gen_random_uuid(), id, '', 'day', '', 1000000000, now(), now() FROM auth_user"
+            " SELECT gen_random_uuid(), id, '', 'day', '', %s, now(), now() FROM auth_user",
+            [FAR_AWAY],
+        )
+
+
+def set_policies(database_url: str) -> None:
+    """All that may refuse or hold a message is on and concerns each one, but none is: rules of hours, quiet hours, rules of
+    prefixes and senders, all velocity limits and a budget.
+    """
+    set_budget(database_url)
+    all_day = json.dumps([[[0, 1440]]] * 7)
+    now = datetime.now(ZoneInfo("America/Los_Angeles"))  # of the numbers that `messages` texts
+    quiet_from, quiet_until = (
+        (now + timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0).time() for hours in (8, 9)
+    )
+    with psycopg.connect(database_url, autocommit=True) as database:
+        database.execute("UPDATE messaging_hoursrule SET is_enabled = true")
+        database.execute(
+            "INSERT INTO messaging_hoursrule (id, name, countries, prefixes, categories, hours, holidays, source,"
+            " is_shipped, is_enabled, changed_at)"
+            """ VALUES ('all-day', 'All day', '["US"]', '[]', '["transactional"]', %s, '', '', false, true, now())""",
+            [all_day],
+        )
+        database.execute(
+            "INSERT INTO messaging_ownerpolicy (owner_id, default_time_zone, quiet_from, quiet_until)"
+            " SELECT id, '', %s, %s FROM auth_user",
+            [quiet_from, quiet_until],
+        )
+        database.execute(
+            "INSERT INTO messaging_prefixrule (prefix, country, is_allowed, reason, changed_at)"
+            " VALUES ('+1415', '', true, 'ours', now()), ('+1900', '', false, 'premium rate', now())"
+        )
+        database.execute("UPDATE messaging_countrysenders SET is_enabled = true")
+        database.execute(
+            "INSERT INTO messaging_countrysenders (country, takes_numbers, takes_short_codes, takes_names, source, is_enabled)"
+            " VALUES ('US', true, true, true, '', true) ON CONFLICT (country) DO UPDATE SET takes_numbers = true,"
+            " takes_short_codes = true, takes_names = true, is_enabled = true"
+        )
+        database.execute(
+            "INSERT INTO messaging_velocitylimit (recipient_per_hour, recipient_of_all_per_hour,"
+            " new_recipients_per_minute, calling_code_per_hour, changed_at) VALUES (%s, %s, %s, %s, now())",
+            [FAR_AWAY] * 4,
         )
 
 

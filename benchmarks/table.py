@@ -54,6 +54,7 @@ def times_today(limit: float) -> IsMet:
 ROWS = (
     Row("accept_to_bare", "`POST /messages/`, 16 connections ÷ bare view with one insert", "≥ 0.40", at_least(0.4)),
     Row("accept_cpu_to_bare", "the same, CPU of the web processes a request ÷ bare view", "≤ 2.5", at_most(2.5)),
+    Row("accept_with_policies", "the same with all policies on ÷ with all off", "≥ 0.85", at_least(0.85)),
     Row("accept_statements", "SQL statements of one accept", "≤ 4", at_most(4)),
     Row("accept_redis", "Redis round trips of one accept", "≤ 1", at_most(1)),
     Row("accept_to_jasmin", "`POST /messages/` ÷ Jasmin's `/send`", "≥ 1", at_least(1)),

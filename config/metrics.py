@@ -25,7 +25,7 @@ from messaging import states
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
 from messaging.services.gateway import sessions
-from messaging.services.limits import pumping
+from messaging.services.limits import conversion, pumping
 from messaging.services.outbound import pacing, queues
 from messaging.services.recipients import opt_out_cases
 from messaging.services.reporting import gateway_counts, heartbeats, statistics
@@ -153,6 +153,7 @@ def _from_database() -> Iterator[Metric]:
     for state, count in pumping.counts().items():
         alerts.add_metric([state], count)
     yield alerts
+    yield from _conversion()
     yield from _smpp_binds()
     yield from _smpp_server()
 
@@ -165,6 +166,30 @@ def _opt_out_cases() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "switchboard_opt_out_cases_overdue", "Those of them whose deadline has passed.", value=found.overdue
     )
+
+
+def _conversion() -> Iterator[Metric]:
+    """Gauges, because old counts are deleted. Prefixes are no label: there may be thousands of them."""
+    labels = ["provider", "country"]
+    started = GaugeMetricFamily(
+        "switchboard_verifications_started",
+        "Verifications started in this hour and the two before; without a provider those whose code was not sent yet.",
+        labels=labels,
+    )
+    approved = GaugeMetricFamily(
+        "switchboard_verifications_approved", "Those of them that were approved.", labels=labels
+    )
+    collapsed = GaugeMetricFamily(
+        "switchboard_conversion_collapsed_prefixes",
+        "Prefixes of which certainly less than half as many are approved as in the week before.",
+        labels=labels,
+    )
+    for row in conversion.recent(now=timezone.now()):
+        values = [row.provider, row.country]
+        started.add_metric(values, row.share.started)
+        approved.add_metric(values, row.share.confirmed)
+        collapsed.add_metric(values, row.collapsed)
+    yield from (started, approved, collapsed)
 
 
 def _smpp_binds() -> Iterator[Metric]:

@@ -66,7 +66,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     from messaging import credential_memory  # noqa: PLC0415 (these import models: see above)
     from messaging.api import token_memory  # noqa: PLC0415
     from messaging.services.costs import budget_rules  # noqa: PLC0415
-    from messaging.services.limits import rules  # noqa: PLC0415
+    from messaging.services.limits import conversion, rules  # noqa: PLC0415
     from messaging.services.outbound import hours, sender_rules  # noqa: PLC0415
     from messaging.services.templates import lookup  # noqa: PLC0415
     from messaging.twilio_api import authentication  # noqa: PLC0415
@@ -82,6 +82,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     authentication.remembered.clear()
     lookup.forget()
     # Without rules, and not read again until a service changes one.
+    conversion.forget()
     hours.use(hours.Snapshot(read_at=1.0))
     monkeypatch.setattr(hours, "REFRESH_SECONDS", float("inf"))
     rules.use(rules.LimitRules(read_at=1.0))

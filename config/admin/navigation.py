@@ -33,6 +33,13 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
             also="messaging.add_message",
         ),
         MenuEntry("Verifications", "password", "messaging.verification"),
+        MenuEntry(
+            "Conversion",
+            "percent",
+            "messaging.verification",
+            page="admin:messaging_verification_conversion",
+            also="messaging.view_verificationcount",
+        ),
         MenuEntry("Callbacks received", "call_received", "messaging.providercallback"),
         MenuEntry("Schedules", "event_repeat", "scheduling.schedule"),
     ),

@@ -61,6 +61,7 @@ class QueueForm(QuietHoursForm):
             "interval_seconds",
             "routing_strategy",
             "preserve_order",
+            "use_conversion",
             "quiet_from",
             "quiet_until",
             "is_paused",
@@ -70,6 +71,8 @@ class QueueForm(QuietHoursForm):
             "batch_size": "Messages sent at each tick. Leave this and the interval empty to send as fast as possible.",
             "interval_seconds": "Seconds between two ticks.",
             "preserve_order": "Send a recipient's messages in order: each waits until the older ones in this queue are sent.",
+            "use_conversion": "One-time passwords go less often through accounts whose codes to a prefix are confirmed far "
+            "less often than those of another one.",
             "is_paused": "New messages are still accepted, but wait.",
             **QUIET_HELP,
         }
@@ -105,6 +108,7 @@ class OutboundQueueAdmin(ModelAdmin):
             "interval_seconds",
             "routing_strategy",
             "preserve_order",
+            "use_conversion",
             *queues.QUIET,
         )
         return ("name", "state", *settings) if obj else ("name", *settings, "is_paused")

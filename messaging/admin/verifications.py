@@ -1,12 +1,14 @@
 """Verifications: what became of each, and its sends. The code is on no page, because it is nowhere."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html_join
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
@@ -19,6 +21,7 @@ from messaging.console.row_actions import RowAction
 from messaging.models import Message, Verification
 from messaging.models.verification import MAX_SENDS, MAX_TRIES
 from messaging.services.errors import VerificationEnded
+from messaging.services.limits import conversion
 from messaging.services.verification import check as checks
 
 TONES = {
@@ -29,6 +32,9 @@ TONES = {
     "max attempts reached": "danger",
 }
 NOTHING = "none: they are deleted"
+MAY_SEE_CONVERSION = "messaging.view_verificationcount"
+# The page of conversion: its periods, in days, and how many groups it shows.
+PERIODS, DEFAULT_PERIOD, GROUPS_SHOWN = {1: "day", 7: "week", 30: "month"}, 7, 200
 
 
 def _cancel(pk: Any, _user: User, _reason: str) -> Verification:
@@ -51,6 +57,30 @@ ACTIONS = (
 )
 
 
+def conversion_page(request: HttpRequest, model_admin: "VerificationAdmin") -> HttpResponse:
+    """Of all owners, by prefix and account; those with the most codes missing come first."""
+    if not (model_admin.has_view_permission(request) and request.user.has_perm(MAY_SEE_CONVERSION)):
+        raise PermissionDenied
+    wish = request.GET.get("days", "")
+    days = int(wish) if wish in {str(each) for each in PERIODS} else DEFAULT_PERIOD
+    today = timezone.now().astimezone(UTC).date()
+    groups, whole = conversion.sums(
+        since=today - timedelta(days=days - 1), until=today, group_by=conversion.GROUPS, limit=GROUPS_SHOWN
+    )
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "model_admin": model_admin,
+        "content_title": "Conversion",
+        "title": "Conversion",
+        "groups": groups,
+        "whole": conversion.Conversion({}, whole),
+        "shown": GROUPS_SHOWN,
+        "days": days,
+        "periods": PERIODS,
+    }
+    return TemplateResponse(request, "admin/messaging/verification/conversion.html", context)
+
+
 @admin.register(Verification)
 class VerificationAdmin(KeysetAdmin, ReadOnlyAdmin):
     owner_name = name_of("owner", "Owner")
@@ -65,6 +95,7 @@ class VerificationAdmin(KeysetAdmin, ReadOnlyAdmin):
     )
     readonly_fields = fields
     row_actions = ACTIONS
+    custom_urls = (("conversion/", "messaging_verification_conversion", conversion_page),)
 
     def title_of(self, obj: Verification) -> str:
         return f"Verification of {obj.to_number}"

@@ -36,6 +36,9 @@ class QueueSerializer(StrictSerializer):
     interval_seconds = StrictIntegerField(min_value=1, max_value=MAX_INTERVAL, allow_null=True)
     routing_strategy = serializers.ChoiceField([s.value for s in Strategy])
     preserve_order = StrictBooleanField()
+    use_conversion = StrictBooleanField(
+        help_text="One-time passwords go less often through accounts whose codes to a prefix are confirmed far less often."
+    )
     is_paused = StrictBooleanField()
     quiet_hours = QuietHoursField(
         allow_null=True,
@@ -60,6 +63,7 @@ def _serialize(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dic
         "interval_seconds": queue.interval_seconds,
         "routing_strategy": queue.routing_strategy,
         "preserve_order": queue.preserve_order,
+        "use_conversion": queue.use_conversion,
         "is_paused": queue.is_paused,
         "quiet_hours": quiet_hours_of(queue),
         "depth": depth,

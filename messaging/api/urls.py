@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from messaging.api.auth import LogoutViewSet, TokenViewSet
 from messaging.api.budgets import BudgetViewSet
+from messaging.api.conversion import ConversionViewSet
 from messaging.api.costs import CostsViewSet
 from messaging.api.limits import PrefixRuleViewSet, VelocityLimitViewSet
 from messaging.api.live import LiveStreamViewSet, LiveWaitViewSet
@@ -54,6 +55,11 @@ urlpatterns = [
         name="policy",
     ),
     path("stats/", StatsViewSet.as_view({"get": "retrieve"}, basename="stats"), name="stats"),
+    path(
+        "stats/conversion/",
+        ConversionViewSet.as_view({"get": "retrieve"}, basename="stats-conversion"),
+        name="stats-conversion",
+    ),
     path("stats/costs/", CostsViewSet.as_view({"get": "retrieve"}, basename="stats-costs"), name="stats-costs"),
     path("integrations/", include("messaging.api.integrations.urls")),
     *router.urls,

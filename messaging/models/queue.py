@@ -25,6 +25,7 @@ class OutboundQueue(QuietHours):
         max_length=10, choices=[(s.value, s.value) for s in Strategy], default=Strategy.WEIGHTED.value
     )
     preserve_order = models.BooleanField(default=True)
+    use_conversion = models.BooleanField(default=False, db_default=False)
     is_paused = models.BooleanField(default=False)
     last_tick_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

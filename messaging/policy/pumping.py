@@ -35,14 +35,15 @@ class Share:
     approved: int = 0
 
     @property
-    def _safe(self) -> int:
+    def confirmed(self) -> int:
+        """`approved`, but no more than were started."""
         return min(self.approved, self.started)
 
     def upper(self, z: float) -> float:
-        return _wilson(self._safe, self.started, z)
+        return _wilson(self.confirmed, self.started, z)
 
     def lower(self, z: float) -> float:
-        return 1.0 - _wilson(self.started - self._safe, self.started, z)
+        return 1.0 - _wilson(self.started - self.confirmed, self.started, z)
 
 
 def _wilson(successes: int, n: int, z: float) -> float:
@@ -77,7 +78,7 @@ class Figures:
 
 def judge(figures: Figures) -> str:
     """Return what speaks for pumping, in words; empty if nothing does."""
-    if _few_confirmed(figures):
+    if are_few_confirmed(figures):
         now = figures.now
         return f"{now.approved} of {now.started} verifications were approved; at least {_usual_share(figures):.0%} is usual."
     for volume in figures.volumes:
@@ -95,7 +96,7 @@ def _usual_share(figures: Figures) -> float:
     return 0.0
 
 
-def _few_confirmed(figures: Figures) -> bool:
+def are_few_confirmed(figures: Figures) -> bool:
     return figures.now.started >= MIN_STARTED and figures.now.upper(CERTAIN) < _usual_share(figures) * WORSE
 
 

@@ -27,6 +27,7 @@ from messaging.models import (
     Rollup,
     Suppression,
     VelocityLimit,
+    VerificationCount,
 )
 from messaging.models.rollup import EVER
 from messaging.segments import measure
@@ -397,6 +398,16 @@ def _limits(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
     common = {"last_seen_at": now, "started": 212, "approved": 3, "codes": 0}
     PumpingAlert.objects.create(prefix="+62812", since=now, detail=few, is_holding=True, **common)
     PumpingAlert.objects.create(prefix="+355661", since=now - timedelta(hours=1), detail=many, **common)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    for prefix, slug, started, approved in (
+        ("+1415", "a-provider-with-a-long-name", 12_345, 9_876),
+        ("+1415", "acme", 400, 61),
+        ("+49151", "acme", 90, 77),
+        ("+355661", "", 38, 0),
+    ):
+        VerificationCount.objects.create(
+            hour=hour, prefix=prefix, provider_slug=slug, started=started, approved=approved
+        )
     ended = now - timedelta(days=3)
     PumpingAlert.objects.create(
         prefix="+22890", since=ended, ended_at=ended, acknowledged_at=ended, acknowledged_by=mara, detail=few, **common

@@ -152,6 +152,14 @@ OPERATING_TEXTS: dict[str, tuple[str, str]] = {
         and recorded. 503 if Redis is unavailable; nothing has changed then.
         """,
     ),
+    "stats_conversion_retrieve": (
+        "Read conversion",
+        """
+        Returns how many of the verifications that were started in these days of UTC were approved, of all owners, by what
+        `group_by` names. Groups with the most codes that were not confirmed but usually are come first; at most 1,000 are
+        returned. An approval counts in the hour in which its verification was started.
+        """,
+    ),
     "stats_costs_retrieve": (
         "Read costs",
         """

@@ -40,17 +40,22 @@ class LimitRules:
 
 
 class _Memory:
-    """The last snapshot of this process. Two threads that read at once read the same."""
+    """The last snapshot of this process. One thread reads; those that need it meanwhile wait, and use what it has read."""
 
     def __init__(self) -> None:
         self._snapshot = LimitRules()
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
 
     def fresh(self) -> LimitRules:
-        snapshot = self._snapshot
-        if snapshot.read_at and time.monotonic() - snapshot.read_at < REFRESH_SECONDS:
-            return snapshot
-        return self.read()
+        if self._is_fresh():
+            return self._snapshot
+        with self._reading:
+            return self._snapshot if self._is_fresh() else self.read()
+
+    def _is_fresh(self) -> bool:
+        read_at = self._snapshot.read_at
+        return bool(read_at) and time.monotonic() - read_at < REFRESH_SECONDS
 
     def read(self) -> LimitRules:
         columns = ("is_allowed", "prefix", "country", "owner_id", "reason")

@@ -4,6 +4,7 @@ With Redis a limit is exact: however many processes accept at once, no hour and 
 counts for itself, so the limit is multiplied by the number of processes that accept messages; a warning in the log says so.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 import redis
+from redis.exceptions import NoScriptError
 
 from messaging.categories import Category
 from messaging.policy.prefixes import calling_code
@@ -26,11 +28,14 @@ logger = logging.getLogger(__name__)
 CHUNK = 200
 WARN_EVERY_SECONDS = 60.0
 
-# KEYS: the counters of all demands. ARGV: 1 what to do (`Counting`). 2 now or "". Then for each message the number of its
-# demands, and of each its kind (`set` or `sum`), its limit and its member.
-# Returns for each message the place of the demand without room and the seconds to wait, or 0 and 0.
+# KEYS: the counters of all demands. ARGV: one text of words, as each argument costs the client more than the words do. 1 what
+# to do (`Counting`), 2 now or `-`. Then for each message the number of its demands, and of each its kind (`set` or `sum`), its
+# limit and its member, or `-`. Returns one text: for each message the place of the demand without room and the seconds to
+# wait, or 0 and 0.
 _JUDGE = f"""
-local counting, now = ARGV[1], tonumber(ARGV[2])
+local words = {{}}
+for word in string.gmatch(ARGV[1], '%S+') do words[#words + 1] = word end
+local counting, now = words[1], tonumber(words[2])
 if not now then
   local clock = redis.call('TIME')
   now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -70,32 +75,33 @@ local function count(name, kind, member)
       redis.call('EXPIRE', name, {MINUTE})
     end
   elseif counting ~= 'release' then
-    redis.call('HINCRBY', name, this, 1)
-    redis.call('EXPIRE', name, {HOUR + PART})
+    -- A part is over before the time that its first text has given the counter.
+    if redis.call('HINCRBY', name, this, 1) == 1 then redis.call('EXPIRE', name, {HOUR + PART}) end
   else
     local part = tonumber(redis.call('HGET', name, this) or '0') > 0 and this or this - 1
     if tonumber(redis.call('HGET', name, part) or '0') > 0 then redis.call('HINCRBY', name, part, -1) end
   end
 end
 local results, key, place = {{}}, 0, 3
-while place <= #ARGV do
-  local demands, refused, wait = tonumber(ARGV[place]), 0, nil
+while place <= #words do
+  local demands, refused, wait = tonumber(words[place]), 0, nil
   if counting == 'reserve' or counting == 'peek' then
     for n = 1, demands do
       local at = place + n * 3 - 2
-      wait = wait_of(KEYS[key + n], ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2])
+      wait = wait_of(KEYS[key + n], words[at], tonumber(words[at + 1]), words[at + 2])
       if wait then refused = n break end
     end
   end
   if refused == 0 and counting ~= 'peek' then
-    for n = 1, demands do count(KEYS[key + n], ARGV[place + n * 3 - 2], ARGV[place + n * 3]) end
+    for n = 1, demands do count(KEYS[key + n], words[place + n * 3 - 2], words[place + n * 3]) end
   end
   results[#results + 1] = refused
-  results[#results + 1] = string.format('%.6f', wait or 0)
+  results[#results + 1] = wait and string.format('%.6f', wait) or '0'
   key, place = key + demands, place + demands * 3 + 1
 end
-return results
+return table.concat(results, ' ')
 """
+_DIGEST = hashlib.sha1(_JUDGE.encode(), usedforsecurity=False).hexdigest()
 
 
 class Countable(Protocol):
@@ -180,15 +186,19 @@ def _ask(
     client: redis.Redis, demands: Sequence[Sequence[Demand]], counting: Counting, clock: float | None
 ) -> list[tuple[int, float] | None]:
     keys = [demand.counter for each in demands for demand in each]
-    arguments: list[str | int | float] = [counting, "" if clock is None else clock]
+    words: list[str] = [counting, "-" if clock is None else str(clock)]
     for each in demands:
-        arguments.append(len(each))
+        words.append(str(len(each)))
         for demand in each:
-            kind = "set" if demand.scope is Scope.NEW_RECIPIENTS else "sum"
-            arguments += [kind, demand.limit, demand.member]
-    answers = client.register_script(_JUDGE)(keys=keys, args=arguments)
+            words += ["set" if demand.scope is Scope.NEW_RECIPIENTS else "sum", str(demand.limit), demand.member or "-"]
+    text = " ".join(words)
+    try:
+        answer = client.evalsha(_DIGEST, len(keys), *keys, text)
+    except NoScriptError:  # Redis has started anew
+        answer = client.eval(_JUDGE, len(keys), *keys, text)
+    answers = str(answer).split()
     pairs = zip(answers[::2], answers[1::2], strict=True)
-    return [(int(place) - 1, float(wait)) if int(place) else None for place, wait in pairs]
+    return [(int(place) - 1, float(wait)) if place != "0" else None for place, wait in pairs]
 
 
 def _warn(reason: str) -> None:

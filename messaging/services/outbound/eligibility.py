@@ -471,9 +471,7 @@ def limits_exceeded(batch: Batch) -> dict[UUID, Exceeded]:
 
 
 def _refused_before_limits(batch: Batch) -> set[UUID]:
-    checks = [check for check in CHECKS if check.error is not None and Moment.ACCEPT in check.moments]
-    checks = [check for check in checks if not issubclass(check.error or DomainError, RateExceeded)]
-    return {message.pk for message in batch.messages if any(check.applies(message, batch) for check in checks)}
+    return {message.pk for message in batch.messages if any(check.applies(message, batch) for check in BEFORE_LIMITS)}
 
 
 def _exceeds(code: str) -> Callable[[Message, Batch], bool]:
@@ -528,4 +526,10 @@ CHECKS: tuple[Check, ...] = (
     TEXT_UNREADABLE,
     PREFIX_IS_HELD,
     HELD_BY_HOURS,
+)
+# What they refuse at acceptance is not counted by the velocity limits.
+BEFORE_LIMITS = tuple(
+    check
+    for check in CHECKS
+    if Moment.ACCEPT in check.moments and check.error is not None and not issubclass(check.error, RateExceeded)
 )

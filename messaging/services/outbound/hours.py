@@ -43,7 +43,7 @@ class OwnerHours:
 class Snapshot:
     """The enabled rules and all quiet hours as they were at one time.
 
-    Verdicts are remembered, as many texts are judged at the same moment.
+    Verdicts are remembered, as many texts are judged in the same minute: hours begin and end with whole minutes.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -51,10 +51,14 @@ class Snapshot:
     owners: Mapping[int, OwnerHours] = field(default_factory=dict)
     queues: Mapping[str, Rule] = field(default_factory=dict)
     categories: frozenset[str] = field(init=False)
+    _by_category: Mapping[str, tuple[Rule, ...]] = field(init=False)
     _holds: dict[tuple[tuple[Hashable, ...], tuple[str, ...], str, datetime], Hold | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.categories = HELD_CATEGORIES & frozenset(word for rule in self.rules for word in rule.categories)
+        self._by_category = {
+            word: tuple(rule for rule in self.rules if word in rule.categories) for word in self.categories
+        }
 
     def hold(
         self, *, number: str, category: str, at: datetime, owner_id: int | None = None, queue_id: str | None = None
@@ -65,11 +69,16 @@ class Snapshot:
         if (not own and category not in self.categories) or at.year > LAST_YEAR:
             return None
         place = zones.location_of(number)
-        rules = [rule for rule in self.rules if rule.concerns(number=number, country=place.country, category=category)]
+        rules = [
+            rule
+            for rule in self._by_category.get(category, ())
+            if rule.concerns(number=number, country=place.country, category=category)
+        ]
         if not rules and not own:
             return None
         default = owner.default_zone if owner is not None else ""
         names = place.zones or (default or settings.POLICY_DEFAULT_TIME_ZONE,)
+        at = at.replace(second=0, microsecond=0)
         # Quiet hours of all owners have one id, but not the same hours.
         marks = (*(rule.id for rule in rules), *((rule.id, rule.hours[0]) for rule in own))
         key = (marks, names, category, at)
@@ -141,17 +150,22 @@ def _rule(rule_id: str, quiet_from: wall_time | None, quiet_until: wall_time | N
 
 
 class _Memory:
-    """The last snapshot of this process. Two threads that read at once read the same."""
+    """The last snapshot of this process. One thread reads; those that need it meanwhile wait, and use what it has read."""
 
     def __init__(self) -> None:
         self._snapshot = Snapshot()
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
 
     def fresh(self) -> Snapshot:
-        snapshot = self._snapshot
-        if snapshot.read_at and time.monotonic() - snapshot.read_at < REFRESH_SECONDS:
-            return snapshot
-        return self.read()
+        if self._is_fresh():
+            return self._snapshot
+        with self._reading:
+            return self._snapshot if self._is_fresh() else self.read()
+
+    def _is_fresh(self) -> bool:
+        read_at = self._snapshot.read_at
+        return bool(read_at) and time.monotonic() - read_at < REFRESH_SECONDS
 
     def read(self) -> Snapshot:
         rules = tuple(row.as_rule() for row in HoursRule.objects.filter(is_enabled=True))

@@ -23,6 +23,7 @@ PACE = MAXIMA.keys()
 QUIET = ("quiet_from", "quiet_until")
 EDITABLE = (
     *("description", "batch_size", "interval_seconds", "preserve_order", "is_paused", "routing_strategy"),
+    "use_conversion",
     *QUIET,
 )
 

@@ -83,7 +83,7 @@ def install() -> None:
 
 
 class _RulesInMemory:
-    """The last rules of this process. Two threads that read at once read the same."""
+    """The last rules of this process. One thread reads; those that need them meanwhile wait, and use what it has read."""
 
     def __init__(self) -> None:
         self._rules = SenderRules()
@@ -94,7 +94,8 @@ class _RulesInMemory:
         if rules.read_at and time.monotonic() - rules.read_at < REFRESH_SECONDS:
             return rules
         with self._lock:
-            self._rules = _read()
+            if self._rules is rules:
+                self._rules = _read()
             return self._rules
 
     def expire(self) -> None:

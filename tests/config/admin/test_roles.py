@@ -33,6 +33,7 @@ PATHS = {
     "tokens": "/admin/messaging/apitoken/",
     "templates": "/admin/messaging/messagetemplate/",
     "verifications": "/admin/messaging/verification/",
+    "conversion": "/admin/messaging/verification/conversion/",
     "opt-out cases": "/admin/messaging/optoutcase/",
     "hours": "/admin/messaging/hoursrule/",
     "prefixes": "/admin/messaging/prefixrule/",
@@ -55,7 +56,7 @@ PATHS = {
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
-VIEWER |= {"templates", "budgets", "quiet hours", "senders by country"}
+VIEWER |= {"templates", "budgets", "conversion", "quiet hours", "senders by country"}
 READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
 READER |= {"templates", "budgets", "quiet hours"}
 SEEN = {
@@ -73,7 +74,7 @@ SEEN = {
     },
     "API reader": READER,
     "API sender": READER | {"send", "new schedule"},
-    "API operator": READER | {"providers", "new budget"},
+    "API operator": READER | {"conversion", "providers", "new budget"},
 }
 
 

@@ -60,3 +60,13 @@ def test_one_of_two_times_is_refused_at_its_field(admin: Client) -> None:
     error = "Set the beginning and the end of quiet hours, or neither."
     assert page.context["adminform"].form.errors["quiet_until"] == [error]
     assert OutboundQueue.objects.get().quiet_from is None
+
+
+def test_conversion_is_switched_on_and_off(admin: Client) -> None:
+    QueueFactory()
+
+    admin.post(PAGE, {**FORM, "use_conversion": "on"})
+    assert OutboundQueue.objects.get().use_conversion
+    admin.post(PAGE, FORM)
+
+    assert not OutboundQueue.objects.get().use_conversion

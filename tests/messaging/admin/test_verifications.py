@@ -1,10 +1,14 @@
 """The console's pages of verifications: read-only, without a code, with one action."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from messaging.models import Verification
+from messaging.models import Verification, VerificationCount
+from messaging.services import installation
 from tests.factories import UserFactory
 from tests.messaging.services.verification.making import TO, begin, code_of
 
@@ -56,3 +60,50 @@ def test_one_who_may_only_see_them_has_no_action(staff, row) -> None:
     viewer.post(LIST, {"action": "cancel_selected", "_selected_action": str(row.pk), "reason": "x"})
 
     assert Verification.objects.get().status == "pending"
+
+
+class TestConversion:
+    PAGE = f"{LIST}conversion/"
+
+    @pytest.fixture(autouse=True)
+    def _counts(self) -> None:
+        hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+        rows = (("+1415", "acme", 1000, 800), ("+1415", "bad", 100, 3), ("+49151", "", 4, 0))
+        for prefix, slug, started, approved in rows:
+            VerificationCount.objects.create(
+                hour=hour, prefix=prefix, provider_slug=slug, started=started, approved=approved
+            )
+        VerificationCount.objects.create(
+            hour=hour - timedelta(days=10), prefix="+1416", provider_slug="", started=50, approved=0
+        )
+
+    def test_those_that_miss_most_come_first_with_an_interval(self, admin) -> None:
+        page = admin.get(self.PAGE)
+
+        content = " ".join(page.content.decode().split())
+        assert [(row.group["prefix"], row.group["provider"]) for row in page.context["groups"]] == [
+            ("+1415", "bad"), ("+49151", ""), ("+1415", "acme"),
+        ]  # fmt: skip
+        assert "Of 1,104 verifications started within a" in content
+        assert "803 were approved: 73 %." in content
+        assert "between 1 and 8 %" in content
+        assert "not sent" in content
+
+    def test_another_period(self, admin) -> None:
+        assert "+1416" in admin.get(f"{self.PAGE}?days=30").content.decode()
+        for wrong in ("2", "x", "-1"):
+            assert admin.get(self.PAGE, {"days": wrong}).context["days"] == 7
+
+    def test_nothing_was_started(self, admin) -> None:
+        VerificationCount.objects.all().delete()
+
+        assert "No verification was started." in admin.get(self.PAGE).content.decode()
+
+    def test_the_figures_of_all_owners_need_a_permission(self, client) -> None:
+        installation.install()
+        user = UserFactory(is_staff=True)
+        user.groups.add(Group.objects.get(name="API reader"))
+        client.force_login(user)
+
+        assert client.get(LIST).status_code == 200
+        assert client.get(self.PAGE).status_code == 403

@@ -6,13 +6,14 @@ Asks Redis, so use it outside any transaction, except for `Router.route_at_once`
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from messaging.categories import Priority
+from messaging.categories import Category, Priority
 from messaging.models import Message
 from messaging.retry_policy import NO_ACCOUNT_DELAY, WAITING_FOR_PROVIDER
+from messaging.services.limits import conversion
 from messaging.services.outbound.dispatch.rounds import Round
 from providers import registry, routing
 from providers.models import ProviderAccount, SenderNumber
@@ -137,7 +138,7 @@ class Router:
         """What each account is to this message, by slug. Reserves nothing and asks no circuit breaker for permission."""
         self._read_for([RoutingRequest(message, Round(message.pk))])
         unfit = {slug: self._unfit(slug, message) for slug in sorted(self._accounts)}
-        usable = [candidate for candidate in self._candidates if unfit[candidate.slug] is None]
+        usable = self._weighed(message, [each for each in self._candidates if unfit[each.slug] is None])
         shares = routing.shares(usable, number=message.to_number, strategy=_strategy_of(message))
         return [
             option or RouteOption(slug, shares.get(slug, 0.0), "" if shares.get(slug) else "Another one goes first.")
@@ -175,7 +176,7 @@ class Router:
     def _choose(self, request: RoutingRequest, excluded: frozenset[str]) -> str | None:
         message = request.message
         return routing.choose(
-            self._able(message, self._candidates),
+            self._weighed(message, self._able(message, self._candidates)),
             number=message.to_number,
             position=_positions.next(),
             exclude=excluded,
@@ -192,6 +193,13 @@ class Router:
             and (not message.media_count or candidate.slug in self._with_media)
             and routing.serves(candidate, message.to_number)
         ]
+
+    def _weighed(self, message: Message, candidates: list[Candidate]) -> list[Candidate]:
+        """In a queue that uses conversion, accounts whose codes to this prefix are confirmed far less often get fewer codes."""
+        if message.category != Category.OTP or not (message.queue and message.queue.use_conversion):
+            return candidates
+        factors = conversion.factors(message.to_number, self._now)
+        return [replace(each, health=each.health * factors.get(each.slug, 1.0)) for each in candidates]
 
     def _routes(self, slug: str, group: Sequence[RoutingRequest]) -> list[Route | None]:
         """A route for each request of the group, which has one queue and one priority, or None where no slot is free soon."""

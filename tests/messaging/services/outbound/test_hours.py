@@ -222,6 +222,20 @@ class TestAtTheCall:
         assert hold.until == utc("2026-11-25T15:00")
         assert snapshot.hold(number=TEXAS, category="marketing", at=utc("2026-11-25T16:00")) is None
 
+    def test_texts_of_one_minute_are_judged_once_and_the_next_minute_anew(self, rules, monkeypatch) -> None:
+        snapshot, judged = hours.read(), []
+        judge = hours._judge
+        monkeypatch.setattr(hours, "_judge", lambda *given: judged.append(given[-1]) or judge(*given))
+        before = datetime(2026, 11, 28, 20, 59, tzinfo=ZoneInfo("America/Los_Angeles"))
+
+        holds = [
+            snapshot.hold(number="+14155550101", category="marketing", at=before + timedelta(seconds=seconds))
+            for seconds in (0, 1, 59.999999, 60, 61)
+        ]
+
+        assert [hold is not None for hold in holds] == [False, False, False, True, True]
+        assert judged == [before, before + timedelta(minutes=1)]
+
     def test_a_rule_switched_on_holds_what_is_ready(self, account) -> None:
         message = MessageFactory(to_number=TEXAS, category="marketing")
         HoursRuleFactory(id="night")
