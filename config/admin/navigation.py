@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
         ),
         MenuEntry("Verifications", "password", "messaging.verification"),
         MenuEntry("Callbacks received", "call_received", "messaging.providercallback"),
+        MenuEntry("Costs", "payments", "messaging.message", page="admin:messaging_message_costs"),
         MenuEntry("Schedules", "event_repeat", "scheduling.schedule"),
     ),
     "Delivery": (

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -21,6 +22,7 @@ from messaging.policy import zones
 from messaging.policy.budgets import to_amount, to_units
 
 GROUPS = ("owner", "account", "country", "category", "template", "day")
+FILTERS = ("account", "country", "category", "template")
 CHUNK = 5_000
 MAX_CHUNKS = 50
 
@@ -103,14 +105,22 @@ def _add(found: dict[_Key, _Sums], key: _Key, sums: _Sums) -> None:
     found[key] = (before[0] + sums[0], before[1] + sums[1], before[2] + sums[2])
 
 
-def sums(*, owner_id: int | None, since: date, until: date, group_by: Sequence[str]) -> list[CostSum]:
+def sums(
+    *,
+    owner_id: int | None,
+    since: date,
+    until: date,
+    group_by: Sequence[str],
+    only: Mapping[str, str] = MappingProxyType({}),
+) -> list[CostSum]:
     """The costs of these days, both included, by group and currency: amounts in different currencies are never added.
 
-    `owner_id` None: of all owners. What is still in the journal is added to the totals first.
+    `owner_id` None: of all owners. `only` has the value of each column of `FILTERS` that the costs are limited to. What is
+    still in the journal is added to the totals first.
     """
     compact()
     columns = ["owner_id" if name == "owner" else name for name in group_by]
-    rows = CostTotal.objects.filter(day__range=(since, until))
+    rows = CostTotal.objects.filter(day__range=(since, until), **{name: only[name] for name in FILTERS if name in only})
     if owner_id is not None:
         rows = rows.filter(owner_id=owner_id)
     found = list(

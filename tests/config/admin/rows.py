@@ -10,6 +10,7 @@ from media_store.models import MediaAsset
 from messaging.console import audit
 from messaging.models import (
     ApiToken,
+    Budget,
     CountrySenders,
     Erasure,
     KeywordRule,
@@ -78,6 +79,9 @@ MAKERS: dict[str, Callable[[int], object]] = {
         digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1
     ),
     "messaging/gatewaycredential": lambda _n: GatewayCredentialFactory(),
+    "messaging/budget": lambda _n: Budget.objects.create(
+        owner=UserFactory(), period="day", limit_units=10, created_at=NOW, updated_at=NOW
+    ),
     "messaging/hoursrule": lambda _n: HoursRuleFactory(),
     "messaging/keywordrule": lambda _n: KeywordRule.objects.create(
         sender_number=SenderFactory(), action="stop", words="STOP"

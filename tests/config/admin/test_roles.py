@@ -45,6 +45,8 @@ PATHS = {
     "senders by country": "/admin/messaging/countrysenders/",
     "new country": "/admin/messaging/countrysenders/add/",
     "new quiet hours": "/admin/messaging/ownerpolicy/add/",
+    "budgets": "/admin/messaging/budget/",
+    "costs": "/admin/messaging/message/costs/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
     "twilio credentials": "/admin/messaging/twilioaccount/",
@@ -52,9 +54,9 @@ PATHS = {
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
-VIEWER |= {"quiet hours", "senders by country"}
+VIEWER |= {"quiet hours", "senders by country", "budgets", "costs"}
 READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
-READER |= {"quiet hours"}
+READER |= {"quiet hours", "budgets", "costs"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER
