@@ -52,17 +52,46 @@ def note(attempts: Iterable[DeliveryAttempt], messages: Mapping[UUID, Message], 
         message = messages.get(attempt.message_id)
         if attempt.price is None or message is None:
             continue
-        key = (
-            now.astimezone(UTC).date().isoformat(),
-            message.owner_id or 0,
-            attempt.provider_id,
-            zones.location_of(message.to_number).country,
-            message.category,
-            str(message.template_id or ""),
-            attempt.currency,
-        )
-        # Prices without a named currency are money, too.
-        _add(found, key, (1, message.segments, to_units(attempt.price, attempt.currency or _MONEY)))
+        key = _key_of(attempt, message, attempt.currency, now)
+        _add(found, key, (1, message.segments, _units(attempt.price)))
+    _append(found)
+
+
+def correct(
+    attempt: DeliveryAttempt,
+    message: Message,
+    *,
+    before: tuple[Decimal | None, str],
+    after: tuple[Decimal, str],
+    now: datetime,
+) -> None:
+    """Note that the attempt cost `after` and not `before`: amount and currency, on the day on which it was accepted."""
+    found: dict[_Key, _Sums] = {}
+    at = attempt.finished_at or now
+    if before[0] is not None:
+        _add(found, _key_of(attempt, message, before[1], at), (-1, -message.segments, -_units(before[0])))
+    _add(found, _key_of(attempt, message, after[1], at), (1, message.segments, _units(after[0])))
+    _append(found)
+
+
+def _key_of(attempt: DeliveryAttempt, message: Message, currency: str, at: datetime) -> _Key:
+    return (
+        at.astimezone(UTC).date().isoformat(),
+        message.owner_id or 0,
+        attempt.provider_id,
+        zones.location_of(message.to_number).country,
+        message.category,
+        str(message.template_id or ""),
+        currency,
+    )
+
+
+def _units(price: Decimal) -> int:
+    """Prices without a named currency are money, too."""
+    return to_units(price, _MONEY)
+
+
+def _append(found: Mapping[_Key, _Sums]) -> None:
     if found:
         CostJournal.objects.create(costs=json.dumps([[*key, *sums] for key, sums in found.items()]))
 
