@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[MenuEntry, ...]] = {
             also="messaging.view_verificationcount",
         ),
         MenuEntry("Callbacks received", "call_received", "messaging.providercallback"),
+        MenuEntry("Costs", "payments", "messaging.message", page="admin:messaging_message_costs"),
         MenuEntry("Schedules", "event_repeat", "scheduling.schedule"),
     ),
     "Delivery": (

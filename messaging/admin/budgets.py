@@ -6,24 +6,25 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Case, DateField, OuterRef, QuerySet, Subquery, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from messaging.console.attached import Attached
 from messaging.console.forms import StyledModelForm
 from messaging.console.model_admin import ModelAdmin
-from messaging.models import Budget, BudgetSlot
-from messaging.policy.budgets import WARN_PERCENT, BudgetPeriod, end_of, start_of, to_amount
-from messaging.services.costs import budget_changes
+from messaging.models import Budget
+from messaging.policy.budgets import WARN_PERCENT, end_of, start_of, to_amount
+from messaging.services.costs import budget_changes, budgets
 from messaging.services.errors import InvalidField
 from providers.contract.currencies import CURRENCIES
 from providers.numbers import COUNTRIES
 
 FULL = 100
+USED = Attached[int]("used_now")
 
 
 class BudgetForm(StyledModelForm):
@@ -76,42 +77,30 @@ def _one_of(word: str, known: Any, message: str) -> str:
 @admin.register(Budget)
 class BudgetAdmin(ModelAdmin):
     form = BudgetForm
-    list_display = ["whose", "numbers", "period", "limit_text", "use"]
-    sortable_by = ["whose"]
+    list_display = ["owner", "numbers", "period", "limit_text", "use", "ends"]
+    sortable_by = ["owner"]
     list_select_related = ["owner"]
     set_once = ("owner", "country", "period", "currency")
+    shown = ("owner_name", "country", "period", "currency")
+
+    def prepare(self, request: HttpRequest, rows: list[Budget]) -> None:
+        used = budgets.used_now(rows, now=timezone.now())
+        for row in rows:
+            USED.set(row, used[row.pk])
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Budget | None:
+        row: Budget | None = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self.prepare(request, [row])
+        return row
 
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> tuple[str, ...]:
         if obj is None:
             return (*self.set_once, "amount")
-        return (
-            "whose",
-            *self.set_once[1:],
-            "amount" if self.has_change_permission(request, obj) else "limit_text",
-            "use",
-            "ends",
-        )
+        return (*self.shown, "amount" if self.has_change_permission(request, obj) else "limit_text", "use", "ends")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> tuple[str, ...]:
-        return () if obj is None else ("whose", *self.set_once, "limit_text", "use", "ends")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
-        """With the use of each in its present period, as `used_units`."""
-        now = timezone.now()
-        start = Case(
-            When(period=BudgetPeriod.DAY, then=Value(start_of(BudgetPeriod.DAY, now))),
-            default=Value(start_of(BudgetPeriod.MONTH, now)),
-            output_field=DateField(),
-        )
-        slots = BudgetSlot.objects.filter(budget=OuterRef("pk"), period_start=OuterRef("start")).order_by()
-        used = slots.values("budget").annotate(total=Sum("used")).values("total")
-        rows: QuerySet[Budget] = super().get_queryset(request)
-        return rows.annotate(start=start).annotate(used_units=Coalesce(Subquery(used), Value(0)))
-
-    @display(description="Owner", ordering="owner")
-    def whose(self, row: Budget) -> str:
-        """No link: not everybody who sees budgets may see users."""
-        return row.owner.get_username()
+        return () if obj is None else (*self.shown, "limit_text", "use", "ends")
 
     def save_model(self, request: HttpRequest, obj: Budget, form: BudgetForm, change: bool) -> None:
         limit: Decimal = form.cleaned_data["amount"]
@@ -135,13 +124,17 @@ class BudgetAdmin(ModelAdmin):
         for pk in queryset.values_list("pk", flat=True):
             budget_changes.remove(budget_id=pk)
 
+    @display(description="Owner")
+    def owner_name(self, row: Budget) -> str:
+        return row.owner.get_username()
+
     @display(description="Numbers")
     def numbers(self, row: Budget) -> str:
         return row.country or "all"
 
     @display(description="Limit")
     def limit_text(self, row: Budget) -> str:
-        return f"{row.limit.normalize():f} {row.currency or 'segments'}"
+        return f"{row.limit.normalize():,f} {row.currency or 'segments'}"
 
     @display(description="Period ends")
     def ends(self, row: Budget) -> str:
@@ -149,15 +142,15 @@ class BudgetAdmin(ModelAdmin):
 
     @display(description="Used")
     def use(self, row: Budget) -> SafeString:
-        used: int = row.used_units  # type: ignore[attr-defined]  # annotated in `get_queryset`
-        percent = min(FULL, used * FULL // row.limit_units) if row.limit_units else FULL
-        tone = "bg-red-500" if percent >= FULL else "bg-orange-500" if percent >= WARN_PERCENT else "bg-green-500"
+        used = USED.of(row)
+        percent = used * FULL // row.limit_units if row.limit_units else FULL
         return format_html(
-            '<span class="flex items-center gap-2"><progress class="w-24 {}" max="100" value="{}" '
-            'aria-label="{} % used"></progress><span>{} ({} %)</span></span>',
-            tone,
-            percent,
-            percent,
-            f"{to_amount(used, row.currency).normalize():f}",
+            '<span class="sb-share"><span>{} of {} ({} %)</span>'
+            '<progress data-tone="{}" max="100" value="{}" aria-label="{} % used"></progress></span>',
+            f"{to_amount(used, row.currency).normalize():,f}",
+            f"{row.limit.normalize():,f}",
+            f"{percent:,}",
+            "bad" if percent >= FULL else "warn" if percent >= WARN_PERCENT else "good",
+            min(FULL, percent),
             percent,
         )

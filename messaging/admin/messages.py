@@ -18,6 +18,7 @@ from unfold.decorators import display
 from messaging.admin import text_privacy
 from messaging.admin.compose import PERMISSION as MAY_SEND
 from messaging.admin.compose import compose, count_segments
+from messaging.admin.costs import costs_page
 from messaging.admin.message_actions import ACTIONS
 from messaging.admin.message_export import columns
 from messaging.admin.message_page import message_page
@@ -88,6 +89,7 @@ class MessageAdmin(KeysetAdmin, ReadOnlyAdmin):
         ("send/", "messaging_message_send", compose),
         ("measure/", "messaging_message_measure", count_segments),
         ("export/", "messaging_message_export", export),
+        ("costs/", "messaging_message_costs", costs_page),
     )
 
     # --- The list -----------------------------------------------------------------------------------------------------

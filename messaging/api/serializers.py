@@ -347,7 +347,9 @@ class AttemptSerializer(serializers.Serializer):
     price = serializers.CharField(allow_null=True, help_text="Of all segments; null unless accepted at a known price.")
     currency = serializers.CharField(allow_null=True)
     price_source = serializers.ChoiceField(
-        DeliveryAttempt.PriceSource.values, allow_null=True, help_text="`configured`: the account's price."
+        DeliveryAttempt.PriceSource.values,
+        allow_null=True,
+        help_text="`configured`: the account's price. `provider`: the carrier's own.",
     )
     started_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)

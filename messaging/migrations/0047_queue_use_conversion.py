@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0043_opt_out_cases_and_channels'),
+        ('messaging', '0046_carrier_prices'),
     ]
 
     operations = [

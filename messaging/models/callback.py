@@ -45,6 +45,9 @@ class ProviderCallback(models.Model):
     reported = models.CharField(max_length=16, blank=True)
     word = models.CharField(max_length=64, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
+    # The carrier's own price of the message, where the receipt tells it.
+    price = models.DecimalField(max_digits=16, decimal_places=6, null=True)
+    currency = models.CharField(max_length=3, db_default="", default="", blank=True)
     attempt = models.ForeignKey(DeliveryAttempt, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="callbacks", db_index=False)
     note = models.CharField(max_length=200, blank=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from providers.backends.payload import MAX_CODE_LENGTH, MAX_ID_LENGTH, at_path, read_json, scalar
 from providers.contract.callbacks import ReportedStatus, StatusReport
+from providers.contract.prices import read_price
 from providers.errors import (
     AccountRefused,
     CredentialsRefused,
@@ -114,7 +115,8 @@ def report(message: str) -> StatusReport:
     if raw_status == SUCCESSFUL and at_path(event, "isFinal") is True:
         status = ReportedStatus.DELIVERED
     reference = scalar(at_path(event, f"context.{REFERENCE_KEY}"))[:MAX_ID_LENGTH]
-    return StatusReport(message_id, status, raw_status[:MAX_CODE_LENGTH], reference=reference)
+    price = read_price([at_path(event, "totalMessagePrice")])
+    return StatusReport(message_id, status, raw_status[:MAX_CODE_LENGTH], reference=reference, price=price)
 
 
 def _content(response: HttpResponse) -> Any:

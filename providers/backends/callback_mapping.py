@@ -1,7 +1,7 @@
 """Reads receipts and incoming messages by configured paths, from the body and the query of a callback."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from providers.backends.text_octets import NOTATIONS, OctetsMapping, charset_nam
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
 from providers.contract.config_types import Part, Path, mapping_without_ambiguity
 from providers.contract.messages import InboundMessage, MessagePart
+from providers.contract.prices import CarrierPrice, read_price
 from providers.errors import MalformedCallback
 from providers.numbers import NumberFormat
 
@@ -61,6 +62,7 @@ Meaning = Annotated[ReportedStatus, BeforeValidator(_not_unrecognized)]
 class StatusMapping(Part):
     """The paths of receipts: `list` where one request brings several, `reference` where our message's id is repeated.
 
+    `price` is that of the whole message, in the account's currency unless `currency` leads to another one.
     `separator` stands between the values of several receipts that a provider joins in each field.
     """
 
@@ -70,6 +72,8 @@ class StatusMapping(Part):
     reference: Path | None = None
     status: Path = "status"
     error_code: Path | None = None
+    price: Path | None = None
+    currency: Path | None = None
     values: Annotated[Mapping[RawStatus, Meaning], Field(min_length=1), Unambiguous] = Field(
         default_factory=lambda: dict(DEFAULT_STATUS_VALUES)
     )
@@ -189,7 +193,14 @@ def report_of(entry: Entry, mapping: StatusMapping, *, is_named: bool) -> Status
         raw_status=raw_status[:MAX_CODE_LENGTH],
         error_code=error_code[:MAX_CODE_LENGTH],
         reference=reference[:MAX_ID_LENGTH],
+        price=price_at(entry.all(mapping.price), entry.get(mapping.currency)),
     )
+
+
+def price_at(values: Sequence[Any], currency: Any) -> CarrierPrice | None:
+    """The price that a path leads to: one value, or one for each part."""
+    plain = [value if isinstance(value, int | float) else scalar(value) for value in values]
+    return read_price(plain, None if currency is None else scalar(currency) or "?")
 
 
 def _meaning(given: str, table: Mapping[str, ReportedStatus], otherwise: ReportedStatus) -> ReportedStatus:

@@ -10,12 +10,13 @@ from providers import callback_tokens, exchanges
 from providers.backends import answers, media_limits, templates
 from providers.backends.answers import ParsedResponse, ResponseMeaning
 from providers.backends.callback_auth import CallbackAuth
-from providers.backends.callback_mapping import Entry, read_reports, read_texts, report_of
+from providers.backends.callback_mapping import Entry, price_at, read_reports, read_texts, report_of
 from providers.backends.generic_http_config import GenericHttpConfig, IdByPattern, IdInXml
 from providers.backends.payload import identifier, read_content, values_at
 from providers.contract.callbacks import CallbackParser, CallbackRequest, CallbackResponse, StatusReport
 from providers.contract.lookup import StatusLookup, StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage
+from providers.contract.prices import CarrierPrice
 from providers.contract.sender import BackendContext, Capabilities, Sender
 from providers.errors import MalformedCallback, NoMessageId, OutcomeUnknown
 from providers.http.authentication import Authenticator
@@ -127,7 +128,14 @@ class GenericHttpBackend(Sender, CallbackParser, StatusLookup):
         exchanges.decided_by(verdict.rule)
         if verdict.error is not None:
             raise verdict.error
-        return Accepted(ids[0] if ids else "", part_ids=ids if len(ids) > 1 else ())
+        return Accepted(ids[0] if ids else "", part_ids=ids if len(ids) > 1 else (), price=self._price(answer))
+
+    def _price(self, answer: ParsedResponse) -> CarrierPrice | None:
+        paths = self.config.answer_price
+        if paths is None:
+            return None
+        currencies = answer.at(paths.currency) if paths.currency else []
+        return price_at(answer.at(paths.price), currencies[0] if currencies else None)
 
     def _message_ids(self, answer: ParsedResponse) -> tuple[str, ...]:
         """The provider's ids, one for each part where the path leads to several."""

@@ -109,6 +109,13 @@ MessageId = Annotated[
 ]
 
 
+class AnswerPrice(Part):
+    """Where a response has the carrier's own price, of all parts or of each; in the account's currency if it names none."""
+
+    price: Path
+    currency: Path | None = None
+
+
 class CallbackAnswer(Part):
     """What the provider wants to read when its callback is stored."""
 
@@ -130,6 +137,7 @@ class GenericHttpConfig(CommonConfig, ConnectionOptions):
     validity: ValidityLimits | None = None
     answer: tuple[AnswerRule, ...] = ()
     message_id: MessageId | None = "message_id"
+    answer_price: AnswerPrice | None = None
     accepted: frozenset[Success] = Field(default=frozenset(range(200, 300)), min_length=1)
     # Not 502 and 504: a proxy in front of the provider answers so after it has passed the message on.
     unavailable: frozenset[Refusal] = frozenset({429, 500, 503})

@@ -37,6 +37,7 @@ from providers.contract.callbacks import (
 )
 from providers.contract.lookup import StatusLookup, StatusQuery
 from providers.contract.messages import Accepted, InboundMessage, OutboundMessage, ProviderKeyword
+from providers.contract.prices import read_price
 from providers.contract.sender import BackendContext, Capabilities, Sender
 from providers.errors import (
     InvalidSignature,
@@ -232,7 +233,7 @@ class TwilioBackend(Sender, CallbackParser, StatusLookup):
         message_id = identifier(message.sid)
         if not message_id:
             raise NoMessageId("Twilio's response has no message id")
-        return Accepted(message_id)
+        return Accepted(message_id, price=read_price([message.price], message.price_unit, is_debit=True))
 
     def _callback_address(self, text: OutboundMessage) -> str | None:
         """The address with the account's connection overrides, which Twilio neither requests nor signs."""
@@ -276,7 +277,8 @@ def _matches(found: Any, query: StatusQuery) -> bool:
 
 def _report_of(found: Any) -> StatusReport:
     message_id, raw_status = scalar(found.sid)[:MAX_ID_LENGTH], scalar(str(found.status or ""))
-    return twilio_codes.report(message_id, raw_status, found.error_code)
+    report = twilio_codes.report(message_id, raw_status, found.error_code)
+    return replace(report, price=read_price([found.price], found.price_unit, is_debit=True))
 
 
 def _lookup_fault(error: TwilioException) -> SendError:

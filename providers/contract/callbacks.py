@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from providers.contract.messages import InboundMessage
+from providers.contract.prices import CarrierPrice
 from providers.contract.sender import Sender
 
 
@@ -51,7 +52,7 @@ class StatusReport:
     """One receipt. `raw_status` and `error_code` are the provider's own, each at most 64 characters.
 
     `provider_message_id` is empty where the receipt names none; then our callback address names the attempt. `reference` is
-    our message's id, where the provider repeats it.
+    our message's id, where the provider repeats it. `price` is the carrier's own, of the whole message.
     """
 
     provider_message_id: str
@@ -59,6 +60,7 @@ class StatusReport:
     raw_status: str
     error_code: str = ""
     reference: str = ""
+    price: CarrierPrice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from providers.contract.prices import CarrierPrice
+
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
@@ -34,10 +36,12 @@ class Accepted:
     """The provider accepted the message. Without a `provider_message_id` no receipt can be matched by id.
 
     `part_ids` has all ids, the first one included, where the provider gives each part of a long text its own; else it is empty.
+    `price` is the carrier's own, of all parts, where the response has it.
     """
 
     provider_message_id: str = ""
     part_ids: tuple[str, ...] = ()
+    price: CarrierPrice | None = None
 
 
 class ProviderKeyword(StrEnum):

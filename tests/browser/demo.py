@@ -4,6 +4,7 @@ import json
 import math
 import random
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.admin.models import ADDITION, DELETION
@@ -17,6 +18,8 @@ from messaging.console import audit
 from messaging.models import (
     ApiToken,
     Attachment,
+    BudgetSlot,
+    CostTotal,
     KeywordRule,
     Message,
     OptOutCase,
@@ -30,7 +33,9 @@ from messaging.models import (
     VerificationCount,
 )
 from messaging.models.rollup import EVER
+from messaging.policy.budgets import start_of
 from messaging.segments import measure
+from messaging.services.costs import budget_changes
 from messaging.services.installation import OPERATOR, VIEWER, install, service_user
 from messaging.services.privacy import erasure
 from messaging.services.reporting import heartbeats
@@ -105,6 +110,7 @@ def make(now: datetime) -> dict[str, Model]:
         owner=shop, created_at=now, last_sent_at=now, updated_at=now, expires_at=now + timedelta(minutes=10)
     )
     _limits(shop, mara, now)
+    _money(shop, clinic, now)
     _images(shop, clinic, now)
     _periodic_tasks(now)
     _figures(chance, shop, now)
@@ -412,6 +418,29 @@ def _limits(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
     PumpingAlert.objects.create(
         prefix="+22890", since=ended, ended_at=ended, acknowledged_at=ended, acknowledged_by=mara, detail=few, **common
     )
+
+
+def _money(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:
+    """Budgets with room, near their limit and full, and what a week has cost in two currencies."""
+    for owner, country, period, currency, limit, used in (
+        (shop, "", "month", "EUR", "1250.50", 412_250_000),
+        (shop, "DE", "day", "", "5000", 4_210),
+        (clinic, "", "day", "", "800", 800),
+        (clinic, "CH", "month", "CHF", "90", 0),
+    ):
+        row = budget_changes.create(
+            owner=owner, country=country, period=period, currency=currency, limit=Decimal(limit), now=now
+        )
+        BudgetSlot.objects.create(budget=row, period_start=start_of(period, now), number=0, used=used)
+    for age in range(7):
+        for place, (account, country, currency) in enumerate(
+            (("carrier-eu", "DE", "EUR"), ("carrier-eu", "AT", "EUR"), ("carrier-us-west-backup", "US", "USD"))
+        ):
+            count = 400 - 40 * age + 130 * place
+            CostTotal.objects.create(
+                day=now.date() - timedelta(days=age), owner_id=shop.pk, account=account, country=country,
+                category="transactional", currency=currency, attempts=count, segments=count + 31, units=count * 75_100,
+            )  # fmt: skip
 
 
 def _images(shop: AbstractUser, clinic: AbstractUser, now: datetime) -> None:

@@ -241,6 +241,7 @@ def other_pages(camera: Camera) -> None:
     providers(camera)
     camera.visit("held-by-hours", "/admin/messaging/hoursrule/held/")
     camera.visit("conversion", "/admin/messaging/verification/conversion/")
+    camera.visit("costs", "/admin/messaging/message/costs/?group_by=day&group_by=account&group_by=country")
     camera.visit("delete", f"/admin/auth/group/{demo.group().pk}/delete/")
     camera.visit("delete-not-possible", "/admin/providers/provideraccount/carrier-eu/delete/")
     camera.visit("history", "/admin/messaging/outboundqueue/newsletter/history/")

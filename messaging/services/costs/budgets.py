@@ -139,6 +139,32 @@ def accepted(prices: Mapping[UUID, tuple[Decimal | None, str]], *, now: datetime
     _correct(corrections, now)
 
 
+def correct(message_id: UUID, *, before: tuple[Decimal | None, str], after: tuple[Decimal, str], now: datetime) -> None:
+    """An attempt of this message cost `after` and not `before`. Changes the budgets that are in this currency.
+
+    The caller has locked the message. All counters that the message was charged to are locked, so that what the message's
+    transition returns afterwards needs no further lock.
+    """
+    charges = list(BudgetCharge.objects.filter(message_id=message_id).order_by("pk"))
+    counters = _locked({(row.budget_id, row.period_start) for row in charges}, create=False)
+    price, currency = after
+    latest = {row.budget_id: row for row in charges if currency and row.currency == currency}
+    changed = [row for row in latest.values() if (row.budget_id, row.period_start) in counters]
+    for row in changed:
+        known, known_in = before
+        counted = (
+            to_units(known, currency) if known is not None and known_in == currency and row.is_kept else row.amount
+        )
+        difference = to_units(price, currency) - counted
+        counter = counters[row.budget_id, row.period_start]
+        for slot in counter.slots:
+            slot.used += difference if slot.number == row.number else 0
+        counter.save(now)
+        row.amount, row.is_kept = row.amount + difference, True
+    if changed:
+        statements.execute([statements.update(changed, ["amount", "is_kept"])])
+
+
 def _correct(corrections: Mapping[SlotKey, int], now: datetime) -> None:
     """Change the use of slots. Their counters are spread anew, so that no slot takes more than is left at a higher price."""
     changed = {slot: amount for slot, amount in corrections.items() if amount}

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -21,6 +22,7 @@ from messaging.policy import zones
 from messaging.policy.budgets import to_amount, to_units
 
 GROUPS = ("owner", "account", "country", "category", "template", "day")
+FILTERS = ("account", "country", "category", "template")
 CHUNK = 5_000
 MAX_CHUNKS = 50
 
@@ -50,17 +52,46 @@ def note(attempts: Iterable[DeliveryAttempt], messages: Mapping[UUID, Message], 
         message = messages.get(attempt.message_id)
         if attempt.price is None or message is None:
             continue
-        key = (
-            now.astimezone(UTC).date().isoformat(),
-            message.owner_id or 0,
-            attempt.provider_id,
-            zones.location_of(message.to_number).country,
-            message.category,
-            str(message.template_id or ""),
-            attempt.currency,
-        )
-        # Prices without a named currency are money, too.
-        _add(found, key, (1, message.segments, to_units(attempt.price, attempt.currency or _MONEY)))
+        key = _key_of(attempt, message, attempt.currency, now)
+        _add(found, key, (1, message.segments, _units(attempt.price)))
+    _append(found)
+
+
+def correct(
+    attempt: DeliveryAttempt,
+    message: Message,
+    *,
+    before: tuple[Decimal | None, str],
+    after: tuple[Decimal, str],
+    now: datetime,
+) -> None:
+    """Note that the attempt cost `after` and not `before`: amount and currency, on the day on which it was accepted."""
+    found: dict[_Key, _Sums] = {}
+    at = attempt.finished_at or now
+    if before[0] is not None:
+        _add(found, _key_of(attempt, message, before[1], at), (-1, -message.segments, -_units(before[0])))
+    _add(found, _key_of(attempt, message, after[1], at), (1, message.segments, _units(after[0])))
+    _append(found)
+
+
+def _key_of(attempt: DeliveryAttempt, message: Message, currency: str, at: datetime) -> _Key:
+    return (
+        at.astimezone(UTC).date().isoformat(),
+        message.owner_id or 0,
+        attempt.provider_id,
+        zones.location_of(message.to_number).country,
+        message.category,
+        str(message.template_id or ""),
+        currency,
+    )
+
+
+def _units(price: Decimal) -> int:
+    """Prices without a named currency are money, too."""
+    return to_units(price, _MONEY)
+
+
+def _append(found: Mapping[_Key, _Sums]) -> None:
     if found:
         CostJournal.objects.create(costs=json.dumps([[*key, *sums] for key, sums in found.items()]))
 
@@ -103,14 +134,22 @@ def _add(found: dict[_Key, _Sums], key: _Key, sums: _Sums) -> None:
     found[key] = (before[0] + sums[0], before[1] + sums[1], before[2] + sums[2])
 
 
-def sums(*, owner_id: int | None, since: date, until: date, group_by: Sequence[str]) -> list[CostSum]:
+def sums(
+    *,
+    owner_id: int | None,
+    since: date,
+    until: date,
+    group_by: Sequence[str],
+    only: Mapping[str, str] = MappingProxyType({}),
+) -> list[CostSum]:
     """The costs of these days, both included, by group and currency: amounts in different currencies are never added.
 
-    `owner_id` None: of all owners. What is still in the journal is added to the totals first.
+    `owner_id` None: of all owners. `only` has the value of each column of `FILTERS` that the costs are limited to. What is
+    still in the journal is added to the totals first.
     """
     compact()
     columns = ["owner_id" if name == "owner" else name for name in group_by]
-    rows = CostTotal.objects.filter(day__range=(since, until))
+    rows = CostTotal.objects.filter(day__range=(since, until), **{name: only[name] for name in FILTERS if name in only})
     if owner_id is not None:
         rows = rows.filter(owner_id=owner_id)
     found = list(

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from messaging.models import Message
 from providers import routing
+from providers.contract.prices import CarrierPrice
 from providers.models import ProviderAccount
 
 PLACES = Decimal("0.000001")
@@ -19,3 +20,8 @@ def of_message(account: ProviderAccount, message: Message) -> tuple[Decimal | No
     if per_segment is None:
         return None, ""
     return (per_segment * message.segments).quantize(PLACES), candidate.currency
+
+
+def currency_of(price: CarrierPrice, account: ProviderAccount) -> str:
+    """The currency of a carrier's own price; empty if neither the carrier nor the account names one."""
+    return price.currency or account.as_candidate().currency

@@ -6,6 +6,7 @@ from datetime import datetime
 from messaging import log_context
 from messaging.models import DeliveryAttempt, Message, ProviderCallback
 from messaging.services import transitions
+from messaging.services.costs import carrier_prices
 from messaging.services.outbound import receipt_results, verification_codes
 from messaging.services.outbound.receipt_results import ERROR_CODES, TARGETS
 from messaging.services.recipients import phone_numbers, suppressions
@@ -54,6 +55,8 @@ def apply_to_message(
     if message.verification_id is not None:
         verification_codes.mask_receipt(callback, message.verification_id)
     before = receipt_results.reported_so_far(message)
+    if callback.price is not None and callback.reported in TARGETS:
+        carrier_prices.correct(attempt.pk, message, price=callback.price, currency=callback.currency, now=now)
     callback.state, callback.note = _apply(callback, attempt, message, before, now=now, may_have_parts=may_have_parts)
     if callback.state == State.IGNORED:
         _tally(callback, State.IGNORED, now).write()

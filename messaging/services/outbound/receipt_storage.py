@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from messaging import provider_ids
 from messaging.models import DeliveryAttempt, ProviderCallback
+from messaging.services.costs import prices
 from messaging.services.outbound import receipt_matching
 from messaging.services.privacy import fingerprints
 from messaging.services.reporting.rollups import CounterBatch
@@ -40,7 +41,7 @@ def record(
     named, understood, text = None, {}, body
     if report is not None:
         named = receipt_matching.named_attempt(report, account=account, attempt_id=attempt_id, is_only=is_one_message)
-        understood = _understood(report, named, now)
+        understood = _understood(report, named, account, now)
         text = body if position is None else _without_others(report, position)
     callback = ProviderCallback(
         provider=account,
@@ -74,7 +75,11 @@ def of_attempt(
 ) -> ProviderCallback:
     """The callback, not saved, of a request whose address names the attempt and whose only report is this one."""
     return ProviderCallback(
-        provider=account, received_at=now, body=_storable(body), digest=digest, **_understood(report, attempt, now)
+        provider=account,
+        received_at=now,
+        body=_storable(body),
+        digest=digest,
+        **_understood(report, attempt, account, now),
     )
 
 
@@ -122,8 +127,13 @@ def _digest(account: ProviderAccount, body: bytes, attempt_id: UUID | None, posi
     return kept.first() or newest
 
 
-def _understood(report: StatusReport, named: DeliveryAttempt | None, now: datetime) -> dict[str, Any]:
+def _understood(
+    report: StatusReport, named: DeliveryAttempt | None, account: ProviderAccount, now: datetime
+) -> dict[str, Any]:
+    price = report.price
     return {
+        "price": None if price is None else price.amount,
+        "currency": "" if price is None else prices.currency_of(price, account),
         "state": State.UNMATCHED,
         "note": "",
         "match_at": now,

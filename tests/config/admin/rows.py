@@ -97,6 +97,9 @@ MAKERS: dict[str, Callable[[int], object]] = {
         digest=f"{n:064}", pseudonym=f"erased-{n}", actor=UserFactory(), at=NOW, messages=1
     ),
     "messaging/gatewaycredential": lambda _n: GatewayCredentialFactory(),
+    "messaging/budget": lambda _n: Budget.objects.create(
+        owner=UserFactory(), period="day", limit_units=10, created_at=NOW, updated_at=NOW
+    ),
     "messaging/hoursrule": lambda _n: HoursRuleFactory(),
     "messaging/keywordrule": lambda _n: KeywordRule.objects.create(
         sender_number=SenderFactory(), action="stop", words="STOP"

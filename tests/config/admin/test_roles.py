@@ -49,6 +49,8 @@ PATHS = {
     "senders by country": "/admin/messaging/countrysenders/",
     "new country": "/admin/messaging/countrysenders/add/",
     "new quiet hours": "/admin/messaging/ownerpolicy/add/",
+    "budgets": "/admin/messaging/budget/",
+    "costs": "/admin/messaging/message/costs/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",
     "twilio credentials": "/admin/messaging/twilioaccount/",
@@ -56,9 +58,9 @@ PATHS = {
 }
 VIEWER = {"messages", "callbacks", "schedules", "queues", "providers", "numbers", "audit", "tasks", "alert receivers"}
 VIEWER |= {"hours", "held by hours", "opt-out cases", "prefixes", "SMS pumping", "velocity limits", "verifications"}
-VIEWER |= {"templates", "budgets", "conversion", "quiet hours", "senders by country"}
+VIEWER |= {"templates", "budgets", "conversion", "costs", "quiet hours", "senders by country"}
 READER = {"messages", "numbers", "opt-out cases", "prefixes", "queues", "schedules", "velocity limits", "verifications"}
-READER |= {"templates", "budgets", "quiet hours"}
+READER |= {"templates", "budgets", "costs", "quiet hours"}
 SEEN = {
     "Viewer": VIEWER,
     "Operator": VIEWER

@@ -31,7 +31,7 @@ def test_a_budget_is_set_changed_and_removed(admin: Client) -> None:
     assert (row.owner, row.country, row.currency, row.limit) == (owner, "DE", "EUR", Decimal("12.5"))
     page = admin.get(LIST).content.decode()
     assert "12.5 EUR" in page
-    assert "0 % used" in page
+    assert "0 of 12.5 (0 %)" in page
 
     assert admin.post(f"{LIST}{row.pk}/change/", {"amount": "3", "_reason": "less"}).status_code == 302
     row.refresh_from_db()
@@ -57,3 +57,15 @@ def test_a_second_budget_of_the_same_kind_is_refused_in_words(admin: Client) -> 
     page = admin.post(f"{LIST}add/", form).content.decode()
 
     assert "There is a budget of this owner" in page
+
+
+def test_the_list_needs_no_query_for_each_budget(admin: Client, django_assert_max_num_queries) -> None:
+    owner = UserFactory()
+    for country in ("", "DE", "AT", "CH", "FR", "IT", "ES", "PT", "NL", "BE"):
+        budget_changes.create(
+            owner=owner, country=country, period="day", limit=Decimal(5), currency="", now=timezone.now()
+        )
+
+    with django_assert_max_num_queries(16):
+        page = admin.get(LIST).content.decode()
+    assert page.count("0 of 5 (0 %)") == 10

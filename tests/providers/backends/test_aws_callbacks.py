@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from providers.backends.aws import AwsBackend, AwsConfig
 from providers.backends.aws_codes import EVENTS
 from providers.contract.callbacks import CallbackRequest, ReportedStatus, StatusReport
+from providers.contract.prices import CarrierPrice
 from providers.errors import InvalidSignature, MalformedCallback, VerificationUnavailable
 from tests.contract.fake_carrier import FakeCarrier, answer
 from tests.contract.sns import CONFIRM_URL, ORIGIN, TOPIC, FakeSns, Signer, changed
@@ -66,7 +68,9 @@ def test_the_type_of_an_event_decides_its_meaning(
 ) -> None:
     received = request({**EVENT, "eventType": event_type, "isFinal": is_final})
 
-    assert backend.parse_status(received) == (StatusReport("id-1", status, event_type, reference="message-1"),)
+    price = CarrierPrice(Decimal("0.09582"))
+    expected = StatusReport("id-1", status, event_type, reference="message-1", price=price)
+    assert backend.parse_status(received) == (expected,)
 
 
 def test_every_meaning_of_the_documented_events_is_listed() -> None:

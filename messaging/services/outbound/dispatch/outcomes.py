@@ -1,6 +1,7 @@
 """What a batch of results changes, collected before it is written."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +20,7 @@ from providers.errors import RecipientInvalid, RecipientOptedOut, Rejected, Unav
 logger = logging.getLogger(__name__)
 
 Outcome = DeliveryAttempt.Outcome
+PriceSource = DeliveryAttempt.PriceSource
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Outcomes:
     `late_facts`: accepted messages whose status has already moved on; only the facts of the result are saved.
     `late_attempts`: attempts that may be settled already, because their messages have moved on.
     `newly_accepted`: attempts whose acceptance was not saved before; set when they are counted.
+    `already_priced`: attempts whose cost was noted by a receipt, with the carrier's price, before this result.
     `invalid` and `opted_out` are what providers reported about recipients: the reason by number, and (number, sender).
     """
 
@@ -39,6 +42,7 @@ class Outcomes:
     late_facts: list[Message] = field(default_factory=list)
     late_attempts: set[UUID] = field(default_factory=set)
     newly_accepted: list[DeliveryAttempt] = field(default_factory=list)
+    already_priced: set[UUID] = field(default_factory=set)
     invalid: dict[str, str] = field(default_factory=dict)
     opted_out: list[tuple[str, str]] = field(default_factory=list)
 
@@ -65,6 +69,14 @@ class Outcomes:
             message.error_code, message.error_detail = error.error_code, error.detail[:300]
             target = Status.FAILED if isinstance(error, Rejected) else Status.UNKNOWN
             self._move(result, message, target, error.error_code)
+
+    def keep_carrier_prices(self, stored: Mapping[UUID, DeliveryAttempt]) -> None:
+        """A receipt that came before the result may have brought the carrier's price, and noted it."""
+        for attempt in self.attempts:
+            row = stored.get(attempt.pk)
+            if row is not None and row.price_source == PriceSource.PROVIDER:
+                attempt.price, attempt.currency, attempt.price_source = row.price, row.currency, row.price_source
+                self.already_priced.add(attempt.pk)
 
     def _add_accepted(self, result: SendResult, message: Message, *, can_move: bool) -> None:
         account = result.attempt.account
@@ -110,6 +122,10 @@ def _parts(result: SendResult) -> list[AttemptPart]:
 def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
     error = result.error
     price, currency = prices.of_message(result.attempt.account, result.attempt.message) if error is None else (None, "")
+    source = PriceSource.CONFIGURED if price is not None else ""
+    if result.price is not None:
+        price, currency = result.price.amount, prices.currency_of(result.price, result.attempt.account)
+        source = PriceSource.PROVIDER
     return DeliveryAttempt(
         id=result.attempt.attempt_id,
         message_id=result.attempt.message.pk,
@@ -122,7 +138,7 @@ def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
         finished_at=now,
         price=price,
         currency=currency,
-        price_source=DeliveryAttempt.PriceSource.CONFIGURED if price is not None else "",
+        price_source=source,
     )
 
 

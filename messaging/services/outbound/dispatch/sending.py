@@ -20,6 +20,7 @@ from messaging.services.outbound.dispatch.attempts import Attempt
 from messaging.services.outbound.eligibility import Batch, Moment
 from providers import callback_tokens, registry, send_gate
 from providers.contract.messages import Accepted, OutboundMessage
+from providers.contract.prices import CarrierPrice
 from providers.contract.sender import Capabilities
 from providers.errors import CredentialsRefused, Misconfigured, NotCalled, OutcomeUnknown, SendError
 from providers.exchanges import Recording
@@ -37,6 +38,7 @@ class SendResult:
     """What came of a call. `error` is None if the provider accepted the message, at `sent_at`.
 
     `part_ids` has the ids of all parts, the first one included, where the provider gives each part of a long text its own.
+    `price` is the carrier's, where its response has it.
     """
 
     attempt: Attempt
@@ -45,6 +47,7 @@ class SendResult:
     latency_ms: int
     sent_at: datetime | None = None
     part_ids: tuple[str, ...] = ()
+    price: CarrierPrice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def _send(attempt: Attempt, clock: Callable[[], datetime]) -> SendResult | Defer
         latency_ms,
         sent_at=clock() if error is None else None,
         part_ids=_part_ids(accepted),
+        price=accepted.price if error is None else None,
     )
 
 

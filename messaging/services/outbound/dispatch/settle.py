@@ -102,15 +102,16 @@ def _count(outcomes: Outcomes, now: datetime) -> CounterBatch:
     """
     counters, before = CounterBatch(), {}
     if outcomes.late_attempts:
-        late = DeliveryAttempt.objects.filter(pk__in=outcomes.late_attempts)
-        before = dict(late.values_list("pk", "outcome"))
+        late = {row.pk: row for row in DeliveryAttempt.objects.filter(pk__in=outcomes.late_attempts)}
+        before = {pk: row.outcome for pk, row in late.items()}
+        outcomes.keep_carrier_prices(late)
         accepted = {pk for pk, outcome in before.items() if outcome == Outcome.ACCEPTED}
         outcomes.attempts = [
             each for each in outcomes.attempts if each.outcome != Outcome.UNKNOWN or each.pk not in accepted
         ]
     for attempt in outcomes.attempts:
         if before.get(attempt.pk) != attempt.outcome:
-            if attempt.outcome == Outcome.ACCEPTED:
+            if attempt.outcome == Outcome.ACCEPTED and attempt.pk not in outcomes.already_priced:
                 outcomes.newly_accepted.append(attempt)
             counters.attempted(attempt.provider_id, attempt.outcome, now=now, latency_ms=attempt.latency_ms)
     return counters
