@@ -99,10 +99,16 @@ def charge(messages: Sequence[Message], *, now: datetime) -> dict[UUID, BudgetEx
 
 
 def charge_again(messages: Sequence[Message], *, now: datetime) -> dict[UUID, BudgetExceeded]:
-    """As `charge`, for messages that are sent once more. What they took before is spent."""
-    if budget_rules.current().by_owner:
-        BudgetCharge.objects.filter(message_id__in=[message.pk for message in messages]).update(is_kept=True)
-    return charge(messages, now=now)
+    """As `charge`, for messages that are sent once more. What they took before is spent, unless they are refused."""
+    if not budget_rules.current().by_owner:
+        return {}
+    before = BudgetCharge.objects.filter(message_id__in=[message.pk for message in messages], is_kept=False)
+    spent = dict(before.values_list("pk", "message_id"))
+    refused = charge(messages, now=now)
+    kept = [pk for pk, message_id in spent.items() if message_id not in refused]
+    if kept:
+        BudgetCharge.objects.filter(pk__in=kept).update(is_kept=True)
+    return refused
 
 
 def refusal(message: Message, *, now: datetime) -> BudgetExceeded | None:
