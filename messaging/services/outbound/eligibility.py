@@ -122,7 +122,7 @@ class Batch:
         exceeded = self._cache.get(limits_exceeded)
         if exceeded is not None and self.counting in {Counting.RESERVE, Counting.NOTE}:
             lost = [message for message in self.messages if message.pk not in stored]
-            if not lost:
+            if not lost or not self.of(limits_rules).has_velocity:
                 return
             refused = _refused_before_limits(self)
             if self.counting is Counting.RESERVE:  # what is only noted counts beyond a limit, too
