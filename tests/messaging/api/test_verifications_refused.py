@@ -99,7 +99,7 @@ def test_one_to_a_held_prefix_is_pending_and_its_text_waits(api: Api) -> None:
 
 def test_an_erasure_leaves_the_number_nowhere(api: Api) -> None:
     budget_changes.create(owner=api.user, country="", period="day", limit=Decimal(5), currency="", now=NOW)
-    api.post(PATH, {"to": TO}, Idempotency_Key="k1")
+    first = api.post(PATH, {"to": TO}, Idempotency_Key="k1").json()
     assert [slot for slot in BudgetSlot.objects.values_list("used", flat=True) if slot] == [1]
 
     erasure.erase(number=TO, reason="asked", actor=UserFactory(), now=NOW)
@@ -107,3 +107,6 @@ def test_an_erasure_leaves_the_number_nowhere(api: Api) -> None:
     assert not Verification.objects.exists()
     assert not any(BudgetSlot.objects.values_list("used", flat=True))
     assert all(TO not in response for response in IdempotencyRecord.objects.values_list("response", flat=True))
+    repeated = api.post(PATH, {"to": TO}, Idempotency_Key="k1").json()
+    assert repeated.pop("to").startswith("erased-")
+    assert repeated == {name: value for name, value in first.items() if name != "to"}
