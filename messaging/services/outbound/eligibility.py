@@ -303,11 +303,10 @@ def _has_opted_out(message: Message, batch: Batch) -> bool:
     """
     if message.is_automatic:
         return False
-    opt_outs, senders = (
-        batch.of(recipients).opt_outs,
-        {message.from_number, message.replaced_sender or message.from_number},
-    )
-    return any(opt_outs.forbid(number=message.to_number, sender=sender) for sender in senders)
+    opt_outs, number = batch.of(recipients).opt_outs, message.to_number
+    if opt_outs.forbid(number=number, sender=message.from_number):
+        return True
+    return bool(message.replaced_sender) and opt_outs.forbid(number=number, sender=message.replaced_sender)
 
 
 CANCELED = Check(
