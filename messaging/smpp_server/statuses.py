@@ -18,6 +18,7 @@ OF_SUBMISSION: Final[Mapping[str, CommandStatus]] = {
     "invalid_recipient": S.RINVDSTADR,
     "invalid_sender": S.RINVSRCADR,
     "sender_not_allowed": S.RINVSRCADR,
+    "sender_not_allowed_in_country": S.RINVSRCADR,
     "too_long": S.RINVMSGLEN,
     "blank": S.RINVMSGLEN,
     "unreadable": S.RSUBMITFAIL,

@@ -153,13 +153,39 @@ def _write(
         counting=Counting.NOTE,  # a run is never cut short by a velocity limit, but its texts count
     )
     refused = cast("dict[int, Refusal]", batch.admit())  # by recipient: see `addressed`
+    lost: set[int] = set()
+    try:
+        made = _store(run, prototype, batch, recipients=recipients, text=text, refused=refused, lost=lost, now=now)
+    except Exception:
+        batch.release()
+        raise
+    if lost:
+        kept = {pk for pk, _, _ in recipients if pk not in lost}
+        batch.release(stored=cast("set[UUID]", kept))
+    run.created_messages += made
+    return made
+
+
+def _store(
+    run: ScheduleRun,
+    prototype: Message,
+    batch: Batch,
+    *,
+    recipients: list[tuple[int, str, dict[str, str]]],
+    text: RunText,
+    refused: dict[int, Refusal],
+    lost: set[int],
+    now: datetime,
+) -> int:
+    """Add to `lost` the recipients that were not refused and get no message all the same."""
     own = {message.to_number: message for message in batch.messages if message.error_code or message.replaced_sender}
-    variants: Iterable[Variant] = _variants(run, text, recipients, refused)
+    variants: Iterable[Variant] = _variants(run, text, recipients, refused, lost)
     ids: list[str] | None = None
-    if budgets.concern(schedule.owner_id):
-        ids, variants = _charged(run, prototype, list(variants), now)
+    if budgets.concern(prototype.owner_id):
+        ids, variants, over_budget = _charged(run, prototype, list(variants), now)
+        lost.update(pk for pk, number, _ in recipients if number in over_budget)
     if own:
-        made = bulk_insert.store(
+        return bulk_insert.store(
             prototype,
             _with_own_values(variants, own, prototype),
             source=Source.SCHEDULE,
@@ -169,14 +195,15 @@ def _write(
             },
             ids=ids,
         )
-    else:
-        made = bulk_insert.store(prototype, variants, source=Source.SCHEDULE, ids=ids)
-    run.created_messages += made
-    return made
+    return bulk_insert.store(prototype, variants, source=Source.SCHEDULE, ids=ids)
 
 
 def _variants(
-    run: ScheduleRun, text: RunText, recipients: list[tuple[int, str, dict[str, str]]], refused: dict[int, Refusal]
+    run: ScheduleRun,
+    text: RunText,
+    recipients: list[tuple[int, str, dict[str, str]]],
+    refused: dict[int, Refusal],
+    lost: set[int],
 ) -> Iterator[Variant]:
     """Render the messages one by one, while the database inserts the previous ones; count the skipped recipients in the run."""
     for pk, number, variables in recipients:
@@ -185,6 +212,7 @@ def _variants(
             setattr(run, column, getattr(run, column) + 1)
         elif (rendered := text.render(opened(variables))) is None:
             run.skipped_invalid += 1
+            lost.add(pk)
         else:
             filled, counted = rendered
             yield Variant(number, filled, counted.encoding, counted.segments)
@@ -192,8 +220,11 @@ def _variants(
 
 def _charged(
     run: ScheduleRun, prototype: Message, variants: list[Variant], now: datetime
-) -> tuple[list[str], list[Variant]]:
-    """The messages that the owner's budgets have room for, and their ids; count the others in the run."""
+) -> tuple[list[str], list[Variant], set[str]]:
+    """Of the messages that the owner's budgets have room for the ids, and themselves; the numbers of the others.
+
+    The others are counted in the run.
+    """
     drafts = [
         bulk_insert.like(prototype, id=uuid7(), to_number=variant.to_number, segments=variant.segments)
         for variant in variants
@@ -201,7 +232,8 @@ def _charged(
     refused = budgets.charge(drafts, now=now)
     run.skipped_over_budget += len(refused)
     kept = [(str(draft.pk), each) for draft, each in zip(drafts, variants, strict=True) if draft.pk not in refused]
-    return [key for key, _ in kept], [variant for _, variant in kept]
+    over_budget = {draft.to_number for draft in drafts if draft.pk in refused}
+    return [key for key, _ in kept], [variant for _, variant in kept], over_budget
 
 
 def _with_own_values(

@@ -99,10 +99,16 @@ def charge(messages: Sequence[Message], *, now: datetime) -> dict[UUID, BudgetEx
 
 
 def charge_again(messages: Sequence[Message], *, now: datetime) -> dict[UUID, BudgetExceeded]:
-    """As `charge`, for messages that are sent once more. What they took before is spent."""
-    if budget_rules.current().by_owner:
-        BudgetCharge.objects.filter(message_id__in=[message.pk for message in messages]).update(is_kept=True)
-    return charge(messages, now=now)
+    """As `charge`, for messages that are sent once more. What they took before is spent, unless they are refused."""
+    if not budget_rules.current().by_owner:
+        return {}
+    before = BudgetCharge.objects.filter(message_id__in=[message.pk for message in messages], is_kept=False)
+    spent = dict(before.values_list("pk", "message_id"))
+    refused = charge(messages, now=now)
+    kept = [pk for pk, message_id in spent.items() if message_id not in refused]
+    if kept:
+        BudgetCharge.objects.filter(pk__in=kept).update(is_kept=True)
+    return refused
 
 
 def refusal(message: Message, *, now: datetime) -> BudgetExceeded | None:
@@ -115,16 +121,20 @@ def concern(owner_id: int | None) -> bool:
     return (owner_id or 0) in budget_rules.current().by_owner
 
 
-def accepted(prices: Mapping[UUID, tuple[Decimal | None, str]], *, now: datetime) -> None:
+def accepted(
+    prices: Mapping[UUID, tuple[Decimal | None, str]], *, now: datetime, others: Collection[UUID] = ()
+) -> None:
     """A carrier has accepted these messages at these prices: nothing is given back any more.
 
-    Charges of segments are deleted. Those of money stay, corrected to the price where it is in their currency.
+    Charges of segments are deleted. Those of money stay, corrected to the price where it is in their currency. `others` are
+    messages that the same transaction may end unsent afterwards: their counters are locked here too, in the order of all.
     """
     if not prices or not budget_rules.current().by_owner:
         return
-    rows = list(BudgetCharge.objects.filter(message_id__in=list(prices), is_kept=False))
-    BudgetCharge.objects.filter(pk__in=[row.pk for row in rows if not row.currency]).delete()
-    money = [row for row in rows if row.currency]
+    rows = list(BudgetCharge.objects.filter(message_id__in={*prices, *others}, is_kept=False))
+    spent = [row for row in rows if row.message_id in prices]
+    BudgetCharge.objects.filter(pk__in=[row.pk for row in spent if not row.currency]).delete()
+    money = [row for row in spent if row.currency]
     if not money:
         return
     corrections: dict[SlotKey, int] = defaultdict(int)
@@ -136,7 +146,7 @@ def accepted(prices: Mapping[UUID, tuple[Decimal | None, str]], *, now: datetime
             corrections[row.budget_id, row.period_start, row.number] += actual - row.amount
             row.amount = actual
     statements.execute([statements.update(money, ["amount", "is_kept"])])
-    _correct(corrections, now)
+    _correct(corrections, {(row.budget_id, row.period_start) for row in rows if row.message_id not in prices}, now)
 
 
 def correct(message_id: UUID, *, before: tuple[Decimal | None, str], after: tuple[Decimal, str], now: datetime) -> None:
@@ -165,11 +175,19 @@ def correct(message_id: UUID, *, before: tuple[Decimal | None, str], after: tupl
         statements.execute([statements.update(changed, ["amount", "is_kept"])])
 
 
-def _correct(corrections: Mapping[SlotKey, int], now: datetime) -> None:
-    """Change the use of slots. Their counters are spread anew, so that no slot takes more than is left at a higher price."""
+def _correct(corrections: Mapping[SlotKey, int], others: Collection[CounterId], now: datetime) -> None:
+    """Change the use of slots. Their counters are spread anew, so that no slot takes more than is left at a higher price.
+
+    The counters of `others` are only locked.
+    """
     changed = {slot: amount for slot, amount in corrections.items() if amount}
-    counters = _locked({(budget_id, start) for budget_id, start, _ in changed}, create=False)
+    if not changed:
+        return
+    concerned = {(budget_id, start) for budget_id, start, _ in changed}
+    counters = _locked(concerned | set(others), create=False)
     for (budget_id, start), counter in counters.items():
+        if (budget_id, start) not in concerned:
+            continue
         for slot in counter.slots:
             slot.used += changed.get((budget_id, start, slot.number), 0)
         counter.save(now)

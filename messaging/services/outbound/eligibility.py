@@ -6,7 +6,7 @@ so the number of queries does not depend on its size.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -117,13 +117,17 @@ class Batch:
         """The velocity limits do not concern these messages."""
         self._cache[limits_exceeded] = {}
 
-    def release(self) -> None:
-        """The messages are not stored after all: the velocity limits forget those that they have counted."""
+    def release(self, *, stored: Container[UUID] = frozenset()) -> None:
+        """The messages, but those `stored`, are not stored after all: the velocity limits forget what they have counted."""
         exceeded = self._cache.get(limits_exceeded)
-        if exceeded is not None and self.counting is Counting.RESERVE:
-            refused = exceeded.keys() | _refused_before_limits(self)
-            counted = [message for message in self.messages if message.pk not in refused]
-            velocity.release(counted, rules=self.of(limits_rules))
+        if exceeded is not None and self.counting in {Counting.RESERVE, Counting.NOTE}:
+            lost = [message for message in self.messages if message.pk not in stored]
+            if not lost or not self.of(limits_rules).has_velocity:
+                return
+            refused = _refused_before_limits(self)
+            if self.counting is Counting.RESERVE:  # what is only noted counts beyond a limit, too
+                refused |= exceeded.keys()
+            velocity.release([each for each in lost if each.pk not in refused], rules=self.of(limits_rules))
 
     def verdicts(self, message: Message, *moments: Moment) -> "list[tuple[Check, Refusal | None]]":
         """The verdict of every check of these moments on one message, not only of the first that refuses it."""
@@ -293,9 +297,16 @@ def _as_one_parameter(numbers: "set[str] | QuerySet[models.Model, Any]") -> Any:
 
 
 def _has_opted_out(message: Message, batch: Batch) -> bool:
-    """Automatic replies are exempt: they confirm the STOP itself."""
-    opt_outs = batch.of(recipients).opt_outs
-    return not message.is_automatic and opt_outs.forbid(number=message.to_number, sender=message.from_number)
+    """Automatic replies are exempt: they confirm the STOP itself.
+
+    Another sender in place of the one that was asked for does not evade a STOP to that one.
+    """
+    if message.is_automatic:
+        return False
+    opt_outs, number = batch.of(recipients).opt_outs, message.to_number
+    if opt_outs.forbid(number=number, sender=message.from_number):
+        return True
+    return bool(message.replaced_sender) and opt_outs.forbid(number=number, sender=message.replaced_sender)
 
 
 CANCELED = Check(

@@ -109,10 +109,12 @@ def submit_many(
     built = _without_refused(built, batch)
     try:
         with transaction.atomic():
-            return _store(built, drafts, owner=owner, source=source, now=now)
+            results = _store(built, drafts, owner=owner, source=source, now=now)
     except Exception:
         batch.release()
         raise
+    batch.release(stored={result.pk for result in results if isinstance(result, Message)})
+    return results
 
 
 def _store(

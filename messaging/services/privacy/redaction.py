@@ -105,7 +105,8 @@ def _redact_responses(number: str, pseudonym: str) -> None:
 
 def _redacted(response: dict[str, Any], number: str, pseudonym: str) -> dict[str, Any]:
     sides = {side: pseudonym for side in ("to", "from") if response.get(side) == number}
-    return {**response, **sides, "message": "", "parameters": None, "media": []}
+    words: dict[str, Any] = {"message": "", "parameters": None, "media": []}  # a verification has none
+    return {**response, **sides, **{name: empty for name, empty in words.items() if name in response}}
 
 
 def readable(rows: list[M], column: str) -> list[M]:

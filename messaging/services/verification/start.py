@@ -15,7 +15,8 @@ from messaging.categories import Category
 from messaging.models import Message, Verification
 from messaging.models.verification import MAX_SENDS
 from messaging.policy.pumping import prefix_of
-from messaging.services.errors import InvalidField, ResendTooSoon, TooManySends
+from messaging.services.errors import InvalidField, ResendTooSoon, TooManySends, VerificationRateLimited
+from messaging.services.limits import rules, velocity
 from messaging.services.outbound.submit import MessageInput, submit
 from messaging.services.verification import counts, limits, texts
 from messaging.states import Source
@@ -68,7 +69,11 @@ def start(*, owner: User, draft: VerificationInput, default_queue: str, now: dat
             _may_send_again(row, now)
         is_new = row.sends == 0
         message = _send(row, owner=owner, default_queue=default_queue, now=now)
-        limits.count(to=row.to_number, client_address=draft.client_address, owner_id=owner.pk, now=now)
+        try:
+            limits.count(to=row.to_number, client_address=draft.client_address, owner_id=owner.pk, now=now)
+        except VerificationRateLimited:  # what Redis has counted is not rolled back
+            velocity.release([message], rules=rules.current())
+            raise
         if is_new:
             counts.count_started(row)
     return Started(row, message)
@@ -154,6 +159,7 @@ def _send(row: Verification, *, owner: User, default_queue: str, now: datetime) 
         valid_for=max(1, int((row.expires_at - now).total_seconds())),
         sender=row.sender or None,
         category=Category.OTP,
+        smart_encoding=False,  # `texts` has done it: the masks must stay where they are
         verification_id=row.pk,
         template_id=row.template_id,
         template_version=row.template_version,

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 
 from messaging.one_time_codes import MASK
+from messaging.policy import smart_encoding
 from messaging.services.errors import InvalidField
 from messaging.services.templates import lookup, rendering
 
@@ -63,8 +64,14 @@ def text_of(
     )
     pattern = (with_brand if settings.VERIFY_BRAND else without_brand).translate(_PLAIN)
     before, after = pattern.split("{code}")
-    before, mask = before.format(brand=settings.VERIFY_BRAND), MASK * code_length
+    before, mask = before.format(brand=_brand()), MASK * code_length
     return _with_end(MaskedText(f"{before}{mask}{after}", (len(before),)), mask, app_hash=app_hash, domain=domain)
+
+
+def _brand() -> str:
+    """In smart encoding if that is wanted: all else in the built-in texts is in GSM-7."""
+    brand: str = settings.VERIFY_BRAND
+    return smart_encoding.smart_encoded(brand) if settings.SMART_ENCODING_DEFAULT else brand
 
 
 def _of_template(
@@ -75,7 +82,8 @@ def _of_template(
         raise InvalidField("template", "unknown_template", "There is no template of this name.")
     mask = MASK * code_length
     try:
-        rendered = rendering.render(version, locale, {"code": mask})
+        smart = version.smart_encoding or settings.SMART_ENCODING_DEFAULT
+        rendered = rendering.render(version, locale, {"code": mask}, smart_encoding=smart)
     except InvalidField as refusal:
         raise InvalidField("template", refusal.field_code, refusal.detail) from None
     places = rendered.positions.get("code", [])

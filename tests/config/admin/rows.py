@@ -72,9 +72,6 @@ MAKERS: dict[str, Callable[[int], object]] = {
             now=NOW,
         ).template
     ),
-    "messaging/budget": lambda _n: Budget.objects.create(
-        owner=UserFactory(), period="day", limit_units=1000, created_at=NOW, updated_at=NOW
-    ),
     "admin/logentry": lambda _n: audit.record(UserFactory(), [QueueFactory()], "Pause", reason="a test"),
     "auth/group": lambda n: Group.objects.create(name=f"group {n}"),
     "auth/user": lambda _n: UserFactory(),

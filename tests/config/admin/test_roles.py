@@ -49,7 +49,6 @@ PATHS = {
     "senders by country": "/admin/messaging/countrysenders/",
     "new country": "/admin/messaging/countrysenders/add/",
     "new quiet hours": "/admin/messaging/ownerpolicy/add/",
-    "budgets": "/admin/messaging/budget/",
     "costs": "/admin/messaging/message/costs/",
     "alert receivers": "/admin/messaging/alertreceiver/",
     "gateway credentials": "/admin/messaging/gatewaycredential/",

@@ -129,6 +129,7 @@ def _finished(result: SendResult, now: datetime) -> DeliveryAttempt:
     return DeliveryAttempt(
         id=result.attempt.attempt_id,
         message_id=result.attempt.message.pk,
+        number=result.attempt.number,
         provider=result.attempt.account,
         outcome=_outcome(result),
         error_code=error.error_code if error else "",

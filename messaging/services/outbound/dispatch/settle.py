@@ -20,6 +20,7 @@ from messaging.services.outbound.dispatch.sending import SendResult
 from messaging.services.recipients import phone_numbers, suppressions
 from messaging.services.reporting.rollups import CounterBatch
 from messaging.services.transitions import save_together
+from messaging.states import CANCELABLE
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,8 @@ def _settle(
             save_together(outcomes.attempts, ATTEMPT_FIELDS)
         if outcomes.parts:
             AttemptPart.objects.bulk_create(outcomes.parts, ignore_conflicts=True)
-        budgets.accepted(_prices(outcomes, messages), now=now)
+        # Before anything is given back: by `fail_over`, and with the transitions.
+        budgets.accepted(_prices(outcomes, messages), now=now, others=messages.keys())
         following, ended = fail_over(outcomes.failovers, decisions, now=now, lease=lease, position=position)
         transitions.apply([*outcomes.transitions, *ended], now=now, fields=MESSAGE_FIELDS, tally=counters)
         if outcomes.late_facts:
@@ -90,9 +92,18 @@ def _settle(
 
 
 def _prices(outcomes: Outcomes, messages: Mapping[UUID, Message]) -> dict[UUID, tuple[Decimal | None, str]]:
-    """The prices of the messages that were accepted, where the attempt is the message's latest."""
-    accepted = [each for each in outcomes.attempts if each.outcome == Outcome.ACCEPTED]
-    return {each.message_id: (each.price, each.currency) for each in accepted if each.message_id in messages}
+    """The prices of the messages that were accepted, where the attempt is the message's latest.
+
+    One that has been queued again meanwhile was charged again, for what is still to come.
+    """
+    found = {}
+    for attempt in outcomes.attempts:
+        message = messages.get(attempt.message_id)
+        if attempt.outcome != Outcome.ACCEPTED or message is None:
+            continue
+        if attempt.number == message.attempts and message.status not in CANCELABLE:
+            found[attempt.message_id] = attempt.price, attempt.currency
+    return found
 
 
 def _count(outcomes: Outcomes, now: datetime) -> CounterBatch:

@@ -12,7 +12,7 @@ from messaging.services.costs import budget_changes, budget_rules
 from messaging.services.errors import BudgetExceeded, InvalidField
 from messaging.services.outbound.cancel import cancel
 from messaging.services.outbound.idempotency import IdempotencyKey
-from messaging.services.outbound.retry import retry
+from messaging.services.outbound.retry import retry, retry_many
 from messaging.services.outbound.submit import submit_many
 from messaging.services.transitions import Transition
 from messaging.states import Source, Status
@@ -200,6 +200,17 @@ class TestReturns:
             retry(message_id=message.pk, reason="x", actor=owner, now=NOW)
         cancel(message_id=other.pk, actor=owner, now=NOW)
         assert used(day) == 2  # of the second time alone
+
+    def test_a_retry_of_many_that_is_refused_spends_nothing(self, owner, day) -> None:
+        """Such as of a message whose result is unknown: if it turns out to have failed, it is given back."""
+        message = send(owner, text=LONG).message
+        Message.objects.filter(pk=message.pk).update(status=Status.UNKNOWN)
+        budget_changes.change_limit(budget_id=day.pk, limit=Decimal(2), now=NOW)
+
+        report = retry_many(messages=Message.objects.all(), reason="x", actor=owner, now=NOW)
+        move(message, Status.FAILED, Source.SWEEP)
+
+        assert (report.changed, used(day)) == (0, 0)
 
 
 class TestChanges:

@@ -1,6 +1,7 @@
 """Velocity: no hour and no minute has more texts than the limit, whoever sends at once, and Redis may be away."""
 
 import logging
+from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 
 from messaging.models import Message, OutboundQueue, Suppression, VelocityLimit
 from messaging.policy.velocity import HOUR, MINUTE, Counting, Demand, Limits, LocalCounters, Scope
-from messaging.services.errors import OptedOut, RateExceeded, RecipientRateExceeded, VelocityExceeded
+from messaging.services.costs import budget_changes
+from messaging.services.errors import (
+    BudgetExceeded,
+    OptedOut,
+    RateExceeded,
+    RecipientRateExceeded,
+    VelocityExceeded,
+    VerificationRateLimited,
+)
 from messaging.services.limits import rules, velocity
 from messaging.services.outbound import dry_run, retry
 from messaging.services.outbound.accept import accept
@@ -20,6 +29,8 @@ from providers.state import redis_client
 from scheduling.services import expansion
 from tests.factories import NOW, MessageFactory, UserFactory
 from tests.messaging.parallel import at_once
+from tests.messaging.services.verification.making import begin
+from tests.scheduling.making import due_run, expand_all, recipient_list
 
 pytestmark = pytest.mark.django_db
 TO = "+14155550101"
@@ -274,3 +285,43 @@ def test_redis_and_one_process_count_alike_and_no_window_has_more(steps, most: i
 def test_the_limits_of_an_owner_without_a_row_are_those_for_all() -> None:
     found = rules.LimitRules(default=Limits(recipient_per_hour=3))
     assert found.limits_of(7) == found.limits_of(None) == Limits(recipient_per_hour=3)
+
+
+class TestGivenBack:
+    """What is refused after it was counted is forgotten: a client that repeats it does not use up the recipient's limit."""
+
+    def test_a_budget_without_room(self, owner) -> None:
+        limit(recipient_per_hour=1)
+        budget = budget_changes.create(owner=owner, country="", period="day", limit=Decimal(0), currency="", now=NOW)
+        for _ in range(3):
+            with pytest.raises(BudgetExceeded):
+                send(owner)
+
+        budget_changes.change_limit(budget_id=budget.pk, limit=Decimal(5), now=NOW)
+        send(owner)
+
+        with pytest.raises(RecipientRateExceeded):
+            send(owner)
+
+    def test_the_limits_of_codes(self, owner, settings) -> None:
+        settings.VERIFY_MAX_PER_OWNER = 1
+        limit(recipient_per_hour=1)
+        begin(owner, to="+14155550102")
+
+        with pytest.raises(VerificationRateLimited):
+            begin(owner, to=TO)
+
+        send(owner)
+
+    def test_recipients_of_a_run_that_get_no_text(self, owner) -> None:
+        limit(recipient_per_hour=1)
+        budget_changes.create(owner=owner, country="", period="day", limit=Decimal(0), currency="", now=NOW)
+        run = due_run(owner, recipient_list(TO))
+
+        expand_all()
+
+        run.refresh_from_db()
+        assert (run.created_messages, run.skipped_over_budget) == (0, 1)
+        assert not velocity.judge(
+            [Message(to_number=TO, owner_id=owner.pk)], rules=rules.current(), counting=Counting.PEEK
+        )

@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging.models import CountrySenders, Message, MessageEvent, OwnerPolicy
+from messaging.models import CountrySenders, Message, MessageEvent, OwnerPolicy, Suppression
 from messaging.services import installation, transitions
-from messaging.services.errors import InvalidField, SenderNotAllowedInCountry
+from messaging.services.errors import InvalidField, OptedOut, SenderNotAllowedInCountry
 from messaging.services.outbound import owner_policies, retry, sender_rules
 from messaging.services.outbound.accept import accept
 from messaging.services.outbound.dry_run import dry_run
@@ -93,6 +93,15 @@ class TestReplacement:
         assert [event.detail for event in transitions.history(message)] == [TOLD]
         assert send(owner, BERLIN).from_number == "ACME"
         assert MessageEvent.objects.count() == 1
+
+    def test_a_stop_to_the_sender_that_was_asked_for_is_not_evaded(self, rules, owner, fallback) -> None:
+        Suppression.objects.create(number=US, sender="ACME", source="api", created_at=NOW)
+
+        for take in (submit, accept):
+            with pytest.raises(OptedOut):
+                take(owner=owner, draft=draft(), default_queue="express", now=NOW)
+
+        assert send(owner, sender=NUMBER).from_number == NUMBER
 
     def test_accepted_one_by_one_too(self, rules, owner, fallback) -> None:
         first = accept(owner=owner, draft=draft(BERLIN), default_queue="express", now=NOW)

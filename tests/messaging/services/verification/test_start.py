@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from messaging.models import Message, Suppression, Verification, VerificationCount, VerificationLimit
+from messaging.policy.template_content import TemplateVariable
 from messaging.segments import measure
 from messaging.services.errors import (
     InvalidField,
@@ -13,6 +14,7 @@ from messaging.services.errors import (
     TooManySends,
     VerificationRateLimited,
 )
+from messaging.services.templates import lookup, saving
 from tests.factories import NOW, SenderFactory, UserFactory
 from tests.messaging.parallel import at_once
 from tests.messaging.services.verification.making import TO, begin, code_of
@@ -51,6 +53,37 @@ def test_an_app_finds_its_code_by_the_hash_at_the_end(owner, settings) -> None:
     message = begin(owner, locale="de-AT", app_hash="FA+9qCX9VSu", code_length=4).message
 
     assert message.text == "Dein Code für Acme ist ****. Gib ihn nicht weiter.\nFA+9qCX9VSu"
+
+
+def test_smart_encoding_for_all_texts_moves_no_place_of_the_code(owner, settings) -> None:
+    settings.SMART_ENCODING_DEFAULT, settings.VERIFY_BRAND = True, "Acme\u2026"
+
+    message = begin(owner).message
+
+    assert (message.text, message.encoding) == ("Your Acme... code is ******. Do not share it with anyone.", "gsm7")
+    assert message.text == Verification.objects.get().text
+    assert code_of(Verification.objects.get()).isdigit()
+
+
+def test_smart_encoding_for_all_texts_moves_no_place_in_a_template(owner, settings) -> None:
+    settings.SMART_ENCODING_DEFAULT = True
+    saving.create(
+        owner=owner,
+        name="login",
+        content=saving.TemplateInput(
+            texts={"en": "Wait\u2026 {code}"},
+            default_language="en",
+            variables=[TemplateVariable(name="code", sample="123456", max_length=10)],
+        ),
+        actor=owner,
+        now=NOW,
+    )
+    lookup.forget()
+
+    message = begin(owner, template="login").message
+
+    assert message.text == Verification.objects.get().text == "Wait... ******"
+    assert code_of(Verification.objects.get()).isdigit()
 
 
 def test_an_unknown_template_or_sender_stores_nothing(owner) -> None:
