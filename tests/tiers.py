@@ -53,6 +53,7 @@ _ENTRIES = {
         "messaging/policy",
         "messaging/services/alerts/test_texts.py",
         "messaging/services/outbound/dispatch/test_worker_slots.py",
+        "messaging/services/test_snapshots.py",
         "messaging/services/webhooks/test_kannel_escapes.py",
         "messaging/services/webhooks/test_twilio_addresses.py",
         "messaging/smpp_connector/test_holder.py",

@@ -4,8 +4,6 @@ What is known here only says which counters a message concerns. Whether there is
 """
 
 import random
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from uuid import UUID
 from messaging.models import Budget, Message
 from messaging.policy import zones
 from messaging.policy.budgets import start_of, to_units
+from messaging.services.snapshots import SnapshotMemory
 from providers import routing
 from providers.models import ProviderAccount
 from providers.routing import Candidate
@@ -105,46 +104,21 @@ class BudgetSnapshot:
         ]
 
 
-class _Memory:
-    def __init__(self) -> None:
-        self._snapshot = BudgetSnapshot()
-        self._lock = threading.Lock()
-
-    def fresh(self) -> BudgetSnapshot:
-        snapshot = self._snapshot
-        if snapshot.read_at and time.monotonic() - snapshot.read_at < REFRESH_SECONDS:
-            return snapshot
-        with self._lock:  # one thread reads; those that waited for it use what it has read
-            if self._snapshot is snapshot:
-                self._snapshot = _read()
-            return self._snapshot
-
-    def last(self) -> BudgetSnapshot:
-        return self._snapshot
-
-    def expire(self) -> None:
-        self._snapshot.read_at = 0.0
-
-    def use(self, snapshot: BudgetSnapshot) -> None:
-        self._snapshot = snapshot
-
-
-def _read() -> BudgetSnapshot:
+def _read(_last: BudgetSnapshot) -> BudgetSnapshot:
     """One query; two if a budget is of money."""
-    read_at = time.monotonic()
     rules: dict[int, list[BudgetRule]] = defaultdict(list)
     for owner_id, budget_id, country, period, currency in Budget.objects.order_by("pk").values_list(
         "owner_id", "id", "country", "period", "currency"
     ):
         rules[owner_id].append(BudgetRule(budget_id, country, period, currency))
     if not rules:
-        return BudgetSnapshot(read_at=read_at)
+        return BudgetSnapshot()
     has_money = any(rule.currency for of_owner in rules.values() for rule in of_owner)
     accounts = ProviderAccount.objects.filter(is_enabled=True) if has_money else ()
-    return BudgetSnapshot(dict(rules), [account.as_candidate() for account in accounts], read_at)
+    return BudgetSnapshot(dict(rules), [account.as_candidate() for account in accounts])
 
 
-_memory = _Memory()
+_memory = SnapshotMemory(BudgetSnapshot(), _read, seconds=lambda: REFRESH_SECONDS)
 current = _memory.fresh
 """The budgets, read again if they are older than `REFRESH_SECONDS`."""
 last_known = _memory.last

@@ -1,7 +1,5 @@
 """Prefix rules, velocity limits and held prefixes, which each process keeps in memory, and the changes that staff make."""
 
-import threading
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +9,7 @@ from django.db import transaction
 from messaging.models import PrefixRule, PumpingAlert, VelocityLimit
 from messaging.policy.prefixes import PrefixEntry, PrefixTable
 from messaging.policy.velocity import Limits
+from messaging.services.snapshots import SnapshotMemory
 
 # What is older is read again, so that a change takes effect everywhere within this time.
 REFRESH_SECONDS = 2.0
@@ -39,47 +38,19 @@ class LimitRules:
         return next((prefix for prefix in self.held if number.startswith(prefix)), "")
 
 
-class _Memory:
-    """The last snapshot of this process. One thread reads; those that need it meanwhile wait, and use what it has read."""
-
-    def __init__(self) -> None:
-        self._snapshot = LimitRules()
-        self._lock = threading.Lock()
-        self._reading = threading.Lock()
-
-    def fresh(self) -> LimitRules:
-        if self._is_fresh():
-            return self._snapshot
-        with self._reading:
-            return self._snapshot if self._is_fresh() else self.read()
-
-    def _is_fresh(self) -> bool:
-        read_at = self._snapshot.read_at
-        return bool(read_at) and time.monotonic() - read_at < REFRESH_SECONDS
-
-    def read(self) -> LimitRules:
-        columns = ("is_allowed", "prefix", "country", "owner_id", "reason")
-        entries = tuple(PrefixEntry(*row) for row in PrefixRule.objects.order_by().values_list(*columns))
-        rows = list(VelocityLimit.objects.order_by())
-        default = next((_limits_of(row, NO_LIMITS) for row in rows if row.owner_id is None), NO_LIMITS)
-        held = PumpingAlert.objects.order_by().filter(is_holding=True).values_list("prefix", flat=True)
-        with self._lock:
-            last = self._snapshot.prefixes
-            self._snapshot = LimitRules(
-                prefixes=last if last.entries == entries else PrefixTable(entries),
-                default=default,
-                of_owners={row.owner_id: _limits_of(row, default) for row in rows if row.owner_id is not None},
-                held=frozenset(held),
-                read_at=time.monotonic(),
-            )
-            return self._snapshot
-
-    def expire(self) -> None:
-        """Read again when the rules are needed next."""
-        self._snapshot.read_at = 0.0
-
-    def use(self, snapshot: LimitRules) -> None:
-        self._snapshot = snapshot
+def _read(last: LimitRules) -> LimitRules:
+    """Three queries. The table of prefixes stays as long as its entries do."""
+    columns = ("is_allowed", "prefix", "country", "owner_id", "reason")
+    entries = tuple(PrefixEntry(*row) for row in PrefixRule.objects.order_by().values_list(*columns))
+    rows = list(VelocityLimit.objects.order_by())
+    default = next((_limits_of(row, NO_LIMITS) for row in rows if row.owner_id is None), NO_LIMITS)
+    held = PumpingAlert.objects.order_by().filter(is_holding=True).values_list("prefix", flat=True)
+    return LimitRules(
+        prefixes=last.prefixes if last.prefixes.entries == entries else PrefixTable(entries),
+        default=default,
+        of_owners={row.owner_id: _limits_of(row, default) for row in rows if row.owner_id is not None},
+        held=frozenset(held),
+    )
 
 
 def _limits_of(row: VelocityLimit, default: Limits) -> Limits:
@@ -94,7 +65,7 @@ def _limits_of(row: VelocityLimit, default: Limits) -> Limits:
     )
 
 
-_memory = _Memory()
+_memory = SnapshotMemory(LimitRules(), _read, seconds=lambda: REFRESH_SECONDS)
 current = _memory.fresh
 """The rules, read again if they are older than `REFRESH_SECONDS`: three queries."""
 read = _memory.read

@@ -1,7 +1,5 @@
 """May this text be sent at this hour? By the enabled rules and quiet hours, which each process keeps in memory."""
 
-import threading
-import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +12,7 @@ from django.db.models import CharField, F, IntegerField, Q, Value
 from messaging.models import HoursRule, OutboundQueue, OwnerPolicy
 from messaging.policy import quiet, zones
 from messaging.policy.hours import HELD_CATEGORIES, HORIZON, Opening, Rule, next_open, violation
+from messaging.services.snapshots import SnapshotMemory
 
 # The rules are read again when they are older, so that a change takes effect everywhere within this time.
 REFRESH_SECONDS = 2.0
@@ -149,47 +148,15 @@ def _rule(rule_id: str, quiet_from: wall_time | None, quiet_until: wall_time | N
     return quiet.rule_of(rule_id, quiet_from, quiet_until)
 
 
-class _Memory:
-    """The last snapshot of this process. One thread reads; those that need it meanwhile wait, and use what it has read."""
-
-    def __init__(self) -> None:
-        self._snapshot = Snapshot()
-        self._lock = threading.Lock()
-        self._reading = threading.Lock()
-
-    def fresh(self) -> Snapshot:
-        if self._is_fresh():
-            return self._snapshot
-        with self._reading:
-            return self._snapshot if self._is_fresh() else self.read()
-
-    def _is_fresh(self) -> bool:
-        read_at = self._snapshot.read_at
-        return bool(read_at) and time.monotonic() - read_at < REFRESH_SECONDS
-
-    def read(self) -> Snapshot:
-        rules = tuple(row.as_rule() for row in HoursRule.objects.filter(is_enabled=True))
-        owners, queues = _quiet_hours()
-        found = Snapshot(rules, owners=owners, queues=queues)
-        with self._lock:
-            # Verdicts stay as long as the rules do.
-            kept = self._snapshot if self._snapshot.is_as(found) else found
-            kept.read_at = time.monotonic()
-            self._snapshot = kept
-        return kept
-
-    def last(self) -> Snapshot:
-        return self._snapshot
-
-    def expire(self) -> None:
-        """Read the rules again when they are needed next."""
-        self._snapshot.read_at = 0.0
-
-    def use(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+def _read(last: Snapshot) -> Snapshot:
+    """Two queries. Verdicts stay as long as the rules do."""
+    rules = tuple(row.as_rule() for row in HoursRule.objects.filter(is_enabled=True))
+    owners, queues = _quiet_hours()
+    found = Snapshot(rules, owners=owners, queues=queues)
+    return last if last.is_as(found) else found
 
 
-_memory = _Memory()
+_memory = SnapshotMemory(Snapshot(), _read, seconds=lambda: REFRESH_SECONDS)
 current = _memory.fresh
 """The rules, read again if they are older than `REFRESH_SECONDS`: two queries."""
 read = _memory.read

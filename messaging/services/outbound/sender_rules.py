@@ -3,8 +3,6 @@
 A sender that it does not take is replaced by its owner's fallback sender when the message is accepted, or refused.
 """
 
-import threading
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +11,7 @@ from django.db.models import F, Q
 from messaging.models import CountrySenders, Message, OwnerPolicy
 from messaging.policy import zones
 from messaging.policy.sender_rules import SenderRule, in_words, shipped
+from messaging.services.snapshots import SnapshotMemory
 from providers.senders import SenderKind, kind_of
 
 # The rules are read again when they are older, so that a change takes effect everywhere within this time.
@@ -82,41 +81,17 @@ def install() -> None:
     )
 
 
-class _RulesInMemory:
-    """The last rules of this process. One thread reads; those that need them meanwhile wait, and use what it has read."""
-
-    def __init__(self) -> None:
-        self._rules = SenderRules()
-        self._lock = threading.Lock()
-
-    def fresh(self) -> SenderRules:
-        rules = self._rules
-        if rules.read_at and time.monotonic() - rules.read_at < REFRESH_SECONDS:
-            return rules
-        with self._lock:
-            if self._rules is rules:
-                self._rules = _read()
-            return self._rules
-
-    def expire(self) -> None:
-        """Read the rules again when they are needed next."""
-        self._rules.read_at = 0.0
-
-    def use(self, rules: SenderRules) -> None:
-        self._rules = rules
-
-
-def _read() -> SenderRules:
+def _read(_last: SenderRules) -> SenderRules:
     rules = {row.country: row.as_rule() for row in CountrySenders.objects.filter(is_enabled=True)}
     fallbacks = dict[int, str]()
     if rules:
         usable = Q(fallback_sender__owner=F("owner")) | Q(fallback_sender__owner__isnull=True)
         found = OwnerPolicy.objects.filter(usable, fallback_sender__isnull=False).order_by()
         fallbacks = dict(found.values_list("owner_id", "fallback_sender__number"))
-    return SenderRules(rules, fallbacks, time.monotonic())
+    return SenderRules(rules, fallbacks)
 
 
-_memory = _RulesInMemory()
+_memory = SnapshotMemory(SenderRules(), _read, seconds=lambda: REFRESH_SECONDS)
 current = _memory.fresh
 """The rules, read again if they are older than `REFRESH_SECONDS`: one query, and another one if there are any."""
 expire = _memory.expire

@@ -12,7 +12,7 @@ from messaging.models import HoursRevision, HoursRule, Message
 from messaging.policy import zones
 from messaging.policy.hours import HOURS_HAVE_BEGUN
 from messaging.policy.rules import shipped
-from messaging.services import installation
+from messaging.services import installation, snapshots
 from messaging.services.errors import InvalidField
 from messaging.services.outbound import held, hours, hours_rules, pacing, recovery, waiting
 from messaging.services.outbound.accept import accept
@@ -428,7 +428,7 @@ class TestRules:
     def test_rules_are_read_again_after_two_seconds(self, monkeypatch) -> None:
         times = [10.0]
         monkeypatch.setattr(hours, "REFRESH_SECONDS", 2.0)
-        monkeypatch.setattr(hours.time, "monotonic", lambda: times[0])
+        monkeypatch.setattr(snapshots.time, "monotonic", lambda: times[0])
         hours.use(hours.Snapshot())
         assert hours.current().rules == ()
         HoursRule.objects.create(id="new", name="N", categories=["marketing"], hours=[[]] * 7, changed_at=NOW)

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from messaging.models import CountrySenders, Message, MessageEvent, OwnerPolicy, Suppression
-from messaging.services import installation, transitions
+from messaging.services import installation, snapshots, transitions
 from messaging.services.errors import InvalidField, OptedOut, SenderNotAllowedInCountry
 from messaging.services.outbound import owner_policies, retry, sender_rules
 from messaging.services.outbound.accept import accept
@@ -179,7 +179,7 @@ class TestRules:
     def test_they_are_read_again_after_two_seconds(self, monkeypatch) -> None:
         times = [10.0]
         monkeypatch.setattr(sender_rules, "REFRESH_SECONDS", 2.0)
-        monkeypatch.setattr(sender_rules.time, "monotonic", lambda: times[0])
+        monkeypatch.setattr(snapshots.time, "monotonic", lambda: times[0])
         sender_rules.use(sender_rules.SenderRules())
         assert sender_rules.current().rules == {}
         CountrySenders.objects.create(country="DE", takes_names=False)
