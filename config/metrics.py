@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from messaging import states
 from messaging.database_faults import DATABASE_FAULTS
 from messaging.models import Rollup
+from messaging.services.costs import budget_states
 from messaging.services.gateway import sessions
 from messaging.services.limits import conversion, pumping
 from messaging.services.outbound import pacing, queues
@@ -153,6 +154,14 @@ def _from_database() -> Iterator[Metric]:
     for state, count in pumping.counts().items():
         alerts.add_metric([state], count)
     yield alerts
+    budgets = GaugeMetricFamily(
+        "switchboard_budgets",
+        "Budgets that are used by 80 % (near) or wholly (spent) in their period.",
+        labels=["state"],
+    )
+    for state, count in budget_states.counts(now=timezone.now()).items():
+        budgets.add_metric([state], count)
+    yield budgets
     yield from _conversion()
     yield from _smpp_binds()
     yield from _smpp_server()
