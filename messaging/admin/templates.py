@@ -12,6 +12,7 @@ from unfold.decorators import display
 from messaging import segments, text_templates
 from messaging.console.model_admin import ReadOnlyAdmin, ReadOnlyMixin, TabularInline
 from messaging.models import MessageTemplate, TemplateVersion
+from messaging.policy import smart_encoding
 
 TONES = {"in use": "success", "archived": "info"}
 
@@ -33,7 +34,8 @@ class VersionInline(ReadOnlyMixin, TabularInline):
         samples = {each.name: each.sample for each in row.variable_list()}
         lines = []
         for language, text in sorted(row.texts.items(), key=lambda each: each[0] != row.default_language):
-            size = segments.measure(text_templates.render_with_positions(text, samples)[0])
+            filled = text_templates.render_with_positions(text, samples)[0]
+            size = segments.measure(smart_encoding.smart_encoded(filled) if row.smart_encoding else filled)
             unit = "segment" if size.segments == 1 else "segments"
             lines.append((language, text, f"{size.segments} {unit}, {size.encoding}"))
         return format_html_join("", "<p><strong>{}</strong> {} <span>({})</span></p>", lines)

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -34,11 +35,13 @@ from messaging.models import (
 )
 from messaging.models.rollup import EVER
 from messaging.policy.budgets import start_of
+from messaging.policy.template_content import TemplateVariable
 from messaging.segments import measure
 from messaging.services.costs import budget_changes
 from messaging.services.installation import OPERATOR, VIEWER, install, service_user
 from messaging.services.privacy import erasure
 from messaging.services.reporting import heartbeats
+from messaging.services.templates import saving
 from messaging.states import Source, Status
 from providers import services as providers
 from providers.models import ProviderAccount, SenderNumber, SmppBind
@@ -110,6 +113,7 @@ def make(now: datetime) -> dict[str, Model]:
         owner=shop, created_at=now, last_sent_at=now, updated_at=now, expires_at=now + timedelta(minutes=10)
     )
     _limits(shop, mara, now)
+    _templates(shop, mara, now)
     _money(shop, clinic, now)
     _images(shop, clinic, now)
     _periodic_tasks(now)
@@ -391,6 +395,18 @@ def _hours(shop: AbstractUser, now: datetime) -> None:
             error_code="outside_hours", error_detail=f"Held until {reason}.", next_attempt_at=now + timedelta(hours=hours),
             expires_at=now + timedelta(days=1),
         )  # fmt: skip
+
+
+def _templates(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
+    variables = [TemplateVariable(name=name, sample=sample) for name, sample in (("name", "Ada"), ("time", "10:00"))]
+    texts = {
+        "en": "Hi {name}, we look forward to seeing you at {time}. Please bring your insurance card.",
+        "de": "Hallo {name}, wir freuen uns auf Sie um {time} - bitte bringen Sie Ihre Karte mit.",
+    }
+    content = saving.TemplateInput(texts=texts, default_language="en", variables=variables)
+    first = saving.create(owner=shop, name="reminder", content=content, actor=mara, now=now - timedelta(days=9))
+    later = replace(content, texts={**texts, "fr": "Bonjour {name}, à {time} !"}, smart_encoding=True)
+    saving.save(newest=first, based_on=1, name="reminder", content=later, actor=mara, now=now)
 
 
 def _limits(shop: AbstractUser, mara: AbstractUser, now: datetime) -> None:
