@@ -16,7 +16,7 @@ from tests.messaging.api.conftest import assert_problem, errors_of
 EXPRESS = {
     "name": "express", "description": "Sent at once, as fast as the providers take it.", "batch_size": None,
     "interval_seconds": None, "routing_strategy": "weighted", "preserve_order": True, "use_conversion": False,
-    "is_paused": False, "quiet_hours": None, "depth": 0, "oldest_queued_at": None,
+    "is_paused": False, "quiet_hours": None, "sender_pool": [], "depth": 0, "oldest_queued_at": None,
 }  # fmt: skip
 PACED = {
     **EXPRESS,
