@@ -76,8 +76,8 @@ class QueueForm(QuietHoursForm):
             "preserve_order": "Send a recipient's messages in order: each waits until the older ones in this queue are sent.",
             "use_conversion": "One-time passwords go less often through accounts whose codes to a prefix are confirmed far "
             "less often than those of another one.",
-            "sender_pool": "For messages that name no sender. A recipient always gets the same one, of its own country if there "
-            "is one. Senders of a user cannot be in it.",
+            "sender_pool": "For messages that name no sender. A recipient always gets the same one, of its own country if "
+            "there is one. Senders of a user cannot be in it.",
             "is_paused": "New messages are still accepted, but wait.",
             **QUIET_HELP,
         }

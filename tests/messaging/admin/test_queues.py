@@ -70,3 +70,15 @@ def test_conversion_is_switched_on_and_off(admin: Client) -> None:
     admin.post(PAGE, FORM)
 
     assert not OutboundQueue.objects.get().use_conversion
+
+
+def test_the_pool_is_chosen_among_senders_of_nobody(admin: Client) -> None:
+    QueueFactory()
+    shared, own = SenderFactory(number="+14155550981", owner=None), SenderFactory(number="OWN", owner=UserFactory())
+
+    admin.post(PAGE, {**FORM, "sender_pool": [shared.pk]})
+    assert sender_pools.current().sender_for(QUEUE, "+12125550101") == "+14155550981"
+    page = admin.post(PAGE, {**FORM, "sender_pool": [own.pk]})
+    assert "sender_pool" in page.context["adminform"].form.errors
+    admin.post(PAGE, FORM)
+    assert sender_pools.current().pools == {}
