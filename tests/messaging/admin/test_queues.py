@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from messaging.models import OutboundQueue
-from tests.factories import QueueFactory
+from messaging.services.outbound import sender_pools
+from tests.factories import QueueFactory, SenderFactory, UserFactory
 
 FORM = {"description": "", "routing_strategy": "weighted", "preserve_order": "on", "_reason": "slower"}
 PAGE = "/admin/messaging/outboundqueue/express/change/"
@@ -77,7 +78,7 @@ def test_the_pool_is_chosen_among_senders_of_nobody(admin: Client) -> None:
     shared, own = SenderFactory(number="+14155550981", owner=None), SenderFactory(number="OWN", owner=UserFactory())
 
     admin.post(PAGE, {**FORM, "sender_pool": [shared.pk]})
-    assert sender_pools.current().sender_for(QUEUE, "+12125550101") == "+14155550981"
+    assert sender_pools.current().sender_for("express", "+12125550101") == "+14155550981"
     page = admin.post(PAGE, {**FORM, "sender_pool": [own.pk]})
     assert "sender_pool" in page.context["adminform"].form.errors
     admin.post(PAGE, FORM)

@@ -79,8 +79,8 @@ def test_a_named_sender_and_another_queue_are_left_alone(pool, owner) -> None:
 
 
 def test_opt_outs_are_judged_for_the_number_of_the_pool(pool, owner) -> None:
-    Suppression.objects.create(number=TO[0], sender=expected(TO[0]), source="keyword")
-    Suppression.objects.create(number=TO[1], sender=DEFAULT, source="keyword")
+    Suppression.objects.create(number=TO[0], sender=expected(TO[0]), source="keyword", created_at=NOW)
+    Suppression.objects.create(number=TO[1], sender=DEFAULT, source="keyword", created_at=NOW)
     with pytest.raises(OptedOut):
         one(owner, TO[0])
     assert one(owner, TO[1]) == expected(TO[1])
