@@ -73,9 +73,9 @@ def accept(
         if is_stored:
             return AcceptedMessage(response, message)
     accepted = _accept_in_steps(owner=owner, draft=draft, default_queue=default_queue, now=now, key=key)
-    message = accepted.message
-    if message is not None and not _is_given(draft, message) and not message.replaced_sender:
-        _default_senders.put(owner.pk, message.from_number)
+    stored = accepted.message
+    if stored is not None and not _is_given(draft, stored) and not stored.replaced_sender:
+        _default_senders.put(owner.pk, stored.from_number)
     return accepted
 
 
