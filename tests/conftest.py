@@ -67,7 +67,7 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     from messaging.api import token_memory  # noqa: PLC0415
     from messaging.services.costs import budget_rules  # noqa: PLC0415
     from messaging.services.limits import conversion, rules  # noqa: PLC0415
-    from messaging.services.outbound import hours, sender_rules  # noqa: PLC0415
+    from messaging.services.outbound import hours, sender_pools, sender_rules  # noqa: PLC0415
     from messaging.services.templates import lookup  # noqa: PLC0415
     from messaging.twilio_api import authentication  # noqa: PLC0415
 
@@ -87,6 +87,8 @@ def _empty_redis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hours, "REFRESH_SECONDS", float("inf"))
     rules.use(rules.LimitRules(read_at=1.0))
     monkeypatch.setattr(rules, "REFRESH_SECONDS", float("inf"))
+    sender_pools.use(sender_pools.SenderPools(read_at=1.0))
+    monkeypatch.setattr(sender_pools, "REFRESH_SECONDS", float("inf"))
     sender_rules.use(sender_rules.SenderRules(read_at=1.0))
     monkeypatch.setattr(sender_rules, "REFRESH_SECONDS", float("inf"))
     budget_rules.use(budget_rules.BudgetSnapshot(read_at=1.0))

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpRequest
@@ -16,7 +17,8 @@ from messaging.console.model_admin import ModelAdmin
 from messaging.console.row_actions import RowAction
 from messaging.models import OutboundQueue
 from messaging.services.errors import InvalidField
-from messaging.services.outbound import queues
+from messaging.services.outbound import queues, sender_pools
+from providers.models import SenderNumber
 
 MAY_CHANGE = "messaging.change_outboundqueue"
 HALF_A_PACE = "Set both the batch size and the interval, or neither."
@@ -62,6 +64,7 @@ class QueueForm(QuietHoursForm):
             "routing_strategy",
             "preserve_order",
             "use_conversion",
+            "sender_pool",
             "quiet_from",
             "quiet_until",
             "is_paused",
@@ -73,9 +76,17 @@ class QueueForm(QuietHoursForm):
             "preserve_order": "Send a recipient's messages in order: each waits until the older ones in this queue are sent.",
             "use_conversion": "One-time passwords go less often through accounts whose codes to a prefix are confirmed far "
             "less often than those of another one.",
+            "sender_pool": "For messages that name no sender. A recipient always gets the same one, of its own country if "
+            "there is one. Senders of a user cannot be in it.",
             "is_paused": "New messages are still accepted, but wait.",
             **QUIET_HELP,
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields.get("sender_pool")
+        if isinstance(field, forms.ModelMultipleChoiceField):
+            field.queryset = SenderNumber.objects.filter(owner__isnull=True)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -109,6 +120,7 @@ class OutboundQueueAdmin(ModelAdmin):
             "routing_strategy",
             "preserve_order",
             "use_conversion",
+            "sender_pool",
             *queues.QUIET,
         )
         return ("name", "state", *settings) if obj else ("name", *settings, "is_paused")
@@ -121,6 +133,10 @@ class OutboundQueueAdmin(ModelAdmin):
             queues.create(obj)
         else:
             queues.change(name=obj.name, changes={field: getattr(obj, field) for field in queues.EDITABLE})
+
+    def save_related(self, request: HttpRequest, form: QueueForm, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        sender_pools.expire()
 
     def prepare(self, request: HttpRequest, rows: list[OutboundQueue]) -> None:
         names, now = [row.name for row in rows], timezone.now()

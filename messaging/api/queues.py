@@ -22,7 +22,7 @@ from messaging.api.fields import (
 from messaging.api.known_names import StrictSerializer
 from messaging.models import OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
-from messaging.services.outbound import queues
+from messaging.services.outbound import queues, sender_pools
 from messaging.services.representation import isoformat_utc
 from providers.routing import Strategy
 
@@ -45,6 +45,11 @@ class QueueSerializer(StrictSerializer):
         help_text="Wall times in the recipient's zone between which its messages wait, other than one-time passwords and "
         "emergencies. An end before the beginning is on the next day.",
     )
+    sender_pool = serializers.ListField(
+        child=StrictStringField(max_length=16),
+        help_text="Sender numbers for messages that name no sender. A recipient always gets the same one, of its own country "
+        "if there is one. Empty: the default sender.",
+    )
     depth = serializers.IntegerField(read_only=True, help_text="Number of queued messages.")
     oldest_queued_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
@@ -52,10 +57,11 @@ class QueueSerializer(StrictSerializer):
 def serialize_queues(rows: Sequence[OutboundQueue]) -> list[dict[str, Any]]:
     names = [row.name for row in rows]
     depths, oldest = queues.depths(names), queues.oldest_queued(names)
-    return [_serialize(row, depths[row.name], oldest.get(row.name)) for row in rows]
+    pools = sender_pools.of_queues(names)
+    return [_serialize(row, depths[row.name], oldest.get(row.name), pools[row.name]) for row in rows]
 
 
-def _serialize(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dict[str, Any]:
+def _serialize(queue: OutboundQueue, depth: int, oldest: datetime | None, pool: list[str]) -> dict[str, Any]:
     return {
         "name": queue.name,
         "description": queue.description,
@@ -66,6 +72,7 @@ def _serialize(queue: OutboundQueue, depth: int, oldest: datetime | None) -> dic
         "use_conversion": queue.use_conversion,
         "is_paused": queue.is_paused,
         "quiet_hours": quiet_hours_of(queue),
+        "sender_pool": pool,
         "depth": depth,
         "oldest_queued_at": isoformat_utc(oldest),
     }

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from messaging.models.owner_policy import QuietHours, quiet_hours_are_whole
+from providers.models import SenderNumber
 from providers.routing import Strategy
 
 MAX_BATCH, MAX_INTERVAL = 100_000, 86_400
@@ -26,6 +27,7 @@ class OutboundQueue(QuietHours):
     )
     preserve_order = models.BooleanField(default=True)
     use_conversion = models.BooleanField(default=False, db_default=False)
+    sender_pool = models.ManyToManyField(SenderNumber, blank=True, related_name="+")
     is_paused = models.BooleanField(default=False)
     last_tick_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -19,7 +19,7 @@ from messaging.models import Message
 from messaging.models.encrypted import opened
 from messaging.policy.velocity import Counting
 from messaging.services.costs import budgets
-from messaging.services.outbound import bulk_insert, eligibility, sender_rules
+from messaging.services.outbound import bulk_insert, eligibility, sender_pools, sender_rules
 from messaging.services.outbound.bulk_insert import OwnVariant, Variant
 from messaging.services.outbound.eligibility import Batch, Refusal
 from messaging.states import Direction, Source, Status
@@ -178,7 +178,7 @@ def _store(
     now: datetime,
 ) -> int:
     """Add to `lost` the recipients that were not refused and get no message all the same."""
-    own = {message.to_number: message for message in batch.messages if message.error_code or message.replaced_sender}
+    own = {message.to_number: message for message in batch.messages if _is_own(message, prototype)}
     variants: Iterable[Variant] = _variants(run, text, recipients, refused, lost)
     ids: list[str] | None = None
     if budgets.concern(prototype.owner_id):
@@ -196,6 +196,11 @@ def _store(
             ids=ids,
         )
     return bulk_insert.store(prototype, variants, source=Source.SCHEDULE, ids=ids)
+
+
+def _is_own(message: Message, prototype: Message) -> bool:
+    """Whether the message waits for an hour, or has another sender than the schedule: that of a pool, or the fallback."""
+    return bool(message.error_code) or message.from_number != prototype.from_number
 
 
 def _variants(
@@ -287,6 +292,8 @@ def addressed(prototype: Message, key: int, number: str) -> Message:
     """
     message = Message.__new__(Message)
     message.__dict__.update(prototype.__dict__, id=key, to_number=number)
+    if not prototype.from_number:
+        message.from_number = sender_pools.current().sender_for(prototype.queue_id or "", number)
     return message
 
 

@@ -19,6 +19,7 @@ from messaging.models import Message, OutboundQueue
 from messaging.models.encrypted import opened
 from messaging.services import transitions
 from messaging.services.errors import EmergencyNotAllowed, InvalidField
+from messaging.services.outbound import sender_pools
 from messaging.services.outbound.submit import may_send_emergency
 from messaging.services.transitions import Transition
 from messaging.states import Source
@@ -98,7 +99,7 @@ def build(
         template=version.template if version is not None else None,
         language=draft.language,
         queue_id=queue,
-        from_number=_checked_sender(owner, draft.sender),
+        from_number=_checked_sender(owner, draft.sender, queue),
         valid_for=draft.valid_for,
         missed=draft.missed,
         category=category,
@@ -185,7 +186,9 @@ def _set_options(schedule: Schedule, owner: User, changes: Mapping[str, Any]) ->
     if changes.get("queue"):
         schedule.queue_id = _checked_queue(changes["queue"])
     if "sender" in changes:
-        schedule.from_number = _checked_sender(owner, changes["sender"])
+        schedule.from_number = _checked_sender(owner, changes["sender"], schedule.queue_id)
+    elif changes.get("queue") and not schedule.from_number:
+        schedule.from_number = _checked_sender(owner, None, schedule.queue_id)
     if "parameters" in changes:
         schedule.parameters = dict(changes["parameters"] or {}) or None
     schedule.name = changes.get("name", schedule.name)
@@ -379,11 +382,14 @@ def _checked_queue(name: str) -> str:
     return name
 
 
-def _checked_sender(owner: User, sender: str | None) -> str:
+def _checked_sender(owner: User, sender: str | None, queue: str) -> str:
+    """Empty without one in a queue with a pool, which gives each recipient its number when the run is expanded."""
     usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
     if sender:
         if not usable.filter(number=sender).exists():
             raise InvalidField("from", "sender_not_allowed", "This is not one of your senders.")
         return sender
+    if queue in sender_pools.current().pools:
+        return ""
     default = usable.filter(is_default=True).order_by(F("owner").asc(nulls_last=True)).first()
     return default.number if default else ""

@@ -37,7 +37,7 @@ from messaging.services import transitions
 from messaging.services.costs import budget_rules
 from messaging.services.costs.budget_rules import SlotFee
 from messaging.services.errors import DomainError
-from messaging.services.outbound import eligibility, idempotency
+from messaging.services.outbound import eligibility, idempotency, sender_pools
 from messaging.services.outbound.eligibility import Batch
 from messaging.services.outbound.idempotency import IdempotencyKey
 from messaging.services.outbound.submit import Checks, MessageInput, build, prototype_of, submit
@@ -73,8 +73,9 @@ def accept(
         if is_stored:
             return AcceptedMessage(response, message)
     accepted = _accept_in_steps(owner=owner, draft=draft, default_queue=default_queue, now=now, key=key)
-    if accepted.message is not None and not draft.sender and not accepted.message.replaced_sender:
-        _default_senders.put(owner.pk, accepted.message.from_number)
+    stored = accepted.message
+    if stored is not None and not _is_given(draft, stored) and not stored.replaced_sender:
+        _default_senders.put(owner.pk, stored.from_number)
     return accepted
 
 
@@ -139,6 +140,11 @@ def _expected(owner: User, draft: MessageInput, default_queue: str, now: datetim
     return batch
 
 
+def _is_given(draft: MessageInput, message: Message) -> bool:
+    """Whether the client or the queue's pool named the sender, so that it is not its owner's default."""
+    return bool(draft.sender or sender_pools.current().sender_for(message.queue_id or "", message.to_number))
+
+
 def _table(model: type[models.Model]) -> str:
     return model._meta.db_table  # noqa: SLF001 (public in all but its name)
 
@@ -165,7 +171,7 @@ _Guard = tuple[str, list[Any]]
 def _guard(draft: MessageInput, message: Message) -> _Guard:
     """The condition under which the expected message may be stored, and its parameters."""
     to, sender = message.to_number, message.from_number
-    return _GUARDS[bool(draft.sender)], [message.queue_id, to, to, message.owner_id, sender]
+    return _GUARDS[_is_given(draft, message)], [message.queue_id, to, to, message.owner_id, sender]
 
 
 # --- What is stored ---------------------------------------------------------------------------------------------------

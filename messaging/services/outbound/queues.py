@@ -13,7 +13,7 @@ from messaging.categories import Priority
 from messaging.models import Message, OutboundQueue
 from messaging.models.queue import MAX_BATCH, MAX_INTERVAL
 from messaging.services.errors import InvalidField
-from messaging.services.outbound import hours, hours_rules, pacing
+from messaging.services.outbound import hours, hours_rules, pacing, sender_pools
 from messaging.services.outbound.owner_policies import check_quiet_hours
 from messaging.states import Status
 
@@ -42,10 +42,11 @@ def create(queue: OutboundQueue) -> OutboundQueue:
 def change(*, name: str, changes: dict[str, Any]) -> OutboundQueue:
     """Change some of the `EDITABLE` fields. A pause stops claims at once; other changes take effect at the next tick.
 
-    Messages that are held are judged by new quiet hours as by new rules of hours.
+    `sender_pool`, the numbers of senders, may be changed, too. Messages that are held are judged by new quiet hours as by new
+    rules of hours.
 
     Raises `OutboundQueue.DoesNotExist`, and `InvalidField` for an incomplete pace, or one beyond its limits, and for wall times
-    that are no quiet hours.
+    that are no quiet hours, and for senders that cannot be in a pool.
     """
     with transaction.atomic():
         queue = OutboundQueue.objects.select_for_update().get(pk=name)
@@ -58,8 +59,11 @@ def change(*, name: str, changes: dict[str, Any]) -> OutboundQueue:
         check_quiet_hours(queue.quiet_from, queue.quiet_until)
         queue.save(update_fields=[*EDITABLE, "updated_at"])
         keep_beat_in_step(queue)
+        if "sender_pool" in changes:
+            queue.sender_pool.set(sender_pools.find(changes["sender_pool"]))
         if quiet_before != (queue.quiet_from, queue.quiet_until):
             hours_rules.note_change(timezone.now())
+    sender_pools.expire()
     return queue
 
 

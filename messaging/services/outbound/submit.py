@@ -19,7 +19,7 @@ from messaging.policy.velocity import Counting
 from messaging.segments import SegmentCount
 from messaging.services.costs import budgets
 from messaging.services.errors import DomainError, EmergencyNotAllowed, InvalidField
-from messaging.services.outbound import attachments, bulk_insert
+from messaging.services.outbound import attachments, bulk_insert, sender_pools
 from messaging.services.outbound.attachments import MediaChecks
 from messaging.services.outbound.eligibility import Batch
 from messaging.services.templates import lookup
@@ -273,13 +273,15 @@ def build(draft: MessageInput, *, prototype: Message, checks: Checks, now: datet
     error = _field_error(draft, checks=checks, size=size) or _category_error(draft, prototype)
     if error is not None:
         return error
+    queue = draft.queue or checks.default_queue
+    pooled = "" if draft.sender else sender_pools.current().sender_for(queue, draft.to)
     due = draft.send_at if draft.send_at is not None and draft.send_at > now else None
     return bulk_insert.like(
         prototype,
         id=draft.id or uuid7(),
         status=Status.SCHEDULED if due else Status.QUEUED,
-        queue_id=draft.queue or checks.default_queue,
-        from_number=draft.sender or checks.default_sender,
+        queue_id=queue,
+        from_number=draft.sender or pooled or checks.default_sender,
         to_number=draft.to,
         text=text,
         encoding=size.encoding,

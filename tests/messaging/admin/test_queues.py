@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from messaging.models import OutboundQueue
-from tests.factories import QueueFactory
+from messaging.services.outbound import sender_pools
+from tests.factories import QueueFactory, SenderFactory, UserFactory
 
 FORM = {"description": "", "routing_strategy": "weighted", "preserve_order": "on", "_reason": "slower"}
 PAGE = "/admin/messaging/outboundqueue/express/change/"
@@ -70,3 +71,15 @@ def test_conversion_is_switched_on_and_off(admin: Client) -> None:
     admin.post(PAGE, FORM)
 
     assert not OutboundQueue.objects.get().use_conversion
+
+
+def test_the_pool_is_chosen_among_senders_of_nobody(admin: Client) -> None:
+    QueueFactory()
+    shared, own = SenderFactory(number="+14155550981", owner=None), SenderFactory(number="OWN", owner=UserFactory())
+
+    admin.post(PAGE, {**FORM, "sender_pool": [shared.pk]})
+    assert sender_pools.current().sender_for("express", "+12125550101") == "+14155550981"
+    page = admin.post(PAGE, {**FORM, "sender_pool": [own.pk]})
+    assert "sender_pool" in page.context["adminform"].form.errors
+    admin.post(PAGE, FORM)
+    assert sender_pools.current().pools == {}

@@ -10,13 +10,13 @@ from django_celery_beat.models import PeriodicTask
 
 from messaging.api.queues import QueueSerializer
 from messaging.models import OutboundQueue
-from tests.factories import NOW, MessageFactory, QueueFactory
+from tests.factories import NOW, MessageFactory, QueueFactory, SenderFactory, UserFactory
 from tests.messaging.api.conftest import assert_problem, errors_of
 
 EXPRESS = {
     "name": "express", "description": "Sent at once, as fast as the providers take it.", "batch_size": None,
     "interval_seconds": None, "routing_strategy": "weighted", "preserve_order": True, "use_conversion": False,
-    "is_paused": False, "quiet_hours": None, "depth": 0, "oldest_queued_at": None,
+    "is_paused": False, "quiet_hours": None, "sender_pool": [], "depth": 0, "oldest_queued_at": None,
 }  # fmt: skip
 PACED = {
     **EXPRESS,
@@ -209,3 +209,16 @@ def test_read_only_fields_are_400_and_nothing_changes(api, field: str, value: ob
     assert errors_of(api("PATCH", "queues/paced/", {"batch_size": 7, field: value})) == {(field, "read_only")}
 
     assert api.get("queues/paced/").json() == PACED
+
+
+def test_the_pool_is_set_read_and_emptied(api) -> None:
+    for number in ("+14155550982", "+14155550981"):
+        SenderFactory(number=number, owner=None)
+    SenderFactory(number="OWN", owner=UserFactory())
+
+    changed = api("PATCH", "queues/express/", {"sender_pool": ["+14155550982", "+14155550981", "+14155550982"]})
+    assert changed.json()["sender_pool"] == ["+14155550981", "+14155550982"]
+    refused = api("PATCH", "queues/express/", {"sender_pool": ["OWN"], "description": "x"})
+    assert errors_of(refused) == {("sender_pool", "unknown_sender")}
+    assert api("GET", "queues/express/").json() == changed.json()
+    assert api("PATCH", "queues/express/", {"sender_pool": []}).json()["sender_pool"] == []
