@@ -166,6 +166,13 @@ class SenderNumber(models.Model):
     def __str__(self) -> str:
         return self.number
 
+    @classmethod
+    def default_of(cls, owner_id: int) -> str:
+        """The default sender of an owner, or else of all; empty if there is none. One query."""
+        usable = cls.objects.filter(Q(owner=owner_id) | Q(owner__isnull=True), is_default=True)
+        found = usable.order_by(models.F("owner").asc(nulls_last=True)).first()
+        return found.number if found else ""
+
 
 class SmppBind(models.Model):
     """One bind of an SMPP account: the connector that holds it, and its state. Only connectors write it.

@@ -23,6 +23,7 @@ from messaging.services.outbound import bulk_insert, eligibility, sender_pools, 
 from messaging.services.outbound.bulk_insert import OwnVariant, Variant
 from messaging.services.outbound.eligibility import Batch, Refusal
 from messaging.states import Direction, Source, Status
+from providers.models import SenderNumber
 from scheduling.models import Schedule, ScheduleRecipient, ScheduleRun
 from scheduling.services import runs, texts
 from scheduling.services.texts import RunText
@@ -145,6 +146,8 @@ def _write(
 ) -> int:
     text = texts.of(schedule, texts.pin(schedule, run))
     prototype = prototype_of(schedule, now, run)
+    if not prototype.from_number and schedule.queue_id not in sender_pools.current().pools:
+        prototype.from_number = SenderNumber.default_of(schedule.owner_id)
     first, last = recipients[0][0], recipients[-1][0]
     batch = Batch(
         (addressed(prototype, pk, number) for pk, number, _ in recipients),

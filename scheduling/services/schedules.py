@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from messaging import states
 from messaging.categories import Category
@@ -384,12 +384,10 @@ def _checked_queue(name: str) -> str:
 
 def _checked_sender(owner: User, sender: str | None, queue: str) -> str:
     """Empty without one in a queue with a pool, which gives each recipient its number when the run is expanded."""
-    usable = SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True))
     if sender:
-        if not usable.filter(number=sender).exists():
+        if not SenderNumber.objects.filter(Q(owner=owner) | Q(owner__isnull=True), number=sender).exists():
             raise InvalidField("from", "sender_not_allowed", "This is not one of your senders.")
         return sender
     if queue in sender_pools.current().pools:
         return ""
-    default = usable.filter(is_default=True).order_by(F("owner").asc(nulls_last=True)).first()
-    return default.number if default else ""
+    return SenderNumber.default_of(owner.pk)

@@ -16,7 +16,7 @@ from scheduling.services import expansion, queries, runs, schedules
 from scheduling.services.dry_run import dry_run
 from scheduling.services.recipients import Recipient
 from scheduling.services.schedules import ScheduleInput
-from tests.factories import NOW, QueueFactory, UserFactory
+from tests.factories import NOW, QueueFactory, SenderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 START = NOW + timedelta(hours=1)
@@ -159,6 +159,18 @@ def test_a_list_is_checked_against_the_newest_version(owner) -> None:
     edit(first, "Hi {name}, at {time}", "name", "time")
     with pytest.raises(InvalidField):
         schedules.change(schedule_id=schedule.pk, owner=owner, changes={"recipients": people(name="Ada")}, now=NOW)
+
+
+def test_without_a_sender_and_a_pool_a_run_has_the_owners_default(owner) -> None:
+    """A schedule that was created while its queue had a pool has no sender of its own."""
+    SenderFactory(number="+15005550007", owner=None, is_default=True)
+    schedule = create(owner, people(), template=None, text="Hi")
+    Schedule.objects.update(from_number="")
+    SenderFactory(number="+15005550008", owner=owner, is_default=True)
+
+    expansion.expand(begin(schedule).pk, clock=lambda: START)
+
+    assert set(Message.objects.values_list("from_number", flat=True)) == {"+15005550008"}
 
 
 class TestChange:
